@@ -1,0 +1,297 @@
+//! The result of an analysis, as data: what every report prints. Sites stand by id; the report joins
+//! them with symbols. Field names and meanings are those of the JSON schema.
+
+use crate::sites::SiteId;
+use crate::trace::ProcessId;
+
+/// What an analysis found.
+#[derive(Clone, Debug, Default)]
+pub struct Analysis {
+    /// By process, in order of their start.
+    pub processes: Vec<ProcessFigures>,
+    /// Over all processes.
+    pub totals: Totals,
+    /// Live bytes and RSS over time, at most a few hundred points for each process.
+    pub timeline: Vec<TimelinePoint>,
+    /// All requests, in order of their begin.
+    pub requests: Vec<Request>,
+    /// By label, the worst first (verdict, then retained bytes).
+    pub endpoints: Vec<Endpoint>,
+    /// Every site with survivors, retained, live or outside blocks, the worst first.
+    pub sites: Vec<Site>,
+    /// Which sources gave requests: `http`, `turn`, `mark`, `connection`.
+    pub boundaries: Vec<Source>,
+    /// Connections whose requests can't be told apart.
+    pub unseen: Vec<UnseenConnections>,
+    /// More to say, found while analysing (for example that labels were folded into `{other}`).
+    pub warnings: Vec<crate::trace::Warning>,
+    /// Events that were replayed.
+    pub events: u64,
+}
+
+/// Figures of one process image.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessFigures {
+    /// Requests that began in it.
+    pub requests: u64,
+    /// Successful calls that returned a new block.
+    pub allocations: u64,
+    /// Calls that ended a block.
+    pub frees: u64,
+    /// Successful reallocs of a block.
+    pub reallocations: u64,
+    /// Blocks live at its end, its own.
+    pub live_blocks: u64,
+    /// Their bytes.
+    pub live_bytes: u64,
+    /// Blocks live at its end that it inherited by fork.
+    pub inherited_live_blocks: u64,
+    /// Their bytes.
+    pub inherited_live_bytes: u64,
+}
+
+/// Figures over all processes.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Sum over images.
+    pub allocations: u64,
+    /// Sum over images.
+    pub frees: u64,
+    /// Sum over images.
+    pub reallocations: u64,
+    /// Bytes of all allocations (and of reallocations that grew, by what they grew).
+    pub allocated_bytes: u64,
+    /// Own blocks live at the end of their process.
+    pub live_blocks: u64,
+    /// Their bytes.
+    pub live_bytes: u64,
+    /// The most bytes live at once, over all processes.
+    pub peak_live_bytes: u64,
+    /// Frees of addresses that were never seen allocated.
+    pub unknown_frees: u64,
+    /// Python objects live at the end.
+    pub python_live_blocks: u64,
+    /// Their bytes.
+    pub python_live_bytes: u64,
+    /// Blocks that belong to no request.
+    pub outside: Outside,
+}
+
+/// What happened outside requests.
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// Allocations.
+    pub allocations: u64,
+    /// Of them, live at their process's end.
+    pub live_blocks: u64,
+    /// Their bytes.
+    pub live_bytes: u64,
+}
+
+/// Live bytes of a process at a moment.
+#[derive(Clone, Debug)]
+pub struct TimelinePoint {
+    /// Nanoseconds from the trace's start.
+    pub t_ns: u64,
+    /// Whose.
+    pub process: ProcessId,
+    /// Bytes live, own and inherited.
+    pub live_bytes: u64,
+    /// Resident set, where read.
+    pub rss_bytes: Option<u64>,
+    /// Requests ended so far in the process.
+    pub requests: u64,
+}
+
+/// Where a request's boundaries come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// HTTP heads.
+    Http,
+    /// Reads and answers of any protocol.
+    Turn,
+    /// Explicit marks.
+    Mark,
+    /// From accept to close.
+    Connection,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Whose.
+    pub process: ProcessId,
+    /// Kernel thread id of the thread that served it last.
+    pub thread: u32,
+    /// How its boundaries were found.
+    pub source: Source,
+    /// Index into `Analysis::endpoints`.
+    pub endpoint: u32,
+    /// How many requests it stands for.
+    pub count: u32,
+    /// Status code of the answer.
+    pub status: Option<u32>,
+    /// Begin, nanoseconds from the trace's start.
+    pub start_ns: u64,
+    /// End, `None` where it was still open when its process ended.
+    pub end_ns: Option<u64>,
+    /// Blocks allocated for it.
+    pub allocations: u64,
+    /// Their bytes.
+    pub allocated_bytes: u64,
+    /// Of `allocations`, those that are its own by inference only.
+    pub inferred_blocks: u64,
+    /// Its blocks live at its process's end.
+    pub live_blocks: u64,
+    /// Their bytes.
+    pub live_bytes: u64,
+    /// Its blocks live at its end.
+    pub survivor_blocks: u64,
+    /// Their bytes.
+    pub survivor_bytes: u64,
+    /// Survivors still live when serving ended.
+    pub retained_blocks: u64,
+    /// Their bytes.
+    pub retained_bytes: u64,
+}
+
+/// What is to be thought of a site or an endpoint, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Memory left behind again and again.
+    Leak,
+    /// A block that grows by realloc.
+    GrowingBuffer,
+    /// A cache or a pool that stops growing.
+    Bounded,
+    /// Only the first requests left something.
+    WarmUp,
+    /// Survivors, freed later.
+    FreedLater,
+    /// Can't be told yet.
+    TooFewRequests,
+    /// No survivors.
+    Clean,
+}
+
+/// All requests of one label.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The label.
+    pub label: String,
+    /// First verdict of its sites.
+    pub verdict: Verdict,
+    /// Requests (each counted as often as it stands for).
+    pub requests: u64,
+    /// Those with blocks retained at a leaking or growing site.
+    pub leaking_requests: u64,
+    /// Sum over its requests.
+    pub survivor_blocks: u64,
+    /// Sum over its requests.
+    pub survivor_bytes: u64,
+    /// Sum over its requests.
+    pub retained_blocks: u64,
+    /// Sum over its requests.
+    pub retained_bytes: u64,
+    /// Of `retained_blocks`, those attributed by inference only.
+    pub inferred_blocks: u64,
+    /// Retained bytes at leaking sites by leaking requests, divided by `leaking_requests`.
+    pub retained_bytes_per_leaking_request: Option<u64>,
+    /// Its sites, the worst first.
+    pub site_ids: Vec<SiteId>,
+    /// By status code.
+    pub statuses: Vec<StatusFigures>,
+}
+
+/// Requests of one endpoint with one status.
+#[derive(Clone, Debug, Default)]
+pub struct StatusFigures {
+    /// The status, `None` for no answer or no such thing.
+    pub status: Option<u32>,
+    /// Requests.
+    pub requests: u64,
+    /// Those that leak.
+    pub leaking_requests: u64,
+    /// Blocks.
+    pub retained_blocks: u64,
+    /// Bytes.
+    pub retained_bytes: u64,
+}
+
+/// One call site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Which.
+    pub id: SiteId,
+    /// The verdict over the requests that reach it, or over time where none do.
+    pub verdict: Verdict,
+    /// Why.
+    pub evidence: Evidence,
+    /// Requests that allocated here.
+    pub requests: u64,
+    /// Blocks alive at their request's end.
+    pub survivor_blocks: u64,
+    /// Bytes.
+    pub survivor_bytes: u64,
+    /// Blocks alive when serving ended.
+    pub retained_blocks: u64,
+    /// Bytes.
+    pub retained_bytes: u64,
+    /// Of `retained_blocks`, those attributed by inference only.
+    pub inferred_blocks: u64,
+    /// Blocks live at their process's end, in a request or not.
+    pub live_blocks: u64,
+    /// Bytes.
+    pub live_bytes: u64,
+    /// Of `live_blocks`, those that belong to no request.
+    pub outside_blocks: u64,
+    /// Bytes.
+    pub outside_bytes: u64,
+    /// By endpoint.
+    pub labels: Vec<SiteLabel>,
+}
+
+/// A site's part in an endpoint.
+#[derive(Clone, Debug)]
+pub struct SiteLabel {
+    /// Index into `Analysis::endpoints`.
+    pub endpoint: u32,
+    /// Requests of the endpoint that retained blocks here.
+    pub requests: u64,
+    /// Blocks.
+    pub retained_blocks: u64,
+    /// Bytes.
+    pub retained_bytes: u64,
+}
+
+/// The figures behind a verdict.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// One sentence, with the thresholds that were met or missed.
+    pub text: String,
+    /// Requests in the sequence that was judged.
+    pub requests_judged: u64,
+    /// Of them, those that retained blocks here.
+    pub requests_retaining: u64,
+    /// Bytes live here at the end of each slice.
+    pub live_bytes_by_slice: Vec<u64>,
+    /// Bytes retained by the requests of each slice.
+    pub retained_bytes_by_slice: Vec<u64>,
+    /// Bytes of survivors older than the last slice.
+    pub older_survivor_bytes: u64,
+    /// Of them, retained.
+    pub older_retained_bytes: u64,
+    /// How many more requests are needed, for `TooFewRequests`.
+    pub requests_needed: Option<u64>,
+}
+
+/// Connections that could not be cut into requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnseenConnections {
+    /// `tcp:PORT` or `unix:PATH`.
+    pub port: String,
+    /// How many.
+    pub connections: u64,
+    /// Why, and what to do.
+    pub reason: String,
+}

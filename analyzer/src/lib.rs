@@ -1,0 +1,12 @@
+//! Everything outside the target: the recorder that writes a trace, and the analysis that reads one.
+//!
+//! The rooms, in the order in which data passes through them:
+//! `record` (lanes → trace.bin) · `trace` (the file) · `sites` (backtraces over modules) ·
+//! `replay` (events → live blocks) · `requests` (io facts and marks → requests, owners) ·
+//! `verdict` (survivors over time → verdict) · `analysis` (the result, data only) ·
+//! `symbols` (addresses → functions) · `report` (the result, printed). Only `cli` knows clap, only
+//! `report` prints, and `replay`, `requests`, `sites` and `verdict` do no I/O at all.
+
+pub mod analysis;
+pub mod sites;
+pub mod trace;

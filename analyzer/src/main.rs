@@ -1,0 +1,2 @@
+//! leak-analyze
+fn main() {}

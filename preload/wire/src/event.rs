@@ -1,0 +1,232 @@
+//! What can happen in a target, as its hooks tell it. Facts only: what a request is, who owns a
+//! block and what leaks is decided by the analyzer.
+
+use crate::Bytes;
+
+/// One thing that happened on one thread of a target.
+///
+/// `site` and `id` are call-site tree nodes, numbered from 1 in each lane generation; 0 is the root
+/// (no frame known). `connection` is a number that is never reused within a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A successful call returned a new block; recorded *after* the real call.
+    Allocation {
+        /// Where the block starts.
+        address: u64,
+        /// Bytes, as the program asked.
+        size: u64,
+        /// The innermost node of its backtrace.
+        site: u32,
+    },
+    /// A block is about to be given back; recorded *before* the real call.
+    Free {
+        /// Where the block starts; an address never seen is legal.
+        address: u64,
+    },
+    /// A realloc of a non-null block is about to happen; recorded *before* the real call.
+    ReallocationBegin {
+        /// The old block.
+        address: u64,
+    },
+    /// The realloc begun last on this lane succeeded; recorded *after* the real call.
+    ReallocationEnd {
+        /// The new block, maybe at the old address.
+        address: u64,
+        /// Bytes, as the program asked.
+        size: u64,
+        /// The innermost node of its backtrace.
+        site: u32,
+    },
+    /// The realloc begun last on this lane failed: the old block lives on.
+    ReallocationFailed,
+    /// The realloc begun last on this lane was to size 0 and freed the block.
+    ReallocationFreed,
+    /// A new node of the lane's call-site tree; comes before the first event that uses it.
+    Frame {
+        /// The node's number: one more than the last one's.
+        id: u32,
+        /// The next outer frame's node, 0 for the outermost.
+        parent: u32,
+        /// The return address. A frame that a signal interrupted is given as its pc plus one, so
+        /// that `address - 1` always lies within the instruction that is meant.
+        address: u64,
+    },
+    /// The lane's call-site tree starts anew: the next node is 1 again.
+    TreeReset,
+    /// A module was mapped, or was found mapped at the start.
+    ModuleLoaded {
+        /// Lowest mapped address.
+        start: u64,
+        /// Past the highest mapped address.
+        end: u64,
+        /// Runtime address minus file (virtual) address.
+        bias: u64,
+        /// Path of the file.
+        path: Bytes<'a>,
+    },
+    /// The module that was mapped at `start` is gone.
+    ModuleUnloaded {
+        /// Its lowest mapped address.
+        start: u64,
+    },
+    /// The program is about to replace its image; it ends here unless `ExecFailed` follows.
+    Exec,
+    /// The exec begun last on this lane failed.
+    ExecFailed,
+    /// The process ends by `exit` or `_exit` (not sent for a signal).
+    Exit {
+        /// The status as given, 0 to 255.
+        code: u32,
+    },
+    /// A listening stream socket gave a connection.
+    Accept {
+        /// The connection's number.
+        connection: u32,
+        /// The local end: `tcp:PORT` or `unix:PATH`.
+        local: Bytes<'a>,
+    },
+    /// The thread enters a call that may wait. Not repeated while nothing else is recorded.
+    Enter {
+        /// What it would wait for.
+        wait: Wait,
+        /// The connection for `Wait::Read` and `Wait::Write`, else 0.
+        connection: u32,
+    },
+    /// The thread read from or wrote to a connection; recorded after the call.
+    Transferred {
+        /// The connection.
+        connection: u32,
+        /// Which way.
+        transfer: Transfer,
+        /// Bytes that the program saw (plain text under TLS).
+        bytes: u64,
+    },
+    /// The first byte of a request's head was read, and its head is not complete yet.
+    RequestBegun {
+        /// The connection.
+        connection: u32,
+    },
+    /// The heads of `count` equal requests (commands) were read.
+    Request {
+        /// The connection.
+        connection: u32,
+        /// How many, at least 1.
+        count: u32,
+        /// What the connection speaks.
+        protocol: Protocol,
+        /// `METHOD /path` without the query for http, else the verb; may be empty.
+        label: Bytes<'a>,
+    },
+    /// The last byte of `count` answers was written.
+    Answer {
+        /// The connection.
+        connection: u32,
+        /// How many, at least 1.
+        count: u32,
+        /// The status code, 0 where the protocol has none.
+        status: u32,
+    },
+    /// After an `Answer` of status 101 (or to CONNECT) the connection speaks something else; each message received is a turn.
+    Upgraded {
+        /// The connection.
+        connection: u32,
+    },
+    /// From here on, requests of this connection can't be told apart.
+    Unseen {
+        /// The connection.
+        connection: u32,
+        /// Why.
+        reason: Unseen,
+    },
+    /// The process closed its last descriptor of the connection.
+    Close {
+        /// The connection.
+        connection: u32,
+    },
+    /// `leak_begin`: a marked request begins on this thread.
+    MarkBegin {
+        /// The label.
+        label: Bytes<'a>,
+    },
+    /// `leak_end`: the innermost marked request of this thread ends.
+    MarkEnd,
+    /// `leak_mark`: the process's interval ends and the next begins.
+    Mark {
+        /// The label.
+        label: Bytes<'a>,
+    },
+    /// The thread ends (where its end is seen; a lane whose thread is gone ends without it).
+    ThreadEnd,
+}
+
+/// What a thread may wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Wait {
+    /// A new connection.
+    Accept = 0,
+    /// Bytes of a watched connection.
+    Read = 1,
+    /// Readiness: poll, select, epoll.
+    Poll = 2,
+    /// Another thread: condition variable, semaphore, futex.
+    Lock = 3,
+    /// Room in a watched connection: a write is entered. Ends no request, but tells that the
+    /// answer begins before the client can see it.
+    Write = 4,
+}
+
+/// The direction of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Transfer {
+    /// From the client.
+    Read = 0,
+    /// To the client.
+    Write = 1,
+}
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Protocol {
+    /// HTTP/1.0 or 1.1: requests have heads, answers have statuses.
+    Http = 0,
+    /// Redis: each command is a request.
+    Redis = 1,
+    /// memcached, text or binary: each command is a request.
+    Memcached = 2,
+    /// PostgreSQL frontend messages: each query or execute is a request.
+    Postgres = 3,
+}
+
+/// Why requests of a connection can't be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Unseen {
+    /// Ciphertext, and the program does not call a shared libssl on this socket.
+    Tls = 0,
+    /// HTTP/2.
+    Http2 = 1,
+    /// A head longer than the framer's buffer, or bytes that are no HTTP after all.
+    Unframed = 2,
+    /// Two threads read (or wrote) the connection at once.
+    Concurrent = 3,
+    /// Read or written by calls that can't be seen (stdio, io_uring, raw system calls).
+    Bypassed = 4,
+}
+
+macro_rules! from_u8 {
+    ($type:ident: $($variant:ident),+) => {
+        impl $type {
+            /// The value that `code` stands for on the wire, if any.
+            pub fn from_code(code: u8) -> Option<Self> {
+                [$($type::$variant),+].into_iter().find(|value| *value as u8 == code)
+            }
+        }
+    };
+}
+from_u8!(Wait: Accept, Read, Poll, Lock, Write);
+from_u8!(Transfer: Read, Write);
+from_u8!(Protocol: Http, Redis, Memcached, Postgres);
+from_u8!(Unseen: Tls, Http2, Unframed, Concurrent, Bypassed);
