@@ -8,5 +8,7 @@
 //! `report` prints, and `replay`, `requests`, `sites` and `verdict` do no I/O at all.
 
 pub mod analysis;
+pub mod cli;
+pub mod mapping;
 pub mod sites;
 pub mod trace;

@@ -1,0 +1,3 @@
+//! The command line. Only this room knows clap.
+
+pub mod report;

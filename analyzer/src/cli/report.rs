@@ -1,0 +1,190 @@
+//! Options of the report: `leak-analyze trace.bin [...]`, and what `run` shares with it.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::analysis::Verdict;
+
+/// The default command: a trace, and how to report it.
+#[derive(Args, Clone, Debug)]
+pub struct ReportArguments {
+    /// The trace to report
+    #[arg(value_name = "TRACE", default_value = "trace.bin")]
+    pub trace: PathBuf,
+    /// How.
+    #[command(flatten)]
+    pub options: ReportOptions,
+}
+
+/// How to analyse and print a trace.
+#[derive(Args, Clone, Debug)]
+pub struct ReportOptions {
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Where to print it, instead of the standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// What a request is (auto: marks if there are any, else for each connection http, else turn)
+    #[arg(long, value_enum, default_value_t = Boundary::Auto)]
+    pub boundary: Boundary,
+    /// Whose a block is (auto: the thread's request, else the only one in flight; thread: the thread's
+    /// alone; process: the oldest request in flight)
+    #[arg(long, value_enum, default_value_t = Scope::Auto)]
+    pub scope: Scope,
+    /// Fold the paths of labels that match, such as '/users/*', into one label; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub route: Vec<String>,
+    /// Which requests are listed in json
+    #[arg(long, value_enum, default_value_t = Requests::All)]
+    pub requests: Requests,
+    /// A place to look for debug files, a build-id tree or plain files; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub debug_dir: Vec<PathBuf>,
+    /// Call sites to print at most, in each part of the text report
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub sites: usize,
+    /// Exit with 23 if a call site has one of these verdicts, with 3 if the trace can't tell
+    #[arg(long, value_name = "VERDICT,...", value_enum, value_delimiter = ',')]
+    pub fail_on: Vec<FailOn>,
+    /// For --fail-on: overlook call sites that hold less than this, such as 4096 or 64K
+    #[arg(long, value_name = "N", default_value = "0", value_parser = bytes, requires = "fail_on")]
+    pub min_bytes: u64,
+    /// For --fail-on: look at the endpoints whose labels match only
+    #[arg(long, value_name = "GLOB", requires = "fail_on")]
+    pub label: Option<String>,
+}
+
+/// What to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs: one object, schema 1
+    Json,
+}
+
+/// `--boundary`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Boundary {
+    /// Marks if there are any, else for each connection http, else turn
+    Auto,
+    /// HTTP requests
+    Http,
+    /// Reads and answers of any protocol
+    Turn,
+    /// Explicit marks
+    Mark,
+    /// From accept to close
+    Connection,
+}
+
+/// `--scope`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scope {
+    /// The thread's request, else the only one in flight
+    Auto,
+    /// The thread's request alone
+    Thread,
+    /// The oldest request in flight
+    Process,
+}
+
+/// `--requests`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Requests {
+    /// Every request
+    All,
+    /// Those that retained blocks at a leaking or growing call site
+    Leaking,
+    /// None
+    None,
+}
+
+/// A verdict that fails a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum FailOn {
+    /// Memory left behind again and again
+    Leak,
+    /// A block that grows by realloc
+    GrowingBuffer,
+    /// A cache or a pool that stops growing
+    Bounded,
+    /// Only the first requests left something
+    WarmUp,
+    /// Survivors, freed later
+    FreedLater,
+}
+
+impl FailOn {
+    /// The verdict that it stands for.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            FailOn::Leak => Verdict::Leak,
+            FailOn::GrowingBuffer => Verdict::GrowingBuffer,
+            FailOn::Bounded => Verdict::Bounded,
+            FailOn::WarmUp => Verdict::WarmUp,
+            FailOn::FreedLater => Verdict::FreedLater,
+        }
+    }
+}
+
+/// A number of bytes with an optional binary suffix: `4096`, `64K`, `1MiB`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match lower.get(digits.len()..).unwrap_or_default() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
+        _ => return Err("takes bytes, or K, M, G after the number".into()),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| String::from("takes bytes, or K, M, G after the number"))?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| String::from("is too large"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        report: ReportArguments,
+    }
+
+    fn parse(line: &str) -> Result<ReportArguments, clap::Error> {
+        let words = std::iter::once("leak-analyze").chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.report)
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(bytes("4096"), Ok(4096));
+        assert_eq!(bytes("64K"), Ok(65536));
+        assert_eq!(bytes("1MiB"), Ok(1 << 20));
+        assert!(bytes("1X").is_err());
+        assert!(bytes("K").is_err());
+        assert!(bytes("99999999T").is_err());
+    }
+
+    #[test]
+    fn verdicts_by_their_schema_names() {
+        let fail_on = parse("t --fail-on leak,growing_buffer")
+            .unwrap()
+            .options
+            .fail_on;
+        assert_eq!(fail_on, [FailOn::Leak, FailOn::GrowingBuffer]);
+        assert!(parse("t --fail-on leaks").is_err());
+        assert!(parse("t --min-bytes 5").is_err());
+    }
+}
