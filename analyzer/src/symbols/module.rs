@@ -1,0 +1,202 @@
+//! One module: its file, its debug files, and what they know of an address.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use addr2line::Context;
+use gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
+
+use super::debugfile::{self, Wanted};
+use super::elf::{Elf, Files};
+use super::functions::{Bounds, Functions};
+use super::{Symbol, SymbolOptions, demangle};
+use crate::sites::Module;
+use crate::trace::Warning;
+
+/// An unpacked mini debug file is at most this large.
+const MOST_UNPACKED: u64 = 1 << 30;
+
+type Slice<'a> = EndianSlice<'a, LittleEndian>;
+
+/// Why a module gives no symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The file that stands at its path is another one now.
+    Rebuilt,
+    /// There is no such file on this machine.
+    Missing,
+}
+
+impl Trouble {
+    /// What to say of the modules at `paths` that have it.
+    pub(super) fn warning(self, paths: &[&str]) -> Option<Warning> {
+        let (first, more) = paths.split_first()?;
+        let which = match more.len() {
+            0 => format!("{first} "),
+            1 => format!("{first} and 1 more module "),
+            count => format!("{first} and {count} more modules "),
+        };
+        let (code, text) = match self {
+            Trouble::Rebuilt => (
+                "rebuilt_module",
+                "changed since the recording, so that its functions are not named; \
+                 record again, or give the files that ran with --debug-dir",
+            ),
+            Trouble::Missing => (
+                "missing_module",
+                "not found on this machine, so that its functions are not named; \
+                 report where it ran, or give its files with --debug-dir",
+            ),
+        };
+        Some(Warning {
+            code: code.into(),
+            text: which + text,
+        })
+    }
+}
+
+/// A module whose files were looked for.
+pub(super) struct Opened<'a> {
+    dwarf: Option<Context<Slice<'a>>>,
+    functions: Functions<'a>,
+    bounds: Option<Bounds<'a>>,
+    pub(super) trouble: Option<Trouble>,
+}
+
+impl<'a> Opened<'a> {
+    /// Finds the files of `module`; what can't be found or believed is left out.
+    pub(super) fn open(files: &'a Files, module: &Module, options: &SymbolOptions) -> Opened<'a> {
+        let path = Path::new(
+            module
+                .path
+                .strip_suffix(" (deleted)")
+                .unwrap_or(&module.path),
+        );
+        let (own, trouble) = own_file(files, path, module, options.recorded_until);
+        let wanted = Wanted {
+            path,
+            build_id: module.build_id.as_deref(),
+            link: own.as_ref().and_then(Elf::debug_link),
+        };
+        let full = own.as_ref().is_some_and(Elf::has_dwarf);
+        let separate = match full {
+            true => None,
+            false => debugfile::find(files, &wanted, &options.debug_dirs),
+        };
+        let mini = own.as_ref().and_then(|elf| mini_debug_file(files, elf));
+        let dwarf = [separate.as_ref(), own.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|elf| elf.has_dwarf())
+            .and_then(|elf| load_dwarf(files, elf, &options.debug_dirs));
+        let with_tables = [separate.as_ref(), own.as_ref(), mini.as_ref()];
+        Opened {
+            dwarf,
+            functions: Functions::of(&with_tables.into_iter().flatten().collect::<Vec<_>>()),
+            bounds: own.as_ref().map(Bounds::of),
+            // Names from a debug file are as good as the module's own.
+            trouble: trouble.filter(|_| separate.is_none()),
+        }
+    }
+
+    /// The functions that `address` lies in, the innermost first; empty if none is known.
+    pub(super) fn symbols(&self, address: u64) -> Vec<Symbol> {
+        let mut symbols = self.by_dwarf(address).unwrap_or_default();
+        if let Some(last) = symbols.last_mut() {
+            last.inlined = false;
+        } else {
+            symbols.push(Symbol::default());
+        }
+        if let Some(outermost) = symbols.last_mut()
+            && outermost.function.is_none()
+            && let Some(name) = self.by_tables(address)
+        {
+            outermost.function = Some(demangle::full(name));
+            outermost.short = Some(demangle::short(name));
+        }
+        symbols.retain(|symbol| symbol.function.is_some() || symbol.file.is_some());
+        symbols
+    }
+
+    fn by_dwarf(&self, address: u64) -> Option<Vec<Symbol>> {
+        let lookup = self.dwarf.as_ref()?.find_frames(address);
+        let mut frames = lookup.skip_all_loads().ok()?;
+        let mut symbols = Vec::new();
+        while let Ok(Some(frame)) = frames.next() {
+            let raw = frame
+                .function
+                .as_ref()
+                .and_then(|name| name.raw_name().ok());
+            let location = frame.location.as_ref();
+            symbols.push(Symbol {
+                function: raw.as_deref().map(demangle::full),
+                short: raw.as_deref().map(demangle::short),
+                file: location.and_then(|at| at.file).map(str::to_owned),
+                line: location.and_then(|at| at.line).filter(|line| *line > 0),
+                inlined: true,
+            });
+        }
+        Some(symbols)
+    }
+
+    fn by_tables(&self, address: u64) -> Option<&'a str> {
+        let bounds = || self.bounds.as_ref()?.around(address);
+        self.functions.name(address, bounds)
+    }
+}
+
+/// The file at the module's path if it is the one that ran, else why not.
+fn own_file<'a>(
+    files: &'a Files,
+    path: &Path,
+    module: &Module,
+    recorded_until: Option<SystemTime>,
+) -> (Option<Elf<'a>>, Option<Trouble>) {
+    if !path.is_absolute() {
+        // The kernel's own (vdso), or something that never was a file.
+        return (None, None);
+    }
+    let Some(elf) = Elf::open(files, path) else {
+        return (None, Some(Trouble::Missing));
+    };
+    let same = elf.build_id() == module.build_id
+        && (module.build_id.is_some() || !younger(path, recorded_until));
+    match same {
+        true => (Some(elf), None),
+        false => (None, Some(Trouble::Rebuilt)),
+    }
+}
+
+fn younger(path: &Path, than: Option<SystemTime>) -> bool {
+    let modified = path.metadata().and_then(|metadata| metadata.modified());
+    matches!((modified, than), (Ok(modified), Some(than)) if modified > than)
+}
+
+/// `.gnu_debugdata`: a symbol table, packed by xz.
+fn mini_debug_file<'a>(files: &'a Files, elf: &Elf<'a>) -> Option<Elf<'a>> {
+    use std::io::Read;
+    let packed = elf.section(".gnu_debugdata");
+    if packed.is_empty() {
+        return None;
+    }
+    let mut unpacked = Vec::new();
+    lzma_rust2::XzReader::new(packed, true)
+        .take(MOST_UNPACKED)
+        .read_to_end(&mut unpacked)
+        .ok()?;
+    Elf::parse(files, &elf.path, files.keep(unpacked))
+}
+
+fn load_dwarf<'a>(files: &'a Files, elf: &Elf<'a>, dirs: &[PathBuf]) -> Option<Context<Slice<'a>>> {
+    let mut dwarf = sections(elf)?;
+    if let Some(supplementary) = debugfile::supplementary(files, elf, dirs) {
+        dwarf.set_sup(sections(&supplementary)?);
+    }
+    Context::from_dwarf(dwarf).ok()
+}
+
+fn sections<'a>(elf: &Elf<'a>) -> Option<Dwarf<Slice<'a>>> {
+    let load =
+        |id: SectionId| Ok::<_, gimli::Error>(Slice::new(elf.section(id.name()), LittleEndian));
+    Dwarf::load(load).ok()
+}
