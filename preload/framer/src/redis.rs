@@ -1,0 +1,156 @@
+//! Redis commands: arrays of bulk strings, and inline ones. Only the verb is looked at.
+
+use crate::batch::Out;
+use crate::chunked::skip;
+use crate::label::Label;
+use crate::{Broken, Protocol};
+
+/// Redis' own limits.
+const MOST_ELEMENTS: u64 = 1 << 20;
+const LONGEST_ELEMENT: u64 = 512 << 20;
+/// A verb longer than this has no label.
+const VERB: usize = 33;
+
+#[derive(Clone, Copy)]
+enum Part {
+    /// Before a command.
+    Start,
+    /// In the number of an array's elements.
+    Count(u64),
+    /// In the line of an array without elements.
+    Empty,
+    /// Before an element: `$`.
+    Element,
+    /// In the length of an element.
+    Length(u64, bool),
+    /// In an element, its CR LF included.
+    Bytes(u64),
+    /// In the verb of an inline command.
+    InlineVerb,
+    /// After it.
+    InlineRest,
+}
+
+pub(crate) struct Redis {
+    part: Part,
+    /// Elements of the array that are still to come.
+    elements: u64,
+    verb: [u8; VERB],
+    verb_len: usize,
+    /// The element at hand is the verb.
+    at_verb: bool,
+}
+
+impl Redis {
+    pub(crate) const fn new() -> Self {
+        Redis {
+            part: Part::Start,
+            elements: 0,
+            verb: [0; VERB],
+            verb_len: 0,
+            at_verb: false,
+        }
+    }
+
+    pub(crate) fn read(&mut self, mut bytes: &[u8], out: &mut Out<'_>) -> Result<(), Broken> {
+        loop {
+            if let Part::Bytes(left) = self.part {
+                self.take_element(&mut bytes, left, out);
+            }
+            let Some((byte, rest)) = bytes.split_first() else {
+                return Ok(());
+            };
+            if !matches!(self.part, Part::Bytes(_)) {
+                bytes = rest;
+                self.part = self.step(*byte, out)?;
+            }
+        }
+    }
+
+    fn take_element(&mut self, bytes: &mut &[u8], left: u64, out: &mut Out<'_>) {
+        let seen = *bytes;
+        let taken = skip(bytes, left);
+        if self.at_verb {
+            // The last two of `left` are CR LF.
+            let of_verb = taken.min(left.saturating_sub(2)) as usize;
+            self.keep(seen.get(..of_verb).unwrap_or(&[]));
+        }
+        if taken < left {
+            self.part = Part::Bytes(left - taken);
+            return;
+        }
+        self.at_verb = false;
+        self.elements -= 1;
+        self.part = if self.elements > 0 {
+            Part::Element
+        } else {
+            self.command(out)
+        };
+    }
+
+    fn step(&mut self, byte: u8, out: &mut Out<'_>) -> Result<Part, Broken> {
+        Ok(match (self.part, byte) {
+            (Part::Start, b'*') => Part::Count(0),
+            (Part::Start, b'\r' | b'\n' | b' ') => Part::Start,
+            (Part::Start, _) if byte.is_ascii_graphic() => {
+                self.keep(&[byte]);
+                Part::InlineVerb
+            }
+            (Part::Count(count), b'0'..=b'9') => {
+                let count = count * 10 + u64::from(byte - b'0');
+                if count > MOST_ELEMENTS {
+                    return Err(Broken);
+                }
+                Part::Count(count)
+            }
+            // `*-1` is no command, like `*0`.
+            (Part::Count(0), b'-') => Part::Empty,
+            (Part::Empty, b'\n') => Part::Start,
+            (Part::Empty, _) => Part::Empty,
+            (Part::Count(count), b'\r') => Part::Count(count),
+            (Part::Count(0), b'\n') => Part::Start,
+            (Part::Count(count), b'\n') => {
+                self.elements = count;
+                self.at_verb = true;
+                Part::Element
+            }
+            (Part::Element, b'$') => Part::Length(0, false),
+            (Part::Length(length, _), b'0'..=b'9') => {
+                let length = length * 10 + u64::from(byte - b'0');
+                if length > LONGEST_ELEMENT {
+                    return Err(Broken);
+                }
+                Part::Length(length, true)
+            }
+            (Part::Length(length, true), b'\r') => Part::Length(length, true),
+            (Part::Length(length, true), b'\n') => Part::Bytes(length + 2),
+            (Part::InlineVerb | Part::InlineRest, b'\n') => self.command(out),
+            (Part::InlineVerb, b' ' | b'\t' | b'\r') => Part::InlineRest,
+            (Part::InlineVerb, _) => {
+                self.keep(&[byte]);
+                Part::InlineVerb
+            }
+            (Part::InlineRest, _) => Part::InlineRest,
+            _ => return Err(Broken),
+        })
+    }
+
+    /// Remembers the next bytes of the verb, as far as there is room.
+    fn keep(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if let Some(slot) = self.verb.get_mut(self.verb_len) {
+                *slot = *byte;
+                self.verb_len += 1;
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn command(&mut self, out: &mut Out<'_>) -> Part {
+        let verb = self.verb.get(..self.verb_len).unwrap_or(&[]);
+        out.request(Protocol::Redis, &Label::verb(verb, true));
+        self.verb_len = 0;
+        Part::Start
+    }
+}
