@@ -1,0 +1,131 @@
+//! The few settings that the target reads itself; all others come from the recorder.
+
+use core::ffi::{CStr, c_char};
+
+unsafe extern "C" {
+    static mut environ: *mut *mut c_char;
+}
+
+/// The variables of this process.
+#[derive(Clone, Copy)]
+pub struct Environment(*mut *mut c_char);
+
+impl Environment {
+    /// The C library's; `None` before it has set itself up.
+    pub fn current() -> Option<Environment> {
+        // SAFETY: a plain word of the C library; who changes it in another thread races with getenv, too.
+        let variables = unsafe { (&raw const environ).read_volatile() };
+        (!variables.is_null()).then_some(Environment(variables))
+    }
+
+    /// An `envp`.
+    ///
+    /// # Safety
+    /// Null or an array of C strings that ends with a null pointer, valid while this is used.
+    pub unsafe fn of(variables: *mut *mut c_char) -> Option<Environment> {
+        (!variables.is_null()).then_some(Environment(variables))
+    }
+
+    /// The entries, as `NAME=value`.
+    pub fn entries(self) -> impl Iterator<Item = &'static CStr> {
+        let mut at = self.0;
+        core::iter::from_fn(move || {
+            // SAFETY: not past the null pointer at the end, at which this stays.
+            let entry = unsafe { *at };
+            if entry.is_null() {
+                return None;
+            }
+            // SAFETY: as above; entries are C strings.
+            unsafe {
+                at = at.add(1);
+                Some(CStr::from_ptr(entry))
+            }
+        })
+    }
+
+    /// The value of the variable `name`.
+    pub fn get(self, name: &[u8]) -> Option<&'static [u8]> {
+        self.entries()
+            .find_map(|entry| value_of(entry.to_bytes(), name))
+    }
+}
+
+/// The value in the entry `NAME=value` if its name is `name`.
+pub fn value_of<'a>(entry: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    entry.strip_prefix(name)?.strip_prefix(b"=")
+}
+
+/// Whether one of the comma-separated globs in `patterns` matches `name`.
+pub fn matches_any(patterns: &[u8], name: &[u8]) -> bool {
+    patterns
+        .split(|byte| *byte == b',')
+        .any(|pattern| matches(pattern.trim_ascii(), name))
+}
+
+/// Whether the glob `pattern` (`*`, `?`) matches all of `name`.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut in_pattern) = (0, 0);
+    // Where the last star stood, and how much of the name it has taken.
+    let mut star: Option<(usize, usize)> = None;
+    while at < name.len() {
+        match pattern.get(in_pattern) {
+            Some(b'*') => {
+                star = Some((in_pattern, at));
+                in_pattern += 1;
+            }
+            Some(byte) if *byte == b'?' || name.get(at) == Some(byte) => {
+                at += 1;
+                in_pattern += 1;
+            }
+            _ => {
+                let Some((star_at, taken)) = star else {
+                    return false;
+                };
+                star = Some((star_at, taken + 1));
+                at = taken + 1;
+                in_pattern = star_at + 1;
+            }
+        }
+    }
+    pattern.iter().skip(in_pattern).all(|byte| *byte == b'*')
+}
+
+/// The last part of a path.
+pub fn base_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs() {
+        for (patterns, name, expected) in [
+            ("nginx", "nginx", true),
+            ("nginx", "nginx2", false),
+            ("ng*", "nginx", true),
+            ("*x", "nginx", true),
+            ("n*i*x", "nginx", true),
+            ("n*a*x", "nginx", false),
+            ("redis-*, python3.??", "python3.11", true),
+            ("redis-*,python3.?", "python3.11", false),
+            ("", "nginx", false),
+            ("*", "", true),
+            ("", "", true),
+        ] {
+            assert_eq!(
+                matches_any(patterns.as_bytes(), name.as_bytes()),
+                expected,
+                "{patterns} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_belong_to_whole_names() {
+        assert_eq!(value_of(b"LEAK_ONLY=a=b", b"LEAK_ONLY"), Some(&b"a=b"[..]));
+        assert_eq!(value_of(b"LEAK_ONLYX=a", b"LEAK_ONLY"), None);
+        assert_eq!(value_of(b"LEAK_ONLY", b"LEAK_ONLY"), None);
+    }
+}

@@ -1,0 +1,215 @@
+//! The malloc family. A free is recorded before the real call, an allocation after it.
+//!
+//! The entries are naked: they pass on the stack and frame pointers as the caller left them, from
+//! which its backtrace is found.
+
+use core::ffi::{c_int, c_void};
+
+use leak_wire::Event;
+
+use crate::real::{self, memory as next};
+use crate::thread::{self, Caller};
+
+/// `entry! { name(registers of its own arguments..) => implementation }`: the exported symbol, which
+/// jumps to the implementation with the caller's rsp and rbp as two more arguments.
+macro_rules! entry {
+    ($name:ident, $sp:literal, $bp:literal => $implementation:ident) => {
+        #[doc = concat!("The hook of `", stringify!($name), "`.")]
+        #[unsafe(naked)]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name() {
+            core::arch::naked_asm!(
+                concat!("mov ", $sp, ", rsp"),
+                concat!("mov ", $bp, ", rbp"),
+                "jmp {}",
+                sym $implementation,
+            )
+        }
+    };
+}
+
+entry!(malloc, "rsi", "rdx" => malloc_from);
+entry!(valloc, "rsi", "rdx" => valloc_from);
+entry!(pvalloc, "rsi", "rdx" => pvalloc_from);
+entry!(calloc, "rdx", "rcx" => calloc_from);
+entry!(realloc, "rdx", "rcx" => realloc_from);
+entry!(aligned_alloc, "rdx", "rcx" => aligned_alloc_from);
+entry!(memalign, "rdx", "rcx" => memalign_from);
+entry!(reallocarray, "rcx", "r8" => reallocarray_from);
+entry!(posix_memalign, "rcx", "r8" => posix_memalign_from);
+
+/// Records a new block, if it is one.
+#[inline(always)]
+fn allocated(block: *mut c_void, size: usize, caller: Caller) -> *mut c_void {
+    if !block.is_null()
+        && let Some(thread) = thread::current()
+    {
+        thread.record_at(caller, |site| Event::Allocation {
+            address: block as u64,
+            size: size as u64,
+            site,
+        });
+    }
+    block
+}
+
+/// While `dlsym` looks for the real allocator, it is served from a pool.
+#[cold]
+fn pooled(size: usize, alignment: usize) -> *mut c_void {
+    real::pool_allocate(size, alignment)
+}
+
+extern "C" fn malloc_from(size: usize, sp: u64, bp: u64) -> *mut c_void {
+    if real::is_resolving() {
+        return pooled(size, 0);
+    }
+    // SAFETY: any size is legal; so it is for the others below.
+    allocated(unsafe { next::malloc(size) }, size, Caller { sp, bp })
+}
+
+extern "C" fn valloc_from(size: usize, sp: u64, bp: u64) -> *mut c_void {
+    // SAFETY: as above.
+    allocated(unsafe { next::valloc(size) }, size, Caller { sp, bp })
+}
+
+extern "C" fn pvalloc_from(size: usize, sp: u64, bp: u64) -> *mut c_void {
+    // SAFETY: as above.
+    allocated(unsafe { next::pvalloc(size) }, size, Caller { sp, bp })
+}
+
+extern "C" fn calloc_from(count: usize, size: usize, sp: u64, bp: u64) -> *mut c_void {
+    if real::is_resolving() {
+        return pooled(count.saturating_mul(size), 0);
+    }
+    // SAFETY: any numbers are legal; an overflow makes the real one fail.
+    let block = unsafe { next::calloc(count, size) };
+    allocated(block, count.wrapping_mul(size), Caller { sp, bp })
+}
+
+extern "C" fn aligned_alloc_from(alignment: usize, size: usize, sp: u64, bp: u64) -> *mut c_void {
+    // SAFETY: the real one checks the alignment.
+    let block = unsafe { next::aligned_alloc(alignment, size) };
+    allocated(block, size, Caller { sp, bp })
+}
+
+extern "C" fn memalign_from(alignment: usize, size: usize, sp: u64, bp: u64) -> *mut c_void {
+    // SAFETY: the real one checks the alignment.
+    let block = unsafe { next::memalign(alignment, size) };
+    allocated(block, size, Caller { sp, bp })
+}
+
+extern "C" fn posix_memalign_from(
+    place: *mut *mut c_void,
+    alignment: usize,
+    size: usize,
+    sp: u64,
+    bp: u64,
+) -> c_int {
+    // SAFETY: the caller's contract is passed on.
+    let result = unsafe { next::posix_memalign(place, alignment, size) };
+    if result == 0 {
+        // SAFETY: on success the caller's pointer was just written.
+        allocated(unsafe { *place }, size, Caller { sp, bp });
+    }
+    result
+}
+
+extern "C" fn reallocarray_from(
+    block: *mut c_void,
+    count: usize,
+    size: usize,
+    sp: u64,
+    bp: u64,
+) -> *mut c_void {
+    match count.checked_mul(size) {
+        // The real one would call realloc, and be recorded twice.
+        Some(bytes) => realloc_from(block, bytes, sp, bp),
+        // SAFETY: it fails, with its own errno.
+        None => unsafe { next::reallocarray(block, count, size) },
+    }
+}
+
+extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) -> *mut c_void {
+    let caller = Caller { sp, bp };
+    if block.is_null() {
+        if real::is_resolving() {
+            return pooled(size, 0);
+        }
+        // SAFETY: a null pointer is legal.
+        return allocated(unsafe { next::realloc(block, size) }, size, caller);
+    }
+    if let Some(old) = real::pool_size(block) {
+        return out_of_pool(block, old, size, caller);
+    }
+    let Some(thread) = thread::current() else {
+        // SAFETY: the caller's contract is passed on.
+        return unsafe { next::realloc(block, size) };
+    };
+    thread.record(Event::ReallocationBegin {
+        address: block as u64,
+    });
+    // SAFETY: the caller's contract is passed on.
+    let moved = unsafe { next::realloc(block, size) };
+    if !moved.is_null() {
+        thread.record_at(caller, |site| Event::ReallocationEnd {
+            address: moved as u64,
+            size: size as u64,
+            site,
+        });
+    } else if size == 0 {
+        thread.record(Event::ReallocationFreed);
+    } else {
+        thread.record(Event::ReallocationFailed);
+    }
+    moved
+}
+
+/// A block of the pool goes on as one of the real allocator's.
+#[cold]
+fn out_of_pool(block: *mut c_void, old: usize, size: usize, caller: Caller) -> *mut c_void {
+    // SAFETY: any size is legal.
+    let moved = unsafe { next::malloc(size) };
+    if !moved.is_null() {
+        // SAFETY: both blocks have at least so many bytes, and they are different ones.
+        unsafe {
+            moved
+                .cast::<u8>()
+                .copy_from_nonoverlapping(block.cast(), old.min(size))
+        };
+    }
+    allocated(moved, size, caller)
+}
+
+/// The hook of `free`.
+#[unsafe(no_mangle)]
+pub extern "C" fn free(block: *mut c_void) {
+    if block.is_null() || real::pool_size(block).is_some() {
+        return;
+    }
+    if let Some(thread) = thread::current() {
+        thread.record(Event::Free {
+            address: block as u64,
+        });
+    }
+    // SAFETY: the caller's contract is passed on.
+    unsafe { next::free(block) };
+}
+
+/// The hook of `cfree`, which old programs call with up to three arguments.
+#[unsafe(no_mangle)]
+pub extern "C" fn cfree(block: *mut c_void) {
+    free(block);
+}
+
+/// The hook of `malloc_usable_size`.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
+    if block.is_null() {
+        return 0;
+    }
+    if let Some(size) = real::pool_size(block) {
+        return size;
+    }
+    // SAFETY: the caller's contract is passed on.
+    unsafe { next::malloc_usable_size(block) }
+}

@@ -1,0 +1,308 @@
+//! System calls made directly: they leave errno alone, reach no hook, and are no cancellation points.
+
+mod process;
+mod socket;
+
+pub use process::*;
+pub use socket::*;
+
+use core::arch::asm;
+use core::sync::atomic::AtomicU32;
+use core::time::Duration;
+
+/// An error number.
+pub type Errno = i32;
+
+/// Makes the system call `number`.
+///
+/// # Safety
+/// The arguments must be what the call takes: pointers valid for what the kernel does with them.
+#[inline]
+pub unsafe fn call(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
+    let [a, b, c, d, e, f] = arguments;
+    let result: isize;
+    // SAFETY: the kernel clobbers rcx, r11 and rax only; memory as the caller promised.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    if (-4095..0).contains(&result) {
+        Err(-result as Errno)
+    } else {
+        Ok(result as usize)
+    }
+}
+
+/// Fresh, private, zeroed memory; `None` when there is none.
+pub fn map(bytes: usize) -> Option<*mut u8> {
+    let (protection, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+    );
+    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+    let address = unsafe {
+        call(
+            libc::SYS_mmap,
+            [0, bytes, protection as usize, flags as usize, usize::MAX, 0],
+        )
+    };
+    address.ok().map(|address| address as *mut u8)
+}
+
+/// Maps a shared file whole, for reading and writing; kept out of core dumps.
+pub fn map_shared(fd: i32, bytes: usize) -> Option<*const u8> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+    let address = unsafe {
+        call(
+            libc::SYS_mmap,
+            [
+                0,
+                bytes,
+                protection as usize,
+                libc::MAP_SHARED as usize,
+                fd as usize,
+                0,
+            ],
+        )
+    };
+    let start = address.ok()? as *const u8;
+    // SAFETY: our fresh mapping; the advice changes no contents.
+    let _ = unsafe { advise(start, bytes, libc::MADV_DONTDUMP) };
+    Some(start)
+}
+
+/// Gives `map`'s memory back.
+///
+/// # Safety
+/// Nothing may refer to these bytes any more; they must be a whole mapping of this library.
+pub unsafe fn unmap(start: *const u8, bytes: usize) {
+    // SAFETY: the caller's promise. A failure leaves the mapping, which harms nobody.
+    let _ = unsafe { call(libc::SYS_munmap, [start as usize, bytes, 0, 0, 0, 0]) };
+}
+
+/// Tells the kernel `advice` about pages.
+///
+/// # Safety
+/// The pages must belong to a mapping of this library, and what the advice does to their contents
+/// must be what all users of them expect.
+pub unsafe fn advise(start: *const u8, bytes: usize, advice: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        call(
+            libc::SYS_madvise,
+            [start as usize, bytes, advice as usize, 0, 0, 0],
+        )
+    }
+    .map(|_| ())
+}
+
+/// This process, as it sees itself.
+pub fn getpid() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { call(libc::SYS_getpid, [0; 6]) }.unwrap_or(0) as u32
+}
+
+/// This thread.
+pub fn gettid() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { call(libc::SYS_gettid, [0; 6]) }.unwrap_or(0) as u32
+}
+
+/// Whether the thread `tid` of this process is gone.
+pub fn thread_gone(tid: u32) -> bool {
+    // SAFETY: signal 0 is sent to nobody, only looked up.
+    let found = unsafe {
+        call(
+            libc::SYS_tgkill,
+            [getpid() as usize, tid as usize, 0, 0, 0, 0],
+        )
+    };
+    found == Err(libc::ESRCH)
+}
+
+/// Sleeps while `futex` holds `value`, at most `limit`. May return early.
+pub fn futex_wait(futex: &AtomicU32, value: u32, limit: Duration) {
+    let timeout = libc::timespec {
+        tv_sec: limit.as_secs() as libc::time_t,
+        tv_nsec: libc::c_long::from(limit.subsec_nanos() as i32),
+    };
+    // SAFETY: both pointers are live for the call. The futex is shared between processes.
+    let _ = unsafe {
+        call(
+            libc::SYS_futex,
+            [
+                futex.as_ptr() as usize,
+                libc::FUTEX_WAIT as usize,
+                value as usize,
+                &raw const timeout as usize,
+                0,
+                0,
+            ],
+        )
+    };
+}
+
+/// Wakes everyone who sleeps on `futex`.
+pub fn futex_wake(futex: &AtomicU32) {
+    // SAFETY: the address is not dereferenced beyond the futex's own word.
+    let _ = unsafe {
+        call(
+            libc::SYS_futex,
+            [
+                futex.as_ptr() as usize,
+                libc::FUTEX_WAKE as usize,
+                i32::MAX as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    };
+}
+
+/// Nanoseconds of a clock that only rises.
+pub fn now_ns() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is live for the call.
+    let done = unsafe {
+        call(
+            libc::SYS_clock_gettime,
+            [
+                libc::CLOCK_MONOTONIC as usize,
+                &raw mut time as usize,
+                0,
+                0,
+                0,
+                0,
+            ],
+        )
+    };
+    done.map_or(0, |_| {
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    })
+}
+
+/// All signals of this thread held back until this is dropped.
+pub struct SignalsHeld {
+    before: u64,
+}
+
+impl SignalsHeld {
+    /// Holds them back.
+    pub fn new() -> Self {
+        let (all, mut before) = (u64::MAX, 0_u64);
+        // SAFETY: both sets are live and have the kernel's size of 8 bytes.
+        let _ = unsafe {
+            call(
+                libc::SYS_rt_sigprocmask,
+                [
+                    libc::SIG_SETMASK as usize,
+                    &raw const all as usize,
+                    &raw mut before as usize,
+                    8,
+                    0,
+                    0,
+                ],
+            )
+        };
+        SignalsHeld { before }
+    }
+}
+
+impl Drop for SignalsHeld {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`.
+        let _ = unsafe {
+            call(
+                libc::SYS_rt_sigprocmask,
+                [
+                    libc::SIG_SETMASK as usize,
+                    &raw const self.before as usize,
+                    0,
+                    8,
+                    0,
+                    0,
+                ],
+            )
+        };
+    }
+}
+
+/// The word at any address of this process, or `None` where nothing is mapped. Never faults.
+pub fn peek(address: usize) -> Option<u64> {
+    let mut word = 0_u64;
+    let local = libc::iovec {
+        iov_base: (&raw mut word).cast(),
+        iov_len: 8,
+    };
+    let remote = libc::iovec {
+        iov_base: address as *mut libc::c_void,
+        iov_len: 8,
+    };
+    // SAFETY: the kernel writes to `word` only and checks the other address itself.
+    let read = unsafe {
+        call(
+            libc::SYS_process_vm_readv,
+            [
+                getpid() as usize,
+                &raw const local as usize,
+                1,
+                &raw const remote as usize,
+                1,
+                0,
+            ],
+        )
+    };
+    (read == Ok(8)).then_some(word)
+}
+
+/// Writes to a descriptor, as much as it takes at once.
+pub fn write(fd: i32, bytes: &[u8]) {
+    // SAFETY: the bytes are live for the call.
+    let _ = unsafe {
+        call(
+            libc::SYS_write,
+            [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0],
+        )
+    };
+}
+
+/// Closes a descriptor.
+pub fn close(fd: i32) {
+    // SAFETY: takes a number; the callers close only what they opened.
+    let _ = unsafe { call(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) };
+}
+
+fn status(fd: i32) -> Option<libc::stat> {
+    // SAFETY: zeros are a valid stat.
+    let mut status: libc::stat = unsafe { core::mem::zeroed() };
+    // SAFETY: `status` is live, and has the kernel's layout on x86_64.
+    let done = unsafe {
+        call(
+            libc::SYS_fstat,
+            [fd as usize, &raw mut status as usize, 0, 0, 0, 0],
+        )
+    };
+    done.ok().map(|_| status)
+}
+
+/// A number that tells files apart; 0 for a descriptor that is not open.
+pub fn file_identity(fd: i32) -> u64 {
+    status(fd).map_or(0, |status| {
+        (status.st_ino ^ status.st_dev.rotate_left(40)) | 1 << 63
+    })
+}
+
+/// The size of a file, bytes.
+pub fn file_size(fd: i32) -> Option<usize> {
+    status(fd).and_then(|status| usize::try_from(status.st_size).ok())
+}

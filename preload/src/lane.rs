@@ -1,0 +1,414 @@
+//! The mapping and its one cast; writing records into a lane.
+//!
+//! A lane has one producer, its thread, but that thread may be interrupted by its own signal handlers
+//! at any instruction. So room is reserved by one instruction (`cmpxchg`, without the lock that only
+//! other cores need), an inner record comes to lie after the outer one, and the outermost publishes.
+
+use core::arch::asm;
+use core::cell::Cell;
+use core::ptr::null;
+use core::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
+use core::time::Duration;
+
+use leak_wire::layout::{self, Geometry, LaneHeader, ProcessSlot, SessionHeader, claim};
+use leak_wire::{Event, Record, ring};
+
+use crate::kernel;
+
+/// The shared memory, mapped once and never unmapped.
+#[derive(Clone, Copy)]
+pub struct Mapping {
+    base: *const u8,
+    geometry: Geometry,
+}
+
+// SAFETY: what lies behind `base` is made of atomics and lives as long as the process.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Takes `bytes` at `base` for a session's mapping if they look like one.
+    ///
+    /// # Safety
+    /// They must be mapped, page aligned, shared, for reading and writing, for ever.
+    pub unsafe fn new(base: *const u8, bytes: usize) -> Option<Mapping> {
+        if bytes < layout::LANES_AT {
+            return None;
+        }
+        // SAFETY: the caller's promise, and the header is made of atomics: any bytes are valid.
+        let header = unsafe { &*base.cast::<SessionHeader>() };
+        // Acquire: pairs with the recorder's Release of the magic, its last store.
+        let known = header.magic.load(Ordering::Acquire) == layout::MAGIC
+            && header.version.load(Ordering::Relaxed) == layout::VERSION;
+        // Relaxed: written before the magic.
+        let lanes = header
+            .class_lanes
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
+        let words = header
+            .class_words
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
+        let geometry = Geometry::checked(lanes, words)?;
+        (known && geometry.total_bytes() <= bytes).then_some(Mapping { base, geometry })
+    }
+
+    /// The session's header.
+    pub fn header(&self) -> &'static SessionHeader {
+        // SAFETY: `new`'s caller promised the bytes; they are atomics.
+        unsafe { &*self.base.cast() }
+    }
+
+    /// The process slot `index`, if there is one.
+    pub fn process(&self, index: usize) -> Option<&'static ProcessSlot> {
+        if index >= layout::PROCESS_SLOTS {
+            return None;
+        }
+        // SAFETY: `new` checked the length against the geometry, and the index is in range; atomics.
+        Some(unsafe {
+            &*self
+                .base
+                .add(layout::PROCESSES_AT)
+                .cast::<ProcessSlot>()
+                .add(index)
+        })
+    }
+
+    /// How many lanes there are.
+    pub fn lane_count(&self) -> usize {
+        self.geometry.lane_count()
+    }
+
+    /// The header of lane `index`, if there is one.
+    pub fn lane(&self, index: usize) -> Option<&'static LaneHeader> {
+        if index >= self.lane_count() {
+            return None;
+        }
+        // SAFETY: as in `process`.
+        Some(unsafe {
+            &*self
+                .base
+                .add(layout::LANES_AT)
+                .cast::<LaneHeader>()
+                .add(index)
+        })
+    }
+
+    fn words(&self, index: usize) -> Option<&'static [AtomicU64]> {
+        let (words, offset) = self.geometry.lane(index)?;
+        // SAFETY: as in `process`; the offset is page aligned.
+        Some(unsafe { core::slice::from_raw_parts(self.base.add(offset).cast(), words) })
+    }
+
+    /// Wakes the recorder if it sleeps.
+    pub fn ring_doorbell(&self) {
+        let header = self.header();
+        // SeqCst: pairs with the recorder's store of `recorder_sleeps` before it looks at the lanes for
+        // the last time: either it sees our words, or we see that it sleeps.
+        fence(Ordering::SeqCst);
+        if header.recorder_sleeps.load(Ordering::Relaxed) == 1 {
+            // Release: pairs with the recorder's Acquire after the futex wait.
+            header.doorbell.fetch_add(1, Ordering::Release);
+            kernel::futex_wake(&header.doorbell);
+        }
+    }
+
+    /// Claims a free lane, largest first, for this thread of the process in `slot`.
+    pub fn claim_lane(&self, slot: u32, image: u32, thread: u32, stamp: u64) -> Option<Lane> {
+        let pid = kernel::getpid();
+        for index in 0..self.lane_count() {
+            let header = self.lane(index)?;
+            // Relaxed: the exchange below is what counts.
+            let seen = header.claim.load(Ordering::Relaxed);
+            if claim::state(seen) != claim::FREE {
+                continue;
+            }
+            // Acquire: pairs with the recorder's Release that made it free: positions are reset.
+            let taken = header.claim.compare_exchange(
+                seen,
+                claim::pack(claim::CLAIMED, pid),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            if taken.is_err() {
+                continue;
+            }
+            let words = self.words(index)?;
+            // Relaxed, all: the Release below publishes them.
+            header.process.store(slot, Ordering::Relaxed);
+            header.thread.store(thread, Ordering::Relaxed);
+            header.image.store(image, Ordering::Relaxed);
+            header.start.store(stamp, Ordering::Relaxed);
+            header.generation.fetch_add(1, Ordering::Relaxed);
+            header.head.store(0, Ordering::Relaxed);
+            header.tail.store(0, Ordering::Relaxed);
+            header.waiting.store(0, Ordering::Relaxed);
+            // Release: pairs with the recorder's Acquire of the claim.
+            header
+                .claim
+                .store(claim::pack(claim::LIVE, pid), Ordering::Release);
+            return Some(Lane {
+                mapping: *self,
+                header,
+                words,
+            });
+        }
+        None
+    }
+}
+
+/// A claimed lane.
+#[derive(Clone, Copy)]
+pub struct Lane {
+    mapping: Mapping,
+    /// Its header.
+    pub header: &'static LaneHeader,
+    words: &'static [AtomicU64],
+}
+
+/// What a full lane does to a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Allocation,
+    Free,
+    Fact,
+}
+
+fn kind(event: &Event<'_>) -> Kind {
+    match event {
+        Event::Allocation { .. } | Event::ReallocationEnd { .. } => Kind::Allocation,
+        Event::Free { .. } | Event::ReallocationBegin { .. } | Event::ReallocationFreed => {
+            Kind::Free
+        }
+        _ => Kind::Fact,
+    }
+}
+
+/// How long a full lane waits for a recorder that makes no progress.
+const PATIENCE_NS: u64 = 30_000_000_000;
+/// How long between two looks of a waiting thread.
+const LOOK: Duration = Duration::from_millis(100);
+/// A recorder without progress for so long is asked for.
+const SUSPICION_NS: u64 = 1_000_000_000;
+
+/// The producer's side of a lane. All zeros: no lane.
+#[repr(C)]
+pub struct Writer {
+    words: Cell<*const AtomicU64>,
+    mask: Cell<u64>,
+    /// Words given out to records, whole or still being written.
+    reserved: AtomicU64,
+    /// Up to here room is known without a look at the recorder's side.
+    limit: Cell<u64>,
+    lane: Cell<Option<Lane>>,
+    /// `SessionHeader::progress` plus 1 when patience ran out: until it moves, a full lane drops.
+    stalled: Cell<u64>,
+}
+
+impl Writer {
+    /// Whether it has a lane.
+    #[inline(always)]
+    pub fn is_open(&self) -> bool {
+        !self.words.get().is_null()
+    }
+
+    /// Starts writing to a freshly claimed lane.
+    pub fn open(&self, lane: Lane) {
+        self.mask.set(lane.words.len() as u64 - 1);
+        // Relaxed: read by this thread only.
+        self.reserved.store(0, Ordering::Relaxed);
+        self.limit.set(0);
+        self.stalled.set(0);
+        self.lane.set(Some(lane));
+        compiler_fence(Ordering::SeqCst);
+        self.words.set(lane.words.as_ptr());
+    }
+
+    /// Writes nothing any more.
+    pub fn close(&self) {
+        self.words.set(null());
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// The lane, if there is one.
+    pub fn lane(&self) -> Option<Lane> {
+        self.lane.get()
+    }
+
+    /// Writes a record without publishing it. `outermost`: all that was reserved before is written,
+    /// so it may be published while waiting for room. `false`: the record was dropped, and counted.
+    #[inline(always)]
+    pub fn write(&self, record: Record<'_>, outermost: bool) -> bool {
+        let Some(mut position) = self.reserve(record.words() as u64, &record.event, outermost)
+        else {
+            return false;
+        };
+        let (words, mask) = (self.words.get(), self.mask.get());
+        record.encode(|word| {
+            // SAFETY: the ring has mask + 1 words. Relaxed: `publish` orders them for the recorder.
+            unsafe { (*words.add((position & mask) as usize)).store(word, Ordering::Relaxed) };
+            position += 1;
+        });
+        true
+    }
+
+    /// Makes everything reserved so far visible. Only the outermost may, when its record is whole;
+    /// says up to where it was.
+    #[inline(always)]
+    pub fn publish(&self) -> u64 {
+        // Relaxed: only this thread stores it.
+        let reserved = self.reserved.load(Ordering::Relaxed);
+        if let Some(lane) = &self.lane.get() {
+            ring::publish(&lane.header.head, reserved);
+        }
+        reserved
+    }
+
+    /// Whether nothing was reserved since `publish` returned `published`.
+    #[inline(always)]
+    pub fn is_published(&self, published: u64) -> bool {
+        self.reserved.load(Ordering::Relaxed) == published
+    }
+
+    /// Forgets what was reserved and not published: its writer was abandoned half-way.
+    pub fn void(&self) {
+        if let Some(lane) = self.lane.get() {
+            // Relaxed, both: only this thread stores them.
+            let published = lane.header.head.load(Ordering::Relaxed);
+            self.reserved.store(published, Ordering::Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    fn reserve(&self, words: u64, event: &Event<'_>, outermost: bool) -> Option<u64> {
+        loop {
+            let position = self.reserved.load(Ordering::Relaxed);
+            let end = position + words;
+            if end > self.limit.get() && !self.make_room(end, kind(event), outermost) {
+                return None;
+            }
+            if self.advance(position, end) {
+                return Some(position);
+            }
+        }
+    }
+
+    /// `reserved` from `position` to `end` in one instruction; not if a signal handler moved it.
+    #[inline(always)]
+    fn advance(&self, position: u64, end: u64) -> bool {
+        let found: u64;
+        // SAFETY: the address is a live, aligned u64 that only this thread changes; a single
+        // instruction can't be interrupted half-way.
+        unsafe {
+            asm!(
+                "cmpxchg qword ptr [{0}], {1}",
+                in(reg) self.reserved.as_ptr(), in(reg) end,
+                inlateout("rax") position => found,
+                options(nostack),
+            );
+        }
+        found == position
+    }
+
+    /// Looks at the recorder's side for room up to `end`, waits for it or counts a drop.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&self, end: u64, kind: Kind, outermost: bool) -> bool {
+        let Some(lane) = self.lane.get() else {
+            return false;
+        };
+        let header = lane.mapping.header();
+        // Relaxed: a word by itself.
+        if header.stopped.load(Ordering::Relaxed) != 0 {
+            self.close();
+            crate::session::stop();
+            return false;
+        }
+        let capacity = self.mask.get() + 1;
+        // Relaxed: the recorder's setting, made before the session.
+        let drops = header.full.load(Ordering::Relaxed) == 1;
+        let usable = match kind {
+            Kind::Allocation if drops => capacity / 4 * 3,
+            _ => capacity,
+        };
+        if self.room(&lane, end, usable) {
+            return true;
+        }
+        if !drops && self.wait_for_room(&lane, end, outermost) {
+            return true;
+        }
+        lane.mapping.ring_doorbell();
+        let counter = match kind {
+            Kind::Allocation => &lane.header.dropped_allocations,
+            Kind::Free => &lane.header.dropped_frees,
+            Kind::Fact => &lane.header.dropped_facts,
+        };
+        // Relaxed: a counter.
+        counter.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+
+    fn room(&self, lane: &Lane, end: u64, usable: u64) -> bool {
+        let capacity = self.mask.get() + 1;
+        // Acquire: pairs with the recorder's Release: it has read what is overwritten next.
+        let tail = lane.header.tail.load(Ordering::Acquire);
+        if tail > end || end - tail > usable {
+            return false;
+        }
+        if end - tail > capacity / 2 {
+            lane.mapping.ring_doorbell();
+            self.limit
+                .set((end + capacity / 16).min(tail + capacity / 4 * 3).max(end));
+        } else {
+            self.limit.set(tail + capacity / 2);
+        }
+        true
+    }
+
+    fn wait_for_room(&self, lane: &Lane, end: u64, outermost: bool) -> bool {
+        let header = lane.mapping.header();
+        let capacity = self.mask.get() + 1;
+        // Relaxed, here and below: a sign of life, nothing is ordered by it.
+        let mut progress = header.progress.load(Ordering::Relaxed);
+        if self.stalled.get() == progress.wrapping_add(1) {
+            return false;
+        }
+        if outermost {
+            self.publish();
+        }
+        let start = kernel::now_ns();
+        let mut moved_at = start;
+        let roomy = loop {
+            // Relaxed: `room` is a futex, compared again by the kernel.
+            let seen = lane.header.room.load(Ordering::Relaxed);
+            lane.header.waiting.store(1, Ordering::Relaxed);
+            // SeqCst: pairs with the recorder's fence between its store of `tail` and its load of
+            // `waiting`: either it sees that we wait, or we see its tail.
+            fence(Ordering::SeqCst);
+            if self.room(lane, end, capacity) {
+                break true;
+            }
+            lane.mapping.ring_doorbell();
+            kernel::futex_wait(&lane.header.room, seen, LOOK);
+            let now = kernel::now_ns();
+            let current = header.progress.load(Ordering::Relaxed);
+            if current != progress {
+                (progress, moved_at) = (current, now);
+            }
+            if header.stopped.load(Ordering::Relaxed) != 0
+                || now - moved_at > SUSPICION_NS && crate::session::recorder_gone()
+            {
+                break false;
+            }
+            if now - moved_at > PATIENCE_NS {
+                self.stalled.set(progress.wrapping_add(1));
+                break false;
+            }
+        };
+        lane.header.waiting.store(0, Ordering::Relaxed);
+        let waited = kernel::now_ns() - start;
+        lane.header.waited_ns.fetch_add(waited, Ordering::Relaxed);
+        roomy
+    }
+}

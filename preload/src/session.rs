@@ -1,0 +1,262 @@
+//! Start and stop: how this process comes to a session, and when it records nothing any more.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use leak_wire::layout::{self, SessionHeader, Stop, claim};
+
+use crate::config::{self, Environment};
+use crate::lane::{Lane, Mapping};
+use crate::process::{Identity, Origin};
+use crate::{birth, kernel, notice, order, process};
+
+const UNSTARTED: u32 = 0;
+const STARTING: u32 = 1;
+const TRACING: u32 = 2;
+const INERT: u32 = 3;
+
+static STATE: AtomicU32 = AtomicU32::new(UNSTARTED);
+
+/// What all threads of this process share.
+pub struct Session {
+    mapping: Mapping,
+    /// The name of the recorder's abstract socket.
+    name: Name,
+}
+
+/// A session's name.
+pub type Name = [u8; layout::SESSION_PREFIX.len() + 32];
+
+/// This process is not traced; the user was told if he must know.
+#[derive(Debug)]
+pub struct Refused;
+
+struct Place(UnsafeCell<Option<Session>>);
+
+// SAFETY: written once, before `STATE` becomes `TRACING`, and read only after that was seen.
+unsafe impl Sync for Place {}
+
+static SESSION: Place = Place(UnsafeCell::new(None));
+
+/// Whether events are recorded.
+#[inline(always)]
+pub fn is_tracing() -> bool {
+    // Relaxed: whoever goes on to use the session reads STATE again, with Acquire.
+    STATE.load(Ordering::Relaxed) == TRACING
+}
+
+/// Whether nobody has tried to start yet.
+#[inline(always)]
+pub fn is_unstarted() -> bool {
+    STATE.load(Ordering::Relaxed) == UNSTARTED
+}
+
+/// The session, while events are recorded.
+pub fn current() -> Option<&'static Session> {
+    // Acquire: pairs with the Release in `start`.
+    if STATE.load(Ordering::Acquire) != TRACING {
+        return None;
+    }
+    // SAFETY: see `Place`.
+    unsafe { (*SESSION.0.get()).as_ref() }
+}
+
+/// The session, started if nobody has tried. For a caller who holds signals back.
+pub fn ensure() -> Option<&'static Session> {
+    if is_unstarted() {
+        start();
+    }
+    current()
+}
+
+fn start() {
+    // Before the C library knows its environment there is nothing to start with.
+    let Some(environment) = Environment::current() else {
+        return;
+    };
+    // Acquire: pairs with the Release below; one thread starts, the others go by unrecorded.
+    let won = STATE.compare_exchange(UNSTARTED, STARTING, Ordering::Acquire, Ordering::Relaxed);
+    if won.is_err() {
+        return;
+    }
+    notice::prepare(environment.get(b"LEAK_QUIET") == Some(b"1"));
+    let state = match begin(environment) {
+        Ok(session) => {
+            // SAFETY: nobody reads it before TRACING, and only one thread gets here.
+            unsafe { *SESSION.0.get() = Some(session) };
+            TRACING
+        }
+        Err(Refused) => INERT,
+    };
+    // Release: pairs with the Acquire in `current`.
+    STATE.store(state, Ordering::Release);
+}
+
+fn begin(environment: Environment) -> Result<Session, Refused> {
+    // SAFETY: getauxval reads a table of the C library.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 || !is_meant(environment) {
+        return Err(Refused);
+    }
+    let (answer, origin) = match environment.get(layout::SESSION_VARIABLE.as_bytes()) {
+        Some(value) => {
+            let (name, image) = parse_session(value).ok_or(Refused)?;
+            process::came_from(image);
+            (birth::rejoin(&name)?, Origin::Exec)
+        }
+        None => (birth::start_recorder(environment)?, Origin::First),
+    };
+    let session = Session {
+        mapping: answer.mapping,
+        name: answer.name,
+    };
+    if !process::prepare() {
+        return Err(Refused);
+    }
+    process::claim_slot(&session.mapping, origin, 0).ok_or(Refused)?;
+    Ok(session)
+}
+
+/// Whether this program is one to trace: not the tool itself, and what `LEAK_ONLY` asks for.
+fn is_meant(environment: Environment) -> bool {
+    let mut path = [0; 4096];
+    let executable = config::base_name(kernel::read_link(c"/proc/self/exe", &mut path));
+    if executable == b"leak-analyze" {
+        return false;
+    }
+    let Some(only) = environment.get(b"LEAK_ONLY") else {
+        return true;
+    };
+    // SAFETY: getauxval reads a table; AT_EXECFN is a C string on the initial stack, or 0.
+    let started = unsafe { libc::getauxval(libc::AT_EXECFN) as *const core::ffi::c_char };
+    let started = if started.is_null() {
+        &[]
+    } else {
+        // SAFETY: as above.
+        config::base_name(unsafe { core::ffi::CStr::from_ptr(started) }.to_bytes())
+    };
+    config::matches_any(only, executable) || config::matches_any(only, started)
+}
+
+/// `NAME:IMAGE`.
+fn parse_session(value: &[u8]) -> Option<(Name, u32)> {
+    let colon = value.iter().position(|byte| *byte == b':')?;
+    let name: Name = value.get(..colon)?.try_into().ok()?;
+    let image = core::str::from_utf8(value.get(colon + 1..)?).ok()?;
+    Some((name, image.parse().ok()?))
+}
+
+/// Ends recording in this process because the recorder asked for it or is gone; says so once in the
+/// whole session.
+pub fn stop() {
+    let Some(session) = current() else {
+        return;
+    };
+    // Relaxed, both: words by themselves.
+    STATE.store(INERT, Ordering::Relaxed);
+    let header = session.header();
+    if header.quiet.swap(1, Ordering::Relaxed) != 0 {
+        return;
+    }
+    notice::say(&[match header.stopped.load(Ordering::Relaxed) {
+        stopped if stopped == Stop::Limit as u32 => {
+            b"the trace reached LEAK_MAX_TRACE: recording has ended, the program goes on"
+        }
+        stopped if stopped == Stop::Disk as u32 => {
+            b"the trace can't be written any more (is the disk full?): recording has ended, the program goes on"
+        }
+        _ => b"the recorder is gone: recording has ended, the program goes on",
+    }]);
+}
+
+/// Asks whether the recorder is still there, and notes for all if not.
+pub fn recorder_gone() -> bool {
+    let Some(session) = current() else {
+        return true;
+    };
+    if birth::is_there(&session.name) {
+        return false;
+    }
+    // Relaxed: a word by itself.
+    let header = session.header();
+    let _ = header.stopped.compare_exchange(
+        0,
+        Stop::RecorderGone as u32,
+        Ordering::Relaxed,
+        Ordering::Relaxed,
+    );
+    true
+}
+
+/// Tells the recorder that a lane's thread is gone, so that it need not find out by itself.
+pub fn lane_is_gone(lane: Lane) {
+    let pid = kernel::getpid();
+    // Release: pairs with the recorder's Acquire: the thread's last head came before.
+    let _ = lane.header.claim.compare_exchange(
+        claim::pack(claim::LIVE, pid),
+        claim::pack(claim::GONE, pid),
+        Ordering::Release,
+        Ordering::Relaxed,
+    );
+}
+
+impl Session {
+    /// The shared header.
+    pub fn header(&self) -> &'static SessionHeader {
+        self.mapping.header()
+    }
+
+    /// The mapping.
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// Who this process is; in a child that was just forked, claimed now.
+    pub fn identity(&self, fork_stamp: u64) -> Option<&'static Identity> {
+        if let Some(identity) = process::known() {
+            return Some(identity);
+        }
+        // Relaxed: the recorder's setting, made before the session.
+        if self.header().follow.load(Ordering::Relaxed) == 0 {
+            STATE.store(INERT, Ordering::Relaxed);
+            return None;
+        }
+        process::claim_slot(&self.mapping, Origin::Fork, fork_stamp)
+    }
+
+    /// A lane for the thread `tid`; waits a moment for the recorder to free one.
+    pub fn claim_lane(&self, identity: &Identity, tid: u32) -> Option<Lane> {
+        // Relaxed, all: written before the state by which the identity became known.
+        let slot = identity.slot.load(Ordering::Relaxed);
+        let image = identity.image.load(Ordering::Relaxed);
+        let start = kernel::now_ns();
+        loop {
+            let lane = self.mapping.claim_lane(slot, image, tid, order::stamp());
+            if lane.is_some() {
+                return lane;
+            }
+            self.mapping.ring_doorbell();
+            if kernel::now_ns() - start > LANE_PATIENCE_NS {
+                return None;
+            }
+            kernel::sleep(LANE_LOOK);
+        }
+    }
+}
+
+/// How long a starting thread waits for a lane.
+const LANE_PATIENCE_NS: u64 = 200_000_000;
+/// How long between two looks.
+const LANE_LOOK: core::time::Duration = core::time::Duration::from_millis(1);
+
+/// Runs when the library is loaded.
+extern "C" fn constructor() {
+    crate::real::resolve_all();
+    crate::stack::remember_default_size();
+    let _held = kernel::SignalsHeld::new();
+    ensure();
+}
+
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = constructor;

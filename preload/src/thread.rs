@@ -1,0 +1,385 @@
+//! A thread's state: one initial-exec TLS slot that points to mapped memory; and the section in which
+//! a thread writes records, which knows when it was interrupted by a signal handler and when it was
+//! left by `siglongjmp`.
+//!
+//! The state's pages are wiped in a forked child, so that it never writes into its parent's lane.
+
+use core::arch::{asm, global_asm};
+use core::cell::{Cell, UnsafeCell};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence};
+
+use leak_wire::{Event, Record, Wait};
+
+use crate::lane::Writer;
+use crate::stack::Bounds;
+use crate::{kernel, order, session, stack};
+
+global_asm!(
+    ".pushsection .tbss.leak_thread, \"awT\", @nobits",
+    ".balign 8",
+    ".globl leak_thread_slot",
+    ".hidden leak_thread_slot",
+    ".type leak_thread_slot, @object",
+    ".size leak_thread_slot, 8",
+    "leak_thread_slot: .zero 8",
+    ".popsection",
+);
+
+#[inline(always)]
+fn slot() -> *mut Thread {
+    let thread;
+    // SAFETY: reads this thread's own slot; initial-exec, so no call that could allocate.
+    unsafe {
+        asm!(
+            "mov {0}, qword ptr [rip + leak_thread_slot@GOTTPOFF]",
+            "mov {0}, qword ptr fs:[{0}]",
+            out(reg) thread, options(nostack, preserves_flags, readonly),
+        );
+    }
+    thread
+}
+
+fn set_slot(thread: *mut Thread) {
+    // SAFETY: writes this thread's own slot.
+    unsafe {
+        asm!(
+            "mov {1}, qword ptr [rip + leak_thread_slot@GOTTPOFF]",
+            "mov qword ptr fs:[{1}], {0}",
+            in(reg) thread, out(reg) _, options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// The caller of a hook: its stack pointer (at the return address) and frame pointer at the entry.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    /// rsp; the return address lies there.
+    pub sp: u64,
+    /// rbp.
+    pub bp: u64,
+}
+
+/// What stays in a forked child.
+pub struct Kept {
+    next: Cell<*mut Thread>,
+    /// The thread's stack.
+    pub bounds: Cell<Bounds>,
+    /// When the fork that is under way began.
+    pub fork_stamp: Cell<u64>,
+}
+
+/// One thread's state. All zeros is valid: no lane yet.
+#[repr(C, align(4096))]
+pub struct Thread {
+    writer: Writer,
+    /// Address of the cookie on the stack of the outermost writing section, 0: none.
+    section: AtomicUsize,
+    /// The cookie that must lie there.
+    cookie: AtomicU64,
+    /// The thread's tid; `RESERVED` while it is handed to a thread that starts; 0: free.
+    owner: AtomicU32,
+    /// What `Event::Enter` was recorded last with nothing since; see `repeats`.
+    entered: Cell<Entered>,
+    /// Events that found no lane, to try again now and then.
+    laneless: Cell<u32>,
+}
+
+/// The last thing recorded, as far as `Event::Enter` goes. Zero: something else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entered {
+    No = 0,
+    Idle = 1,
+}
+
+/// A thread without a lane asks for one at every so manieth event.
+const TRY_AGAIN: u32 = 256;
+const RESERVED: u32 = u32::MAX;
+
+#[repr(C)]
+struct Memory {
+    thread: Thread,
+    kept: UnsafeCell<KeptPage>,
+}
+
+#[repr(C, align(4096))]
+struct KeptPage(Kept);
+
+/// All states ever mapped, linked through `Kept::next`; they are reused, never unmapped.
+static ALL: AtomicPtr<Thread> = AtomicPtr::new(null_mut());
+/// Where the search for a state whose thread is gone goes on.
+static SEARCH: AtomicPtr<Thread> = AtomicPtr::new(null_mut());
+/// How many states a starting thread looks at before it maps a new one.
+const LOOKS: usize = 8;
+
+/// This thread's state, ready to write; `None` while nothing is traced.
+#[inline(always)]
+pub fn current() -> Option<&'static Thread> {
+    // SAFETY: the slot holds null or a state, which is never unmapped and valid for any bytes.
+    if let Some(thread) = unsafe { slot().as_ref() }
+        && thread.writer.is_open()
+    {
+        return Some(thread);
+    }
+    attach()
+}
+
+/// Whether events are recorded in this process.
+#[inline(always)]
+pub fn tracing() -> bool {
+    session::is_tracing() || session::is_unstarted()
+}
+
+/// Writes `event` to this thread's lane, with its stamp. Does nothing when not tracing; leaves errno
+/// alone; may be called in a signal handler that interrupted this very function.
+#[inline]
+pub fn record(event: Event<'_>) {
+    if let Some(thread) = current() {
+        thread.record(event);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn attach() -> Option<&'static Thread> {
+    if !tracing() {
+        return None;
+    }
+    // SAFETY: as in `current`.
+    if let Some(thread) = unsafe { slot().as_ref() }
+        && thread.laneless.get() % TRY_AGAIN != 0
+    {
+        thread.count_laneless();
+        return None;
+    }
+    let _held = kernel::SignalsHeld::new();
+    let session = session::ensure()?;
+    let thread = own()?;
+    if thread.writer.is_open() {
+        return Some(thread);
+    }
+    let identity = session.identity(thread.kept().fork_stamp.replace(0))?;
+    match session.claim_lane(identity, thread.owner.load(Ordering::Relaxed)) {
+        Some(lane) => {
+            thread.laneless.set(0);
+            thread.writer.open(lane);
+            Some(thread)
+        }
+        None => {
+            thread.count_laneless();
+            None
+        }
+    }
+}
+
+/// This thread's state, with or without a lane.
+pub fn own() -> Option<&'static Thread> {
+    let held = slot();
+    let tid = kernel::gettid();
+    // SAFETY: as in `current`.
+    if let Some(thread) = unsafe { held.as_ref() } {
+        // Relaxed: in a forked child wiped to 0, and then no other thread looks for states yet.
+        thread.owner.store(tid, Ordering::Relaxed);
+        return Some(thread);
+    }
+    let thread = reserve(tid)?;
+    thread.kept().bounds.set(stack::bounds(None));
+    set_slot(core::ptr::from_ref(thread).cast_mut());
+    Some(thread)
+}
+
+/// A state for `owner`: one whose thread is gone, or a new one.
+fn reserve(owner: u32) -> Option<&'static Thread> {
+    for _ in 0..LOOKS {
+        // Acquire, all: pairs with the Release that put a state into the list.
+        let mut candidate = SEARCH.load(Ordering::Acquire);
+        if candidate.is_null() {
+            candidate = ALL.load(Ordering::Acquire);
+        }
+        // SAFETY: null or a state of the list.
+        let Some(thread) = (unsafe { candidate.as_ref() }) else {
+            break;
+        };
+        // Release: pairs with the Acquire above.
+        SEARCH.store(thread.kept().next.get(), Ordering::Release);
+        if thread.take_over(owner) {
+            return Some(thread);
+        }
+    }
+    map_new(owner)
+}
+
+fn map_new(owner: u32) -> Option<&'static Thread> {
+    let memory = kernel::map(size_of::<Memory>())?;
+    // SAFETY: our fresh mapping; wiping is what the state's users expect. Where the kernel can't
+    // (before 4.14), the fork hook does it.
+    let _ = unsafe { kernel::advise(memory, size_of::<Thread>(), libc::MADV_WIPEONFORK) };
+    let pointer = memory.cast::<Thread>();
+    // SAFETY: mapped for ever, zeros are valid.
+    let thread = unsafe { &*pointer };
+    thread.owner.store(owner, Ordering::Relaxed);
+    // Acquire and Release: pair with the loads in `reserve`.
+    let mut first = ALL.load(Ordering::Acquire);
+    loop {
+        thread.kept().next.set(first);
+        match ALL.compare_exchange(first, pointer, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => return Some(thread),
+            Err(now) => first = now,
+        }
+    }
+}
+
+impl Thread {
+    /// What stays in a forked child.
+    pub fn kept(&self) -> &Kept {
+        let memory = core::ptr::from_ref(self).cast::<Memory>();
+        // SAFETY: every state is the first field of a `Memory`, and `Kept` is changed through cells
+        // by its own thread only.
+        unsafe { &(*(*memory).kept.get()).0 }
+    }
+
+    /// Takes this state over for `owner` if its thread is gone.
+    fn take_over(&self, owner: u32) -> bool {
+        let before = self.owner.load(Ordering::Relaxed);
+        let gone =
+            before != RESERVED && (before == 0 || before == owner || kernel::thread_gone(before));
+        // Acquire: whatever the gone thread wrote came before the kernel told that it is gone.
+        if !gone
+            || self
+                .owner
+                .compare_exchange(before, RESERVED, Ordering::Acquire, Ordering::Relaxed)
+                .is_err()
+        {
+            return false;
+        }
+        if let Some(lane) = self.writer.lane() {
+            session::lane_is_gone(lane);
+        }
+        // SAFETY: our own pages, whose thread is gone: zeros are what the next one expects.
+        let wiped = unsafe {
+            kernel::advise(
+                core::ptr::from_ref(self).cast(),
+                size_of::<Thread>(),
+                libc::MADV_DONTNEED,
+            )
+        };
+        if wiped.is_err() {
+            return false;
+        }
+        self.owner.store(owner, Ordering::Relaxed);
+        true
+    }
+
+    /// Writes `event` to the lane, with its stamp.
+    #[inline]
+    pub fn record(&self, event: Event<'_>) {
+        if self.repeats(&event) {
+            return;
+        }
+        self.in_section(|outermost| {
+            self.write(event, outermost);
+        });
+    }
+
+    /// Writes the event that `event` makes of the caller's call site.
+    #[inline]
+    pub fn record_at<'a>(&self, caller: Caller, event: impl FnOnce(u32) -> Event<'a>) {
+        self.entered.set(Entered::No);
+        self.in_section(|outermost| {
+            let site = self.site(caller, outermost);
+            self.write(event(site), outermost);
+        });
+    }
+
+    /// The call site, with the nodes that are new written before.
+    fn site(&self, _caller: Caller, _outermost: bool) -> u32 {
+        0
+    }
+
+    /// Writes an event from inside a section.
+    #[inline(always)]
+    pub fn write(&self, event: Event<'_>, outermost: bool) -> bool {
+        let stamp = order::stamp();
+        self.writer.write(Record { stamp, event }, outermost)
+    }
+
+    /// Whether `event` tells nothing new: the thread is known to wait, and nothing came since. Also
+    /// remembers it for the next time.
+    #[inline(always)]
+    fn repeats(&self, event: &Event<'_>) -> bool {
+        let now = match event {
+            Event::Enter { wait, .. } if *wait != Wait::Write => Entered::Idle,
+            _ => Entered::No,
+        };
+        self.entered.replace(now) == now && now == Entered::Idle
+    }
+
+    /// Runs `work`, which may write, and publishes what it wrote. `work` is told whether it is the
+    /// outermost section of this thread; an inner one (of a signal handler that interrupted the outer
+    /// one) is published by the outermost.
+    #[inline(always)]
+    pub fn in_section<R>(&self, work: impl FnOnce(bool) -> R) -> R {
+        let mut cookie = 0_u64;
+        let at = &raw mut cookie as usize;
+        // Relaxed, all in here: shared with this thread's own signal handlers only, hence the
+        // compiler fences.
+        if self.section.load(Ordering::Relaxed) != 0 && !self.was_abandoned(at) {
+            return work(false);
+        }
+        let value = self.cookie.load(Ordering::Relaxed).wrapping_add(1) | 1 << 63;
+        self.cookie.store(value, Ordering::Relaxed);
+        // SAFETY: the cookie is live on this frame; volatile because it is read by address.
+        unsafe { (&raw mut cookie).write_volatile(value) };
+        self.section.store(at, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        let result = work(true);
+        loop {
+            compiler_fence(Ordering::SeqCst);
+            let published = self.writer.publish();
+            compiler_fence(Ordering::SeqCst);
+            self.section.store(0, Ordering::Relaxed);
+            compiler_fence(Ordering::SeqCst);
+            // A handler may have written between the two: it was an inner section then.
+            if self.writer.is_published(published) {
+                break;
+            }
+            self.section.store(at, Ordering::Relaxed);
+        }
+        // SAFETY: as above. Gone, so that nobody takes this dead frame for a live one.
+        unsafe { (&raw mut cookie).write_volatile(0) };
+        result
+    }
+
+    /// A section is open: true if the frame that opened it was left without closing it
+    /// (`siglongjmp` out of a signal handler, a cancelled thread); what it wrote is then void.
+    #[cold]
+    #[inline(never)]
+    fn was_abandoned(&self, here: usize) -> bool {
+        let section = self.section.load(Ordering::Relaxed);
+        let bounds = self.kept().bounds.get();
+        let both_on_stack = bounds.contain(section as u64) && bounds.contain(here as u64);
+        let gone = both_on_stack && here > section || {
+            let found = if bounds.contain(section as u64) {
+                // SAFETY: `section` lay on this thread's own stack, which is mapped from there up.
+                Some(unsafe { (section as *const u64).read_volatile() })
+            } else {
+                kernel::peek(section)
+            };
+            found != Some(self.cookie.load(Ordering::Relaxed))
+        };
+        if gone {
+            self.writer.void();
+            self.section.store(0, Ordering::Relaxed);
+        }
+        gone
+    }
+
+    fn count_laneless(&self) {
+        self.laneless.set(self.laneless.get().wrapping_add(1));
+        if let Some(session) = session::current() {
+            // Relaxed: a counter.
+            let header = session.header();
+            header.laneless_events.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
