@@ -1,1 +1,13 @@
-//! Black-box tests of libleak: the harness.
+//! What the black-box tests share: they see libleak as its users do, as `libleak.so` and `leak-analyze`,
+//! and everything else about a program from outside.
+//!
+//! A missing compiler, server or valgrind fails a test; nothing is skipped.
+
+pub mod artifacts;
+pub mod compile;
+pub mod http;
+pub mod process;
+pub mod report;
+pub mod run;
+pub mod stated;
+pub mod valgrind;

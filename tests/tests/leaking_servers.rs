@@ -1,0 +1,254 @@
+//! HTTP servers with an endpoint of every kind: blocks, bytes, statuses and verdicts of each are exact.
+
+use leak_tests::compile::Source;
+use leak_tests::http::{self, Answer, Request};
+use leak_tests::process::Group;
+use leak_tests::report::{Report, number, sum, text};
+use leak_tests::run::{LIMIT, Place};
+use leak_tests::stated::Sum;
+use serde_json::Value;
+
+/// Requests of each endpoint; the sums that are stated in all hold for 513 to 1024.
+const REQUESTS: usize = 600;
+
+macro_rules! servers {
+    ($($name:ident: $source:literal)*) => {
+        $(mod $name {
+            #[test]
+            fn one_connection() {
+                crate::check($source, 1);
+            }
+
+            #[test]
+            fn eight_connections() {
+                crate::check($source, 8);
+            }
+        })*
+    };
+}
+
+servers! {
+    c_threads: "threads.c"
+    c_epoll: "epoll.c"
+    c_pool: "pool.c"
+    cpp_exceptions: "exceptions.cpp"
+    rust_threads: "threads.rs"
+}
+
+/// `// endpoint: LABEL; VERDICT; N blocks, M bytes each|all [STATUS]`.
+#[derive(Debug)]
+struct Expected {
+    label: String,
+    verdict: String,
+    sum: Sum,
+    each: bool,
+    status: Option<u64>,
+}
+
+fn check(name: &str, connections: usize) {
+    let source = Source::read(&format!("servers/{name}"));
+    let (expected, background) = table(&source);
+    let requests = requests();
+    let (plain, _, _) = serve(&source, &Place::new(), false, connections, &requests);
+    let place = Place::new();
+    let (traced, out, server) = serve(&source, &place, true, connections, &requests);
+    assert_eq!(traced, plain);
+
+    let report = place.report();
+    server.assert_nothing_left(LIMIT);
+    report.assert_complete();
+    let total = requests.len() + connections;
+    assert_eq!(report.number("/processes/0/requests"), total as u64);
+    assert_eq!(report.list("/trace/boundaries"), ["http"]);
+    for endpoint in &expected {
+        check_endpoint(&report, endpoint, connections);
+    }
+    let hello = report.endpoint("GET /hello");
+    assert_eq!(number(&hello["requests"], "requests"), connections as u64);
+    assert_eq!(report.list("/endpoints").len(), expected.len() + 1);
+    check_leak_site(&report, name);
+    let grown = out.trim().strip_prefix("background ").expect("its count");
+    let blocks = grown.parse().expect("a number");
+    let bytes = blocks * background;
+    check_background(&report, Sum { blocks, bytes });
+}
+
+fn table(source: &Source) -> (Vec<Expected>, u64) {
+    let shared;
+    let source = if source.text.contains("endpoints.h\"") {
+        shared = Source::read("servers/endpoints.h");
+        &shared
+    } else {
+        source
+    };
+    let lines = source.text.lines();
+    let rows = lines.filter_map(|line| line.strip_prefix("// endpoint: "));
+    let rows: Vec<Expected> = rows.map(row).collect();
+    assert_eq!(rows.len(), targets(0).len(), "a row for each endpoint");
+    let mut lines = source.text.lines();
+    let background = lines.find_map(|line| line.strip_prefix("// background: "));
+    let background = background.and_then(|line| line.strip_suffix(" bytes"));
+    let bytes = background.and_then(|bytes| bytes.parse().ok());
+    (rows, bytes.expect("a background line"))
+}
+
+fn row(line: &str) -> Expected {
+    let mut parts = line.split("; ");
+    let mut part = || parts.next().unwrap_or_else(|| panic!("endpoint: {line}"));
+    let (label, verdict) = (part().to_string(), part().to_string());
+    let words: Vec<&str> = part().split(' ').collect();
+    let number = |at: usize| words[at].parse().expect("a number");
+    Expected {
+        label,
+        verdict,
+        sum: Sum {
+            blocks: number(0),
+            bytes: number(2),
+        },
+        each: words[4] == "each",
+        status: words.get(5).map(|status| status.parse().expect("a status")),
+    }
+}
+
+/// One request of every endpoint, in the order of the tables.
+fn targets(round: usize) -> Vec<Request> {
+    let error = if round.is_multiple_of(2) {
+        ""
+    } else {
+        "?fail=1"
+    };
+    let mut targets = vec![
+        Request::get(format!("/clean?round={round}")),
+        Request::post("/clean", "x".repeat(round % 100 + 1)),
+        Request::get(format!("/orders/{round}/items")),
+        Request::get("/leak"),
+        Request::get(format!("/error{error}")),
+    ];
+    let others = ["/cache", "/warm", "/session", "/grow", "/list", "/late"];
+    targets.extend(others.map(Request::get));
+    targets
+}
+
+fn requests() -> Vec<Request> {
+    let mut requests: Vec<Request> = (0..REQUESTS).flat_map(targets).collect();
+    for request in requests.iter_mut().step_by(7) {
+        request.in_parts = true;
+    }
+    requests
+}
+
+/// Runs the server, drives it, ends it; its answers and what it printed.
+fn serve(
+    source: &Source,
+    place: &Place,
+    traced: bool,
+    connections: usize,
+    requests: &[Request],
+) -> (Vec<Answer>, String, Group) {
+    let port = http::free_port();
+    let program = source.program();
+    let mut command = if traced {
+        place.traced(program)
+    } else {
+        place.plain(program)
+    };
+    command.arg(port.to_string());
+    let mut server = place.start(command);
+    http::wait_for_port(&mut server, port);
+    let hello = Request::get("/hello");
+    let answers = http::drive(port, connections, Some(&hello), requests);
+    server.signal(libc::SIGTERM);
+    let ended = server.wait(LIMIT);
+    assert!(ended.status.success(), "{}: {}", ended.status, ended.err);
+    assert_eq!(ended.err, "");
+    (answers, String::from_utf8(ended.out).expect("text"), server)
+}
+
+fn check_endpoint(report: &Report, expected: &Expected, connections: usize) {
+    let endpoint = report.endpoint(&expected.label);
+    assert_eq!(number(&endpoint["requests"], "requests"), REQUESTS as u64);
+    let leaking = match expected.status {
+        Some(_) => REQUESTS as u64 / 2,
+        None => REQUESTS as u64,
+    };
+    let times = if expected.each { leaking } else { 1 };
+    let retained = Sum {
+        blocks: expected.sum.blocks * times,
+        bytes: expected.sum.bytes * times,
+    };
+    assert_eq!(sum(endpoint, "retained"), retained, "{endpoint:#}");
+    assert_eq!(endpoint["verdict"], *expected.verdict, "{endpoint:#}");
+    assert_eq!(endpoint["inferred_blocks"], 0, "{endpoint:#}");
+    if expected.verdict == "clean" {
+        assert_eq!(sum(endpoint, "survivor"), Sum::default(), "{endpoint:#}");
+    }
+    if expected.verdict == "freed_later" && connections == 1 {
+        let survivors = number(&endpoint["survivor_blocks"], "survivors");
+        assert_eq!(survivors, REQUESTS as u64, "all but the newest freed later");
+    }
+    if expected.each {
+        assert_eq!(number(&endpoint["leaking_requests"], "leaking"), leaking);
+        let each = &endpoint["retained_bytes_per_leaking_request"];
+        assert_eq!(number(each, "each"), expected.sum.bytes);
+    }
+    check_statuses(endpoint, expected, retained);
+}
+
+fn check_statuses(endpoint: &Value, expected: &Expected, retained: Sum) {
+    let statuses = endpoint["statuses"].as_array().expect("a list");
+    let mut found: Vec<(u64, u64, Sum)> = statuses
+        .iter()
+        .map(|row| {
+            let status = number(&row["status"], "status");
+            (
+                status,
+                number(&row["requests"], "requests"),
+                sum(row, "retained"),
+            )
+        })
+        .collect();
+    found.sort_by_key(|row| row.0);
+    let all = REQUESTS as u64;
+    let wanted = match expected.status {
+        Some(status) => vec![(200, all / 2, Sum::default()), (status, all / 2, retained)],
+        None => vec![(200, all, retained)],
+    };
+    assert_eq!(found, wanted, "{endpoint:#}");
+}
+
+/// The frames of the leak lead to the line that allocates.
+fn check_leak_site(report: &Report, source: &str) {
+    let file = if source.ends_with(".c") {
+        "endpoints.h"
+    } else {
+        source
+    };
+    let ids = &report.endpoint("GET /leak")["site_ids"];
+    let ids = ids.as_array().expect("a list");
+    let sites = report.list("/sites").iter();
+    let leaks = sites.filter(|site| ids.contains(&site["id"]) && site["verdict"] == "leak");
+    let mut found = 0;
+    for site in leaks {
+        let frames = site["frames"].as_array().expect("a list");
+        let frame = frames.iter().find(|frame| {
+            let function = frame["function"].as_str().unwrap_or_default();
+            function.contains("leave_three")
+        });
+        let frame = frame.unwrap_or_else(|| panic!("no leave_three in {frames:#?}"));
+        assert!(text(&frame["file"], "file").ends_with(file), "{frame}");
+        assert!(number(&frame["line"], "line") > 0);
+        found += 1;
+    }
+    assert_eq!(found, 3, "three sites leak");
+}
+
+/// The thread that grows outside requests: a leak of no endpoint.
+fn check_background(report: &Report, grown: Sum) {
+    let mut sites = report.list("/sites").iter();
+    let site = sites.find(|site| {
+        sum(site, "live") == grown && site["labels"].as_array().is_some_and(Vec::is_empty)
+    });
+    let site = site.unwrap_or_else(|| panic!("no site has {grown:?} outside requests"));
+    assert_eq!(site["verdict"], "leak", "{site:#}");
+    assert_eq!(sum(site, "retained"), Sum::default());
+}
