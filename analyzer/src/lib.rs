@@ -10,6 +10,7 @@
 pub mod analysis;
 pub mod cli;
 pub mod mapping;
+pub mod report;
 pub mod sites;
 pub mod symbols;
 pub mod trace;

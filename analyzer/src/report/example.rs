@@ -1,0 +1,383 @@
+//! Hand-made results for the tests of the reports: a server with endpoints of every kind, a program
+//! without requests, a clean server. Modules are paths that no machine has, so that frames show as
+//! `module+0xaddress` everywhere.
+
+use crate::analysis::*;
+use crate::sites::{Frame, Module, NO_SITE, SiteId, Sites};
+use crate::symbols::{Files, SymbolOptions, Symbolizer};
+use crate::trace::*;
+
+/// Everything that a report takes.
+pub(super) struct Example {
+    pub(super) facts: Facts,
+    pub(super) analysis: Analysis,
+    pub(super) sites: Sites,
+}
+
+impl Example {
+    pub(super) fn print(
+        &self,
+        options: &super::Options,
+        report: impl Fn(
+            &Facts,
+            &Analysis,
+            &Sites,
+            &mut Symbolizer<'_>,
+            &super::Options,
+            &mut dyn std::io::Write,
+        ) -> std::io::Result<()>,
+    ) -> String {
+        let files = Files::default();
+        let mut symbolizer =
+            Symbolizer::new(&files, self.sites.modules(), SymbolOptions::default());
+        let mut out = Vec::new();
+        report(
+            &self.facts,
+            &self.analysis,
+            &self.sites,
+            &mut symbolizer,
+            options,
+            &mut out,
+        )
+        .unwrap();
+        String::from_utf8(out).unwrap()
+    }
+}
+
+/// Interns a backtrace given from the innermost frame outwards.
+fn backtrace(sites: &mut Sites, frames: &[(&str, u64)]) -> SiteId {
+    frames.iter().rev().fold(NO_SITE, |outer, (path, address)| {
+        let module = sites.module(Module {
+            path: (*path).into(),
+            build_id: None,
+        });
+        let file_address = *address;
+        sites.child(
+            outer,
+            Frame {
+                module,
+                file_address,
+            },
+        )
+    })
+}
+
+fn facts() -> Facts {
+    let first = Process {
+        pid: 4711,
+        executable: "/opt/shop/server".into(),
+        arguments: ["./server", "--name", "corner shop"]
+            .map(String::from)
+            .into(),
+        start: 1,
+        end: Some(2),
+        outcome: Outcome::Exit(Some(0)),
+        ..Process::default()
+    };
+    Facts {
+        tool_version: "0.1.0".into(),
+        host: "db1".into(),
+        started_at_ns: 1_700_000_000_000_000_000,
+        duration_ns: 72_000_000_000,
+        processes: vec![first],
+        ..Facts::default()
+    }
+}
+
+fn request(endpoint: u32, at: u64, status: u32, retained: (u64, u64)) -> Request {
+    Request {
+        process: 0,
+        thread: 4712,
+        source: Source::Http,
+        endpoint,
+        count: 1,
+        status: Some(status),
+        start_ns: at,
+        end_ns: Some(at + 500),
+        allocations: 10,
+        allocated_bytes: 20_000,
+        inferred_blocks: 0,
+        live_blocks: retained.0,
+        live_bytes: retained.1,
+        survivor_blocks: retained.0,
+        survivor_bytes: retained.1,
+        retained_blocks: retained.0,
+        retained_bytes: retained.1,
+    }
+}
+
+fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
+    Endpoint {
+        label: label.into(),
+        verdict,
+        requests,
+        leaking_requests: 0,
+        survivor_blocks: 0,
+        survivor_bytes: 0,
+        retained_blocks: 0,
+        retained_bytes: 0,
+        inferred_blocks: 0,
+        retained_bytes_per_leaking_request: None,
+        site_ids: Vec::new(),
+        statuses: vec![status(200, requests, 0, 0)],
+    }
+}
+
+fn status(status: u32, requests: u64, leaking_requests: u64, retained_bytes: u64) -> StatusFigures {
+    StatusFigures {
+        status: Some(status),
+        requests,
+        leaking_requests,
+        retained_blocks: leaking_requests,
+        retained_bytes,
+    }
+}
+
+fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
+    Site {
+        id,
+        verdict,
+        evidence: Evidence::default(),
+        requests: 0,
+        survivor_blocks: retained.0,
+        survivor_bytes: retained.1,
+        retained_blocks: retained.0,
+        retained_bytes: retained.1,
+        inferred_blocks: 0,
+        live_blocks: retained.0,
+        live_bytes: retained.1,
+        outside_blocks: 0,
+        outside_bytes: 0,
+        labels: Vec::new(),
+    }
+}
+
+fn outside(id: SiteId, verdict: Verdict, live: (u64, u64)) -> Site {
+    Site {
+        live_blocks: live.0,
+        live_bytes: live.1,
+        outside_blocks: live.0,
+        outside_bytes: live.1,
+        ..site(id, verdict, (0, 0))
+    }
+}
+
+fn reached(site: Site, endpoint: u32, requests: u64, evidence: &str) -> Site {
+    Site {
+        requests,
+        evidence: Evidence {
+            text: evidence.into(),
+            requests_judged: requests,
+            requests_retaining: requests,
+            live_bytes_by_slice: vec![1, 2, 3, 4, 5, 6, 7, 8],
+            ..Evidence::default()
+        },
+        labels: vec![SiteLabel {
+            endpoint,
+            requests,
+            retained_blocks: site.retained_blocks,
+            retained_bytes: site.retained_bytes,
+        }],
+        ..site
+    }
+}
+
+fn timeline(points: [(u64, u64, Option<u64>, u64); 4]) -> Vec<TimelinePoint> {
+    points
+        .map(|(t_ns, live_bytes, rss_bytes, requests)| TimelinePoint {
+            t_ns,
+            process: 0,
+            live_bytes,
+            rss_bytes,
+            requests,
+        })
+        .into()
+}
+
+const SERVER: &str = "/opt/shop/server";
+const LIBC: &str = "/nowhere/lib/libc.so.6";
+
+/// `POST /orders` leaks on 500 alone, `GET /log` grows a buffer, a background thread grows, and the
+/// rest is no leak.
+pub(super) fn leaking() -> Example {
+    let mut sites = Sites::default();
+    let mut stack = |frames: &[(&str, u64)]| backtrace(&mut sites, frames);
+    let leak = stack(&[
+        (LIBC, 0x9_9000),
+        (SERVER, 0x1234),
+        (SERVER, 0x1300),
+        ("/usr/lib/libglib.so.0", 0x77),
+        (LIBC, 0x8_9000),
+        (LIBC, 0x10_0000),
+    ]);
+    let deep: Vec<(&str, u64)> = (0..20).map(|n| (SERVER, 0x2000 + n)).collect();
+    let grow = stack(&deep);
+    let cache = stack(&[(SERVER, 0x3000)]);
+    let thread = stack(&[(SERVER, 0x4000), (LIBC, 0x8_9000)]);
+    let pool = stack(&[
+        ("/nowhere/libstdc++.so.6", 0x500),
+        ("/nowhere/ld-linux-x86-64.so.2", 0x60),
+    ]);
+    let table = stack(&[(SERVER, 0x5000)]);
+    let orders = Endpoint {
+        leaking_requests: 1000,
+        survivor_blocks: 1000,
+        survivor_bytes: 16_384_000,
+        retained_blocks: 1000,
+        retained_bytes: 16_384_000,
+        retained_bytes_per_leaking_request: Some(16_384),
+        site_ids: vec![leak],
+        statuses: vec![status(200, 1000, 0, 0), status(500, 1000, 1000, 16_384_000)],
+        ..endpoint("POST /orders/{id}", Verdict::Leak, 2000)
+    };
+    let log = Endpoint {
+        leaking_requests: 1,
+        retained_blocks: 1,
+        retained_bytes: 1_048_576,
+        retained_bytes_per_leaking_request: Some(1_048_576),
+        site_ids: vec![grow],
+        statuses: vec![status(200, 900, 1, 1_048_576)],
+        ..endpoint("GET /log", Verdict::GrowingBuffer, 900)
+    };
+    let why = "1,000 of 2,000 requests retained blocks, in 8 of 8 slices, and 100 % of the bytes \
+               that outlived their request by a slice are retained (at least 50 %).";
+    let analysis = Analysis {
+        processes: vec![ProcessFigures {
+            requests: 3903,
+            allocations: 40_000,
+            frees: 38_000,
+            ..ProcessFigures::default()
+        }],
+        totals: Totals {
+            allocations: 40_000,
+            frees: 38_000,
+            live_blocks: 2000,
+            live_bytes: 20_000_000,
+            outside: Outside {
+                allocations: 1200,
+                live_blocks: 999,
+                live_bytes: 2_567_424,
+            },
+            ..Totals::default()
+        },
+        timeline: timeline([
+            (0, 100_000, Some(6_000_000), 0),
+            (35_000_000_000, 10_000_000, Some(16_000_000), 2000),
+            (70_000_000_000, 20_000_000, Some(27_000_000), 3903),
+            (72_000_000_000, 100, Some(27_000_000), 3903),
+        ]),
+        requests: vec![
+            request(0, 1000, 500, (1, 16_384)),
+            request(2, 2000, 200, (0, 0)),
+            Request {
+                count: 3901,
+                ..request(1, 3000, 200, (1, 1_048_576))
+            },
+        ],
+        endpoints: vec![
+            orders,
+            log,
+            endpoint("GET /", Verdict::Clean, 1000),
+            endpoint("GET /item\x1b[2J", Verdict::Bounded, 1),
+            endpoint("DELETE /all", Verdict::TooFewRequests, 2),
+        ],
+        sites: vec![
+            reached(site(leak, Verdict::Leak, (1000, 16_384_000)), 0, 1000, why),
+            reached(
+                site(grow, Verdict::GrowingBuffer, (1, 1_048_576)),
+                1,
+                1,
+                "Its live bytes rise from the middle to the end.",
+            ),
+            reached(site(cache, Verdict::Bounded, (64, 65_536)), 3, 64, ""),
+            Site {
+                evidence: Evidence {
+                    text: "Its live bytes rise in 8 of 8 slices.".into(),
+                    ..Evidence::default()
+                },
+                ..outside(thread, Verdict::Leak, (900, 2_457_600))
+            },
+            outside(table, Verdict::WarmUp, (98, 37_120)),
+            outside(pool, Verdict::WarmUp, (1, 72_704)),
+        ],
+        boundaries: vec![Source::Http],
+        unseen: vec![UnseenConnections {
+            port: "tcp:8443".into(),
+            connections: 14,
+            reason: "TLS whose plain text can't be seen; link libssl dynamically.".into(),
+        }],
+        warnings: Vec::new(),
+        events: 81_234,
+    };
+    Example {
+        facts: facts(),
+        analysis,
+        sites,
+    }
+}
+
+/// Five requests, nothing left behind.
+pub(super) fn clean() -> Example {
+    let analysis = Analysis {
+        requests: (0..5).map(|n| request(0, n * 1000, 200, (0, 0))).collect(),
+        endpoints: vec![endpoint("GET /", Verdict::Clean, 5)],
+        boundaries: vec![Source::Http],
+        totals: Totals {
+            allocations: 50,
+            frees: 50,
+            ..Totals::default()
+        },
+        events: 120,
+        ..Analysis::default()
+    };
+    Example {
+        facts: facts(),
+        analysis,
+        sites: Sites::default(),
+    }
+}
+
+/// A program without requests that was killed, in a trace that was cut short.
+pub(super) fn plain() -> Example {
+    let mut sites = Sites::default();
+    let own = backtrace(
+        &mut sites,
+        &[(SERVER, 0x1000), (SERVER, 0x1100), (LIBC, 0x2_7000)],
+    );
+    let pool = backtrace(&mut sites, &[("/nowhere/libstdc++.so.6", 0x500)]);
+    let mut facts = facts();
+    facts.ended = Ended::Truncated;
+    facts.dropped.frees = 7;
+    facts.processes[0].outcome = Outcome::Killed(Some(9));
+    facts.processes.push(Process {
+        pid: 4800,
+        ..Process::default()
+    });
+    let analysis = Analysis {
+        totals: Totals {
+            allocations: 1001,
+            frees: 900,
+            live_blocks: 101,
+            live_bytes: 10_100 + 72_704,
+            peak_live_bytes: 5_000_000,
+            ..Totals::default()
+        },
+        timeline: timeline([
+            (0, 0, Some(3_000_000), 0),
+            (1, 4_000_000, Some(4_000_000), 0),
+            (2, 4_000_000, None, 0),
+            (4, 4_000_000, Some(9_000_000), 0),
+        ]),
+        sites: vec![
+            outside(pool, Verdict::WarmUp, (1, 72_704)),
+            outside(own, Verdict::WarmUp, (100, 10_100)),
+        ],
+        events: 1901,
+        ..Analysis::default()
+    };
+    Example {
+        facts,
+        analysis,
+        sites,
+    }
+}

@@ -1,0 +1,74 @@
+//! A name for a call site that holds from run to run.
+
+use crate::sites::{NO_MODULE, SiteId, Sites};
+
+/// 16 hex digits over the file names of the modules and the file addresses of the frames, the
+/// innermost first. It is the same in every run of the same build, wherever it is loaded and whether
+/// or not symbols are at hand when the report is made; a rebuilt program has new ones.
+/// Code that lies in no file (a JIT's) counts by its place in the backtrace alone.
+pub fn fingerprint(sites: &Sites, site: SiteId) -> String {
+    let mut hash = Fnv::new();
+    for frame in sites.backtrace(site) {
+        let path = match sites.modules().get(frame.module as usize) {
+            Some(module) => module.path.rsplit('/').next().unwrap_or_default(),
+            None => "",
+        };
+        hash.add(path.as_bytes());
+        let known = frame.module != NO_MODULE;
+        let address = if known { frame.file_address } else { 0 };
+        hash.add(&[0]);
+        hash.add(&address.to_le_bytes());
+    }
+    format!("{:016x}", hash.0)
+}
+
+/// FNV-1a, 64 bits: it must never change, so it comes from no library.
+struct Fnv(u64);
+
+impl Fnv {
+    fn new() -> Fnv {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sites::{Frame, Module, NO_SITE};
+
+    fn site(path: &str, file_address: u64, jit: u64) -> String {
+        let mut sites = Sites::default();
+        let module = sites.module(Module {
+            path: path.into(),
+            build_id: None,
+        });
+        let outer = Frame {
+            module: NO_MODULE,
+            file_address: jit,
+        };
+        let outer = sites.child(NO_SITE, outer);
+        let inner = sites.child(
+            outer,
+            Frame {
+                module,
+                file_address,
+            },
+        );
+        fingerprint(&sites, inner)
+    }
+
+    #[test]
+    fn holds_over_places_and_runs() {
+        assert_eq!(site("/bin/x", 1, 7), site("/opt/bin/x", 1, 8));
+        assert_ne!(site("/bin/x", 1, 7), site("/bin/x", 2, 7));
+        assert_ne!(site("/bin/x", 1, 7), site("/bin/y", 1, 7));
+        // Written down, because it must not change.
+        assert_eq!(site("/bin/x", 1, 7), "40aaed9643b5de6c");
+    }
+}

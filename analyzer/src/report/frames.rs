@@ -1,0 +1,312 @@
+//! Which frames of a backtrace matter: the program's own before libraries, libraries before the C and
+//! C++ runtimes, and the allocator's wrappers last.
+
+use rustc_hash::FxHashSet;
+
+use super::escape::escaped;
+use crate::sites::{Frame, Module, SiteId, Sites};
+use crate::symbols::{Symbol, Symbolizer};
+use crate::trace::Facts;
+
+/// Whose code a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The program's.
+    Own,
+    /// The program's, but a wrapper of an allocation function: shown, but never the headline.
+    Wrapper,
+    /// A library's.
+    Library,
+    /// The language's or the system's runtime.
+    Runtime,
+}
+
+/// One frame, ready to print (escaped).
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    /// The function, or `module+0xaddress`.
+    pub(super) name: String,
+    /// `file:line`, or the module's file name.
+    pub(super) place: String,
+    /// Whose it is.
+    pub(super) kind: Kind,
+}
+
+/// A backtrace, the innermost frame first, inlined functions included.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stack {
+    pub(super) lines: Vec<Line>,
+}
+
+/// Makes stacks.
+pub(super) struct Stacks<'r, 's, 'f> {
+    sites: &'r Sites,
+    symbolizer: &'s mut Symbolizer<'f>,
+    executables: FxHashSet<&'r str>,
+}
+
+impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
+    pub(super) fn new(
+        facts: &'r Facts,
+        sites: &'r Sites,
+        symbolizer: &'s mut Symbolizer<'f>,
+    ) -> Stacks<'r, 's, 'f> {
+        let executables = facts.processes.iter().map(|p| p.executable.as_str());
+        Stacks {
+            sites,
+            symbolizer,
+            executables: executables.collect(),
+        }
+    }
+
+    /// The backtrace of a site.
+    pub(super) fn of(&mut self, site: SiteId) -> Stack {
+        let mut lines = Vec::new();
+        for frame in self.sites.backtrace(site) {
+            let module = self.sites.modules().get(frame.module as usize);
+            for symbol in self.symbolizer.symbols(frame).iter() {
+                lines.push(self.line(frame, module, symbol));
+            }
+        }
+        Stack { lines }
+    }
+
+    /// What stood in the way of naming functions.
+    pub(super) fn symbolizer(&self) -> &Symbolizer<'f> {
+        self.symbolizer
+    }
+
+    fn line(&self, frame: Frame, module: Option<&Module>, symbol: &Symbol) -> Line {
+        let file_name = module.map(|module| last(&module.path));
+        let name = match (&symbol.short, file_name) {
+            (Some(name), _) => name.clone(),
+            (None, Some(module)) => format!("{module}+{:#x}", frame.file_address),
+            (None, None) => format!("{:#x} (in no file)", frame.file_address),
+        };
+        let place = match (&symbol.file, symbol.line) {
+            (Some(file), Some(line)) => format!("{}:{line}", source(file)),
+            (Some(file), None) => source(file).to_owned(),
+            _ if symbol.short.is_some() => file_name.unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
+        Line {
+            name: escaped(&name).into_owned(),
+            place: escaped(&place).into_owned(),
+            kind: self.kind(module, symbol),
+        }
+    }
+
+    fn kind(&self, module: Option<&Module>, symbol: &Symbol) -> Kind {
+        let Some(module) = module else {
+            return Kind::Library;
+        };
+        let function = symbol.function.as_deref().unwrap_or_default();
+        let file = symbol.file.as_deref().unwrap_or_default();
+        if is_runtime_module(last(&module.path)) || is_runtime_function(function, file) {
+            return Kind::Runtime;
+        }
+        let own = self.executables.contains(module.path.as_str()) || !is_system_path(&module.path);
+        match own {
+            true if is_wrapper(symbol.short.as_deref().unwrap_or_default()) => Kind::Wrapper,
+            true => Kind::Own,
+            false => Kind::Library,
+        }
+    }
+}
+
+impl Stack {
+    /// The frame that a person looks for: the innermost of the program's own, else of a library's,
+    /// else of any.
+    pub(super) fn head(&self) -> usize {
+        [Kind::Own, Kind::Wrapper, Kind::Library]
+            .into_iter()
+            .find_map(|kind| self.lines.iter().position(|line| line.kind == kind))
+            .unwrap_or(0)
+    }
+
+    /// How many frames at the inner end are the runtime's: what the program called to get the block.
+    pub(super) fn leading(&self) -> usize {
+        let runtime = |line: &Line| line.kind == Kind::Runtime;
+        let leading = self.lines.iter().take_while(|line| runtime(line)).count();
+        if leading == self.lines.len() {
+            0
+        } else {
+            leading
+        }
+    }
+
+    /// Whether the block is the runtime's own: no program or library asked for it, or a buffer that
+    /// the runtime keeps for the program.
+    pub(super) fn is_runtimes_own(&self) -> bool {
+        const KEPT: [&str; 8] = [
+            "_IO_file_doallocate",
+            "_IO_wfile_doallocate",
+            "setlocale",
+            "newlocale",
+            "__newlocale",
+            "tzset_internal",
+            "__tzfile_read",
+            "_dl_allocate_tls",
+        ];
+        let kept = |line: &Line| line.kind == Kind::Runtime && KEPT.contains(&line.name.as_str());
+        let asked = |line: &Line| line.kind != Kind::Runtime && !line.name.starts_with("_start");
+        let innermost = self.lines.get(..self.leading()).unwrap_or_default();
+        !self.lines.is_empty()
+            && (!self.lines.iter().any(asked)
+                || innermost.iter().any(kept)
+                || innermost
+                    .first()
+                    .is_some_and(|line| line.place.starts_with("ld-linux")))
+    }
+}
+
+fn last(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.strip_suffix(" (deleted)").unwrap_or(name)
+}
+
+/// Source paths of the Rust library without the compiler's build directory.
+fn source(file: &str) -> &str {
+    let rust = file
+        .strip_prefix("/rustc/")
+        .and_then(|rest| rest.split_once('/'));
+    rust.map_or(file, |(_hash, rest)| rest)
+}
+
+fn is_system_path(path: &str) -> bool {
+    const SYSTEM: [&str; 7] = [
+        "/lib/",
+        "/lib64/",
+        "/usr/lib/",
+        "/usr/lib64/",
+        "/usr/local/lib/",
+        "/usr/libexec/",
+        "/nix/store/",
+    ];
+    SYSTEM.iter().any(|prefix| path.starts_with(prefix)) || !path.starts_with('/')
+}
+
+fn is_runtime_module(file_name: &str) -> bool {
+    const RUNTIMES: [&str; 12] = [
+        "libc.so",
+        "libc-",
+        "ld-",
+        "libpthread",
+        "libm.so",
+        "libdl.so",
+        "librt.so",
+        "libstdc++",
+        "libgcc_s",
+        "libc++",
+        "libleak.so",
+        "linux-vdso",
+    ];
+    RUNTIMES.iter().any(|prefix| file_name.starts_with(prefix))
+}
+
+/// The language's own functions that were compiled into the program.
+fn is_runtime_function(function: &str, file: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "std::",
+        "core::",
+        "alloc::",
+        "<std::",
+        "<core::",
+        "<alloc::",
+        "hashbrown::",
+        "__gnu_cxx::",
+        "__rust_",
+        "__rustc",
+        "__rdl_",
+        "operator new",
+    ];
+    const FILES: [&str; 3] = ["/rustc/", "/usr/include/c++/", "/rust/deps/"];
+    function == "_start"
+        || NAMES.iter().any(|prefix| function.starts_with(prefix))
+        || returns_std(function)
+        || FILES.iter().any(|prefix| file.starts_with(prefix))
+}
+
+/// A C++ template's name begins with what it returns: `void std::vector<...>::f()`.
+fn returns_std(function: &str) -> bool {
+    let rest = function.split_once(' ').map(|(_, rest)| rest);
+    let word = function.split([' ', '<', '(']).next().unwrap_or_default();
+    matches!(word, "void" | "bool" | "int" | "char*")
+        && rest.is_some_and(|rest| rest.starts_with("std::") || rest.starts_with("__gnu_cxx::"))
+}
+
+/// `xmalloc`, `ngx_alloc`, `zcalloc`, `PyMem_Realloc`, `my_strdup`, ...
+fn is_wrapper(function: &str) -> bool {
+    let name = function.to_ascii_lowercase();
+    ["alloc", "alloc0", "strdup", "strndup", "memdup"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(kinds: &[(&str, Kind)]) -> Stack {
+        let line = |(name, kind): &(&str, Kind)| Line {
+            name: (*name).into(),
+            place: String::new(),
+            kind: *kind,
+        };
+        Stack {
+            lines: kinds.iter().map(line).collect(),
+        }
+    }
+
+    #[test]
+    fn the_programs_own_frame_is_the_headline() {
+        let stack = stack(&[
+            ("operator new", Kind::Runtime),
+            ("g_malloc", Kind::Library),
+            ("my_alloc", Kind::Wrapper),
+            ("handle", Kind::Own),
+            ("main", Kind::Own),
+        ]);
+        assert_eq!(stack.head(), 3);
+        assert_eq!(stack.leading(), 1);
+        assert!(!stack.is_runtimes_own());
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_the_runtimes_own() {
+        let pool = [("pool", Kind::Runtime), ("call_init", Kind::Runtime)];
+        assert!(stack(&pool).is_runtimes_own());
+        assert_eq!(stack(&pool).leading(), 0);
+        let stdio = [
+            ("_IO_file_doallocate", Kind::Runtime),
+            ("printf", Kind::Runtime),
+            ("main", Kind::Own),
+        ];
+        assert!(stack(&stdio).is_runtimes_own());
+        assert!(!stack(&[]).is_runtimes_own());
+    }
+
+    #[test]
+    fn runtime_functions_in_the_program() {
+        assert!(is_runtime_function("alloc::vec::Vec<T,A>::push", ""));
+        assert!(is_runtime_function(
+            "void std::vector<int>::emplace(int)",
+            ""
+        ));
+        assert!(!is_runtime_function("app::stdlib", "/src/app.rs"));
+        assert!(!is_runtime_function(
+            "<app::T as core::ops::Drop>::drop",
+            ""
+        ));
+        assert!(is_wrapper("ngx_palloc") && is_wrapper("xstrdup") && !is_wrapper("allocate_all"));
+    }
+
+    #[test]
+    fn rust_library_paths_are_short() {
+        assert_eq!(
+            source("/rustc/0123/library/alloc/src/vec.rs"),
+            "library/alloc/src/vec.rs"
+        );
+        assert_eq!(source("/src/main.c"), "/src/main.c");
+    }
+}

@@ -1,0 +1,300 @@
+//! The report for programs: one object, as `schema` has it.
+
+use std::io::{self, Write};
+
+use super::schema::{self, SCHEMA, Written};
+use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
+use crate::analysis::{Analysis, Endpoint, Request, Site};
+use crate::sites::Sites;
+use crate::symbols::Symbolizer;
+use crate::trace::{Ended, Facts, Outcome, Warning};
+
+/// Writes the report as one JSON object and a line feed.
+pub fn json(
+    facts: &Facts,
+    analysis: &Analysis,
+    sites: &Sites,
+    symbolizer: &mut Symbolizer<'_>,
+    options: &Options,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let input = Input {
+        facts,
+        analysis,
+        sites,
+        options,
+    };
+    // First: naming functions may bring warnings, and those stand at the head.
+    let site_rows = analysis
+        .sites
+        .iter()
+        .map(|site| site_row(&input, symbolizer, site))
+        .collect();
+    let report = schema::Report {
+        schema: SCHEMA,
+        trace: trace(&input, warnings(&input, symbolizer)),
+        processes: processes(&input),
+        totals: totals(analysis),
+        timeline: timeline(analysis),
+        requests: Written(|| requests(&input)),
+        endpoints: analysis.endpoints.iter().map(endpoint).collect(),
+        sites: site_rows,
+        modules: modules(sites),
+    };
+    serde_json::to_writer(&mut *out, &report)?;
+    out.write_all(b"\n")
+}
+
+fn trace<'r>(input: &Input<'r>, warnings: Vec<Warning>) -> schema::Trace<'r> {
+    let facts = input.facts;
+    let unseen = input.analysis.unseen.iter();
+    schema::Trace {
+        path: &input.options.trace_path,
+        tool_version: &facts.tool_version,
+        host: &facts.host,
+        started_at: jiff::Timestamp::from_nanosecond(facts.started_at_ns).ok(),
+        duration_ns: facts.duration_ns,
+        ended: match facts.ended {
+            Ended::Complete => "complete",
+            Ended::Killed => "killed",
+            Ended::DiskFull => "disk_full",
+            Ended::Limit => "limit",
+            Ended::Recording => "recording",
+            Ended::Truncated => "truncated",
+        },
+        complete: is_complete(facts),
+        events: input.analysis.events,
+        dropped_events: dropped_events(facts),
+        waited_ns: facts.waited_ns,
+        sample_bytes: facts.sample_bytes,
+        boundaries: input
+            .analysis
+            .boundaries
+            .iter()
+            .map(|source| source.name())
+            .collect(),
+        warnings: warnings
+            .into_iter()
+            .map(|Warning { code, text }| schema::Warning { code, text })
+            .collect(),
+        unseen: unseen
+            .map(|unseen| schema::Unseen {
+                port: &unseen.port,
+                connections: unseen.connections,
+                reason: &unseen.reason,
+            })
+            .collect(),
+    }
+}
+
+fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
+    let figures = input.analysis.processes.iter().cloned();
+    // A process of which the analysis says nothing did nothing.
+    let figures = figures.chain(std::iter::repeat_with(Default::default));
+    let rows = input.facts.processes.iter().zip(figures).enumerate();
+    rows.map(|(id, (process, figures))| {
+        let (end, exit_code, signal) = match process.outcome {
+            Outcome::Running => ("running", None, None),
+            Outcome::Exit(code) => ("exit", code, None),
+            Outcome::Exec => ("exec", None, None),
+            Outcome::Killed(signal) => ("killed", None, signal),
+        };
+        schema::Process {
+            id,
+            pid: process.pid,
+            parent_id: process.parent,
+            executable: &process.executable,
+            arguments: &process.arguments,
+            end,
+            exit_code,
+            signal,
+            requests: figures.requests,
+            allocations: figures.allocations,
+            frees: figures.frees,
+            reallocations: figures.reallocations,
+            live_blocks: figures.live_blocks,
+            live_bytes: figures.live_bytes,
+            inherited_live_blocks: figures.inherited_live_blocks,
+            inherited_live_bytes: figures.inherited_live_bytes,
+        }
+    })
+    .collect()
+}
+
+fn totals(analysis: &Analysis) -> schema::Totals {
+    let totals = &analysis.totals;
+    schema::Totals {
+        allocations: totals.allocations,
+        frees: totals.frees,
+        reallocations: totals.reallocations,
+        allocated_bytes: totals.allocated_bytes,
+        live_blocks: totals.live_blocks,
+        live_bytes: totals.live_bytes,
+        peak_live_bytes: totals.peak_live_bytes,
+        unknown_frees: totals.unknown_frees,
+        python_live_blocks: totals.python_live_blocks,
+        python_live_bytes: totals.python_live_bytes,
+        outside: schema::Outside {
+            allocations: totals.outside.allocations,
+            live_blocks: totals.outside.live_blocks,
+            live_bytes: totals.outside.live_bytes,
+        },
+    }
+}
+
+fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
+    let points = analysis.timeline.iter();
+    points
+        .map(|point| schema::Point {
+            t_ns: point.t_ns,
+            process_id: point.process,
+            live_bytes: point.live_bytes,
+            rss_bytes: point.rss_bytes,
+            requests: point.requests,
+        })
+        .collect()
+}
+
+fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> {
+    let analysis = input.analysis;
+    let filter = input.options.requests;
+    let wanted = move |request: &Request| match filter {
+        RequestFilter::All => true,
+        RequestFilter::None => false,
+        RequestFilter::Leaking => {
+            let endpoint = analysis.endpoints.get(request.endpoint as usize);
+            request.retained_blocks > 0 && endpoint.is_some_and(|of| of.verdict.leaks())
+        }
+    };
+    let numbered = analysis.requests.iter().enumerate();
+    numbered
+        .filter(move |(_, request)| wanted(request))
+        .map(|(id, request)| schema::Request {
+            id,
+            process_id: request.process,
+            thread: request.thread,
+            source: request.source.name(),
+            label: label(analysis, request.endpoint),
+            count: request.count,
+            status: request.status,
+            start_ns: request.start_ns,
+            end_ns: request.end_ns,
+            allocations: request.allocations,
+            allocated_bytes: request.allocated_bytes,
+            inferred_blocks: request.inferred_blocks,
+            live_blocks: request.live_blocks,
+            live_bytes: request.live_bytes,
+            survivor_blocks: request.survivor_blocks,
+            survivor_bytes: request.survivor_bytes,
+            retained_blocks: request.retained_blocks,
+            retained_bytes: request.retained_bytes,
+        })
+}
+
+fn label(analysis: &Analysis, endpoint: u32) -> &str {
+    let endpoint = analysis.endpoints.get(endpoint as usize);
+    endpoint.map_or("", |endpoint| endpoint.label.as_str())
+}
+
+fn endpoint(endpoint: &Endpoint) -> schema::Endpoint<'_> {
+    let statuses = endpoint.statuses.iter();
+    schema::Endpoint {
+        label: &endpoint.label,
+        verdict: endpoint.verdict.name(),
+        requests: endpoint.requests,
+        leaking_requests: endpoint.leaking_requests,
+        survivor_blocks: endpoint.survivor_blocks,
+        survivor_bytes: endpoint.survivor_bytes,
+        retained_blocks: endpoint.retained_blocks,
+        retained_bytes: endpoint.retained_bytes,
+        inferred_blocks: endpoint.inferred_blocks,
+        retained_bytes_per_leaking_request: endpoint.retained_bytes_per_leaking_request,
+        site_ids: &endpoint.site_ids,
+        statuses: statuses
+            .map(|figures| schema::Status {
+                status: figures.status,
+                requests: figures.requests,
+                leaking_requests: figures.leaking_requests,
+                retained_blocks: figures.retained_blocks,
+                retained_bytes: figures.retained_bytes,
+            })
+            .collect(),
+    }
+}
+
+fn site_row<'r>(
+    input: &Input<'r>,
+    symbolizer: &mut Symbolizer<'_>,
+    site: &'r Site,
+) -> schema::Site<'r> {
+    let evidence = &site.evidence;
+    let labels = site.labels.iter();
+    schema::Site {
+        id: site.id,
+        fingerprint: fingerprint(input.sites, site.id),
+        verdict: site.verdict.name(),
+        evidence: schema::Evidence {
+            text: &evidence.text,
+            requests_judged: evidence.requests_judged,
+            requests_retaining: evidence.requests_retaining,
+            live_bytes_by_slice: &evidence.live_bytes_by_slice,
+            retained_bytes_by_slice: &evidence.retained_bytes_by_slice,
+            older_survivor_bytes: evidence.older_survivor_bytes,
+            older_retained_bytes: evidence.older_retained_bytes,
+            requests_needed: evidence.requests_needed,
+        },
+        requests: site.requests,
+        survivor_blocks: site.survivor_blocks,
+        survivor_bytes: site.survivor_bytes,
+        retained_blocks: site.retained_blocks,
+        retained_bytes: site.retained_bytes,
+        inferred_blocks: site.inferred_blocks,
+        live_blocks: site.live_blocks,
+        live_bytes: site.live_bytes,
+        outside_blocks: site.outside_blocks,
+        outside_bytes: site.outside_bytes,
+        labels: labels
+            .map(|part| schema::Label {
+                label: label(input.analysis, part.endpoint),
+                requests: part.requests,
+                retained_blocks: part.retained_blocks,
+                retained_bytes: part.retained_bytes,
+            })
+            .collect(),
+        types: Vec::new(),
+        frames: frames(input.sites, symbolizer, site.id),
+        python_frames: Vec::new(),
+    }
+}
+
+fn frames<'r>(
+    sites: &'r Sites,
+    symbolizer: &mut Symbolizer<'_>,
+    site: u32,
+) -> Vec<schema::Frame<'r>> {
+    let mut rows = Vec::new();
+    for frame in sites.backtrace(site) {
+        let module = sites.modules().get(frame.module as usize);
+        let symbols = symbolizer.symbols(frame);
+        rows.extend(symbols.iter().map(|symbol| schema::Frame {
+            function: symbol.function.clone(),
+            file: symbol.file.clone(),
+            line: symbol.line,
+            module: module.map(|module| module.path.as_str()),
+            file_address: frame.file_address,
+            inlined: symbol.inlined,
+            language: "native",
+        }));
+    }
+    rows
+}
+
+fn modules(sites: &Sites) -> Vec<schema::Module<'_>> {
+    let modules = sites.modules().iter();
+    modules
+        .map(|module| schema::Module {
+            path: &module.path,
+            build_id: module.build_id.as_deref(),
+        })
+        .collect()
+}

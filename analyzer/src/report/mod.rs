@@ -1,0 +1,131 @@
+//! The result of an analysis, printed. An analysis returns a value; only this room prints it, and it
+//! decides nothing: what a request, an owner or a verdict is, was settled before.
+
+mod escape;
+#[cfg(test)]
+mod example;
+mod fingerprint;
+mod format;
+mod frames;
+mod json;
+#[cfg(test)]
+mod json_tests;
+mod schema;
+mod text;
+
+use std::io;
+
+use crate::analysis::{Analysis, Source, Verdict};
+use crate::sites::Sites;
+use crate::symbols::Symbolizer;
+use crate::trace::{Facts, Warning};
+
+pub use fingerprint::fingerprint;
+pub use json::json;
+pub use text::text;
+
+/// Which requests the JSON lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestFilter {
+    /// Every one.
+    #[default]
+    All,
+    /// Those that retained blocks, of endpoints that leak or grow.
+    Leaking,
+    /// None.
+    None,
+}
+
+/// How to print.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Path of the trace, as the user gave it.
+    pub trace_path: String,
+    /// Which requests the JSON lists.
+    pub requests: RequestFilter,
+    /// Call sites in each part of the text, at most.
+    pub most_sites: usize,
+    /// Columns of the text.
+    pub width: usize,
+    /// Whether the text is coloured.
+    pub color: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            trace_path: "trace.bin".into(),
+            requests: RequestFilter::All,
+            most_sites: 10,
+            width: 80,
+            color: false,
+        }
+    }
+}
+
+/// Everything that a report is made of.
+struct Input<'r> {
+    facts: &'r Facts,
+    analysis: &'r Analysis,
+    sites: &'r Sites,
+    options: &'r Options,
+}
+
+impl Verdict {
+    /// Its name in the schema and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Leak => "leak",
+            Verdict::GrowingBuffer => "growing_buffer",
+            Verdict::Bounded => "bounded",
+            Verdict::WarmUp => "warm_up",
+            Verdict::FreedLater => "freed_later",
+            Verdict::TooFewRequests => "too_few_requests",
+            Verdict::Clean => "clean",
+        }
+    }
+
+    /// Whether it is bad news.
+    pub fn leaks(self) -> bool {
+        matches!(self, Verdict::Leak | Verdict::GrowingBuffer)
+    }
+}
+
+impl Source {
+    /// Its name in the schema and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Http => "http",
+            Source::Turn => "turn",
+            Source::Mark => "mark",
+            Source::Connection => "connection",
+        }
+    }
+}
+
+/// Whether all that happened was recorded: nothing dropped, and an end that was reached.
+pub fn is_complete(facts: &Facts) -> bool {
+    use crate::trace::Ended;
+    matches!(facts.ended, Ended::Complete | Ended::Killed) && dropped_events(facts) == 0
+}
+
+/// Events that are missing in the trace.
+fn dropped_events(facts: &Facts) -> u64 {
+    facts.dropped.allocations + facts.dropped.frees + facts.dropped.other
+}
+
+/// What the reader, the analysis and the symbolizer want to have said.
+fn warnings(input: &Input<'_>, symbolizer: &Symbolizer<'_>) -> Vec<Warning> {
+    let mut all = input.facts.warnings.clone();
+    all.extend(input.analysis.warnings.iter().cloned());
+    all.extend(symbolizer.warnings());
+    all
+}
+
+/// Writes to `out`, where a reader that has gone away is no error.
+pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

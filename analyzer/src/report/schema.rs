@@ -1,0 +1,229 @@
+//! The JSON report, schema 1. Counts are integers, sizes bytes, times nanoseconds from the trace's
+//! start; unknown is null. Fields may be added, never renamed.
+
+use serde::{Serialize, Serializer};
+
+/// The schema's version.
+pub(super) const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+pub(super) struct Report<'r, R: Serialize> {
+    pub(super) schema: u32,
+    pub(super) trace: Trace<'r>,
+    pub(super) processes: Vec<Process<'r>>,
+    pub(super) totals: Totals,
+    pub(super) timeline: Vec<Point>,
+    pub(super) requests: R,
+    pub(super) endpoints: Vec<Endpoint<'r>>,
+    pub(super) sites: Vec<Site<'r>>,
+    pub(super) modules: Vec<Module<'r>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Trace<'r> {
+    pub(super) path: &'r str,
+    pub(super) tool_version: &'r str,
+    pub(super) host: &'r str,
+    pub(super) started_at: Option<jiff::Timestamp>,
+    pub(super) duration_ns: u64,
+    pub(super) ended: &'static str,
+    pub(super) complete: bool,
+    pub(super) events: u64,
+    pub(super) dropped_events: u64,
+    pub(super) waited_ns: u64,
+    pub(super) sample_bytes: u64,
+    pub(super) boundaries: Vec<&'static str>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) unseen: Vec<Unseen<'r>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Warning {
+    pub(super) code: String,
+    pub(super) text: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Unseen<'r> {
+    pub(super) port: &'r str,
+    pub(super) connections: u64,
+    pub(super) reason: &'r str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Process<'r> {
+    pub(super) id: usize,
+    pub(super) pid: u32,
+    pub(super) parent_id: Option<u32>,
+    pub(super) executable: &'r str,
+    pub(super) arguments: &'r [String],
+    pub(super) end: &'static str,
+    pub(super) exit_code: Option<i32>,
+    pub(super) signal: Option<i32>,
+    pub(super) requests: u64,
+    pub(super) allocations: u64,
+    pub(super) frees: u64,
+    pub(super) reallocations: u64,
+    pub(super) live_blocks: u64,
+    pub(super) live_bytes: u64,
+    pub(super) inherited_live_blocks: u64,
+    pub(super) inherited_live_bytes: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Totals {
+    pub(super) allocations: u64,
+    pub(super) frees: u64,
+    pub(super) reallocations: u64,
+    pub(super) allocated_bytes: u64,
+    pub(super) live_blocks: u64,
+    pub(super) live_bytes: u64,
+    pub(super) peak_live_bytes: u64,
+    pub(super) unknown_frees: u64,
+    pub(super) python_live_blocks: u64,
+    pub(super) python_live_bytes: u64,
+    pub(super) outside: Outside,
+}
+
+#[derive(Serialize)]
+pub(super) struct Outside {
+    pub(super) allocations: u64,
+    pub(super) live_blocks: u64,
+    pub(super) live_bytes: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Point {
+    pub(super) t_ns: u64,
+    pub(super) process_id: u32,
+    pub(super) live_bytes: u64,
+    pub(super) rss_bytes: Option<u64>,
+    pub(super) requests: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Request<'r> {
+    pub(super) id: usize,
+    pub(super) process_id: u32,
+    pub(super) thread: u32,
+    pub(super) source: &'static str,
+    pub(super) label: &'r str,
+    pub(super) count: u32,
+    pub(super) status: Option<u32>,
+    pub(super) start_ns: u64,
+    pub(super) end_ns: Option<u64>,
+    pub(super) allocations: u64,
+    pub(super) allocated_bytes: u64,
+    pub(super) inferred_blocks: u64,
+    pub(super) live_blocks: u64,
+    pub(super) live_bytes: u64,
+    pub(super) survivor_blocks: u64,
+    pub(super) survivor_bytes: u64,
+    pub(super) retained_blocks: u64,
+    pub(super) retained_bytes: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Endpoint<'r> {
+    pub(super) label: &'r str,
+    pub(super) verdict: &'static str,
+    pub(super) requests: u64,
+    pub(super) leaking_requests: u64,
+    pub(super) survivor_blocks: u64,
+    pub(super) survivor_bytes: u64,
+    pub(super) retained_blocks: u64,
+    pub(super) retained_bytes: u64,
+    pub(super) inferred_blocks: u64,
+    pub(super) retained_bytes_per_leaking_request: Option<u64>,
+    pub(super) site_ids: &'r [u32],
+    pub(super) statuses: Vec<Status>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Status {
+    pub(super) status: Option<u32>,
+    pub(super) requests: u64,
+    pub(super) leaking_requests: u64,
+    pub(super) retained_blocks: u64,
+    pub(super) retained_bytes: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Site<'r> {
+    pub(super) id: u32,
+    pub(super) fingerprint: String,
+    pub(super) verdict: &'static str,
+    pub(super) evidence: Evidence<'r>,
+    pub(super) requests: u64,
+    pub(super) survivor_blocks: u64,
+    pub(super) survivor_bytes: u64,
+    pub(super) retained_blocks: u64,
+    pub(super) retained_bytes: u64,
+    pub(super) inferred_blocks: u64,
+    pub(super) live_blocks: u64,
+    pub(super) live_bytes: u64,
+    pub(super) outside_blocks: u64,
+    pub(super) outside_bytes: u64,
+    pub(super) labels: Vec<Label<'r>>,
+    pub(super) types: Vec<Type>,
+    pub(super) frames: Vec<Frame<'r>>,
+    pub(super) python_frames: Vec<Frame<'r>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Evidence<'r> {
+    pub(super) text: &'r str,
+    pub(super) requests_judged: u64,
+    pub(super) requests_retaining: u64,
+    pub(super) live_bytes_by_slice: &'r [u64],
+    pub(super) retained_bytes_by_slice: &'r [u64],
+    pub(super) older_survivor_bytes: u64,
+    pub(super) older_retained_bytes: u64,
+    pub(super) requests_needed: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Label<'r> {
+    pub(super) label: &'r str,
+    pub(super) requests: u64,
+    pub(super) retained_blocks: u64,
+    pub(super) retained_bytes: u64,
+}
+
+/// What the blocks of a site are; empty while types are not read.
+#[derive(Serialize)]
+pub(super) struct Type {
+    pub(super) name: String,
+    pub(super) blocks: u64,
+    pub(super) bytes: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Frame<'r> {
+    pub(super) function: Option<String>,
+    pub(super) file: Option<String>,
+    pub(super) line: Option<u32>,
+    pub(super) module: Option<&'r str>,
+    pub(super) file_address: u64,
+    pub(super) inlined: bool,
+    pub(super) language: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Module<'r> {
+    pub(super) path: &'r str,
+    pub(super) build_id: Option<&'r str>,
+}
+
+/// An array that is made while it is written: requests may be many.
+pub(super) struct Written<F>(pub(super) F);
+
+impl<F, I> Serialize for Written<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item: Serialize>,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}

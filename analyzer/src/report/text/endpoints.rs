@@ -1,0 +1,190 @@
+//! The endpoints that leak, and one line for those that don't.
+
+use super::page::Page;
+use super::table::{Cell, Side, Table, cut, paint};
+use super::words;
+use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
+use crate::report::escape::escaped;
+use crate::report::format::{bytes, count, counted};
+use crate::report::{Input, is_complete};
+
+/// Labels that are named in a line.
+const MOST_LABELS: usize = 4;
+
+/// Writes the result in one line, then the table.
+pub(super) fn write(page: &mut Page, input: &Input<'_>) {
+    let analysis = input.analysis;
+    let leaking: Vec<&Endpoint> = with(analysis, Verdict::leaks).collect();
+    page.blank();
+    if leaking.is_empty() {
+        write_nothing(page, input);
+    } else {
+        write_result(page, analysis, &leaking);
+        page.blank();
+        write_table(page, &leaking);
+    }
+    write_unsure(page, analysis);
+    if !leaking.is_empty() {
+        let clean: Vec<&Endpoint> = with(analysis, |verdict| verdict == Verdict::Clean).collect();
+        if !clean.is_empty() {
+            page.blank();
+            page.paragraph("  ", page.ink.dim, &format!("Clean: {}", names(&clean)));
+        }
+    }
+}
+
+fn with(analysis: &Analysis, wanted: impl Fn(Verdict) -> bool) -> impl Iterator<Item = &Endpoint> {
+    let endpoints = analysis.endpoints.iter();
+    endpoints.filter(move |endpoint| wanted(endpoint.verdict))
+}
+
+fn write_result(page: &mut Page, analysis: &Analysis, leaking: &[&Endpoint]) {
+    let all = analysis.endpoints.len();
+    let requests: u64 = leaking
+        .iter()
+        .map(|endpoint| endpoint.leaking_requests)
+        .sum();
+    let retained: u64 = leaking.iter().map(|endpoint| endpoint.retained_bytes).sum();
+    let which = match (leaking.len(), all) {
+        (1, 1) => "The only endpoint leaks".to_owned(),
+        (1, _) => format!("1 of {all} endpoints leaks"),
+        (some, _) => format!("{some} of {all} endpoints leak"),
+    };
+    let text = format!(
+        "{which}: {} left {} behind",
+        counted(requests, "request"),
+        bytes(retained)
+    );
+    page.paragraph("", page.ink.bad, &text);
+}
+
+/// The table; where the labels don't fit into it, each stands on a line above its figures.
+fn write_table(page: &mut Page, leaking: &[&Endpoint]) {
+    let whole = table(page, leaking, true);
+    if whole.fits(2, page.width) {
+        page.table(2, &whole);
+        return;
+    }
+    let lines = table(page, leaking, false).lines(4, page.width);
+    let labels = leaking.iter().map(|endpoint| Some(*endpoint));
+    for (line, endpoint) in lines.iter().zip(std::iter::once(None).chain(labels)) {
+        if let Some(endpoint) = endpoint {
+            let label = cut(&escaped(&endpoint.label), page.width - 2);
+            page.line(format!("  {}", paint(page.ink.strong, &label)));
+        }
+        page.line(line);
+    }
+}
+
+fn table(page: &Page, leaking: &[&Endpoint], with_labels: bool) -> Table {
+    use Side::{Left, Right};
+    let ink = page.ink;
+    let skipped = usize::from(!with_labels);
+    let sides = [Left, Right, Right, Left, Right, Right, Left];
+    let mut table = Table::new(0, sides.get(skipped..).unwrap_or_default());
+    let heads = [
+        "ENDPOINT", "REQUESTS", "LEAKING", "STATUS", "EACH", "RETAINED", "VERDICT",
+    ];
+    let heads = heads.map(|head| Cell::styled(head, ink.dim));
+    table.row(heads.into_iter().skip(skipped).collect());
+    for endpoint in leaking {
+        let each = endpoint.retained_bytes_per_leaking_request;
+        let row = [
+            Cell::styled(escaped(&endpoint.label), ink.strong),
+            Cell::new(count(endpoint.requests)),
+            Cell::new(count(endpoint.leaking_requests)),
+            Cell::new(statuses(&endpoint.statuses)),
+            Cell::new(each.map_or_else(|| "?".into(), bytes)),
+            Cell::new(bytes(endpoint.retained_bytes)),
+            Cell::styled(words(endpoint.verdict), ink.bad),
+        ];
+        table.row(row.into_iter().skip(skipped).collect());
+    }
+    table
+}
+
+/// Which statuses leak; `only` where others don't.
+fn statuses(statuses: &[StatusFigures]) -> String {
+    let leaking: Vec<&StatusFigures> = statuses
+        .iter()
+        .filter(|figures| figures.leaking_requests > 0)
+        .collect();
+    let only = leaking.len() < statuses.len() && !leaking.is_empty();
+    let mut names: Vec<String> = leaking
+        .iter()
+        .map(|figures| {
+            figures
+                .status
+                .map_or_else(|| "none".into(), |s| s.to_string())
+        })
+        .collect();
+    if names == ["none"] && !only {
+        return String::new();
+    }
+    if names.len() > 3 {
+        let more = names.len() - 2;
+        names.truncate(2);
+        names.push(format!("+{more}"));
+    }
+    let before = if only { "only " } else { "" };
+    format!("{before}{}", names.join(", "))
+}
+
+/// No endpoint leaks: says so, and what that rests on.
+fn write_nothing(page: &mut Page, input: &Input<'_>) {
+    let analysis = input.analysis;
+    let ended = analysis.requests.iter().filter(|r| r.end_ns.is_some());
+    let requests: u64 = ended.map(|request| u64::from(request.count)).sum();
+    let elsewhere = analysis.sites.iter().any(|site| site.verdict.leaks());
+    let unsure = with(analysis, |verdict| verdict == Verdict::TooFewRequests).count();
+    let sure = unsure == 0 && !elsewhere && is_complete(input.facts);
+    let checked = format!(
+        "{} of {} checked, {} followed",
+        counted(requests, "request"),
+        counted(analysis.endpoints.len() as u64, "endpoint"),
+        counted(analysis.totals.allocations, "allocation"),
+    );
+    let (style, text) = match (sure, elsewhere) {
+        (true, _) => (page.ink.good, format!("No leak: {checked}.")),
+        (false, true) => (
+            page.ink.warn,
+            format!("No request leaks, but memory grows outside requests (below): {checked}."),
+        ),
+        (false, false) => (
+            page.ink.strong,
+            format!("No leak found as far as can be told: {checked}."),
+        ),
+    };
+    page.paragraph("", style, &text);
+}
+
+fn write_unsure(page: &mut Page, analysis: &Analysis) {
+    let unsure: Vec<&Endpoint> =
+        with(analysis, |verdict| verdict == Verdict::TooFewRequests).collect();
+    if unsure.is_empty() {
+        return;
+    }
+    let needed = analysis
+        .sites
+        .iter()
+        .filter_map(|site| site.evidence.requests_needed);
+    let needed = match needed.max() {
+        Some(number) => format!(" ({} would do)", counted(number, "more request")),
+        None => String::new(),
+    };
+    let text = format!("Too few requests to tell{needed}: {}", names(&unsure));
+    page.blank();
+    page.paragraph("  ", page.ink.warn, &text);
+}
+
+fn names(endpoints: &[&Endpoint]) -> String {
+    let mut names: Vec<String> = endpoints
+        .iter()
+        .take(MOST_LABELS)
+        .map(|endpoint| escaped(&endpoint.label).into_owned())
+        .collect();
+    if endpoints.len() > MOST_LABELS {
+        names.push(format!("{} more", endpoints.len() - MOST_LABELS));
+    }
+    names.join(", ")
+}

@@ -1,0 +1,195 @@
+//! The head of the report: what is missing first, then what was seen.
+
+use super::page::Page;
+use super::table::{cut, paint};
+
+use crate::report::escape::escaped;
+use crate::report::format::{bytes, count, counted, duration, signal};
+use crate::report::{Input, dropped_events};
+use crate::trace::{Ended, Outcome, Process, Warning};
+
+/// Unseen connections that are told one by one.
+const MOST_UNSEEN: usize = 5;
+
+/// Writes it.
+pub(super) fn write(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
+    write_missing(page, input, warnings);
+    page.blank();
+    write_seen(page, input);
+}
+
+/// Anything cut, dropped, guessed or unseen.
+fn write_missing(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
+    let warn = page.ink.warn;
+    let mut say = |text: &str| page.titled("! ", warn, anstyle::Style::new(), &escaped(text));
+    let facts = input.facts;
+    if let Some(text) = ended(input).filter(|_| !warned(warnings, facts.ended)) {
+        say(text);
+    }
+    let dropped = dropped_events(facts);
+    if dropped > 0 && !warnings.iter().any(|w| w.code.starts_with("dropped")) {
+        say(&format!(
+            "{} not recorded ({} allocations, {} frees, {} others): figures may be too low, and a \
+             block whose free is missing may look alive. LEAK_FULL=wait records everything.",
+            counted(dropped, "event"),
+            count(facts.dropped.allocations),
+            count(facts.dropped.frees),
+            count(facts.dropped.other),
+        ));
+    }
+    if facts.sample_bytes > 0 {
+        say(&format!(
+            "Sampled, one block in {} on average (LEAK_SAMPLE): figures are estimates.",
+            bytes(facts.sample_bytes)
+        ));
+    }
+    for warning in warnings {
+        say(&warning.text);
+    }
+    let unseen = &input.analysis.unseen;
+    for unseen in unseen.iter().take(MOST_UNSEEN) {
+        say(&format!(
+            "Not seen: {} to {}: {}",
+            counted(unseen.connections, "connection"),
+            unseen.port,
+            unseen.reason
+        ));
+    }
+    if unseen.len() > MOST_UNSEEN {
+        let more = unseen.len() - MOST_UNSEEN;
+        say(&format!(
+            "Not seen: {more} more kinds of connections, listed by --format json."
+        ));
+    }
+    let guessed: u64 = input
+        .analysis
+        .sites
+        .iter()
+        .map(|site| site.inferred_blocks)
+        .sum();
+    if guessed > 0 {
+        say(&format!(
+            "{} given to the only request in flight, without proof that it is that request's; \
+             --scope thread leaves such blocks out.",
+            counted(guessed, "retained block"),
+        ));
+    }
+}
+
+fn warned(warnings: &[Warning], ended: Ended) -> bool {
+    let code = match ended {
+        Ended::DiskFull => "disk_full",
+        Ended::Limit => "limit",
+        Ended::Recording => "recording",
+        Ended::Truncated => "truncated",
+        Ended::Complete | Ended::Killed => return false,
+    };
+    warnings.iter().any(|warning| warning.code == code)
+}
+
+fn ended(input: &Input<'_>) -> Option<&'static str> {
+    match input.facts.ended {
+        Ended::Complete | Ended::Killed => None,
+        Ended::DiskFull => Some(
+            "The disk was full, and the recording ended there: what came later is missing. Make \
+             room, or set LEAK_TRACE to another disk.",
+        ),
+        Ended::Limit => Some(
+            "The trace reached its largest size, and the recording ended there: what came later \
+             is missing. LEAK_MAX_TRACE raises it.",
+        ),
+        Ended::Recording => Some(
+            "The recording goes on: this is what is there so far, and what is alive now may still \
+             be freed.",
+        ),
+        Ended::Truncated => Some(
+            "The trace was cut short, it has no end: what is missing after its last whole record \
+             is not known. Everything before it is reported.",
+        ),
+    }
+}
+
+/// Command, processes, time, requests, events.
+fn write_seen(page: &mut Page, input: &Input<'_>) {
+    let facts = input.facts;
+    let dim = page.ink.dim;
+    if let Some(process) = facts.processes.first() {
+        let line = cut(&escaped(&command(process)), page.width);
+        page.line(paint(page.ink.strong, &line));
+        let mut parts = vec![format!("pid {}, {}", process.pid, outcome(process))];
+        if let Some(more) = others(&facts.processes) {
+            parts.push(more);
+        }
+        if !facts.host.is_empty() {
+            parts.push(format!("on {}", escaped(&facts.host)));
+        }
+        page.paragraph("  ", dim, &parts.join(", "));
+    }
+    let begin = jiff::Timestamp::from_nanosecond(facts.started_at_ns).ok();
+    let begin = begin.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
+    let begin = begin.unwrap_or_else(|| "an unknown time".into());
+    let line = format!("from {begin} for {}", duration(facts.duration_ns));
+    page.paragraph("  ", dim, &line);
+    let mut parts = vec![requests(input), counted(input.analysis.events, "event")];
+    if crate::report::is_complete(facts) {
+        parts.push("all recorded".into());
+    }
+    if facts.waited_ns > 1_000_000_000 {
+        let waited = duration(facts.waited_ns);
+        parts.push(format!("threads waited {waited} for the recorder"));
+    }
+    page.paragraph("  ", dim, &parts.join(", "));
+}
+
+fn requests(input: &Input<'_>) -> String {
+    let analysis = input.analysis;
+    let number = analysis.requests.iter().map(|r| u64::from(r.count)).sum();
+    let sources: Vec<&str> = analysis.boundaries.iter().map(|s| s.name()).collect();
+    match number {
+        0 => "no requests".into(),
+        _ if sources.is_empty() => counted(number, "request"),
+        _ => format!("{} ({})", counted(number, "request"), sources.join(", ")),
+    }
+}
+
+fn command(process: &Process) -> String {
+    if process.arguments.is_empty() {
+        return process.executable.clone();
+    }
+    let word = |word: &String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+        match !word.is_empty() && word.chars().all(plain) {
+            true => word.clone(),
+            false => format!("'{}'", word.replace('\'', r"'\''")),
+        }
+    };
+    let words: Vec<String> = process.arguments.iter().map(word).collect();
+    words.join(" ")
+}
+
+fn outcome(process: &Process) -> String {
+    match process.outcome {
+        Outcome::Running => "its end was not seen".into(),
+        Outcome::Exit(Some(code)) => format!("exit status {code}"),
+        Outcome::Exit(None) => "exited".into(),
+        Outcome::Exec => "went on as another program".into(),
+        Outcome::Killed(Some(number)) => format!("killed by {}", signal(number)),
+        Outcome::Killed(None) => "killed by a signal".into(),
+    }
+}
+
+fn others(processes: &[Process]) -> Option<String> {
+    let (_, rest) = processes.split_first()?;
+    let killed = rest
+        .iter()
+        .filter(|p| matches!(p.outcome, Outcome::Killed(_)));
+    let killed = match killed.count() {
+        0 => String::new(),
+        number => format!(" ({number} killed by a signal)"),
+    };
+    match rest.len() {
+        0 => None,
+        1 => Some(format!("1 more process{killed}")),
+        number => Some(format!("{} more processes{killed}", count(number as u64))),
+    }
+}

@@ -1,0 +1,102 @@
+//! A trace without requests: what is live at the end, by call site, the runtime's own set apart.
+
+use super::page::Page;
+use super::table::paint;
+use super::{site, write_more};
+use crate::analysis::Site;
+use crate::report::Input;
+use crate::report::format::{bytes, counted};
+use crate::report::frames::{Stack, Stacks};
+
+/// Writes it.
+pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
+    let totals = &input.analysis.totals;
+    let mut live: Vec<(&Site, Stack)> = input
+        .analysis
+        .sites
+        .iter()
+        .filter(|site| site.live_blocks > 0)
+        .map(|site| (site, stacks.of(site.id)))
+        .collect();
+    live.sort_by_key(|(site, _)| std::cmp::Reverse(site.live_bytes));
+    let (runtime, own): (Vec<_>, Vec<_>) = live
+        .into_iter()
+        .partition(|(_, stack)| stack.is_runtimes_own());
+    write_result(page, input, &own);
+    for (number, (site, stack)) in own.iter().take(input.options.most_sites).enumerate() {
+        let live = (site.live_blocks, site.live_bytes);
+        page.blank();
+        site::write_live(
+            page,
+            input,
+            stack,
+            number + 1,
+            site,
+            live,
+            totals.live_bytes,
+        );
+    }
+    write_more(page, own.len(), input.options.most_sites);
+    write_runtime(page, &runtime);
+}
+
+fn write_result(page: &mut Page, input: &Input<'_>, own: &[(&Site, Stack)]) {
+    let totals = &input.analysis.totals;
+    let blocks: u64 = own.iter().map(|(site, _)| site.live_blocks).sum();
+    let sum: u64 = own.iter().map(|(site, _)| site.live_bytes).sum();
+    let followed = format!(
+        "{} and {} followed, {} live at most",
+        counted(totals.allocations, "allocation"),
+        counted(totals.frees, "free"),
+        bytes(totals.peak_live_bytes)
+    );
+    page.blank();
+    let (style, text) = match blocks {
+        0 if totals.live_blocks == 0 => (page.ink.good, "Nothing is live at the end".to_owned()),
+        0 => (
+            page.ink.good,
+            "Nothing is live at the end but the runtime's own".to_owned(),
+        ),
+        _ => (
+            page.ink.bad,
+            format!(
+                "{} in {} live at the end",
+                bytes(sum),
+                counted(blocks, "block")
+            ),
+        ),
+    };
+    page.paragraph("", style, &format!("{text}: {followed}."));
+    page.paragraph(
+        "  ",
+        page.ink.dim,
+        "No requests were seen. They are seen on connections that the program accepts, and between \
+         marks (leak.h).",
+    );
+}
+
+fn write_runtime(page: &mut Page, runtime: &[(&Site, Stack)]) {
+    let blocks: u64 = runtime.iter().map(|(site, _)| site.live_blocks).sum();
+    let sum: u64 = runtime.iter().map(|(site, _)| site.live_bytes).sum();
+    if blocks == 0 {
+        return;
+    }
+    let mut names: Vec<&str> = runtime
+        .iter()
+        .filter_map(|(_, stack)| stack.lines.get(stack.leading().saturating_sub(1)))
+        .map(|line| line.name.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(4);
+    let text = format!(
+        "Set apart: {} in {} that the runtime keeps for itself ({})",
+        bytes(sum),
+        counted(blocks, "block"),
+        names.join(", ")
+    );
+    page.blank();
+    for line in super::table::wrapped(&text, page.width) {
+        page.line(paint(page.ink.dim, &line));
+    }
+}

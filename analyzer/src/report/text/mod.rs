@@ -1,0 +1,115 @@
+//! The report for people, in the order in which it is needed: what was seen and what was not, the
+//! endpoints that leak, the call sites behind them, what happened outside requests, what is no leak
+//! after all, and how live bytes and resident memory went.
+
+mod endpoints;
+mod header;
+mod live;
+mod memory;
+mod others;
+mod outside;
+mod page;
+mod site;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+
+use super::frames::Stacks;
+use super::{Input, Options, warnings};
+use crate::analysis::{Analysis, Site, Verdict};
+use crate::sites::Sites;
+use crate::symbols::Symbolizer;
+use crate::trace::Facts;
+use page::Page;
+
+/// Writes the report as text.
+pub fn text(
+    facts: &Facts,
+    analysis: &Analysis,
+    sites: &Sites,
+    symbolizer: &mut Symbolizer<'_>,
+    options: &Options,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let input = Input {
+        facts,
+        analysis,
+        sites,
+        options,
+    };
+    let mut stacks = Stacks::new(facts, sites, symbolizer);
+    // The body first: naming functions may bring warnings, and those stand at the head.
+    let body = body(&input, &mut stacks);
+    let mut page = Page::new(options.width, options.color);
+    header::write(&mut page, &input, &warnings(&input, stacks.symbolizer()));
+    page.append(body);
+    out.write_all(page.into_text().as_bytes())
+}
+
+fn body(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) -> Page {
+    let mut page = Page::new(input.options.width, input.options.color);
+    if input.analysis.requests.is_empty() {
+        live::write(&mut page, input, stacks);
+    } else {
+        endpoints::write(&mut page, input);
+        write_leaking_sites(&mut page, input, stacks);
+        outside::write(&mut page, input, stacks);
+        others::write(&mut page, input, stacks);
+    }
+    memory::write(&mut page, input);
+    page
+}
+
+/// The call sites behind the endpoints that leak.
+fn write_leaking_sites(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
+    let leaking: Vec<&Site> = input
+        .analysis
+        .sites
+        .iter()
+        .filter(|site| site.verdict.leaks() && is_reached_by_requests(site))
+        .collect();
+    if leaking.is_empty() {
+        return;
+    }
+    let whole = leaking.iter().map(|site| site.retained_bytes).sum();
+    page.heading("Call sites behind them");
+    for (number, site) in leaking.iter().take(input.options.most_sites).enumerate() {
+        page.blank();
+        site::write_leak(page, input, stacks, number + 1, site, whole);
+    }
+    write_more(page, leaking.len(), input.options.most_sites);
+}
+
+/// Whether a request's blocks come from here, so that its endpoint's part is the place to tell it.
+fn is_reached_by_requests(site: &Site) -> bool {
+    site.requests > 0 || !site.labels.is_empty()
+}
+
+/// A verdict in few words.
+fn words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Leak => "leak",
+        Verdict::GrowingBuffer => "growing",
+        Verdict::Bounded => "bounded",
+        Verdict::WarmUp => "warm-up",
+        Verdict::FreedLater => "freed later",
+        Verdict::TooFewRequests => "too few requests",
+        Verdict::Clean => "clean",
+    }
+}
+
+/// Says how many were left out.
+fn write_more(page: &mut Page, all: usize, shown: usize) {
+    if all > shown {
+        let more = super::format::counted((all - shown) as u64, "more call site");
+        let ink = page.ink.dim;
+        page.blank();
+        page.line(table::paint(
+            ink,
+            &format!("  … and {more}: --sites {all} shows all"),
+        ));
+    }
+}

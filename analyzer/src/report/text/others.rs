@@ -1,0 +1,67 @@
+//! Sites whose blocks outlive their requests but are no leak, or not yet known to be one: a line each.
+
+use super::page::Page;
+use super::table::{Cell, Side, Table, cut};
+use super::{is_reached_by_requests, words, write_more};
+use crate::analysis::{Site, Verdict};
+use crate::report::Input;
+use crate::report::escape::escaped;
+use crate::report::format::bytes;
+use crate::report::frames::Stacks;
+
+/// Columns of a label.
+const MOST_LABEL: usize = 24;
+
+/// Writes them.
+pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
+    let told = |site: &&Site| {
+        let verdict = site.verdict;
+        !verdict.leaks() && verdict != Verdict::Clean && is_reached_by_requests(site)
+    };
+    let mut sites: Vec<&Site> = input.analysis.sites.iter().filter(told).collect();
+    if sites.is_empty() {
+        return;
+    }
+    sites.sort_by_key(|site| (site.verdict, std::cmp::Reverse(site.survivor_bytes)));
+    page.heading("Other memory that outlives its request");
+    let ink = page.ink;
+    let mut table = Table::new(2, &[Side::Left, Side::Right, Side::Left, Side::Left]);
+    for site in sites.iter().take(input.options.most_sites) {
+        let stack = stacks.of(site.id);
+        let name = match stack.lines.get(stack.head()) {
+            None => "(no backtrace)".into(),
+            Some(line) if line.place.is_empty() => line.name.clone(),
+            Some(line) => format!("{} ({})", line.name, line.place),
+        };
+        table.row(vec![
+            Cell::styled(words(site.verdict), ink.dim),
+            Cell::new(bytes(held(site))),
+            Cell::styled(name, ink.strong),
+            Cell::styled(labels(input, site), ink.dim),
+        ]);
+    }
+    page.table(2, &table);
+    write_more(page, sites.len(), input.options.most_sites);
+}
+
+/// What the program goes on holding, or held for a while.
+fn held(site: &Site) -> u64 {
+    match site.verdict {
+        Verdict::FreedLater => site.survivor_bytes,
+        _ => site.retained_bytes,
+    }
+}
+
+/// The first of the endpoints that reach it, and how many others do.
+fn labels(input: &Input<'_>, site: &Site) -> String {
+    let mut labels = site
+        .labels
+        .iter()
+        .filter_map(|part| input.analysis.endpoints.get(part.endpoint as usize));
+    let first = labels.next().map(|endpoint| escaped(&endpoint.label));
+    let first = cut(&first.unwrap_or_default(), MOST_LABEL);
+    match labels.count() {
+        0 => first,
+        more => format!("{first} +{more}"),
+    }
+}

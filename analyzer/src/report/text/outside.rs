@@ -1,0 +1,96 @@
+//! What happened outside requests: what grows in full, the rest in a line each.
+
+use super::page::Page;
+use super::table::{Cell, Side, Table, paint};
+use super::{is_reached_by_requests, site, write_more};
+use crate::analysis::Site;
+use crate::report::Input;
+use crate::report::format::{bytes, count, counted};
+use crate::report::frames::Stacks;
+
+/// Sites that don't grow, in a line each, at most.
+const MOST_LINES: usize = 3;
+
+/// Writes it.
+pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
+    let outside = &input.analysis.totals.outside;
+    if outside.allocations == 0 && outside.live_blocks == 0 {
+        return;
+    }
+    page.heading("Outside requests");
+    let allocations = counted(outside.allocations, "allocation");
+    let text = match outside.live_blocks {
+        0 => format!("{allocations}, none of them live at the end"),
+        blocks => format!(
+            "{allocations}, of them {} with {} live at the end",
+            counted(blocks, "block"),
+            bytes(outside.live_bytes)
+        ),
+    };
+    page.paragraph("  ", page.ink.dim, &text);
+    let mut sites: Vec<&Site> = input.analysis.sites.iter().collect();
+    sites.retain(|site| site.outside_blocks > 0 || !is_reached_by_requests(site));
+    let grows = |site: &&Site| site.verdict.leaks() && !is_reached_by_requests(site);
+    let (growing, mut still): (Vec<&Site>, Vec<&Site>) = sites.into_iter().partition(grows);
+    for (number, site) in growing.iter().take(input.options.most_sites).enumerate() {
+        let stack = stacks.of(site.id);
+        let live = (site.outside_blocks, site.outside_bytes);
+        page.blank();
+        site::write_live(
+            page,
+            input,
+            &stack,
+            number + 1,
+            site,
+            live,
+            outside.live_bytes,
+        );
+    }
+    write_more(page, growing.len(), input.options.most_sites);
+    still.sort_by_key(|site| std::cmp::Reverse(site.outside_bytes));
+    write_still(page, stacks, &still);
+}
+
+fn write_still(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, sites: &[&Site]) {
+    let mut table = Table::new(3, &[Side::Right, Side::Right, Side::Left, Side::Left]);
+    let mut runtime = (0, 0);
+    let mut rest = (0, 0);
+    let mut shown = 0;
+    for site in sites.iter().filter(|site| site.outside_blocks > 0) {
+        let stack = stacks.of(site.id);
+        let line = stack.lines.get(stack.head());
+        match line.filter(|_| shown < MOST_LINES && !stack.is_runtimes_own()) {
+            Some(line) => {
+                shown += 1;
+                table.row(vec![
+                    Cell::new(bytes(site.outside_bytes)),
+                    Cell::styled(count(site.outside_blocks), page.ink.dim),
+                    Cell::styled(&line.name, page.ink.strong),
+                    Cell::new(&line.place),
+                ]);
+            }
+            None => {
+                let sum = if stack.is_runtimes_own() {
+                    &mut runtime
+                } else {
+                    &mut rest
+                };
+                sum.0 += site.outside_blocks;
+                sum.1 += site.outside_bytes;
+            }
+        }
+    }
+    for (sum, whose) in [(rest, "from elsewhere"), (runtime, "the runtime's own")] {
+        if sum.0 > 0 {
+            table.row(vec![
+                Cell::styled(bytes(sum.1), page.ink.dim),
+                Cell::styled(count(sum.0), page.ink.dim),
+                Cell::styled(whose, page.ink.dim),
+            ]);
+        }
+    }
+    if shown > 0 {
+        page.line(paint(page.ink.dim, "  Not growing:"));
+    }
+    page.table(4, &table);
+}

@@ -1,0 +1,234 @@
+//! One call site: its figures, why it has its verdict, and the frames that matter.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::page::Page;
+use super::table::{cut, cut_front, paint};
+use crate::analysis::{Site, SiteLabel};
+use crate::report::escape::escaped;
+use crate::report::format::{bytes, count, counted, share};
+use crate::report::frames::{Kind, Line, Stack, Stacks};
+use crate::report::{Input, fingerprint};
+
+/// Lines of a backtrace, at most; one of them says how many are hidden.
+const MOST_LINES: usize = 12;
+/// Of these, at the outer end.
+const OUTER_LINES: usize = 3;
+/// Endpoints that are named below a site.
+const MOST_LABELS: usize = 3;
+/// Columns before a frame's name.
+const INDENT: usize = 6;
+
+/// A site that leaks, of all that leak `whole` bytes.
+pub(super) fn write_leak(
+    page: &mut Page,
+    input: &Input<'_>,
+    stacks: &mut Stacks<'_, '_, '_>,
+    number: usize,
+    site: &Site,
+    whole: u64,
+) {
+    let ink = page.ink;
+    let figures = format!(
+        "{} retained, {}, {} of what leaks",
+        bytes(site.retained_bytes),
+        blocks(site.retained_blocks, site.retained_bytes),
+        share(site.retained_bytes, whole)
+    );
+    let first = format!("{number:3}  {}  ", site.verdict.name());
+    page.titled(&first, ink.bad, ink.strong, &figures);
+    write_labels(page, input, &site.labels);
+    write_evidence(page, site);
+    write_stack(page, &stacks.of(site.id));
+    write_fingerprint(page, input, site);
+}
+
+/// A site that is shown for what is live of it, `live` being (blocks, bytes), of `whole` bytes.
+pub(super) fn write_live(
+    page: &mut Page,
+    input: &Input<'_>,
+    stack: &Stack,
+    number: usize,
+    site: &Site,
+    live: (u64, u64),
+    whole: u64,
+) {
+    let ink = page.ink;
+    let figures = format!(
+        "{} live at the end, {}, {} of all",
+        bytes(live.1),
+        blocks(live.0, live.1),
+        share(live.1, whole)
+    );
+    let first = match site.verdict.leaks() {
+        true => format!("{number:3}  {}  ", site.verdict.name()),
+        false => format!("{number:3}  "),
+    };
+    page.titled(&first, ink.bad, ink.strong, &figures);
+    if site.verdict.leaks() {
+        write_evidence(page, site);
+    }
+    write_stack(page, stack);
+    write_fingerprint(page, input, site);
+}
+
+/// `1,000 blocks of 16.0 KiB`, `about` where they differ.
+fn blocks(blocks: u64, sum: u64) -> String {
+    let Some(each) = sum.checked_div(blocks) else {
+        return counted(blocks, "block");
+    };
+    let about = if sum.is_multiple_of(blocks) {
+        ""
+    } else {
+        "about "
+    };
+    match blocks {
+        1 => "1 block".into(),
+        _ => format!("{} of {about}{}", counted(blocks, "block"), bytes(each)),
+    }
+}
+
+fn write_labels(page: &mut Page, input: &Input<'_>, labels: &[SiteLabel]) {
+    let endpoints = &input.analysis.endpoints;
+    let mut shown: Vec<String> = labels
+        .iter()
+        .filter(|part| part.retained_blocks > 0)
+        .filter_map(|part| {
+            let endpoint = endpoints.get(part.endpoint as usize)?;
+            Some(format!(
+                "{} ({} of {})",
+                escaped(&endpoint.label),
+                count(part.requests),
+                counted(endpoint.requests, "request")
+            ))
+        })
+        .collect();
+    if shown.len() > MOST_LABELS {
+        let more = shown.len() - MOST_LABELS;
+        shown.truncate(MOST_LABELS);
+        shown.push(format!("{more} more"));
+    }
+    if !shown.is_empty() {
+        page.paragraph("     by:  ", page.ink.strong, &shown.join(", "));
+    }
+}
+
+fn write_evidence(page: &mut Page, site: &Site) {
+    if !site.evidence.text.is_empty() {
+        page.paragraph("     why: ", page.ink.dim, &escaped(&site.evidence.text));
+    }
+}
+
+fn write_fingerprint(page: &mut Page, input: &Input<'_>, site: &Site) {
+    let line = format!(
+        "{}site {}",
+        " ".repeat(INDENT),
+        fingerprint(input.sites, site.id)
+    );
+    page.line(paint(page.ink.dim, &line));
+}
+
+/// A row of a printed backtrace.
+enum Row<'s> {
+    Frame(&'s Line),
+    /// What the program called to get the block.
+    Via(&'s Line),
+    Hidden(usize),
+}
+
+fn write_stack(page: &mut Page, stack: &Stack) {
+    if stack.lines.is_empty() {
+        let line = format!("{}(no backtrace)", " ".repeat(INDENT));
+        page.line(paint(page.ink.dim, &line));
+        return;
+    }
+    let rows = rows(stack);
+    let names = rows.iter().map(|row| match row {
+        Row::Frame(line) => line.name.width(),
+        _ => 0,
+    });
+    let room = page.width.saturating_sub(INDENT + 2);
+    let name_width = names.max().unwrap_or(0).min(room * 3 / 5);
+    for row in &rows {
+        let line = row_text(page, row, name_width, room);
+        page.line(line);
+    }
+}
+
+fn row_text(page: &Page, row: &Row<'_>, name_width: usize, room: usize) -> String {
+    let ink = page.ink;
+    let indent = " ".repeat(INDENT - 2);
+    match row {
+        Row::Hidden(frames) => {
+            let text = format!("{indent}  … {}", counted(*frames as u64, "frame"));
+            paint(ink.dim, &text)
+        }
+        Row::Via(line) => {
+            let name = cut(&line.name, room.saturating_sub(5));
+            paint(ink.dim, &format!("{indent}  (by {name})"))
+        }
+        Row::Frame(line) => {
+            let own = matches!(line.kind, Kind::Own | Kind::Wrapper);
+            let (mark, style) = if own {
+                ("> ", ink.strong)
+            } else {
+                ("  ", ink.dim)
+            };
+            let alone = line.place.is_empty();
+            let name = cut(&line.name, if alone { room } else { name_width });
+            let blanks = name_width.saturating_sub(name.width()) + 2;
+            let place = cut_front(&line.place, room.saturating_sub(name_width + 2));
+            match alone {
+                true => format!("{indent}{mark}{}", paint(style, &name)),
+                false => {
+                    let place = paint(if own { anstyle::Style::new() } else { ink.dim }, &place);
+                    let blanks = " ".repeat(blanks);
+                    format!("{indent}{mark}{}{blanks}{place}", paint(style, &name))
+                }
+            }
+        }
+    }
+}
+
+/// Leading frames of the runtime become one, runs of them within become a count, and a long rest is
+/// cut in its middle.
+fn rows(stack: &Stack) -> Vec<Row<'_>> {
+    let leading = stack.leading();
+    let (inner, rest) = stack.lines.split_at(leading);
+    let mut rows = Vec::new();
+    if let Some(called) = inner.last() {
+        rows.push(Row::Via(called));
+    }
+    let all_runtime = stack.lines.iter().all(|line| line.kind == Kind::Runtime);
+    let mut at = rest.iter().peekable();
+    while let Some(line) = at.next() {
+        let mut hidden = 0;
+        if line.kind == Kind::Runtime && !all_runtime {
+            hidden = 1;
+            while at.next_if(|next| next.kind == Kind::Runtime).is_some() {
+                hidden += 1;
+            }
+        }
+        rows.push(match hidden {
+            0 | 1 => Row::Frame(line),
+            _ => Row::Hidden(hidden),
+        });
+    }
+    shorten(rows)
+}
+
+fn shorten(mut rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
+    if rows.len() <= MOST_LINES {
+        return rows;
+    }
+    let inner = MOST_LINES - OUTER_LINES - 1;
+    let outer = rows.split_off(rows.len() - OUTER_LINES);
+    let hidden = rows.split_off(inner);
+    let frames = hidden.iter().map(|row| match row {
+        Row::Hidden(frames) => *frames,
+        _ => 1,
+    });
+    rows.push(Row::Hidden(frames.sum()));
+    rows.extend(outer);
+    rows
+}
