@@ -13,6 +13,7 @@ mod birth;
 mod config;
 mod kernel;
 mod lane;
+mod modules;
 mod notice;
 mod order;
 mod process;
@@ -20,6 +21,7 @@ mod real;
 mod session;
 mod stack;
 mod thread;
+mod unwind;
 
 // A test binary must keep its own malloc.
 #[cfg(not(test))]

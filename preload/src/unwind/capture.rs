@@ -1,0 +1,246 @@
+//! A capture: walk, intern, remember.
+
+use super::chain::{Ended, MAX_DEPTH, Search, Walked};
+use super::check;
+use super::memory::Memory;
+use super::rule::Kind;
+use super::rules;
+use super::step::{Cursor, Step, step};
+use super::tree::Refused;
+use super::{EPOCH, Registers, StackBounds, State, UNKNOWN_EPOCH};
+use crate::modules;
+use core::sync::atomic::{Ordering, compiler_fence};
+use leak_wire::Event;
+
+/// What a walk came to; its frames are in `State::walked`, innermost first.
+struct Walk {
+    new: usize,
+    /// So many frames of the chain, from the outermost, follow the new ones.
+    kept: usize,
+    ended: Ended,
+    /// Whether the new frames may be remembered.
+    sound: bool,
+}
+
+impl State {
+    /// The call site of the code that called the hook: the innermost node of its backtrace of at
+    /// most `depth` frames. 0 if nothing is known of it: also if a signal handler calls this in
+    /// the middle of another capture of its thread.
+    ///
+    /// `tell` is given what the recorder has to know before it meets the node: modules, the tree's
+    /// new start, and new frames. It says whether the record was taken; a frame that was not does
+    /// not exist, and the call site is 0.
+    #[inline]
+    pub fn capture(
+        &mut self,
+        registers: Registers,
+        bounds: StackBounds,
+        depth: u32,
+        mut tell: impl FnMut(Event<'_>) -> bool,
+    ) -> u32 {
+        // Acquire pairs with the Release in `forget`.
+        let epoch = EPOCH.load(Ordering::Acquire);
+        if self.busy != 0 || self.epoch != epoch {
+            return self.capture_anew(registers, bounds, depth, epoch, &mut tell);
+        }
+        self.guarded(registers, bounds, depth, &mut tell)
+    }
+
+    /// Deals with what is seldom: an unfinished capture, a new epoch, comparison.
+    #[cold]
+    #[inline(never)]
+    fn capture_anew(
+        &mut self,
+        registers: Registers,
+        bounds: StackBounds,
+        depth: u32,
+        epoch: u64,
+        tell: &mut impl FnMut(Event<'_>) -> bool,
+    ) -> u32 {
+        // The unfinished capture was abandoned (a handler jumped out of it) if its frame is gone:
+        // the stack pointer is back above it. Anything else runs inside of it.
+        let abandoned = self.busy != 0
+            && bounds.contains(self.busy)
+            && bounds.contains(registers.sp)
+            && registers.sp > self.busy;
+        if self.busy != 0 && !abandoned {
+            return 0;
+        }
+        let known = epoch & !check::COMPARED;
+        if self.epoch != known || abandoned {
+            self.epoch = known;
+            if !self.start_anew(tell) {
+                return 0;
+            }
+        }
+        let site = self.guarded(registers, bounds, depth, tell);
+        if epoch & check::COMPARED != 0 && site != 0 {
+            let limit = (depth as usize).min(MAX_DEPTH);
+            check::compare(self, registers, bounds, limit, site);
+        }
+        site
+    }
+
+    /// The capture, with the mark that it is under way.
+    #[inline]
+    fn guarded(
+        &mut self,
+        registers: Registers,
+        bounds: StackBounds,
+        depth: u32,
+        tell: &mut impl FnMut(Event<'_>) -> bool,
+    ) -> u32 {
+        self.busy = registers.sp;
+        // A signal handler on this thread sees the mark before any change, and its end after all.
+        compiler_fence(Ordering::SeqCst);
+        let site = self.site(registers, bounds, depth, tell);
+        compiler_fence(Ordering::SeqCst);
+        self.busy = 0;
+        site
+    }
+
+    /// A new tree, told. False if it could not be told: then the old one must not be used either.
+    #[cold]
+    fn start_anew(&mut self, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
+        self.reset();
+        let told = tell(Event::TreeReset);
+        if !told {
+            // Tried again with the next capture.
+            self.epoch = UNKNOWN_EPOCH;
+        }
+        told
+    }
+
+    /// Walks and interns; once more with a new tree if the old one is full.
+    #[inline]
+    fn site(
+        &mut self,
+        registers: Registers,
+        bounds: StackBounds,
+        depth: u32,
+        tell: &mut impl FnMut(Event<'_>) -> bool,
+    ) -> u32 {
+        let limit = (depth as usize).min(MAX_DEPTH);
+        let mut memory = Memory::new(registers.sp, bounds);
+        let walk = self.walk(registers, &mut memory, limit, tell);
+        if walk.new == 0 {
+            return self.chain.node(walk.kept);
+        }
+        match self.intern(&walk, &memory, tell) {
+            Ok(site) => return site,
+            Err(Refused::Untold) => return 0,
+            Err(Refused::Full) => {}
+        }
+        if !self.start_anew(tell) {
+            return 0;
+        }
+        self.busy = registers.sp;
+        let mut memory = Memory::new(registers.sp, bounds);
+        let walk = self.walk(registers, &mut memory, limit, tell);
+        self.intern(&walk, &memory, tell).unwrap_or(0)
+    }
+
+    /// From the hook outwards, until a remembered frame still holds, or there is no caller, or
+    /// there are `limit` frames.
+    #[inline]
+    fn walk(
+        &mut self,
+        registers: Registers,
+        memory: &mut Memory,
+        limit: usize,
+        tell: &mut impl FnMut(Event<'_>) -> bool,
+    ) -> Walk {
+        let mut cursor = Cursor {
+            address: registers.pc,
+            sp: registers.sp + 8,
+            bp: registers.bp,
+            bx_slot: 0,
+        };
+        let mut sound = memory.on_stack(cursor.sp);
+        let mut search = if sound {
+            self.chain.search()
+        } else {
+            Search::default()
+        };
+        let mut new = 0;
+        let ended = loop {
+            let kept = self.chain.meets(&mut search, &cursor, memory);
+            if kept != 0 {
+                if self.chain.fits(kept, new, limit) {
+                    return Walk {
+                        new,
+                        kept,
+                        ended: Ended::Outermost,
+                        sound,
+                    };
+                }
+                search = Search::default();
+            }
+            let Some(walked) = self.walked.get_mut(new).filter(|_| new < limit) else {
+                break Ended::Limit;
+            };
+            let rule = rules::rule_for(cursor.address, |object| modules::tell_of(object, tell));
+            *walked = Walked { cursor, rule };
+            new += 1;
+            match step(rule, &cursor, |slot| memory.read(slot)) {
+                Step::Caller(caller) => {
+                    sound &= rule.kind() != Kind::Bx;
+                    cursor = caller;
+                }
+                Step::Interrupted(interrupted) => {
+                    // What is further out may be on any stack, in any state.
+                    memory.distrust();
+                    search = Search::default();
+                    sound = false;
+                    cursor = interrupted;
+                }
+                Step::End => break Ended::Outermost,
+                Step::Lost => break Ended::Lost,
+            }
+        };
+        Walk {
+            new,
+            kept: 0,
+            ended,
+            sound,
+        }
+    }
+
+    /// The innermost new frame's node; remembers the new frames.
+    #[inline]
+    fn intern(
+        &mut self,
+        walk: &Walk,
+        memory: &Memory,
+        tell: &mut impl FnMut(Event<'_>) -> bool,
+    ) -> Result<u32, Refused> {
+        let mut node = self.chain.node(walk.kept);
+        let mut remember = walk.sound;
+        if remember {
+            self.chain.keep(walk.kept);
+        }
+        let mut outermost = walk.kept == 0;
+        for index in (0..walk.new).rev() {
+            let Some(walked) = self.walked.get(index) else {
+                break;
+            };
+            let (parent, address) = (node, walked.cursor.address);
+            node = self.tree.child(parent, address, |id| {
+                tell(Event::Frame {
+                    id,
+                    parent,
+                    address,
+                })
+            })?;
+            if remember {
+                remember = if outermost {
+                    self.chain.push_outermost(walked, node, walk.ended, memory)
+                } else {
+                    self.chain.push(walked, node, memory)
+                };
+            }
+            outermost = false;
+        }
+        Ok(node)
+    }
+}

@@ -1,0 +1,274 @@
+//! The remembered backtrace of a thread, and the proof that it still holds.
+//!
+//! A frame's caller is a pure function of the frame's rule, its rsp and rbp, and of the words of
+//! the stack that the rule reads. So where a new walk meets a remembered frame with the same
+//! address and rsp (and rbp, where that still matters further out), and all the words that the
+//! walk read outwards of there still hold the same values, then a full walk would go through the
+//! remembered frames again. Those words are the *checks*.
+//!
+//! Only frames of the thread's own stack are remembered, each further out than the last, none
+//! across a signal frame.
+
+use super::memory::Memory;
+use super::rule::{Kind, Rule, Saved};
+use super::step::{self, Cursor};
+use core::cell::Cell;
+
+/// The most frames of a backtrace.
+pub(super) const MAX_DEPTH: usize = 512;
+/// A step reads at most three words.
+const MAX_CHECKS: usize = 3 * MAX_DEPTH;
+
+/// A word of the stack and what it held.
+#[derive(Clone, Copy)]
+struct Check {
+    slot: u64,
+    value: u64,
+}
+
+/// A remembered frame.
+#[derive(Clone, Copy)]
+struct Frame {
+    address: u64,
+    sp: u64,
+    bp: u64,
+    /// Its node in the call-site tree.
+    node: u32,
+    /// How many checks, from the first, all steps outwards of this frame need; and whether rbp
+    /// matters to them.
+    needs: u32,
+}
+
+const BP_MATTERS: u32 = 1 << 31;
+
+impl Frame {
+    #[inline]
+    fn checks(&self) -> usize {
+        (self.needs & !BP_MATTERS) as usize
+    }
+
+    #[inline]
+    fn bp_matters(&self) -> bool {
+        self.needs & BP_MATTERS != 0
+    }
+}
+
+/// A frame that a walk went through, with the rule that led outwards.
+#[derive(Clone, Copy)]
+pub(super) struct Walked {
+    pub(super) cursor: Cursor,
+    pub(super) rule: Rule,
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// At the outermost frame, whatever memory holds.
+    Outermost,
+    /// For want of a caller in what memory holds.
+    Lost,
+    /// At the limit of frames.
+    Limit,
+}
+
+/// The frames, outermost first, so that the ones that change are at the end. All-zero is empty.
+pub(super) struct Chain {
+    frames: [Frame; MAX_DEPTH],
+    checks: [Check; MAX_CHECKS],
+    len: usize,
+    /// Whether frames further out were left away for the limit.
+    cut: bool,
+}
+
+/// Where a walk is in a chain: it has passed all remembered frames from `candidates` on.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Search {
+    candidates: usize,
+    /// So many checks were found to hold.
+    held: usize,
+}
+
+impl Chain {
+    /// From the innermost frame outwards.
+    #[inline]
+    pub(super) fn search(&self) -> Search {
+        Search {
+            candidates: self.len,
+            held: 0,
+        }
+    }
+
+    /// How many remembered frames, from the outermost, a full walk from `cursor` would go through
+    /// again: `cursor`'s own frame is the last of them. 0 if that can't be said.
+    #[inline]
+    pub(super) fn meets(&self, search: &mut Search, cursor: &Cursor, memory: &Memory) -> usize {
+        while let Some(frame) = self.frames.get(search.candidates.wrapping_sub(1)) {
+            if frame.sp >= cursor.sp {
+                let same = frame.sp == cursor.sp
+                    && frame.address == cursor.address
+                    && (!frame.bp_matters() || frame.bp == cursor.bp);
+                if same && self.holds(search, frame.checks(), memory) {
+                    return search.candidates;
+                }
+                return 0;
+            }
+            search.candidates -= 1;
+        }
+        0
+    }
+
+    /// Whether the first `count` checks hold. If not, gives up the frames that need the failed one.
+    #[inline]
+    fn holds(&self, search: &mut Search, count: usize, memory: &Memory) -> bool {
+        let checks = self.checks.get(search.held..count).unwrap_or(&[]);
+        let failed = checks
+            .iter()
+            .position(|check| memory.read(check.slot) != Some(check.value));
+        let Some(failed) = failed else {
+            search.held = search.held.max(count);
+            return true;
+        };
+        search.held += failed;
+        while let Some(frame) = self.frames.get(search.candidates.wrapping_sub(1)) {
+            if frame.checks() <= search.held {
+                break;
+            }
+            search.candidates -= 1;
+        }
+        false
+    }
+
+    /// Whether `kept` remembered frames with `new` ones inside them are what a full walk of at
+    /// most `limit` frames would give.
+    #[inline]
+    pub(super) fn fits(&self, kept: usize, new: usize, limit: usize) -> bool {
+        if self.cut {
+            kept + new == limit
+        } else {
+            kept + new <= limit
+        }
+    }
+
+    /// The node of the `kept`-th frame from the outermost; the root for 0.
+    #[inline]
+    pub(super) fn node(&self, kept: usize) -> u32 {
+        self.frames
+            .get(kept.wrapping_sub(1))
+            .map_or(0, |frame| frame.node)
+    }
+
+    /// Forgets everything.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.keep(0);
+    }
+
+    /// Forgets all but the `kept` outermost frames, as before pushing the others.
+    #[inline]
+    pub(super) fn keep(&mut self, kept: usize) {
+        self.len = kept;
+        self.cut &= kept != 0;
+    }
+
+    /// Remembers how the outermost frame `walked` ended the walk. False if that rests on memory
+    /// that can't be checked again: then nothing must be pushed.
+    pub(super) fn push_outermost(
+        &mut self,
+        walked: &Walked,
+        node: u32,
+        ended: Ended,
+        memory: &Memory,
+    ) -> bool {
+        let (mut checks, mut sound) = (0, true);
+        if ended == Ended::Lost {
+            (checks, sound) = self.check_last_step(walked, memory);
+        }
+        self.cut = ended == Ended::Limit;
+        let uses_bp = ended != Ended::Limit && uses_bp(walked.rule);
+        sound && self.push_frame(walked, node, checks, uses_bp)
+    }
+
+    /// What was read on the way to nowhere decided: reads it again, and makes checks of it. Gives
+    /// their number, and whether they are all.
+    fn check_last_step(&mut self, walked: &Walked, memory: &Memory) -> (usize, bool) {
+        let (count, sound) = (Cell::new(0), Cell::new(true));
+        let checks = Cell::from_mut(self.checks.as_mut_slice()).as_slice_of_cells();
+        step::step(walked.rule, &walked.cursor, |slot| {
+            let value = memory.read(slot);
+            match (value, checks.get(count.get())) {
+                (Some(value), Some(check)) if memory.on_stack(slot) => {
+                    check.set(Check { slot, value });
+                    count.set(count.get() + 1);
+                }
+                _ => sound.set(false),
+            }
+            value
+        });
+        (count.get(), sound.get())
+    }
+
+    /// Remembers `walked`, whose caller is the frame that was pushed last. False if that rests on
+    /// memory that can't be checked again.
+    #[inline]
+    pub(super) fn push(&mut self, walked: &Walked, node: u32, memory: &Memory) -> bool {
+        let Some(&caller) = self.frames.get(self.len.wrapping_sub(1)) else {
+            return false;
+        };
+        let (rule, cursor) = (walked.rule, &walked.cursor);
+        let mut checks = caller.checks();
+        let mut sound = true;
+        let mut check = |slot: u64, value: u64| {
+            if let Some(check) = self.checks.get_mut(checks) {
+                *check = Check { slot, value };
+                checks += 1;
+            } else {
+                sound = false;
+            }
+            // A walk that gets to this frame starts further in, so its memory covers the slot.
+            sound &= slot >= cursor.sp && memory.on_stack(slot);
+        };
+        check(caller.sp - 8, caller.address);
+        let base = match rule.kind() {
+            Kind::Sp | Kind::DerefSp => cursor.sp,
+            Kind::Bp | Kind::DerefBp | Kind::FramePointer => cursor.bp,
+            _ => return false,
+        };
+        if matches!(rule.kind(), Kind::DerefSp | Kind::DerefBp) {
+            let slot = base.wrapping_add_signed(rule.offset());
+            check(slot, caller.sp.wrapping_add_signed(-rule.addend()));
+        }
+        let restored = match (rule.kind(), rule.bp()) {
+            (Kind::FramePointer, _) => Some(base),
+            (_, Saved::Kept) => None,
+            (_, Saved::Cfa(offset)) => Some(caller.sp.wrapping_add_signed(offset)),
+            (_, Saved::Base(offset)) => Some(base.wrapping_add_signed(offset)),
+        };
+        if let Some(slot) = restored.filter(|_| caller.bp_matters()) {
+            check(slot, caller.bp);
+        }
+        let bp_matters = uses_bp(rule) || (restored.is_none() && caller.bp_matters());
+        sound && self.push_frame(walked, node, checks, bp_matters)
+    }
+
+    #[inline]
+    fn push_frame(&mut self, walked: &Walked, node: u32, checks: usize, bp_matters: bool) -> bool {
+        let Some(frame) = self.frames.get_mut(self.len) else {
+            return false;
+        };
+        *frame = Frame {
+            address: walked.cursor.address,
+            sp: walked.cursor.sp,
+            bp: walked.cursor.bp,
+            node,
+            needs: checks as u32 | if bp_matters { BP_MATTERS } else { 0 },
+        };
+        self.len += 1;
+        true
+    }
+}
+
+/// Whether the step that `rule` describes depends on rbp.
+#[inline]
+fn uses_bp(rule: Rule) -> bool {
+    matches!(rule.kind(), Kind::Bp | Kind::DerefBp | Kind::FramePointer)
+}

@@ -1,0 +1,161 @@
+//! Reading the target's stack without ever faulting.
+//!
+//! Between the hook's own rsp and the end of its thread's stack everything is mapped, and is read
+//! directly. Anywhere else (signal stacks, coroutines, a broken frame pointer) the kernel is asked
+//! once for each page whether it can be read: `rt_sigprocmask` with a `how` that does not exist
+//! reads the set first and changes nothing. Every seccomp policy allows that call, unlike
+//! `process_vm_readv`.
+
+use super::StackBounds;
+use core::cell::Cell;
+use libc::c_long;
+
+const PAGE: u64 = 4096;
+
+/// What can be read, for one backtrace.
+pub(super) struct Memory {
+    low: u64,
+    span: u64,
+    /// Pages, from..to, that the kernel said are readable.
+    probed: Cell<(u64, u64)>,
+}
+
+impl Memory {
+    /// For a backtrace that starts at `sp`, which must be the live stack pointer of the thread.
+    #[inline]
+    pub(super) fn new(sp: u64, bounds: StackBounds) -> Memory {
+        let page = sp & !(PAGE - 1);
+        Memory {
+            low: sp,
+            span: if bounds.contains(sp) {
+                (bounds.high - sp).saturating_sub(7)
+            } else {
+                0
+            },
+            probed: Cell::new((page, page + PAGE)),
+        }
+    }
+
+    /// From here on nothing is known of the stack: a signal may have interrupted anything.
+    pub(super) fn distrust(&mut self) {
+        self.span = 0;
+    }
+
+    /// Whether `address` is in the thread's own stack, above where the backtrace started.
+    #[inline]
+    pub(super) fn on_stack(&self, address: u64) -> bool {
+        address.wrapping_sub(self.low) < self.span
+    }
+
+    /// The word at `address`, if it can be read.
+    #[inline]
+    pub(super) fn read(&self, address: u64) -> Option<u64> {
+        if self.on_stack(address) {
+            // SAFETY: `on_stack`: the eight bytes lie between the live stack pointer and the end
+            // of the thread's stack, which are mapped as long as the thread is in this function.
+            return Some(unsafe { (address as *const u64).read_unaligned() });
+        }
+        self.read_elsewhere(address)
+    }
+
+    #[cold]
+    fn read_elsewhere(&self, address: u64) -> Option<u64> {
+        if address & 7 != 0 {
+            return None;
+        }
+        let page = address & !(PAGE - 1);
+        let (from, to) = self.probed.get();
+        if page < from || page >= to {
+            if !readable(address) {
+                return None;
+            }
+            let end = page.checked_add(PAGE)?;
+            self.probed.set(match (page == to, end == from) {
+                (true, _) => (from, end),
+                (_, true) => (page, to),
+                _ => (page, end),
+            });
+        }
+        // SAFETY: aligned, and the kernel has just read this page, or it holds the live stack
+        // pointer. Nothing else of this thread runs in between that could unmap it.
+        Some(unsafe { (address as *const u64).read() })
+    }
+}
+
+/// Whether the word at `address` can be read, by the kernel's word. Keeps errno.
+fn readable(address: u64) -> bool {
+    const NO_SUCH_HOW: c_long = 0x7ead;
+    const SET_BYTES: c_long = 8;
+    // SAFETY: errno is the calling thread's own.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above; the kernel checks `address` itself, and refuses the call after reading
+    // (a null set is none, and no error).
+    unsafe {
+        let before = core::mem::replace(&mut *errno, 0);
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            NO_SUCH_HOW,
+            address as c_long,
+            0 as c_long,
+            SET_BYTES,
+        );
+        core::mem::replace(&mut *errno, before) == libc::EINVAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(count: usize) -> u64 {
+        // SAFETY: a fresh private mapping.
+        let start = unsafe {
+            libc::mmap(
+                core::ptr::null_mut(),
+                count * PAGE as usize,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        assert_ne!(start, libc::MAP_FAILED);
+        start as u64
+    }
+
+    #[test]
+    fn what_is_not_mapped_is_refused() {
+        let start = pages(4);
+        let hole = start + 2 * PAGE;
+        // SAFETY: the third page of the mapping above.
+        unsafe { libc::munmap(hole as *mut _, PAGE as usize) };
+        let memory = Memory::new(start, StackBounds { low: 0, high: 0 });
+        // SAFETY: errno is this thread's.
+        unsafe { *libc::__errno_location() = 42 };
+        assert_eq!(memory.read(start), Some(0));
+        assert_eq!(memory.read(start + PAGE), Some(0));
+        assert_eq!(memory.read(hole - 8), Some(0));
+        assert_eq!(memory.read(hole), None);
+        assert_eq!(memory.read(hole + PAGE), Some(0));
+        for address in [0, 8, start + 4, u64::MAX, u64::MAX - 7, 1 << 63] {
+            assert_eq!(memory.read(address), None);
+        }
+        // SAFETY: errno is this thread's.
+        assert_eq!(unsafe { *libc::__errno_location() }, 42);
+    }
+
+    #[test]
+    fn the_stack_ends_where_it_ends() {
+        let start = pages(2);
+        let bounds = StackBounds {
+            low: start,
+            high: start + 2 * PAGE,
+        };
+        let memory = Memory::new(start + 64, bounds);
+        assert!(!memory.on_stack(start + 56));
+        assert!(memory.on_stack(start + 64));
+        assert!(memory.on_stack(start + 2 * PAGE - 8));
+        assert!(!memory.on_stack(start + 2 * PAGE - 7));
+        assert!(!memory.on_stack(start + 2 * PAGE));
+    }
+}
