@@ -8,7 +8,7 @@ use leak_wire::layout::{self, SessionHeader, Stop, claim};
 use crate::config::{self, Environment};
 use crate::lane::{Lane, Mapping};
 use crate::process::{Identity, Origin};
-use crate::{birth, kernel, notice, order, process};
+use crate::{birth, kernel, modules, notice, order, process, thread, unwind};
 
 const UNSTARTED: u32 = 0;
 const STARTING: u32 = 1;
@@ -90,6 +90,13 @@ fn start() {
     };
     // Release: pairs with the Acquire in `current`.
     STATE.store(state, Ordering::Release);
+    if state == TRACING {
+        unwind::prepare();
+        modules::tell_all(&mut |event| {
+            thread::record(event);
+            true
+        });
+    }
 }
 
 fn begin(environment: Environment) -> Result<Session, Refused> {

@@ -13,7 +13,8 @@ use leak_wire::{Event, Record, Wait};
 
 use crate::lane::Writer;
 use crate::stack::Bounds;
-use crate::{kernel, order, session, stack};
+use crate::unwind::Registers;
+use crate::{kernel, order, session, stack, unwind};
 
 global_asm!(
     ".pushsection .tbss.leak_thread, \"awT\", @nobits",
@@ -67,6 +68,10 @@ pub struct Kept {
     pub bounds: Cell<Bounds>,
     /// When the fork that is under way began.
     pub fork_stamp: Cell<u64>,
+    /// Frames kept of a backtrace.
+    depth: Cell<u32>,
+    /// Its backtraces. Not wiped, because it owns mapped memory: reset with each lane.
+    unwinder: UnsafeCell<unwind::State>,
 }
 
 /// One thread's state. All zeros is valid: no lane yet.
@@ -162,6 +167,11 @@ fn attach() -> Option<&'static Thread> {
     match session.claim_lane(identity, thread.owner.load(Ordering::Relaxed)) {
         Some(lane) => {
             thread.laneless.set(0);
+            // Relaxed: the recorder's setting, made before the session.
+            let depth = session.header().depth.load(Ordering::Relaxed);
+            thread.kept().depth.set(depth);
+            // SAFETY: without a lane this thread has no capture under way.
+            unsafe { (*thread.kept().unwinder.get()).reset() };
             thread.writer.open(lane);
             Some(thread)
         }
@@ -292,8 +302,25 @@ impl Thread {
     }
 
     /// The call site, with the nodes that are new written before.
-    fn site(&self, _caller: Caller, _outermost: bool) -> u32 {
-        0
+    #[inline]
+    fn site(&self, caller: Caller, outermost: bool) -> u32 {
+        let kept = self.kept();
+        let registers = Registers {
+            // SAFETY: at a hook's entry the return address lies at rsp.
+            pc: unsafe { *(caller.sp as *const u64) },
+            sp: caller.sp,
+            bp: caller.bp,
+        };
+        // SAFETY: only this thread and its handlers use the state; the hook's frame is live.
+        unsafe {
+            unwind::State::capture(
+                kept.unwinder.get(),
+                registers,
+                kept.bounds.get(),
+                kept.depth.get(),
+                |event| self.write(event, outermost),
+            )
+        }
     }
 
     /// Writes an event from inside a section.
@@ -369,6 +396,8 @@ impl Thread {
         };
         if gone {
             self.writer.void();
+            // SAFETY: whatever capture was under way was left with the section.
+            unsafe { (*self.kept().unwinder.get()).distrust() };
             self.section.store(0, Ordering::Relaxed);
         }
         gone

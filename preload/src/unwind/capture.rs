@@ -7,8 +7,9 @@ use super::rule::Kind;
 use super::rules;
 use super::step::{Cursor, Step, step};
 use super::tree::Refused;
-use super::{EPOCH, Registers, StackBounds, State, UNKNOWN_EPOCH};
+use super::{EPOCH, Registers, State, UNKNOWN_EPOCH};
 use crate::modules;
+use crate::stack::Bounds;
 use core::sync::atomic::{Ordering, compiler_fence};
 use leak_wire::Event;
 
@@ -30,44 +31,48 @@ impl State {
     /// `tell` is given what the recorder has to know before it meets the node: modules, the tree's
     /// new start, and new frames. It says whether the record was taken; a frame that was not does
     /// not exist, and the call site is 0.
+    ///
+    /// # Safety
+    /// `state` must be valid, and used by no one but the calling thread and its signal handlers;
+    /// `registers.sp` must be an address of the live stack that the thread runs on.
     #[inline]
-    pub fn capture(
-        &mut self,
+    pub unsafe fn capture(
+        state: *mut State,
         registers: Registers,
-        bounds: StackBounds,
+        bounds: Bounds,
         depth: u32,
         mut tell: impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
         // Acquire pairs with the Release in `forget`.
         let epoch = EPOCH.load(Ordering::Acquire);
-        if self.busy != 0 || self.epoch != epoch {
-            return self.capture_anew(registers, bounds, depth, epoch, &mut tell);
+        // SAFETY: valid, as the caller promises. The mark is an atomic, because the interrupted
+        // capture may hold the state; nothing else is touched before it says that none does.
+        let busy = unsafe { (*state).busy.load(Ordering::Relaxed) };
+        if busy != 0 && !was_abandoned(busy, registers.sp, bounds) {
+            return 0;
         }
-        self.guarded(registers, bounds, depth, &mut tell)
+        // SAFETY: no capture is under way, so this is the only reference.
+        let state = unsafe { &mut *state };
+        if busy != 0 || state.epoch != epoch {
+            return state.capture_anew(registers, bounds, depth, epoch, &mut tell);
+        }
+        state.guarded(registers, bounds, depth, &mut tell)
     }
 
-    /// Deals with what is seldom: an unfinished capture, a new epoch, comparison.
+    /// Deals with what is seldom: an abandoned capture, a new epoch, comparison.
     #[cold]
     #[inline(never)]
     fn capture_anew(
         &mut self,
         registers: Registers,
-        bounds: StackBounds,
+        bounds: Bounds,
         depth: u32,
         epoch: u64,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
-        // The unfinished capture was abandoned (a handler jumped out of it) if its frame is gone:
-        // the stack pointer is back above it. Anything else runs inside of it.
-        let abandoned = self.busy != 0
-            && bounds.contains(self.busy)
-            && bounds.contains(registers.sp)
-            && registers.sp > self.busy;
-        if self.busy != 0 && !abandoned {
-            return 0;
-        }
         let known = epoch & !check::COMPARED;
-        if self.epoch != known || abandoned {
+        // Relaxed: this thread's own.
+        if self.epoch != known || self.busy.load(Ordering::Relaxed) != 0 {
             self.epoch = known;
             if !self.start_anew(tell) {
                 return 0;
@@ -86,16 +91,16 @@ impl State {
     fn guarded(
         &mut self,
         registers: Registers,
-        bounds: StackBounds,
+        bounds: Bounds,
         depth: u32,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
-        self.busy = registers.sp;
+        self.set_busy(registers.sp);
         // A signal handler on this thread sees the mark before any change, and its end after all.
         compiler_fence(Ordering::SeqCst);
         let site = self.site(registers, bounds, depth, tell);
         compiler_fence(Ordering::SeqCst);
-        self.busy = 0;
+        self.set_busy(0);
         site
     }
 
@@ -116,7 +121,7 @@ impl State {
     fn site(
         &mut self,
         registers: Registers,
-        bounds: StackBounds,
+        bounds: Bounds,
         depth: u32,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
@@ -134,7 +139,7 @@ impl State {
         if !self.start_anew(tell) {
             return 0;
         }
-        self.busy = registers.sp;
+        self.set_busy(registers.sp);
         let mut memory = Memory::new(registers.sp, bounds);
         let walk = self.walk(registers, &mut memory, limit, tell);
         self.intern(&walk, &memory, tell).unwrap_or(0)
@@ -243,4 +248,11 @@ impl State {
         }
         Ok(node)
     }
+}
+
+/// Whether the capture that began at stack pointer `busy` is gone (a handler jumped out of it): the
+/// stack pointer is back above it. Anything else may be running inside of it.
+#[cold]
+fn was_abandoned(busy: u64, sp: u64, bounds: Bounds) -> bool {
+    bounds.contain(busy) && bounds.contain(sp) && sp > busy
 }

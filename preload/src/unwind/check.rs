@@ -8,7 +8,8 @@ use super::chain::Walked;
 use super::memory::Memory;
 use super::rules;
 use super::step::{Cursor, Step, step};
-use super::{Registers, StackBounds, State};
+use super::{Registers, State};
+use crate::stack::Bounds;
 use core::ffi::{CStr, c_int, c_void};
 use core::fmt::Write;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -54,7 +55,7 @@ pub(super) fn prepare() -> u64 {
 pub(super) fn compare(
     state: &mut State,
     registers: Registers,
-    bounds: StackBounds,
+    bounds: Bounds,
     limit: usize,
     site: u32,
 ) {

@@ -6,7 +6,7 @@
 //! reads the set first and changes nothing. Every seccomp policy allows that call, unlike
 //! `process_vm_readv`.
 
-use super::StackBounds;
+use crate::stack::Bounds;
 use core::cell::Cell;
 use libc::c_long;
 
@@ -23,11 +23,11 @@ pub(super) struct Memory {
 impl Memory {
     /// For a backtrace that starts at `sp`, which must be the live stack pointer of the thread.
     #[inline]
-    pub(super) fn new(sp: u64, bounds: StackBounds) -> Memory {
+    pub(super) fn new(sp: u64, bounds: Bounds) -> Memory {
         let page = sp & !(PAGE - 1);
         Memory {
             low: sp,
-            span: if bounds.contains(sp) {
+            span: if bounds.contain(sp) {
                 (bounds.high - sp).saturating_sub(7)
             } else {
                 0
@@ -129,7 +129,7 @@ mod tests {
         let hole = start + 2 * PAGE;
         // SAFETY: the third page of the mapping above.
         unsafe { libc::munmap(hole as *mut _, PAGE as usize) };
-        let memory = Memory::new(start, StackBounds { low: 0, high: 0 });
+        let memory = Memory::new(start, Bounds { low: 0, high: 0 });
         // SAFETY: errno is this thread's.
         unsafe { *libc::__errno_location() = 42 };
         assert_eq!(memory.read(start), Some(0));
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_stack_ends_where_it_ends() {
         let start = pages(2);
-        let bounds = StackBounds {
+        let bounds = Bounds {
             low: start,
             high: start + 2 * PAGE,
         };

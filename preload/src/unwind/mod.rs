@@ -38,25 +38,6 @@ pub struct Registers {
     pub bp: u64,
 }
 
-/// Where a thread's stack lies. Everything between its live stack pointer and `high` must be
-/// mapped whenever that pointer is in `low..high`; a guess that is too small is safe, and slower.
-/// Unknown: both 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StackBounds {
-    /// Its lowest address.
-    pub low: u64,
-    /// Past its highest address.
-    pub high: u64,
-}
-
-impl StackBounds {
-    /// Whether `address` lies in it.
-    #[inline]
-    pub fn contains(&self, address: u64) -> bool {
-        self.low <= address && address < self.high
-    }
-}
-
 /// Changes when code was unmapped: what threads remember is void then.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
 
@@ -66,8 +47,9 @@ const UNKNOWN_EPOCH: u64 = u64::MAX;
 /// One thread's part. All-zero is a valid, empty state.
 pub struct State {
     epoch: u64,
-    /// The stack pointer of the capture that is under way, else 0.
-    busy: u64,
+    /// The stack pointer of the capture that is under way, else 0. Also read by a signal handler
+    /// that interrupts it.
+    busy: AtomicU64,
     chain: Chain,
     tree: Tree,
     /// The frames of the walk that is under way; no matter between captures. Not on the stack,
@@ -80,15 +62,20 @@ impl State {
     /// that begins another lane generation, where nodes are numbered from 1 again; in a forked
     /// child too. To be called on a state that was used before its memory is wiped or unmapped.
     pub fn reset(&mut self) {
-        self.busy = 0;
+        self.set_busy(0);
         self.chain.clear();
         self.tree.clear();
     }
 
     /// Records of this thread were made void: the next capture starts and tells a new tree.
     pub fn distrust(&mut self) {
-        self.busy = 0;
+        self.set_busy(0);
         self.epoch = UNKNOWN_EPOCH;
+    }
+
+    fn set_busy(&self, sp: u64) {
+        // Relaxed: only this thread, and its signal handlers, read it.
+        self.busy.store(sp, Ordering::Relaxed);
     }
 }
 

@@ -70,7 +70,9 @@ impl Tree {
         }
         self.mapped = ptr::null_mut();
         self.mapped_slots = 0;
-        self.first = [EMPTY; FIRST_SLOTS];
+        if self.nodes != 0 {
+            self.first = [EMPTY; FIRST_SLOTS];
+        }
         self.nodes = 0;
     }
 

@@ -1,0 +1,32 @@
+//! Dynamic loading: only what unmaps code. `dlopen` and `dlmopen` are left alone, because a wrapper
+//! would be the caller whose RUNPATH and `$ORIGIN` the loader looks at; what they map is told when
+//! the unwinder first meets it (see `modules`).
+
+use core::ffi::{c_int, c_void};
+
+use crate::{modules, thread};
+
+mod next {
+    use core::ffi::{c_int, c_void};
+
+    crate::real! {
+        pub fn dlclose(handle: *mut c_void) -> c_int;
+    }
+}
+
+/// The hook of `dlclose`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
+    // SAFETY: the caller's contract is passed on.
+    let result = unsafe { next::dlclose(handle) };
+    if thread::tracing() {
+        modules::tell_unloaded(&mut |event| {
+            thread::record(event);
+            true
+        });
+    }
+    result
+}
