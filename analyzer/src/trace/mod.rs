@@ -1,6 +1,23 @@
 //! trace.bin: what was recorded, as a file. `FORMAT.md` beside this file specifies it.
 
+mod columns;
+mod facts;
+mod format;
+mod merge;
+mod notes;
+mod open;
+mod reader;
+mod resolve;
+mod varint;
+mod writer;
+
 use leak_wire::Event;
+
+pub use merge::Steps;
+pub use open::{Error, Trace, open, open_or_wait};
+
+pub(crate) use notes::{Note, NotedEnd, NotedOrigin, NotedOutcome};
+pub(crate) use writer::{ThreadEvents, WriteError, Writer};
 
 /// Index into [`Facts::processes`].
 pub type ProcessId = u32;
@@ -21,6 +38,8 @@ pub struct Facts {
     pub duration_ns: u64,
     /// How it ended.
     pub ended: Ended,
+    /// Parts of the file could not be read; `warnings` says which.
+    pub damaged: bool,
     /// Events that were not recorded (full lanes in drop mode, no lane to be had), and what they were.
     pub dropped: Dropped,
     /// Nanoseconds that threads waited for a full lane.
@@ -37,6 +56,15 @@ pub struct Facts {
     pub warnings: Vec<Warning>,
     /// Stamp to nanoseconds.
     pub clock: Clock,
+}
+
+impl Facts {
+    /// Whether everything that happened until the last process ended is in the trace.
+    pub fn complete(&self) -> bool {
+        matches!(self.ended, Ended::Complete | Ended::Killed)
+            && self.dropped == Dropped::default()
+            && !self.damaged
+    }
 }
 
 /// How a recording ended.

@@ -1,0 +1,82 @@
+//! `leak-analyze dump`: a trace as lines, one for each step. For those who work on libleak itself.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use crate::sites::{NO_MODULE, Sites};
+use crate::trace::{self, What};
+
+/// Prints the facts and all steps of the trace at `path`.
+///
+/// # Errors
+/// One line: the trace can't be read, or the lines can't be written.
+pub fn dump(path: &Path) -> Result<(), String> {
+    let trace = trace::open(path).map_err(|error| error.to_string())?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    match print(&trace, &mut out) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| error.to_string()),
+    }
+}
+
+fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
+    let facts = trace.facts();
+    writeln!(
+        out,
+        "# {:?} complete={} version={} host={} ns={} dropped={:?} waited={}",
+        facts.ended,
+        facts.complete(),
+        facts.tool_version,
+        facts.host,
+        facts.duration_ns,
+        facts.dropped,
+        facts.waited_ns
+    )?;
+    for warning in &facts.warnings {
+        writeln!(out, "# warning {}: {}", warning.code, warning.text)?;
+    }
+    for (id, process) in facts.processes.iter().enumerate() {
+        writeln!(out, "# process {id} {process:?}")?;
+    }
+    for reading in &facts.rss {
+        writeln!(out, "# {reading:?}")?;
+    }
+    let mut sites = Sites::default();
+    let mut shown = 1;
+    let mut count = 0_u64;
+    {
+        let mut steps = trace.steps(&mut sites);
+        while let Some(step) = steps.next() {
+            let step = step.map_err(io::Error::other)?;
+            count += 1;
+            let at = facts.clock.ns(step.stamp);
+            write!(out, "{at:>13} p{} ", step.process)?;
+            match step.what {
+                What::Event(event) => writeln!(out, "t{} {event:?}", step.thread)?,
+                What::ThreadBegins | What::ThreadEnds => {
+                    let thread = facts.threads.get(step.thread as usize);
+                    let tid = thread.map_or(0, |thread| thread.tid);
+                    writeln!(out, "t{} {:?} tid {tid}", step.thread, step.what)?;
+                }
+                other => writeln!(out, "{other:?}")?,
+            }
+        }
+    }
+    while shown < sites.len() {
+        write!(out, "# site {shown}:")?;
+        for frame in sites.backtrace(shown as u32) {
+            let module = sites.modules().get(frame.module as usize);
+            match module.filter(|_| frame.module != NO_MODULE) {
+                Some(module) => write!(out, " {}+{:#x}", module.path, frame.file_address)?,
+                None => write!(out, " {:#x}", frame.file_address)?,
+            }
+        }
+        writeln!(out)?;
+        shown += 1;
+    }
+    for module in sites.modules() {
+        writeln!(out, "# module {} {:?}", module.path, module.build_id)?;
+    }
+    writeln!(out, "# {count} steps")?;
+    out.flush()
+}

@@ -1,0 +1,146 @@
+//! A session begins: settings, the trace's file, the mapping, and the answer to the first image.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use leak_wire::layout::SESSION_PREFIX;
+use nix::fcntl::Flock;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::control;
+use super::lanes;
+use super::mapping::Mapping;
+use super::place::{self, Names};
+use super::procfs::{self, Program};
+use super::settings::Settings;
+use super::system;
+
+/// A session that is ready to be drained.
+pub(crate) struct Session {
+    /// What was asked for.
+    pub(crate) settings: Settings,
+    /// Name of the mapping and of the listening socket.
+    pub(crate) name: String,
+    /// The shared memory.
+    pub(crate) mapping: Arc<Mapping>,
+    /// Where later images connect.
+    pub(crate) listener: OwnedFd,
+    /// The trace's file, locked.
+    pub(crate) file: Flock<File>,
+    /// Where that is.
+    pub(crate) path: PathBuf,
+    /// This machine's name.
+    pub(crate) host: String,
+    /// Wall clock at the start, nanoseconds since the epoch.
+    pub(crate) started_at_ns: u64,
+    /// Pid of the first process.
+    pub(crate) first: u32,
+    /// What it runs.
+    pub(crate) program: Program,
+    /// Largest size of the trace, bytes.
+    pub(crate) limit: u64,
+}
+
+/// Makes this process independent of the one that started it. `socket` stays open.
+pub(crate) fn detach(socket: i32) {
+    system::close_inherited(&[socket]);
+    // Fails only for a process group leader, which a recorder started by hand may be.
+    let _ = nix::unistd::setsid();
+    system::ignore_signals();
+    system::set_name(c"leak-recorder");
+    for resource in [
+        Resource::RLIMIT_FSIZE,
+        Resource::RLIMIT_NOFILE,
+        Resource::RLIMIT_AS,
+        Resource::RLIMIT_DATA,
+        Resource::RLIMIT_CPU,
+    ] {
+        // The target's own limits were not meant for us.
+        if let Ok((_, hard)) = getrlimit(resource) {
+            let _ = setrlimit(resource, hard, hard);
+        }
+    }
+}
+
+/// Prepares the session for the process at the other end of `socket`.
+///
+/// # Errors
+/// One line for the target to print.
+pub(crate) fn prepare(
+    socket: &OwnedFd,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Session, String> {
+    let settings = Settings::from_variables(variables)?;
+    let peer = control::peer(socket).map_err(|error| format!("no target to record: {error}"))?;
+    let first = peer.pid() as u32;
+    let program = procfs::program(first);
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let host = host.to_string_lossy().into_owned();
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since_epoch = since_epoch.unwrap_or_default();
+    let names = Names {
+        pid: first,
+        program: program_name(&program),
+        host: host.clone(),
+        time: since_epoch.as_secs(),
+    };
+    let pattern = settings.trace.to_string_lossy();
+    let path = std::path::absolute(names.expand(&pattern))
+        .map_err(|error| format!("LEAK_TRACE={pattern} can't be used: {error}"))?;
+    let name = session_name().map_err(|error| format!("no random numbers: {error}"))?;
+    let listener = control::listener(&name)
+        .map_err(|error| format!("can't listen for child processes: {error}"))?;
+    let mapping = Mapping::create(&name, &settings).map_err(|error| {
+        format!("no memory for the lanes: {error}; set LEAK_MEMORY to less than it is")
+    })?;
+    lanes::allocate_first(&mapping)
+        .map_err(|error| format!("no memory for the lanes: {error}"))?;
+    // Last, so that nothing is renamed for a session that can't be.
+    let file = place::open(&path)?;
+    let limit = settings.max_trace.unwrap_or_else(|| most_of_free_space(&file));
+    Ok(Session {
+        settings,
+        name,
+        mapping: Arc::new(mapping),
+        listener,
+        file,
+        path,
+        host,
+        started_at_ns: since_epoch.as_nanos() as u64,
+        first,
+        program,
+        limit,
+    })
+}
+
+fn program_name(program: &Program) -> String {
+    let path = std::path::Path::new(&program.executable);
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// A name that nobody can guess.
+fn session_name() -> std::io::Result<String> {
+    let mut random = [0; 16];
+    std::io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut random)?;
+    let mut name = SESSION_PREFIX.to_owned();
+    random
+        .iter()
+        .for_each(|byte| name.push_str(&format!("{byte:02x}")));
+    Ok(name)
+}
+
+/// Four fifths of what is free where the trace lies.
+fn most_of_free_space(file: &File) -> u64 {
+    match nix::sys::statvfs::fstatvfs(file) {
+        Ok(space) => (space.blocks_available() as u64)
+            .saturating_mul(space.fragment_size() as u64)
+            / 5
+            * 4,
+        Err(_) => u64::MAX,
+    }
+}

@@ -1,0 +1,253 @@
+//! The control thread: images that attach, marks from outside, processes that end. It tells the
+//! drain thread and never touches a lane.
+
+use std::collections::HashMap;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials,
+    accept4, bind, getsockopt, listen, recv, sendmsg, socket, sockopt,
+};
+
+use super::mapping::Mapping;
+use super::procfs::{self, Program};
+use super::system;
+
+/// What the drain thread is told.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// A new image is about to claim its slot.
+    Attached {
+        /// Its pid as it sees itself.
+        own_pid: u32,
+        /// Its pid as we see it.
+        pid: u32,
+        /// What it runs.
+        program: Program,
+    },
+    /// A process has ended, with its wait status where known.
+    Ended { pid: u32, status: Option<i32> },
+    /// `leak-analyze mark`.
+    Mark { pid: u32, label: Vec<u8> },
+}
+
+/// Epoll's word for the listening socket; connections carry their number, processes pid + this bit.
+const LISTENER: u64 = u64::MAX;
+const PROCESS: u64 = 1 << 40;
+/// Connections that may be open at once; more are turned away.
+const MAX_CONNECTIONS: usize = 256;
+/// The longest message: a mark with its label.
+const MAX_MESSAGE: usize = 5 + 4096;
+
+/// The processes whose end is awaited. Shared by both threads.
+pub(crate) struct Watch {
+    epoll: Epoll,
+    processes: Mutex<HashMap<u32, OwnedFd>>,
+}
+
+impl Watch {
+    /// Watches nobody yet.
+    pub(crate) fn new() -> nix::Result<Watch> {
+        Ok(Watch {
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            processes: Mutex::default(),
+        })
+    }
+
+    fn processes(&self) -> MutexGuard<'_, HashMap<u32, OwnedFd>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches `pid`; false: its end will not be told (it is gone, or the kernel can't).
+    pub(crate) fn add(&self, pid: u32) -> bool {
+        let mut processes = self.processes();
+        if processes.contains_key(&pid) {
+            return true;
+        }
+        let Ok(pidfd) = system::pidfd_open(pid) else {
+            return false;
+        };
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, PROCESS | u64::from(pid));
+        if self.epoll.add(&pidfd, event).is_err() {
+            return false;
+        }
+        processes.insert(pid, pidfd);
+        true
+    }
+
+    /// Whether `pid` is watched.
+    fn has(&self, pid: u32) -> bool {
+        self.processes().contains_key(&pid)
+    }
+
+    /// `pid` has ended: its wait status where the kernel tells.
+    fn remove(&self, pid: u32) -> Option<i32> {
+        let pidfd = self.processes().remove(&pid)?;
+        // A zombie tells by /proc; once it is reaped the descriptor itself does, on newer kernels.
+        procfs::zombie_status(pid).or_else(|| system::pidfd_exit_status(&pidfd))
+    }
+}
+
+/// The listening socket of the session called `name`.
+pub(crate) fn listener(name: &str) -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+    listen(&fd, Backlog::MAXCONN)?;
+    Ok(fd)
+}
+
+/// Who is at the other end.
+pub(crate) fn peer(socket: &impl AsFd) -> nix::Result<UnixCredentials> {
+    getsockopt(&socket.as_fd(), sockopt::PeerCredentials)
+}
+
+/// Answers `K` with the session's name and mapping.
+pub(crate) fn welcome(socket: &impl AsFd, name: &str, mapping: &Mapping) -> nix::Result<()> {
+    let fds = [mapping.file().as_raw_fd()];
+    let parts = [IoSlice::new(b"K"), IoSlice::new(name.as_bytes())];
+    sendmsg::<()>(
+        socket.as_fd().as_raw_fd(),
+        &parts,
+        &[ControlMessage::ScmRights(&fds)],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )?;
+    Ok(())
+}
+
+/// Answers with one line of text.
+pub(crate) fn answer(socket: &impl AsFd, text: &str) {
+    let parts = [IoSlice::new(text.as_bytes())];
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    // Who doesn't listen needs no answer.
+    let _ = sendmsg::<()>(socket.as_fd().as_raw_fd(), &parts, &[], flags, None);
+}
+
+/// The control thread's state.
+pub(crate) struct Control {
+    /// The session's name.
+    pub(crate) name: String,
+    /// The mapping to hand out.
+    pub(crate) mapping: Arc<Mapping>,
+    /// Whose ends to tell.
+    pub(crate) watch: Arc<Watch>,
+    /// Where images connect.
+    pub(crate) listener: OwnedFd,
+    /// To the drain thread.
+    pub(crate) tell: Sender<Told>,
+    /// Connections that have said nothing yet.
+    pub(crate) connections: HashMap<RawFd, OwnedFd>,
+}
+
+impl Control {
+    /// Runs until the process exits.
+    pub(crate) fn run(mut self) {
+        let listening = EpollEvent::new(EpollFlags::EPOLLIN, LISTENER);
+        if self.watch.epoll.add(&self.listener, listening).is_err() {
+            return;
+        }
+        let mut events = [EpollEvent::empty(); 64];
+        loop {
+            let count = match self.watch.epoll.wait(&mut events, EpollTimeout::NONE) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => continue,
+                Err(_) => return,
+            };
+            for event in events.iter().take(count) {
+                match event.data() {
+                    LISTENER => self.accept(),
+                    process if process >= PROCESS => self.ended(process as u32),
+                    connection => self.serve(connection as RawFd),
+                }
+            }
+        }
+    }
+
+    fn tell(&self, told: Told) {
+        // The drain thread is gone only when the process is about to exit.
+        let _ = self.tell.send(told);
+        let doorbell = &self.mapping.header().doorbell;
+        // Release: what was sent is there when the drain thread sees the new value.
+        doorbell.fetch_add(1, Ordering::Release);
+        system::futex_wake(doorbell);
+    }
+
+    fn ended(&self, pid: u32) {
+        let status = self.watch.remove(pid);
+        self.tell(Told::Ended { pid, status });
+    }
+
+    fn accept(&mut self) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let Ok(fd) = accept4(self.listener.as_raw_fd(), flags) else {
+            return;
+        };
+        let connection = system::owned(fd);
+        let ours = nix::unistd::geteuid().as_raw();
+        let welcome = peer(&connection).is_ok_and(|peer| peer.uid() == ours);
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, fd as u64);
+        if welcome
+            && self.connections.len() < MAX_CONNECTIONS
+            && self.watch.epoll.add(&connection, event).is_ok()
+        {
+            self.connections.insert(fd, connection);
+        }
+    }
+
+    /// Answers the one message of a connection and closes it.
+    fn serve(&mut self, fd: RawFd) {
+        let Some(connection) = self.connections.remove(&fd) else {
+            return;
+        };
+        let mut message = [0; MAX_MESSAGE];
+        let Ok(size) = recv(fd, &mut message, MsgFlags::MSG_DONTWAIT) else {
+            return;
+        };
+        match message.get(..size) {
+            Some([b'A', pid @ ..]) => self.attach(&connection, pid),
+            Some([b'M', rest @ ..]) => self.mark(&connection, rest),
+            _ => answer(&connection, "Eunknown message"),
+        }
+    }
+
+    fn attach(&self, connection: &OwnedFd, own_pid: &[u8]) {
+        let Some(own_pid) = own_pid.try_into().ok().map(u32::from_le_bytes) else {
+            return answer(connection, "Eunknown message");
+        };
+        let Ok(peer) = peer(connection) else {
+            return;
+        };
+        let pid = peer.pid() as u32;
+        let program = procfs::program(pid);
+        self.watch.add(pid);
+        self.tell(Told::Attached {
+            own_pid,
+            pid,
+            program,
+        });
+        // One that doesn't take the answer runs untraced.
+        let _ = welcome(connection, &self.name, &self.mapping);
+    }
+
+    fn mark(&self, connection: &OwnedFd, rest: &[u8]) {
+        let Some((pid, label)) = rest.split_first_chunk() else {
+            return answer(connection, "Eunknown message");
+        };
+        let pid = u32::from_le_bytes(*pid);
+        if !self.watch.has(pid) {
+            return answer(
+                connection,
+                &format!("Eprocess {pid} is not in this session"),
+            );
+        }
+        let label = label.to_vec();
+        self.tell(Told::Mark { pid, label });
+        answer(connection, "K");
+    }
+}

@@ -1,0 +1,557 @@
+//! The drain thread: pass after pass over the lanes, until the tree has ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use leak_wire::layout::{Stop, claim};
+use leak_wire::{Event, Record};
+
+use super::build_id::BuildIds;
+use super::clock::Clock;
+use super::control::Told;
+use super::images::{Image, Images};
+use super::lanes::{Claimed, Lanes, OpenLane, take_count, wake};
+use super::mapping::Mapping;
+use super::{procfs, system};
+use crate::trace::{Note, NotedEnd, ThreadEvents, WriteError, Writer};
+
+/// Shortest and longest sleep between passes.
+const SLEEP: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(100));
+/// How old events may get before they are written.
+const AGE: Duration = Duration::from_secs(1);
+/// How often readings are taken and rare troubles looked for.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a thread must have been silent before anybody asks whether it is gone.
+const SILENCE: Duration = Duration::from_secs(1);
+/// The same while lanes are scarce.
+const SHORT_SILENCE: Duration = Duration::from_millis(10);
+/// How long the first image may take to claim its slot.
+const BIRTH: Duration = Duration::from_secs(10);
+
+/// The drain thread's state.
+pub(crate) struct Drain {
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) writer: Writer,
+    pub(crate) images: Images,
+    pub(crate) told: Receiver<Told>,
+    pub(crate) name: String,
+    pub(crate) follow: bool,
+    lanes: Lanes,
+    clock: Clock,
+    build_ids: BuildIds,
+    threads: u32,
+    born: Instant,
+    last_tick: Instant,
+    busy_since_tick: bool,
+    scarce: bool,
+    slotless: u64,
+}
+
+/// What a pass found.
+#[derive(Clone, Copy, Default)]
+struct Pass {
+    /// Something was drained.
+    busy: bool,
+    /// The fullest lane, in 256ths.
+    fullest: u32,
+}
+
+impl Drain {
+    /// A session whose trace has only its header yet.
+    pub(crate) fn new(
+        mapping: Arc<Mapping>,
+        writer: Writer,
+        images: Images,
+        told: Receiver<Told>,
+        name: String,
+        follow: bool,
+    ) -> Drain {
+        let now = Instant::now();
+        Drain {
+            lanes: Lanes::new(&mapping),
+            mapping,
+            writer,
+            images,
+            told,
+            name,
+            follow,
+            clock: Clock::start(),
+            build_ids: BuildIds::default(),
+            threads: 0,
+            born: now,
+            last_tick: now,
+            busy_since_tick: false,
+            scarce: false,
+            slotless: 0,
+        }
+    }
+
+    /// Drains until the tree has ended or nothing more can be written; whether any image ever began.
+    pub(crate) fn run(mut self) -> bool {
+        self.writer.note(self.clock.point());
+        let mut sleep = SLEEP.0;
+        let (ended, stop) = loop {
+            // Relaxed: compared again by the kernel.
+            let doorbell = self.mapping.header().doorbell.load(Ordering::Relaxed);
+            match self.pass() {
+                Ok(pass) => sleep = next_sleep(sleep, pass),
+                Err(WriteError::Limit) => break (NotedEnd::Limit, Stop::Limit),
+                Err(WriteError::Disk(_)) => break (NotedEnd::DiskFull, Stop::Disk),
+            }
+            if self.has_ended() {
+                break (NotedEnd::Complete, Stop::RecorderGone);
+            }
+            self.sleep(doorbell, sleep);
+        };
+        self.stop(stop);
+        self.finish(ended);
+        self.images.any
+    }
+
+    /// One pass: news, slots, lanes, ends, and what is due.
+    fn pass(&mut self) -> Result<Pass, WriteError> {
+        let now = Instant::now();
+        // Relaxed: a sign of life.
+        let progress = &self.mapping.header().progress;
+        progress.fetch_add(1, Ordering::Relaxed);
+        let mut ended: Vec<(u32, Option<i32>, bool)> = Vec::new();
+        while let Ok(told) = self.told.try_recv() {
+            match told {
+                Told::Attached {
+                    own_pid,
+                    pid,
+                    program,
+                } => {
+                    let replaced = self.images.attached(own_pid, pid, program);
+                    ended.extend(replaced.into_iter().map(|image| (image, None, true)));
+                }
+                Told::Ended { pid, status } => {
+                    self.images.members.remove(&pid);
+                    // Its last image may have claimed a slot that was not seen yet.
+                    self.discover(true);
+                    let images = self.images.of_process(pid);
+                    ended.extend(images.into_iter().map(|image| (image, status, false)));
+                }
+                Told::Mark { pid, label } => self.mark(pid, &label)?,
+            }
+        }
+        self.discover(false);
+        let pass = self.drain_all(now)?;
+        for (image, status, replaced) in ended {
+            self.end_image(image, status, replaced)?;
+        }
+        self.busy_since_tick |= pass.busy;
+        self.write_old(now)?;
+        self.free_silent(now)?;
+        self.scarce = self.lanes.replenish(&self.mapping);
+        if now - self.last_tick >= TICK {
+            self.last_tick = now;
+            self.tick()?;
+        }
+        Ok(pass)
+    }
+
+    fn discover(&mut self, always: bool) {
+        for note in self.images.discover(&self.mapping, always) {
+            self.writer.note(note);
+        }
+    }
+
+    fn drain_all(&mut self, now: Instant) -> Result<Pass, WriteError> {
+        let mut pass = Pass::default();
+        let mapping = Arc::clone(&self.mapping);
+        for index in self.lanes.ready() {
+            let Some(header) = mapping.lanes().get(index) else {
+                break;
+            };
+            let known = matches!(self.lanes.open.get(index), Some(Some(_)));
+            if !known {
+                if Lanes::look(header) != Claimed::Live {
+                    continue;
+                }
+                // Relaxed, all: the claim's Acquire came before.
+                let image = header.image.load(Ordering::Relaxed);
+                let tid = header.thread.load(Ordering::Relaxed);
+                let start = header.start.load(Ordering::Relaxed);
+                self.open_lane(index, image, (tid, start), now);
+            }
+            let fill = self.drain_lane(index, now)?;
+            pass.busy |= fill > 0;
+            pass.fullest = pass.fullest.max(fill);
+        }
+        Ok(pass)
+    }
+
+    /// A thread has claimed lane `index`.
+    fn open_lane(&mut self, index: usize, image: u32, (tid, start): (u32, u64), now: Instant) {
+        if !self.images.running.contains_key(&image) {
+            self.discover(true);
+        }
+        let thread = self.threads;
+        let mut lane = Box::new(OpenLane::new(image, tid, thread, now));
+        if self.images.running.contains_key(&image) {
+            self.threads += 1;
+            self.writer.note(Note::ThreadBegin {
+                thread,
+                image,
+                tid,
+                start: start.min(system::stamp()),
+            });
+        } else {
+            // An image that is not there can't record; what claims to be its is let go.
+            lane.broken = true;
+        }
+        if let Some(slot) = self.lanes.open.get_mut(index) {
+            *slot = Some(lane);
+        }
+    }
+
+    fn drain_lane(&mut self, index: usize, now: Instant) -> Result<u32, WriteError> {
+        let before = self.lanes.open.get(index).and_then(Option::as_ref);
+        let was_broken = before.is_none_or(|lane| lane.broken);
+        let (writer, images) = (&mut self.writer, &mut self.images);
+        let build_ids = &mut self.build_ids;
+        let fill = self
+            .lanes
+            .drain(&self.mapping, index, |lane, record| {
+                if let Some(image) = images.running.get_mut(&lane.image) {
+                    notice(&record, lane, image, build_ids, writer);
+                }
+                match lane.events.push(record.stamp, record.event) {
+                    true => writer.write_events(&mut lane.events),
+                    false => Ok(()),
+                }
+            })?;
+        let Some(Some(lane)) = self.lanes.open.get_mut(index) else {
+            return Ok(fill);
+        };
+        if fill > 0 {
+            lane.active = now;
+            lane.oldest.get_or_insert(now);
+            if let Some(image) = self.images.running.get_mut(&lane.image) {
+                image.active = true;
+            }
+        }
+        if lane.broken && !was_broken {
+            self.writer.note(Note::Lost {
+                allocations: 0,
+                frees: 0,
+                other: 1,
+            });
+            self.writer.note(Note::Warning {
+                code: "lane_damaged".to_owned(),
+                text: format!(
+                    "thread {} overwrote its lane with something else; its later events are missing, look for stray writes in the program",
+                    lane.tid
+                ),
+            });
+        }
+        Ok(fill)
+    }
+
+    /// Writes what has waited for long enough.
+    fn write_old(&mut self, now: Instant) -> Result<(), WriteError> {
+        for lane in self.lanes.open.iter_mut().flatten() {
+            if lane.oldest.is_some_and(|oldest| now - oldest >= AGE) {
+                lane.oldest = None;
+                self.writer.write_events(&mut lane.events)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees the lanes of threads that are gone.
+    fn free_silent(&mut self, now: Instant) -> Result<(), WriteError> {
+        let patience = if self.scarce { SHORT_SILENCE } else { SILENCE };
+        for index in self.lanes.ready() {
+            let Some(Some(lane)) = self.lanes.open.get_mut(index) else {
+                continue;
+            };
+            let silent = now - lane.active;
+            if silent < patience && !lane.ending {
+                continue;
+            }
+            let image = self.images.running.get(&lane.image);
+            let gone = match image {
+                None => true,
+                // In a pid namespace of its own its threads can't be asked for.
+                Some(image) if image.pid != image.own_pid => false,
+                Some(image) => !procfs::has_thread(image.pid, lane.tid),
+            };
+            if !gone {
+                // Not asked again at once.
+                lane.active = now;
+                lane.ending = false;
+                continue;
+            }
+            // Drained after it was gone: nothing can follow.
+            self.drain_lane(index, now)?;
+            self.close_lane(index)?;
+        }
+        Ok(())
+    }
+
+    /// The thread of lane `index` is gone and its lane drained.
+    fn close_lane(&mut self, index: usize) -> Result<(), WriteError> {
+        self.count_losses(index);
+        if let Some(Some(mut lane)) = self.lanes.open.get_mut(index).map(Option::take) {
+            self.writer.write_events(&mut lane.events)?;
+            if self.images.running.contains_key(&lane.image) {
+                self.writer.note(Note::ThreadEnd {
+                    thread: lane.events.thread,
+                    stamp: system::stamp(),
+                });
+            }
+        }
+        self.lanes.release(&self.mapping, index);
+        Ok(())
+    }
+
+    /// An image has ended, and everything that it published is drained.
+    fn end_image(
+        &mut self,
+        number: u32,
+        status: Option<i32>,
+        replaced: bool,
+    ) -> Result<(), WriteError> {
+        let own_pid = self.images.running.get(&number).map(|image| image.own_pid);
+        for index in self.lanes.ready() {
+            let of = self.lanes.open.get(index).and_then(Option::as_ref);
+            if of.is_some_and(|lane| lane.image == number) {
+                self.close_lane(index)?;
+                continue;
+            }
+            let Some(header) = self.mapping.lanes().get(index) else {
+                continue;
+            };
+            let half = Lanes::look(header);
+            if !replaced && own_pid.is_some_and(|own_pid| half == Claimed::Half { own_pid }) {
+                self.lanes.release(&self.mapping, index);
+            }
+        }
+        let ended = self.images.end(&self.mapping, number, status, replaced);
+        let Some((mut image, outcome)) = ended else {
+            return Ok(());
+        };
+        let stamp = system::stamp();
+        if let Some(marks) = &mut image.marks {
+            self.writer.write_events(marks)?;
+        }
+        self.writer.note(Note::ProcessEnd {
+            image: number,
+            stamp,
+            outcome,
+        });
+        Ok(())
+    }
+
+    /// A mark from outside: an event of the process, on a thread that is nobody's.
+    fn mark(&mut self, pid: u32, label: &[u8]) -> Result<(), WriteError> {
+        let number = self.images.of_process(pid).into_iter().max();
+        let Some(number) = number else {
+            return Ok(());
+        };
+        let Some(image) = self.images.running.get_mut(&number) else {
+            return Ok(());
+        };
+        let stamp = system::stamp();
+        let (writer, threads) = (&mut self.writer, &mut self.threads);
+        let marks = image.marks.get_or_insert_with(|| {
+            let thread = *threads;
+            *threads += 1;
+            writer.note(Note::ThreadBegin {
+                thread,
+                image: number,
+                tid: 0,
+                start: stamp,
+            });
+            ThreadEvents::new(thread, number)
+        });
+        let label = leak_wire::Bytes::Slice(label);
+        marks.push(stamp, Event::Mark { label });
+        writer.write_events(marks)
+    }
+
+    /// Readings, and what is looked for now and then.
+    fn tick(&mut self) -> Result<(), WriteError> {
+        if std::mem::take(&mut self.busy_since_tick) {
+            let point = self.clock.point();
+            self.writer.note(point);
+        }
+        for (number, image) in &mut self.images.running {
+            if std::mem::take(&mut image.active)
+                && let Some(bytes) = procfs::resident(image.pid)
+            {
+                self.writer.note(Note::Rss {
+                    image: *number,
+                    stamp: system::stamp(),
+                    bytes,
+                });
+            }
+        }
+        for index in self.lanes.ready() {
+            self.count_losses(index);
+        }
+        self.count_session_losses();
+        self.images.free_abandoned(&self.mapping);
+        let gone = self.images.unwatched.iter().copied();
+        let gone: Vec<u32> = gone.filter(|pid| procfs::has_ended(*pid)).collect();
+        for pid in gone {
+            self.images.unwatched.remove(&pid);
+            self.images.members.remove(&pid);
+            for image in self.images.of_process(pid) {
+                self.end_image(image, None, false)?;
+            }
+        }
+        self.writer.write_notes()
+    }
+
+    fn count_losses(&mut self, index: usize) {
+        let Some(header) = self.mapping.lanes().get(index) else {
+            return;
+        };
+        let allocations = take_count(&header.dropped_allocations);
+        let frees = take_count(&header.dropped_frees);
+        let other = take_count(&header.dropped_facts);
+        if allocations | frees | other != 0 {
+            self.writer.note(Note::Lost {
+                allocations,
+                frees,
+                other,
+            });
+        }
+        let ns = take_count(&header.waited_ns);
+        if ns != 0 {
+            self.writer.note(Note::Waited { ns });
+        }
+    }
+
+    fn count_session_losses(&mut self) {
+        for note in self.images.warnings(&self.mapping) {
+            self.writer.note(note);
+        }
+        let header = self.mapping.header();
+        let other = take_count(&header.laneless_events);
+        if other != 0 {
+            self.writer.note(Note::Lost {
+                allocations: 0,
+                frees: 0,
+                other,
+            });
+        }
+        let slotless = take_count(&header.slotless_processes);
+        if slotless != 0 && self.slotless == 0 {
+            self.writer.note(Note::Warning {
+                code: "untraced_processes".to_owned(),
+                text: "more processes ran at once than a session has room for; some are not in the trace, trace fewer with LEAK_ONLY".to_owned(),
+            });
+        }
+        self.slotless += slotless;
+    }
+
+    /// Whether the tree has ended (or never began).
+    fn has_ended(&mut self) -> bool {
+        if !self.images.any && self.born.elapsed() > BIRTH {
+            return true;
+        }
+        if !self.images.members.is_empty() {
+            return false;
+        }
+        // A child that has not spoken yet is one all the same.
+        let strangers = match self.follow {
+            true => procfs::strangers(&self.name),
+            false => Vec::new(),
+        };
+        strangers.iter().for_each(|pid| self.images.join(*pid));
+        self.images.members.is_empty()
+    }
+
+    fn sleep(&mut self, doorbell: u32, time: Duration) {
+        let header = self.mapping.header();
+        // Relaxed: ordered by the fence.
+        header.recorder_sleeps.store(1, Ordering::Relaxed);
+        // SeqCst: pairs with the producer's fence in its ringing: either it sees that we sleep, or we
+        // see that its lane presses.
+        fence(Ordering::SeqCst);
+        if !self.lanes.is_pressing(&self.mapping) {
+            system::futex_wait(&header.doorbell, doorbell, time);
+        }
+        header.recorder_sleeps.store(0, Ordering::Relaxed);
+    }
+
+    /// Targets record nothing from here on, and none waits for us.
+    fn stop(&self, why: Stop) {
+        let header = self.mapping.header();
+        // Release: with the wake-ups below, whoever is woken sees it.
+        header.stopped.store(why as u32, Ordering::Release);
+        self.mapping
+            .lanes()
+            .iter()
+            .filter(|lane| claim::state(lane.claim.load(Ordering::Relaxed)) == claim::LIVE)
+            .for_each(|lane| wake(&lane.room));
+    }
+
+    /// Writes what is still held, and the end.
+    fn finish(&mut self, ended: NotedEnd) {
+        let mut images: Vec<Image> = Vec::new();
+        if ended == NotedEnd::Complete {
+            for lane in self.lanes.open.iter_mut().flatten() {
+                // An error here shows again below.
+                let _ = self.writer.write_events(&mut lane.events);
+            }
+            images.extend(self.images.running.drain().map(|(_, image)| image));
+            for marks in images.iter_mut().filter_map(|image| image.marks.as_mut()) {
+                let _ = self.writer.write_events(marks);
+            }
+        }
+        for index in self.lanes.ready() {
+            self.count_losses(index);
+        }
+        self.count_session_losses();
+        let point = self.clock.point();
+        self.writer.note(point);
+        // What can't be written is missing; the reader says so.
+        let _ = self.writer.finish(ended, system::stamp());
+    }
+}
+
+/// Longer while there is little to do, shorter while there is much: the doorbell wakes us in time.
+fn next_sleep(sleep: Duration, pass: Pass) -> Duration {
+    let next = match pass.fullest {
+        65.. => sleep / 2,
+        17..=64 => sleep,
+        _ if pass.busy => (sleep * 2).min(Duration::from_millis(20)),
+        _ => sleep * 2,
+    };
+    next.clamp(SLEEP.0, SLEEP.1)
+}
+
+/// What the recorder itself needs to know of an event.
+fn notice(
+    record: &Record<'_>,
+    lane: &mut OpenLane,
+    image: &mut Image,
+    build_ids: &mut BuildIds,
+    writer: &mut Writer,
+) {
+    match record.event {
+        Event::Exec => image.exec = Some(record.stamp),
+        Event::ExecFailed => image.exec = None,
+        Event::Exit { code } => image.exit = Some(code),
+        Event::ThreadEnd => lane.ending = true,
+        Event::ModuleLoaded { path, .. } => {
+            let path: Vec<u8> = path.iter().collect();
+            let path = String::from_utf8_lossy(&path).into_owned();
+            if let Some(build_id) = build_ids.news(image.pid, &path) {
+                writer.note(Note::BuildId {
+                    path,
+                    since: record.stamp,
+                    build_id,
+                });
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,270 @@
+//! The program images of the session: which slot each has, when it began, how it ended.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use leak_wire::layout::{ProcessSlot, claim, warning};
+
+use super::control::Watch;
+use super::mapping::Mapping;
+use super::procfs::{self, Program};
+use super::system;
+use crate::trace::{Note, NotedOrigin, NotedOutcome, ThreadEvents};
+
+/// One program image.
+#[derive(Debug)]
+pub(crate) struct Image {
+    /// Its pid as we see it.
+    pub(crate) pid: u32,
+    /// Its pid as it sees itself.
+    pub(crate) own_pid: u32,
+    /// What it runs.
+    pub(crate) program: Program,
+    /// Stamp of its last `Exec` without an `ExecFailed` after it.
+    pub(crate) exec: Option<u64>,
+    /// Status of its `Exit`, if told.
+    pub(crate) exit: Option<u32>,
+    /// Something was drained from it since the last reading of its resident set.
+    pub(crate) active: bool,
+    /// Marks from outside, as a thread of its own.
+    pub(crate) marks: Option<ThreadEvents>,
+    slot: usize,
+    warned: u32,
+}
+
+/// All images and the processes that they run in.
+pub(crate) struct Images {
+    /// By number; those that have not ended.
+    pub(crate) running: HashMap<u32, Image>,
+    /// Pids, as we see them, of all processes of the tree that have not ended.
+    pub(crate) members: HashSet<u32>,
+    /// Of them, those whose end nobody tells: looked after now and then.
+    pub(crate) unwatched: HashSet<u32>,
+    /// Images that attached and have not claimed a slot yet, by their own pid.
+    expected: HashMap<u32, (u32, Program)>,
+    /// Numbers of images that have ended.
+    ended: HashSet<u32>,
+    watch: Arc<Watch>,
+    seen_images: u32,
+    half_claimed: bool,
+    /// Whether any image ever began.
+    pub(crate) any: bool,
+}
+
+impl Images {
+    /// No images yet.
+    pub(crate) fn new(watch: Arc<Watch>) -> Images {
+        Images {
+            running: HashMap::new(),
+            members: HashSet::new(),
+            unwatched: HashSet::new(),
+            expected: HashMap::new(),
+            ended: HashSet::new(),
+            watch,
+            seen_images: 1,
+            half_claimed: false,
+            any: false,
+        }
+    }
+
+    /// `pid` belongs to the tree: the session lasts until it has ended.
+    pub(crate) fn join(&mut self, pid: u32) {
+        if self.members.insert(pid) && !self.watch.add(pid) {
+            self.unwatched.insert(pid);
+        }
+    }
+
+    /// An image is about to claim its slot. Returns the images that it replaces.
+    pub(crate) fn attached(&mut self, own_pid: u32, pid: u32, program: Program) -> Vec<u32> {
+        self.join(pid);
+        self.expected.insert(own_pid, (pid, program));
+        self.of_process(pid)
+    }
+
+    /// The running images of `pid`.
+    pub(crate) fn of_process(&self, pid: u32) -> Vec<u32> {
+        let images = self.running.iter();
+        let of = images.filter(|(_, image)| image.pid == pid);
+        of.map(|(number, _)| *number).collect()
+    }
+
+    /// Looks for newly claimed slots, unless none can be. `always`: looks anyhow.
+    pub(crate) fn discover(&mut self, mapping: &Mapping, always: bool) -> Vec<Note> {
+        // Relaxed: a hint; a slot that is not seen yet is seen by the next pass.
+        let images = mapping.header().next_image.load(Ordering::Relaxed);
+        let mut notes = Vec::new();
+        if images == self.seen_images && !self.half_claimed && !always {
+            return notes;
+        }
+        self.seen_images = images;
+        self.half_claimed = false;
+        for (index, slot) in mapping.slots().iter().enumerate() {
+            // Acquire: pairs with the claimer's Release; what it filled in is there.
+            let seen = slot.claim.load(Ordering::Acquire);
+            match claim::state(seen) {
+                claim::CLAIMED => self.half_claimed = true,
+                claim::LIVE | claim::GONE => {
+                    notes.extend(self.begin(index, slot, claim::pid(seen)));
+                }
+                _ => {}
+            }
+        }
+        notes
+    }
+
+    /// A slot is live: its image begins, if it is a new one.
+    fn begin(&mut self, index: usize, slot: &ProcessSlot, own_pid: u32) -> Option<Note> {
+        // Relaxed: the Acquire of the claim came before.
+        let number = slot.image.load(Ordering::Relaxed);
+        if number == 0 || self.running.contains_key(&number) || self.ended.contains(&number) {
+            return None;
+        }
+        let parent = slot.parent_image.load(Ordering::Relaxed);
+        let parent = if parent < number { parent } else { 0 };
+        let origin = match slot.origin.load(Ordering::Relaxed) {
+            0 => NotedOrigin::First,
+            1 => NotedOrigin::Fork,
+            _ => NotedOrigin::Exec,
+        };
+        let (pid, program) = match origin {
+            NotedOrigin::Fork => {
+                let parent = self.running.get(&parent);
+                let program = parent.map(|parent| parent.program.clone());
+                // Without a parent any more, the program is as /proc tells it.
+                (own_pid, program.unwrap_or_else(|| procfs::program(own_pid)))
+            }
+            _ => {
+                let expected = self.expected.remove(&own_pid);
+                expected.unwrap_or_else(|| (own_pid, procfs::program(own_pid)))
+            }
+        };
+        self.any = true;
+        self.join(pid);
+        let start = slot.start.load(Ordering::Relaxed).min(system::stamp());
+        self.running.insert(
+            number,
+            Image {
+                pid,
+                own_pid,
+                program: program.clone(),
+                exec: None,
+                exit: None,
+                active: true,
+                marks: None,
+                slot: index,
+                warned: 0,
+            },
+        );
+        Some(Note::ProcessBegin {
+            image: number,
+            pid,
+            parent,
+            origin,
+            start,
+            executable: program.executable,
+            arguments: program.arguments,
+        })
+    }
+
+    /// What images found that they can't trace, each told once.
+    pub(crate) fn warnings(&mut self, mapping: &Mapping) -> Vec<Note> {
+        let mut notes = Vec::new();
+        for image in self.running.values_mut() {
+            let Some(slot) = mapping.slots().get(image.slot) else {
+                continue;
+            };
+            // Relaxed: bits by themselves.
+            let bits = slot.warnings.load(Ordering::Relaxed) & !image.warned;
+            image.warned |= bits;
+            for (bit, code, text) in WARNINGS {
+                if bits & bit != 0 {
+                    notes.push(Note::Warning {
+                        code: code.to_owned(),
+                        text: format!("process {} ({}) {text}", image.pid, image.program.executable),
+                    });
+                }
+            }
+        }
+        notes
+    }
+
+    /// Ends image `number` and frees its slot. `status`: the process's wait status; `replaced`: its
+    /// process runs another image by now.
+    pub(crate) fn end(
+        &mut self,
+        mapping: &Mapping,
+        number: u32,
+        status: Option<i32>,
+        replaced: bool,
+    ) -> Option<(Image, NotedOutcome)> {
+        let image = self.running.remove(&number)?;
+        self.ended.insert(number);
+        let mut told = image.exit;
+        if let Some(slot) = mapping.slots().get(image.slot) {
+            // Relaxed: the process has ended, or is one image further.
+            let exit = slot.exit.load(Ordering::Relaxed).checked_sub(1);
+            told = told.or(exit);
+            if slot.image.load(Ordering::Relaxed) == number {
+                // Release: pairs with the next claimer's Acquire.
+                let free = claim::pack(claim::FREE, 0);
+                slot.claim.store(free, Ordering::Release);
+            }
+        }
+        let outcome = match (replaced || image.exec.is_some(), status, told) {
+            (true, ..) => NotedOutcome::Exec,
+            (_, Some(status), _) if libc::WIFSIGNALED(status) => NotedOutcome::Killed {
+                signal: Some(libc::WTERMSIG(status)),
+            },
+            (_, Some(status), _) => NotedOutcome::Exit {
+                code: Some(libc::WEXITSTATUS(status)),
+            },
+            (_, None, Some(code)) => NotedOutcome::Exit {
+                code: Some((code & 0xff) as i32),
+            },
+            (_, None, None) => NotedOutcome::Killed { signal: None },
+        };
+        Some((image, outcome))
+    }
+
+    /// Frees slots whose claimer died before it filled them.
+    pub(crate) fn free_abandoned(&mut self, mapping: &Mapping) {
+        if !self.half_claimed {
+            return;
+        }
+        for slot in mapping.slots() {
+            // Acquire: as in `discover`.
+            let seen = slot.claim.load(Ordering::Acquire);
+            if claim::state(seen) == claim::CLAIMED && !system::exists(claim::pid(seen)) {
+                let free = claim::pack(claim::FREE, 0);
+                // Release: pairs with the next claimer's Acquire. Not if it changed meanwhile.
+                let _ =
+                    slot.claim
+                        .compare_exchange(seen, free, Ordering::Release, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+const WARNINGS: [(u32, &str, &str); 4] = [
+    (
+        warning::OWN_ALLOCATOR,
+        "own_allocator",
+        "brings its own allocator, whose calls can't be seen; build it with the C library's malloc",
+    ),
+    (
+        warning::PRELOADED_ALLOCATOR,
+        "preloaded_allocator",
+        "has another allocator preloaded before libleak, whose calls can't be seen; name libleak.so first in LD_PRELOAD",
+    ),
+    (
+        warning::CLOCK_ORDER,
+        "clock_order",
+        "runs on a machine without an invariant TSC; the order of events of different threads is less sure",
+    ),
+    (
+        warning::PYTHON_UNKNOWN,
+        "python_unknown",
+        "runs a Python of an unknown version; only native frames and blocks are seen, use a later leak-analyze",
+    ),
+];

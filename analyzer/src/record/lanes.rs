@@ -1,0 +1,278 @@
+//! The lanes as the recorder sees them: which have memory, who writes into them, what was read.
+
+use std::io;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::time::Instant;
+
+use leak_wire::layout::{CLASSES, LaneHeader, claim};
+use leak_wire::{Malformed, Record, ring};
+
+use super::mapping::Mapping;
+use super::system;
+use crate::trace::ThreadEvents;
+
+/// Lanes of each class that have memory before the first image starts: little, for a quick start.
+const FIRST: [u32; CLASSES] = [2, 4, 4];
+/// Lanes of each class that are kept ready beyond those in use.
+const AHEAD: [u32; CLASSES] = [8, 16, 32];
+/// A record's stamp may lie this far in our future (ticks): clocks of other cores, and no more.
+const FUTURE: u64 = 1 << 40;
+
+/// Gives the first lanes memory.
+pub(crate) fn allocate_first(mapping: &Mapping) -> io::Result<()> {
+    let mut first = 0;
+    for (count, ready) in mapping.geometry().lanes.into_iter().zip(FIRST) {
+        for index in first..first + count.min(ready) as usize {
+            make_ready(mapping, index)?;
+        }
+        first += count as usize;
+    }
+    Ok(())
+}
+
+fn make_ready(mapping: &Mapping, index: usize) -> io::Result<()> {
+    mapping.allocate_lane(index)?;
+    if let Some(header) = mapping.lanes().get(index) {
+        // Release: pairs with the claimer's Acquire; the words have memory.
+        let free = claim::pack(claim::FREE, 0);
+        header.claim.store(free, Ordering::Release);
+    }
+    Ok(())
+}
+
+/// What a look at a lane's claim shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// Nobody writes there.
+    No,
+    /// Somebody is about to.
+    Half {
+        /// Pid of the claimer, as it sees itself.
+        own_pid: u32,
+    },
+    /// Somebody does.
+    Live,
+}
+
+/// One thread's use of a lane.
+#[derive(Debug)]
+pub(crate) struct OpenLane {
+    /// Number of the image.
+    pub(crate) image: u32,
+    /// Kernel thread id.
+    pub(crate) tid: u32,
+    /// Its events on their way to the file.
+    pub(crate) events: ThreadEvents,
+    /// When the oldest of them was taken.
+    pub(crate) oldest: Option<Instant>,
+    /// When something was drained last.
+    pub(crate) active: Instant,
+    /// The thread said that it ends.
+    pub(crate) ending: bool,
+    /// The producer broke the rules: nothing more of it is believed.
+    pub(crate) broken: bool,
+    tail: u64,
+}
+
+impl OpenLane {
+    /// A lane that was claimed just now.
+    pub(crate) fn new(image: u32, tid: u32, thread: u32, now: Instant) -> OpenLane {
+        OpenLane {
+            image,
+            tid,
+            events: ThreadEvents::new(thread, image),
+            oldest: None,
+            active: now,
+            ending: false,
+            broken: false,
+            tail: 0,
+        }
+    }
+}
+
+/// All lanes.
+pub(crate) struct Lanes {
+    /// Each lane's user, if known.
+    pub(crate) open: Vec<Option<Box<OpenLane>>>,
+    /// For each class: index of its first lane, how many have memory, how many there are.
+    classes: [(usize, u32, u32); CLASSES],
+    /// No more memory is to be had.
+    exhausted: bool,
+    words: Vec<u64>,
+}
+
+impl Lanes {
+    /// The lanes of a mapping for which `allocate_first` was done.
+    pub(crate) fn new(mapping: &Mapping) -> Lanes {
+        let mut classes = [(0, 0, 0); CLASSES];
+        let mut first = 0;
+        for (class, count) in mapping.geometry().lanes.into_iter().enumerate() {
+            classes[class] = (first, count.min(FIRST[class]), count);
+            first += count as usize;
+        }
+        let mut open = Vec::new();
+        open.resize_with(first, || None);
+        Lanes {
+            open,
+            classes,
+            exhausted: false,
+            words: Vec::new(),
+        }
+    }
+
+    /// Indices of all lanes with memory, in classes.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = usize> + use<> {
+        let classes = self.classes;
+        classes
+            .into_iter()
+            .flat_map(|(first, ready, _)| first..first + ready as usize)
+    }
+
+    /// Keeps lanes ready ahead of their use, a few for each call; true: all classes are short of lanes.
+    pub(crate) fn replenish(&mut self, mapping: &Mapping) -> bool {
+        let headers = mapping.lanes();
+        let mut scarce = true;
+        for class in 0..CLASSES {
+            let (first, ready, all) = self.classes[class];
+            let lanes = first..first + ready as usize;
+            let free = lanes
+                .filter_map(|index| headers.get(index))
+                // Relaxed: a count, nothing follows from a single one.
+                .filter(|lane| claim::state(lane.claim.load(Ordering::Relaxed)) == claim::FREE)
+                .count() as u32;
+            let wanted = AHEAD[class].saturating_sub(free).min(all - ready);
+            scarce &= free < AHEAD[class] / 4;
+            for index in first + ready as usize..first + (ready + wanted.min(8)) as usize {
+                if self.exhausted || make_ready(mapping, index).is_err() {
+                    self.exhausted = true;
+                    break;
+                }
+                self.classes[class].1 += 1;
+            }
+        }
+        scarce
+    }
+
+    /// How lane `index` is claimed. A use that is not ours any more has no `open` entry.
+    pub(crate) fn look(header: &LaneHeader) -> Claimed {
+        // Acquire: pairs with the claimer's Release; what it filled in is there.
+        let seen = header.claim.load(Ordering::Acquire);
+        match claim::state(seen) {
+            claim::CLAIMED => Claimed::Half {
+                own_pid: claim::pid(seen),
+            },
+            claim::LIVE | claim::GONE => Claimed::Live,
+            _ => Claimed::No,
+        }
+    }
+
+    /// Drains lane `index`: each record goes to `take`. Says how full the lane was, in 256ths.
+    /// A lane that breaks the rules is marked broken, and what it holds is let go.
+    pub(crate) fn drain<E>(
+        &mut self,
+        mapping: &Mapping,
+        index: usize,
+        mut take: impl FnMut(&mut OpenLane, Record<'_>) -> Result<(), E>,
+    ) -> Result<u32, E> {
+        let (Some(Some(lane)), Some(header)) =
+            (self.open.get_mut(index), mapping.lanes().get(index))
+        else {
+            return Ok(0);
+        };
+        let ring = mapping.words(index);
+        if lane.broken {
+            // Relaxed: nothing is read; the producer must not wait for room that never comes.
+            lane.tail = header.head.load(Ordering::Relaxed);
+            give_room(header, lane.tail);
+            return Ok(0);
+        }
+        let Some(head) = ring::published(&header.head, lane.tail, ring.len()) else {
+            lane.broken = true;
+            return Ok(0);
+        };
+        if head == lane.tail {
+            return Ok(0);
+        }
+        let words = &mut self.words;
+        words.clear();
+        ring::copy(ring, lane.tail, head, |word| words.push(word));
+        let fill = ((head - lane.tail) * 256 / ring.len() as u64) as u32;
+        lane.tail = head;
+        give_room(header, head);
+        let latest = system::stamp().saturating_add(FUTURE);
+        let mut rest = words.as_slice();
+        while !rest.is_empty() {
+            let decoded = Record::decode(rest);
+            let believed = decoded.and_then(|(record, used)| match record.stamp <= latest {
+                true => Ok((record, used)),
+                false => Err(Malformed::Field(0)),
+            });
+            let Ok((record, used)) = believed else {
+                lane.broken = true;
+                break;
+            };
+            take(lane, record)?;
+            rest = rest.get(used..).unwrap_or_default();
+        }
+        Ok(fill.max(1))
+    }
+
+    /// Whether some lane asks for attention before our next sleep.
+    pub(crate) fn is_pressing(&self, mapping: &Mapping) -> bool {
+        let headers = mapping.lanes();
+        self.open.iter().enumerate().any(|(index, lane)| {
+            let (Some(lane), Some(header)) = (lane, headers.get(index)) else {
+                return false;
+            };
+            // Relaxed: a hint only; the drain that follows looks again.
+            let half = mapping.words(index).len() as u64 / 2;
+            let head = header.head.load(Ordering::Relaxed);
+            header.waiting.load(Ordering::Relaxed) == 1 || head.wrapping_sub(lane.tail) > half
+        })
+    }
+
+    /// Makes lane `index` free for others.
+    pub(crate) fn release(&mut self, mapping: &Mapping, index: usize) {
+        if let Some(slot) = self.open.get_mut(index) {
+            *slot = None;
+        }
+        if let Some(header) = mapping.lanes().get(index) {
+            // Relaxed: ordered by the Release below.
+            header.head.store(0, Ordering::Relaxed);
+            header.tail.store(0, Ordering::Relaxed);
+            header.waiting.store(0, Ordering::Relaxed);
+            // Release: pairs with the claimer's Acquire; positions are reset.
+            let free = claim::pack(claim::FREE, 0);
+            header.claim.store(free, Ordering::Release);
+        }
+    }
+}
+
+/// Tells the producer that everything below `tail` was read, and wakes it if it waits.
+pub(crate) fn give_room(header: &LaneHeader, tail: u64) {
+    // Release: pairs with the producer's Acquire; the words were read before.
+    header.tail.store(tail, Ordering::Release);
+    // SeqCst: pairs with the producer's fence between its store of `waiting` and its load of `tail`:
+    // either we see that it waits, or it sees our tail.
+    fence(Ordering::SeqCst);
+    // Relaxed: ordered by the fence.
+    if header.waiting.load(Ordering::Relaxed) == 1 {
+        wake(&header.room);
+    }
+}
+
+/// Changes a futex word and wakes who waits for it.
+pub(crate) fn wake(word: &AtomicU32) {
+    // Relaxed: what the woken look for was stored before, and the system call orders it.
+    word.fetch_add(1, Ordering::Relaxed);
+    system::futex_wake(word);
+}
+
+/// Takes a counter's value and leaves 0.
+pub(crate) fn take_count(counter: &AtomicU64) -> u64 {
+    // Relaxed: a counter by itself; `swap` loses none of what is added meanwhile.
+    match counter.load(Ordering::Relaxed) {
+        0 => 0,
+        _ => counter.swap(0, Ordering::Relaxed),
+    }
+}

@@ -1,0 +1,99 @@
+//! The recorder: a process beside the target that drains its lanes into a trace.
+//!
+//! - Started by the first image of a session through a socket pair; independent of it from then on.
+//! - Two threads: *control* answers sockets and sees processes end, *drain* does all else.
+//! - Whatever is in the shared memory may be anything: it is checked, and a lane that breaks the
+//!   rules is closed and counted. Nothing a target does can stop, crash or fill the recorder.
+//! - It ends when the last process of the tree has ended, and everything they published is written.
+
+mod birth;
+mod build_id;
+mod clock;
+mod control;
+mod drain;
+mod images;
+mod lanes;
+mod mapping;
+mod place;
+mod procfs;
+mod settings;
+mod system;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use control::{Control, Watch};
+use drain::Drain;
+use images::Images;
+
+use crate::trace::{Note, Writer};
+
+/// Records one session for the process at the other end of the inherited descriptor `socket`, until
+/// its whole tree has ended.
+///
+/// # Errors
+/// One line: this process was not started as a recorder. Troubles of the session are told to the
+/// target instead.
+pub fn record(socket: i32) -> Result<(), String> {
+    if socket < 3 || nix::sys::socket::getsockname::<nix::sys::socket::UnixAddr>(socket).is_err() {
+        return Err(format!(
+            "descriptor {socket} is no socket of a target; libleak.so starts the recorder by itself"
+        ));
+    }
+    birth::detach(socket);
+    let socket = system::owned(socket);
+    if let Err(text) = session(&socket) {
+        control::answer(&socket, &format!("E{text}"));
+    }
+    Ok(())
+}
+
+fn session(socket: &OwnedFd) -> Result<(), String> {
+    let session = birth::prepare(socket, std::env::vars_os())?;
+    let cant_write = |error| format!("can't write {}: {error}", session.path.display());
+    let file = session.file.try_clone().map_err(cant_write)?;
+    let mut writer = Writer::create(file, session.limit).map_err(cant_write)?;
+    writer.note(Note::Session {
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: session.host.clone(),
+        started_at_ns: session.started_at_ns,
+        sample_bytes: session.settings.sample,
+        recorder_pid: std::process::id(),
+    });
+    let watch = Watch::new().map_err(|error| format!("can't watch processes: {error}"))?;
+    let watch = Arc::new(watch);
+    let mut images = Images::new(Arc::clone(&watch));
+    images.attached(session.first, session.first, session.program);
+    let (tell, told) = channel();
+    let control = Control {
+        name: session.name.clone(),
+        mapping: Arc::clone(&session.mapping),
+        watch,
+        listener: session.listener,
+        tell,
+        connections: std::collections::HashMap::new(),
+    };
+    std::thread::Builder::new()
+        .name("leak-control".to_owned())
+        .spawn(move || control.run())
+        .map_err(|error| format!("can't start a thread: {error}"))?;
+    // Nothing of ours keeps a file system busy but the trace's.
+    let _ = std::env::set_current_dir("/");
+    let drain = Drain::new(
+        Arc::clone(&session.mapping),
+        writer,
+        images,
+        told,
+        session.name.clone(),
+        session.settings.follow,
+    );
+    control::welcome(&socket.as_fd(), &session.name, &session.mapping)
+        .map_err(|error| format!("can't answer: {error}"))?;
+    if !drain.run() {
+        // Nobody ever recorded: no trace is better than one of nothing.
+        let _ = std::fs::remove_file(&session.path);
+    }
+    drop(session.file);
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! What /proc tells about the processes of the tree.
+
+use std::fs;
+
+/// What a program image is: its executable's path and its command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub(crate) executable: String,
+    pub(crate) arguments: Vec<String>,
+}
+
+/// Bytes kept of a command line.
+const MAX_ARGUMENTS: usize = 4096;
+
+/// The program that `pid` runs now.
+pub(crate) fn program(pid: u32) -> Program {
+    let executable = fs::read_link(format!("/proc/{pid}/exe"))
+        .map(|path| path.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let mut line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.truncate(MAX_ARGUMENTS);
+    if line.last() == Some(&0) {
+        line.pop();
+    }
+    let arguments = line
+        .split(|byte| *byte == 0)
+        .map(|argument| String::from_utf8_lossy(argument).into_owned());
+    Program {
+        executable,
+        arguments: match line.is_empty() {
+            true => Vec::new(),
+            false => arguments.collect(),
+        },
+    }
+}
+
+/// The resident set of `pid`, bytes.
+pub(crate) fn resident(pid: u32) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * 4096)
+}
+
+/// Whether the thread `tid` of `pid` is there.
+pub(crate) fn has_thread(pid: u32, tid: u32) -> bool {
+    fs::metadata(format!("/proc/{pid}/task/{tid}")).is_ok()
+}
+
+/// The state letter of `pid`, and its wait status where it is a zombie and we may know.
+fn stat(pid: u32) -> Option<(char, i32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.last()?.parse().ok()?))
+}
+
+/// The wait status of `pid` while it is a zombie.
+pub(crate) fn zombie_status(pid: u32) -> Option<i32> {
+    let (state, status) = stat(pid)?;
+    (state == 'Z').then_some(status)
+}
+
+/// Whether `pid` is gone or a zombie.
+pub(crate) fn has_ended(pid: u32) -> bool {
+    stat(pid).is_none_or(|(state, _)| matches!(state, 'Z' | 'X'))
+}
+
+/// Processes other than this one that belong to the session called `name` though they never said so:
+/// a fork that has recorded nothing yet still has the mapping, an image that is starting or is not
+/// traced has the name in its environment.
+pub(crate) fn strangers(name: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return found;
+    };
+    for entry in entries.flatten() {
+        let pid = entry.file_name().to_str().and_then(|pid| pid.parse().ok());
+        let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else {
+            continue;
+        };
+        let named = |file: &str| {
+            let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            text.windows(name.len()).any(|part| part == name.as_bytes())
+        };
+        if (named("maps") || named("environ")) && !has_ended(pid) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_files() {
+        let pid = std::process::id();
+        let program = program(pid);
+        assert!(program.executable.contains("leak_analyze"));
+        assert!(!program.arguments.is_empty());
+        assert!(resident(pid).unwrap() > 4096);
+        assert!(has_thread(pid, pid) && !has_thread(pid, u32::MAX));
+        assert!(!has_ended(pid) && has_ended(u32::MAX));
+        assert_eq!(zombie_status(pid), None);
+    }
+
+    #[test]
+    fn a_zombie_tells_its_status() {
+        let mut child = std::process::Command::new("/bin/sh")
+            .args(["-c", "exit 3"])
+            .spawn()
+            .unwrap();
+        let pidfd = super::super::system::pidfd_open(child.id()).unwrap();
+        let mut polls = [nix::poll::PollFd::new(
+            std::os::fd::AsFd::as_fd(&pidfd),
+            nix::poll::PollFlags::POLLIN,
+        )];
+        nix::poll::poll(&mut polls, 10_000_u16).unwrap();
+        assert_eq!(zombie_status(child.id()), Some(3 << 8));
+        assert!(has_ended(child.id()));
+        child.wait().unwrap();
+        let told = super::super::system::pidfd_exit_status(&pidfd);
+        assert!(told.is_none_or(|status| status == 3 << 8), "{told:?}");
+    }
+}

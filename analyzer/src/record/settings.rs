@@ -1,0 +1,229 @@
+//! The `LEAK_*` variables: what each takes, checked once, at the start of a session.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use leak_wire::layout::Geometry;
+
+/// What a session was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// `LEAK_TRACE`, not expanded yet.
+    pub(crate) trace: PathBuf,
+    /// `LEAK_ONLY`: program names to trace, as globs; the target matches them.
+    pub(crate) only: Option<String>,
+    /// `LEAK_FOLLOW`.
+    pub(crate) follow: bool,
+    /// `LEAK_FULL` is `drop`.
+    pub(crate) drop_when_full: bool,
+    /// `LEAK_MEMORY`, bytes.
+    pub(crate) memory: u64,
+    /// `LEAK_MAX_TRACE`, bytes; `None`: by free space.
+    pub(crate) max_trace: Option<u64>,
+    /// `LEAK_DEPTH`.
+    pub(crate) depth: u32,
+    /// `LEAK_SAMPLE`, mean bytes.
+    pub(crate) sample: u64,
+    /// `LEAK_PYTHON` is `auto`.
+    pub(crate) python: bool,
+    /// `LEAK_QUIET`.
+    pub(crate) quiet: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            trace: "trace.bin".into(),
+            only: None,
+            follow: true,
+            drop_when_full: false,
+            memory: 256 << 20,
+            max_trace: None,
+            depth: 128,
+            sample: 0,
+            python: true,
+            quiet: false,
+        }
+    }
+}
+
+/// The smallest trace that is worth recording, bytes.
+const MIN_TRACE: u64 = 1 << 20;
+/// The most frames of a backtrace.
+const MAX_DEPTH: u64 = 1024;
+
+impl Settings {
+    /// The settings in these environment variables; an empty one counts as not set.
+    ///
+    /// # Errors
+    /// One line that names the variable and says what it takes.
+    pub(crate) fn from_variables(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Settings, String> {
+        let mut settings = Settings::default();
+        for (name, value) in variables {
+            let Some(name) = name.to_str().filter(|name| name.starts_with("LEAK_")) else {
+                continue;
+            };
+            if value.is_empty() {
+                continue;
+            }
+            if name == "LEAK_TRACE" {
+                settings.trace = value.into();
+                continue;
+            }
+            let text = value.to_string_lossy();
+            settings
+                .set(name, &text)
+                .map_err(|takes| format!("{name}={text} can't be used: it takes {takes}"))?;
+        }
+        Ok(settings)
+    }
+
+    /// Sets one; the error says what it takes.
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "LEAK_ONLY" => self.only = Some(value.to_owned()),
+            "LEAK_FOLLOW" => self.follow = choice(value, &[("1", true), ("0", false)])?,
+            "LEAK_FULL" => {
+                self.drop_when_full = choice(value, &[("wait", false), ("drop", true)])?;
+            }
+            "LEAK_MEMORY" => {
+                let range = Geometry::MIN_BUDGET..=Geometry::MAX_BUDGET;
+                self.memory = bytes(value).filter(|bytes| range.contains(bytes)).ok_or(
+                    "a size between 4M and 64G, such as 256M (a number with K, M or G after it)",
+                )?;
+            }
+            "LEAK_MAX_TRACE" => {
+                let size = bytes(value).filter(|bytes| *bytes >= MIN_TRACE);
+                self.max_trace = Some(size.ok_or("a size of at least 1M, such as 10G")?);
+            }
+            "LEAK_DEPTH" => {
+                let depth = value.parse().ok();
+                let depth = depth.filter(|depth| (1..=MAX_DEPTH).contains(depth));
+                self.depth = depth.ok_or("a number of frames, 1 to 1024")? as u32;
+            }
+            "LEAK_SAMPLE" => {
+                self.sample = bytes(value).ok_or("a size, such as 512K, or 0 for every event")?;
+            }
+            "LEAK_PYTHON" => self.python = choice(value, &[("auto", true), ("off", false)])?,
+            "LEAK_QUIET" => self.quiet = choice(value, &[("1", true), ("0", false)])?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn choice(value: &str, choices: &[(&str, bool)]) -> Result<bool, String> {
+    let chosen = choices.iter().find(|(name, _)| *name == value);
+    chosen.map(|(_, means)| *means).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        names.join(" or ")
+    })
+}
+
+/// `4096`, `64K`, `256M`, `256MiB`, `1.5G`, `2T`, in powers of 1024.
+pub(crate) fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim().to_ascii_uppercase();
+    let unit = unit.strip_suffix("IB").or(unit.strip_suffix('B')).unwrap_or(&unit);
+    let shift = match unit {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return None,
+    };
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(1 << shift);
+    }
+    let number: f64 = number.parse().ok()?;
+    let bytes = number * (1_u64 << shift) as f64;
+    (bytes.is_finite() && bytes < 1e18).then_some(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+        let pairs = pairs.iter();
+        Settings::from_variables(pairs.map(|(name, value)| (name.into(), value.into())))
+    }
+
+    #[test]
+    fn every_variable_is_understood() {
+        assert_eq!(from(&[]), Ok(Settings::default()));
+        assert_eq!(from(&[("LEAK_DEPTH", ""), ("PATH", "x")]), Ok(Settings::default()));
+        let all = from(&[
+            ("LEAK_TRACE", "/tmp/%e.bin"),
+            ("LEAK_ONLY", "nginx,php*"),
+            ("LEAK_FOLLOW", "0"),
+            ("LEAK_FULL", "drop"),
+            ("LEAK_MEMORY", "64M"),
+            ("LEAK_MAX_TRACE", "1.5G"),
+            ("LEAK_DEPTH", "20"),
+            ("LEAK_SAMPLE", "512K"),
+            ("LEAK_PYTHON", "off"),
+            ("LEAK_QUIET", "1"),
+        ]);
+        let expected = Settings {
+            trace: "/tmp/%e.bin".into(),
+            only: Some("nginx,php*".into()),
+            follow: false,
+            drop_when_full: true,
+            memory: 64 << 20,
+            max_trace: Some(3 << 29),
+            depth: 20,
+            sample: 512 << 10,
+            python: false,
+            quiet: true,
+        };
+        assert_eq!(all, Ok(expected));
+    }
+
+    #[test]
+    fn what_cant_be_used_is_named_with_what_it_takes() {
+        for (name, value, takes) in [
+            ("LEAK_FOLLOW", "yes", "1 or 0"),
+            ("LEAK_FULL", "WAIT", "wait or drop"),
+            ("LEAK_MEMORY", "1M", "a size between 4M and 64G"),
+            ("LEAK_MEMORY", "lots", "a size between 4M and 64G"),
+            ("LEAK_MAX_TRACE", "-1", "a size of at least 1M"),
+            ("LEAK_MAX_TRACE", "99999999999999999999G", "a size of at least 1M"),
+            ("LEAK_DEPTH", "0", "a number of frames, 1 to 1024"),
+            ("LEAK_DEPTH", "1025", "a number of frames, 1 to 1024"),
+            ("LEAK_SAMPLE", "many", "a size, such as 512K"),
+            ("LEAK_PYTHON", "on", "auto or off"),
+            ("LEAK_QUIET", "2", "1 or 0"),
+        ] {
+            let error = from(&[(name, value)]).unwrap_err();
+            let expected = format!("{name}={value} can't be used: it takes {takes}");
+            assert!(error.starts_with(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn sizes_take_units() {
+        for (text, size) in [
+            ("0", Some(0)),
+            ("4096", Some(4096)),
+            ("64K", Some(64 << 10)),
+            ("256m", Some(256 << 20)),
+            ("256MiB", Some(256 << 20)),
+            ("1.5G", Some(3 << 29)),
+            ("2 T", Some(2 << 40)),
+            ("", None),
+            (".", None),
+            ("5X", None),
+            ("1e9", None),
+        ] {
+            assert_eq!(bytes(text), size, "{text}");
+        }
+    }
+}

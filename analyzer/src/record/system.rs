@@ -1,0 +1,138 @@
+//! System calls and instructions that no safe interface of ours gives.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+/// Now, in ticks of the order of all events.
+pub(crate) fn stamp() -> u64 {
+    let mut core = 0;
+    // SAFETY: every x86_64 that runs a target has rdtscp (its hooks use it); `core` is a valid place
+    // for the result.
+    unsafe { core::arch::x86_64::__rdtscp(&mut core) }
+}
+
+/// Waits while `word` is `value`, at most `timeout`.
+pub(crate) fn futex_wait(word: &AtomicU32, value: u32, timeout: Duration) {
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs() as libc::time_t,
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
+    // SAFETY: `word` is an aligned 4-byte word and `timeout` a timespec, both valid for the call;
+    // FUTEX_WAIT reads no other argument. That it returns early for any reason is expected.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            value,
+            &timeout,
+        );
+    }
+}
+
+/// Wakes all who wait for `word`, in any process.
+pub(crate) fn futex_wake(word: &AtomicU32) {
+    // SAFETY: `word` is an aligned 4-byte word, valid for the call; FUTEX_WAKE reads no other argument.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX);
+    }
+}
+
+/// A descriptor that becomes readable when the process `pid` has ended.
+pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers and touches no memory of ours.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel gave this descriptor just now, nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// The wait status of an ended process that its parent has reaped already, where the kernel tells.
+pub(crate) fn pidfd_exit_status(pidfd: &OwnedFd) -> Option<i32> {
+    /// The first 64 bytes of `struct pidfd_info`, which every version has.
+    #[repr(C)]
+    #[derive(Default)]
+    struct PidfdInfo {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    const PIDFD_GET_INFO: libc::c_ulong = 0xc040_ff0b;
+    const _: () = assert!(size_of::<PidfdInfo>() == 64);
+    let mut info = PidfdInfo {
+        mask: PIDFD_INFO_EXIT,
+        ..PidfdInfo::default()
+    };
+    // SAFETY: the request's number encodes a size of 64 bytes, which `info` has; it is valid and ours
+    // alone for the call.
+    let done = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &mut info) };
+    (done == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
+}
+
+/// Points the standard descriptors at /dev/null and closes all others but those in `keep`.
+pub(crate) fn close_inherited(keep: &[i32]) {
+    // SAFETY: called before this program has opened anything but `keep`, so no descriptor that some
+    // value here owns is closed; the calls touch no memory but the path.
+    unsafe {
+        let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+        (0..3).for_each(|fd| {
+            libc::dup2(null, fd);
+        });
+        let mut keep = keep.to_vec();
+        keep.sort_unstable();
+        let mut from = 3;
+        for fd in keep {
+            if fd > from {
+                libc::close_range(from as u32, fd as u32 - 1, 0);
+            }
+            from = from.max(fd + 1);
+        }
+        libc::close_range(from as u32, u32::MAX, 0);
+    }
+}
+
+/// Calls this process `name` in lists of processes.
+pub(crate) fn set_name(name: &std::ffi::CStr) {
+    // SAFETY: PR_SET_NAME reads a string with its NUL, at most 16 bytes of it, valid for the call.
+    unsafe {
+        libc::prctl(libc::PR_SET_NAME, name.as_ptr());
+    }
+}
+
+/// Whether a process `pid` exists, a zombie included.
+pub(crate) fn exists(pid: u32) -> bool {
+    // SAFETY: signal 0 is only checked, never sent; no memory is touched.
+    let sent = unsafe { libc::kill(pid as libc::pid_t, 0) };
+    sent == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
+/// A descriptor that a call has just returned, as owned.
+pub(crate) fn owned(fd: i32) -> OwnedFd {
+    // SAFETY: callers pass a descriptor that the kernel has just given them and nobody else owns.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Lets the signals by which services and terminals end programs pass: the recorder ends when its
+/// targets have. Over a file size limit, writing fails instead.
+pub(crate) fn ignore_signals() {
+    let signals = [
+        libc::SIGTERM,
+        libc::SIGINT,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGPIPE,
+        libc::SIGXFSZ,
+    ];
+    for signal in signals {
+        // SAFETY: SIG_IGN installs no code of ours.
+        unsafe {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
+}

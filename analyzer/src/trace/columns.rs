@@ -1,0 +1,464 @@
+//! The events of one thread as columns, each of one sort of number, so that neighbours are alike and
+//! differences small. A compressor does the rest.
+//!
+//! Every chunk stands for itself: all differences start from 0 at its start.
+
+use leak_wire::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
+
+use super::varint::{Bad, Column, put, unzigzag, zigzag};
+
+/// How many columns there are; see FORMAT.md for what each holds.
+const COLUMNS: usize = 8;
+const KINDS: usize = 0;
+const STAMPS: usize = 1;
+const ADDRESSES: usize = 2;
+const SIZES: usize = 3;
+const SITES: usize = 4;
+const FRAMES: usize = 5;
+const NUMBERS: usize = 6;
+const TEXT: usize = 7;
+
+/// The kinds of events in the file.
+mod kind {
+    pub(super) const ALLOCATION: u8 = 1;
+    pub(super) const FREE: u8 = 2;
+    pub(super) const REALLOCATION_BEGIN: u8 = 3;
+    pub(super) const REALLOCATION_END: u8 = 4;
+    pub(super) const REALLOCATION_FAILED: u8 = 5;
+    pub(super) const REALLOCATION_FREED: u8 = 6;
+    pub(super) const FRAME: u8 = 7;
+    pub(super) const TREE_RESET: u8 = 8;
+    pub(super) const MODULE_LOADED: u8 = 9;
+    pub(super) const MODULE_UNLOADED: u8 = 10;
+    pub(super) const EXEC: u8 = 11;
+    pub(super) const EXEC_FAILED: u8 = 12;
+    pub(super) const EXIT: u8 = 13;
+    pub(super) const ACCEPT: u8 = 14;
+    pub(super) const ENTER: u8 = 15;
+    pub(super) const TRANSFERRED: u8 = 16;
+    pub(super) const REQUEST_BEGUN: u8 = 17;
+    pub(super) const REQUEST: u8 = 18;
+    pub(super) const ANSWER: u8 = 19;
+    pub(super) const UPGRADED: u8 = 20;
+    pub(super) const UNSEEN: u8 = 21;
+    pub(super) const CLOSE: u8 = 22;
+    pub(super) const MARK_BEGIN: u8 = 23;
+    pub(super) const MARK_END: u8 = 24;
+    pub(super) const MARK: u8 = 25;
+    pub(super) const THREAD_END: u8 = 26;
+}
+
+/// What the differences are taken from; the same on both sides.
+#[derive(Clone, Copy, Debug, Default)]
+struct Previous {
+    stamp: u64,
+    address: u64,
+    frame: u64,
+    id: u32,
+}
+
+/// Events being gathered for a chunk.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    columns: [Vec<u8>; COLUMNS],
+    previous: Previous,
+    count: u32,
+    first: u64,
+    last: u64,
+}
+
+impl Columns {
+    /// How many events there are.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The lowest and the highest stamp.
+    pub(crate) fn span(&self) -> (u64, u64) {
+        (self.first, self.last)
+    }
+
+    /// Bytes gathered so far, before compression.
+    pub(crate) fn len(&self) -> usize {
+        self.columns.iter().map(Vec::len).sum()
+    }
+
+    /// Adds an event.
+    #[inline]
+    pub(crate) fn push(&mut self, stamp: u64, event: Event<'_>) {
+        if self.count == 0 {
+            (self.first, self.last) = (stamp, stamp);
+        }
+        self.first = self.first.min(stamp);
+        self.last = self.last.max(stamp);
+        self.count += 1;
+        let step = stamp.wrapping_sub(self.previous.stamp) as i64;
+        put(&mut self.columns[STAMPS], zigzag(step));
+        self.previous.stamp = stamp;
+        match event {
+            Event::Allocation {
+                address,
+                size,
+                site,
+            } => self.block(kind::ALLOCATION, address, size, site),
+            Event::ReallocationEnd {
+                address,
+                size,
+                site,
+            } => self.block(kind::REALLOCATION_END, address, size, site),
+            Event::Free { address } => self.pointer(kind::FREE, address),
+            Event::ReallocationBegin { address } => self.pointer(kind::REALLOCATION_BEGIN, address),
+            Event::Frame {
+                id,
+                parent,
+                address,
+            } => self.frame(id, parent, address),
+            other => self.rare(other),
+        }
+    }
+
+    fn kind(&mut self, kind: u8) {
+        self.columns[KINDS].push(kind);
+    }
+
+    fn pointer(&mut self, kind: u8, address: u64) {
+        self.kind(kind);
+        let step = address.wrapping_sub(self.previous.address) as i64;
+        // Blocks lie 16 bytes apart as a rule: four bits less, and one bit that says so.
+        let coded = match step & 15 {
+            0 => zigzag(step >> 4) << 1,
+            _ => zigzag(step) << 1 | 1,
+        };
+        put(&mut self.columns[ADDRESSES], coded);
+        self.previous.address = address;
+    }
+
+    fn block(&mut self, kind: u8, address: u64, size: u64, site: u32) {
+        self.pointer(kind, address);
+        put(&mut self.columns[SIZES], size);
+        put(&mut self.columns[SITES], u64::from(site));
+    }
+
+    fn frame(&mut self, id: u32, parent: u32, address: u64) {
+        self.kind(kind::FRAME);
+        let column = &mut self.columns[FRAMES];
+        let past = |from: u32| zigzag(i64::from(id) - i64::from(from));
+        put(column, past(self.previous.id));
+        put(column, past(parent));
+        put(
+            column,
+            zigzag(address.wrapping_sub(self.previous.frame) as i64),
+        );
+        self.previous.id = id;
+        self.previous.frame = address;
+    }
+
+    fn numbers(&mut self, kind: u8, numbers: &[u64]) {
+        self.kind(kind);
+        numbers
+            .iter()
+            .for_each(|number| put(&mut self.columns[NUMBERS], *number));
+    }
+
+    fn text(&mut self, bytes: Bytes<'_>) {
+        put(&mut self.columns[NUMBERS], bytes.len() as u64);
+        self.columns[TEXT].extend(bytes.iter());
+    }
+
+    fn rare(&mut self, event: Event<'_>) {
+        match event {
+            Event::Allocation { .. }
+            | Event::ReallocationEnd { .. }
+            | Event::Free { .. }
+            | Event::ReallocationBegin { .. }
+            | Event::Frame { .. } => {}
+            Event::ReallocationFailed => self.kind(kind::REALLOCATION_FAILED),
+            Event::ReallocationFreed => self.kind(kind::REALLOCATION_FREED),
+            Event::TreeReset => self.kind(kind::TREE_RESET),
+            Event::ModuleLoaded {
+                start,
+                end,
+                bias,
+                path,
+            } => {
+                self.numbers(kind::MODULE_LOADED, &[start, end, bias]);
+                self.text(path);
+            }
+            Event::ModuleUnloaded { start } => self.numbers(kind::MODULE_UNLOADED, &[start]),
+            Event::Exec => self.kind(kind::EXEC),
+            Event::ExecFailed => self.kind(kind::EXEC_FAILED),
+            Event::Exit { code } => self.numbers(kind::EXIT, &[code.into()]),
+            Event::Accept { connection, local } => {
+                self.numbers(kind::ACCEPT, &[connection.into()]);
+                self.text(local);
+            }
+            Event::Enter { wait, connection } => {
+                self.numbers(kind::ENTER, &[wait as u64, connection.into()]);
+            }
+            Event::Transferred {
+                connection,
+                transfer,
+                bytes,
+            } => self.numbers(
+                kind::TRANSFERRED,
+                &[connection.into(), transfer as u64, bytes],
+            ),
+            Event::RequestBegun { connection } => {
+                self.numbers(kind::REQUEST_BEGUN, &[connection.into()]);
+            }
+            Event::Request {
+                connection,
+                count,
+                protocol,
+                label,
+            } => {
+                let numbers = [connection.into(), count.into(), protocol as u64];
+                self.numbers(kind::REQUEST, &numbers);
+                self.text(label);
+            }
+            Event::Answer {
+                connection,
+                count,
+                status,
+            } => self.numbers(
+                kind::ANSWER,
+                &[connection.into(), count.into(), status.into()],
+            ),
+            Event::Upgraded { connection } => self.numbers(kind::UPGRADED, &[connection.into()]),
+            Event::Unseen { connection, reason } => {
+                self.numbers(kind::UNSEEN, &[connection.into(), reason as u64]);
+            }
+            Event::Close { connection } => self.numbers(kind::CLOSE, &[connection.into()]),
+            Event::MarkBegin { label } => {
+                self.kind(kind::MARK_BEGIN);
+                self.text(label);
+            }
+            Event::MarkEnd => self.kind(kind::MARK_END),
+            Event::Mark { label } => {
+                self.kind(kind::MARK);
+                self.text(label);
+            }
+            Event::ThreadEnd => self.kind(kind::THREAD_END),
+        }
+    }
+
+    /// Appends the chunk's bytes to `out` and starts anew.
+    pub(crate) fn take(&mut self, out: &mut Vec<u8>) {
+        for column in &self.columns {
+            put(out, column.len() as u64);
+        }
+        for column in &mut self.columns {
+            out.append(column);
+        }
+        self.previous = Previous::default();
+        self.count = 0;
+    }
+}
+
+/// Reads the events of a chunk, in order. The chunk's bytes are given anew to each call, so that a
+/// reader can own both.
+#[derive(Debug)]
+pub(crate) struct ColumnReader {
+    columns: [Column; COLUMNS],
+    previous: Previous,
+    left: u32,
+}
+
+impl ColumnReader {
+    /// A reader of the `count` events in `raw`.
+    pub(crate) fn new(raw: &[u8], count: u32) -> Result<ColumnReader, Bad> {
+        let mut head = Column::new(raw, 0, raw.len())?;
+        let mut lengths = [0_usize; COLUMNS];
+        for length in &mut lengths {
+            *length = head.small(raw)? as usize;
+        }
+        let mut start = head.run(0)?.start;
+        let mut columns = [Column::default(); COLUMNS];
+        for (column, length) in columns.iter_mut().zip(lengths) {
+            *column = Column::new(raw, start, length)?;
+            start = column.end();
+        }
+        if start != raw.len() || lengths[KINDS] != count as usize {
+            return Err(Bad);
+        }
+        Ok(ColumnReader {
+            columns,
+            previous: Previous::default(),
+            left: count,
+        })
+    }
+
+    /// The stamp of the next event, `None` at the end. To be followed by [`Self::event`].
+    #[inline]
+    pub(crate) fn stamp(&mut self, raw: &[u8]) -> Result<Option<u64>, Bad> {
+        if self.left == 0 {
+            return match self.columns.iter().all(Column::is_done) {
+                true => Ok(None),
+                false => Err(Bad),
+            };
+        }
+        self.left -= 1;
+        let step = unzigzag(self.columns[STAMPS].number(raw)?);
+        self.previous.stamp = self.previous.stamp.wrapping_add(step as u64);
+        Ok(Some(self.previous.stamp))
+    }
+
+    fn address(&mut self, raw: &[u8]) -> Result<u64, Bad> {
+        let coded = self.columns[ADDRESSES].number(raw)?;
+        let step = match coded & 1 {
+            0 => unzigzag(coded >> 1) << 4,
+            _ => unzigzag(coded >> 1),
+        };
+        self.previous.address = self.previous.address.wrapping_add(step as u64);
+        Ok(self.previous.address)
+    }
+
+    fn frame(&mut self, raw: &[u8]) -> Result<Event<'static>, Bad> {
+        let column = &mut self.columns[FRAMES];
+        let mut step = || column.number(raw).map(unzigzag);
+        let (id_step, parent_step, address_step) = (step()?, step()?, step()?);
+        let sum = |from: u32, step: i64| i64::from(from).checked_add(step).ok_or(Bad);
+        let id = u32::try_from(sum(self.previous.id, id_step)?).map_err(|_| Bad)?;
+        let parent = sum(id, parent_step.checked_neg().ok_or(Bad)?)?;
+        self.previous.id = id;
+        self.previous.frame = self.previous.frame.wrapping_add(address_step as u64);
+        Ok(Event::Frame {
+            id,
+            parent: u32::try_from(parent).map_err(|_| Bad)?,
+            address: self.previous.frame,
+        })
+    }
+
+    fn number(&mut self, raw: &[u8]) -> Result<u64, Bad> {
+        self.columns[NUMBERS].number(raw)
+    }
+
+    fn small(&mut self, raw: &[u8]) -> Result<u32, Bad> {
+        self.columns[NUMBERS].small(raw)
+    }
+
+    fn code(&mut self, raw: &[u8]) -> Result<u8, Bad> {
+        u8::try_from(self.number(raw)?).map_err(|_| Bad)
+    }
+
+    fn text<'a>(&mut self, raw: &'a [u8]) -> Result<Bytes<'a>, Bad> {
+        let len = self.small(raw)? as usize;
+        if len > Bytes::MAX {
+            return Err(Bad);
+        }
+        let range = self.columns[TEXT].run(len)?;
+        raw.get(range).map(Bytes::Slice).ok_or(Bad)
+    }
+
+    /// Whether the event whose stamp was read last only tells of call sites and modules.
+    #[inline]
+    pub(crate) fn resolves(&self, raw: &[u8]) -> bool {
+        let kind = self.columns[KINDS].peek(raw);
+        matches!(
+            kind,
+            Some(kind::FRAME | kind::TREE_RESET | kind::MODULE_LOADED | kind::MODULE_UNLOADED)
+        )
+    }
+
+    /// The event whose stamp was read last.
+    #[inline]
+    pub(crate) fn event<'a>(&mut self, raw: &'a [u8]) -> Result<Event<'a>, Bad> {
+        let kind = self.columns[KINDS].byte(raw)?;
+        Ok(match kind {
+            kind::ALLOCATION => Event::Allocation {
+                address: self.address(raw)?,
+                size: self.columns[SIZES].number(raw)?,
+                site: self.columns[SITES].small(raw)?,
+            },
+            kind::FREE => Event::Free {
+                address: self.address(raw)?,
+            },
+            kind::REALLOCATION_BEGIN => Event::ReallocationBegin {
+                address: self.address(raw)?,
+            },
+            kind::REALLOCATION_END => Event::ReallocationEnd {
+                address: self.address(raw)?,
+                size: self.columns[SIZES].number(raw)?,
+                site: self.columns[SITES].small(raw)?,
+            },
+            kind::FRAME => self.frame(raw)?,
+            rare => self.rare(rare, raw)?,
+        })
+    }
+
+    fn rare<'a>(&mut self, kind: u8, raw: &'a [u8]) -> Result<Event<'a>, Bad> {
+        Ok(match kind {
+            kind::REALLOCATION_FAILED => Event::ReallocationFailed,
+            kind::REALLOCATION_FREED => Event::ReallocationFreed,
+            kind::TREE_RESET => Event::TreeReset,
+            kind::MODULE_LOADED => Event::ModuleLoaded {
+                start: self.number(raw)?,
+                end: self.number(raw)?,
+                bias: self.number(raw)?,
+                path: self.text(raw)?,
+            },
+            kind::MODULE_UNLOADED => Event::ModuleUnloaded {
+                start: self.number(raw)?,
+            },
+            kind::EXEC => Event::Exec,
+            kind::EXEC_FAILED => Event::ExecFailed,
+            kind::EXIT => Event::Exit {
+                code: self.small(raw)?,
+            },
+            kind::ENTER => Event::Enter {
+                wait: Wait::from_code(self.code(raw)?).ok_or(Bad)?,
+                connection: self.small(raw)?,
+            },
+            kind::MARK_BEGIN => Event::MarkBegin {
+                label: self.text(raw)?,
+            },
+            kind::MARK_END => Event::MarkEnd,
+            kind::MARK => Event::Mark {
+                label: self.text(raw)?,
+            },
+            kind::THREAD_END => Event::ThreadEnd,
+            connected => {
+                let connection = self.small(raw)?;
+                self.connected(connected, connection, raw)?
+            }
+        })
+    }
+
+    fn connected<'a>(
+        &mut self,
+        kind: u8,
+        connection: u32,
+        raw: &'a [u8],
+    ) -> Result<Event<'a>, Bad> {
+        Ok(match kind {
+            kind::ACCEPT => Event::Accept {
+                connection,
+                local: self.text(raw)?,
+            },
+            kind::TRANSFERRED => Event::Transferred {
+                connection,
+                transfer: Transfer::from_code(self.code(raw)?).ok_or(Bad)?,
+                bytes: self.number(raw)?,
+            },
+            kind::REQUEST_BEGUN => Event::RequestBegun { connection },
+            kind::REQUEST => Event::Request {
+                connection,
+                count: self.small(raw)?,
+                protocol: Protocol::from_code(self.code(raw)?).ok_or(Bad)?,
+                label: self.text(raw)?,
+            },
+            kind::ANSWER => Event::Answer {
+                connection,
+                count: self.small(raw)?,
+                status: self.small(raw)?,
+            },
+            kind::UPGRADED => Event::Upgraded { connection },
+            kind::UNSEEN => Event::Unseen {
+                connection,
+                reason: Unseen::from_code(self.code(raw)?).ok_or(Bad)?,
+            },
+            kind::CLOSE => Event::Close { connection },
+            _ => return Err(Bad),
+        })
+    }
+}

@@ -1,0 +1,308 @@
+//! The merge: all threads' events in one order, with the begins and ends of processes and threads
+//! in their places.
+//!
+//! - Within a thread the order of recording counts. Its position is the highest stamp so far.
+//! - Between threads the stamps count.
+//! - In memory is one chunk for each thread that has begun and not ended.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+
+use leak_wire::Event;
+
+use super::columns::ColumnReader;
+use super::open::{Error, Trace};
+use super::reader;
+use super::resolve::{self, Modules, Tree};
+use super::{ProcessId, Step, ThreadId, What};
+use crate::sites::Sites;
+
+/// What can be next. At equal stamps the order of these counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Item {
+    ProcessBegins(ProcessId),
+    ThreadBegins(ThreadId),
+    Event(ThreadId),
+    ThreadEnds(ThreadId),
+    ProcessEnds(ProcessId),
+}
+
+type Entry = Reverse<(u64, Item)>;
+
+/// A thread whose events are being read.
+#[derive(Debug, Default)]
+struct Open {
+    next_chunk: usize,
+    chunk_at: u64,
+    raw: Vec<u8>,
+    reader: Option<ColumnReader>,
+    position: u64,
+    tree: Tree,
+}
+
+/// All steps of a trace, in order. Give it to one reading only: sites are interned as they come.
+pub struct Steps<'t> {
+    trace: &'t Trace,
+    sites: &'t mut Sites,
+    queue: BinaryHeap<Entry>,
+    /// Begins and ends, last first.
+    schedule: Vec<Entry>,
+    open: Vec<Option<Box<Open>>>,
+    modules: Modules,
+    /// Its event was given out last and is still borrowed: it moves on with the next call.
+    pending: Option<ThreadId>,
+    failed: bool,
+}
+
+impl Trace {
+    /// All steps in order; call sites go into `sites`.
+    pub fn steps<'t>(&'t self, sites: &'t mut Sites) -> Steps<'t> {
+        let mut schedule: Vec<Entry> = Vec::new();
+        for (process, begun) in (0..).zip(&self.facts.processes) {
+            schedule.push(Reverse((begun.start, Item::ProcessBegins(process))));
+            if let Some(end) = begun.end {
+                schedule.push(Reverse((end, Item::ProcessEnds(process))));
+            }
+        }
+        for (thread, lane) in (0..).zip(&self.lanes) {
+            schedule.push(Reverse((lane.start, Item::ThreadBegins(thread))));
+            let last = lane.chunks.iter().map(|chunk| chunk.header.last).max();
+            let process = self.facts.threads.get(thread as usize);
+            let process = process.and_then(|of| self.facts.processes.get(of.process as usize));
+            if let Some(end) = lane.end.or(process.and_then(|process| process.end)) {
+                let end = end.max(last.unwrap_or(0)).max(lane.start);
+                schedule.push(Reverse((end, Item::ThreadEnds(thread))));
+            }
+        }
+        schedule.sort_unstable();
+        let mut open = Vec::new();
+        open.resize_with(self.lanes.len(), || None);
+        Steps {
+            trace: self,
+            sites,
+            queue: BinaryHeap::new(),
+            schedule,
+            open,
+            modules: Modules::default(),
+            pending: None,
+            failed: false,
+        }
+    }
+}
+
+/// What the merge found next.
+enum Turn {
+    /// The begin or end of a process or thread.
+    Change(Step<'static>),
+    /// The event that the thread's reader stands at.
+    Event(u64, ThreadId),
+}
+
+impl Steps<'_> {
+    /// The next step; `None` at the end. After an error there are no more.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a step borrows from the reader"
+    )]
+    pub fn next(&mut self) -> Option<Result<Step<'_>, Error>> {
+        if self.failed {
+            return None;
+        }
+        match self.turn() {
+            Ok(None) => None,
+            Ok(Some(Turn::Change(step))) => Some(Ok(step)),
+            Ok(Some(Turn::Event(stamp, thread))) => Some(self.event(stamp, thread)),
+            Err(error) => {
+                self.failed = true;
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// Goes on to the next step, through the events that only resolve call sites.
+    fn turn(&mut self) -> Result<Option<Turn>, Error> {
+        loop {
+            if let Some(thread) = self.pending.take() {
+                self.move_on(thread)?;
+            }
+            let scheduled = self.schedule.last().map(|entry| entry.0);
+            let event = self.queue.peek().map(|entry| entry.0);
+            let from_schedule = match (scheduled, event) {
+                (Some(scheduled), Some(event)) => scheduled < event,
+                (scheduled, _) => scheduled.is_some(),
+            };
+            if from_schedule {
+                let Some(Reverse((stamp, item))) = self.schedule.pop() else {
+                    return Ok(None);
+                };
+                return self.change(stamp, item).map(Some);
+            }
+            let Some((stamp, Item::Event(thread))) = event else {
+                return Ok(None);
+            };
+            self.pending = Some(thread);
+            if !self.resolves(stamp, thread)? {
+                return Ok(Some(Turn::Event(stamp, thread)));
+            }
+        }
+    }
+
+    fn change(&mut self, stamp: u64, item: Item) -> Result<Turn, Error> {
+        let of_thread = |trace: &Trace, thread: ThreadId| {
+            let known = trace.facts.threads.get(thread as usize);
+            known.map_or(0, |known| known.process)
+        };
+        let (process, thread, what) = match item {
+            Item::ProcessBegins(process) => {
+                self.modules.begin(&self.trace.facts, process);
+                (process, 0, What::ProcessBegins)
+            }
+            Item::ProcessEnds(process) => {
+                self.modules.end(process);
+                (process, 0, What::ProcessEnds)
+            }
+            Item::ThreadBegins(thread) => {
+                let mut open = Box::new(Open::default());
+                if open.advance(self.trace, thread)? {
+                    self.queue
+                        .push(Reverse((open.position, Item::Event(thread))));
+                    if let Some(slot) = self.open.get_mut(thread as usize) {
+                        *slot = Some(open);
+                    }
+                }
+                (of_thread(self.trace, thread), thread, What::ThreadBegins)
+            }
+            Item::ThreadEnds(thread) | Item::Event(thread) => {
+                (of_thread(self.trace, thread), thread, What::ThreadEnds)
+            }
+        };
+        Ok(Turn::Change(Step {
+            stamp,
+            process,
+            thread,
+            what,
+        }))
+    }
+
+    /// Moves the thread at the head of the queue to its next event.
+    fn move_on(&mut self, thread: ThreadId) -> Result<(), Error> {
+        let Some(slot) = self.open.get_mut(thread as usize) else {
+            return Ok(());
+        };
+        let Some(mut head) = self.queue.peek_mut() else {
+            return Ok(());
+        };
+        let more = match slot.as_mut() {
+            Some(open) => open.advance(self.trace, thread)?,
+            None => false,
+        };
+        match slot.as_ref() {
+            Some(open) if more => head.0.0 = open.position,
+            _ => {
+                *slot = None;
+                PeekMut::pop(head);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the event that `thread` stands at only tells of call sites; then it is taken in.
+    fn resolves(&mut self, stamp: u64, thread: ThreadId) -> Result<bool, Error> {
+        let (trace, index) = (self.trace, thread as usize);
+        let Some(open) = self.open.get_mut(index).and_then(Option::as_deref_mut) else {
+            return Ok(true);
+        };
+        let malformed = || Error::Malformed(trace.path.clone(), open.chunk_at);
+        let Some(reader) = open.reader.as_mut() else {
+            return Ok(true);
+        };
+        if !reader.resolves(&open.raw) {
+            return Ok(false);
+        }
+        let known = trace.facts.threads.get(index);
+        let process = known.map_or(0, |known| known.process);
+        match reader.event(&open.raw).map_err(|_| malformed())? {
+            Event::Frame {
+                id,
+                parent,
+                address,
+            } => {
+                let node = (id, parent, address);
+                open.tree.frame(self.sites, &self.modules, process, node);
+            }
+            Event::TreeReset => open.tree.reset(),
+            Event::ModuleLoaded {
+                start,
+                end,
+                bias,
+                path,
+            } => {
+                let path: Vec<u8> = path.iter().collect();
+                let id = resolve::module(self.sites, &trace.build_ids, &path, stamp);
+                self.modules.load(process, (start, end), bias, id);
+            }
+            Event::ModuleUnloaded { start } => self.modules.unload(process, start),
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    fn event(&mut self, stamp: u64, thread: ThreadId) -> Result<Step<'_>, Error> {
+        let index = thread as usize;
+        let known = self.trace.facts.threads.get(index);
+        let process = known.map_or(0, |known| known.process);
+        let path = &self.trace.path;
+        let open = self.open.get_mut(index).and_then(Option::as_deref_mut);
+        let failed = &mut self.failed;
+        let mut malformed = |at| {
+            *failed = true;
+            Error::Malformed(path.clone(), at)
+        };
+        let open = open.ok_or_else(|| malformed(0))?;
+        let (at, raw) = (open.chunk_at, &open.raw);
+        let reader = open.reader.as_mut().ok_or_else(|| malformed(at))?;
+        let mut event = reader.event(raw).map_err(|_| malformed(at))?;
+        if let Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } = &mut event {
+            *site = open.tree.site(*site);
+        }
+        Ok(Step {
+            stamp,
+            process,
+            thread,
+            what: What::Event(event),
+        })
+    }
+}
+
+impl Open {
+    /// Goes to the next event, in the next chunk if need be; false: there is none.
+    fn advance(&mut self, trace: &Trace, thread: ThreadId) -> Result<bool, Error> {
+        loop {
+            let malformed = |at| Error::Malformed(trace.path.clone(), at);
+            if let Some(reader) = &mut self.reader {
+                let stamp = reader.stamp(&self.raw);
+                if let Some(stamp) = stamp.map_err(|_| malformed(self.chunk_at))? {
+                    self.position = self.position.max(stamp);
+                    return Ok(true);
+                }
+                self.reader = None;
+            }
+            let lane = trace.lanes.get(thread as usize);
+            let Some(chunk) = lane.and_then(|lane| lane.chunks.get(self.next_chunk)) else {
+                return Ok(false);
+            };
+            self.next_chunk += 1;
+            self.chunk_at = chunk.at;
+            let whole = reader::load(&trace.file, chunk, &mut self.raw)
+                .map_err(|error| Error::Io(trace.path.clone(), error))?;
+            if !whole {
+                // Opening found its checksum right.
+                return Err(malformed(chunk.at));
+            }
+            let reader = ColumnReader::new(&self.raw, chunk.header.count);
+            self.reader = Some(reader.map_err(|_| malformed(chunk.at))?);
+            self.tree.expect(chunk.header.tree);
+        }
+    }
+}
