@@ -1,3 +1,134 @@
 //! The command line. Only this room knows clap.
 
 pub mod report;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use report::{ReportArguments, ReportOptions};
+
+/// Says which requests of a server leave memory behind
+#[derive(Parser, Debug)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// Something else than a report.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The report.
+    #[command(flatten)]
+    pub report: ReportArguments,
+}
+
+/// Everything but the report.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run a program under libleak and report when it ends
+    Run(Box<RunArguments>),
+    /// Mark a moment in a running program, from outside
+    Mark(MarkArguments),
+    /// The recorder (started by libleak.so)
+    #[command(hide = true)]
+    Record(RecordArguments),
+    /// Print a trace event by event
+    #[command(hide = true)]
+    Dump(DumpArguments),
+}
+
+/// `run`.
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    /// Where the trace goes; %p pid, %e program, %h host, %t time [LEAK_TRACE]
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<OsString>,
+    /// libleak.so, where it does not lie beside this program [LEAK_PRELOAD]
+    #[arg(long, value_name = "FILE")]
+    pub preload: Option<PathBuf>,
+    /// Program names to trace, as globs, comma separated [LEAK_ONLY]
+    #[arg(long, value_name = "GLOB,...")]
+    pub only: Option<OsString>,
+    /// Trace child processes too: 1 or 0 [LEAK_FOLLOW]
+    #[arg(long, value_name = "0|1")]
+    pub follow: Option<OsString>,
+    /// What a full lane does: wait or drop [LEAK_FULL]
+    #[arg(long, value_name = "WHAT")]
+    pub full: Option<OsString>,
+    /// All lanes together, at most [LEAK_MEMORY]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<OsString>,
+    /// Where recording ends [LEAK_MAX_TRACE]
+    #[arg(long, value_name = "SIZE")]
+    pub max_trace: Option<OsString>,
+    /// Frames kept of a backtrace [LEAK_DEPTH]
+    #[arg(long, value_name = "N")]
+    pub depth: Option<OsString>,
+    /// Mean bytes between samples, 0 for every event [LEAK_SAMPLE]
+    #[arg(long, value_name = "SIZE")]
+    pub sample: Option<OsString>,
+    /// Trace the Python interpreter's own blocks: auto or off [LEAK_PYTHON]
+    #[arg(long, value_name = "WHAT")]
+    pub python: Option<OsString>,
+    /// No notices on stderr [LEAK_QUIET]
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The report at the end.
+    #[command(flatten)]
+    pub report: ReportOptions,
+    /// The program and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub command: Vec<OsString>,
+}
+
+impl RunArguments {
+    /// The `LEAK_*` variables that the options stand for.
+    pub fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let given = [
+            ("LEAK_TRACE", &self.trace),
+            ("LEAK_ONLY", &self.only),
+            ("LEAK_FOLLOW", &self.follow),
+            ("LEAK_FULL", &self.full),
+            ("LEAK_MEMORY", &self.memory),
+            ("LEAK_MAX_TRACE", &self.max_trace),
+            ("LEAK_DEPTH", &self.depth),
+            ("LEAK_SAMPLE", &self.sample),
+            ("LEAK_PYTHON", &self.python),
+        ];
+        let quiet = self.quiet.then(|| ("LEAK_QUIET", OsString::from("1")));
+        given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?)))
+            .chain(quiet)
+            .collect()
+    }
+}
+
+/// `mark`.
+#[derive(Args, Debug)]
+pub struct MarkArguments {
+    /// The process, a traced one
+    pub pid: u32,
+    /// What to call the interval that begins
+    pub label: String,
+}
+
+/// `record`.
+#[derive(Args, Debug)]
+pub struct RecordArguments {
+    /// The inherited descriptor on which the target waits
+    #[arg(long, value_name = "FD")]
+    pub socket: i32,
+}
+
+/// `dump`.
+#[derive(Args, Debug)]
+pub struct DumpArguments {
+    /// The trace
+    #[arg(default_value = "trace.bin")]
+    pub trace: PathBuf,
+}

@@ -9,7 +9,10 @@
 
 pub mod analysis;
 pub mod cli;
+pub mod dump;
 pub mod mapping;
+pub mod mark;
+pub mod record;
 pub mod report;
 pub mod sites;
 pub mod symbols;

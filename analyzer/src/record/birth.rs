@@ -97,11 +97,12 @@ pub(crate) fn prepare(
     let mapping = Mapping::create(&name, &settings).map_err(|error| {
         format!("no memory for the lanes: {error}; set LEAK_MEMORY to less than it is")
     })?;
-    lanes::allocate_first(&mapping)
-        .map_err(|error| format!("no memory for the lanes: {error}"))?;
+    lanes::allocate_first(&mapping).map_err(|error| format!("no memory for the lanes: {error}"))?;
     // Last, so that nothing is renamed for a session that can't be.
     let file = place::open(&path)?;
-    let limit = settings.max_trace.unwrap_or_else(|| most_of_free_space(&file));
+    let limit = settings
+        .max_trace
+        .unwrap_or_else(|| most_of_free_space(&file));
     Ok(Session {
         settings,
         name,
@@ -137,10 +138,13 @@ fn session_name() -> std::io::Result<String> {
 /// Four fifths of what is free where the trace lies.
 fn most_of_free_space(file: &File) -> u64 {
     match nix::sys::statvfs::fstatvfs(file) {
-        Ok(space) => (space.blocks_available() as u64)
-            .saturating_mul(space.fragment_size() as u64)
-            / 5
-            * 4,
+        Ok(space) => {
+            space
+                .blocks_available()
+                .saturating_mul(space.fragment_size())
+                / 5
+                * 4
+        }
         Err(_) => u64::MAX,
     }
 }

@@ -29,10 +29,7 @@ impl BuildIds {
     fn of(&mut self, file: File) -> Option<String> {
         let metadata = file.metadata().ok()?;
         let key = (metadata.dev(), metadata.ino(), metadata.mtime());
-        self.files
-            .entry(key)
-            .or_insert_with(|| read(file))
-            .clone()
+        self.files.entry(key).or_insert_with(|| read(file)).clone()
     }
 }
 
@@ -43,7 +40,9 @@ fn open(path: &str) -> Option<File> {
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
         .ok()?;
-    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+    file.metadata()
+        .is_ok_and(|metadata| metadata.is_file())
+        .then_some(file)
 }
 
 fn read(file: File) -> Option<String> {

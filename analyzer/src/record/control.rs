@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials,
-    accept4, bind, getsockopt, listen, recv, sendmsg, socket, sockopt,
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr,
+    UnixCredentials, accept4, bind, getsockopt, listen, recv, sendmsg, socket, sockopt,
 };
 
 use super::mapping::Mapping;
@@ -60,7 +60,9 @@ impl Watch {
     }
 
     fn processes(&self) -> MutexGuard<'_, HashMap<u32, OwnedFd>> {
-        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Watches `pid`; false: its end will not be told (it is gone, or the kernel can't).

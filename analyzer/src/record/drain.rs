@@ -213,17 +213,15 @@ impl Drain {
         let was_broken = before.is_none_or(|lane| lane.broken);
         let (writer, images) = (&mut self.writer, &mut self.images);
         let build_ids = &mut self.build_ids;
-        let fill = self
-            .lanes
-            .drain(&self.mapping, index, |lane, record| {
-                if let Some(image) = images.running.get_mut(&lane.image) {
-                    notice(&record, lane, image, build_ids, writer);
-                }
-                match lane.events.push(record.stamp, record.event) {
-                    true => writer.write_events(&mut lane.events),
-                    false => Ok(()),
-                }
-            })?;
+        let fill = self.lanes.drain(&self.mapping, index, |lane, record| {
+            if let Some(image) = images.running.get_mut(&lane.image) {
+                notice(&record, lane, image, build_ids, writer);
+            }
+            match lane.events.push(record.stamp, record.event) {
+                true => writer.write_events(&mut lane.events),
+                false => Ok(()),
+            }
+        })?;
         let Some(Some(lane)) = self.lanes.open.get_mut(index) else {
             return Ok(fill);
         };

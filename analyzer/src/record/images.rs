@@ -181,7 +181,10 @@ impl Images {
                 if bits & bit != 0 {
                     notes.push(Note::Warning {
                         code: code.to_owned(),
-                        text: format!("process {} ({}) {text}", image.pid, image.program.executable),
+                        text: format!(
+                            "process {} ({}) {text}",
+                            image.pid, image.program.executable
+                        ),
                     });
                 }
             }

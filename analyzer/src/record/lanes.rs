@@ -132,22 +132,22 @@ impl Lanes {
     pub(crate) fn replenish(&mut self, mapping: &Mapping) -> bool {
         let headers = mapping.lanes();
         let mut scarce = true;
-        for class in 0..CLASSES {
-            let (first, ready, all) = self.classes[class];
+        for (class, ahead) in self.classes.iter_mut().zip(AHEAD) {
+            let (first, ready, all) = *class;
             let lanes = first..first + ready as usize;
             let free = lanes
                 .filter_map(|index| headers.get(index))
                 // Relaxed: a count, nothing follows from a single one.
                 .filter(|lane| claim::state(lane.claim.load(Ordering::Relaxed)) == claim::FREE)
                 .count() as u32;
-            let wanted = AHEAD[class].saturating_sub(free).min(all - ready);
-            scarce &= free < AHEAD[class] / 4;
+            let wanted = ahead.saturating_sub(free).min(all - ready);
+            scarce &= free < ahead / 4;
             for index in first + ready as usize..first + (ready + wanted.min(8)) as usize {
                 if self.exhausted || make_ready(mapping, index).is_err() {
                     self.exhausted = true;
                     break;
                 }
-                self.classes[class].1 += 1;
+                class.1 += 1;
             }
         }
         scarce

@@ -71,9 +71,8 @@ pub(crate) fn open(path: &Path) -> Result<Flock<File>, String> {
         Ok(false) => {}
         Err(error) => return Err(format!("can't write {shown}: {error}; {advice}")),
     }
-    make_way(path).map_err(|error| {
-        format!("can't rename the trace that is at {shown}: {error}; {advice}")
-    })?;
+    make_way(path)
+        .map_err(|error| format!("can't rename the trace that is at {shown}: {error}; {advice}"))?;
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -92,7 +91,9 @@ pub(crate) fn open(path: &Path) -> Result<Flock<File>, String> {
 /// Lets one session at a time look, rename and create in the trace's folder. A folder that can't be
 /// locked is no reason not to record.
 fn lock_folder(path: &Path) -> Option<Flock<File>> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let mut file = File::open(folder.unwrap_or(Path::new("."))).ok()?;
     for _ in 0..200 {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -167,7 +168,10 @@ mod tests {
     #[test]
     fn letters_are_replaced() {
         let expand = |pattern| names().expand(pattern);
-        assert_eq!(expand("/tmp/%e-%p-%h-%t.bin"), "/tmp/my_server-42-box-7.bin");
+        assert_eq!(
+            expand("/tmp/%e-%p-%h-%t.bin"),
+            "/tmp/my_server-42-box-7.bin"
+        );
         assert_eq!(expand("100%%-%x-%"), "100%-%x-%");
     }
 

@@ -130,7 +130,10 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = unit.trim().to_ascii_uppercase();
-    let unit = unit.strip_suffix("IB").or(unit.strip_suffix('B')).unwrap_or(&unit);
+    let unit = unit
+        .strip_suffix("IB")
+        .or(unit.strip_suffix('B'))
+        .unwrap_or(&unit);
     let shift = match unit {
         "" => 0,
         "K" => 10,
@@ -159,7 +162,10 @@ mod tests {
     #[test]
     fn every_variable_is_understood() {
         assert_eq!(from(&[]), Ok(Settings::default()));
-        assert_eq!(from(&[("LEAK_DEPTH", ""), ("PATH", "x")]), Ok(Settings::default()));
+        assert_eq!(
+            from(&[("LEAK_DEPTH", ""), ("PATH", "x")]),
+            Ok(Settings::default())
+        );
         let all = from(&[
             ("LEAK_TRACE", "/tmp/%e.bin"),
             ("LEAK_ONLY", "nginx,php*"),
@@ -195,7 +201,11 @@ mod tests {
             ("LEAK_MEMORY", "1M", "a size between 4M and 64G"),
             ("LEAK_MEMORY", "lots", "a size between 4M and 64G"),
             ("LEAK_MAX_TRACE", "-1", "a size of at least 1M"),
-            ("LEAK_MAX_TRACE", "99999999999999999999G", "a size of at least 1M"),
+            (
+                "LEAK_MAX_TRACE",
+                "99999999999999999999G",
+                "a size of at least 1M",
+            ),
             ("LEAK_DEPTH", "0", "a number of frames, 1 to 1024"),
             ("LEAK_DEPTH", "1025", "a number of frames, 1 to 1024"),
             ("LEAK_SAMPLE", "many", "a size, such as 512K"),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::format::{self, CHUNK_HEADER, CHUNK_MAGIC, ChunkHeader, FILE_HEADER, Kind};
+use super::format::{self, CHUNK_HEADER, CHUNK_MAGIC, ChunkHeader, FILE_HEADER};
 
 /// A chunk and where its stored bytes begin.
 #[derive(Clone, Copy, Debug)]
