@@ -10,7 +10,10 @@
 extern crate std;
 
 mod birth;
+#[macro_use]
+mod cancellable;
 mod config;
+mod connections;
 mod kernel;
 mod lane;
 mod modules;

@@ -1,4 +1,7 @@
 //! The exported C symbols and nothing else, one file for each family.
 
 mod loading;
+mod marks;
 mod memory;
+mod socket;
+mod wait;

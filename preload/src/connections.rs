@@ -1,0 +1,179 @@
+//! Which descriptors are accepted connections, and what is known of each.
+//!
+//! - A table by descriptor, so that every other descriptor costs one load and one comparison.
+//!   Descriptors past its end are never watched.
+//! - The table and the states are this process's own memory: a forked child inherits the connections
+//!   that its parent accepted. A vfork child runs on its parent's table and never changes it.
+//! - A connection is closed when the last of its descriptors is. One that is closed where no hook
+//!   sees it (a raw system call, io_uring) stays in the table until its number is accepted,
+//!   duplicated or closed again; if that number becomes a file in between, what is read from it is
+//!   taken for the connection's: a request that never was, in a program that is rarely met.
+//! - What one call transferred is recorded first, then the facts that its bytes hold.
+//! - A state is changed under a lock that is waited for a bounded time only. Two threads that read (or
+//!   write) one connection at once give up its framing.
+
+mod call;
+mod local;
+mod slot;
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use leak_wire::{Bytes, Event, Wait};
+
+#[cfg(not(test))]
+pub use call::Call;
+pub use slot::Watched;
+
+use crate::{process, session, thread};
+use local::{LOCAL_MAX, local_end};
+
+const DESCRIPTORS: usize = 1 << 20;
+
+/// For each descriptor: 0, or the place of its connection's slot. Pages of it that are never touched
+/// take no memory.
+static TABLE: [AtomicU32; DESCRIPTORS] = [const { AtomicU32::new(0) }; DESCRIPTORS];
+/// Past the highest descriptor that was ever watched.
+static PAST_HIGHEST: AtomicU32 = AtomicU32::new(0);
+
+/// The connection of a descriptor, if it is one whose raw bytes are looked at.
+#[inline(always)]
+pub fn watched(descriptor: i32) -> Option<Watched> {
+    // Relaxed: a thread that has just secured it reads its own store.
+    any(descriptor).filter(|watched| watched.slot.secured.load(Ordering::Relaxed) == 0)
+}
+
+/// The connection of a descriptor, if it is watched, whose plain text is handed over from now on: its
+/// raw bytes are not looked at any more.
+pub fn secured(descriptor: i32) -> Option<Watched> {
+    let watched = any(descriptor)?;
+    let slot = watched.slot;
+    // Relaxed, both: see `watched`, and a thread that misses `opaque` asks the state itself.
+    if slot.secured.swap(1, Ordering::Relaxed) == 0 {
+        watched.with_state(|connection, _| connection.secured());
+        slot.opaque.store(0, Ordering::Relaxed);
+    }
+    Some(watched)
+}
+
+#[inline(always)]
+fn any(descriptor: i32) -> Option<Watched> {
+    match place(descriptor) {
+        0 => None,
+        place => slot::find(place),
+    }
+}
+
+#[inline(always)]
+fn entry(descriptor: i32) -> Option<&'static AtomicU32> {
+    TABLE.get(usize::try_from(descriptor).ok()?)
+}
+
+#[inline(always)]
+fn place(descriptor: i32) -> u32 {
+    // Relaxed: whoever hands a descriptor to another thread orders what belongs to it.
+    entry(descriptor).map_or(0, |entry| entry.load(Ordering::Relaxed))
+}
+
+/// A listening socket gave the connection `descriptor`.
+pub fn accepted(descriptor: i32) {
+    let mut text = [0; LOCAL_MAX];
+    let (Some(entry), Some(session)) = (entry(descriptor), session::current()) else {
+        return;
+    };
+    if process::is_vfork_child() {
+        return;
+    }
+    forget(descriptor);
+    let Some(local) = local_end(descriptor, &mut text) else {
+        return;
+    };
+    // Relaxed: a counter.
+    let next = &session.header().next_connection;
+    let number = next.fetch_add(1, Ordering::Relaxed);
+    let Some(watched) = slot::take(number) else {
+        return;
+    };
+    thread::record(Event::Accept {
+        connection: number,
+        local: Bytes::Slice(local),
+    });
+    watch(descriptor, entry, watched.place);
+}
+
+/// `new` refers to what `old` refers to.
+pub fn duplicated(old: i32, new: i32) {
+    let Some(entry) = entry(new).filter(|_| old != new) else {
+        return;
+    };
+    if (place(old) == 0 && place(new) == 0) || process::is_vfork_child() {
+        return;
+    }
+    forget(new);
+    if let Some(watched) = any(old) {
+        // Relaxed: `old` is open during the call, so the count does not reach 0 meanwhile.
+        watched.slot.descriptors.fetch_add(1, Ordering::Relaxed);
+        watch(new, entry, watched.place);
+    }
+}
+
+fn watch(descriptor: i32, entry: &AtomicU32, place: u32) {
+    // Relaxed, both: as in `place`.
+    PAST_HIGHEST.fetch_max(descriptor as u32 + 1, Ordering::Relaxed);
+    entry.store(place, Ordering::Relaxed);
+}
+
+/// `descriptor` is about to be closed.
+#[inline(always)]
+pub fn closing(descriptor: i32) {
+    if place(descriptor) != 0 {
+        closing_watched(descriptor);
+    }
+}
+
+#[cold]
+fn closing_watched(descriptor: i32) {
+    if !process::is_vfork_child() {
+        forget(descriptor);
+    }
+}
+
+/// All descriptors from `first` to `last` are about to be closed.
+pub fn closing_range(first: u32, last: u32) {
+    // Relaxed: as in `place`.
+    let past = PAST_HIGHEST.load(Ordering::Relaxed);
+    for descriptor in first..past.min(last.saturating_add(1)) {
+        closing(descriptor as i32);
+    }
+}
+
+/// Nothing more can be written to `descriptor`.
+pub fn shutting_down(descriptor: i32) {
+    if let Some(watched) = any(descriptor) {
+        watched.wrote_last();
+    }
+}
+
+fn forget(descriptor: i32) {
+    // Relaxed: as in `place`; one thread alone gets the entry.
+    let place = entry(descriptor).map_or(0, |entry| entry.swap(0, Ordering::Relaxed));
+    let Some(watched) = slot::find(place) else {
+        return;
+    };
+    // AcqRel: what other threads did with the connection comes before its end.
+    if watched.slot.descriptors.fetch_sub(1, Ordering::AcqRel) == 1 {
+        watched.wrote_last();
+        thread::record(Event::Close {
+            connection: watched.number(),
+        });
+        watched.give_up_slot();
+    }
+}
+
+/// The thread enters a call that may wait for something other than a watched connection.
+#[inline(always)]
+pub fn enter(wait: Wait) {
+    thread::record(Event::Enter {
+        wait,
+        connection: 0,
+    });
+}

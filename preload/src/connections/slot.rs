@@ -1,0 +1,206 @@
+//! Where the states of connections lie: slots in blocks that are mapped when they are first needed.
+
+use core::cell::UnsafeCell;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::time::Duration;
+
+use leak_framer::{Buffers, Connection};
+
+use super::DESCRIPTORS;
+use crate::kernel;
+
+const BLOCK: usize = 64;
+const BLOCKS: usize = DESCRIPTORS / BLOCK;
+
+static SLOTS: [AtomicPtr<Block>; BLOCKS] = [const { AtomicPtr::new(null_mut()) }; BLOCKS];
+/// Slots that were ever used.
+static USED: AtomicU32 = AtomicU32::new(0);
+/// Free slots, linked through `Slot::next`: low half the first one's place, high half a count of
+/// changes, so that a slot that went and came back is noticed.
+static FREE: AtomicU64 = AtomicU64::new(0);
+
+#[repr(C)]
+struct Block {
+    slots: [Slot; BLOCK],
+    buffers: [UnsafeCell<Buffers>; BLOCK],
+}
+
+/// What is known of one connection. All zeros: none.
+pub(super) struct Slot {
+    /// The connection's number plus 1; 0: none. Changes under the lock.
+    pub(super) connection: AtomicU64,
+    /// Descriptors that refer to it.
+    pub(super) descriptors: AtomicU32,
+    /// 1: the bytes are of no use any more.
+    pub(super) opaque: AtomicU32,
+    /// 1: the raw bytes are ciphertext, whose plain text is seen elsewhere.
+    pub(super) secured: AtomicU32,
+    /// The thread in a call that reads; 0: none.
+    pub(super) reader: AtomicU64,
+    /// The thread in a call that writes; 0: none.
+    pub(super) writer: AtomicU64,
+    /// 1 while a thread works on `state`.
+    locked: AtomicU32,
+    next: AtomicU32,
+    state: UnsafeCell<Connection>,
+}
+
+/// A watched connection, as found by one of its descriptors.
+#[derive(Clone, Copy)]
+pub struct Watched {
+    pub(super) slot: &'static Slot,
+    buffers: *mut Buffers,
+    /// The slot's place, counted from 1.
+    pub(super) place: u32,
+    /// The slot's connection when it was found.
+    connection: u64,
+}
+
+/// The connection at a place, if there is one.
+pub(super) fn find(place: u32) -> Option<Watched> {
+    let index = (place as usize).checked_sub(1)?;
+    // Acquire: pairs with the Release in `map`.
+    let block = SLOTS.get(index / BLOCK)?.load(Ordering::Acquire);
+    // SAFETY: null, or a block that is mapped for ever. It is all zeros at first, which is valid for
+    // its atomics; states and buffers are reached through their cells, under the slot's lock only.
+    let block = unsafe { block.as_ref() }?;
+    let slot = block.slots.get(index % BLOCK)?;
+    Some(Watched {
+        slot,
+        buffers: block.buffers.get(index % BLOCK)?.get(),
+        place,
+        // Relaxed: compared again under the lock.
+        connection: slot.connection.load(Ordering::Relaxed),
+    })
+}
+
+/// A slot for the connection `number`, which has one descriptor.
+pub(super) fn take(number: u32) -> Option<Watched> {
+    let watched = find(free_place()?)?;
+    let slot = watched.slot;
+    if !lock(&slot.locked) {
+        return None;
+    }
+    // SAFETY: nobody else has the slot or its lock; what was there has nothing to drop.
+    unsafe { slot.state.get().write(Connection::new()) };
+    // Relaxed, all: published by the Release below.
+    slot.reader.store(0, Ordering::Relaxed);
+    slot.writer.store(0, Ordering::Relaxed);
+    slot.opaque.store(0, Ordering::Relaxed);
+    slot.secured.store(0, Ordering::Relaxed);
+    slot.descriptors.store(1, Ordering::Relaxed);
+    let connection = u64::from(number) + 1;
+    slot.connection.store(connection, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `lock`.
+    slot.locked.store(0, Ordering::Release);
+    Some(Watched {
+        connection,
+        ..watched
+    })
+}
+
+fn free_place() -> Option<u32> {
+    // Acquire, here and below: pairs with the Release in `Watched::give_up_slot`.
+    let mut free = FREE.load(Ordering::Acquire);
+    while let Some(watched) = find(free as u32) {
+        let next = u64::from(watched.slot.next.load(Ordering::Relaxed));
+        let now = (free >> 32).wrapping_add(1) << 32 | next;
+        match FREE.compare_exchange(free, now, Ordering::Acquire, Ordering::Acquire) {
+            Ok(_) => return Some(watched.place),
+            Err(other) => free = other,
+        }
+    }
+    // Relaxed: the counter alone decides who has which.
+    let index = USED.fetch_add(1, Ordering::Relaxed) as usize;
+    map(SLOTS.get(index / BLOCK)?)?;
+    Some(index as u32 + 1)
+}
+
+fn map(block: &AtomicPtr<Block>) -> Option<()> {
+    // Acquire, both: pair with the Release below.
+    if !block.load(Ordering::Acquire).is_null() {
+        return Some(());
+    }
+    let fresh = kernel::map(size_of::<Block>())?;
+    let mapped = block.compare_exchange(
+        null_mut(),
+        fresh.cast(),
+        Ordering::Release,
+        Ordering::Acquire,
+    );
+    if mapped.is_err() {
+        // SAFETY: another thread was faster; nobody knows of ours.
+        unsafe { kernel::unmap(fresh, size_of::<Block>()) };
+    }
+    Some(())
+}
+
+/// Takes a lock; false where it can't be had for a tenth of a second (its owner is gone, or is the
+/// frame that this signal handler interrupted).
+fn lock(locked: &AtomicU32) -> bool {
+    for round in 0..200 {
+        // Acquire: pairs with the Release of the owner before.
+        let taken = locked.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        match taken {
+            Ok(_) => return true,
+            Err(_) if round < 100 => core::hint::spin_loop(),
+            // Nobody wakes us: a sleep that ends at once when the lock is free already.
+            Err(_) => kernel::futex_wait(locked, 1, Duration::from_millis(1)),
+        }
+    }
+    false
+}
+
+impl Watched {
+    /// The connection's number.
+    pub(super) fn number(&self) -> u32 {
+        self.connection.wrapping_sub(1) as u32
+    }
+
+    /// Whether the slot still is this connection's.
+    pub(super) fn is_current(&self) -> bool {
+        // Relaxed: a hint, except under the lock.
+        self.slot.connection.load(Ordering::Relaxed) == self.connection
+    }
+
+    /// Runs `work` on the state, unless the connection is gone or the state can't be had in time.
+    pub(super) fn with_state<R>(
+        &self,
+        work: impl FnOnce(&mut Connection, &mut Buffers) -> R,
+    ) -> Option<R> {
+        if !lock(&self.slot.locked) {
+            return None;
+        }
+        let result = self.is_current().then(|| {
+            // SAFETY: under the slot's lock nobody else refers to them. The state was written by
+            // `take`; the buffers are plain bytes, zeros at first.
+            let (state, buffers) = unsafe { (&mut *self.slot.state.get(), &mut *self.buffers) };
+            work(state, buffers)
+        });
+        // Release: pairs with the Acquire in `lock`.
+        self.slot.locked.store(0, Ordering::Release);
+        result
+    }
+
+    /// The connection is gone, and its slot may be another's. A slot whose lock can't be had is lost.
+    pub(super) fn give_up_slot(self) {
+        let slot = self.slot;
+        if !lock(&slot.locked) {
+            return;
+        }
+        slot.connection.store(0, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `lock`.
+        slot.locked.store(0, Ordering::Release);
+        let mut free = FREE.load(Ordering::Relaxed);
+        loop {
+            slot.next.store(free as u32, Ordering::Relaxed);
+            let now = (free >> 32).wrapping_add(1) << 32 | u64::from(self.place);
+            // Release: pairs with the Acquire in `free_place`.
+            match FREE.compare_exchange(free, now, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(other) => free = other,
+            }
+        }
+    }
+}

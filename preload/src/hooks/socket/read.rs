@@ -1,0 +1,296 @@
+//! Bytes from clients.
+
+use leak_wire::Transfer;
+use libc::{
+    c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
+};
+
+use super::{message_parts, part, parts};
+use crate::connections::{self, Call};
+
+mod next {
+    use libc::{
+        c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t,
+        timespec,
+    };
+
+    cancellable! {
+        pub fn read(descriptor: c_int, buffer: *mut c_void, count: size_t) -> ssize_t;
+        pub fn __read_chk(descriptor: c_int, buffer: *mut c_void, count: size_t, room: size_t) -> ssize_t;
+        pub fn readv(descriptor: c_int, buffers: *const iovec, count: c_int) -> ssize_t;
+        pub fn recv(socket: c_int, buffer: *mut c_void, count: size_t, flags: c_int) -> ssize_t;
+        pub fn __recv_chk(socket: c_int, buffer: *mut c_void, count: size_t, room: size_t, flags: c_int) -> ssize_t;
+        pub fn recvfrom(socket: c_int, buffer: *mut c_void, count: size_t, flags: c_int, address: *mut sockaddr, length: *mut socklen_t) -> ssize_t;
+        pub fn __recvfrom_chk(socket: c_int, buffer: *mut c_void, count: size_t, room: size_t, flags: c_int, address: *mut sockaddr, length: *mut socklen_t) -> ssize_t;
+        pub fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
+        pub fn recvmmsg(socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int;
+    }
+}
+
+/// What a receiving call with `flags` tells: nothing, the number of bytes, or the bytes.
+enum Told {
+    Nothing,
+    Number,
+    Bytes,
+}
+
+fn told(flags: c_int) -> Told {
+    if flags & (libc::MSG_PEEK | libc::MSG_ERRQUEUE | libc::MSG_OOB) != 0 {
+        Told::Nothing
+    } else if flags & libc::MSG_TRUNC != 0 {
+        // A stream throws the bytes away and only counts them.
+        Told::Number
+    } else {
+        Told::Bytes
+    }
+}
+
+/// Tells what `call` read.
+///
+/// # Safety
+/// `parts` must be the bytes that it read.
+unsafe fn finish<'b>(
+    call: Call,
+    result: ssize_t,
+    flags: c_int,
+    parts: impl Iterator<Item = &'b [u8]>,
+) {
+    match (usize::try_from(result), told(flags)) {
+        (Ok(0) | Err(_), _) | (_, Told::Nothing) => call.nothing(),
+        (Ok(count), Told::Number) => call.moved_unseen(count as u64),
+        (Ok(count), Told::Bytes) => call.moved(count, parts),
+    }
+}
+
+/// `read`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn read(
+    descriptor: c_int,
+    buffer: *mut c_void,
+    count: size_t,
+) -> ssize_t {
+    let Some(watched) = connections::watched(descriptor) else {
+        // SAFETY: the caller's promise.
+        return unsafe { next::read(descriptor, buffer, count) };
+    };
+    let call = watched.begin(Transfer::Read);
+    // SAFETY: the caller's promise; the call filled as many bytes as it says.
+    unsafe {
+        let result = next::read(descriptor, buffer, count);
+        finish(call, result, 0, part(buffer, result.max(0) as usize));
+        result
+    }
+}
+
+/// `__read_chk`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn __read_chk(
+    descriptor: c_int,
+    buffer: *mut c_void,
+    count: size_t,
+    room: size_t,
+) -> ssize_t {
+    let Some(watched) = connections::watched(descriptor) else {
+        // SAFETY: the caller's promise.
+        return unsafe { next::__read_chk(descriptor, buffer, count, room) };
+    };
+    let call = watched.begin(Transfer::Read);
+    // SAFETY: the caller's promise; the call filled as many bytes as it says.
+    unsafe {
+        let result = next::__read_chk(descriptor, buffer, count, room);
+        finish(call, result, 0, part(buffer, result.max(0) as usize));
+        result
+    }
+}
+
+/// `readv`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn readv(
+    descriptor: c_int,
+    buffers: *const iovec,
+    count: c_int,
+) -> ssize_t {
+    let Some(watched) = connections::watched(descriptor) else {
+        // SAFETY: the caller's promise.
+        return unsafe { next::readv(descriptor, buffers, count) };
+    };
+    let call = watched.begin(Transfer::Read);
+    // SAFETY: the caller's promise; the call filled as many bytes as it says.
+    unsafe {
+        let result = next::readv(descriptor, buffers, count);
+        finish(
+            call,
+            result,
+            0,
+            parts(buffers, count as usize, result.max(0) as usize),
+        );
+        result
+    }
+}
+
+/// `recv`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn recv(
+    socket: c_int,
+    buffer: *mut c_void,
+    count: size_t,
+    flags: c_int,
+) -> ssize_t {
+    let Some(watched) = connections::watched(socket) else {
+        // SAFETY: the caller's promise.
+        return unsafe { next::recv(socket, buffer, count, flags) };
+    };
+    let call = watched.begin(Transfer::Read);
+    // SAFETY: the caller's promise; the call filled as many bytes as it says.
+    unsafe {
+        let result = next::recv(socket, buffer, count, flags);
+        finish(call, result, flags, part(buffer, result.max(0) as usize));
+        result
+    }
+}
+
+/// `__recv_chk`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn __recv_chk(
+    socket: c_int,
+    buffer: *mut c_void,
+    count: size_t,
+    room: size_t,
+    flags: c_int,
+) -> ssize_t {
+    let Some(watched) = connections::watched(socket) else {
+        // SAFETY: the caller's promise.
+        return unsafe { next::__recv_chk(socket, buffer, count, room, flags) };
+    };
+    let call = watched.begin(Transfer::Read);
+    // SAFETY: the caller's promise; the call filled as many bytes as it says.
+    unsafe {
+        let result = next::__recv_chk(socket, buffer, count, room, flags);
+        finish(call, result, flags, part(buffer, result.max(0) as usize));
+        result
+    }
+}
+
+/// `recvfrom`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn recvfrom(
+    socket: c_int,
+    buffer: *mut c_void,
+    count: size_t,
+    flags: c_int,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> ssize_t {
+    let Some(watched) = connections::watched(socket) else {
+        // SAFETY: the caller's promise.
+        return unsafe { next::recvfrom(socket, buffer, count, flags, address, length) };
+    };
+    let call = watched.begin(Transfer::Read);
+    // SAFETY: the caller's promise; the call filled as many bytes as it says.
+    unsafe {
+        let result = next::recvfrom(socket, buffer, count, flags, address, length);
+        finish(call, result, flags, part(buffer, result.max(0) as usize));
+        result
+    }
+}
+
+/// `__recvfrom_chk`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn __recvfrom_chk(
+    socket: c_int,
+    buffer: *mut c_void,
+    count: size_t,
+    room: size_t,
+    flags: c_int,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> ssize_t {
+    let Some(watched) = connections::watched(socket) else {
+        // SAFETY: the caller's promise.
+        return unsafe {
+            next::__recvfrom_chk(socket, buffer, count, room, flags, address, length)
+        };
+    };
+    let call = watched.begin(Transfer::Read);
+    // SAFETY: the caller's promise; the call filled as many bytes as it says.
+    unsafe {
+        let result = next::__recvfrom_chk(socket, buffer, count, room, flags, address, length);
+        finish(call, result, flags, part(buffer, result.max(0) as usize));
+        result
+    }
+}
+
+/// `recvmsg`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn recvmsg(
+    socket: c_int,
+    message: *mut msghdr,
+    flags: c_int,
+) -> ssize_t {
+    let Some(watched) = connections::watched(socket) else {
+        // SAFETY: the caller's promise.
+        return unsafe { next::recvmsg(socket, message, flags) };
+    };
+    let call = watched.begin(Transfer::Read);
+    // SAFETY: the caller's promise; the call filled as many bytes as it says.
+    unsafe {
+        let result = next::recvmsg(socket, message, flags);
+        finish(call, result, flags, message_parts(message, result));
+        result
+    }
+}
+
+/// `recvmmsg`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn recvmmsg(
+    socket: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+    timeout: *mut timespec,
+) -> c_int {
+    let Some(watched) = connections::watched(socket) else {
+        // SAFETY: the caller's promise.
+        return unsafe { next::recvmmsg(socket, messages, count, flags, timeout) };
+    };
+    let call = watched.begin(Transfer::Read);
+    // SAFETY: the caller's promise; the call filled as many messages as it says.
+    unsafe {
+        let received = next::recvmmsg(socket, messages, count, flags, timeout);
+        for index in 0..received.max(0) as usize {
+            let message = messages.add(index);
+            let result = (*message).msg_len as ssize_t;
+            let bytes = message_parts(&raw const (*message).msg_hdr, result);
+            finish(call, result, flags, bytes);
+        }
+        call.nothing();
+        received
+    }
+}
