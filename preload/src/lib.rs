@@ -25,6 +25,8 @@ mod session;
 mod stack;
 mod thread;
 mod unwind;
+#[cfg(not(test))]
+mod unwinder;
 
 // A test binary must keep its own malloc.
 #[cfg(not(test))]
