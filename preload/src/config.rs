@@ -18,6 +18,17 @@ impl Environment {
         (!variables.is_null()).then_some(Environment(variables))
     }
 
+    /// Makes `variables` the C library's.
+    pub fn replace(variables: *mut *mut c_char) {
+        // SAFETY: a plain word of the C library; this happens while the process starts.
+        unsafe { (&raw mut environ).write_volatile(variables) };
+    }
+
+    /// The array itself.
+    pub fn as_ptr(self) -> *mut *mut c_char {
+        self.0
+    }
+
     /// An `envp`.
     ///
     /// # Safety

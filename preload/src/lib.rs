@@ -9,11 +9,14 @@
 // For its panic handler alone: without the prelude nothing here allocates by accident.
 extern crate std;
 
+mod allocator;
 mod birth;
 #[macro_use]
 mod cancellable;
 mod config;
 mod connections;
+mod environment;
+mod exit;
 mod kernel;
 mod lane;
 mod modules;

@@ -8,7 +8,9 @@ use leak_wire::layout::{self, SessionHeader, Stop, claim};
 use crate::config::{self, Environment};
 use crate::lane::{Lane, Mapping};
 use crate::process::{Identity, Origin};
-use crate::{birth, kernel, modules, notice, order, process, thread, unwind};
+use crate::{
+    allocator, birth, environment, kernel, modules, notice, order, process, stack, thread, unwind,
+};
 
 const UNSTARTED: u32 = 0;
 const STARTING: u32 = 1;
@@ -101,7 +103,19 @@ fn start() {
 
 fn begin(environment: Environment) -> Result<Session, Refused> {
     // SAFETY: getauxval reads a table of the C library.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 || !is_meant(environment) {
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+        return Err(Refused);
+    }
+    if !is_meant(environment) {
+        environment::pass_on(environment);
+        return Err(Refused);
+    }
+    if let Some(sanitizer) = allocator::sanitizer() {
+        notice::say(&[
+            b"this program is built with ",
+            sanitizer,
+            b", which replaces malloc itself: it is not traced; build it without",
+        ]);
         return Err(Refused);
     }
     let (answer, origin) = match environment.get(layout::SESSION_VARIABLE.as_bytes()) {
@@ -119,7 +133,20 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
     if !process::prepare() {
         return Err(Refused);
     }
-    process::claim_slot(&session.mapping, origin, 0).ok_or(Refused)?;
+    let identity = process::claim_slot(&session.mapping, origin, 0).ok_or(Refused)?;
+    // Relaxed: this thread wrote it.
+    let image = identity.image.load(Ordering::Relaxed);
+    let slot = identity.slot.load(Ordering::Relaxed) as usize;
+    if let Some(slot) = session.mapping.process(slot) {
+        // Relaxed: read by the recorder when the process has ended.
+        let found = allocator::foreign(origin == Origin::First);
+        slot.warnings.fetch_or(found, Ordering::Relaxed);
+    }
+    if session.follows() {
+        environment::follow(&session.name, image);
+    } else {
+        environment::strip();
+    }
     Ok(session)
 }
 
@@ -222,12 +249,20 @@ impl Session {
         if let Some(identity) = process::known() {
             return Some(identity);
         }
-        // Relaxed: the recorder's setting, made before the session.
-        if self.header().follow.load(Ordering::Relaxed) == 0 {
+        if !self.follows() {
             STATE.store(INERT, Ordering::Relaxed);
             return None;
         }
-        process::claim_slot(&self.mapping, Origin::Fork, fork_stamp)
+        let identity = process::claim_slot(&self.mapping, Origin::Fork, fork_stamp)?;
+        // Relaxed: written before the identity became known.
+        environment::renumber(&self.name, identity.image.load(Ordering::Relaxed));
+        Some(identity)
+    }
+
+    /// Whether children are traced.
+    fn follows(&self) -> bool {
+        // Relaxed: the recorder's setting, made before the session.
+        self.header().follow.load(Ordering::Relaxed) != 0
     }
 
     /// A lane for the thread `tid`; waits a moment for the recorder to free one.
@@ -255,12 +290,71 @@ const LANE_PATIENCE_NS: u64 = 200_000_000;
 /// How long between two looks.
 const LANE_LOOK: core::time::Duration = core::time::Duration::from_millis(1);
 
-/// Runs when the library is loaded.
+/// A fork is about to happen on this thread: its child exists from now on.
+pub fn before_fork() {
+    if is_tracing()
+        && let Some(thread) = thread::own()
+    {
+        thread.kept().fork_stamp.set(order::stamp());
+    }
+}
+
+/// The fork is over, in the parent.
+pub fn after_fork() {
+    if is_tracing()
+        && let Some(thread) = thread::own()
+    {
+        thread.kept().fork_stamp.set(0);
+    }
+}
+
+/// The fork is over, in the child: it becomes a process of the session, also if it never allocates.
+pub fn in_forked_child() {
+    let _ = thread::current();
+}
+
+extern "C" fn atfork_prepare() {
+    before_fork();
+}
+
+extern "C" fn atfork_parent() {
+    after_fork();
+}
+
+extern "C" fn atfork_child() {
+    in_forked_child();
+}
+
+unsafe extern "C" {
+    fn __register_atfork(
+        prepare: extern "C" fn(),
+        parent: extern "C" fn(),
+        child: extern "C" fn(),
+        library: *mut core::ffi::c_void,
+    ) -> libc::c_int;
+}
+
+/// Runs when the library is loaded, before the program and most other libraries.
 extern "C" fn constructor() {
     crate::real::resolve_all();
-    crate::stack::remember_default_size();
-    let _held = kernel::SignalsHeld::new();
-    ensure();
+    stack::remember_default_size();
+    {
+        let _held = kernel::SignalsHeld::new();
+        if ensure().is_none() {
+            return;
+        }
+    }
+    crate::exit::prepare();
+    // First of all: in a child it runs before the handlers of others, which may allocate; in a parent
+    // after them. SAFETY: the handlers stay loaded.
+    unsafe {
+        __register_atfork(
+            atfork_prepare,
+            atfork_parent,
+            atfork_child,
+            core::ptr::null_mut(),
+        )
+    };
 }
 
 #[cfg(not(test))]

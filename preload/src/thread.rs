@@ -6,6 +6,7 @@
 
 use core::arch::{asm, global_asm};
 use core::cell::{Cell, UnsafeCell};
+use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 
@@ -72,6 +73,21 @@ pub struct Kept {
     depth: Cell<u32>,
     /// Its backtraces. Not wiped, because it owns mapped memory: reset with each lane.
     unwinder: UnsafeCell<unwind::State>,
+    /// Memory for an environment, and how much.
+    scratch: Cell<(*mut u8, usize)>,
+    /// What a thread that starts is to run.
+    pub start: Cell<Option<Start>>,
+}
+
+/// What `pthread_create` was asked to run.
+#[derive(Clone, Copy)]
+pub struct Start {
+    /// The function.
+    pub routine: extern "C" fn(*mut c_void) -> *mut c_void,
+    /// Its argument.
+    pub argument: *mut c_void,
+    /// The size of the new thread's stack.
+    pub stack_size: u64,
 }
 
 /// One thread's state. All zeros is valid: no lane yet.
@@ -100,6 +116,7 @@ enum Entered {
 /// A thread without a lane asks for one at every so manieth event.
 const TRY_AGAIN: u32 = 256;
 const RESERVED: u32 = u32::MAX;
+const PAGE: usize = 4096;
 
 #[repr(C)]
 struct Memory {
@@ -184,18 +201,39 @@ fn attach() -> Option<&'static Thread> {
 
 /// This thread's state, with or without a lane.
 pub fn own() -> Option<&'static Thread> {
-    let held = slot();
     let tid = kernel::gettid();
     // SAFETY: as in `current`.
-    if let Some(thread) = unsafe { held.as_ref() } {
-        // Relaxed: in a forked child wiped to 0, and then no other thread looks for states yet.
-        thread.owner.store(tid, Ordering::Relaxed);
+    if let Some(thread) = unsafe { slot().as_ref() } {
+        // In a forked child it was wiped to 0; a vfork child leaves its parent's alone. Relaxed: no
+        // other thread takes over a state before it has its own.
+        if thread.owner.load(Ordering::Relaxed) == 0 {
+            thread.owner.store(tid, Ordering::Relaxed);
+        }
         return Some(thread);
     }
     let thread = reserve(tid)?;
     thread.kept().bounds.set(stack::bounds(None));
     set_slot(core::ptr::from_ref(thread).cast_mut());
     Some(thread)
+}
+
+/// A state for a thread that is about to be created.
+pub fn reserve_for_new() -> Option<&'static Thread> {
+    reserve(RESERVED)
+}
+
+/// Makes `thread`, which was reserved for it, the calling thread's state.
+pub fn begin(thread: &'static Thread, stack_size: u64) {
+    thread.kept().bounds.set(stack::bounds(Some(stack_size)));
+    set_slot(core::ptr::from_ref(thread).cast_mut());
+    // Release: pairs with the Acquire of whoever takes it over one day.
+    thread.owner.store(kernel::gettid(), Ordering::Release);
+}
+
+/// Gives back a state that was reserved for a thread that could not be created.
+pub fn give_back(thread: &'static Thread) {
+    // Release: as above.
+    thread.owner.store(0, Ordering::Release);
 }
 
 /// A state for `owner`: one whose thread is gone, or a new one.
@@ -246,6 +284,23 @@ impl Thread {
         // SAFETY: every state is the first field of a `Memory`, and `Kept` is changed through cells
         // by its own thread only.
         unsafe { &(*(*memory).kept.get()).0 }
+    }
+
+    /// Memory of this thread for a moment, null if there is none. A later call gives the same again.
+    pub fn scratch(&self, bytes: usize) -> *mut u8 {
+        let scratch = &self.kept().scratch;
+        let (memory, size) = scratch.get();
+        if size >= bytes {
+            return memory;
+        }
+        if size > 0 {
+            // SAFETY: nobody uses it any more, by the contract above.
+            unsafe { kernel::unmap(memory, size) };
+        }
+        let size = bytes.next_multiple_of(PAGE);
+        let memory = kernel::map(size);
+        scratch.set(memory.map_or((null_mut(), 0), |memory| (memory, size)));
+        scratch.get().0
     }
 
     /// Takes this state over for `owner` if its thread is gone.

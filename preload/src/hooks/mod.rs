@@ -3,5 +3,7 @@
 mod loading;
 mod marks;
 mod memory;
+mod process;
 mod socket;
+mod thread;
 mod wait;

@@ -171,3 +171,16 @@ pub fn sleep(time: Duration) {
         )
     };
 }
+
+/// The path of the current directory, put into `buffer`; its length.
+pub fn current_directory(buffer: &mut [u8]) -> usize {
+    // SAFETY: a buffer with its length.
+    let length = unsafe {
+        call(
+            libc::SYS_getcwd,
+            [buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0, 0],
+        )
+    };
+    // The kernel counts the zero byte.
+    length.map_or(0, |length| length.saturating_sub(1))
+}

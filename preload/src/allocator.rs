@@ -1,0 +1,98 @@
+//! Who else serves the target's allocations: an allocator in the executable or preloaded before this
+//! library takes the calls that it should see. A silent empty trace would be the worst answer.
+
+use core::arch::asm;
+use core::ffi::{CStr, c_void};
+
+use leak_wire::layout::warning;
+
+use crate::{kernel, notice};
+
+/// The address that the loader bound `$symbol` to for the whole process, 0 where nobody defines it.
+/// Read from the relocation table: `dlsym` would allocate when it finds nothing.
+macro_rules! bound {
+    ($symbol:literal) => {{
+        let address: usize;
+        // SAFETY: reads one word of this library's own table.
+        unsafe {
+            asm!(
+                concat!(".weak ", $symbol),
+                concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"),
+                out(reg) address, options(nostack, preserves_flags, readonly, pure),
+            );
+        }
+        address
+    }};
+}
+
+/// The sanitizer that the program is built with, if any: it replaces malloc and can't be traced.
+pub fn sanitizer() -> Option<&'static [u8]> {
+    [
+        (bound!("__asan_init"), &b"AddressSanitizer"[..]),
+        (bound!("__tsan_init"), b"ThreadSanitizer"),
+        (bound!("__msan_init"), b"MemorySanitizer"),
+    ]
+    .into_iter()
+    .find_map(|(address, name)| (address != 0).then_some(name))
+}
+
+/// Bits of `warning` for allocators that take the calls; tells the user of them if `aloud`.
+pub fn foreign(aloud: bool) -> u32 {
+    let Some(holder) = holder_of(bound!("malloc")) else {
+        return 0;
+    };
+    let own = holder_of(foreign as fn(bool) -> u32 as usize);
+    if own.is_some_and(|own| own.base == holder.base) {
+        return 0;
+    }
+    let mut buffer = [0; 4096];
+    if holder.base == main_base() {
+        let program = kernel::read_link(c"/proc/self/exe", &mut buffer);
+        if aloud {
+            notice::say(&[
+                program,
+                b" brings its own malloc, whose calls don't reach libleak: its memory is not traced; build it with the C library's malloc, or with its allocator as a shared library",
+            ]);
+        }
+        return warning::OWN_ALLOCATOR;
+    }
+    if aloud {
+        notice::say(&[
+            holder.path,
+            b" defines malloc and comes before libleak.so: its memory is not traced; put libleak.so first in LD_PRELOAD",
+        ]);
+    }
+    warning::PRELOADED_ALLOCATOR
+}
+
+struct Holder {
+    base: usize,
+    path: &'static [u8],
+}
+
+/// The module that `address` lies in.
+fn holder_of(address: usize) -> Option<Holder> {
+    // SAFETY: zeros are a valid Dl_info; dladdr allocates nothing, and fills it where it returns not 0.
+    unsafe {
+        let mut found: libc::Dl_info = core::mem::zeroed();
+        if libc::dladdr(address as *const c_void, &raw mut found) == 0 {
+            return None;
+        }
+        let path = if found.dli_fname.is_null() {
+            &[]
+        } else {
+            CStr::from_ptr(found.dli_fname).to_bytes()
+        };
+        Some(Holder {
+            base: found.dli_fbase as usize,
+            path,
+        })
+    }
+}
+
+/// Where the executable is mapped: the module that its program headers lie in.
+fn main_base() -> usize {
+    // SAFETY: getauxval reads a table of the C library.
+    let headers = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
+    holder_of(headers).map_or(0, |holder| holder.base)
+}

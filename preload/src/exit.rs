@@ -1,0 +1,95 @@
+//! The end of a process that goes on its own: told, and drained before it is gone.
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::Ordering;
+
+use leak_wire::Event;
+use leak_wire::layout::{LaneHeader, claim};
+
+use crate::session::Session;
+use crate::{kernel, process, session, thread};
+
+/// How long an exit waits for the recorder at most.
+const PATIENCE_NS: u64 = 2_000_000_000;
+/// The same, without a sign of life.
+const SILENCE_NS: u64 = 500_000_000;
+/// How long between two looks.
+const LOOK: core::time::Duration = core::time::Duration::from_millis(2);
+
+unsafe extern "C" {
+    fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+}
+
+/// Asks to be called at `exit`, after everything that is asked later: destructors, too.
+pub fn prepare() {
+    // SAFETY: the handler stays loaded: a preloaded library is never unloaded.
+    unsafe { on_exit(at_exit, core::ptr::null_mut()) };
+}
+
+extern "C" fn at_exit(status: c_int, _argument: *mut c_void) {
+    ends(status);
+}
+
+/// Tells that this process ends with `status`, and gives the recorder the time to see it all.
+pub fn ends(status: c_int) {
+    let Some(session) = session::current() else {
+        return;
+    };
+    // A vfork child that ends is not its parent. A forked child without an identity gets one now.
+    if process::is_vfork_child() {
+        return;
+    }
+    let code = status as u32 & 0xff;
+    thread::record(Event::Exit { code });
+    if let Some(identity) = process::known()
+        // Relaxed, both: written before the identity became known.
+        && let Some(slot) = session.mapping().process(identity.slot.load(Ordering::Relaxed) as usize)
+    {
+        // Release: pairs with the recorder's Acquire when the process is gone.
+        slot.exit.store(code + 1, Ordering::Release);
+        drain(session, identity.image.load(Ordering::Relaxed));
+    }
+}
+
+/// Waits until the lanes of `image` are drained, while the recorder makes progress.
+fn drain(session: &Session, image: u32) {
+    let header = session.header();
+    let start = kernel::now_ns();
+    let (mut progress, mut moved_at) = (0, start);
+    for index in 0..session.mapping().lane_count() {
+        let Some(lane) = session.mapping().lane(index) else {
+            return;
+        };
+        while is_behind(lane, image) {
+            session.mapping().ring_doorbell();
+            // Relaxed: a futex, compared again by the kernel.
+            let seen = lane.room.load(Ordering::Relaxed);
+            lane.waiting.store(1, Ordering::SeqCst);
+            // SeqCst, with the store above: pairs with the recorder's fence, as in `wait_for_room`.
+            if is_behind(lane, image) {
+                kernel::futex_wait(&lane.room, seen, LOOK);
+            }
+            let now = kernel::now_ns();
+            // Relaxed, both: words by themselves.
+            let current = header.progress.load(Ordering::Relaxed);
+            if current != progress {
+                (progress, moved_at) = (current, now);
+            }
+            if now - start > PATIENCE_NS
+                || now - moved_at > SILENCE_NS
+                || header.stopped.load(Ordering::Relaxed) != 0
+            {
+                return;
+            }
+        }
+    }
+}
+
+fn is_behind(lane: &LaneHeader, image: u32) -> bool {
+    // Acquire: pairs with the claimer's Release: the image is that of this claim.
+    let state = claim::state(lane.claim.load(Ordering::Acquire));
+    matches!(state, claim::LIVE | claim::GONE)
+        && lane.image.load(Ordering::Relaxed) == image
+        // SeqCst: as in `wait_for_room`.
+        && lane.tail.load(Ordering::SeqCst) < lane.head.load(Ordering::Relaxed)
+}
