@@ -9,6 +9,7 @@ use crate::{environment, exit, process, session, thread};
 
 type Strings = *const *mut c_char;
 
+#[allow(non_snake_case)] // C names
 mod next {
     use super::Strings;
     use core::ffi::{c_char, c_int, c_void};
