@@ -124,7 +124,14 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
             process::came_from(image);
             (birth::rejoin(&name)?, Origin::Exec)
         }
-        None => (birth::start_recorder(environment)?, Origin::First),
+        None => match birth::start_recorder(environment) {
+            Ok(answer) => (answer, Origin::First),
+            Err(refused) => {
+                // Its children would only be told the same.
+                environment::strip();
+                return Err(refused);
+            }
+        },
     };
     let session = Session {
         mapping: answer.mapping,
