@@ -1,6 +1,7 @@
 //! The result of an analysis, printed. An analysis returns a value; only this room prints it, and it
 //! decides nothing: what a request, an owner or a verdict is, was settled before.
 
+mod check;
 mod escape;
 #[cfg(test)]
 mod example;
@@ -10,18 +11,19 @@ mod frames;
 mod json;
 #[cfg(test)]
 mod json_tests;
+mod output;
 mod schema;
 mod text;
 
-use std::io;
-
-use crate::analysis::{Analysis, Source, Verdict};
+use crate::analysis::{Analysis, Site, Source, Verdict};
 use crate::sites::Sites;
 use crate::symbols::Symbolizer;
 use crate::trace::{Facts, Warning};
 
+pub use check::{Criteria, Finding, check};
 pub use fingerprint::fingerprint;
 pub use json::json;
+pub use output::{color, print_to, width};
 pub use text::text;
 
 /// Which requests the JSON lists.
@@ -103,10 +105,14 @@ impl Source {
     }
 }
 
-/// Whether all that happened was recorded: nothing dropped, and an end that was reached.
+/// Whether all that happened was recorded and can be read: an end that was reached, nothing dropped,
+/// nothing damaged.
 pub fn is_complete(facts: &Facts) -> bool {
     use crate::trace::Ended;
-    matches!(facts.ended, Ended::Complete | Ended::Killed) && dropped_events(facts) == 0
+    let damaged = |warning: &Warning| warning.code.ends_with("damaged");
+    matches!(facts.ended, Ended::Complete | Ended::Killed)
+        && dropped_events(facts) == 0
+        && !facts.warnings.iter().any(damaged)
 }
 
 /// Events that are missing in the trace.
@@ -122,10 +128,10 @@ fn warnings(input: &Input<'_>, symbolizer: &Symbolizer<'_>) -> Vec<Warning> {
     all
 }
 
-/// Writes to `out`, where a reader that has gone away is no error.
-pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+/// What a site holds: what its requests left behind, or, where none reach it, what is live.
+fn site_bytes(site: &Site) -> u64 {
+    match site.labels.is_empty() {
+        true => site.outside_bytes,
+        false => site.retained_bytes,
     }
 }
