@@ -26,6 +26,8 @@ pub fn short(name: &str) -> String {
 }
 
 fn demangle(name: &str, options: &DemangleOptions) -> String {
+    // glibc's own names for what it calls itself.
+    let name = name.strip_prefix("__GI_").unwrap_or(name);
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return format!("{rust:#}");
     }
@@ -157,6 +159,7 @@ mod tests {
         assert_eq!(full("handle_request"), "handle_request");
         assert_eq!(short("handle_request"), "handle_request");
         assert_eq!(short("_Zwrong"), "_Zwrong");
+        assert_eq!(full("__GI___libc_malloc"), "__libc_malloc");
     }
 
     #[test]
