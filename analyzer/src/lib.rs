@@ -8,12 +8,17 @@
 //! `report` prints, and `replay`, `requests`, `sites` and `verdict` do no I/O at all.
 
 pub mod analysis;
+pub mod analyze;
 pub mod cli;
 pub mod dump;
+pub mod ledger;
 pub mod mapping;
 pub mod mark;
 pub mod record;
+pub mod replay;
 pub mod report;
+pub mod requests;
 pub mod sites;
 pub mod symbols;
 pub mod trace;
+pub mod verdict;

@@ -1,0 +1,454 @@
+//! A process's ledger: every live block, whose it is and where it was allocated, and what requests
+//! left behind when they ended.
+//!
+//! Blocks point to holdings (an account's blocks of one call site). While a request is in flight its
+//! holdings count; when it ends, what they hold are its survivors. Frees of survivors stay *pending*
+//! until another request ends, because what is freed after the last end was still live when serving
+//! ended. Memory is bounded by live blocks, call sites and requests.
+
+mod close;
+mod finish;
+pub mod holding;
+mod log;
+pub mod site;
+
+pub use finish::{Finished, FinishedSite, Retained, SLICES};
+use holding::{Account, AccountId, Holding, InFlight, Kind};
+pub use log::Log;
+use rustc_hash::{FxHashMap, FxHashSet};
+use site::{SiteFigures, SiteIndex};
+
+use crate::replay::{Block, Found, Heap, HoldingId};
+use crate::requests::record::RequestId;
+use crate::sites::SiteId;
+use crate::trace::ThreadId;
+
+/// What happened in a process, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls that returned a new block.
+    pub allocations: u64,
+    /// Calls that ended one.
+    pub frees: u64,
+    /// Successful reallocs.
+    pub reallocations: u64,
+    /// Bytes of allocations, and what reallocs added.
+    pub allocated_bytes: u64,
+    /// Frees of addresses where nothing was live.
+    pub unknown_frees: u64,
+    /// Blocks whose end was not seen: another was allocated on them.
+    pub missed_frees: u64,
+    /// Live blocks of its own.
+    pub live_blocks: u64,
+    /// Their bytes.
+    pub live_bytes: u64,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Ledger {
+    heap: Heap,
+    /// Figures so far.
+    pub counts: Counts,
+    holdings: Vec<Holding>,
+    free_holdings: Vec<HoldingId>,
+    /// By account (high half) and site (low half).
+    index: FxHashMap<u64, HoldingId>,
+    accounts: Vec<Account>,
+    free_accounts: Vec<AccountId>,
+    direct: FxHashMap<RequestId, AccountId>,
+    /// Inferred and provisional accounts of requests in flight.
+    inferring: FxHashMap<RequestId, Vec<AccountId>>,
+    sites: Vec<SiteFigures>,
+    site_index: FxHashMap<SiteId, SiteIndex>,
+    dirty: Vec<SiteIndex>,
+    pending: Vec<Block>,
+    /// (thread, site) that allocated while no request was in flight.
+    idle: FxHashSet<(ThreadId, SiteIndex)>,
+    /// Inferred holdings without live blocks of requests that have ended.
+    settled_later: Vec<Holding>,
+    in_flight: Vec<RequestId>,
+    flight_version: u32,
+    most_in_flight: usize,
+    ends: Vec<RequestId>,
+    first_begin: Option<u64>,
+    last_end: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Ledger::new(Heap::default())
+    }
+}
+
+impl Ledger {
+    fn new(heap: Heap) -> Self {
+        let outside = Account {
+            kind: Kind::Outside,
+            thread: 0,
+            holdings: Vec::new(),
+        };
+        Ledger {
+            heap,
+            counts: Counts::default(),
+            holdings: Vec::new(),
+            free_holdings: Vec::new(),
+            index: FxHashMap::default(),
+            accounts: vec![outside],
+            free_accounts: Vec::new(),
+            direct: FxHashMap::default(),
+            inferring: FxHashMap::default(),
+            sites: Vec::new(),
+            site_index: FxHashMap::default(),
+            dirty: Vec::new(),
+            pending: Vec::new(),
+            idle: FxHashSet::default(),
+            settled_later: Vec::new(),
+            in_flight: Vec::new(),
+            flight_version: 0,
+            most_in_flight: 0,
+            ends: Vec::new(),
+            first_begin: None,
+            last_end: 0,
+        }
+    }
+
+    /// The ledger of a child forked now.
+    pub fn fork(&mut self) -> Ledger {
+        Ledger::new(self.heap.fork())
+    }
+
+    /// Live bytes, own and inherited.
+    pub fn live_bytes(&self) -> u64 {
+        self.counts.live_bytes + self.heap.inherited().1
+    }
+
+    /// How many requests have ended.
+    pub fn ends(&self) -> &[RequestId] {
+        &self.ends
+    }
+
+    /// Changes with every begin and end of a request.
+    pub fn flight_version(&self) -> u32 {
+        self.flight_version
+    }
+
+    /// What is in flight now.
+    pub fn in_flight(&self) -> InFlight {
+        match self.in_flight.as_slice() {
+            [] => InFlight::None,
+            [one] => InFlight::One(*one),
+            _ => InFlight::Several,
+        }
+    }
+
+    /// The request that has been in flight for the longest time.
+    pub fn oldest_in_flight(&self) -> Option<RequestId> {
+        self.in_flight.first().copied()
+    }
+
+    /// `request` is in flight from now on.
+    pub fn begin(&mut self, request: RequestId, stamp: u64) {
+        let at = self.in_flight.partition_point(|other| *other < request);
+        self.in_flight.insert(at, request);
+        self.most_in_flight = self.most_in_flight.max(self.in_flight.len());
+        self.flight_version += 1;
+        self.first_begin.get_or_insert(stamp);
+    }
+
+    /// `request` is not in flight any more.
+    pub(crate) fn land(&mut self, request: RequestId) {
+        self.in_flight.retain(|other| *other != request);
+        self.flight_version += 1;
+    }
+
+    /// A new block.
+    pub fn allocate(
+        &mut self,
+        account: AccountId,
+        address: u64,
+        size: u64,
+        site: SiteId,
+        stamp: u64,
+    ) {
+        self.counts.allocations += 1;
+        self.counts.allocated_bytes += size;
+        self.add(account, address, size, site, stamp);
+    }
+
+    /// The end of the block at `address`, if there is one.
+    pub fn free(&mut self, address: u64) {
+        match self.heap.remove(address) {
+            Found::Own(block) => {
+                self.counts.frees += 1;
+                self.release(block);
+            }
+            Found::Inherited(_) => self.counts.frees += 1,
+            Found::Nothing => self.counts.unknown_frees += 1,
+        }
+    }
+
+    /// Takes the block at `address` out until its realloc's outcome is known.
+    pub fn reallocation_begins(&mut self, address: u64) -> Found {
+        self.heap.remove(address)
+    }
+
+    /// The realloc of `old` gave a new block.
+    pub fn reallocation_ends(
+        &mut self,
+        old: Found,
+        account: AccountId,
+        address: u64,
+        size: u64,
+        site: SiteId,
+        stamp: u64,
+    ) {
+        let old_size = match old {
+            Found::Own(block) => {
+                self.release(block);
+                block.size
+            }
+            Found::Inherited(size) => size,
+            Found::Nothing => 0,
+        };
+        self.counts.reallocations += 1;
+        self.counts.allocated_bytes += size.saturating_sub(old_size);
+        let site = self.add(account, address, size, site, stamp);
+        self.sites[site as usize].reallocations += 1;
+    }
+
+    /// The realloc of `old` failed, or its thread died: it lives on.
+    pub fn reallocation_failed(&mut self, address: u64, old: Found) {
+        self.heap.put_back(address, old);
+    }
+
+    /// The realloc of `old` freed it.
+    pub fn reallocation_freed(&mut self, old: Found) {
+        match old {
+            Found::Own(block) => {
+                self.counts.frees += 1;
+                self.release(block);
+            }
+            Found::Inherited(_) => self.counts.frees += 1,
+            Found::Nothing => self.counts.unknown_frees += 1,
+        }
+    }
+
+    fn add(
+        &mut self,
+        account: AccountId,
+        address: u64,
+        size: u64,
+        site: SiteId,
+        stamp: u64,
+    ) -> SiteIndex {
+        let id = self.holding(account, site);
+        let holding = &mut self.holdings[id as usize];
+        holding.allocations += 1;
+        holding.allocated_bytes += size;
+        holding.live_blocks += 1;
+        holding.live_bytes += size;
+        holding.held += 1;
+        let site = holding.site;
+        let figures = &mut self.sites[site as usize];
+        figures.live_blocks += 1;
+        figures.live_bytes += size;
+        if !figures.dirty {
+            figures.dirty = true;
+            self.dirty.push(site);
+        }
+        self.counts.live_blocks += 1;
+        self.counts.live_bytes += size;
+        let block = Block {
+            size,
+            born: stamp,
+            holding: id,
+        };
+        match self.heap.insert(address, block) {
+            Found::Nothing => {}
+            Found::Inherited(_) => self.counts.missed_frees += 1,
+            Found::Own(old) => {
+                self.counts.missed_frees += 1;
+                self.release(old);
+            }
+        }
+        site
+    }
+
+    /// A block has ended.
+    fn release(&mut self, block: Block) {
+        self.counts.live_blocks -= 1;
+        self.counts.live_bytes -= block.size;
+        let id = self.resolve(&block);
+        let holding = &mut self.holdings[id as usize];
+        holding.live_blocks -= 1;
+        holding.live_bytes -= block.size;
+        let (kind, ended, site) = (holding.kind, holding.ended, holding.site);
+        let figures = &mut self.sites[site as usize];
+        figures.live_blocks -= 1;
+        figures.live_bytes -= block.size;
+        if !figures.dirty {
+            figures.dirty = true;
+            self.dirty.push(site);
+        }
+        let outlived = match kind {
+            Kind::Outside => !self.ends.is_empty() && block.born < self.last_end,
+            _ => ended,
+        };
+        if outlived {
+            self.pending.push(block);
+        } else {
+            self.unhold(block.holding);
+        }
+    }
+
+    /// A block names the holding no more; one that nothing needs any more is given up.
+    fn unhold(&mut self, mut id: HoldingId) {
+        loop {
+            let holding = &mut self.holdings[id as usize];
+            holding.held -= 1;
+            let Some(target) = holding.moved else {
+                return self.retire(id);
+            };
+            if holding.held == 0 {
+                self.free_holdings.push(id);
+            }
+            id = target;
+        }
+    }
+
+    /// Gives up a holding that has ended and that no block names.
+    fn retire(&mut self, id: HoldingId) {
+        let holding = &self.holdings[id as usize];
+        if holding.held > 0 || !holding.ended {
+            return;
+        }
+        match holding.kind {
+            Kind::Direct(_) => {}
+            Kind::Inferred(_) => self.settled_later.push(holding.clone()),
+            Kind::Outside | Kind::Provisional(_) => return,
+        }
+        self.free_holdings.push(id);
+    }
+
+    /// The holding of `account` at `site`, new or known.
+    fn holding(&mut self, account: AccountId, site: SiteId) -> HoldingId {
+        let key = u64::from(account) << 32 | u64::from(site);
+        if let Some(id) = self.index.get(&key) {
+            return *id;
+        }
+        let next = self.sites.len() as SiteIndex;
+        let site_index = *self.site_index.entry(site).or_insert(next);
+        if site_index == next {
+            self.sites.push(SiteFigures {
+                id: site,
+                ..SiteFigures::default()
+            });
+        }
+        let owner = &self.accounts[account as usize];
+        let holding = Holding::new(owner.kind, owner.thread, site_index);
+        let id = match self.free_holdings.pop() {
+            Some(id) => {
+                self.holdings[id as usize] = holding;
+                id
+            }
+            None => {
+                self.holdings.push(holding);
+                self.holdings.len() as HoldingId - 1
+            }
+        };
+        self.index.insert(key, id);
+        self.accounts[account as usize].holdings.push(id);
+        id
+    }
+
+    fn key(&self, account: AccountId, holding: HoldingId) -> u64 {
+        let site = self.holdings[holding as usize].site;
+        u64::from(account) << 32 | u64::from(self.sites[site as usize].id)
+    }
+
+    fn open_account(&mut self, kind: Kind, thread: ThreadId) -> AccountId {
+        let account = Account {
+            kind,
+            thread,
+            holdings: Vec::new(),
+        };
+        match self.free_accounts.pop() {
+            Some(id) => {
+                self.accounts[id as usize] = account;
+                id
+            }
+            None => {
+                self.accounts.push(account);
+                self.accounts.len() as AccountId - 1
+            }
+        }
+    }
+
+    /// The account of what `request` allocates directly.
+    pub fn direct_account(&mut self, request: RequestId) -> AccountId {
+        if let Some(id) = self.direct.get(&request) {
+            return *id;
+        }
+        let id = self.open_account(Kind::Direct(request), 0);
+        self.direct.insert(request, id);
+        id
+    }
+
+    /// A new account for what `thread`, serving none, allocates in the present state of the process.
+    pub fn provisional_account(&mut self, thread: ThreadId) -> AccountId {
+        let state = self.in_flight();
+        let id = self.open_account(Kind::Provisional(state), thread);
+        if let InFlight::One(request) = state {
+            self.inferring.entry(request).or_default().push(id);
+        }
+        id
+    }
+
+    /// What the account stands for.
+    pub fn kind(&self, account: AccountId) -> Kind {
+        self.accounts[account as usize].kind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holding::OUTSIDE;
+    use super::*;
+
+    #[test]
+    fn reallocs_have_three_outcomes() {
+        let mut ledger = Ledger::default();
+        ledger.allocate(OUTSIDE, 16, 100, 1, 1);
+        let old = ledger.reallocation_begins(16);
+        ledger.reallocation_failed(16, old);
+        let old = ledger.reallocation_begins(16);
+        ledger.reallocation_ends(old, OUTSIDE, 32, 150, 2, 2);
+        let old = ledger.reallocation_begins(32);
+        assert_eq!(ledger.counts.live_blocks, 1);
+        ledger.reallocation_freed(old);
+        ledger.free(16);
+        assert_eq!(
+            ledger.counts,
+            Counts {
+                allocations: 1,
+                frees: 1,
+                reallocations: 1,
+                allocated_bytes: 150,
+                unknown_frees: 1,
+                ..Counts::default()
+            }
+        );
+    }
+
+    #[test]
+    fn a_missed_free_ends_the_old_block() {
+        let mut ledger = Ledger::default();
+        ledger.allocate(OUTSIDE, 16, 100, 1, 1);
+        ledger.allocate(OUTSIDE, 16, 7, 1, 2);
+        assert_eq!(
+            (ledger.counts.missed_frees, ledger.counts.live_bytes),
+            (1, 7)
+        );
+    }
+}

@@ -1,0 +1,328 @@
+//! A process's end: inferred blocks are settled, and what is left is taken together by call site.
+
+use rustc_hash::FxHashMap;
+
+use super::holding::{Holding, Kind};
+use super::log::Log;
+use super::{Counts, Ledger};
+use crate::requests::label::LabelId;
+use crate::requests::record::{Record, RequestId};
+use crate::sites::SiteId;
+
+/// Into how many parts a process's life of serving is cut when it is judged.
+pub const SLICES: usize = 8;
+
+/// A process's account of itself, complete.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// What happened.
+    pub counts: Counts,
+    /// Inherited blocks still live, and their bytes.
+    pub inherited: (u64, u64),
+    /// Allocations that belong to no request.
+    pub outside_allocations: u64,
+    /// The requests that ended, in the order of their ends.
+    pub ends: Vec<RequestId>,
+    /// The most requests in flight at once.
+    pub most_in_flight: usize,
+    /// Call sites with survivors or live blocks.
+    pub sites: Vec<FinishedSite>,
+}
+
+/// A call site in one process, at its end.
+#[derive(Clone, Debug, Default)]
+pub struct FinishedSite {
+    /// Which.
+    pub id: SiteId,
+    /// Requests that allocated here.
+    pub requests: u64,
+    /// Their labels, sorted.
+    pub labels: Vec<LabelId>,
+    /// Alive at their request's end.
+    pub survivor_blocks: u64,
+    /// Their bytes.
+    pub survivor_bytes: u64,
+    /// Alive at the process's end.
+    pub live_blocks: u64,
+    /// Their bytes.
+    pub live_bytes: u64,
+    /// Of them, in no request.
+    pub outside_blocks: u64,
+    /// Their bytes.
+    pub outside_bytes: u64,
+    /// Blocks that came by realloc.
+    pub reallocations: u64,
+    /// What each request retained.
+    pub retained: Vec<Retained>,
+    /// Live bytes by the order of request ends.
+    pub live_log: Log,
+    /// Survivors' bytes by the order of their requests' ends.
+    pub survivor_log: Log,
+    /// Blocks in no request that were live when serving ended, by the slice of the serving time they
+    /// were born in; those from before it apart.
+    pub outside: OutsideSeries,
+}
+
+/// Survivors of one request that were live when serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retained {
+    /// Whose.
+    pub request: RequestId,
+    /// How many.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of `blocks`, by inference only.
+    pub inferred_blocks: u64,
+}
+
+/// A call site's blocks in no request, over equal slices of the serving time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutsideSeries {
+    /// Born before the first request and never freed while serving, blocks and bytes.
+    pub before: (u64, u64),
+    /// Born in the slice and live when serving ended, blocks.
+    pub retained_blocks: [u64; SLICES],
+    /// Their bytes.
+    pub retained_bytes: [u64; SLICES],
+    /// Born in the slice, outlived a request's end, but freed while serving; bytes.
+    pub freed_bytes: [u64; SLICES],
+    /// Live bytes at the end of each slice.
+    pub live_bytes: [u64; SLICES],
+}
+
+impl Ledger {
+    /// The process has ended. `stamps` gives the stamp of a request's end by its place in the order.
+    pub fn finish(mut self, records: &mut [Record]) -> Finished {
+        for request in std::mem::take(&mut self.in_flight) {
+            self.inferring.remove(&request);
+        }
+        let open: Vec<RequestId> = self.direct.keys().copied().collect();
+        for request in open {
+            if let Some(record) = records.get_mut(request as usize) {
+                self.close_direct(request, record, None);
+            }
+        }
+        self.settle_inferred(records);
+        let mut retained = self.retained_by_site(records);
+        let outside = self.outside_by_site(records);
+        let outside_allocations = self
+            .holdings
+            .iter()
+            .filter(|holding| holding.kind == Kind::Outside && holding.moved.is_none())
+            .map(|holding| holding.allocations)
+            .sum();
+        let mut sites = Vec::new();
+        for (index, figures) in std::mem::take(&mut self.sites).into_iter().enumerate() {
+            let (outside_blocks, outside_bytes, series) =
+                outside.get(&(index as u32)).cloned().unwrap_or_default();
+            let site = FinishedSite {
+                id: figures.id,
+                requests: figures.requests,
+                labels: figures.labels,
+                survivor_blocks: figures.survivor_blocks,
+                survivor_bytes: figures.survivor_bytes,
+                live_blocks: figures.live_blocks,
+                live_bytes: figures.live_bytes,
+                outside_blocks,
+                outside_bytes,
+                reallocations: figures.reallocations,
+                retained: retained.remove(&(index as u32)).unwrap_or_default(),
+                live_log: figures.live_log,
+                survivor_log: figures.survivor_log,
+                outside: series,
+            };
+            if site.survivor_blocks > 0 || site.live_blocks > 0 || site.outside.any() {
+                sites.push(site);
+            }
+        }
+        Finished {
+            counts: self.counts,
+            inherited: self.heap.inherited(),
+            outside_allocations,
+            ends: self.ends,
+            most_in_flight: self.most_in_flight,
+            sites,
+        }
+    }
+
+    /// Inferred blocks become their request's, unless the same site also allocates on that thread
+    /// while no request is in flight: then they belong to none.
+    fn settle_inferred(&mut self, records: &mut [Record]) {
+        let mut orders: FxHashMap<RequestId, u64> = FxHashMap::default();
+        for (order, request) in self.ends.iter().enumerate() {
+            orders.insert(*request, order as u64);
+        }
+        let gone = self.settled_later.len();
+        let mut all = std::mem::take(&mut self.settled_later);
+        let live = self.holdings.len();
+        for id in 0..live + gone {
+            let holding = if id < live {
+                &mut self.holdings[id]
+            } else {
+                &mut all[id - live]
+            };
+            let Kind::Inferred(request) = holding.kind else {
+                continue;
+            };
+            // A holding that was given up stays in its place until that is used again: its figures
+            // are then among those that were kept aside.
+            if holding.moved.is_some() || (id < live && holding.ended && holding.held == 0) {
+                continue;
+            }
+            if self.idle.contains(&(holding.thread, holding.site)) {
+                holding.kind = Kind::Outside;
+                if id >= live {
+                    let gone = holding.clone();
+                    self.holdings.push(gone);
+                }
+                continue;
+            }
+            let site = &mut self.sites[holding.site as usize];
+            let Some(record) = records.get_mut(request as usize) else {
+                continue;
+            };
+            let figures = &mut record.figures;
+            figures.allocations += holding.allocations;
+            figures.inferred_blocks += holding.allocations;
+            figures.allocated_bytes += holding.allocated_bytes;
+            figures.survivor_blocks += holding.survivor_blocks;
+            figures.survivor_bytes += holding.survivor_bytes;
+            site.survivor_blocks += holding.survivor_blocks;
+            site.survivor_bytes += holding.survivor_bytes;
+            site.reached_by(record.label, record.count);
+            if holding.survivor_bytes > 0
+                && let Some(order) = orders.get(&request)
+            {
+                site.survivor_log.add(*order, holding.survivor_bytes);
+            }
+        }
+    }
+
+    /// What is left of requests: live figures go to the records, retained ones there and by site.
+    fn retained_by_site(&self, records: &mut [Record]) -> FxHashMap<u32, Vec<Retained>> {
+        let mut left: FxHashMap<u32, (u64, u64)> = FxHashMap::default();
+        for (id, holding) in self.holdings.iter().enumerate() {
+            if holding.moved.is_none() && holding.live_blocks > 0 {
+                left.insert(id as u32, (holding.live_blocks, holding.live_bytes));
+                if let Kind::Direct(request) | Kind::Inferred(request) = holding.kind
+                    && let Some(record) = records.get_mut(request as usize)
+                {
+                    record.figures.live_blocks += holding.live_blocks;
+                    record.figures.live_bytes += holding.live_bytes;
+                }
+            }
+        }
+        for block in &self.pending {
+            let entry = left.entry(self.resolve(block)).or_default();
+            entry.0 += 1;
+            entry.1 += block.size;
+        }
+        let mut by_site: FxHashMap<u32, FxHashMap<RequestId, Retained>> = FxHashMap::default();
+        for (id, (blocks, bytes)) in left {
+            let holding: &Holding = &self.holdings[id as usize];
+            let (Kind::Direct(request) | Kind::Inferred(request)) = holding.kind else {
+                continue;
+            };
+            if !holding.ended {
+                continue;
+            }
+            let inferred = matches!(holding.kind, Kind::Inferred(_));
+            let requests = by_site.entry(holding.site).or_default();
+            let entry = requests.entry(request).or_insert(Retained {
+                request,
+                blocks: 0,
+                bytes: 0,
+                inferred_blocks: 0,
+            });
+            entry.blocks += blocks;
+            entry.bytes += bytes;
+            entry.inferred_blocks += if inferred { blocks } else { 0 };
+            if let Some(record) = records.get_mut(request as usize) {
+                record.figures.retained_blocks += blocks;
+                record.figures.retained_bytes += bytes;
+            }
+        }
+        let sorted = by_site.into_iter().map(|(site, requests)| {
+            let mut list: Vec<Retained> = requests.into_values().collect();
+            list.sort_unstable_by_key(|retained| retained.request);
+            (site, list)
+        });
+        sorted.collect()
+    }
+
+    /// Blocks and bytes live outside requests, and their series over the serving time, by site.
+    fn outside_by_site(&self, records: &[Record]) -> FxHashMap<u32, (u64, u64, OutsideSeries)> {
+        let mut by_site: FxHashMap<u32, (u64, u64, OutsideSeries)> = FxHashMap::default();
+        let start = self.first_begin.unwrap_or(u64::MAX);
+        let span = self.last_end.saturating_sub(start);
+        let slice = |stamp: u64| match stamp.checked_sub(start) {
+            Some(since) if span > 0 => {
+                let part = u128::from(since) * SLICES as u128 / (u128::from(span) + 1);
+                Some((part as usize).min(SLICES - 1))
+            }
+            _ => None,
+        };
+        let own = self.heap.own().map(|block| (block, true));
+        let ended = self.pending.iter().map(|block| (block, false));
+        for (block, live) in own.chain(ended) {
+            let holding = &self.holdings[self.resolve(block) as usize];
+            if holding.kind != Kind::Outside {
+                continue;
+            }
+            let (blocks, bytes, series) = by_site.entry(holding.site).or_default();
+            if live {
+                *blocks += 1;
+                *bytes += block.size;
+            }
+            match slice(block.born) {
+                None if block.born < start => {
+                    series.before.0 += 1;
+                    series.before.1 += block.size;
+                }
+                Some(slice) if block.born < self.last_end => {
+                    series.retained_blocks[slice] += 1;
+                    series.retained_bytes[slice] += block.size;
+                }
+                _ => {}
+            }
+        }
+        let ends: Vec<u64> = (1..=SLICES as u64)
+            .map(|part| {
+                let until = start.saturating_add((u128::from(span) * u128::from(part) / 8) as u64);
+                let ended = |id: &RequestId| {
+                    let end = records.get(*id as usize).and_then(|record| record.end);
+                    end.is_some_and(|end| end <= until)
+                };
+                self.ends.partition_point(ended) as u64
+            })
+            .collect();
+        for (index, figures) in self.sites.iter().enumerate() {
+            let freed = &figures.outside_freed_log;
+            let total = freed.sum_before(u64::MAX);
+            if total == 0 && !by_site.contains_key(&(index as u32)) {
+                continue;
+            }
+            let series = &mut by_site.entry(index as u32).or_default().2;
+            let mut before = freed.sum_before(start);
+            for part in 0..SLICES {
+                let until = match part + 1 {
+                    SLICES => u64::MAX,
+                    next => start.saturating_add((u128::from(span) * next as u128 / 8) as u64),
+                };
+                let sum = freed.sum_before(until);
+                series.freed_bytes[part] = sum.saturating_sub(before);
+                before = sum;
+                series.live_bytes[part] = figures.live_log.level_before(ends[part]);
+            }
+        }
+        by_site
+    }
+}
+
+impl OutsideSeries {
+    /// Whether there is anything in it.
+    pub fn any(&self) -> bool {
+        *self != OutsideSeries::default()
+    }
+}

@@ -1,0 +1,195 @@
+//! The blocks that are live in one process, by address.
+//!
+//! A forked child starts with its parent's blocks as *inherited* ones: they are live there too, can be
+//! ended there, and are counted apart. A realloc takes its block out for the time between intent and
+//! outcome ([`Heap::remove`], then [`Heap::put_back`] or [`Heap::insert`]), so that another thread may
+//! be given the same address meanwhile.
+
+mod inherited;
+
+use inherited::{Inherited, Snapshot};
+use rustc_hash::FxHashMap;
+
+/// Names who holds a block, and where it was allocated: an index into a ledger's holdings.
+pub type HoldingId = u32;
+
+/// A live block of the process's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Bytes, as the program asked.
+    pub size: u64,
+    /// Stamp of its allocation.
+    pub born: u64,
+    /// Whose it is.
+    pub holding: HoldingId,
+}
+
+/// What was live at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A block of the process's own.
+    Own(Block),
+    /// A block that came by fork, and its size.
+    Inherited(u64),
+    /// Nothing known.
+    Nothing,
+}
+
+/// The live blocks of a process.
+#[derive(Debug, Default)]
+pub struct Heap {
+    own: FxHashMap<u64, Block>,
+    own_bytes: u64,
+    inherited: Inherited,
+    snapshot: Snapshot,
+}
+
+impl Heap {
+    /// A new block; gives what was live there, which ended unseen.
+    pub fn insert(&mut self, address: u64, block: Block) -> Found {
+        self.snapshot.changed(address);
+        self.own_bytes += block.size;
+        match self.own.insert(address, block) {
+            Some(old) => {
+                self.own_bytes -= old.size;
+                Found::Own(old)
+            }
+            None if self.inherited.blocks() == 0 => Found::Nothing,
+            None => match self.inherited.remove(address) {
+                Some(size) => Found::Inherited(size),
+                None => Found::Nothing,
+            },
+        }
+    }
+
+    /// Takes out what is live at `address`.
+    pub fn remove(&mut self, address: u64) -> Found {
+        self.snapshot.changed(address);
+        match self.own.remove(&address) {
+            Some(block) => {
+                self.own_bytes -= block.size;
+                Found::Own(block)
+            }
+            None => match self.inherited.remove(address) {
+                Some(size) => Found::Inherited(size),
+                None => Found::Nothing,
+            },
+        }
+    }
+
+    /// Undoes a [`Heap::remove`]. Where the address is taken by now, the newer block stays.
+    pub fn put_back(&mut self, address: u64, found: Found) {
+        if self.own.contains_key(&address) {
+            return;
+        }
+        self.snapshot.changed(address);
+        match found {
+            Found::Own(block) => {
+                self.own_bytes += block.size;
+                self.own.insert(address, block);
+            }
+            Found::Inherited(size) => self.inherited.insert(address, size),
+            Found::Nothing => {}
+        }
+    }
+
+    /// The heap of a child forked now.
+    pub fn fork(&mut self) -> Heap {
+        let inherited = self
+            .snapshot
+            .take(&self.own, self.own_bytes, &self.inherited);
+        Heap {
+            inherited,
+            ..Heap::default()
+        }
+    }
+
+    /// The live blocks of the process's own.
+    pub fn own(&self) -> impl Iterator<Item = &Block> {
+        self.own.values()
+    }
+
+    /// How many inherited blocks are live, and their bytes.
+    pub fn inherited(&self) -> (u64, u64) {
+        (self.inherited.blocks(), self.inherited.bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(size: u64) -> Block {
+        Block {
+            size,
+            born: 0,
+            holding: 0,
+        }
+    }
+
+    #[test]
+    fn a_child_has_its_parents_blocks_as_inherited_ones() {
+        let mut parent = Heap::default();
+        parent.insert(16, block(1));
+        parent.insert(32, block(2));
+        let mut child = parent.fork();
+        assert_eq!(child.inherited(), (2, 3));
+        assert_eq!(child.remove(16), Found::Inherited(1));
+        assert_eq!(child.remove(16), Found::Nothing);
+        assert_eq!(parent.remove(16), Found::Own(block(1)));
+        assert_eq!(child.inherited(), (1, 2));
+    }
+
+    #[test]
+    fn children_forked_one_after_the_other_see_the_parent_of_their_time() {
+        let mut parent = Heap::default();
+        for address in 1..=100 {
+            parent.insert(address, block(address));
+        }
+        let mut first = parent.fork();
+        parent.remove(7);
+        parent.insert(200, block(9));
+        let mut second = parent.fork();
+        assert_eq!(first.remove(7), Found::Inherited(7));
+        assert_eq!(first.remove(200), Found::Nothing);
+        assert_eq!(second.remove(7), Found::Nothing);
+        assert_eq!(second.remove(200), Found::Inherited(9));
+        assert_eq!(second.inherited(), (99, 5050 - 7));
+    }
+
+    #[test]
+    fn a_grandchild_has_the_blocks_of_both() {
+        let mut parent = Heap::default();
+        parent.insert(1, block(1));
+        parent.insert(2, block(2));
+        let mut child = parent.fork();
+        child.remove(1);
+        child.insert(3, block(3));
+        let mut grandchild = child.fork();
+        assert_eq!(grandchild.inherited(), (2, 5));
+        assert_eq!(grandchild.remove(1), Found::Nothing);
+        assert_eq!(grandchild.remove(3), Found::Inherited(3));
+    }
+
+    #[test]
+    fn an_allocation_on_a_live_address_tells_what_it_ended() {
+        let mut heap = Heap::default();
+        assert_eq!(heap.insert(1, block(1)), Found::Nothing);
+        assert_eq!(heap.insert(1, block(2)), Found::Own(block(1)));
+        let mut child = heap.fork();
+        assert_eq!(child.insert(1, block(3)), Found::Inherited(2));
+        assert_eq!(child.remove(1), Found::Own(block(3)));
+    }
+
+    #[test]
+    fn a_block_put_back_is_as_before_unless_its_address_is_taken() {
+        let mut heap = Heap::default();
+        heap.insert(1, block(1));
+        let found = heap.remove(1);
+        heap.put_back(1, found);
+        assert_eq!(heap.remove(1), Found::Own(block(1)));
+        heap.insert(1, block(5));
+        heap.put_back(1, found);
+        assert_eq!(heap.remove(1), Found::Own(block(5)));
+    }
+}

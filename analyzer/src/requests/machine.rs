@@ -1,0 +1,422 @@
+//! The state machine that turns events into requests and owners; its rules stand in the parent module.
+
+use leak_wire::{Event, Protocol, Transfer, Wait};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::connection::{Connection, Mode};
+use super::label::{LabelId, Labels};
+use super::owner::{Owners, Scope};
+use super::record::{Figures, Record, RequestId};
+use crate::analysis::Source;
+use crate::ledger::Finished;
+use crate::trace::{ProcessId, ThreadId};
+
+/// Where requests come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Boundary {
+    /// Marks if there are any, else for each connection http, else turn.
+    #[default]
+    Auto,
+    /// HTTP heads.
+    Http,
+    /// Reads and answers.
+    Turn,
+    /// Explicit marks.
+    Mark,
+    /// From accept to close.
+    Connection,
+}
+
+/// How a trace is to be judged.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where requests come from.
+    pub boundary: Boundary,
+    /// Which blocks belong to them.
+    pub scope: Scope,
+    /// Globs of paths that are one label each.
+    pub routes: Vec<String>,
+}
+
+/// When and where something happened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    pub(super) stamp: u64,
+    pub(super) process: ProcessId,
+    pub(super) thread: ThreadId,
+}
+
+/// What is known of a thread.
+#[derive(Debug, Default)]
+pub(super) struct Thread {
+    /// Requests that it has answered and that end with its next wait.
+    pub(super) answered: Vec<RequestId>,
+    /// Marked requests, the innermost last.
+    pub(super) marks: Vec<RequestId>,
+    /// The connection it has entered a write to, and the request that this answers.
+    pub(super) writing: Option<(u32, Option<RequestId>)>,
+}
+
+/// What is known of a process.
+#[derive(Debug, Default)]
+pub(super) struct Process {
+    pub(super) connections: FxHashSet<u32>,
+    /// The most connections held at once.
+    pub(super) most_connections: usize,
+    /// Threads that ended without saying so; maybe the whole process did.
+    pub(super) gone: Vec<(ThreadId, u64)>,
+}
+
+/// See the parent module.
+#[derive(Debug)]
+pub struct Machine {
+    pub(super) boundary: Boundary,
+    /// All requests, in order of their begin.
+    pub records: Vec<Record>,
+    /// Their labels.
+    pub labels: Labels,
+    /// Who owns what.
+    pub owners: Owners,
+    pub(super) connections: FxHashMap<u32, Connection>,
+    pub(super) threads: Vec<Thread>,
+    pub(super) processes: Vec<Process>,
+    /// Connections that were not cut, by local end and code of the reason.
+    pub unseen: FxHashMap<(String, u8), u64>,
+    /// There are marks.
+    pub marks_seen: bool,
+    /// Bytes live over all processes, own blocks only.
+    pub live_bytes: u64,
+    /// The most of them at once.
+    pub peak_live_bytes: u64,
+}
+
+impl Machine {
+    /// Nothing has happened yet.
+    pub fn new(options: &Options) -> Self {
+        Machine {
+            boundary: options.boundary,
+            records: Vec::new(),
+            labels: Labels::new(options.routes.clone()),
+            owners: Owners::new(options.scope, options.boundary == Boundary::Mark),
+            connections: FxHashMap::default(),
+            threads: Vec::new(),
+            processes: Vec::new(),
+            unseen: FxHashMap::default(),
+            marks_seen: false,
+            live_bytes: 0,
+            peak_live_bytes: 0,
+        }
+    }
+
+    /// The process's state, which begins with its first mention.
+    pub(super) fn process(&mut self, process: ProcessId) -> &mut Process {
+        let at = process as usize;
+        if self.processes.len() <= at {
+            self.processes.resize_with(at + 1, Process::default);
+        }
+        &mut self.processes[at]
+    }
+
+    /// A process begins; `parent` where it was forked.
+    pub fn process_begins(&mut self, process: ProcessId, parent: Option<ProcessId>) {
+        self.owners.process_begins(process, parent);
+        let Some(parent) = parent else {
+            return;
+        };
+        let held = self.process(parent).connections.clone();
+        for number in &held {
+            if let Some(connection) = self.connections.get_mut(number) {
+                connection.holders.push(process);
+            }
+        }
+        let state = self.process(process);
+        state.most_connections = held.len();
+        state.connections = held;
+    }
+
+    /// A process has ended. Gives its figures, and the most connections it held at once.
+    pub fn process_ends(&mut self, process: ProcessId, stamp: u64) -> Option<(Finished, usize)> {
+        let held = std::mem::take(&mut self.process(process).connections);
+        for number in held {
+            self.drop_holder(number, process, stamp, false);
+        }
+        let ledger = self.owners.process_ends(process)?;
+        self.live_bytes = self.live_bytes.saturating_sub(ledger.counts.live_bytes);
+        let finished = ledger.finish(&mut self.records);
+        Some((finished, self.process(process).most_connections))
+    }
+
+    /// A thread begins to record.
+    pub fn thread_begins(&mut self, thread: ThreadId, process: ProcessId) {
+        self.owners.thread_begins(thread, process);
+        if self.threads.len() <= thread as usize {
+            self.threads
+                .resize_with(thread as usize + 1, Thread::default);
+        }
+    }
+
+    /// A thread records no more. Whether it ended by itself or with its process shows later.
+    pub fn thread_ends(&mut self, thread: ThreadId, process: ProcessId, stamp: u64) {
+        self.process(process).gone.push((thread, stamp));
+    }
+
+    /// Threads of `process` that were gone before this event ended by themselves.
+    fn bury(&mut self, process: ProcessId) {
+        for (thread, stamp) in std::mem::take(&mut self.process(process).gone) {
+            let at = At {
+                stamp,
+                process,
+                thread,
+            };
+            self.thread_ended(at);
+        }
+    }
+
+    fn thread_ended(&mut self, at: At) {
+        self.end_answered(at);
+        while let Some(request) = self.threads[at.thread as usize].marks.pop() {
+            self.end(request, at.stamp);
+        }
+        self.owners.thread_ends(at.thread);
+    }
+
+    /// An event.
+    pub fn event(&mut self, process: ProcessId, thread: ThreadId, stamp: u64, event: &Event<'_>) {
+        let at = At {
+            stamp,
+            process,
+            thread,
+        };
+        if let Event::Mark { label } = event {
+            return self.interval(at, &text(*label));
+        }
+        if self.threads.len() <= thread as usize {
+            self.thread_begins(thread, process);
+        }
+        if self
+            .processes
+            .get(process as usize)
+            .is_some_and(|state| !state.gone.is_empty())
+        {
+            self.bury(process);
+        }
+        match *event {
+            Event::Allocation { .. }
+            | Event::Free { .. }
+            | Event::ReallocationBegin { .. }
+            | Event::ReallocationEnd { .. }
+            | Event::ReallocationFailed
+            | Event::ReallocationFreed => self.memory(at, event),
+            Event::MarkBegin { label } => self.mark_begins(at, &text(label)),
+            Event::MarkEnd => self.mark_ends(at),
+            Event::ThreadEnd => self.thread_ended(at),
+            Event::Enter { wait, connection } => self.enter(at, wait, connection),
+            _ if self.boundary != Boundary::Mark => self.io(at, event),
+            _ => {}
+        }
+    }
+
+    fn memory(&mut self, at: At, event: &Event<'_>) {
+        let before = self.owners.ledger(at.process).counts.live_bytes;
+        match *event {
+            Event::Allocation {
+                address,
+                size,
+                site,
+            } => {
+                let account = self.owners.account(at.thread);
+                let ledger = self.owners.ledger(at.process);
+                ledger.allocate(account, address, size, site, at.stamp);
+            }
+            Event::Free { address } => self.owners.ledger(at.process).free(address),
+            Event::ReallocationBegin { address } => {
+                self.owners.reallocation_begins(at.thread, address);
+            }
+            Event::ReallocationEnd {
+                address,
+                size,
+                site,
+            } => {
+                let old = self.owners.reallocated(at.thread);
+                let account = self.owners.account(at.thread);
+                let ledger = self.owners.ledger(at.process);
+                match old {
+                    Some((_, old)) => {
+                        ledger.reallocation_ends(old, account, address, size, site, at.stamp);
+                    }
+                    // Its begin was lost: the new block is what is known.
+                    None => ledger.allocate(account, address, size, site, at.stamp),
+                }
+            }
+            Event::ReallocationFailed => {
+                if let Some((address, old)) = self.owners.reallocated(at.thread) {
+                    let ledger = self.owners.ledger(at.process);
+                    ledger.reallocation_failed(address, old);
+                }
+            }
+            Event::ReallocationFreed => {
+                if let Some((_, old)) = self.owners.reallocated(at.thread) {
+                    self.owners.ledger(at.process).reallocation_freed(old);
+                }
+            }
+            _ => {}
+        }
+        let after = self.owners.ledger(at.process).counts.live_bytes;
+        self.live_bytes = self.live_bytes + after - before;
+        self.peak_live_bytes = self.peak_live_bytes.max(self.live_bytes);
+    }
+
+    fn enter(&mut self, at: At, wait: Wait, connection: u32) {
+        self.threads[at.thread as usize].writing = None;
+        match wait {
+            Wait::Write if self.boundary != Boundary::Mark => self.write_begins(at, connection),
+            Wait::Write => {}
+            Wait::Read => {
+                self.end_answered(at);
+                if let Some(connection) = self.connections.get_mut(&connection) {
+                    connection.reads += 1;
+                }
+            }
+            Wait::Accept | Wait::Poll | Wait::Lock => {
+                self.end_answered(at);
+                self.owners.idle(at.thread);
+            }
+        }
+    }
+
+    fn io(&mut self, at: At, event: &Event<'_>) {
+        match *event {
+            Event::Accept { connection, local } => {
+                self.accept(at, connection, text(local));
+            }
+            Event::Transferred {
+                connection,
+                transfer,
+                bytes,
+            } if bytes > 0 => match transfer {
+                Transfer::Read => self.was_read(at, connection),
+                Transfer::Write => self.was_written(at, connection),
+            },
+            Event::RequestBegun { connection } => self.head_begun(at, connection),
+            Event::Request {
+                connection,
+                count,
+                protocol,
+                label,
+            } => {
+                if self.admits(at, connection, protocol) {
+                    let label = match protocol {
+                        Protocol::Http => self.labels.http(&text(label)),
+                        _ => self.verb(connection, &text(label)),
+                    };
+                    self.head_read(at, connection, label, protocol, count);
+                }
+            }
+            Event::Answer {
+                connection,
+                count,
+                status,
+            } => self.answered(at, connection, count, status),
+            Event::Upgraded { connection } => self.upgraded(connection),
+            Event::Unseen { connection, reason } => self.uncut(connection, reason),
+            Event::Close { connection } => {
+                self.process(at.process).connections.remove(&connection);
+                self.drop_holder(connection, at.process, at.stamp, true);
+            }
+            _ => {}
+        }
+    }
+
+    fn verb(&mut self, connection: u32, verb: &str) -> LabelId {
+        let local = self.connections.get(&connection);
+        let local = local.map_or("", |connection| connection.local.as_str());
+        match verb {
+            "" => self.labels.intern(local),
+            verb => self.labels.intern(&format!("{local} {verb}")),
+        }
+    }
+
+    /// A request begins on a thread, which serves it.
+    pub(super) fn begin(
+        &mut self,
+        at: At,
+        source: Source,
+        label: Option<LabelId>,
+        count: u32,
+    ) -> RequestId {
+        let request = self.records.len() as RequestId;
+        self.records.push(Record {
+            process: at.process,
+            thread: at.thread,
+            label,
+            source,
+            count,
+            status: None,
+            start: at.stamp,
+            end: None,
+            void: false,
+            moved: false,
+            figures: Figures::default(),
+        });
+        self.owners.ledger(at.process).begin(request, at.stamp);
+        request
+    }
+
+    /// The thread touched the connection of `request`: it serves it from now on.
+    pub(super) fn touch(&mut self, at: At, request: RequestId) {
+        let record = &mut self.records[request as usize];
+        if record.thread != at.thread {
+            let before = std::mem::replace(&mut record.thread, at.thread);
+            if self.owners.served_by(before) == Some(request) {
+                self.owners.leave(before);
+            }
+        }
+        if record.process != at.process {
+            let before = std::mem::replace(&mut record.process, at.process);
+            record.moved = true;
+            self.owners.ledger(before).land(request);
+            self.owners.ledger(at.process).begin(request, at.stamp);
+        }
+        self.owners.serve(at.thread, request);
+    }
+
+    /// `request` ends.
+    pub(super) fn end(&mut self, request: RequestId, stamp: u64) {
+        let record = &mut self.records[request as usize];
+        if record.void || record.end.is_some() {
+            return;
+        }
+        record.end = Some(stamp);
+        self.owners.end(request, record);
+    }
+
+    /// `request` was none; what it holds belongs to `other`, or to no request.
+    pub(super) fn void(&mut self, request: RequestId, other: Option<RequestId>) {
+        let record = &mut self.records[request as usize];
+        record.void = true;
+        self.owners.void(request, record, other);
+    }
+
+    /// The thread enters a wait: what it has answered ends.
+    fn end_answered(&mut self, at: At) {
+        if self.threads[at.thread as usize].answered.is_empty() {
+            return;
+        }
+        for request in std::mem::take(&mut self.threads[at.thread as usize].answered) {
+            self.end(request, at.stamp);
+        }
+    }
+
+    /// How the connection is cut, if it is known.
+    pub(super) fn mode(&self, connection: u32) -> Option<Mode> {
+        self.connections
+            .get(&connection)
+            .map(|connection| connection.mode)
+    }
+}
+
+/// Bytes of the target as text; what is no UTF-8 is replaced.
+fn text(bytes: leak_wire::Bytes<'_>) -> String {
+    let bytes: Vec<u8> = bytes.iter().collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
