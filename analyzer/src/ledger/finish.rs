@@ -305,7 +305,7 @@ impl Ledger {
             }
             let series = &mut by_site.entry(index as u32).or_default().2;
             let mut before = freed.sum_before(start);
-            for part in 0..SLICES {
+            for (part, ended) in ends.iter().enumerate() {
                 let until = match part + 1 {
                     SLICES => u64::MAX,
                     next => start.saturating_add((u128::from(span) * next as u128 / 8) as u64),
@@ -313,7 +313,7 @@ impl Ledger {
                 let sum = freed.sum_before(until);
                 series.freed_bytes[part] = sum.saturating_sub(before);
                 before = sum;
-                series.live_bytes[part] = figures.live_log.level_before(ends[part]);
+                series.live_bytes[part] = figures.live_log.level_before(*ended);
             }
         }
         by_site

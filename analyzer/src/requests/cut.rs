@@ -68,9 +68,8 @@ impl Machine {
                     .iter()
                     .filter_map(|waiting| waiting.request)
                     .find(|request| mine == Some(*request));
-                match serves.or(front.filter(|_| !by_other)) {
-                    Some(request) => self.touch(at, request),
-                    None => {}
+                if let Some(request) = serves.or(front.filter(|_| !by_other)) {
+                    self.touch(at, request);
                 }
             }
             _ => {}
@@ -153,7 +152,7 @@ impl Machine {
     }
 
     /// Whether heads of this protocol make requests; sets how the connection is cut.
-    pub(super) fn admits(&mut self, _at: At, number: u32, protocol: Protocol) -> bool {
+    pub(super) fn admits(&mut self, number: u32, protocol: Protocol) -> bool {
         let mode = match (self.boundary, protocol) {
             (Boundary::Auto, _) => Mode::Framed,
             (Boundary::Http, Protocol::Http) => Mode::Framed,

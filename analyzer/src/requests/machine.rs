@@ -303,14 +303,12 @@ impl Machine {
                 count,
                 protocol,
                 label,
-            } => {
-                if self.admits(at, connection, protocol) {
-                    let label = match protocol {
-                        Protocol::Http => self.labels.http(&text(label)),
-                        _ => self.verb(connection, &text(label)),
-                    };
-                    self.head_read(at, connection, label, protocol, count);
-                }
+            } if self.admits(connection, protocol) => {
+                let label = match protocol {
+                    Protocol::Http => self.labels.http(&text(label)),
+                    _ => self.verb(connection, &text(label)),
+                };
+                self.head_read(at, connection, label, protocol, count);
             }
             Event::Answer {
                 connection,
