@@ -45,19 +45,25 @@ impl Next {
         if found == ABSENT {
             return null_mut();
         }
-        let me = kernel::gettid();
-        // Relaxed, here and below: compared with the own tid only, which only this thread stores.
-        if RESOLVER.load(Ordering::Relaxed) == me {
+        if is_resolving() {
             return null_mut();
         }
-        let before = RESOLVER.swap(me, Ordering::Relaxed);
         // SAFETY: the name is a C string; dlsym has no other precondition.
-        let next = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
-        RESOLVER.store(before, Ordering::Relaxed);
+        let next = quietly(|| unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) });
         let found = if next.is_null() { ABSENT } else { next };
         self.found.store(found, Ordering::Relaxed);
         next
     }
+}
+
+/// Runs `look_up`, which calls `dlsym` or its like: what that allocates (it does where it finds
+/// nothing) comes from the pool and not from the target's heap.
+pub fn quietly<R>(look_up: impl FnOnce() -> R) -> R {
+    // Relaxed, both: compared with the own tid only, which only this thread stores.
+    let before = RESOLVER.swap(kernel::gettid(), Ordering::Relaxed);
+    let found = look_up();
+    RESOLVER.store(before, Ordering::Relaxed);
+    found
 }
 
 /// Whether this very thread is inside `dlsym` for us: its allocations are served by the pool.

@@ -75,7 +75,9 @@ impl Object {
 /// Looks for the loader's function; until then there are no rules. Called before any hook records.
 pub(crate) fn prepare() {
     // SAFETY: the name is a C string; dlsym has no other precondition.
-    let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
+    let symbol = crate::real::quietly(|| unsafe {
+        libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr())
+    });
     // Relaxed: the function it points to has been there since before any code of ours.
     FIND_OBJECT.store(symbol, Ordering::Relaxed);
 }

@@ -9,7 +9,7 @@ use leak_wire::Wait;
 use libc::{clockid_t, pthread_cond_t, pthread_mutex_t, sem_t, timespec};
 
 use crate::connections;
-use crate::real::absent;
+use crate::real::{self, absent};
 
 mod next {
     use libc::{c_int, c_long, clockid_t, sem_t, timespec};
@@ -194,7 +194,8 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 
 fn find_runtime() {
     // SAFETY: a C string.
-    let runtime = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_PyRuntime".as_ptr()) };
+    let runtime =
+        real::quietly(|| unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_PyRuntime".as_ptr()) });
     if runtime.is_null() {
         return;
     }
