@@ -187,7 +187,7 @@ impl State {
             let rule = rules::rule_for(cursor.address, |object| modules::tell_of(object, tell));
             *walked = Walked { cursor, rule };
             new += 1;
-            match step(rule, &cursor, |slot| memory.read(slot)) {
+            match step(rule, &cursor, memory) {
                 Step::Caller(caller) => {
                     sound &= rule.kind() != Kind::Bx;
                     cursor = caller;

@@ -11,7 +11,7 @@
 
 use super::memory::Memory;
 use super::rule::{Kind, Rule, Saved};
-use super::step::{self, Cursor};
+use super::step::{self, Cursor, Words};
 use core::cell::Cell;
 
 /// The most frames of a backtrace.
@@ -191,20 +191,14 @@ impl Chain {
     /// What was read on the way to nowhere decided: reads it again, and makes checks of it. Gives
     /// their number, and whether they are all.
     fn check_last_step(&mut self, walked: &Walked, memory: &Memory) -> (usize, bool) {
-        let (count, sound) = (Cell::new(0), Cell::new(true));
-        let checks = Cell::from_mut(self.checks.as_mut_slice()).as_slice_of_cells();
-        step::step(walked.rule, &walked.cursor, |slot| {
-            let value = memory.read(slot);
-            match (value, checks.get(count.get())) {
-                (Some(value), Some(check)) if memory.on_stack(slot) => {
-                    check.set(Check { slot, value });
-                    count.set(count.get() + 1);
-                }
-                _ => sound.set(false),
-            }
-            value
-        });
-        (count.get(), sound.get())
+        let noting = Noting {
+            memory,
+            checks: Cell::from_mut(self.checks.as_mut_slice()).as_slice_of_cells(),
+            count: Cell::new(0),
+            sound: Cell::new(true),
+        };
+        step::step(walked.rule, &walked.cursor, &noting);
+        (noting.count.get(), noting.sound.get())
     }
 
     /// Remembers `walked`, whose caller is the frame that was pushed last. False if that rests on
@@ -271,4 +265,39 @@ impl Chain {
 #[inline]
 fn uses_bp(rule: Rule) -> bool {
     matches!(rule.kind(), Kind::Bp | Kind::DerefBp | Kind::FramePointer)
+}
+
+/// Memory that makes checks of what is read.
+struct Noting<'a> {
+    memory: &'a Memory,
+    checks: &'a [Cell<Check>],
+    count: Cell<usize>,
+    /// Whether everything that was read can be read again.
+    sound: Cell<bool>,
+}
+
+impl Words for Noting<'_> {
+    fn read(&self, slot: u64) -> Option<u64> {
+        let value = self.memory.read(slot);
+        match (value, self.checks.get(self.count.get())) {
+            (Some(value), Some(check)) if self.memory.on_stack(slot) => {
+                check.set(Check { slot, value });
+                self.count.set(self.count.get() + 1);
+            }
+            _ => self.sound.set(false),
+        }
+        value
+    }
+
+    fn read_guessed(&self, slot: u64) -> Option<u64> {
+        // What lies off the stack is refused every time.
+        self.memory.on_stack(slot).then(|| self.read(slot))?
+    }
+
+    fn follows_call(&self, address: u64) -> bool {
+        let found = self.memory.follows_call(address);
+        // Code that comes later may be one.
+        self.sound.set(self.sound.get() && found);
+        found
+    }
 }

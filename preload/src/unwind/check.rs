@@ -71,7 +71,7 @@ pub(super) fn compare(
         let rule = rules::rule_for(cursor.address, |_| false);
         *walked = Walked { cursor, rule };
         frames += 1;
-        cursor = match step(rule, &cursor, |slot| memory.read(slot)) {
+        cursor = match step(rule, &cursor, &memory) {
             Step::Caller(caller) => caller,
             Step::Interrupted(interrupted) => {
                 memory.distrust();

@@ -6,6 +6,8 @@
 //! reads the set first and changes nothing. Every seccomp policy allows that call, unlike
 //! `process_vm_readv`.
 
+use super::code;
+use super::step::Words;
 use crate::stack::Bounds;
 use core::cell::Cell;
 use libc::c_long;
@@ -47,17 +49,6 @@ impl Memory {
         address.wrapping_sub(self.low) < self.span
     }
 
-    /// The word at `address`, if it can be read.
-    #[inline]
-    pub(super) fn read(&self, address: u64) -> Option<u64> {
-        if self.on_stack(address) {
-            // SAFETY: `on_stack`: the eight bytes lie between the live stack pointer and the end
-            // of the thread's stack, which are mapped as long as the thread is in this function.
-            return Some(unsafe { (address as *const u64).read_unaligned() });
-        }
-        self.read_elsewhere(address)
-    }
-
     #[cold]
     fn read_elsewhere(&self, address: u64) -> Option<u64> {
         if address & 7 != 0 {
@@ -79,6 +70,26 @@ impl Memory {
         // SAFETY: aligned, and the kernel has just read this page, or it holds the live stack
         // pointer. Nothing else of this thread runs in between that could unmap it.
         Some(unsafe { (address as *const u64).read() })
+    }
+}
+
+impl Words for Memory {
+    #[inline]
+    fn read(&self, address: u64) -> Option<u64> {
+        if self.on_stack(address) {
+            // SAFETY: `on_stack`: the eight bytes lie between the live stack pointer and the end
+            // of the thread's stack, which are mapped as long as the thread is in this function.
+            return Some(unsafe { (address as *const u64).read_unaligned() });
+        }
+        self.read_elsewhere(address)
+    }
+
+    fn read_guessed(&self, address: u64) -> Option<u64> {
+        self.on_stack(address).then(|| self.read(address))?
+    }
+
+    fn follows_call(&self, address: u64) -> bool {
+        code::follows_call(address, |word| self.read(word))
     }
 }
 

@@ -15,6 +15,7 @@ mod capture;
 mod cfi;
 mod chain;
 mod check;
+mod code;
 mod expression;
 pub(crate) mod loader;
 mod memory;

@@ -1,7 +1,19 @@
 //! One step outwards: a frame and its rule give the caller's frame. Pure: memory is read through
-//! a closure that refuses what is not known to be readable.
+//! [`Words`], which refuse what is not known to be readable.
 
 use super::rule::{Kind, Rule, Saved};
+
+/// The memory that a walk goes through.
+pub(crate) trait Words {
+    /// The word at `address`, if it can be read.
+    fn read(&self, address: u64) -> Option<u64>;
+
+    /// The same for a guess, which must stay on the thread's own stack.
+    fn read_guessed(&self, address: u64) -> Option<u64>;
+
+    /// Whether the instruction before `address` can be a call.
+    fn follows_call(&self, address: u64) -> bool;
+}
 
 /// One frame, as far as the walk outwards depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,30 +54,43 @@ mod signal_frame {
 /// Applies `rule` to `cursor`. The caller's rsp is always above the frame's, except past a signal
 /// frame, so a walk ends.
 #[inline]
-pub(crate) fn step(rule: Rule, cursor: &Cursor, read: impl Fn(u64) -> Option<u64>) -> Step {
+pub(crate) fn step(rule: Rule, cursor: &Cursor, words: &impl Words) -> Step {
     match rule.kind() {
-        Kind::Sp => plain(rule, cursor, cursor.sp, 0, read),
-        Kind::Bp => plain(rule, cursor, cursor.bp, 0, read),
-        _ => rare(rule, cursor, read),
+        Kind::Sp => plain(rule, cursor, cursor.sp, 0, words),
+        Kind::Bp => plain(rule, cursor, cursor.bp, 0, words),
+        _ => rare(rule, cursor, words),
     }
 }
 
 /// The kinds that are seldom met, out of the way of the others.
 #[cold]
-fn rare(rule: Rule, cursor: &Cursor, read: impl Fn(u64) -> Option<u64>) -> Step {
+fn rare(rule: Rule, cursor: &Cursor, words: &impl Words) -> Step {
     let deref = |base: u64| {
-        read(base.wrapping_add_signed(rule.offset()))
+        words
+            .read(base.wrapping_add_signed(rule.offset()))
             .map(|cfa| cfa.wrapping_add_signed(rule.addend()))
     };
     match rule.kind() {
-        Kind::Bx => match (cursor.bx_slot != 0).then(|| read(cursor.bx_slot)) {
-            Some(Some(bx)) => plain(rule, cursor, bx, 0, read),
+        Kind::Bx => match (cursor.bx_slot != 0).then(|| words.read(cursor.bx_slot)) {
+            Some(Some(bx)) => plain(rule, cursor, bx, 0, words),
             _ => Step::Lost,
         },
-        Kind::DerefSp => plain(rule, cursor, cursor.sp, deref(cursor.sp).unwrap_or(0), read),
-        Kind::DerefBp => plain(rule, cursor, cursor.bp, deref(cursor.bp).unwrap_or(0), read),
-        Kind::FramePointer => frame_pointer(cursor, read),
-        Kind::Signal => interrupted(cursor, read).map_or(Step::Lost, Step::Interrupted),
+        Kind::DerefSp => plain(
+            rule,
+            cursor,
+            cursor.sp,
+            deref(cursor.sp).unwrap_or(0),
+            words,
+        ),
+        Kind::DerefBp => plain(
+            rule,
+            cursor,
+            cursor.bp,
+            deref(cursor.bp).unwrap_or(0),
+            words,
+        ),
+        Kind::FramePointer => frame_pointer(cursor, words),
+        Kind::Signal => interrupted(cursor, words).map_or(Step::Lost, Step::Interrupted),
         Kind::End => Step::End,
         Kind::Sp | Kind::Bp | Kind::Unsupported => Step::Lost,
     }
@@ -73,13 +98,7 @@ fn rare(rule: Rule, cursor: &Cursor, read: impl Fn(u64) -> Option<u64>) -> Step 
 
 /// The caller, where the CFA is `cfa`, or `base` + offset if that is 0.
 #[inline]
-fn plain(
-    rule: Rule,
-    cursor: &Cursor,
-    base: u64,
-    cfa: u64,
-    read: impl Fn(u64) -> Option<u64>,
-) -> Step {
+fn plain(rule: Rule, cursor: &Cursor, base: u64, cfa: u64, words: &impl Words) -> Step {
     let indirect = matches!(rule.kind(), Kind::DerefSp | Kind::DerefBp);
     let cfa = if indirect {
         cfa
@@ -95,13 +114,13 @@ fn plain(
         Saved::Cfa(offset) => Some(cfa.wrapping_add_signed(offset)),
         Saved::Base(offset) => Some(base.wrapping_add_signed(offset)),
     };
-    let address = match read(cfa - 8) {
+    let address = match words.read(cfa - 8) {
         Some(address) if address != 0 => address,
         _ => return Step::Lost,
     };
     let bp = match slot(rule.bp()) {
         None => cursor.bp,
-        Some(slot) => match read(slot) {
+        Some(slot) => match words.read(slot) {
             Some(bp) => bp,
             None => return Step::Lost,
         },
@@ -115,14 +134,13 @@ fn plain(
 }
 
 /// The caller by the frame-pointer convention, for code that nothing is known of.
-fn frame_pointer(cursor: &Cursor, read: impl Fn(u64) -> Option<u64>) -> Step {
+fn frame_pointer(cursor: &Cursor, words: &impl Words) -> Step {
     let bp = cursor.bp;
     if bp < cursor.sp || bp & 7 != 0 || bp > u64::MAX - 16 {
         return Step::Lost;
     }
-    match (read(bp), read(bp + 8)) {
-        // No code lies in the lowest page.
-        (Some(outer), Some(address)) if address > 4096 => Step::Caller(Cursor {
+    match (words.read_guessed(bp), words.read_guessed(bp + 8)) {
+        (Some(outer), Some(address)) if words.follows_call(address) => Step::Caller(Cursor {
             address,
             sp: bp + 16,
             bp: outer,
@@ -133,13 +151,13 @@ fn frame_pointer(cursor: &Cursor, read: impl Fn(u64) -> Option<u64>) -> Step {
 }
 
 /// The frame that a signal interrupted, from what the kernel saved.
-fn interrupted(cursor: &Cursor, read: impl Fn(u64) -> Option<u64>) -> Option<Cursor> {
+fn interrupted(cursor: &Cursor, words: &impl Words) -> Option<Cursor> {
     let at = |offset: u64| cursor.sp.checked_add(offset);
-    let pc = read(at(signal_frame::PC)?)?;
+    let pc = words.read(at(signal_frame::PC)?)?;
     Some(Cursor {
         address: pc.checked_add(1)?,
-        sp: read(at(signal_frame::SP)?)?,
-        bp: read(at(signal_frame::BP)?)?,
+        sp: words.read(at(signal_frame::SP)?)?,
+        bp: words.read(at(signal_frame::BP)?)?,
         bx_slot: at(signal_frame::BX)?,
     })
 }
@@ -149,11 +167,21 @@ mod tests {
     use super::super::rule::Parts;
     use super::*;
 
-    /// A stack of words that starts at 0x1000.
-    fn stack(words: &[u64]) -> impl Fn(u64) -> Option<u64> + Copy + '_ {
-        move |address| {
+    /// Words that start at 0x1000; code lies from 5000 on.
+    struct Stack<'a>(&'a [u64]);
+
+    impl Words for Stack<'_> {
+        fn read(&self, address: u64) -> Option<u64> {
             let index = address.checked_sub(0x1000)? / 8;
-            words.get(index as usize).copied()
+            self.0.get(index as usize).copied()
+        }
+
+        fn read_guessed(&self, address: u64) -> Option<u64> {
+            self.read(address)
+        }
+
+        fn follows_call(&self, address: u64) -> bool {
+            address >= 5000
         }
     }
 
@@ -189,7 +217,7 @@ mod tests {
         };
         let words = [10, 20, 30, 40];
         assert_eq!(
-            step(Rule::new(parts), &FRAME, stack(&words)),
+            step(Rule::new(parts), &FRAME, &Stack(&words)),
             Step::Caller(caller)
         );
     }
@@ -213,7 +241,7 @@ mod tests {
                 address: caller.address + 5000,
                 ..caller
             };
-            assert_eq!(step(rule, &FRAME, stack(&words)), Step::Caller(caller));
+            assert_eq!(step(rule, &FRAME, &Stack(&words)), Step::Caller(caller));
         }
     }
 
@@ -224,11 +252,11 @@ mod tests {
             bx_slot: 0x1008,
             ..FRAME
         };
-        let by_bx = step(Rule::new(rule(Kind::Bx, 16)), &saved, stack(&words));
+        let by_bx = step(Rule::new(rule(Kind::Bx, 16)), &saved, &Stack(&words));
         assert!(
             matches!(by_bx, Step::Caller(caller) if caller.sp == 0x1020 && caller.address == 40)
         );
-        let unknown = step(Rule::new(rule(Kind::Bx, 16)), &FRAME, stack(&words));
+        let unknown = step(Rule::new(rule(Kind::Bx, 16)), &FRAME, &Stack(&words));
         assert_eq!(unknown, Step::Lost);
 
         let parts = Parts {
@@ -236,7 +264,7 @@ mod tests {
             bp: Saved::Base(0),
             ..rule(Kind::DerefBp, -8)
         };
-        let by_slot = step(Rule::new(parts), &FRAME, stack(&words));
+        let by_slot = step(Rule::new(parts), &FRAME, &Stack(&words));
         assert!(
             matches!(by_slot, Step::Caller(caller) if caller.sp == 0x1028 && caller.address == 50 && caller.bp == 30)
         );
@@ -253,7 +281,7 @@ mod tests {
             bx_slot: 0x1080,
         };
         assert_eq!(
-            step(Rule::SIGNAL, &FRAME, stack(&words)),
+            step(Rule::SIGNAL, &FRAME, &Stack(&words)),
             Step::Interrupted(interrupted)
         );
     }
@@ -268,11 +296,12 @@ mod tests {
             (Rule::new(rule(Kind::DerefSp, 0)), &[0x1001, 2]),
             (Rule::new(rule(Kind::DerefSp, 64)), &[0x1001, 2]),
             (Rule::FRAME_POINTER, &[1, 2]),
+            (Rule::FRAME_POINTER, &[1, 2, 3, 4]),
             (Rule::SIGNAL, &[1, 2]),
             (Rule::UNSUPPORTED, &[1, 2]),
         ] {
-            assert_eq!(step(rule, &FRAME, stack(words)), Step::Lost);
+            assert_eq!(step(rule, &FRAME, &Stack(words)), Step::Lost);
         }
-        assert_eq!(step(Rule::END, &FRAME, stack(&[])), Step::End);
+        assert_eq!(step(Rule::END, &FRAME, &Stack(&[])), Step::End);
     }
 }
