@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::run;
 use report::{ReportArguments, ReportOptions};
 
 /// Says which requests of a server leave memory behind
@@ -86,8 +87,17 @@ pub struct RunArguments {
 }
 
 impl RunArguments {
+    /// What to run, and how.
+    pub fn options(&self) -> run::Options {
+        run::Options {
+            command: self.command.clone(),
+            preload: self.preload.clone(),
+            variables: self.variables(),
+        }
+    }
+
     /// The `LEAK_*` variables that the options stand for.
-    pub fn variables(&self) -> Vec<(&'static str, OsString)> {
+    fn variables(&self) -> Vec<(&'static str, OsString)> {
         let given = [
             ("LEAK_TRACE", &self.trace),
             ("LEAK_ONLY", &self.only),

@@ -18,6 +18,7 @@ pub mod record;
 pub mod replay;
 pub mod report;
 pub mod requests;
+pub mod run;
 pub mod sites;
 pub mod symbols;
 pub mod trace;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use leak_analyze::cli::{Cli, Command};
-use leak_analyze::{dump, mark, record};
+use leak_analyze::{dump, mark, record, run};
 
 /// The command could not be carried out.
 const TROUBLE: u8 = 2;
@@ -15,7 +15,10 @@ fn main() -> ExitCode {
         Some(Command::Record(arguments)) => record::record(arguments.socket),
         Some(Command::Mark(arguments)) => mark::mark(arguments.pid, &arguments.label),
         Some(Command::Dump(arguments)) => dump::dump(&arguments.trace),
-        Some(Command::Run(_)) => Err("run is not there yet".to_owned()),
+        Some(Command::Run(arguments)) => match run::run(&arguments.options()) {
+            Ok(finished) => return ExitCode::from(finished.status),
+            Err(text) => Err(text),
+        },
         None => dump::dump(&cli.report.trace),
     };
     match done {

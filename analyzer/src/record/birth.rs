@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::control;
 use super::lanes;
 use super::mapping::Mapping;
-use super::place::{self, Names};
+use super::place;
 use super::procfs::{self, Program};
 use super::settings::Settings;
 use super::system;
@@ -78,16 +78,10 @@ pub(crate) fn prepare(
     let peer = control::peer(socket).map_err(|error| format!("no target to record: {error}"))?;
     let first = peer.pid() as u32;
     let program = procfs::program(first);
-    let host = nix::unistd::gethostname().unwrap_or_default();
-    let host = host.to_string_lossy().into_owned();
+    let names = place::names(Some(Path::new(&program.executable))).with_pid(first);
+    let host = names.host.clone();
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let since_epoch = since_epoch.unwrap_or_default();
-    let names = Names {
-        pid: first,
-        program: program_name(&program),
-        host: host.clone(),
-        time: since_epoch.as_secs(),
-    };
     let pattern = settings.trace.to_string_lossy();
     let path = std::path::absolute(names.expand(&pattern))
         .map_err(|error| format!("LEAK_TRACE={pattern} can't be used: {error}"))?;
@@ -116,12 +110,6 @@ pub(crate) fn prepare(
         program,
         limit,
     })
-}
-
-fn program_name(program: &Program) -> String {
-    let path = std::path::Path::new(&program.executable);
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }
 
 /// A name that nobody can guess.

@@ -29,6 +29,9 @@ use images::Images;
 
 use crate::trace::{Note, Writer};
 
+pub(crate) use place::names;
+pub(crate) use system::wait_for_signal;
+
 /// Records one session for the process at the other end of the inherited descriptor `socket`, until
 /// its whole tree has ended.
 ///

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -25,9 +25,44 @@ pub(crate) struct Names {
     pub(crate) time: u64,
 }
 
+/// What is known of them before the program `program` starts.
+pub(crate) fn names(program: Option<&Path>) -> Names {
+    let name = program.and_then(Path::file_name).unwrap_or_default();
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    Names {
+        pid: 0,
+        program: name.to_string_lossy().into_owned(),
+        host: host.to_string_lossy().into_owned(),
+        time: since_epoch.unwrap_or_default().as_secs(),
+    }
+}
+
 impl Names {
+    /// The same for the process `pid`.
+    pub(crate) fn with_pid(self, pid: u32) -> Names {
+        Names { pid, ..self }
+    }
+
+    /// `pattern` with all letters replaced but `%p`: still a pattern.
+    pub(crate) fn expand_all_but_pid(&self, pattern: &str) -> String {
+        // What is filled in must not be read as letters once more.
+        let quoted = |name: &str| file_name(name).replace('%', "%%");
+        let names = Names {
+            pid: 0,
+            program: quoted(&self.program),
+            host: quoted(&self.host),
+            time: self.time,
+        };
+        names.replace(&pattern.replace("%%", "%%%%"), "%p")
+    }
+
     /// `pattern` with its letters replaced; `%%` is a percent sign, other letters stay as they are.
     pub(crate) fn expand(&self, pattern: &str) -> String {
+        self.replace(pattern, &self.pid.to_string())
+    }
+
+    fn replace(&self, pattern: &str, pid: &str) -> String {
         let mut path = String::new();
         let mut letters = pattern.chars();
         while let Some(letter) = letters.next() {
@@ -36,7 +71,7 @@ impl Names {
                 continue;
             }
             match letters.next() {
-                Some('p') => path.push_str(&self.pid.to_string()),
+                Some('p') => path.push_str(pid),
                 Some('e') => path.push_str(&file_name(&self.program)),
                 Some('h') => path.push_str(&file_name(&self.host)),
                 Some('t') => path.push_str(&self.time.to_string()),
@@ -173,6 +208,9 @@ mod tests {
             "/tmp/my_server-42-box-7.bin"
         );
         assert_eq!(expand("100%%-%x-%"), "100%-%x-%");
+        let early = names().expand_all_but_pid("/%h/%e-%p-%%p");
+        assert_eq!(early, "/box/my_server-%p-%%p");
+        assert_eq!(names().expand(&early), "/box/my_server-42-%p");
     }
 
     #[test]

@@ -136,3 +136,13 @@ pub(crate) fn ignore_signals() {
         }
     }
 }
+
+/// Waits for one of `signals`, all blocked; its number, and whether the kernel itself sent it.
+pub(crate) fn wait_for_signal(signals: &nix::sys::signal::SigSet) -> Option<(i32, bool)> {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: the set is initialised and `info` a valid place for the result; both live for the call.
+    let number = unsafe { libc::sigwaitinfo(signals.as_ref(), info.as_mut_ptr()) };
+    // SAFETY: all zeros is a valid siginfo_t, and the kernel wrote a valid one over it.
+    let info = unsafe { info.assume_init() };
+    (number > 0).then_some((number, info.si_code > 0))
+}
