@@ -293,6 +293,10 @@ impl Connection {
             return;
         }
         self.stage = Stage::Opaque;
+        // Where both ends agreed on HTTP/2 under TLS, the server need not wait for the client.
+        if !self.read && detect::is_http2_settings(bytes) {
+            out.unseen(Reason::Http2);
+        }
         // A server that is busy may say so unasked; a success answers what went by unseen.
         if http && matches!(bytes.get(9), Some(b'2' | b'3')) {
             out.unseen(Reason::Bypassed);

@@ -224,3 +224,9 @@ fn line(word: &[u8], rest: &[u8], method: bool) -> Guess {
 pub(crate) fn is_http2(bytes: &[u8]) -> bool {
     bytes.starts_with(HTTP_2)
 }
+
+/// Whether `bytes`, the first that the server writes, begin with HTTP/2 settings: a frame of type 4 on
+/// stream 0, of entries of 6 bytes.
+pub(crate) fn is_http2_settings(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, 0, length, 4, 0, 0, 0, 0, 0, ..] if length % 6 == 0)
+}

@@ -6,4 +6,5 @@ mod memory;
 mod process;
 mod socket;
 mod thread;
+mod tls;
 mod wait;

@@ -292,6 +292,11 @@ fn what_is_not_framed_is_named_or_left_alone() {
         &[wrote("220 smtp\r\n"), read("GET / HTTP/1.1\r\n\r\n")],
         &[],
     );
+    let settings = [
+        wrote(b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x80"),
+        read("PRI * HTTP/2.0\r\n\r\n"),
+    ];
+    assert_eq!(facts(&settings), ["unseen Http2"]);
     let h2c = [
         read("GET /x HTTP/1.1\r\nUpgrade: h2c\r\n\r\n"),
         wrote("HTTP/1.1 101 Switching Protocols\r\n\r\n"),
