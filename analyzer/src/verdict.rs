@@ -1,1 +1,272 @@
-//! What is to be thought of a call site.
+//! Survivors over time → what is to be thought of a call site, with the figures behind it.
+//!
+//! A [`Series`] is a call site's history over 8 slices of the sequence of requests that could have
+//! reached it. [`judge`] looks at one series; [`combine`] at those of several processes: their slices
+//! are added up and judged, and a process that leaks by itself is a leak even where the sum is not.
+
+mod series;
+
+pub use series::{Sequences, of_requests, of_time};
+
+use crate::analysis::{Evidence, Verdict};
+use crate::ledger::SLICES;
+
+/// A leak needs so many requests that retained blocks.
+pub const LEAK_REQUESTS: u64 = 3;
+/// Of them, so many after the first quarter.
+pub const LEAK_LATE_REQUESTS: u64 = 2;
+/// A leak retains at least this share (in percent) of the bytes of survivors older than the last slice.
+pub const LEAK_SHARE: u64 = 50;
+/// Slices of the first quarter.
+pub const QUARTER: usize = SLICES / 4;
+/// A growing buffer consists of so many blocks at most (in each process).
+pub const FEW_BLOCKS: u64 = 8;
+/// A growing buffer's live bytes rise by this share (in percent) from the middle to the end.
+pub const GROWTH: u64 = 50;
+/// Live bytes that end within this share (in percent) above the middle have stopped growing.
+pub const STEADY: u64 = 25;
+/// A warm-up is told from a leak after so many requests.
+pub const WARM_UP_REQUESTS: u64 = 8;
+/// All but the newest are freed where at most this share (in percent) of the older ones' bytes is left.
+pub const FREED_REST: u64 = 25;
+
+/// What a series is cut by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Requests, in the order of their ends.
+    #[default]
+    Requests,
+    /// Equal parts of the serving time; "requests" are then slices.
+    Time,
+}
+
+/// A call site's history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Series {
+    /// What it is cut by.
+    pub unit: Unit,
+    /// Processes that it is the sum of.
+    pub processes: u64,
+    /// Requests in the sequence.
+    pub judged: u64,
+    /// Of them, those that retained blocks here.
+    pub retaining: u64,
+    /// Of those, the ones after the first quarter.
+    pub retaining_late: u64,
+    /// Live bytes here at the end of each slice.
+    pub live_bytes: [u64; SLICES],
+    /// Bytes retained by the requests of each slice.
+    pub retained_bytes: [u64; SLICES],
+    /// Survivors.
+    pub survivor_blocks: u64,
+    /// Bytes of survivors of requests before the last slice.
+    pub older_survivor_bytes: u64,
+    /// Survivors still live when serving ended.
+    pub retained_blocks: u64,
+    /// Blocks that came by realloc.
+    pub reallocations: u64,
+    /// Blocks born before serving began (for time).
+    pub before_blocks: u64,
+    /// How many requests can be the newest of their kind: as many as there were at once.
+    pub newest: u64,
+}
+
+impl Series {
+    /// Bytes retained by requests before the last slice.
+    pub fn older_retained_bytes(&self) -> u64 {
+        self.retained_bytes[..SLICES - 1].iter().sum()
+    }
+
+    fn add(&mut self, other: &Series) {
+        self.unit = other.unit;
+        self.processes += other.processes;
+        self.judged += other.judged;
+        self.retaining += other.retaining;
+        self.retaining_late += other.retaining_late;
+        for slice in 0..SLICES {
+            self.live_bytes[slice] += other.live_bytes[slice];
+            self.retained_bytes[slice] += other.retained_bytes[slice];
+        }
+        self.survivor_blocks += other.survivor_blocks;
+        self.older_survivor_bytes += other.older_survivor_bytes;
+        self.retained_blocks += other.retained_blocks;
+        self.reallocations += other.reallocations;
+        self.before_blocks += other.before_blocks;
+        self.newest += other.newest;
+    }
+}
+
+/// Whether `part` is at least `percent` of `whole`.
+fn at_least(part: u64, percent: u64, whole: u64) -> bool {
+    u128::from(part) * 100 >= u128::from(whole) * u128::from(percent)
+}
+
+fn percent(part: u64, whole: u64) -> u64 {
+    (u128::from(part) * 100 / u128::from(whole.max(1))) as u64
+}
+
+/// The verdict on the series of several processes, which are reached by the same call site. Processes
+/// with too few requests to tell count only where there are no others.
+pub fn combine(all: &[Series]) -> (Verdict, Evidence) {
+    let enough = |series: &&Series| series.judged >= LEAK_REQUESTS;
+    let some_enough = all.iter().any(|series| enough(&series));
+    let mut sum = Series::default();
+    for series in all.iter().filter(|series| !some_enough || enough(series)) {
+        sum.add(series);
+    }
+    let combined = judge(&sum);
+    let alone = all.iter().map(judge).filter(|(verdict, _)| {
+        matches!(verdict, Verdict::Leak | Verdict::GrowingBuffer) && *verdict < combined.0
+    });
+    let worst = alone.min_by_key(|(verdict, evidence)| {
+        (*verdict, std::cmp::Reverse(evidence.older_retained_bytes))
+    });
+    match worst {
+        Some((verdict, mut evidence)) => {
+            evidence.text = format!("in one of {} processes, {}", all.len(), evidence.text);
+            (verdict, evidence)
+        }
+        None => combined,
+    }
+}
+
+/// The verdict on one series: the first that holds.
+pub fn judge(series: &Series) -> (Verdict, Evidence) {
+    let verdict = verdict(series);
+    let needed = (verdict == Verdict::TooFewRequests).then(|| needed(series));
+    let evidence = Evidence {
+        text: text(series, verdict, needed),
+        requests_judged: series.judged,
+        requests_retaining: series.retaining,
+        live_bytes_by_slice: series.live_bytes.to_vec(),
+        retained_bytes_by_slice: series.retained_bytes.to_vec(),
+        older_survivor_bytes: series.older_survivor_bytes,
+        older_retained_bytes: series.older_retained_bytes(),
+        requests_needed: needed,
+    };
+    (verdict, evidence)
+}
+
+fn verdict(series: &Series) -> Verdict {
+    let (older, kept) = (series.older_survivor_bytes, series.older_retained_bytes());
+    let [.., middle, _, _, _, end] = series.live_bytes;
+    let few = series.retained_blocks <= FEW_BLOCKS * series.processes.max(1);
+    if series.survivor_blocks == 0 {
+        return match series.before_blocks {
+            0 => Verdict::Clean,
+            _ if series.judged == 0 => Verdict::TooFewRequests,
+            _ => Verdict::WarmUp,
+        };
+    }
+    if series.retaining >= LEAK_REQUESTS
+        && series.retaining_late >= LEAK_LATE_REQUESTS
+        && kept > 0
+        && at_least(kept, LEAK_SHARE, older)
+    {
+        return Verdict::Leak;
+    }
+    if few && series.retained_blocks > 0 && grows(series) {
+        return Verdict::GrowingBuffer;
+    }
+    let some_freed = series.survivor_blocks > series.retained_blocks;
+    let all_but_newest = kept == 0 && series.retaining <= series.newest
+        || some_freed && series.retaining <= series.newest && !at_least(kept, FREED_REST, older);
+    let steady = middle > 0 && !at_least(end, 100 + STEADY, middle);
+    if steady && some_freed && !all_but_newest && series.retaining > 0 {
+        return Verdict::Bounded;
+    }
+    let late: u64 = series.retained_bytes[QUARTER..].iter().sum();
+    let early: u64 = series.retained_bytes[..QUARTER].iter().sum();
+    if late == 0 && early > 0 && series.judged >= WARM_UP_REQUESTS {
+        return Verdict::WarmUp;
+    }
+    if kept == 0 || all_but_newest && some_freed {
+        let enough = some_freed && series.judged > 1;
+        return match enough {
+            true => Verdict::FreedLater,
+            false => Verdict::TooFewRequests,
+        };
+    }
+    Verdict::TooFewRequests
+}
+
+/// Whether live bytes rise by [`GROWTH`] from the middle to the end: by realloc, never falling from the
+/// middle on; or in new blocks that replace old ones, never falling at all.
+fn grows(series: &Series) -> bool {
+    let live = &series.live_bytes;
+    let from = match series.reallocations {
+        0 => 0,
+        _ => SLICES / 2 - 1,
+    };
+    let rises = live[from..].is_sorted();
+    let replaced = series.reallocations > 0 || series.survivor_blocks > 2 * series.retained_blocks;
+    let (middle, end) = (live[SLICES / 2 - 1], live[SLICES - 1]);
+    rises && replaced && middle > 0 && at_least(end, 100 + GROWTH, middle)
+}
+
+/// How many more requests could tell.
+fn needed(series: &Series) -> u64 {
+    if series.judged < LEAK_REQUESTS {
+        return WARM_UP_REQUESTS - series.judged;
+    }
+    let missing = LEAK_REQUESTS.saturating_sub(series.retaining);
+    let each = series.judged.div_ceil(series.retaining.max(1));
+    let for_leak = missing * each;
+    let for_warm_up = WARM_UP_REQUESTS.saturating_sub(series.judged);
+    // Neither kept nor freed as a rule: as many again will show a tendency.
+    for_leak
+        .max(for_warm_up)
+        .max(series.judged.min(1_000_000) / 2)
+        .max(1)
+}
+
+fn text(series: &Series, verdict: Verdict, needed: Option<u64>) -> String {
+    let units = match series.unit {
+        Unit::Requests => "requests",
+        Unit::Time => "slices of the serving time",
+    };
+    let (judged, retaining) = (series.judged, series.retaining);
+    let (older, kept) = (series.older_survivor_bytes, series.older_retained_bytes());
+    let share = percent(kept, older);
+    let [first, .., middle, _, _, _, end] = series.live_bytes;
+    match verdict {
+        Verdict::Leak => format!(
+            "{retaining} of {judged} {units} retained blocks, {} of them after the first quarter \
+             (a leak: {LEAK_REQUESTS} and {LEAK_LATE_REQUESTS}); {share} % of the {older} bytes that \
+             survived before the last slice are retained (a leak: {LEAK_SHARE} %)",
+            series.retaining_late
+        ),
+        Verdict::GrowingBuffer => format!(
+            "{} blocks (few: {FEW_BLOCKS}), and their live bytes rose from {middle} in the middle to {end} \
+             (growing: {GROWTH} % more)",
+            series.retained_blocks
+        ),
+        Verdict::Bounded => format!(
+            "live bytes stopped growing: {first} after the first slice, {middle} in the middle, {end} at \
+             the end (steady: at most {STEADY} % more), and older survivors were freed"
+        ),
+        Verdict::WarmUp if series.survivor_blocks == 0 => format!(
+            "{} blocks from before the first request",
+            series.before_blocks
+        ),
+        Verdict::WarmUp => format!(
+            "{retaining} of {judged} {units} retained blocks, none of them after the first quarter"
+        ),
+        Verdict::FreedLater => format!(
+            "all but the newest of {} survivors were freed: {kept} of {older} bytes that survived before \
+             the last slice are left",
+            series.survivor_blocks
+        ),
+        Verdict::TooFewRequests if judged == 0 => {
+            "no requests have ended, so nothing tells what would grow".to_string()
+        }
+        Verdict::TooFewRequests => format!(
+            "{retaining} of {judged} {units} retained blocks; at least {} more are needed to tell",
+            needed.unwrap_or(1)
+        ),
+        Verdict::Clean => "no survivors".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Builds the series of a call site in one process from what its ledger kept.
+
+use rustc_hash::FxHashMap;
+
+use super::{QUARTER, Series, Unit};
+use crate::ledger::{Finished, FinishedSite, SLICES};
+use crate::requests::label::LabelId;
+use crate::requests::record::Record;
+
+/// The sequences of requests of one process, by the labels that they have.
+#[derive(Debug)]
+pub struct Sequences {
+    /// Orders of the ends of each label's requests.
+    by_label: FxHashMap<LabelId, Vec<u32>>,
+    /// How many requests the labels together have, and for each slice the order after its last one.
+    cuts: FxHashMap<Vec<LabelId>, (u64, [u64; SLICES])>,
+    newest: u64,
+}
+
+impl Sequences {
+    /// Of a process that held `connections` at once at most.
+    pub fn new(finished: &Finished, records: &[Record], connections: usize) -> Self {
+        let mut by_label: FxHashMap<LabelId, Vec<u32>> = FxHashMap::default();
+        for (order, request) in (0..).zip(&finished.ends) {
+            if let Some(label) = records.get(*request as usize).and_then(|r| r.label) {
+                by_label.entry(label).or_default().push(order);
+            }
+        }
+        Sequences {
+            by_label,
+            cuts: FxHashMap::default(),
+            newest: connections.max(finished.most_in_flight).max(1) as u64,
+        }
+    }
+
+    /// How many requests have one of the labels, and the order after the last one of each slice.
+    fn cut(&mut self, labels: &[LabelId]) -> (u64, [u64; SLICES]) {
+        if let Some(cut) = self.cuts.get(labels) {
+            return *cut;
+        }
+        let of_labels = labels.iter().filter_map(|label| self.by_label.get(label));
+        let mut orders: Vec<u32> = of_labels.flatten().copied().collect();
+        orders.sort_unstable();
+        let mut ends = [0; SLICES];
+        for (slice, end) in ends.iter_mut().enumerate() {
+            let within = (slice + 1) * orders.len() / SLICES;
+            *end = match within.checked_sub(1) {
+                Some(last) => u64::from(orders[last]) + 1,
+                None => 0,
+            };
+        }
+        let cut = (orders.len() as u64, ends);
+        self.cuts.insert(labels.to_vec(), cut);
+        cut
+    }
+}
+
+/// The series of `site` over the requests with one of `labels`; `orders` tells each request's place
+/// among the ends of its process.
+pub fn of_requests(
+    site: &FinishedSite,
+    sequences: &mut Sequences,
+    labels: &[LabelId],
+    records: &[Record],
+    orders: &[u32],
+) -> Series {
+    let (judged, ends) = sequences.cut(labels);
+    let mut series = Series {
+        unit: Unit::Requests,
+        processes: 1,
+        judged,
+        survivor_blocks: site.survivor_blocks,
+        reallocations: site.reallocations,
+        newest: sequences.newest,
+        ..Series::default()
+    };
+    for retained in &site.retained {
+        let request = retained.request as usize;
+        let label = records.get(request).and_then(|record| record.label);
+        if !label.is_some_and(|label| labels.contains(&label)) {
+            continue;
+        }
+        let order = u64::from(orders.get(request).copied().unwrap_or(0));
+        let slice = ends.iter().position(|end| order < *end);
+        let slice = slice.unwrap_or(SLICES - 1);
+        series.retaining += 1;
+        series.retaining_late += u64::from(slice >= QUARTER);
+        series.retained_bytes[slice] += retained.bytes;
+        series.retained_blocks += retained.blocks;
+    }
+    for (slice, end) in ends.iter().enumerate() {
+        series.live_bytes[slice] = site.live_log.level_before(*end);
+    }
+    let older = site.survivor_log.sum_before(ends[SLICES - 2]);
+    series.older_survivor_bytes = older.max(series.older_retained_bytes());
+    series
+}
+
+/// The series of the blocks that `site` allocated outside requests, over the serving time.
+pub fn of_time(site: &FinishedSite, requests_ended: u64) -> Series {
+    let outside = &site.outside;
+    let retained_blocks: u64 = outside.retained_blocks.iter().sum();
+    let freed: u64 = outside.freed_bytes.iter().sum();
+    let slices_with = |slices: &[u64]| slices.iter().filter(|blocks| **blocks > 0).count() as u64;
+    let mut series = Series {
+        unit: Unit::Time,
+        processes: 1,
+        judged: if requests_ended == 0 {
+            0
+        } else {
+            SLICES as u64
+        },
+        retaining: slices_with(&outside.retained_blocks),
+        retaining_late: slices_with(&outside.retained_blocks[QUARTER..]),
+        live_bytes: outside.live_bytes,
+        retained_bytes: outside.retained_bytes,
+        survivor_blocks: retained_blocks + u64::from(freed > 0),
+        retained_blocks,
+        reallocations: site.reallocations,
+        before_blocks: outside.before.0,
+        newest: 1,
+        ..Series::default()
+    };
+    let older_freed: u64 = outside.freed_bytes[..SLICES - 1].iter().sum();
+    series.older_survivor_bytes = older_freed + series.older_retained_bytes();
+    series
+}
