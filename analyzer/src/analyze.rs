@@ -1,1 +1,148 @@
-//! From a trace to its analysis.
+//! From a trace to its analysis: drives replay and requests over all steps, then has every call site
+//! judged.
+
+mod result;
+mod sites;
+mod timeline;
+
+use timeline::Timeline;
+
+use crate::analysis::Analysis;
+use crate::ledger::Finished;
+use crate::requests::machine::Machine;
+pub use crate::requests::machine::{Boundary, Options};
+pub use crate::requests::owner::Scope;
+use crate::sites::Sites;
+use crate::trace::{Error, Facts, Origin, ProcessId, Step, Trace, What};
+
+/// Analyses a whole trace; call sites go into `sites`, which is emptied first.
+pub fn analyze(trace: &Trace, sites: &mut Sites, options: &Options) -> Result<Analysis, Error> {
+    let mut options = options.clone();
+    loop {
+        *sites = Sites::default();
+        let mut analyzer = Analyzer::new(trace.facts(), &options);
+        let mut steps = trace.steps(sites);
+        let mut by_marks = false;
+        while let Some(step) = steps.next() {
+            analyzer.step(&step?);
+            if analyzer.wants_marks() {
+                by_marks = true;
+                break;
+            }
+        }
+        if !by_marks {
+            return Ok(analyzer.finish());
+        }
+        // There are marks: they alone are the requests, from the beginning.
+        options.boundary = Boundary::Mark;
+    }
+}
+
+/// What is known of one process so far.
+#[derive(Debug, Default)]
+struct Process {
+    timeline: Timeline,
+    /// Its figures, once it has ended, and the most connections it held at once.
+    ended: Option<(Finished, usize)>,
+}
+
+/// Takes a trace's steps in order.
+#[derive(Debug)]
+pub struct Analyzer<'f> {
+    facts: &'f Facts,
+    boundary: Boundary,
+    machine: Machine,
+    processes: Vec<Process>,
+    events: u64,
+    last: u64,
+}
+
+impl<'f> Analyzer<'f> {
+    /// Before the first step.
+    pub fn new(facts: &'f Facts, options: &Options) -> Self {
+        Analyzer {
+            facts,
+            boundary: options.boundary,
+            machine: Machine::new(options),
+            processes: Vec::new(),
+            events: 0,
+            last: 0,
+        }
+    }
+
+    /// Boundaries were to be chosen, and there are marks: start again with [`Boundary::Mark`].
+    pub fn wants_marks(&self) -> bool {
+        self.boundary == Boundary::Auto && self.machine.marks_seen
+    }
+
+    fn process(&mut self, process: ProcessId) -> &mut Process {
+        let at = process as usize;
+        if self.processes.len() <= at {
+            self.processes.resize_with(at + 1, Process::default);
+        }
+        &mut self.processes[at]
+    }
+
+    /// The next step.
+    pub fn step(&mut self, step: &Step<'_>) {
+        self.last = self.last.max(step.stamp);
+        match &step.what {
+            What::ProcessBegins => self.process_begins(step.process),
+            What::ProcessEnds => self.process_ends(step.process, step.stamp),
+            What::ThreadBegins => self.machine.thread_begins(step.thread, step.process),
+            What::ThreadEnds => {
+                self.machine
+                    .thread_ends(step.thread, step.process, step.stamp);
+            }
+            What::Event(event) => {
+                self.events += 1;
+                self.machine
+                    .event(step.process, step.thread, step.stamp, event);
+                let due = self
+                    .processes
+                    .get(step.process as usize)
+                    .is_none_or(|process| process.timeline.is_due(step.stamp));
+                if due {
+                    let ledger = self.machine.owners.ledger(step.process);
+                    let (live, requests) = (ledger.live_bytes(), ledger.requests_ended());
+                    let timeline = &mut self.process(step.process).timeline;
+                    timeline.note(step.stamp, live, requests);
+                }
+            }
+        }
+    }
+
+    fn process_begins(&mut self, process: ProcessId) {
+        let facts = self.facts.processes.get(process as usize);
+        let forked = facts.filter(|facts| facts.origin == Origin::Fork);
+        let parent = forked.and_then(|facts| facts.parent);
+        self.machine.process_begins(process, parent);
+        self.process(process);
+    }
+
+    fn process_ends(&mut self, process: ProcessId, stamp: u64) {
+        if !self.machine.owners.runs(process) {
+            return;
+        }
+        let ledger = self.machine.owners.ledger(process);
+        let (live, requests) = (ledger.live_bytes(), ledger.requests_ended());
+        let ended = self.machine.process_ends(process, stamp);
+        let state = self.process(process);
+        state.timeline.close(stamp, live, requests);
+        state.ended = ended;
+    }
+
+    /// After the last step.
+    pub fn finish(mut self) -> Analysis {
+        let count = self.processes.len().max(self.facts.processes.len());
+        for process in 0..count as ProcessId {
+            self.process_ends(process, self.last);
+        }
+        result::build(self)
+    }
+}
+
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,7 @@ pub struct Ledger {
     flight_version: u32,
     most_in_flight: usize,
     ends: Vec<RequestId>,
+    requests_ended: u64,
     first_begin: Option<u64>,
     last_end: u64,
 }
@@ -108,6 +109,7 @@ impl Ledger {
             flight_version: 0,
             most_in_flight: 0,
             ends: Vec::new(),
+            requests_ended: 0,
             first_begin: None,
             last_end: 0,
         }
@@ -124,8 +126,8 @@ impl Ledger {
     }
 
     /// How many requests have ended.
-    pub fn ends(&self) -> &[RequestId] {
-        &self.ends
+    pub fn requests_ended(&self) -> u64 {
+        self.requests_ended
     }
 
     /// Changes with every begin and end of a request.

@@ -77,6 +77,19 @@ impl Series {
         self.retained_bytes[..SLICES - 1].iter().sum()
     }
 
+    /// Of a part of the site's requests little is known but what they retained and how many blocks
+    /// survived them: so it is judged by that.
+    pub fn only_retained(&mut self, survivor_blocks: u64) {
+        self.survivor_blocks = survivor_blocks;
+        self.older_survivor_bytes = self.older_retained_bytes();
+        self.reallocations = 0;
+        let mut live = 0;
+        for (slice, retained) in self.retained_bytes.iter().enumerate() {
+            live += retained;
+            self.live_bytes[slice] = live;
+        }
+    }
+
     fn add(&mut self, other: &Series) {
         self.unit = other.unit;
         self.processes += other.processes;

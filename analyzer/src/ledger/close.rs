@@ -12,6 +12,7 @@ impl Ledger {
         self.commit_pending();
         let order = self.ends.len() as u64;
         self.ends.push(request);
+        self.requests_ended += u64::from(record.count);
         self.last_end = stamp;
         self.land(request);
         self.close_direct(request, record, Some(order));
@@ -53,7 +54,8 @@ impl Ledger {
             record.figures.allocations += holding.allocations;
             record.figures.allocated_bytes += holding.allocated_bytes;
             let site = &mut self.sites[holding.site as usize];
-            site.reached_by(record.label, record.count);
+            let survivors = order.map_or(0, |_| holding.live_blocks);
+            site.reached_by(record.label, record.count, survivors);
             if let Some(order) = order {
                 holding.ended = true;
                 holding.survivor_blocks = holding.live_blocks;

@@ -36,8 +36,8 @@ pub struct FinishedSite {
     pub id: SiteId,
     /// Requests that allocated here.
     pub requests: u64,
-    /// Their labels, sorted.
-    pub labels: Vec<LabelId>,
+    /// Their labels, sorted, and how many blocks survived the requests of each.
+    pub labels: Vec<(LabelId, u64)>,
     /// Alive at their request's end.
     pub survivor_blocks: u64,
     /// Their bytes.
@@ -92,7 +92,7 @@ pub struct OutsideSeries {
 }
 
 impl Ledger {
-    /// The process has ended. `stamps` gives the stamp of a request's end by its place in the order.
+    /// The process has ended.
     pub fn finish(mut self, records: &mut [Record]) -> Finished {
         for request in std::mem::take(&mut self.in_flight) {
             self.inferring.remove(&request);
@@ -190,7 +190,7 @@ impl Ledger {
             figures.survivor_bytes += holding.survivor_bytes;
             site.survivor_blocks += holding.survivor_blocks;
             site.survivor_bytes += holding.survivor_bytes;
-            site.reached_by(record.label, record.count);
+            site.reached_by(record.label, record.count, holding.survivor_blocks);
             if holding.survivor_bytes > 0
                 && let Some(order) = orders.get(&request)
             {

@@ -20,8 +20,8 @@ pub struct SiteFigures {
     pub reallocations: u64,
     /// Requests that allocated here.
     pub requests: u64,
-    /// Their labels, sorted.
-    pub labels: Vec<LabelId>,
+    /// Their labels, sorted, and how many blocks survived the requests of each.
+    pub labels: Vec<(LabelId, u64)>,
     /// Alive at their request's end.
     pub survivor_blocks: u64,
     /// Their bytes.
@@ -38,13 +38,15 @@ pub struct SiteFigures {
 }
 
 impl SiteFigures {
-    /// `count` requests of a label allocated here.
-    pub fn reached_by(&mut self, label: Option<LabelId>, count: u32) {
+    /// `count` requests of a label allocated here, and left so many survivors.
+    pub fn reached_by(&mut self, label: Option<LabelId>, count: u32, survivors: u64) {
         self.requests += u64::from(count);
-        if let Some(label) = label
-            && let Err(at) = self.labels.binary_search(&label)
-        {
-            self.labels.insert(at, label);
+        let Some(label) = label else {
+            return;
+        };
+        match self.labels.binary_search_by_key(&label, |known| known.0) {
+            Ok(at) => self.labels[at].1 += survivors,
+            Err(at) => self.labels.insert(at, (label, survivors)),
         }
     }
 }

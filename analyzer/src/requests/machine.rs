@@ -80,8 +80,8 @@ pub struct Machine {
     pub(super) connections: FxHashMap<u32, Connection>,
     pub(super) threads: Vec<Thread>,
     pub(super) processes: Vec<Process>,
-    /// Connections that were not cut, by local end and code of the reason.
-    pub unseen: FxHashMap<(String, u8), u64>,
+    /// Closed connections that were not cut, by local end and code of the reason.
+    pub(super) unseen: FxHashMap<(String, u8), u64>,
     /// There are marks.
     pub marks_seen: bool,
     /// Bytes live over all processes, own blocks only.
@@ -144,6 +144,18 @@ impl Machine {
         self.live_bytes = self.live_bytes.saturating_sub(ledger.counts.live_bytes);
         let finished = ledger.finish(&mut self.records);
         Some((finished, self.process(process).most_connections))
+    }
+
+    /// Connections that were not cut, open ones too, by local end and code of the reason.
+    pub fn unseen_connections(&self) -> FxHashMap<(String, u8), u64> {
+        let mut all = self.unseen.clone();
+        for connection in self.connections.values() {
+            if let Some(reason) = connection.unseen {
+                let key = (connection.local.clone(), reason as u8);
+                *all.entry(key).or_default() += 1;
+            }
+        }
+        all
     }
 
     /// A thread begins to record.

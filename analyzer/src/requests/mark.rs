@@ -13,6 +13,7 @@ impl Machine {
     pub(super) fn mark_begins(&mut self, at: At, label: &str) {
         if self.marks() {
             let label = self.labels.intern(label);
+            self.owners.part(at.thread);
             let request = self.begin(at, Source::Mark, Some(label), 1);
             self.owners.serve(at.thread, request);
             self.threads[at.thread as usize].marks.push(request);
@@ -28,6 +29,7 @@ impl Machine {
             return;
         };
         self.end(request, at.stamp);
+        self.owners.part(at.thread);
         if let Some(outer) = self.threads[at.thread as usize].marks.last() {
             self.owners.serve(at.thread, *outer);
         }

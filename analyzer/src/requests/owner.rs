@@ -150,6 +150,12 @@ impl Owners {
         self.settle_period(thread, Some(request));
     }
 
+    /// What the thread allocated so far is none of a request's that begins with a call of its own.
+    pub fn part(&mut self, thread: ThreadId) {
+        let served = self.served_by(thread);
+        self.settle_period(thread, served);
+    }
+
     /// The thread serves none any more; its period goes on.
     pub fn leave(&mut self, thread: ThreadId) {
         if let Some(state) = self.threads.get_mut(thread as usize) {

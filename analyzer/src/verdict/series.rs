@@ -15,6 +15,7 @@ pub struct Sequences {
     /// How many requests the labels together have, and for each slice the order after its last one.
     cuts: FxHashMap<Vec<LabelId>, (u64, [u64; SLICES])>,
     newest: u64,
+    requests: u64,
 }
 
 impl Sequences {
@@ -30,7 +31,13 @@ impl Sequences {
             by_label,
             cuts: FxHashMap::default(),
             newest: connections.max(finished.most_in_flight).max(1) as u64,
+            requests: finished.ends.len() as u64,
         }
+    }
+
+    /// How many requests ended in the process.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     /// How many requests have one of the labels, and the order after the last one of each slice.

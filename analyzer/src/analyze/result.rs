@@ -1,0 +1,374 @@
+//! Puts the analysis together: processes, totals, requests, endpoints, sites.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use leak_wire::Unseen;
+use rustc_hash::FxHashMap;
+
+use super::sites::{Judged, judge};
+use super::{Analyzer, Timeline};
+use crate::analysis::{
+    Analysis, Endpoint, Outside, ProcessFigures, Request, Site, SiteLabel, StatusFigures, Totals,
+    UnseenConnections, Verdict,
+};
+use crate::ledger::Finished;
+use crate::requests::label::{INCOMPLETE, LabelId, MAX_LABELS, OTHER};
+use crate::requests::record::{Record, RequestId};
+use crate::trace::{Facts, ProcessId, Warning};
+
+/// The analysis of a finished reading.
+pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
+    let Analyzer {
+        facts,
+        mut machine,
+        processes,
+        events,
+        ..
+    } = analyzer;
+    let mut labels = machine.labels.names().to_vec();
+    name_the_incomplete(&mut machine.records, &mut labels);
+    let (timelines, ended): (Vec<Timeline>, Vec<(Finished, usize)>) = processes
+        .into_iter()
+        .map(|process| (process.timeline, process.ended.unwrap_or_default()))
+        .unzip();
+    let mut analysis = Analysis {
+        events,
+        unseen: unseen(&machine.unseen_connections()),
+        ..Analysis::default()
+    };
+    processes_and_totals(&mut analysis, &ended, &machine.records, facts);
+    analysis.totals.peak_live_bytes = machine.peak_live_bytes;
+    analysis.warnings = warnings(&ended, machine.labels.overflowed());
+    for (process, timeline) in (0..).zip(&timelines) {
+        let points = timeline.points(process as ProcessId, &facts.clock, &facts.rss);
+        analysis.timeline.extend(points);
+    }
+    analysis.timeline.sort_by_key(|point| point.t_ns);
+    let sites = judge(ended, &machine.records);
+    let endpoint_of = endpoints(&mut analysis, &sites, &machine.records, &labels);
+    analysis.sites = site_list(sites, &machine.records, &endpoint_of);
+    link_sites(&mut analysis);
+    analysis.requests = requests(&machine.records, &endpoint_of, facts);
+    let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
+    analysis.boundaries = sources.into_iter().collect();
+    analysis
+}
+
+/// Requests whose head never was complete get a label, too.
+fn name_the_incomplete(records: &mut [Record], labels: &mut Vec<String>) {
+    let nameless = records.iter_mut().filter(|r| r.label.is_none() && !r.void);
+    let mut nameless = nameless.peekable();
+    if nameless.peek().is_none() {
+        return;
+    }
+    let known = labels.iter().position(|label| label == INCOMPLETE);
+    let id = known.unwrap_or_else(|| {
+        labels.push(INCOMPLETE.to_string());
+        labels.len() - 1
+    });
+    for record in nameless {
+        record.label = Some(id as LabelId);
+    }
+}
+
+fn processes_and_totals(
+    analysis: &mut Analysis,
+    ended: &[(Finished, usize)],
+    records: &[Record],
+    facts: &Facts,
+) {
+    let count = ended.len().max(facts.processes.len());
+    let mut processes = vec![ProcessFigures::default(); count];
+    let mut totals = Totals::default();
+    for (figures, (finished, _)) in processes.iter_mut().zip(ended) {
+        let counts = &finished.counts;
+        *figures = ProcessFigures {
+            requests: 0,
+            allocations: counts.allocations,
+            frees: counts.frees,
+            reallocations: counts.reallocations,
+            live_blocks: counts.live_blocks,
+            live_bytes: counts.live_bytes,
+            inherited_live_blocks: finished.inherited.0,
+            inherited_live_bytes: finished.inherited.1,
+        };
+        totals.allocations += counts.allocations;
+        totals.frees += counts.frees;
+        totals.reallocations += counts.reallocations;
+        totals.allocated_bytes += counts.allocated_bytes;
+        totals.live_blocks += counts.live_blocks;
+        totals.live_bytes += counts.live_bytes;
+        totals.unknown_frees += counts.unknown_frees;
+        let outside = &finished.sites;
+        totals.outside = Outside {
+            allocations: totals.outside.allocations + finished.outside_allocations,
+            live_blocks: totals.outside.live_blocks
+                + outside.iter().map(|site| site.outside_blocks).sum::<u64>(),
+            live_bytes: totals.outside.live_bytes
+                + outside.iter().map(|site| site.outside_bytes).sum::<u64>(),
+        };
+    }
+    for record in records.iter().filter(|record| !record.void) {
+        if let Some(process) = processes.get_mut(record.process as usize) {
+            process.requests += u64::from(record.count);
+        }
+    }
+    analysis.processes = processes;
+    analysis.totals = totals;
+}
+
+fn requests(
+    records: &[Record],
+    endpoint_of: &FxHashMap<LabelId, u32>,
+    facts: &Facts,
+) -> Vec<Request> {
+    let real = records.iter().filter(|record| !record.void);
+    let request = |record: &Record| {
+        let figures = &record.figures;
+        let thread = facts.threads.get(record.thread as usize);
+        Request {
+            process: record.process,
+            thread: thread.map_or(0, |thread| thread.tid),
+            source: record.source,
+            endpoint: record
+                .label
+                .and_then(|label| endpoint_of.get(&label).copied())
+                .unwrap_or(0),
+            count: record.count,
+            status: record.status,
+            start_ns: facts.clock.ns(record.start),
+            end_ns: record.end.map(|end| facts.clock.ns(end)),
+            allocations: figures.allocations,
+            allocated_bytes: figures.allocated_bytes,
+            inferred_blocks: figures.inferred_blocks,
+            live_blocks: figures.live_blocks,
+            live_bytes: figures.live_bytes,
+            survivor_blocks: figures.survivor_blocks,
+            survivor_bytes: figures.survivor_bytes,
+            retained_blocks: figures.retained_blocks,
+            retained_bytes: figures.retained_bytes,
+        }
+    };
+    real.map(request).collect()
+}
+
+/// What a request retained at sites where its label leaks: blocks and bytes.
+type Leaking = FxHashMap<RequestId, (u64, u64)>;
+
+/// Fills in the endpoints, the worst first; tells where each label's is.
+fn endpoints(
+    analysis: &mut Analysis,
+    sites: &[Judged],
+    records: &[Record],
+    labels: &[String],
+) -> FxHashMap<LabelId, u32> {
+    let mut found: FxHashMap<LabelId, Endpoint> = FxHashMap::default();
+    let mut leaking = Leaking::default();
+    let mut inferred: FxHashMap<LabelId, u64> = FxHashMap::default();
+    let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
+    for part in sites.iter().flat_map(|site| &site.labels) {
+        let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
+        *verdict = (*verdict).min(part.verdict);
+        let leaks = matches!(part.verdict, Verdict::Leak | Verdict::GrowingBuffer);
+        for kept in &part.retained {
+            *inferred.entry(part.label).or_default() += kept.inferred_blocks;
+            if leaks {
+                let entry = leaking.entry(kept.request).or_default();
+                *entry = (entry.0 + kept.blocks, entry.1 + kept.bytes);
+            }
+        }
+    }
+    let mut leaked_bytes: FxHashMap<LabelId, u64> = FxHashMap::default();
+    for (id, record) in (0..).zip(records).filter(|(_, record)| !record.void) {
+        let Some(label) = record.label else {
+            continue;
+        };
+        let endpoint = found.entry(label).or_insert_with(|| Endpoint {
+            label: labels.get(label as usize).cloned().unwrap_or_default(),
+            verdict: verdicts.get(&label).copied().unwrap_or(Verdict::Clean),
+            requests: 0,
+            leaking_requests: 0,
+            survivor_blocks: 0,
+            survivor_bytes: 0,
+            retained_blocks: 0,
+            retained_bytes: 0,
+            inferred_blocks: inferred.get(&label).copied().unwrap_or(0),
+            retained_bytes_per_leaking_request: None,
+            site_ids: Vec::new(),
+            statuses: Vec::new(),
+        });
+        let (blocks, bytes) = leaking.get(&id).copied().unwrap_or_default();
+        *leaked_bytes.entry(label).or_default() += bytes;
+        add_request(endpoint, record, blocks);
+    }
+    for (label, endpoint) in &mut found {
+        let bytes = leaked_bytes.get(label).copied().unwrap_or(0);
+        endpoint.retained_bytes_per_leaking_request = bytes.checked_div(endpoint.leaking_requests);
+        endpoint
+            .statuses
+            .sort_by_key(|status| (Reverse(status.retained_bytes), status.status));
+    }
+    let mut sorted: Vec<(LabelId, Endpoint)> = found.into_iter().collect();
+    sorted.sort_by(|(_, a), (_, b)| {
+        let key = |e: &Endpoint| (e.verdict, Reverse(e.retained_bytes), Reverse(e.requests));
+        key(a).cmp(&key(b)).then_with(|| a.label.cmp(&b.label))
+    });
+    let places = sorted.iter().map(|(label, _)| *label).zip(0..).collect();
+    analysis.endpoints = sorted.into_iter().map(|(_, endpoint)| endpoint).collect();
+    places
+}
+
+fn add_request(endpoint: &mut Endpoint, record: &Record, leaking_blocks: u64) {
+    let (count, figures) = (u64::from(record.count), &record.figures);
+    // A request that stands for several: at most so many of them can have left a block.
+    let leaking = count.min(leaking_blocks);
+    endpoint.requests += count;
+    endpoint.leaking_requests += leaking;
+    endpoint.survivor_blocks += figures.survivor_blocks;
+    endpoint.survivor_bytes += figures.survivor_bytes;
+    endpoint.retained_blocks += figures.retained_blocks;
+    endpoint.retained_bytes += figures.retained_bytes;
+    let known = endpoint
+        .statuses
+        .iter_mut()
+        .position(|status| status.status == record.status);
+    let at = known.unwrap_or_else(|| {
+        endpoint.statuses.push(StatusFigures {
+            status: record.status,
+            ..StatusFigures::default()
+        });
+        endpoint.statuses.len() - 1
+    });
+    let status = &mut endpoint.statuses[at];
+    status.requests += count;
+    status.leaking_requests += leaking;
+    status.retained_blocks += figures.retained_blocks;
+    status.retained_bytes += figures.retained_bytes;
+}
+
+fn site_list(
+    judged: Vec<Judged>,
+    records: &[Record],
+    endpoint_of: &FxHashMap<LabelId, u32>,
+) -> Vec<Site> {
+    let count = |request: RequestId| records.get(request as usize).map_or(1, |r| r.count);
+    let mut sites: Vec<Site> = Vec::with_capacity(judged.len());
+    for site in judged {
+        let parts = &site.parts;
+        let sum = |of: fn(&crate::ledger::FinishedSite) -> u64| parts.iter().map(of).sum::<u64>();
+        let labels: Vec<SiteLabel> = site
+            .labels
+            .iter()
+            .filter_map(|part| {
+                let requests = part.retained.iter().map(|kept| {
+                    // As for endpoints: no more than there are blocks.
+                    u64::from(count(kept.request)).min(kept.blocks)
+                });
+                Some(SiteLabel {
+                    endpoint: *endpoint_of.get(&part.label)?,
+                    requests: requests.sum(),
+                    retained_blocks: part.retained.iter().map(|kept| kept.blocks).sum(),
+                    retained_bytes: part.retained.iter().map(|kept| kept.bytes).sum(),
+                })
+            })
+            .collect();
+        let retained = || site.labels.iter().flat_map(|part| &part.retained);
+        sites.push(Site {
+            id: site.id,
+            verdict: site.verdict,
+            requests: sum(|part| part.requests),
+            survivor_blocks: sum(|part| part.survivor_blocks),
+            survivor_bytes: sum(|part| part.survivor_bytes),
+            retained_blocks: retained().map(|kept| kept.blocks).sum(),
+            retained_bytes: retained().map(|kept| kept.bytes).sum(),
+            inferred_blocks: retained().map(|kept| kept.inferred_blocks).sum(),
+            live_blocks: sum(|part| part.live_blocks),
+            live_bytes: sum(|part| part.live_bytes),
+            outside_blocks: sum(|part| part.outside_blocks),
+            outside_bytes: sum(|part| part.outside_bytes),
+            labels,
+            evidence: site.evidence,
+        });
+    }
+    for site in &mut sites {
+        site.labels
+            .sort_by_key(|part| (Reverse(part.retained_bytes), part.endpoint));
+    }
+    sites.sort_by_key(|site| {
+        let bytes = (Reverse(site.retained_bytes), Reverse(site.live_bytes));
+        (site.verdict, bytes, site.id)
+    });
+    sites
+}
+
+/// Tells each endpoint its sites, which are sorted already.
+fn link_sites(analysis: &mut Analysis) {
+    for site in &analysis.sites {
+        for part in &site.labels {
+            if let Some(endpoint) = analysis.endpoints.get_mut(part.endpoint as usize) {
+                endpoint.site_ids.push(site.id);
+            }
+        }
+    }
+}
+
+fn warnings(ended: &[(Finished, usize)], overflowed: bool) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if overflowed {
+        warnings.push(Warning {
+            code: "labels_folded".to_string(),
+            text: format!(
+                "there are more than {MAX_LABELS} labels, the rest is {OTHER}; fold paths with --route, \
+                 for example --route '/users/*'"
+            ),
+        });
+    }
+    let missed: u64 = ended.iter().map(|(end, _)| end.counts.missed_frees).sum();
+    if missed > 0 {
+        warnings.push(Warning {
+            code: "missed_frees".to_string(),
+            text: format!(
+                "{missed} blocks were allocated where another one was still live: frees that libleak did \
+                 not see; look for an allocator of the program's own, or for dropped events"
+            ),
+        });
+    }
+    warnings
+}
+
+fn unseen(connections: &FxHashMap<(String, u8), u64>) -> Vec<UnseenConnections> {
+    let mut list: Vec<UnseenConnections> = connections
+        .iter()
+        .map(|((port, code), connections)| UnseenConnections {
+            port: port.clone(),
+            connections: *connections,
+            reason: Unseen::from_code(*code)
+                .map_or("unknown", reason)
+                .to_string(),
+        })
+        .collect();
+    list.sort_by(|a, b| (&a.port, &a.reason).cmp(&(&b.port, &b.reason)));
+    list
+}
+
+fn reason(unseen: Unseen) -> &'static str {
+    match unseen {
+        Unseen::Tls => {
+            "ciphertext, and the program does not read it by a shared libssl; set marks with leak.h, or \
+             end TLS before it"
+        }
+        Unseen::Http2 => "HTTP/2, which is not cut into requests; let the client speak HTTP/1.1",
+        Unseen::Unframed => {
+            "bytes that are not the protocol they seemed to be, or a head that is too long; try \
+             --boundary turn, or set marks with leak.h"
+        }
+        Unseen::Concurrent => {
+            "two threads read or wrote a connection at once; set marks with leak.h"
+        }
+        Unseen::Bypassed => {
+            "it is read or written by calls that can't be seen (stdio, io_uring, raw system calls); set \
+             marks with leak.h"
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Call sites of all processes, put together and judged.
+
+use rustc_hash::FxHashMap;
+
+use crate::analysis::{Evidence, Verdict};
+use crate::ledger::{Finished, FinishedSite, Retained};
+use crate::requests::label::LabelId;
+use crate::requests::record::Record;
+use crate::sites::SiteId;
+use crate::verdict::{Sequences, combine, of_requests, of_time};
+
+/// A call site over all processes.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) id: SiteId,
+    pub(super) verdict: Verdict,
+    pub(super) evidence: Evidence,
+    /// Its part in each process.
+    pub(super) parts: Vec<FinishedSite>,
+    /// Its part in each label whose requests left survivors.
+    pub(super) labels: Vec<JudgedLabel>,
+}
+
+/// A call site's part in the requests of one label.
+#[derive(Debug)]
+pub(super) struct JudgedLabel {
+    pub(super) label: LabelId,
+    /// What the label's requests make of the site.
+    pub(super) verdict: Verdict,
+    /// What they retained.
+    pub(super) retained: Vec<Retained>,
+}
+
+/// Judges all sites. `processes` are the ended ones, each with the most connections that it held.
+pub(super) fn judge(processes: Vec<(Finished, usize)>, records: &[Record]) -> Vec<Judged> {
+    let mut orders = vec![0u32; records.len()];
+    let mut sequences = Vec::new();
+    let mut parts: FxHashMap<SiteId, Vec<(usize, FinishedSite)>> = FxHashMap::default();
+    for (process, (mut finished, connections)) in processes.into_iter().enumerate() {
+        for (order, request) in (0..).zip(&finished.ends) {
+            if let Some(place) = orders.get_mut(*request as usize) {
+                *place = order;
+            }
+        }
+        sequences.push(Sequences::new(&finished, records, connections));
+        for site in std::mem::take(&mut finished.sites) {
+            parts.entry(site.id).or_default().push((process, site));
+        }
+    }
+    let mut judge = Judge {
+        sequences,
+        records,
+        orders,
+    };
+    let judged = parts.into_iter().map(|(id, parts)| judge.site(id, parts));
+    judged.collect()
+}
+
+struct Judge<'r> {
+    sequences: Vec<Sequences>,
+    records: &'r [Record],
+    orders: Vec<u32>,
+}
+
+impl Judge<'_> {
+    fn site(&mut self, id: SiteId, parts: Vec<(usize, FinishedSite)>) -> Judged {
+        let reached = |part: &&(usize, FinishedSite)| !part.1.labels.is_empty();
+        let (verdict, evidence) = if parts.iter().any(|part| reached(&part)) {
+            let mut all = Vec::new();
+            for (process, site) in parts.iter().filter(reached) {
+                let labels: Vec<LabelId> = site.labels.iter().map(|label| label.0).collect();
+                all.push(self.series(*process, site, &labels));
+            }
+            combine(&all)
+        } else {
+            let over_time = parts.iter().map(|(process, site)| {
+                let ended = self.sequences.get(*process);
+                of_time(site, ended.map_or(0, Sequences::requests))
+            });
+            combine(&over_time.collect::<Vec<_>>())
+        };
+        let labels = self.labels(&parts, verdict);
+        Judged {
+            id,
+            verdict,
+            evidence,
+            labels,
+            parts: parts.into_iter().map(|part| part.1).collect(),
+        }
+    }
+
+    fn series(
+        &mut self,
+        process: usize,
+        site: &FinishedSite,
+        labels: &[LabelId],
+    ) -> crate::verdict::Series {
+        let sequences = &mut self.sequences[process];
+        of_requests(site, sequences, labels, self.records, &self.orders)
+    }
+
+    /// What the requests of each label make of the site. One label may leak where others, that share
+    /// the call site, do not: a leak is judged again over the label's own requests.
+    fn labels(&mut self, parts: &[(usize, FinishedSite)], verdict: Verdict) -> Vec<JudgedLabel> {
+        let mut survivors: FxHashMap<LabelId, u64> = FxHashMap::default();
+        let mut retained: FxHashMap<LabelId, Vec<Retained>> = FxHashMap::default();
+        for (_, site) in parts {
+            for (label, blocks) in &site.labels {
+                *survivors.entry(*label).or_default() += blocks;
+            }
+            for kept in &site.retained {
+                let label = self
+                    .records
+                    .get(kept.request as usize)
+                    .and_then(|r| r.label);
+                if let Some(label) = label {
+                    retained.entry(label).or_default().push(*kept);
+                }
+            }
+        }
+        survivors.retain(|_, blocks| *blocks > 0);
+        let shared = survivors.len() > 1;
+        let mut labels: Vec<JudgedLabel> = survivors
+            .into_keys()
+            .map(|label| JudgedLabel {
+                label,
+                verdict,
+                retained: retained.remove(&label).unwrap_or_default(),
+            })
+            .collect();
+        labels.sort_unstable_by_key(|judged| judged.label);
+        for judged in labels.iter_mut().filter(|_| shared) {
+            judged.verdict = match verdict {
+                Verdict::Bounded => verdict,
+                _ if judged.retained.is_empty() => Verdict::FreedLater,
+                Verdict::Leak => self.alone(parts, judged.label),
+                _ => verdict,
+            };
+        }
+        // A leak that no label has by itself is the one of all.
+        if verdict == Verdict::Leak && labels.iter().all(|label| label.verdict != verdict) {
+            for judged in labels.iter_mut().filter(|label| !label.retained.is_empty()) {
+                judged.verdict = verdict;
+            }
+        }
+        labels
+    }
+
+    fn alone(&mut self, parts: &[(usize, FinishedSite)], label: LabelId) -> Verdict {
+        let mut all = Vec::new();
+        for (process, site) in parts {
+            let known = site.labels.iter().find(|known| known.0 == label);
+            if let Some((_, survivor_blocks)) = known {
+                let mut series = self.series(*process, site, &[label]);
+                series.only_retained(*survivor_blocks);
+                all.push(series);
+            }
+        }
+        combine(&all).0
+    }
+}

@@ -1,0 +1,634 @@
+//! The rules of requests and owners, each as an event table.
+
+use super::script::{Script, story};
+use super::{Boundary, Options, Scope};
+use crate::analysis::Verdict;
+
+fn auto(text: &str) -> Vec<String> {
+    story(text, &Options::default())
+}
+
+fn cut_by(boundary: Boundary, text: &str) -> Vec<String> {
+    let options = Options {
+        boundary,
+        ..Options::default()
+    };
+    story(text, &options)
+}
+
+#[test]
+fn a_request_ends_when_its_thread_waits_after_the_answer() {
+    let told = auto(
+        "t1 waits; t1 accept c1; t1 reads c1; t1 read c1 GET /a; t1 alloc a 10; t1 alloc b 10
+         t1 alloc c 10; t1 free a; t1 answer c1 200; t1 free b; t1 reads c1; t1 free c; t1 close c1",
+    );
+    assert_eq!(told, ["GET /a status 200 blocks 3 survive 1 retained 1"]);
+}
+
+#[test]
+fn a_wait_before_the_answer_ends_nothing() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /a; t1 alloc a 10; t1 lock; t1 poll; t1 free a
+         t1 answer c1 200; t1 poll; t1 alloc z 1; t1 poll",
+    );
+    assert_eq!(told, ["GET /a status 200 blocks 1", "outside 1"]);
+}
+
+#[test]
+fn what_is_freed_after_the_last_end_was_retained() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /a; t1 alloc a 1; t1 alloc b 1; t1 answer c1 200; t1 reads c1
+         t1 free a; t1 read c1 GET /b; t1 answer c1 200; t1 reads c1; t1 free b; dies p1",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 2 survive 2 retained 1",
+            "GET /b status 200"
+        ]
+    );
+}
+
+#[test]
+fn keep_alive_requests_follow_each_other() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /a; t1 alloc a 1; t1 answer c1 200; t1 reads c1
+         t1 read c1 GET /b; t1 alloc b 1; t1 answer c1 404; t1 reads c1; t1 close c1",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 1 survive 1 retained 1",
+            "GET /b status 404 blocks 1 survive 1 retained 1"
+        ]
+    );
+}
+
+#[test]
+fn read_together_answered_together_is_one() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /a x3; t1 alloc a 1; t1 answer c1 200, 200, 200; t1 poll",
+    );
+    assert_eq!(
+        told,
+        ["GET /a x 2 status 200 blocks 1 survive 1 retained 1"]
+    );
+    let told = auto("t1 accept c1; t1 read c1 SET x16; t1 alloc a 1; t1 answer c1 0 x16; t1 poll");
+    assert_eq!(told, ["tcp:80 SET x 15 blocks 1 survive 1 retained 1"]);
+}
+
+#[test]
+fn read_together_answered_apart_are_two() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /a x2; t1 alloc a 1; t1 answer c1 200; t1 alloc b 1
+         t1 alloc c 1; t1 answer c1 500; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 1 survive 1 retained 1",
+            "GET /a status 500 blocks 2 survive 2 retained 2"
+        ]
+    );
+}
+
+#[test]
+fn several_labels_answered_together_keep_their_numbers() {
+    let told =
+        auto("t1 accept c1; t1 read c1 SET x2, GET x3; t1 alloc a 1; t1 answer c1 0 x5; t1 poll");
+    assert_eq!(
+        told,
+        [
+            "tcp:80 SET x 1 blocks 1 survive 1 retained 1",
+            "tcp:80 GET x 2"
+        ]
+    );
+}
+
+#[test]
+fn an_answer_stamped_after_the_next_read_answers_the_former() {
+    // t1 writes; the client has the answer and sends more, which t2 reads before t1's write returns.
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /a; t1 alloc a 1; t1 writes c1; t2 lock; t2 read c1 GET /b
+         t2 alloc b 1; t1 answered c1 200; t1 sent c1; t1 alloc tidy 1; t1 free a; t1 poll
+         t2 alloc c 1; t2 answer c1 404; t2 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 2 survive 1 retained 1",
+            "GET /b status 404 blocks 2 survive 2 retained 2"
+        ]
+    );
+}
+
+#[test]
+fn a_head_in_parts_begins_with_its_first_byte() {
+    let told = auto(
+        "t1 accept c1; t1 poll; t1 begun c1; t1 alloc a 1; t1 poll; t1 read c1 GET /a; t1 alloc b 1
+         t1 answer c1 200; t1 poll",
+    );
+    assert_eq!(told, ["GET /a status 200 blocks 2 survive 2 retained 2"]);
+}
+
+#[test]
+fn informational_answers_answer_nothing() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 POST /a; t1 answered c1 100; t1 poll; t1 alloc a 1; t1 recv c1
+         t1 answer c1 201; t1 poll",
+    );
+    assert_eq!(told, ["POST /a status 201 blocks 1 survive 1 retained 1"]);
+}
+
+#[test]
+fn after_an_upgrade_messages_are_turns() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /ws; t1 answer c1 101; t1 upgraded c1; t1 poll; t1 recv c1
+         t1 alloc a 1; t1 send c1; t1 poll; t1 recv c1; t1 send c1; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /ws status 101",
+            "tcp:80 blocks 1 survive 1 retained 1",
+            "tcp:80"
+        ]
+    );
+}
+
+#[test]
+fn a_turn_is_from_the_first_read_to_the_wait_after_the_first_write() {
+    let told = auto(
+        "t1 accept c1; t1 recv c1; t1 alloc a 1; t1 reads c1; t1 recv c1; t1 alloc b 1; t1 send c1
+         t1 send c1; t1 free a; t1 reads c1; t1 recv c1; t1 alloc c 1; t1 close c1; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "tcp:80 blocks 2 survive 1 retained 1",
+            "tcp:80 blocks 1 survive 1 retained 1"
+        ]
+    );
+}
+
+#[test]
+fn an_event_loop_serves_the_connection_it_touched_last() {
+    let told = auto(
+        "t1 accept c1; t1 accept c2; t1 poll; t1 read c1 GET /a; t1 alloc a1 1; t1 read c2 GET /b
+         t1 alloc b1 1; t1 poll; t1 alloc a2 1; t1 answer c1 200; t1 alloc a3 1; t1 answer c2 200
+         t1 alloc b2 1; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 3 survive 3 retained 3",
+            "GET /b status 200 blocks 2 survive 2 retained 2"
+        ]
+    );
+}
+
+#[test]
+fn a_worker_is_counted_from_its_last_idle_wait() {
+    let told = auto(
+        "t1 accept c1; t2 alloc early 1 @9; t2 lock; t1 read c1 GET /a; t2 alloc a 1 @2
+         t2 free a; t2 alloc b 1 @3; t2 answer c1 200; t1 poll; t2 alloc c 1 @4; t2 lock
+         t2 free c; t2 free b",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 3 survive 2 retained 2",
+            "outside 1"
+        ]
+    );
+}
+
+#[test]
+fn a_helper_thread_is_inferred_while_one_request_is_in_flight() {
+    let told = auto(
+        "t1 accept c1; t2 lock; t1 read c1 GET /a; t2 alloc a 1 @5; t2 lock; t1 answer c1 200
+         t1 poll; t2 free a",
+    );
+    assert_eq!(
+        told,
+        ["GET /a status 200 blocks 1 inferred 1 survive 1 retained 1"]
+    );
+}
+
+#[test]
+fn a_site_that_allocates_idly_on_the_thread_is_never_inferred() {
+    let told = auto(
+        "t1 accept c1; t2 lock; t1 read c1 GET /a; t2 alloc a 1 @5; t2 lock; t1 answer c1 200
+         t1 poll; t2 alloc b 1 @5; t2 lock",
+    );
+    assert_eq!(told, ["GET /a status 200", "outside 2"]);
+}
+
+#[test]
+fn with_two_in_flight_nothing_is_inferred() {
+    let told = auto(
+        "t1 accept c1; t1 accept c2; t2 lock; t1 read c1 GET /a; t1 read c2 GET /b; t2 alloc a 1 @5
+         t2 lock; t1 answer c1 200; t1 answer c2 200; t1 poll",
+    );
+    assert_eq!(
+        told,
+        ["GET /a status 200", "GET /b status 200", "outside 1"]
+    );
+}
+
+#[test]
+fn scopes_choose_the_blocks() {
+    let text = "t1 accept c1; t1 accept c2; t2 lock; t1 read c1 GET /a; t2 alloc a 1 @5; t2 lock
+                t1 read c2 GET /b; t1 alloc b 1; t1 answer c2 200; t1 answer c1 200; t1 poll";
+    let scoped = |scope| {
+        let options = Options {
+            scope,
+            ..Options::default()
+        };
+        story(text, &options)
+    };
+    assert_eq!(
+        scoped(Scope::Thread),
+        [
+            "GET /a status 200",
+            "GET /b status 200 blocks 1 survive 1 retained 1",
+            "outside 1"
+        ]
+    );
+    assert_eq!(
+        scoped(Scope::Process),
+        [
+            "GET /a status 200 blocks 2 survive 2 retained 2",
+            "GET /b status 200"
+        ]
+    );
+}
+
+#[test]
+fn a_close_ends_what_is_unanswered() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /a; t1 alloc a 1; t1 close c1; t1 free a; t1 poll
+         t1 accept c2; t1 begun c2; t1 close c2; t1 poll",
+    );
+    assert_eq!(told, ["GET /a blocks 1 survive 1", "{incomplete}"]);
+}
+
+#[test]
+fn what_is_open_when_the_process_ends_stays_open() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /a; t1 alloc a 1; t1 answer c1 200; t2 accept c2
+         t2 read c2 GET /b; t2 alloc b 1; dies p1",
+    );
+    assert_eq!(
+        told,
+        ["GET /a status 200 blocks 1 open", "GET /b blocks 1 open"]
+    );
+}
+
+#[test]
+fn a_thread_that_ends_by_itself_ends_what_it_answered() {
+    for end in ["t2 says-end", "t2 dies"] {
+        let told = auto(&format!(
+            "t1 accept c1; t2 read c1 GET /a; t2 alloc a 1; t2 answer c1 200; {end}; t1 alloc z 1
+             t1 poll; dies p1"
+        ));
+        assert_eq!(
+            told,
+            [
+                "GET /a status 200 blocks 1 survive 1 retained 1",
+                "outside 1"
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_forked_child_serves_what_its_parent_accepted() {
+    let told = auto(
+        "t1 alloc old 8; t1 waits; t1 accept c1; fork p1 p2; t1 close c1; t1 waits
+         p2.t1 free old; p2.t1 read c1 GET /a; p2.t1 alloc a 1; p2.t1 answer c1 200
+         p2.t1 reads c1; p2.t1 read c1 GET /b; p2.t1 alloc b 1; p2.t1 close c1; dies p2",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 1 survive 1 retained 1",
+            "GET /b blocks 1 survive 1 retained 1",
+            "outside 1"
+        ]
+    );
+}
+
+#[test]
+fn inherited_blocks_are_counted_apart_and_never_survive() {
+    let mut script = Script::default();
+    script.tell(
+        "t1 alloc old 8; t1 alloc old2 4; t1 waits; t1 accept c1; t1 read c1 GET /a; t1 alloc a 1; fork p1 p2
+         p2.t1 free old; p2.t1 realloc a b 5; p2.t1 alloc c 3; dies p2; t1 answer c1 200; t1 poll; dies p1",
+    );
+    let analysis = script.analysis(&Options::default());
+    let child = &analysis.processes[1];
+    assert_eq!((child.live_blocks, child.live_bytes), (2, 8), "of its own");
+    assert_eq!(
+        (child.inherited_live_blocks, child.inherited_live_bytes),
+        (1, 4)
+    );
+    assert_eq!(
+        (child.frees, child.reallocations, child.allocations),
+        (1, 1, 1)
+    );
+    assert_eq!(analysis.requests[0].survivor_blocks, 1);
+    assert_eq!(analysis.processes[0].live_blocks, 3);
+}
+
+#[test]
+fn reallocs_make_new_blocks() {
+    let mut script = Script::default();
+    script.tell(
+        "t1 alloc a 10; t1 accept c1; t1 read c1 GET /a; t1 realloc a b 30; t1 intent b; t1 failed
+         t1 alloc c 5; t1 intent c; t1 freed; t1 answer c1 200; t1 poll; t1 intent b; t1 dies
+         t2 poll; dies p1",
+    );
+    let analysis = script.analysis(&Options::default());
+    let totals = &analysis.totals;
+    assert_eq!(
+        (totals.allocations, totals.reallocations, totals.frees),
+        (2, 1, 1)
+    );
+    assert_eq!(totals.allocated_bytes, 10 + 20 + 5);
+    assert_eq!((totals.live_blocks, totals.live_bytes), (1, 30));
+    assert_eq!(analysis.requests[0].retained_bytes, 30);
+}
+
+#[test]
+fn another_thread_may_get_the_address_of_a_block_in_limbo() {
+    let mut script = Script::default();
+    script.tell("t1 alloc a 10; t1 intent a; t2 alloc a 7; t1 outcome b 20; t2 free a; dies p1");
+    let totals = script.analysis(&Options::default()).totals;
+    assert_eq!((totals.live_blocks, totals.live_bytes), (1, 20));
+    assert_eq!((totals.frees, totals.unknown_frees), (1, 0));
+}
+
+#[test]
+fn marks_nest_and_the_innermost_owns() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /ignored; t1 begin outer; t1 alloc a 1; t1 begin inner
+         t1 alloc b 1; t1 poll; t1 alloc c 1; t1 end; t1 alloc d 1; t1 end; t1 alloc e 1; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "outer blocks 2 survive 2 retained 2",
+            "inner blocks 2 survive 2 retained 2",
+            "outside 1"
+        ]
+    );
+}
+
+#[test]
+fn process_wide_marks_are_intervals() {
+    let told = auto(
+        "t1 alloc z 1; t1 mark one; t2 alloc a 1; t1 begin own; t1 alloc b 1; t1 end; t2 mark two
+         t1 alloc c 1; t2 free a; dies p1",
+    );
+    assert_eq!(
+        told,
+        [
+            "one blocks 1 survive 1 retained 1",
+            "own blocks 1 survive 1 retained 1",
+            "two blocks 1 open",
+            "outside 1"
+        ]
+    );
+}
+
+#[test]
+fn boundaries_can_be_chosen() {
+    let text =
+        "t1 accept c1; t1 read c1 GET /a; t1 answer c1 200; t1 poll; t1 accept c2; t1 read c2 SET
+                t1 answer c2 0; t1 poll; t1 accept c3; t1 recv c3; t1 send c3; t1 poll; t1 close c1
+                t1 close c2; t1 close c3; t1 poll";
+    assert_eq!(
+        cut_by(Boundary::Auto, text),
+        ["GET /a status 200", "tcp:80 SET", "tcp:80"]
+    );
+    assert_eq!(cut_by(Boundary::Http, text), ["GET /a status 200"]);
+    assert_eq!(
+        cut_by(Boundary::Turn, text),
+        ["tcp:80", "tcp:80 SET", "tcp:80"]
+    );
+    assert_eq!(
+        cut_by(Boundary::Connection, text),
+        ["tcp:80", "tcp:80", "tcp:80"]
+    );
+    assert!(cut_by(Boundary::Mark, text).is_empty());
+}
+
+#[test]
+fn a_connection_is_a_request_from_accept_to_close() {
+    let told = cut_by(
+        Boundary::Connection,
+        "t1 waits; t1 accept c1; t1 alloc a 1; t1 recv c1; t1 alloc b 1; t1 free a; t1 poll; t1 close c1
+         t1 alloc z 1; t1 poll",
+    );
+    assert_eq!(told, ["tcp:80 blocks 2 survive 1 retained 1", "outside 1"]);
+}
+
+#[test]
+fn ciphertext_is_never_cut_into_turns() {
+    let mut script = Script::default();
+    script.tell(
+        "t1 accept c1; t1 recv c1; t1 alloc a 1; t1 unseen c1; t1 send c1; t1 recv c1; t1 send c1
+         t1 poll; t1 close c1",
+    );
+    let analysis = script.analysis(&Options::default());
+    assert!(analysis.requests.is_empty());
+    assert_eq!(analysis.totals.outside.allocations, 1);
+    assert_eq!(analysis.unseen.len(), 1);
+    assert_eq!(analysis.unseen[0].connections, 1);
+}
+
+/// A server that answers `n` requests, each one as `each` tells: statements with blocks named anew
+/// for every request by `#`.
+fn serve(n: usize, each: impl Fn(usize) -> (String, String)) -> crate::analysis::Analysis {
+    let mut script = Script::default();
+    script.tell("t1 alloc start 50 @99; t1 waits; t1 accept c1");
+    for i in 0..n {
+        let (head, body) = each(i);
+        let body = body.replace('#', &i.to_string());
+        let body = body.replace('<', &i.saturating_sub(1).to_string());
+        script.tell(&format!("t1 reads c1; t1 read c1 {head}; {body}"));
+    }
+    script.tell("t1 reads c1; t1 close c1; t1 free start; dies p1");
+    script.analysis(&Options::default())
+}
+
+fn verdicts(analysis: &crate::analysis::Analysis) -> Vec<(&str, Verdict, u64, u64)> {
+    let mut list: Vec<_> = analysis
+        .endpoints
+        .iter()
+        .map(|endpoint| {
+            (
+                endpoint.label.as_str(),
+                endpoint.verdict,
+                endpoint.leaking_requests,
+                endpoint.retained_bytes,
+            )
+        })
+        .collect();
+    list.sort_unstable();
+    list
+}
+
+#[test]
+fn endpoints_of_every_kind_get_their_verdict() {
+    let analysis = serve(800, |i| {
+        let answer = |status: u32| format!("t1 answer c1 {status}");
+        match i % 8 {
+            0 => (
+                "GET /clean".into(),
+                format!("t1 alloc a# 9 @1; t1 free a#; {}", answer(200)),
+            ),
+            1 => (
+                "GET /leak".into(),
+                format!("t1 alloc l# 10 @2; {}", answer(200)),
+            ),
+            2 if i % 5 == 0 => (
+                "GET /error".into(),
+                format!("t1 alloc e# 7 @3; {}", answer(500)),
+            ),
+            2 => ("GET /error".into(), answer(200)),
+            3 => {
+                let slot = (i / 8) % 16;
+                let free = if i >= 128 {
+                    format!("t1 free s{slot};")
+                } else {
+                    String::new()
+                };
+                (
+                    "GET /cache".into(),
+                    format!("{free} t1 alloc s{slot} 8 @4; {}", answer(200)),
+                )
+            }
+            4 if i < 60 => (
+                "GET /warm".into(),
+                format!("t1 alloc w# 8 @5; {}", answer(200)),
+            ),
+            4 => ("GET /warm".into(), answer(200)),
+            5 => {
+                let free = if i > 8 {
+                    format!("t1 free n{};", i - 8)
+                } else {
+                    String::new()
+                };
+                (
+                    "GET /next".into(),
+                    format!("{free} t1 alloc n# 8 @6; {}", answer(200)),
+                )
+            }
+            6 => {
+                let n = i / 8 + 1;
+                let grow = match n {
+                    1 => "t1 alloc g1 16 @7;".to_string(),
+                    n if n.is_power_of_two() => {
+                        format!("t1 realloc g{} g{n} {} @7;", n / 2, 16 * n)
+                    }
+                    _ => String::new(),
+                };
+                ("GET /buffer".into(), format!("{grow} {}", answer(200)))
+            }
+            _ => (
+                "GET /after".into(),
+                format!("t1 alloc f# 8 @8; {}; t1 free f#", answer(200)),
+            ),
+        }
+    });
+    assert_eq!(
+        verdicts(&analysis),
+        [
+            ("GET /after", Verdict::Clean, 0, 0),
+            ("GET /buffer", Verdict::GrowingBuffer, 1, 1024),
+            ("GET /cache", Verdict::Bounded, 0, 128),
+            ("GET /clean", Verdict::Clean, 0, 0),
+            ("GET /error", Verdict::Leak, 20, 140),
+            ("GET /leak", Verdict::Leak, 100, 1000),
+            ("GET /next", Verdict::FreedLater, 0, 8),
+            ("GET /warm", Verdict::WarmUp, 0, 56),
+        ]
+    );
+    let error = analysis.endpoints.iter().find(|e| e.label == "GET /error");
+    let statuses = &error.unwrap().statuses;
+    assert_eq!(
+        (
+            statuses[0].status,
+            statuses[0].leaking_requests,
+            statuses[0].requests
+        ),
+        (Some(500), 20, 20)
+    );
+    assert_eq!(error.unwrap().retained_bytes_per_leaking_request, Some(7));
+    let start = analysis.sites.iter().find(|site| site.id == 99).unwrap();
+    assert_eq!(start.verdict, Verdict::WarmUp);
+}
+
+#[test]
+fn freed_at_exit_only_is_a_leak() {
+    let mut script = Script::default();
+    script.tell("t1 accept c1");
+    for i in 0..20 {
+        script.tell(&format!(
+            "t1 reads c1; t1 read c1 GET /list; t1 alloc l{i} 5; t1 answer c1 200"
+        ));
+    }
+    script.tell("t1 poll");
+    for i in 0..20 {
+        script.tell(&format!("t1 free l{i}"));
+    }
+    script.tell("dies p1");
+    let analysis = script.analysis(&Options::default());
+    assert_eq!(verdicts(&analysis), [("GET /list", Verdict::Leak, 20, 100)]);
+    assert_eq!(analysis.totals.live_blocks, 0);
+}
+
+#[test]
+fn a_background_thread_that_grows_leaks_outside() {
+    let mut script = Script::default();
+    script.tell("t1 accept c1; t2 lock");
+    for i in 0..40 {
+        script.tell(&format!(
+            "t2 alloc b{i} 5 @2; t2 alloc x 6 @3; t2 free x; t2 lock; t1 reads c1; t1 read c1 GET /
+             t2 alloc d{i} 5 @2; t2 lock; t1 answer c1 200"
+        ));
+    }
+    script.tell("t1 poll; dies p1");
+    let analysis = script.analysis(&Options::default());
+    let site = analysis.sites.iter().find(|site| site.id == 2).unwrap();
+    assert_eq!(site.verdict, Verdict::Leak, "{}", site.evidence.text);
+    assert_eq!(site.outside_blocks, 80);
+    assert_eq!(analysis.sites.len(), 1);
+}
+
+#[test]
+fn one_leaking_label_does_not_blame_another_that_shares_the_call_site() {
+    let analysis = serve(200, |i| match i % 2 {
+        0 => (
+            "GET /leak".into(),
+            "t1 alloc l# 4 @1; t1 answer c1 200".into(),
+        ),
+        _ if i < 3 => (
+            "GET /fine".into(),
+            "t1 alloc w# 4 @1; t1 answer c1 200".into(),
+        ),
+        _ => (
+            "GET /fine".into(),
+            "t1 alloc x 4 @1; t1 free x; t1 answer c1 200".into(),
+        ),
+    });
+    assert_eq!(
+        verdicts(&analysis),
+        [
+            ("GET /fine", Verdict::WarmUp, 0, 4),
+            ("GET /leak", Verdict::Leak, 100, 400)
+        ]
+    );
+}
