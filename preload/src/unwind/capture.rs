@@ -86,8 +86,9 @@ impl State {
         site
     }
 
-    /// The capture, with the mark that it is under way.
-    #[inline]
+    /// The capture, with the mark that it is under way. All of the way to a known call site is
+    /// inlined into one function; what is seldom is outside of it.
+    #[inline(always)]
     fn guarded(
         &mut self,
         registers: Registers,
@@ -117,7 +118,7 @@ impl State {
     }
 
     /// Walks and interns; once more with a new tree if the old one is full.
-    #[inline]
+    #[inline(always)]
     fn site(
         &mut self,
         registers: Registers,
@@ -132,10 +133,22 @@ impl State {
             return self.chain.node(walk.kept);
         }
         match self.intern(&walk, &memory, tell) {
-            Ok(site) => return site,
-            Err(Refused::Untold) => return 0,
-            Err(Refused::Full) => {}
+            Ok(site) => site,
+            Err(Refused::Untold) => 0,
+            Err(Refused::Full) => self.site_in_new_tree(registers, bounds, limit, tell),
         }
+    }
+
+    /// Once more, because the old tree is full.
+    #[cold]
+    #[inline(never)]
+    fn site_in_new_tree(
+        &mut self,
+        registers: Registers,
+        bounds: Bounds,
+        limit: usize,
+        tell: &mut impl FnMut(Event<'_>) -> bool,
+    ) -> u32 {
         if !self.start_anew(tell) {
             return 0;
         }
@@ -147,7 +160,7 @@ impl State {
 
     /// From the hook outwards, until a remembered frame still holds, or there is no caller, or
     /// there are `limit` frames.
-    #[inline]
+    #[inline(always)]
     fn walk(
         &mut self,
         registers: Registers,
@@ -163,13 +176,13 @@ impl State {
         };
         let mut sound = memory.on_stack(cursor.sp);
         let mut search = if sound {
-            self.chain.search()
+            self.chain.search(memory)
         } else {
             Search::default()
         };
         let mut new = 0;
         let ended = loop {
-            let kept = self.chain.meets(&mut search, &cursor, memory);
+            let kept = self.chain.meets(&mut search, &cursor);
             if kept != 0 {
                 if self.chain.fits(kept, new, limit) {
                     return Walk {
@@ -185,7 +198,7 @@ impl State {
                 break Ended::Limit;
             };
             let rule = rules::rule_for(cursor.address, |object| modules::tell_of(object, tell));
-            *walked = Walked { cursor, rule };
+            *walked = Walked::new(cursor, rule);
             new += 1;
             match step(rule, &cursor, memory) {
                 Step::Caller(caller) => {
@@ -212,7 +225,7 @@ impl State {
     }
 
     /// The innermost new frame's node; remembers the new frames.
-    #[inline]
+    #[inline(always)]
     fn intern(
         &mut self,
         walk: &Walk,
@@ -229,7 +242,7 @@ impl State {
             let Some(walked) = self.walked.get(index) else {
                 break;
             };
-            let (parent, address) = (node, walked.cursor.address);
+            let (parent, address) = (node, walked.address());
             node = self.tree.child(parent, address, |id| {
                 tell(Event::Frame {
                     id,

@@ -26,17 +26,31 @@ struct Check {
     value: u64,
 }
 
+impl Check {
+    /// What is different now: 0 if the check holds.
+    #[inline(always)]
+    fn wrong(&self) -> u64 {
+        // SAFETY: see `Chain::search`: a slot is read only where the walk has met a frame whose
+        // rsp is not above it, on the stack in which it was found to lie.
+        unsafe { (self.slot as *const u64).read_unaligned() ^ self.value }
+    }
+}
+
 /// A remembered frame.
+///
+/// The order of its fields is not that of [`Walked`]: else they would be copied in pairs, right
+/// after they were stored one by one, which stalls.
 #[derive(Clone, Copy)]
+#[repr(C)]
 struct Frame {
-    address: u64,
     sp: u64,
-    bp: u64,
     /// Its node in the call-site tree.
     node: u32,
     /// How many checks, from the first, all steps outwards of this frame need; and whether rbp
     /// matters to them.
     needs: u32,
+    bp: u64,
+    address: u64,
 }
 
 const BP_MATTERS: u32 = 1 << 31;
@@ -55,9 +69,42 @@ impl Frame {
 
 /// A frame that a walk went through, with the rule that led outwards.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub(super) struct Walked {
-    pub(super) cursor: Cursor,
-    pub(super) rule: Rule,
+    address: u64,
+    rule: Rule,
+    sp: u64,
+    bp: u64,
+    bx_slot: u64,
+}
+
+impl Walked {
+    /// `cursor` with the rule of its address.
+    #[inline(always)]
+    pub(super) fn new(cursor: Cursor, rule: Rule) -> Walked {
+        Walked {
+            address: cursor.address,
+            rule,
+            sp: cursor.sp,
+            bp: cursor.bp,
+            bx_slot: cursor.bx_slot,
+        }
+    }
+
+    /// The frame's return address.
+    #[inline(always)]
+    pub(super) fn address(&self) -> u64 {
+        self.address
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor {
+            address: self.address,
+            sp: self.sp,
+            bp: self.bp,
+            bx_slot: self.bx_slot,
+        }
+    }
 }
 
 /// How a walk ended.
@@ -76,6 +123,8 @@ pub(super) struct Chain {
     frames: [Frame; MAX_DEPTH],
     checks: [Check; MAX_CHECKS],
     len: usize,
+    /// Where the stack ends on which they are.
+    high: u64,
     /// Whether frames further out were left away for the limit.
     cut: bool,
 }
@@ -89,25 +138,30 @@ pub(super) struct Search {
 }
 
 impl Chain {
-    /// From the innermost frame outwards.
+    /// From the innermost frame outwards, for a walk on the thread's own stack. Nothing will be
+    /// met if the frames were on another one.
     #[inline]
-    pub(super) fn search(&self) -> Search {
+    pub(super) fn search(&self, memory: &Memory) -> Search {
         Search {
-            candidates: self.len,
+            candidates: if memory.high() == self.high {
+                self.len
+            } else {
+                0
+            },
             held: 0,
         }
     }
 
     /// How many remembered frames, from the outermost, a full walk from `cursor` would go through
     /// again: `cursor`'s own frame is the last of them. 0 if that can't be said.
-    #[inline]
-    pub(super) fn meets(&self, search: &mut Search, cursor: &Cursor, memory: &Memory) -> usize {
+    #[inline(always)]
+    pub(super) fn meets(&self, search: &mut Search, cursor: &Cursor) -> usize {
         while let Some(frame) = self.frames.get(search.candidates.wrapping_sub(1)) {
             if frame.sp >= cursor.sp {
                 let same = frame.sp == cursor.sp
                     && frame.address == cursor.address
                     && (!frame.bp_matters() || frame.bp == cursor.bp);
-                if same && self.holds(search, frame.checks(), memory) {
+                if same && self.holds(search, frame.checks()) {
                     return search.candidates;
                 }
                 return 0;
@@ -118,24 +172,40 @@ impl Chain {
     }
 
     /// Whether the first `count` checks hold. If not, gives up the frames that need the failed one.
-    #[inline]
-    fn holds(&self, search: &mut Search, count: usize, memory: &Memory) -> bool {
+    #[inline(always)]
+    fn holds(&self, search: &mut Search, count: usize) -> bool {
         let checks = self.checks.get(search.held..count).unwrap_or(&[]);
-        let failed = checks
+        // Hardly ever does one fail: look at them all first, four at a time.
+        let (fours, rest) = checks.as_chunks::<4>();
+        let mut wrong = 0;
+        for [a, b, c, d] in fours {
+            wrong |= a.wrong() | b.wrong() | c.wrong() | d.wrong();
+        }
+        for check in rest {
+            wrong |= check.wrong();
+        }
+        if wrong != 0 {
+            self.give_up(search, checks);
+            return false;
+        }
+        search.held = search.held.max(count);
+        true
+    }
+
+    /// Some of `checks`, the ones from `search.held` on, fail.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self, search: &mut Search, checks: &[Check]) {
+        search.held += checks
             .iter()
-            .position(|check| memory.read(check.slot) != Some(check.value));
-        let Some(failed) = failed else {
-            search.held = search.held.max(count);
-            return true;
-        };
-        search.held += failed;
+            .position(|check| check.wrong() != 0)
+            .unwrap_or(0);
         while let Some(frame) = self.frames.get(search.candidates.wrapping_sub(1)) {
             if frame.checks() <= search.held {
                 break;
             }
             search.candidates -= 1;
         }
-        false
     }
 
     /// Whether `kept` remembered frames with `new` ones inside them are what a full walk of at
@@ -172,6 +242,8 @@ impl Chain {
 
     /// Remembers how the outermost frame `walked` ended the walk. False if that rests on memory
     /// that can't be checked again: then nothing must be pushed.
+    #[cold]
+    #[inline(never)]
     pub(super) fn push_outermost(
         &mut self,
         walked: &Walked,
@@ -184,6 +256,7 @@ impl Chain {
             (checks, sound) = self.check_last_step(walked, memory);
         }
         self.cut = ended == Ended::Limit;
+        self.high = memory.high();
         let uses_bp = ended != Ended::Limit && uses_bp(walked.rule);
         sound && self.push_frame(walked, node, checks, uses_bp)
     }
@@ -193,22 +266,23 @@ impl Chain {
     fn check_last_step(&mut self, walked: &Walked, memory: &Memory) -> (usize, bool) {
         let noting = Noting {
             memory,
+            sp: walked.sp,
             checks: Cell::from_mut(self.checks.as_mut_slice()).as_slice_of_cells(),
             count: Cell::new(0),
             sound: Cell::new(true),
         };
-        step::step(walked.rule, &walked.cursor, &noting);
+        step::step(walked.rule, &walked.cursor(), &noting);
         (noting.count.get(), noting.sound.get())
     }
 
     /// Remembers `walked`, whose caller is the frame that was pushed last. False if that rests on
     /// memory that can't be checked again.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, walked: &Walked, node: u32, memory: &Memory) -> bool {
         let Some(&caller) = self.frames.get(self.len.wrapping_sub(1)) else {
             return false;
         };
-        let (rule, cursor) = (walked.rule, &walked.cursor);
+        let rule = walked.rule;
         let mut checks = caller.checks();
         let mut sound = true;
         let mut check = |slot: u64, value: u64| {
@@ -219,12 +293,12 @@ impl Chain {
                 sound = false;
             }
             // A walk that gets to this frame starts further in, so its memory covers the slot.
-            sound &= slot >= cursor.sp && memory.on_stack(slot);
+            sound &= slot >= walked.sp && memory.on_stack(slot);
         };
         check(caller.sp - 8, caller.address);
         let base = match rule.kind() {
-            Kind::Sp | Kind::DerefSp => cursor.sp,
-            Kind::Bp | Kind::DerefBp | Kind::FramePointer => cursor.bp,
+            Kind::Sp | Kind::DerefSp => walked.sp,
+            Kind::Bp | Kind::DerefBp | Kind::FramePointer => walked.bp,
             _ => return false,
         };
         if matches!(rule.kind(), Kind::DerefSp | Kind::DerefBp) {
@@ -244,15 +318,15 @@ impl Chain {
         sound && self.push_frame(walked, node, checks, bp_matters)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_frame(&mut self, walked: &Walked, node: u32, checks: usize, bp_matters: bool) -> bool {
         let Some(frame) = self.frames.get_mut(self.len) else {
             return false;
         };
         *frame = Frame {
-            address: walked.cursor.address,
-            sp: walked.cursor.sp,
-            bp: walked.cursor.bp,
+            address: walked.address,
+            sp: walked.sp,
+            bp: walked.bp,
             node,
             needs: checks as u32 | if bp_matters { BP_MATTERS } else { 0 },
         };
@@ -270,6 +344,8 @@ fn uses_bp(rule: Rule) -> bool {
 /// Memory that makes checks of what is read.
 struct Noting<'a> {
     memory: &'a Memory,
+    /// A walk that gets to the frame starts further in, so its memory covers the slots above.
+    sp: u64,
     checks: &'a [Cell<Check>],
     count: Cell<usize>,
     /// Whether everything that was read can be read again.
@@ -280,7 +356,7 @@ impl Words for Noting<'_> {
     fn read(&self, slot: u64) -> Option<u64> {
         let value = self.memory.read(slot);
         match (value, self.checks.get(self.count.get())) {
-            (Some(value), Some(check)) if self.memory.on_stack(slot) => {
+            (Some(value), Some(check)) if self.memory.on_stack(slot) && slot >= self.sp => {
                 check.set(Check { slot, value });
                 self.count.set(self.count.get() + 1);
             }

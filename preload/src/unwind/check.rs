@@ -69,7 +69,7 @@ pub(super) fn compare(
     };
     while let Some(walked) = state.walked.get_mut(frames).filter(|_| frames < limit) {
         let rule = rules::rule_for(cursor.address, |_| false);
-        *walked = Walked { cursor, rule };
+        *walked = Walked::new(cursor, rule);
         frames += 1;
         cursor = match step(rule, &cursor, &memory) {
             Step::Caller(caller) => caller,
@@ -82,7 +82,7 @@ pub(super) fn compare(
     }
     let walked = state.walked.get(..frames).unwrap_or(&[]);
     let node = walked.iter().rev().try_fold(0, |parent, walked| {
-        state.tree.known(parent, walked.cursor.address)
+        state.tree.known(parent, walked.address())
     });
     CAPTURES.fetch_add(1, Ordering::Relaxed);
     if node != Some(site) {
@@ -95,7 +95,7 @@ pub(super) fn compare(
 fn compare_foreign(walked: &[Walked], limit: usize) {
     let mut buffer = [0; 640];
     let all = foreign(&mut buffer);
-    let first = walked.first().map_or(0, |first| first.cursor.address);
+    let first = walked.first().map_or(0, |first| first.address());
     // Ours are the innermost.
     let Some(own) = all.iter().position(|address| *address == first) else {
         return;
@@ -106,7 +106,7 @@ fn compare_foreign(walked: &[Walked], limit: usize) {
     let same = theirs.len() == walked.len()
         && theirs.iter().zip(walked).all(|(theirs, ours)| {
             // `backtrace` gives the pc itself where a signal interrupted a frame.
-            *theirs == ours.cursor.address || theirs + 1 == ours.cursor.address
+            *theirs == ours.address() || theirs + 1 == ours.address()
         });
     if same {
         return;
@@ -115,7 +115,7 @@ fn compare_foreign(walked: &[Walked], limit: usize) {
         let mut line = Line::new();
         let _ = write!(line, "libleak: unwind check:");
         for walked in walked {
-            let _ = write!(line, " {:x}", walked.cursor.address);
+            let _ = write!(line, " {:x}", walked.address());
         }
         let _ = write!(line, " but backtrace():");
         for address in theirs {

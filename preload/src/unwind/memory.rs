@@ -43,6 +43,16 @@ impl Memory {
         self.span = 0;
     }
 
+    /// Where the thread's own stack ends, for a walk that is on it; else 0.
+    #[inline]
+    pub(super) fn high(&self) -> u64 {
+        if self.span == 0 {
+            0
+        } else {
+            self.low + self.span
+        }
+    }
+
     /// Whether `address` is in the thread's own stack, above where the backtrace started.
     #[inline]
     pub(super) fn on_stack(&self, address: u64) -> bool {

@@ -47,7 +47,7 @@ fn group(key: u64) -> &'static Group {
 /// The rule for the frame whose (return) address is `address`. `found` is told of the object in
 /// which an address lies that was not in the table, before the rule can be met by others; if it
 /// says no, it is told again with the next look-up.
-#[inline]
+#[inline(always)]
 pub(super) fn rule_for(address: u64, found: impl FnOnce(&Object) -> bool) -> Rule {
     let key = address.wrapping_mul(FACTOR);
     for slot in &group(key).0 {

@@ -53,18 +53,21 @@ mod signal_frame {
 
 /// Applies `rule` to `cursor`. The caller's rsp is always above the frame's, except past a signal
 /// frame, so a walk ends.
-#[inline]
+#[inline(always)]
 pub(crate) fn step(rule: Rule, cursor: &Cursor, words: &impl Words) -> Step {
     match rule.kind() {
         Kind::Sp => plain(rule, cursor, cursor.sp, 0, words),
         Kind::Bp => plain(rule, cursor, cursor.bp, 0, words),
-        _ => rare(rule, cursor, words),
+        _ => rare(rule, *cursor, words),
     }
 }
 
-/// The kinds that are seldom met, out of the way of the others.
+/// The kinds that are seldom met, out of the way of the others. The frame is passed by value, so
+/// that the usual kinds keep it in registers.
 #[cold]
-fn rare(rule: Rule, cursor: &Cursor, words: &impl Words) -> Step {
+#[inline(never)]
+fn rare(rule: Rule, cursor: Cursor, words: &impl Words) -> Step {
+    let cursor = &cursor;
     let deref = |base: u64| {
         words
             .read(base.wrapping_add_signed(rule.offset()))
@@ -97,7 +100,7 @@ fn rare(rule: Rule, cursor: &Cursor, words: &impl Words) -> Step {
 }
 
 /// The caller, where the CFA is `cfa`, or `base` + offset if that is 0.
-#[inline]
+#[inline(always)]
 fn plain(rule: Rule, cursor: &Cursor, base: u64, cfa: u64, words: &impl Words) -> Step {
     let indirect = matches!(rule.kind(), Kind::DerefSp | Kind::DerefBp);
     let cfa = if indirect {

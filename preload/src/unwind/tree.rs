@@ -44,7 +44,7 @@ pub(super) enum Refused {
 
 impl Tree {
     /// The node for `address` under `parent`. A new one is told to `tell` before it exists.
-    #[inline]
+    #[inline(always)]
     pub(super) fn child(
         &mut self,
         parent: u32,
@@ -87,6 +87,7 @@ impl Tree {
     }
 
     #[cold]
+    #[inline(never)]
     fn insert(
         &mut self,
         parent: u32,
@@ -137,7 +138,7 @@ impl Tree {
 
 /// The slot that holds the pair, or the empty one where it belongs. There always is one: a
 /// quarter of the slots is empty.
-#[inline]
+#[inline(always)]
 fn find(slots: &mut [Slot], parent: u32, address: u64) -> Option<&mut Slot> {
     // A multiplication carries bits upwards only: the parent has to be added where the index is
     // taken from, and the address below.
