@@ -4,8 +4,8 @@
 //! `record` (lanes → trace.bin) · `trace` (the file) · `sites` (backtraces over modules) ·
 //! `replay` (events → live blocks) · `requests` (io facts and marks → requests, owners) ·
 //! `verdict` (survivors over time → verdict) · `analysis` (the result, data only) ·
-//! `symbols` (addresses → functions) · `report` (the result, printed). Only `cli` knows clap, only
-//! `report` prints, and `replay`, `requests`, `sites` and `verdict` do no I/O at all.
+//! `symbols` (addresses → functions) · `report` (the result, printed) · `show` (all of it in one go).
+//! Only `cli` knows clap, only `report` prints, and `replay`, `requests`, `sites` and `verdict` do no I/O at all.
 
 pub mod analysis;
 pub mod analyze;
@@ -19,6 +19,7 @@ pub mod replay;
 pub mod report;
 pub mod requests;
 pub mod run;
+pub mod show;
 pub mod sites;
 pub mod symbols;
 pub mod trace;

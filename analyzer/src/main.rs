@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use leak_analyze::cli::{Cli, Command};
-use leak_analyze::{dump, mark, record, run};
+use leak_analyze::{dump, mark, record, run, show};
 
 /// The command could not be carried out.
 const TROUBLE: u8 = 2;
@@ -12,17 +12,15 @@ const TROUBLE: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Some(Command::Record(arguments)) => record::record(arguments.socket),
-        Some(Command::Mark(arguments)) => mark::mark(arguments.pid, &arguments.label),
-        Some(Command::Dump(arguments)) => dump::dump(&arguments.trace),
-        Some(Command::Run(arguments)) => match run::run(&arguments.options()) {
-            Ok(finished) => return ExitCode::from(finished.status),
-            Err(text) => Err(text),
-        },
-        None => dump::dump(&cli.report.trace),
+        Some(Command::Record(arguments)) => record::record(arguments.socket).map(|()| 0),
+        Some(Command::Mark(arguments)) => mark::mark(arguments.pid, &arguments.label).map(|()| 0),
+        Some(Command::Dump(arguments)) => dump::dump(&arguments.trace).map(|()| 0),
+        Some(Command::Run(arguments)) => run::run(&arguments.options())
+            .and_then(|finished| show::after_run(&finished, &arguments.report)),
+        None => show::show(&cli.report.trace, &cli.report.options),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(text) => {
             eprintln!("leak-analyze: {text}");
             ExitCode::from(TROUBLE)

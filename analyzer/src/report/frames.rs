@@ -32,6 +32,13 @@ pub(super) struct Line {
     pub(super) kind: Kind,
 }
 
+impl Line {
+    /// Its place without directories, where there is little room.
+    pub(super) fn short_place(&self) -> &str {
+        self.place.rsplit('/').next().unwrap_or_default()
+    }
+}
+
 /// A backtrace, the innermost frame first, inlined functions included.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stack {

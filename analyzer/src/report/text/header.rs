@@ -113,13 +113,11 @@ fn ended(input: &Input<'_>) -> Option<&'static str> {
 fn write_seen(page: &mut Page, input: &Input<'_>) {
     let facts = input.facts;
     let dim = page.ink.dim;
-    if let Some(process) = facts.processes.first() {
+    if let Some((process, others)) = main_process(input) {
         let line = cut(&escaped(&command(process)), page.width);
         page.line(paint(page.ink.strong, &line));
         let mut parts = vec![format!("pid {}, {}", process.pid, outcome(process))];
-        if let Some(more) = others(&facts.processes) {
-            parts.push(more);
-        }
+        parts.extend(told(&others));
         if !facts.host.is_empty() {
             parts.push(format!("on {}", escaped(&facts.host)));
         }
@@ -178,16 +176,29 @@ fn outcome(process: &Process) -> String {
     }
 }
 
-fn others(processes: &[Process]) -> Option<String> {
-    let (_, rest) = processes.split_first()?;
-    let killed = rest
+/// The process that matters: with the most requests, else the most allocations. And the others.
+fn main_process<'r>(input: &Input<'r>) -> Option<(&'r Process, Vec<&'r Process>)> {
+    let weight = |at: usize| {
+        let figures = input.analysis.processes.get(at);
+        figures.map_or((0, 0), |figures| (figures.requests, figures.allocations))
+    };
+    let processes = &input.facts.processes;
+    // The first of several with the same weight.
+    let main = (0..processes.len()).rev().max_by_key(|at| weight(*at))?;
+    let others = processes.iter().enumerate().filter(|(at, _)| *at != main);
+    let others = others.map(|(_, process)| process).collect();
+    Some((processes.get(main)?, others))
+}
+
+fn told(others: &[&Process]) -> Option<String> {
+    let killed = others
         .iter()
         .filter(|p| matches!(p.outcome, Outcome::Killed(_)));
     let killed = match killed.count() {
         0 => String::new(),
         number => format!(" ({number} killed by a signal)"),
     };
-    match rest.len() {
+    match others.len() {
         0 => None,
         1 => Some(format!("1 more process{killed}")),
         number => Some(format!("{} more processes{killed}", count(number as u64))),

@@ -5,13 +5,16 @@ use super::page::Page;
 use super::table::{Cell, Side, Table};
 use crate::analysis::TimelinePoint;
 use crate::report::Input;
+use crate::report::escape::escaped;
 use crate::report::format::bytes;
 use crate::trace::ProcessId;
 
-/// Processes that are shown, those that grew most.
+/// Processes that are shown: those with the most requests, then those that grew most.
 const MOST_PROCESSES: usize = 3;
-/// Growth below this is none.
-const LEAST_GROWTH: u64 = 1 << 20;
+/// Growth of live bytes below this is none; they are exact.
+const LEAST_LIVE: u64 = 16 << 10;
+/// Growth of resident memory below this is none.
+const LEAST_RESIDENT: u64 = 1 << 20;
 /// Growth below this part of what was there is none.
 const LEAST_PART: u64 = 10;
 
@@ -21,6 +24,7 @@ struct Course {
     live: [u64; 3],
     resident: [Option<u64>; 3],
     most_live: u64,
+    requests: u64,
 }
 
 /// Writes the table, and what it looks like.
@@ -34,7 +38,8 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>) {
     }
     let several = courses.len() > 1;
     courses.sort_by_key(|course| {
-        std::cmp::Reverse(course.live[2].max(course.resident[2].unwrap_or(0)))
+        let grown = course.live[2].saturating_sub(course.live[0]);
+        std::cmp::Reverse((course.requests, grown, course.live[2]))
     });
     page.heading("Memory");
     let ink = page.ink;
@@ -51,7 +56,10 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>) {
     );
     for course in courses.iter().take(MOST_PROCESSES) {
         let whose = match (several, input.facts.processes.get(course.process as usize)) {
-            (true, Some(process)) => format!(", pid {}", process.pid),
+            (true, Some(process)) => {
+                let program = process.executable.rsplit('/').next().unwrap_or_default();
+                format!(", {} {}", escaped(program), process.pid)
+            }
             _ => String::new(),
         };
         let row = |what: &str, figures: [String; 3]| {
@@ -111,28 +119,29 @@ fn course(timeline: &[TimelinePoint], process: ProcessId) -> Option<Course> {
         process,
         live: moments.map(|point| point.live_bytes),
         resident: moments.map(|point| resident(point)),
+        requests: last.requests,
         most_live: points.iter().map(|point| point.live_bytes).max()?,
     })
 }
 
 /// Growth from the middle to the end that is worth a word: what grows at the start is starting.
-fn growth(middle: u64, end: u64) -> u64 {
+fn growth(middle: u64, end: u64, least: u64) -> u64 {
     let growth = end.saturating_sub(middle);
-    match growth >= LEAST_GROWTH && growth >= middle / LEAST_PART {
+    match growth >= least && growth >= middle / LEAST_PART {
         true => growth,
         false => 0,
     }
 }
 
 fn looks_like(course: &Course) -> &'static str {
-    let live = growth(course.live[1], course.live[2]);
+    let live = growth(course.live[1], course.live[2], LEAST_LIVE);
     let [_, Some(middle), Some(end)] = course.resident else {
         return match live {
             0 => "Live blocks don't grow from the middle on. Resident memory was not read.",
             _ => "Live blocks grow from the middle on. Resident memory was not read.",
         };
     };
-    let resident = growth(middle, end);
+    let resident = growth(middle, end, LEAST_RESIDENT);
     match (live, resident) {
         (0, 0) => "Neither grows from the middle on.",
         (0, _) if end <= course.most_live => {
@@ -144,7 +153,10 @@ fn looks_like(course: &Course) -> &'static str {
              memory mapped without malloc (mmap, thread stacks, another allocator), or heavy \
              fragmentation; no leak of malloc's blocks."
         }
-        (_, 0) => "Live blocks grow, resident memory doesn't: blocks that are not touched.",
+        (_, 0) => {
+            "Live blocks grow, resident memory hardly: they fit into what the allocator held \
+             already, or are not touched."
+        }
         (live, resident) if live >= resident / 2 => {
             "Live blocks and resident memory grow together: a leak, or a cache that still fills."
         }

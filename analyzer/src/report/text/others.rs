@@ -31,7 +31,7 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
         let name = match stack.lines.get(stack.head()) {
             None => "(no backtrace)".into(),
             Some(line) if line.place.is_empty() => line.name.clone(),
-            Some(line) => format!("{} ({})", line.name, line.place),
+            Some(line) => format!("{} ({})", line.name, line.short_place()),
         };
         table.row(vec![
             Cell::styled(words(site.verdict), ink.dim),

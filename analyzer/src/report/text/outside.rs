@@ -66,7 +66,7 @@ fn write_still(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, sites: &[&Site]
                     Cell::new(bytes(site.outside_bytes)),
                     Cell::styled(count(site.outside_blocks), page.ink.dim),
                     Cell::styled(&line.name, page.ink.strong),
-                    Cell::new(&line.place),
+                    Cell::new(line.short_place()),
                 ]);
             }
             None => {

@@ -1,0 +1,174 @@
+//! The report command: reads a trace, analyses it, prints it, and tells by a status what was found.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use globset::Glob;
+
+use crate::analysis::Analysis;
+use crate::analyze::{self, analyze};
+use crate::cli::report::{Boundary, Format, ReportOptions, Requests, Scope};
+use crate::report::{self, Criteria, Finding, RequestFilter};
+use crate::run::Finished;
+use crate::sites::Sites;
+use crate::symbols::{Files, SymbolOptions, Symbolizer};
+use crate::trace::{self, Facts};
+
+/// The trace was read.
+pub const READ: u8 = 0;
+/// `--fail-on`: nothing was found, but the trace can't rule it out.
+pub const CANNOT_TELL: u8 = 3;
+/// `--fail-on`: found.
+pub const FOUND: u8 = 23;
+
+/// Reports the trace at `path`.
+///
+/// # Errors
+/// One line: why it can't be reported.
+pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
+    let criteria = criteria(options)?;
+    let output = options
+        .output
+        .as_deref()
+        .filter(|output| *output != Path::new("-"));
+    if let Some(output) = output {
+        refuse_same(path, output)?;
+    }
+    let trace = trace::open(path).map_err(|error| error.to_string())?;
+    let mut sites = Sites::default();
+    let analysis = analyze(&trace, &mut sites, &request_options(options))
+        .map_err(|error| error.to_string())?;
+    let facts = trace.facts();
+    print(path, output, facts, &analysis, &sites, options)?;
+    let finding = report::check(facts, &analysis, &criteria);
+    Ok(match finding {
+        Finding::Nothing => READ,
+        Finding::Found(text) => {
+            eprintln!("leak-analyze: --fail-on: {text}");
+            FOUND
+        }
+        Finding::CannotTell(text) => {
+            eprintln!("leak-analyze: --fail-on: nothing found, but {text}");
+            CANNOT_TELL
+        }
+    })
+}
+
+/// Reports what `run` recorded. Its status is the program's own, unless `--fail-on` has something to
+/// say: what it found, or, of a program that succeeded, that it can't tell.
+///
+/// # Errors
+/// One line: why there is no report, of a program that succeeded.
+pub fn after_run(finished: &Finished, options: &ReportOptions) -> Result<u8, String> {
+    let shown = match &finished.trace {
+        Some(trace) => show(trace, options),
+        None if options.fail_on.is_empty() => return Ok(finished.status),
+        None => {
+            eprintln!("leak-analyze: --fail-on: nothing was recorded");
+            Ok(CANNOT_TELL)
+        }
+    };
+    match shown {
+        Ok(FOUND) => Ok(FOUND),
+        Err(text) if finished.status != READ => {
+            eprintln!("leak-analyze: {text}");
+            Ok(finished.status)
+        }
+        _ if finished.status != READ => Ok(finished.status),
+        shown => shown,
+    }
+}
+
+fn print(
+    path: &Path,
+    output: Option<&Path>,
+    facts: &Facts,
+    analysis: &Analysis,
+    sites: &Sites,
+    options: &ReportOptions,
+) -> Result<(), String> {
+    let files = Files::default();
+    let mut symbolizer = Symbolizer::new(&files, sites.modules(), symbol_options(facts, options));
+    let printing = report::Options {
+        trace_path: path.to_string_lossy().into_owned(),
+        requests: match options.requests {
+            Requests::All => RequestFilter::All,
+            Requests::Leaking => RequestFilter::Leaking,
+            Requests::None => RequestFilter::None,
+        },
+        most_sites: options.sites,
+        width: report::width(output),
+        color: report::color(output),
+    };
+    let print = match options.format {
+        Format::Text => report::text,
+        Format::Json => report::json,
+    };
+    let symbolizer = &mut symbolizer;
+    report::print_to(output, |out| {
+        print(facts, analysis, sites, symbolizer, &printing, out)
+    })
+    .map_err(|error| match output {
+        Some(output) => format!("{}: {error}", output.display()),
+        None => format!("the report can't be written: {error}"),
+    })
+}
+
+/// The trace is mapped while the report is written: one must not become the other.
+fn refuse_same(trace: &Path, output: &Path) -> Result<(), String> {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    match real(output) {
+        Some(output) if real(trace).as_ref() == Some(&output) => Err(format!(
+            "{}: -o names the trace itself; give the report a file of its own",
+            output.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn criteria(options: &ReportOptions) -> Result<Criteria, String> {
+    let label = match &options.label {
+        None => None,
+        Some(glob) => {
+            let glob = Glob::new(glob).map_err(|error| format!("--label: {error}"))?;
+            Some(glob.compile_matcher())
+        }
+    };
+    Ok(Criteria {
+        verdicts: options
+            .fail_on
+            .iter()
+            .map(|verdict| verdict.verdict())
+            .collect(),
+        min_bytes: options.min_bytes,
+        label,
+    })
+}
+
+fn request_options(options: &ReportOptions) -> analyze::Options {
+    analyze::Options {
+        boundary: match options.boundary {
+            Boundary::Auto => analyze::Boundary::Auto,
+            Boundary::Http => analyze::Boundary::Http,
+            Boundary::Turn => analyze::Boundary::Turn,
+            Boundary::Mark => analyze::Boundary::Mark,
+            Boundary::Connection => analyze::Boundary::Connection,
+        },
+        scope: match options.scope {
+            Scope::Auto => analyze::Scope::Default,
+            Scope::Thread => analyze::Scope::Thread,
+            Scope::Process => analyze::Scope::Process,
+        },
+        routes: options.route.clone(),
+    }
+}
+
+fn symbol_options(facts: &Facts, options: &ReportOptions) -> SymbolOptions {
+    let started = u64::try_from(facts.started_at_ns).ok();
+    let ended = started.and_then(|at| at.checked_add(facts.duration_ns));
+    SymbolOptions {
+        debug_dirs: options.debug_dir.clone(),
+        recorded_until: ended.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_nanos(at))),
+    }
+}
