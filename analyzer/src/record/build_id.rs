@@ -17,7 +17,11 @@ impl BuildIds {
     /// The build-id of `path` as the process `pid` sees it, if there is news: the path's first, or
     /// another one than last time.
     pub(crate) fn news(&mut self, pid: u32, path: &str) -> Option<Option<String>> {
-        let file = open(&format!("/proc/{pid}/root{path}")).or_else(|| open(path));
+        // `[vdso]` and the like are no files.
+        let path_is_whole = path.starts_with('/');
+        let file = path_is_whole
+            .then(|| open(&format!("/proc/{pid}/root{path}")).or_else(|| open(path)))
+            .flatten();
         let build_id = file.and_then(|file| self.of(file));
         if self.told.get(path) == Some(&build_id) {
             return None;

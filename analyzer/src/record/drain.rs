@@ -553,3 +553,6 @@ fn notice(
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ mod notes;
 mod open;
 mod reader;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod varint;
 mod writer;
 

@@ -1,0 +1,289 @@
+//! A session with fake targets in this process: honest ones, and ones that scribble.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
+
+use leak_wire::layout::{LaneHeader, ProcessSlot};
+use leak_wire::{Bytes, Wait, ring};
+
+use super::*;
+use crate::record::control::Watch;
+use crate::record::procfs::Program;
+use crate::record::settings::Settings;
+use crate::sites::Sites;
+use crate::trace::{self, Ended, Outcome, What};
+
+struct Fake {
+    drain: Drain,
+    tell: Sender<Told>,
+    path: PathBuf,
+}
+
+fn fake(name: &str) -> Fake {
+    let settings = Settings {
+        memory: 4 << 20,
+        ..Settings::default()
+    };
+    let mapping = Mapping::create("leak-test", &settings).unwrap();
+    crate::record::lanes::allocate_first(&mapping).unwrap();
+    let path = std::env::temp_dir().join(format!("leak-drain-{}-{name}", std::process::id()));
+    let file = std::fs::File::create(&path).unwrap();
+    let writer = Writer::create(file, u64::MAX).unwrap();
+    let mut images = Images::new(Arc::new(Watch::new().unwrap()));
+    let pid = std::process::id();
+    images.attached(pid, pid, Program::default());
+    let (tell, told) = channel();
+    let name = "leak-nobody".to_owned();
+    let drain = Drain::new(Arc::new(mapping), writer, images, told, name, false);
+    Fake { drain, tell, path }
+}
+
+/// The producer's side of a claimed lane.
+struct Producer {
+    mapping: Arc<Mapping>,
+    index: usize,
+    head: u64,
+}
+
+impl Producer {
+    fn header(&self) -> &LaneHeader {
+        &self.mapping.lanes()[self.index]
+    }
+
+    fn write(&mut self, event: Event<'_>) {
+        let stamp = system::stamp();
+        let words = self.mapping.words(self.index);
+        let mut at = self.head;
+        Record { stamp, event }.encode(|word| {
+            ring::put(words, at, word);
+            at += 1;
+        });
+        self.head = at;
+        ring::publish(&self.header().head, at);
+    }
+}
+
+impl Fake {
+    fn slot(&self, index: usize) -> &ProcessSlot {
+        &self.drain.mapping.slots()[index]
+    }
+
+    fn claim_slot(&self, index: usize, image: u32) {
+        let slot = self.slot(index);
+        slot.start.store(system::stamp(), Ordering::Relaxed);
+        slot.image.store(image, Ordering::Relaxed);
+        let live = claim::pack(claim::LIVE, std::process::id());
+        slot.claim.store(live, Ordering::Release);
+        self.drain
+            .mapping
+            .header()
+            .next_image
+            .store(image + 1, Ordering::Relaxed);
+    }
+
+    fn claim_lane(&self, tid: u32, image: u32) -> Producer {
+        let mapping = Arc::clone(&self.drain.mapping);
+        let is_free =
+            |lane: &LaneHeader| lane.claim.load(Ordering::Acquire) == claim::pack(claim::FREE, 0);
+        let index = mapping.lanes().iter().position(is_free).unwrap();
+        let header = &mapping.lanes()[index];
+        header.thread.store(tid, Ordering::Relaxed);
+        header.image.store(image, Ordering::Relaxed);
+        header.start.store(system::stamp(), Ordering::Relaxed);
+        header.head.store(0, Ordering::Relaxed);
+        header.tail.store(0, Ordering::Relaxed);
+        let live = claim::pack(claim::LIVE, std::process::id());
+        header.claim.store(live, Ordering::Release);
+        Producer {
+            mapping,
+            index,
+            head: 0,
+        }
+    }
+
+    fn end(&mut self, status: Option<i32>) {
+        let pid = std::process::id();
+        self.tell.send(Told::Ended { pid, status }).unwrap();
+        self.drain.pass().unwrap();
+        assert!(self.drain.has_ended());
+        self.drain.finish(NotedEnd::Complete);
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[test]
+fn what_threads_record_is_in_the_trace() {
+    let mut fake = fake("honest");
+    fake.claim_slot(0, 1);
+    let mut first = fake.claim_lane(std::process::id(), 1);
+    let mut second = fake.claim_lane(999_999_999, 1);
+    for round in 0..40_000_u64 {
+        // Far more than a lane holds, over many passes.
+        first.write(Event::Allocation {
+            address: round * 32,
+            size: round,
+            site: 0,
+        });
+        second.write(Event::Enter {
+            wait: Wait::Poll,
+            connection: 7,
+        });
+        if round % 1000 == 0 {
+            fake.drain.pass().unwrap();
+        }
+    }
+    first.header().dropped_frees.store(3, Ordering::Relaxed);
+    fake.tell
+        .send(Told::Mark {
+            pid: std::process::id(),
+            label: b"now".to_vec(),
+        })
+        .unwrap();
+    fake.end(Some(5 << 8));
+    let trace = trace::open(&fake.path).unwrap();
+    let facts = trace.facts();
+    assert_eq!(facts.ended, Ended::Complete);
+    assert_eq!(facts.dropped.frees, 3);
+    assert_eq!(facts.processes.len(), 1);
+    assert_eq!(facts.processes[0].outcome, Outcome::Exit(Some(5)));
+    assert_eq!(facts.threads.len(), 3);
+    let mut sites = Sites::default();
+    let mut steps = trace.steps(&mut sites);
+    let (mut allocations, mut waits, mut marks, mut ends) = (0, 0, 0, 0);
+    while let Some(step) = steps.next() {
+        match step.unwrap().what {
+            What::Event(Event::Allocation { address, size, .. }) => {
+                assert_eq!((address, size), (allocations * 32, allocations));
+                allocations += 1;
+            }
+            What::Event(Event::Enter { .. }) => waits += 1,
+            What::Event(Event::Mark { label }) => {
+                assert_eq!(label, Bytes::Slice(b"now"));
+                marks += 1;
+            }
+            What::ThreadEnds => ends += 1,
+            _ => {}
+        }
+    }
+    assert_eq!((allocations, waits, marks, ends), (40_000, 40_000, 1, 3));
+}
+
+#[test]
+fn a_lane_whose_thread_is_gone_is_free_again() {
+    let mut fake = fake("gone");
+    fake.claim_slot(0, 1);
+    let mut producer = fake.claim_lane(999_999_999, 1);
+    producer.write(Event::ThreadEnd);
+    fake.drain.pass().unwrap();
+    let claimed = producer.header().claim.load(Ordering::Acquire);
+    assert_eq!(claim::state(claimed), claim::FREE);
+    let again = fake.claim_lane(std::process::id(), 1);
+    assert_eq!(again.index, producer.index);
+    fake.drain.pass().unwrap();
+    fake.end(None);
+    let trace = trace::open(&fake.path).unwrap();
+    assert_eq!(trace.facts().threads.len(), 2);
+    assert_eq!(trace.facts().processes[0].outcome, Outcome::Killed(None));
+}
+
+#[test]
+fn an_impossible_lane_is_closed_and_counted() {
+    let mut fake = fake("impossible");
+    fake.claim_slot(0, 1);
+    let mut good = fake.claim_lane(1, 1);
+    let mut bad = fake.claim_lane(2, 1);
+    let worse = fake.claim_lane(3, 1);
+    good.write(Event::Free { address: 16 });
+    bad.write(Event::Free { address: 32 });
+    let words = bad.mapping.words(bad.index);
+    ring::put(words, bad.head, 0xff << 56);
+    ring::publish(&bad.header().head, bad.head + 2);
+    ring::publish(&worse.header().head, u64::MAX);
+    for _ in 0..3 {
+        fake.drain.pass().unwrap();
+    }
+    // Its producer is never kept waiting.
+    assert_eq!(worse.header().tail.load(Ordering::Acquire), u64::MAX);
+    fake.end(Some(9));
+    let trace = trace::open(&fake.path).unwrap();
+    let facts = trace.facts();
+    assert_eq!(facts.dropped.other, 2);
+    let damaged = facts
+        .warnings
+        .iter()
+        .filter(|warning| warning.code == "lane_damaged");
+    assert_eq!(damaged.count(), 2);
+    assert_eq!(facts.ended, Ended::Killed);
+    let mut sites = Sites::default();
+    let mut steps = trace.steps(&mut sites);
+    let mut frees = 0;
+    while let Some(step) = steps.next() {
+        frees += u32::from(matches!(
+            step.unwrap().what,
+            What::Event(Event::Free { .. })
+        ));
+    }
+    assert_eq!(frees, 2);
+}
+
+#[test]
+fn scribbling_over_the_mapping_harms_nothing() {
+    let mut state = 0x1234_5678_9abc_def1_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for round in 0..5 {
+        let mut fake = fake(&format!("scribble-{round}"));
+        fake.claim_slot(0, 1);
+        let mapping = Arc::clone(&fake.drain.mapping);
+        let lanes: Vec<usize> = fake.drain.lanes.ready().collect();
+        for _ in 0..200 {
+            for _ in 0..20 {
+                let index = lanes[random() as usize % lanes.len()];
+                let header = &mapping.lanes()[index];
+                let small = random() % 64;
+                let value = if random() % 2 == 0 { small } else { random() };
+                match random() % 8 {
+                    0 => header
+                        .claim
+                        .store(value % 6 | small << 32, Ordering::Relaxed),
+                    1 => header.image.store(value as u32 % 4, Ordering::Relaxed),
+                    2 => header.head.store(value, Ordering::Relaxed),
+                    3 => header.tail.store(value, Ordering::Relaxed),
+                    4 => header.thread.store(value as u32, Ordering::Relaxed),
+                    5 => header.dropped_facts.store(value, Ordering::Relaxed),
+                    6 => {
+                        let slot = &mapping.slots()[small as usize];
+                        slot.claim.store(value % 6 | 1 << 50, Ordering::Relaxed);
+                        slot.image.store(value as u32, Ordering::Relaxed);
+                        slot.parent_image.store(random() as u32, Ordering::Relaxed);
+                        slot.start.store(random(), Ordering::Relaxed);
+                    }
+                    _ => {
+                        let words = mapping.words(index);
+                        for _ in 0..50 {
+                            let word = (random() % 32) << 56 | random() % 4096;
+                            ring::put(words, random(), word);
+                        }
+                    }
+                }
+            }
+            fake.drain.pass().unwrap();
+        }
+        fake.drain.finish(NotedEnd::Complete);
+        let trace = trace::open(&fake.path).unwrap();
+        let mut sites = Sites::default();
+        let mut steps = trace.steps(&mut sites);
+        while let Some(step) = steps.next() {
+            step.unwrap();
+        }
+    }
+}
