@@ -254,7 +254,7 @@ fn scribbling_over_the_mapping_harms_nothing() {
                 match random() % 8 {
                     0 => header
                         .claim
-                        .store(value % 6 | small << 32, Ordering::Relaxed),
+                        .store(value % 6 + (small << 32), Ordering::Relaxed),
                     1 => header.image.store(value as u32 % 4, Ordering::Relaxed),
                     2 => header.head.store(value, Ordering::Relaxed),
                     3 => header.tail.store(value, Ordering::Relaxed),
@@ -262,7 +262,7 @@ fn scribbling_over_the_mapping_harms_nothing() {
                     5 => header.dropped_facts.store(value, Ordering::Relaxed),
                     6 => {
                         let slot = &mapping.slots()[small as usize];
-                        slot.claim.store(value % 6 | 1 << 50, Ordering::Relaxed);
+                        slot.claim.store(value % 6 + (1 << 50), Ordering::Relaxed);
                         slot.image.store(value as u32, Ordering::Relaxed);
                         slot.parent_image.store(random() as u32, Ordering::Relaxed);
                         slot.start.store(random(), Ordering::Relaxed);
@@ -270,7 +270,7 @@ fn scribbling_over_the_mapping_harms_nothing() {
                     _ => {
                         let words = mapping.words(index);
                         for _ in 0..50 {
-                            let word = (random() % 32) << 56 | random() % 4096;
+                            let word = ((random() % 32) << 56) + random() % 4096;
                             ring::put(words, random(), word);
                         }
                     }
