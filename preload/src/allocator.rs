@@ -11,12 +11,12 @@ use crate::{kernel, notice};
 /// The address that the loader bound `$symbol` to for the whole process, 0 where nobody defines it.
 /// Read from the relocation table: `dlsym` would allocate when it finds nothing.
 macro_rules! bound {
-    ($symbol:literal) => {{
+    ($symbol:literal $(, $weak:literal)?) => {{
         let address: usize;
         // SAFETY: reads one word of this library's own table.
         unsafe {
             asm!(
-                concat!(".weak ", $symbol),
+                $(concat!($weak, $symbol),)?
                 concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"),
                 out(reg) address, options(nostack, preserves_flags, readonly, pure),
             );
@@ -28,9 +28,9 @@ macro_rules! bound {
 /// The sanitizer that the program is built with, if any: it replaces malloc and can't be traced.
 pub fn sanitizer() -> Option<&'static [u8]> {
     [
-        (bound!("__asan_init"), &b"AddressSanitizer"[..]),
-        (bound!("__tsan_init"), b"ThreadSanitizer"),
-        (bound!("__msan_init"), b"MemorySanitizer"),
+        (bound!("__asan_init", ".weak "), &b"AddressSanitizer"[..]),
+        (bound!("__tsan_init", ".weak "), b"ThreadSanitizer"),
+        (bound!("__msan_init", ".weak "), b"MemorySanitizer"),
     ]
     .into_iter()
     .find_map(|(address, name)| (address != 0).then_some(name))

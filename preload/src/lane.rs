@@ -114,6 +114,14 @@ impl Mapping {
         }
     }
 
+    /// Whether the recorder could still make lanes.
+    pub fn has_absent_lane(&self) -> bool {
+        (0..self.lane_count())
+            .filter_map(|index| self.lane(index))
+            // Relaxed: a hint.
+            .any(|lane| claim::state(lane.claim.load(Ordering::Relaxed)) == claim::ABSENT)
+    }
+
     /// Claims a free lane, largest first, for this thread of the process in `slot`.
     pub fn claim_lane(&self, slot: u32, image: u32, thread: u32, stamp: u64) -> Option<Lane> {
         let pid = kernel::getpid();

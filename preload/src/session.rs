@@ -1,7 +1,7 @@
 //! Start and stop: how this process comes to a session, and when it records nothing any more.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use leak_wire::layout::{self, SessionHeader, Stop, claim};
 
@@ -272,7 +272,7 @@ impl Session {
         self.header().follow.load(Ordering::Relaxed) != 0
     }
 
-    /// A lane for the thread `tid`; waits a moment for the recorder to free one.
+    /// A lane for the thread `tid`; waits for the recorder to make one ready.
     pub fn claim_lane(&self, identity: &Identity, tid: u32) -> Option<Lane> {
         // Relaxed, all: written before the state by which the identity became known.
         let slot = identity.slot.load(Ordering::Relaxed);
@@ -284,7 +284,14 @@ impl Session {
                 return lane;
             }
             self.mapping.ring_doorbell();
-            if kernel::now_ns() - start > LANE_PATIENCE_NS {
+            let now = kernel::now_ns();
+            let patience = match self.mapping.has_absent_lane() {
+                true => GROWTH_PATIENCE_NS,
+                false => LANE_PATIENCE_NS,
+            };
+            // Relaxed, here and below: a hint.
+            if now - start > patience || now < SCARCE_UNTIL.load(Ordering::Relaxed) {
+                SCARCE_UNTIL.fetch_max(now + SCARCE_NS, Ordering::Relaxed);
                 return None;
             }
             kernel::sleep(LANE_LOOK);
@@ -292,10 +299,15 @@ impl Session {
     }
 }
 
-/// How long a starting thread waits for a lane.
+/// How long a starting thread waits for a lane where the recorder can make more.
+const GROWTH_PATIENCE_NS: u64 = 5_000_000_000;
+/// The same where all lanes are in use.
 const LANE_PATIENCE_NS: u64 = 200_000_000;
 /// How long between two looks.
 const LANE_LOOK: core::time::Duration = core::time::Duration::from_millis(1);
+/// Once a thread has waited in vain, no other one waits for so long.
+const SCARCE_NS: u64 = 1_000_000_000;
+static SCARCE_UNTIL: AtomicU64 = AtomicU64::new(0);
 
 /// A fork is about to happen on this thread: its child exists from now on.
 pub fn before_fork() {
