@@ -9,8 +9,8 @@
 //!   duplicated or closed again; if that number becomes a file in between, what is read from it is
 //!   taken for the connection's: a request that never was, in a program that is rarely met.
 //! - What one call transferred is recorded first, then the facts that its bytes hold.
-//! - A state is changed under a lock that is waited for a bounded time only. Two threads that read (or
-//!   write) one connection at once give up its framing.
+//! - A state is changed under a lock that is waited for a bounded time only. Two threads whose reads
+//!   (or writes) of one connection overlap give up its framing: the order of their bytes is unknown.
 
 mod call;
 mod local;
@@ -150,6 +150,13 @@ pub fn closing_range(first: u32, last: u32) {
 pub fn shutting_down(descriptor: i32) {
     if let Some(watched) = any(descriptor) {
         watched.wrote_last();
+    }
+}
+
+/// The program goes on with `descriptor` through calls that can't be seen.
+pub fn bypassed(descriptor: i32) {
+    if let Some(watched) = any(descriptor) {
+        watched.bypassed();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A call that moves bytes on a watched connection, from its entry to its facts.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use leak_framer::{Buffers, Connection, Fact, Reason};
 use leak_wire::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
@@ -9,12 +10,11 @@ use super::Watched;
 use crate::thread;
 
 /// A call that reads from or writes to a watched connection and is under way.
-#[derive(Clone, Copy)]
 pub struct Call {
     watched: Watched,
     transfer: Transfer,
-    /// Another thread was in such a call when this one began.
-    crossed: bool,
+    /// How many there were when this one began.
+    before: Cell<u32>,
 }
 
 impl Watched {
@@ -28,14 +28,11 @@ impl Watched {
             wait,
             connection: self.number(),
         });
-        // Acquire: pairs with the Release in `Call::leave`. A thread that finds itself left an earlier
-        // call by siglongjmp.
-        let caller = self.caller(transfer);
-        let before = caller.compare_exchange(0, me(), Ordering::Acquire, Ordering::Relaxed);
         Call {
             watched: self,
             transfer,
-            crossed: before.is_err_and(|other| other != me()),
+            // Relaxed: see `Call::crossed`.
+            before: Cell::new(self.transfers(transfer).load(Ordering::Relaxed)),
         }
     }
 
@@ -45,23 +42,33 @@ impl Watched {
         self.with_state(|connection, _| connection.wrote_last(|fact| tell(number, fact)));
     }
 
-    fn caller(&self, transfer: Transfer) -> &'static AtomicU64 {
+    /// The program goes on with calls that can't be seen.
+    pub fn bypassed(self) {
+        // Relaxed: told once, whoever tells it.
+        if self.slot.opaque.swap(1, Ordering::Relaxed) == 0 {
+            self.with_state(|connection, _| connection.give_up());
+            self.unseen(Unseen::Bypassed);
+        }
+    }
+
+    fn unseen(&self, reason: Unseen) {
+        thread::record(Event::Unseen {
+            connection: self.number(),
+            reason,
+        });
+    }
+
+    fn transfers(&self, transfer: Transfer) -> &'static AtomicU32 {
         match transfer {
-            Transfer::Read => &self.slot.reader,
-            Transfer::Write => &self.slot.writer,
+            Transfer::Read => &self.slot.reads,
+            Transfer::Write => &self.slot.writes,
         }
     }
 }
 
-/// This thread, by the address of its errno.
-fn me() -> u64 {
-    // SAFETY: takes nothing and only computes an address.
-    unsafe { libc::__errno_location() as u64 }
-}
-
 impl Call {
     /// `count` bytes were transferred: those of `parts`.
-    pub fn moved<'b>(self, count: usize, parts: impl Iterator<Item = &'b [u8]>) {
+    pub fn moved<'b>(&self, count: usize, parts: impl Iterator<Item = &'b [u8]>) {
         self.transferred(count as u64);
         let number = self.watched.number();
         self.frame(|connection, buffers| match self.transfer {
@@ -72,23 +79,16 @@ impl Call {
                 connection.wrote(buffers, parts, |fact| tell(number, fact));
             }
         });
-        self.leave();
     }
 
     /// `count` bytes were transferred that the program itself does not see.
-    pub fn moved_unseen(self, count: u64) {
+    pub fn moved_unseen(&self, count: u64) {
         self.transferred(count);
         let number = self.watched.number();
         self.frame(|connection, _| match self.transfer {
             Transfer::Read => connection.read_opaque(count, |fact| tell(number, fact)),
             Transfer::Write => connection.wrote_opaque(count, |fact| tell(number, fact)),
         });
-        self.leave();
-    }
-
-    /// Nothing was transferred.
-    pub fn nothing(self) {
-        self.leave();
     }
 
     fn transferred(&self, bytes: u64) {
@@ -106,9 +106,9 @@ impl Call {
             return;
         }
         let now_opaque = self.watched.with_state(|connection, buffers| {
-            if self.crossed && !connection.is_opaque() {
+            if self.crossed() && !connection.is_opaque() {
                 connection.give_up();
-                self.tell_concurrent();
+                self.watched.unseen(Unseen::Concurrent);
             }
             work(connection, buffers);
             connection.is_opaque()
@@ -117,23 +117,20 @@ impl Call {
             Some(false) => {}
             Some(true) => opaque.store(1, Ordering::Relaxed),
             None if self.watched.is_current() && opaque.swap(1, Ordering::Relaxed) == 0 => {
-                self.tell_concurrent();
+                self.watched.unseen(Unseen::Concurrent);
             }
             None => {}
         }
     }
 
-    fn tell_concurrent(&self) {
-        thread::record(Event::Unseen {
-            connection: self.watched.number(),
-            reason: Unseen::Concurrent,
-        });
-    }
-
-    fn leave(&self) {
-        let caller = self.watched.caller(self.transfer);
-        // Release: pairs with the Acquire in `begin`. Where another thread is in, it stays.
-        let _ = caller.compare_exchange(me(), 0, Ordering::Release, Ordering::Relaxed);
+    /// Counts this transfer: whether another thread's came in between, so that nobody knows whose bytes
+    /// were first.
+    fn crossed(&self) -> bool {
+        // Relaxed: calls that follow each other are ordered by whatever made them follow.
+        let transfers = self.watched.transfers(self.transfer);
+        let before = self.before.get();
+        self.before.set(before.wrapping_add(1));
+        transfers.fetch_add(1, Ordering::Relaxed) != before
     }
 }
 

@@ -36,10 +36,10 @@ pub(super) struct Slot {
     pub(super) opaque: AtomicU32,
     /// 1: the raw bytes are ciphertext, whose plain text is seen elsewhere.
     pub(super) secured: AtomicU32,
-    /// The thread in a call that reads; 0: none.
-    pub(super) reader: AtomicU64,
-    /// The thread in a call that writes; 0: none.
-    pub(super) writer: AtomicU64,
+    /// Transfers from the client, while they are framed.
+    pub(super) reads: AtomicU32,
+    /// Transfers to the client, while they are framed.
+    pub(super) writes: AtomicU32,
     /// 1 while a thread works on `state`.
     locked: AtomicU32,
     next: AtomicU32,
@@ -85,8 +85,6 @@ pub(super) fn take(number: u32) -> Option<Watched> {
     // SAFETY: nobody else has the slot or its lock; what was there has nothing to drop.
     unsafe { slot.state.get().write(Connection::new()) };
     // Relaxed, all: published by the Release below.
-    slot.reader.store(0, Ordering::Relaxed);
-    slot.writer.store(0, Ordering::Relaxed);
     slot.opaque.store(0, Ordering::Relaxed);
     slot.secured.store(0, Ordering::Relaxed);
     slot.descriptors.store(1, Ordering::Relaxed);

@@ -277,8 +277,7 @@ unsafe fn finish(call: Option<Call>, buffer: *const c_void, bytes: size_t) {
         Some(call) if bytes > 0 && !buffer.is_null() => call.moved(bytes, unsafe {
             core::iter::once(core::slice::from_raw_parts(buffer.cast(), bytes))
         }),
-        Some(call) => call.nothing(),
-        None => {}
+        _ => {}
     }
 }
 
@@ -387,8 +386,7 @@ unsafe extern "C-unwind" fn sendfile(
     };
     match call {
         Some(call) if result > 0 => call.moved_unseen(result as u64),
-        Some(call) => call.nothing(),
-        None => {}
+        _ => {}
     }
     result
 }

@@ -1,6 +1,6 @@
 //! Where connections go to, and which descriptors are the same one.
 
-use libc::{FILE, c_int, c_uint};
+use libc::{FILE, c_char, c_int, c_uint};
 
 use crate::connections;
 
@@ -8,12 +8,13 @@ use crate::connections;
 const CLOSE_RANGE_CLOEXEC: c_uint = 4;
 
 mod next {
-    use libc::{FILE, c_int, c_uint};
+    use libc::{FILE, c_char, c_int, c_uint};
 
     cancellable! {
         pub fn close(descriptor: c_int) -> c_int;
         pub fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int;
         pub fn closefrom(first: c_int) -> ();
+        pub fn fdopen(descriptor: c_int, mode: *const c_char) -> *mut FILE;
         pub fn fclose(stream: *mut FILE) -> c_int;
         pub fn shutdown(socket: c_int, how: c_int) -> c_int;
         pub fn dup(old: c_int) -> c_int;
@@ -59,6 +60,17 @@ pub unsafe extern "C-unwind" fn closefrom(first: c_int) {
     unsafe { next::closefrom(first) }
 }
 
+/// `fdopen`: what a stream reads and writes is not seen.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn fdopen(descriptor: c_int, mode: *const c_char) -> *mut FILE {
+    connections::bypassed(descriptor);
+    // SAFETY: the caller's promise.
+    unsafe { next::fdopen(descriptor, mode) }
+}
+
 /// `fclose`, which closes the descriptor where no other hook sees it.
 ///
 /// # Safety
@@ -66,8 +78,7 @@ pub unsafe extern "C-unwind" fn closefrom(first: c_int) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn fclose(stream: *mut FILE) -> c_int {
     if !stream.is_null() {
-        // SAFETY: the caller's promise: an open stream. A stream without a descriptor gives -1, and
-        // errno is then changed, which a successful fclose may do.
+        // SAFETY: the caller's promise: an open stream.
         connections::closing(unsafe { descriptor_of(stream) });
     }
     // SAFETY: the caller's promise.

@@ -50,13 +50,13 @@ fn told(flags: c_int) -> Told {
 /// # Safety
 /// `parts` must be the bytes that it read.
 unsafe fn finish<'b>(
-    call: Call,
+    call: &Call,
     result: ssize_t,
     flags: c_int,
     parts: impl Iterator<Item = &'b [u8]>,
 ) {
     match (usize::try_from(result), told(flags)) {
-        (Ok(0) | Err(_), _) | (_, Told::Nothing) => call.nothing(),
+        (Ok(0) | Err(_), _) | (_, Told::Nothing) => {}
         (Ok(count), Told::Number) => call.moved_unseen(count as u64),
         (Ok(count), Told::Bytes) => call.moved(count, parts),
     }
@@ -80,7 +80,7 @@ pub unsafe extern "C-unwind" fn read(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::read(descriptor, buffer, count);
-        finish(call, result, 0, part(buffer, result.max(0) as usize));
+        finish(&call, result, 0, part(buffer, result.max(0) as usize));
         result
     }
 }
@@ -104,7 +104,7 @@ pub unsafe extern "C-unwind" fn __read_chk(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__read_chk(descriptor, buffer, count, room);
-        finish(call, result, 0, part(buffer, result.max(0) as usize));
+        finish(&call, result, 0, part(buffer, result.max(0) as usize));
         result
     }
 }
@@ -128,7 +128,7 @@ pub unsafe extern "C-unwind" fn readv(
     unsafe {
         let result = next::readv(descriptor, buffers, count);
         finish(
-            call,
+            &call,
             result,
             0,
             parts(buffers, count as usize, result.max(0) as usize),
@@ -156,7 +156,7 @@ pub unsafe extern "C-unwind" fn recv(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recv(socket, buffer, count, flags);
-        finish(call, result, flags, part(buffer, result.max(0) as usize));
+        finish(&call, result, flags, part(buffer, result.max(0) as usize));
         result
     }
 }
@@ -181,7 +181,7 @@ pub unsafe extern "C-unwind" fn __recv_chk(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__recv_chk(socket, buffer, count, room, flags);
-        finish(call, result, flags, part(buffer, result.max(0) as usize));
+        finish(&call, result, flags, part(buffer, result.max(0) as usize));
         result
     }
 }
@@ -207,7 +207,7 @@ pub unsafe extern "C-unwind" fn recvfrom(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recvfrom(socket, buffer, count, flags, address, length);
-        finish(call, result, flags, part(buffer, result.max(0) as usize));
+        finish(&call, result, flags, part(buffer, result.max(0) as usize));
         result
     }
 }
@@ -236,7 +236,7 @@ pub unsafe extern "C-unwind" fn __recvfrom_chk(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__recvfrom_chk(socket, buffer, count, room, flags, address, length);
-        finish(call, result, flags, part(buffer, result.max(0) as usize));
+        finish(&call, result, flags, part(buffer, result.max(0) as usize));
         result
     }
 }
@@ -259,7 +259,7 @@ pub unsafe extern "C-unwind" fn recvmsg(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recvmsg(socket, message, flags);
-        finish(call, result, flags, message_parts(message, result));
+        finish(&call, result, flags, message_parts(message, result));
         result
     }
 }
@@ -288,9 +288,8 @@ pub unsafe extern "C-unwind" fn recvmmsg(
             let message = messages.add(index);
             let result = (*message).msg_len as ssize_t;
             let bytes = message_parts(&raw const (*message).msg_hdr, result);
-            finish(call, result, flags, bytes);
+            finish(&call, result, flags, bytes);
         }
-        call.nothing();
         received
     }
 }

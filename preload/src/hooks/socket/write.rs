@@ -33,7 +33,7 @@ mod next {
 /// # Safety
 /// `parts` must be the bytes that it wrote.
 unsafe fn finish<'b>(
-    call: Call,
+    call: &Call,
     result: ssize_t,
     flags: c_int,
     parts: impl Iterator<Item = &'b [u8]>,
@@ -41,14 +41,14 @@ unsafe fn finish<'b>(
     match usize::try_from(result) {
         // An urgent byte is no part of the stream.
         Ok(count) if count > 0 && flags & libc::MSG_OOB == 0 => call.moved(count, parts),
-        _ => call.nothing(),
+        _ => {}
     }
 }
 
-fn finish_unseen(call: Call, result: ssize_t) {
+fn finish_unseen(call: &Call, result: ssize_t) {
     match u64::try_from(result) {
         Ok(count) if count > 0 => call.moved_unseen(count),
-        _ => call.nothing(),
+        _ => {}
     }
 }
 
@@ -70,7 +70,7 @@ pub unsafe extern "C-unwind" fn write(
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::write(descriptor, buffer, count);
-        finish(call, result, 0, part(buffer, result.max(0) as usize));
+        finish(&call, result, 0, part(buffer, result.max(0) as usize));
         result
     }
 }
@@ -94,7 +94,7 @@ pub unsafe extern "C-unwind" fn writev(
     unsafe {
         let result = next::writev(descriptor, buffers, count);
         finish(
-            call,
+            &call,
             result,
             0,
             parts(buffers, count as usize, result.max(0) as usize),
@@ -122,7 +122,7 @@ pub unsafe extern "C-unwind" fn send(
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::send(socket, buffer, count, flags);
-        finish(call, result, flags, part(buffer, result.max(0) as usize));
+        finish(&call, result, flags, part(buffer, result.max(0) as usize));
         result
     }
 }
@@ -148,7 +148,7 @@ pub unsafe extern "C-unwind" fn sendto(
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::sendto(socket, buffer, count, flags, address, length);
-        finish(call, result, flags, part(buffer, result.max(0) as usize));
+        finish(&call, result, flags, part(buffer, result.max(0) as usize));
         result
     }
 }
@@ -171,7 +171,7 @@ pub unsafe extern "C-unwind" fn sendmsg(
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::sendmsg(socket, message, flags);
-        finish(call, result, flags, message_parts(message, result));
+        finish(&call, result, flags, message_parts(message, result));
         result
     }
 }
@@ -199,9 +199,8 @@ pub unsafe extern "C-unwind" fn sendmmsg(
             let message = messages.add(index);
             let result = (*message).msg_len as ssize_t;
             let bytes = message_parts(&raw const (*message).msg_hdr, result);
-            finish(call, result, flags, bytes);
+            finish(&call, result, flags, bytes);
         }
-        call.nothing();
         sent
     }
 }
@@ -221,7 +220,7 @@ pub unsafe extern "C-unwind" fn sendfile(
     // SAFETY: the caller's promise.
     let result = unsafe { next::sendfile(to, from, offset, count) };
     if let Some(call) = call {
-        finish_unseen(call, result);
+        finish_unseen(&call, result);
     }
     result
 }
@@ -241,7 +240,7 @@ pub unsafe extern "C-unwind" fn sendfile64(
     // SAFETY: the caller's promise.
     let result = unsafe { next::sendfile64(to, from, offset, count) };
     if let Some(call) = call {
-        finish_unseen(call, result);
+        finish_unseen(&call, result);
     }
     result
 }
@@ -264,7 +263,7 @@ pub unsafe extern "C-unwind" fn splice(
     // SAFETY: the caller's promise.
     let result = unsafe { next::splice(from, from_offset, to, to_offset, count, flags) };
     for call in [reads, writes].into_iter().flatten() {
-        finish_unseen(call, result);
+        finish_unseen(&call, result);
     }
     result
 }
