@@ -75,6 +75,13 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
                 lines.push(self.line(frame, module, symbol));
             }
         }
+        let shim = lines.windows(2).position(|pair| {
+            pair[0].name.starts_with("std::rt::lang_start") && pair[1].name == "main"
+        });
+        // The C `main` of a Rust program, which the compiler made.
+        if let Some(main) = shim.and_then(|at| lines.get_mut(at + 1)) {
+            main.kind = Kind::Runtime;
+        }
         Stack { lines }
     }
 

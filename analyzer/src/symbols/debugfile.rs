@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::elf::{Elf, Files};
+use super::elf::{self, Elf, Files};
 
 /// The system's tree of debug files.
 const SYSTEM: &str = "/usr/lib/debug";
@@ -104,8 +104,11 @@ fn by_looking<'a>(files: &'a Files, id: Option<&str>, dirs: &[PathBuf]) -> Optio
     dirs.iter()
         .filter_map(|dir| dir.read_dir().ok())
         .flat_map(|entries| entries.flatten().take(MOST_FILES))
-        .filter_map(|entry| Elf::open(files, &entry.path()))
-        .find(|elf| useful(elf) && elf.build_id().as_deref() == Some(id))
+        .map(|entry| entry.path())
+        // Looked into first: what is opened stays mapped.
+        .filter(|path| elf::build_id_of(path).as_deref() == Some(id))
+        .filter_map(|path| Elf::open(files, &path))
+        .find(useful)
 }
 
 fn useful(elf: &Elf<'_>) -> bool {

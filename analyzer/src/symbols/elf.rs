@@ -102,6 +102,13 @@ impl<'a> Elf<'a> {
     }
 }
 
+/// The build-id of the file at `path`, which is not kept.
+pub(super) fn build_id_of(path: &Path) -> Option<String> {
+    let mapping = Mapping::open(path).ok()?;
+    let object = object::File::parse(&*mapping).ok()?;
+    object.build_id().ok().flatten().map(hex)
+}
+
 fn path_of(name: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     PathBuf::from(std::ffi::OsStr::from_bytes(name))

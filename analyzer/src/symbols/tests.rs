@@ -186,6 +186,34 @@ fn mini_debug_file() {
     fixture("mini", split).assert_name_only();
 }
 
+/// `fixtures/dwz.debug` is the debug file of a program like the one above, with the inlined function
+/// called `the_inlined_allocating_function`, after `dwz -m common.debug` moved that name away.
+#[test]
+fn supplementary_file() {
+    let module = Module {
+        path: "/nonexistent/program".into(),
+        build_id: Some("1ba6bd38823450b0f1a0a94dece15962f7083c04".into()),
+    };
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/symbols/fixtures");
+    let options = SymbolOptions {
+        debug_dirs: vec![fixtures],
+        recorded_until: None,
+    };
+    let files = Files::default();
+    let mut symbolizer = Symbolizer::new(&files, &[module], options);
+    let symbols = symbolizer.symbols(Frame {
+        module: 0,
+        file_address: 0x1148,
+    });
+    let names: Vec<_> = symbols
+        .iter()
+        .map(|symbol| symbol.function.as_deref())
+        .collect();
+    let inlined = Some("the_inlined_allocating_function");
+    assert_eq!(names, [inlined, Some("outer_function_of_a_long_name")]);
+    assert_eq!(symbolizer.warnings(), []);
+}
+
 #[test]
 fn symbol_table_alone() {
     fixture("table", "strip --strip-debug program").assert_name_only();

@@ -8,6 +8,8 @@ use crate::report::escape::escaped;
 use crate::report::format::{bytes, count, counted};
 use crate::report::{Input, is_complete};
 
+/// Endpoints in the table.
+const MOST_ROWS: usize = 25;
 /// Labels that are named in a line.
 const MOST_LABELS: usize = 4;
 
@@ -21,7 +23,15 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>) {
     } else {
         write_result(page, analysis, &leaking);
         page.blank();
-        write_table(page, &leaking);
+        write_table(page, leaking.get(..MOST_ROWS).unwrap_or(&leaking));
+    }
+    if leaking.len() > MOST_ROWS {
+        let more = counted((leaking.len() - MOST_ROWS) as u64, "more endpoint");
+        page.paragraph(
+            "  ",
+            page.ink.dim,
+            &format!("… and {more}: --format json has all"),
+        );
     }
     write_unsure(page, analysis);
     if !leaking.is_empty() {

@@ -131,14 +131,15 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// `text` in at most `width` columns: its end is what matters (a path).
+/// `text`, a path, in at most `width` columns: its end is what matters, from a directory on if possible.
 pub(super) fn cut_front(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
     let tail = fitting(text.chars().rev(), width.saturating_sub(1));
     let tail: String = tail.chars().rev().collect();
-    format!("…{tail}")
+    let whole = tail.find('/').and_then(|at| tail.get(at..));
+    format!("…{}", whole.unwrap_or(&tail))
 }
 
 fn fitting(chars: impl Iterator<Item = char>, room: usize) -> String {
@@ -211,6 +212,7 @@ mod tests {
         assert_eq!(cut("abcdef", 6), "abcdef");
         assert_eq!(cut("abcdefgh", 6), "abcd…h");
         assert_eq!(cut_front("/src/main.c", 7), "…main.c");
+        assert_eq!(cut_front("/src/main.c", 10), "…/main.c");
         assert!(cut("日本語日本語", 5).width() <= 5);
     }
 
