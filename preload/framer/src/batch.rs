@@ -39,11 +39,16 @@ impl<'e> Out<'e> {
     }
 
     pub(crate) fn answer(&mut self, status: u32) {
+        self.answers(1, status);
+    }
+
+    pub(crate) fn answers(&mut self, number: u32, status: u32) {
         match &mut self.held {
-            Held::Answer(count, same) if *same == status => *count += 1,
+            _ if number == 0 => {}
+            Held::Answer(count, same) if *same == status => *count = count.saturating_add(number),
             _ => {
                 self.flush();
-                self.held = Held::Answer(1, status);
+                self.held = Held::Answer(number, status);
             }
         }
     }

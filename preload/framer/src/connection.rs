@@ -278,6 +278,14 @@ impl Connection {
                 Ok(())
             }
             Stage::Postgres(postgres) => postgres.wrote(bytes, out),
+            Stage::Redis(redis) => {
+                redis.wrote(out);
+                Ok(())
+            }
+            Stage::Memcached(memcached) => {
+                memcached.wrote(out);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -331,6 +339,14 @@ impl Connection {
                 Ok(())
             }
             Stage::Postgres(_) => Err(Broken),
+            Stage::Redis(redis) => {
+                redis.wrote(&mut out);
+                Ok(())
+            }
+            Stage::Memcached(memcached) => {
+                memcached.wrote(&mut out);
+                Ok(())
+            }
             _ => Ok(()),
         };
         self.settle(result, &mut out);

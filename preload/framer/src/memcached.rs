@@ -1,4 +1,5 @@
-//! memcached commands, text and binary. Data blocks are skipped by their lengths.
+//! memcached commands, text and binary. Data blocks are skipped by their lengths. Replies are not
+//! framed: the first bytes written after commands answer all of them.
 
 use crate::batch::Out;
 use crate::chunked::skip;
@@ -123,7 +124,14 @@ pub(crate) struct Memcached {
     number: Option<u64>,
     /// What the word that tells the data's length says.
     length: Option<u64>,
+    /// How many bytes the word at hand has in common with [`NO_REPLY`]; more than it has: it differs.
+    quiet: usize,
+    /// Commands that wait for their replies.
+    waiting: u32,
 }
+
+/// The last word of a command that is not answered.
+const NO_REPLY: &[u8] = b"noreply";
 
 impl Memcached {
     pub(crate) const fn new(binary: bool) -> Self {
@@ -136,7 +144,13 @@ impl Memcached {
             space: true,
             number: None,
             length: None,
+            quiet: 0,
+            waiting: 0,
         }
+    }
+
+    pub(crate) fn wrote(&mut self, out: &mut Out<'_>) {
+        out.answers(core::mem::take(&mut self.waiting), 0);
     }
 
     pub(crate) fn read(&mut self, mut bytes: &[u8], out: &mut Out<'_>) -> Result<(), Broken> {
@@ -169,6 +183,7 @@ impl Memcached {
         }
         let (verb, body) = binary_head(&self.kept).ok_or(Broken)?;
         out.request(Protocol::Memcached, &Label::verb(verb, false));
+        self.waiting = self.waiting.saturating_add(1);
         self.kept_len = 0;
         self.part = Part::Data(body);
         Ok(())
@@ -187,10 +202,15 @@ impl Memcached {
                     self.space = false;
                     self.word = self.word.saturating_add(1);
                     self.number = Some(0);
+                    self.quiet = 0;
                 }
                 if self.word == 1 {
                     self.keep(byte);
                 }
+                self.quiet = match NO_REPLY.get(self.quiet) {
+                    Some(expected) if *expected == byte => self.quiet + 1,
+                    _ => usize::MAX,
+                };
                 let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
                 self.number = self
                     .number
@@ -207,6 +227,11 @@ impl Memcached {
         if self.word > 0 {
             let verb = self.kept.get(..self.kept_len).unwrap_or(&[]);
             out.request(Protocol::Memcached, &Label::verb(verb, false));
+            if self.word > 1 && self.quiet == NO_REPLY.len() {
+                out.answer(0);
+            } else {
+                self.waiting = self.waiting.saturating_add(1);
+            }
         }
         if let Some(length) = self.length {
             if length > LONGEST_DATA {

@@ -1,4 +1,5 @@
-//! Redis commands: arrays of bulk strings, and inline ones. Only the verb is looked at.
+//! Redis commands: arrays of bulk strings, and inline ones. Only the verb is looked at. Replies are not
+//! framed: the first bytes written after commands answer all of them.
 
 use crate::batch::Out;
 use crate::chunked::skip;
@@ -39,6 +40,8 @@ pub(crate) struct Redis {
     verb_len: usize,
     /// The element at hand is the verb.
     at_verb: bool,
+    /// Commands that wait for their replies.
+    waiting: u32,
 }
 
 impl Redis {
@@ -49,7 +52,12 @@ impl Redis {
             verb: [0; VERB],
             verb_len: 0,
             at_verb: false,
+            waiting: 0,
         }
+    }
+
+    pub(crate) fn wrote(&mut self, out: &mut Out<'_>) {
+        out.answers(core::mem::take(&mut self.waiting), 0);
     }
 
     pub(crate) fn read(&mut self, mut bytes: &[u8], out: &mut Out<'_>) -> Result<(), Broken> {
@@ -151,6 +159,7 @@ impl Redis {
         let verb = self.verb.get(..self.verb_len).unwrap_or(&[]);
         out.request(Protocol::Redis, &Label::verb(verb, true));
         self.verb_len = 0;
+        self.waiting = self.waiting.saturating_add(1);
         Part::Start
     }
 }

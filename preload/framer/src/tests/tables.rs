@@ -328,6 +328,7 @@ fn redis_commands() {
         ],
         &[
             "Redis 1 PING",
+            "answer 1 0",
             "Redis 16 SET",
             "Redis 1 GET",
             "Redis 1 ",
@@ -359,7 +360,9 @@ fn memcached_commands() {
         &[
             "Memcached 2 get",
             "Memcached 1 set",
+            "answer 3 0",
             "Memcached 1 set",
+            "answer 1 0",
             "Memcached 1 ms",
             "Memcached 1 mg",
             "Memcached 1 incr",
