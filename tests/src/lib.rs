@@ -7,6 +7,7 @@ pub mod artifacts;
 pub mod compile;
 pub mod http;
 pub mod process;
+pub mod real;
 pub mod report;
 pub mod run;
 pub mod stated;

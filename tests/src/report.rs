@@ -89,6 +89,13 @@ impl Report {
             .collect()
     }
 
+    /// The same, sorted by label.
+    pub fn labels_sorted(&self) -> Vec<(String, u64)> {
+        let mut labels = self.labels();
+        labels.sort();
+        labels
+    }
+
     /// The trace is whole: ended, complete, nothing dropped, nothing unknown.
     pub fn assert_complete(&self) {
         let trace = self.at("/trace");
