@@ -15,6 +15,7 @@ mod birth;
 mod cancellable;
 mod config;
 mod connections;
+mod dtv;
 mod environment;
 mod exit;
 mod kernel;

@@ -7,6 +7,7 @@ use core::ffi::{c_int, c_void};
 
 use leak_wire::Event;
 
+use crate::dtv;
 use crate::real::{self, memory as next};
 use crate::thread::{self, Caller};
 
@@ -83,7 +84,8 @@ extern "C" fn calloc_from(count: usize, size: usize, sp: u64, bp: u64) -> *mut c
     }
     // SAFETY: any numbers are legal; an overflow makes the real one fail.
     let block = unsafe { next::calloc(count, size) };
-    allocated(block, count.wrapping_mul(size), Caller { sp, bp })
+    let size = dtv::recorded_size(count, size, sp);
+    allocated(block, size, Caller { sp, bp })
 }
 
 extern "C" fn aligned_alloc_from(alignment: usize, size: usize, sp: u64, bp: u64) -> *mut c_void {
