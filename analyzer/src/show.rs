@@ -172,3 +172,47 @@ fn symbol_options(facts: &Facts, options: &ReportOptions) -> SymbolOptions {
         recorded_until: ended.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_nanos(at))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: ReportOptions,
+    }
+
+    fn status(line: &str, status: u8, trace: Option<&str>) -> Result<u8, String> {
+        let words = std::iter::once("run").chain(line.split_whitespace());
+        let finished = Finished {
+            status,
+            trace: trace.map(Into::into),
+        };
+        after_run(&finished, &Line::parse_from(words).options)
+    }
+
+    #[test]
+    fn the_status_of_a_program_that_was_not_recorded_is_its_own() {
+        assert_eq!(status("", 0, None), Ok(0));
+        assert_eq!(status("", 137, None), Ok(137));
+        assert_eq!(status("--fail-on leak", 1, None), Ok(1));
+        assert_eq!(status("--fail-on leak", 0, None), Ok(CANNOT_TELL));
+    }
+
+    #[test]
+    fn a_trace_that_cannot_be_read_hides_no_failure() {
+        assert_eq!(status("", 1, Some("/nonexistent")), Ok(1));
+        assert!(status("", 0, Some("/nonexistent")).is_err());
+    }
+
+    #[test]
+    fn unusable_globs_and_outputs_are_refused_before_anything_is_read() {
+        let error = status("--fail-on leak --label [", 0, Some("/nonexistent"));
+        assert!(error.unwrap_err().starts_with("--label: "));
+        let trace = "/proc/self/exe";
+        let error = status("-o /proc/self/exe", 0, Some(trace)).unwrap_err();
+        assert!(error.contains("-o names the trace itself"), "{error}");
+    }
+}

@@ -16,7 +16,7 @@ const LEAST_LIVE: u64 = 16 << 10;
 /// Growth of resident memory below this is none.
 const LEAST_RESIDENT: u64 = 1 << 20;
 /// Growth below this part of what was there is none.
-const LEAST_PART: u64 = 10;
+const LEAST_PART: u64 = 50;
 
 /// Live and resident bytes of a process at three moments.
 struct Course {
@@ -89,22 +89,27 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>) {
     }
 }
 
-/// The end is the end of serving, where there were requests: what is freed on the way out, or only
-/// then, says nothing about a server that goes on.
+/// Where there were requests, the end is the end of serving, and the middle is after half of them:
+/// what is freed on the way out, or only then, says nothing about a server that goes on.
 fn course(timeline: &[TimelinePoint], process: ProcessId) -> Option<Course> {
     let points: Vec<&TimelinePoint> = timeline
         .iter()
         .filter(|point| point.process == process)
         .collect();
     let (first, last) = (points.first()?, points.last()?);
-    let end = match last.requests {
-        0 => last,
-        all => points.iter().find(|point| point.requests >= all)?,
+    let reached = |requests| points.iter().find(|point| point.requests >= requests);
+    let (middle, end) = match last.requests {
+        0 => {
+            let half = first.t_ns + last.t_ns.saturating_sub(first.t_ns) / 2;
+            (
+                points
+                    .iter()
+                    .min_by_key(|point| point.t_ns.abs_diff(half))?,
+                last,
+            )
+        }
+        all => (reached(all.div_ceil(2))?, reached(all)?),
     };
-    let half = first.t_ns + end.t_ns.saturating_sub(first.t_ns) / 2;
-    let middle = points
-        .iter()
-        .min_by_key(|point| point.t_ns.abs_diff(half))?;
     let moments = [first, middle, end];
     let known: Vec<&&TimelinePoint> = points.iter().filter(|p| p.rss_bytes.is_some()).collect();
     let resident = |moment: &TimelinePoint| {
