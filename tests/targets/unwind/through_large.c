@@ -1,0 +1,3 @@
+// flags: -shared -fPIC
+#define FRAME 400
+#include "through.h"

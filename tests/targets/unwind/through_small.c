@@ -1,0 +1,3 @@
+// flags: -shared -fPIC
+#define FRAME 40
+#include "through.h"

@@ -1,0 +1,2 @@
+// flags: -O2 -fno-omit-frame-pointer
+#include "walks.h"

@@ -1,0 +1,2 @@
+// flags: -O2
+#include "walks.h"

@@ -1,0 +1,2 @@
+// flags: -O0
+#include "walks.h"

@@ -1,0 +1,2 @@
+// flags: -O3 -mavx2
+#include "walks.h"
