@@ -13,6 +13,7 @@ mod allocator;
 mod birth;
 #[macro_use]
 mod cancellable;
+mod children;
 mod config;
 mod connections;
 mod dtv;

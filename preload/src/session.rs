@@ -9,7 +9,8 @@ use crate::config::{self, Environment};
 use crate::lane::{Lane, Mapping};
 use crate::process::{Identity, Origin};
 use crate::{
-    allocator, birth, environment, kernel, modules, notice, order, process, stack, thread, unwind,
+    allocator, birth, children, environment, kernel, modules, notice, order, process, stack,
+    thread, unwind,
 };
 
 const UNSTARTED: u32 = 0;
@@ -149,6 +150,8 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
         let found = allocator::foreign(origin == Origin::First);
         slot.warnings.fetch_or(found, Ordering::Relaxed);
     }
+    // Relaxed: the recorder's number, written before the session.
+    children::prepare(session.header().recorder_pid.load(Ordering::Relaxed));
     if session.follows() {
         environment::follow(&session.name, image);
     } else {

@@ -1,5 +1,6 @@
 //! The exported C symbols and nothing else, one file for each family.
 
+mod children;
 mod loading;
 mod marks;
 mod memory;

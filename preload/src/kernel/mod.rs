@@ -1,8 +1,10 @@
 //! System calls made directly: they leave errno alone, reach no hook, and are no cancellation points.
 
+mod child;
 mod process;
 mod socket;
 
+pub use child::*;
 pub use process::*;
 pub use socket::*;
 

@@ -1,0 +1,121 @@
+//! The recorder as a child of the target: where the target is the first process of its namespace or a
+//! subreaper, the kernel gives it all orphans, the recorder too. It must never see that one.
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::config::base_name;
+use crate::kernel;
+
+/// The recorder's pid in the low half, if it is a child of the process in the high half; else 0.
+static ADOPTED: AtomicU64 = AtomicU64::new(0);
+/// Digits of a pid, and room around them.
+const PATH: usize = 64;
+
+/// Finds out whether the recorder, which calls itself `recorder`, became this process's child.
+pub fn prepare(recorder: u32) {
+    let mut path = [0; PATH];
+    let mut program = [0; 4096];
+    if recorder == 0 || !kernel::is_child(recorder) {
+        return;
+    }
+    let Some(path) = process_path(&mut path, recorder, b"/exe") else {
+        return;
+    };
+    if base_name(kernel::read_link(path, &mut program)) == b"leak-analyze" {
+        let pair = u64::from(recorder) | u64::from(kernel::getpid()) << 32;
+        // Relaxed, here and below: a word by itself.
+        ADOPTED.store(pair, Ordering::Relaxed);
+    }
+}
+
+/// The recorder's pid if it is a child of this process.
+#[inline]
+pub fn recorder() -> Option<u32> {
+    let pair = ADOPTED.load(Ordering::Relaxed);
+    (pair != 0 && (pair >> 32) as u32 == kernel::getpid()).then_some(pair as u32)
+}
+
+/// The recorder has ended: takes what is left of it.
+pub fn bury(recorder: u32) {
+    kernel::reap(recorder);
+    ADOPTED.store(0, Ordering::Relaxed);
+}
+
+/// Whether this process has any child but `recorder`; true where that can't be told.
+pub fn has_others(recorder: u32) -> bool {
+    let mut found = false;
+    let mut told = false;
+    kernel::for_each_entry(c"/proc/self/task", |thread| {
+        let mut path = [0; PATH];
+        let parts = [&b"/proc/self/task/"[..], thread, b"/children"];
+        if let Some(path) = join(&mut path, &parts)
+            && let Some(others) = lists_others(path, recorder)
+        {
+            told = true;
+            found |= others;
+        }
+    });
+    found || !told
+}
+
+/// Whether the list of pids in the file names another one than `recorder`.
+fn lists_others(path: &CStr, recorder: u32) -> Option<bool> {
+    let fd = kernel::open_read(path)?;
+    let mut bytes = [0; 4096];
+    let length = kernel::read(fd, &mut bytes);
+    kernel::close(fd);
+    Some(names_others(bytes.get(..length?)?, recorder))
+}
+
+fn names_others(list: &[u8], recorder: u32) -> bool {
+    list.split(|byte| *byte == b' ')
+        .filter_map(|pid| core::str::from_utf8(pid).ok()?.parse::<u32>().ok())
+        .any(|pid| pid != recorder)
+}
+
+fn process_path<'a>(buffer: &'a mut [u8; PATH], pid: u32, what: &[u8]) -> Option<&'a CStr> {
+    let mut digits = [b'0'; 10];
+    let mut rest = pid;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    let leading = digits.iter().take_while(|digit| **digit == b'0').count();
+    let digits = digits.get(leading..).unwrap_or(&[]);
+    join(buffer, &[b"/proc/", digits, what])
+}
+
+/// The parts as one C string, if they fit.
+fn join<'a>(buffer: &'a mut [u8; PATH], parts: &[&[u8]]) -> Option<&'a CStr> {
+    let mut length = 0;
+    for part in parts {
+        let place = buffer.get_mut(length..length + part.len())?;
+        place.copy_from_slice(part);
+        length += part.len();
+    }
+    *buffer.get_mut(length)? = 0;
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recorder_alone_is_nobody() {
+        assert!(!names_others(b"", 7));
+        assert!(!names_others(b"7 ", 7));
+        assert!(names_others(b"7 17 ", 7));
+        assert!(names_others(b"77", 7));
+    }
+
+    #[test]
+    fn paths_have_no_leading_zeros() {
+        let mut buffer = [0; PATH];
+        assert_eq!(
+            process_path(&mut buffer, 1050, b"/exe"),
+            Some(c"/proc/1050/exe")
+        );
+    }
+}
