@@ -108,8 +108,9 @@ impl<'a> Opened<'a> {
             symbols.push(Symbol::default());
         }
         if let Some(outermost) = symbols.last_mut()
-            && outermost.function.is_none()
+            && outermost.function.as_deref().is_none_or(is_unqualified)
             && let Some(name) = self.by_tables(address)
+            && (outermost.function.is_none() || is_mangled(name))
         {
             outermost.function = Some(demangle::full(name));
             outermost.short = Some(demangle::short(name));
@@ -143,6 +144,15 @@ impl<'a> Opened<'a> {
         let bounds = || self.bounds.as_ref()?.around(address);
         self.functions.name(address, bounds)
     }
+}
+
+/// DWARF calls a lambda `operator()` and no more; the symbol table knows whose it is.
+fn is_unqualified(function: &str) -> bool {
+    !function.contains("::")
+}
+
+fn is_mangled(name: &str) -> bool {
+    name.starts_with("_Z") || name.starts_with("_R")
 }
 
 /// The file at the module's path if it is the one that ran, else why not.

@@ -186,6 +186,30 @@ fn mini_debug_file() {
     fixture("mini", split).assert_name_only();
 }
 
+#[test]
+fn a_lambda_is_told_by_the_function_that_it_stands_in() {
+    let source = "cat > lambda.cpp <<'END'
+#include <stdlib.h>
+int main(int argc, char **) {
+    auto keep = [](int n) __attribute__((noinline)) { return malloc(n); };
+    return keep(argc) == keep(argc + 1);
+}
+END
+        c++ -g -O1 -fno-builtin -Wl,--build-id=sha1 -o program lambda.cpp";
+    let mut lambda = fixture("lambda", source);
+    let bytes = std::fs::read(&lambda.program).unwrap();
+    let object = object::File::parse(&*bytes).unwrap();
+    let call = |symbol: &object::Symbol<'_, '_>| symbol.name().is_ok_and(|n| n.contains("clEi"));
+    let operator = object.symbols().find(call).unwrap();
+    lambda.address = operator.address() + 1;
+    let id = object.build_id().unwrap().unwrap();
+    lambda.module.build_id = Some(id.iter().map(|byte| format!("{byte:02x}")).collect());
+    let (symbols, _) = lambda.symbols(&[]);
+    let name = symbols[0].short.as_deref().unwrap();
+    assert!(name.starts_with("main::{lambda("), "{name}");
+    assert_eq!(symbols[0].line, Some(3));
+}
+
 /// `fixtures/dwz.debug` is the debug file of a program like the one above, with the inlined function
 /// called `the_inlined_allocating_function`, after `dwz -m common.debug` moved that name away.
 #[test]

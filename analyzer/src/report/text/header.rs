@@ -116,7 +116,11 @@ fn write_seen(page: &mut Page, input: &Input<'_>) {
     if let Some((process, others)) = main_process(input) {
         let line = cut(&escaped(&command(process)), page.width);
         page.line(paint(page.ink.strong, &line));
-        let mut parts = vec![format!("pid {}, {}", process.pid, outcome(process))];
+        let mut parts = vec![format!(
+            "pid {}, {}",
+            process.pid,
+            outcome(process, facts.ended)
+        )];
         parts.extend(told(&others));
         if !facts.host.is_empty() {
             parts.push(format!("on {}", escaped(&facts.host)));
@@ -165,8 +169,9 @@ fn command(process: &Process) -> String {
     words.join(" ")
 }
 
-fn outcome(process: &Process) -> String {
+fn outcome(process: &Process, ended: Ended) -> String {
     match process.outcome {
+        Outcome::Running if ended == Ended::Recording => "still running".into(),
         Outcome::Running => "its end was not seen".into(),
         Outcome::Exit(Some(code)) => format!("exit status {code}"),
         Outcome::Exit(None) => "exited".into(),
