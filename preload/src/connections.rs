@@ -14,6 +14,7 @@
 
 mod call;
 mod local;
+pub mod secure;
 mod slot;
 
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -42,17 +43,27 @@ pub fn watched(descriptor: i32) -> Option<Watched> {
     any(descriptor).filter(|watched| watched.slot.secured.load(Ordering::Relaxed) == 0)
 }
 
+/// The connection of a descriptor that is about to be read, if its raw bytes are looked at.
+#[inline(always)]
+pub fn watched_read(descriptor: i32) -> Option<Watched> {
+    watched(descriptor).filter(|watched| !secure::reads_for_object(*watched))
+}
+
 /// The connection of a descriptor, if it is watched, whose plain text is handed over from now on: its
 /// raw bytes are not looked at any more.
 pub fn secured(descriptor: i32) -> Option<Watched> {
     let watched = any(descriptor)?;
+    secure(watched);
+    Some(watched)
+}
+
+fn secure(watched: Watched) {
     let slot = watched.slot;
     // Relaxed, both: see `watched`, and a thread that misses `opaque` asks the state itself.
     if slot.secured.swap(1, Ordering::Relaxed) == 0 {
         watched.with_state(|connection, _| connection.secured());
         slot.opaque.store(0, Ordering::Relaxed);
     }
-    Some(watched)
 }
 
 #[inline(always)]

@@ -81,6 +81,11 @@ impl Connection {
         matches!(self.stage, Stage::Opaque | Stage::Tls)
     }
 
+    /// Whether the bytes so far were ciphertext.
+    pub fn is_ciphertext(&self) -> bool {
+        matches!(self.stage, Stage::Tls)
+    }
+
     /// From here on the plain text of an encrypted connection is fed, and its raw bytes are not.
     pub fn secured(&mut self) {
         if matches!(self.stage, Stage::Tls) {

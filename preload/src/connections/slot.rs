@@ -156,6 +156,11 @@ impl Watched {
         self.connection.wrapping_sub(1) as u32
     }
 
+    /// What tells it from every other connection; 0 where there was none.
+    pub(super) fn connection(&self) -> u64 {
+        self.connection
+    }
+
     /// Whether the slot still is this connection's.
     pub(super) fn is_current(&self) -> bool {
         // Relaxed: a hint, except under the lock.

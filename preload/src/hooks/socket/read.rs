@@ -72,7 +72,7 @@ pub unsafe extern "C-unwind" fn read(
     buffer: *mut c_void,
     count: size_t,
 ) -> ssize_t {
-    let Some(watched) = connections::watched(descriptor) else {
+    let Some(watched) = connections::watched_read(descriptor) else {
         // SAFETY: the caller's promise.
         return unsafe { next::read(descriptor, buffer, count) };
     };
@@ -96,7 +96,7 @@ pub unsafe extern "C-unwind" fn __read_chk(
     count: size_t,
     room: size_t,
 ) -> ssize_t {
-    let Some(watched) = connections::watched(descriptor) else {
+    let Some(watched) = connections::watched_read(descriptor) else {
         // SAFETY: the caller's promise.
         return unsafe { next::__read_chk(descriptor, buffer, count, room) };
     };
@@ -119,7 +119,7 @@ pub unsafe extern "C-unwind" fn readv(
     buffers: *const iovec,
     count: c_int,
 ) -> ssize_t {
-    let Some(watched) = connections::watched(descriptor) else {
+    let Some(watched) = connections::watched_read(descriptor) else {
         // SAFETY: the caller's promise.
         return unsafe { next::readv(descriptor, buffers, count) };
     };
@@ -148,7 +148,7 @@ pub unsafe extern "C-unwind" fn recv(
     count: size_t,
     flags: c_int,
 ) -> ssize_t {
-    let Some(watched) = connections::watched(socket) else {
+    let Some(watched) = connections::watched_read(socket) else {
         // SAFETY: the caller's promise.
         return unsafe { next::recv(socket, buffer, count, flags) };
     };
@@ -173,7 +173,7 @@ pub unsafe extern "C-unwind" fn __recv_chk(
     room: size_t,
     flags: c_int,
 ) -> ssize_t {
-    let Some(watched) = connections::watched(socket) else {
+    let Some(watched) = connections::watched_read(socket) else {
         // SAFETY: the caller's promise.
         return unsafe { next::__recv_chk(socket, buffer, count, room, flags) };
     };
@@ -199,7 +199,7 @@ pub unsafe extern "C-unwind" fn recvfrom(
     address: *mut sockaddr,
     length: *mut socklen_t,
 ) -> ssize_t {
-    let Some(watched) = connections::watched(socket) else {
+    let Some(watched) = connections::watched_read(socket) else {
         // SAFETY: the caller's promise.
         return unsafe { next::recvfrom(socket, buffer, count, flags, address, length) };
     };
@@ -226,7 +226,7 @@ pub unsafe extern "C-unwind" fn __recvfrom_chk(
     address: *mut sockaddr,
     length: *mut socklen_t,
 ) -> ssize_t {
-    let Some(watched) = connections::watched(socket) else {
+    let Some(watched) = connections::watched_read(socket) else {
         // SAFETY: the caller's promise.
         return unsafe {
             next::__recvfrom_chk(socket, buffer, count, room, flags, address, length)
@@ -251,7 +251,7 @@ pub unsafe extern "C-unwind" fn recvmsg(
     message: *mut msghdr,
     flags: c_int,
 ) -> ssize_t {
-    let Some(watched) = connections::watched(socket) else {
+    let Some(watched) = connections::watched_read(socket) else {
         // SAFETY: the caller's promise.
         return unsafe { next::recvmsg(socket, message, flags) };
     };
@@ -276,7 +276,7 @@ pub unsafe extern "C-unwind" fn recvmmsg(
     flags: c_int,
     timeout: *mut timespec,
 ) -> c_int {
-    let Some(watched) = connections::watched(socket) else {
+    let Some(watched) = connections::watched_read(socket) else {
         // SAFETY: the caller's promise.
         return unsafe { next::recvmmsg(socket, messages, count, flags, timeout) };
     };

@@ -258,7 +258,7 @@ pub unsafe extern "C-unwind" fn splice(
     count: size_t,
     flags: c_uint,
 ) -> ssize_t {
-    let reads = connections::watched(from).map(|watched| watched.begin(Transfer::Read));
+    let reads = connections::watched_read(from).map(|watched| watched.begin(Transfer::Read));
     let writes = connections::watched(to).map(|watched| watched.begin(Transfer::Write));
     // SAFETY: the caller's promise.
     let result = unsafe { next::splice(from, from_offset, to, to_offset, count, flags) };
