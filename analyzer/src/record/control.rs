@@ -29,6 +29,8 @@ pub(crate) enum Told {
         pid: u32,
         /// What it runs.
         program: Program,
+        /// The lowest number that its image can have.
+        from: u32,
     },
     /// A process has ended, with its wait status where known.
     Ended { pid: u32, status: Option<i32> },
@@ -228,10 +230,14 @@ impl Control {
         let pid = peer.pid() as u32;
         let program = procfs::program(pid);
         self.watch.add(pid);
+        // Relaxed: it takes its number only after our answer, its earlier images took theirs before
+        // they exec'd.
+        let from = self.mapping.header().next_image.load(Ordering::Relaxed);
         self.tell(Told::Attached {
             own_pid,
             pid,
             program,
+            from,
         });
         // One that doesn't take the answer runs untraced.
         let _ = welcome(connection, &self.name, &self.mapping);

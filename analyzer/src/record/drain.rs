@@ -15,10 +15,13 @@ use super::images::{Image, Images};
 use super::lanes::{Claimed, Lanes, OpenLane, take_count, wake};
 use super::mapping::Mapping;
 use super::{procfs, system};
-use crate::trace::{Note, NotedEnd, ThreadEvents, WriteError, Writer};
+use crate::trace::{Note, NotedEnd, NotedOutcome, ThreadEvents, WriteError, Writer};
 
 /// Shortest and longest sleep between passes.
 const SLEEP: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(100));
+/// From this fill on (in 256ths of a lane) sleeps get shorter, below that one they get longer.
+const BUSY: u32 = 64;
+const CALM: u32 = 16;
 /// How old events may get before they are written.
 const AGE: Duration = Duration::from_secs(1);
 /// How often readings are taken and rare troubles looked for.
@@ -123,14 +126,17 @@ impl Drain {
                     own_pid,
                     pid,
                     program,
+                    from,
                 } => {
-                    let replaced = self.images.attached(own_pid, pid, program);
+                    // The images that it replaces may have claimed slots that were not seen yet.
+                    self.discover(true);
+                    let replaced = self.images.attached(own_pid, pid, program, from);
                     ended.extend(replaced.into_iter().map(|image| (image, None, true)));
                 }
                 Told::Ended { pid, status } => {
-                    self.images.members.remove(&pid);
                     // Its last image may have claimed a slot that was not seen yet.
                     self.discover(true);
+                    self.images.leave(pid);
                     let images = self.images.of_process(pid);
                     ended.extend(images.into_iter().map(|image| (image, status, false)));
                 }
@@ -176,6 +182,8 @@ impl Drain {
                 let tid = header.thread.load(Ordering::Relaxed);
                 let start = header.start.load(Ordering::Relaxed);
                 self.open_lane(index, image, (tid, start), now);
+                // Threads come: more lanes may be wanted soon.
+                pass.fullest = pass.fullest.max(BUSY);
             }
             let fill = self.drain_lane(index, now)?;
             pass.busy |= fill > 0;
@@ -333,7 +341,12 @@ impl Drain {
         let Some((mut image, outcome)) = ended else {
             return Ok(());
         };
-        let stamp = system::stamp();
+        let now = system::stamp();
+        // An exec is the end of what it replaces, whenever we come to see it.
+        let stamp = match outcome {
+            NotedOutcome::Exec => image.exec.map_or(now, |exec| exec.min(now)),
+            _ => now,
+        };
         if let Some(marks) = &mut image.marks {
             self.writer.write_events(marks)?;
         }
@@ -397,8 +410,7 @@ impl Drain {
         let gone = self.images.unwatched.iter().copied();
         let gone: Vec<u32> = gone.filter(|pid| procfs::has_ended(*pid)).collect();
         for pid in gone {
-            self.images.unwatched.remove(&pid);
-            self.images.members.remove(&pid);
+            self.images.leave(pid);
             for image in self.images.of_process(pid) {
                 self.end_image(image, None, false)?;
             }
@@ -518,8 +530,8 @@ impl Drain {
 /// Longer while there is little to do, shorter while there is much: the doorbell wakes us in time.
 fn next_sleep(sleep: Duration, pass: Pass) -> Duration {
     let next = match pass.fullest {
-        65.. => sleep / 2,
-        17..=64 => sleep,
+        BUSY.. => sleep / 2,
+        CALM..BUSY => sleep,
         _ if pass.busy => (sleep * 2).min(Duration::from_millis(20)),
         _ => sleep * 2,
     };

@@ -1,6 +1,6 @@
 //! The program images of the session: which slot each has, when it began, how it ended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -41,8 +41,8 @@ pub(crate) struct Images {
     pub(crate) members: HashSet<u32>,
     /// Of them, those whose end nobody tells: looked after now and then.
     pub(crate) unwatched: HashSet<u32>,
-    /// Images that attached and have not claimed a slot yet, by their own pid.
-    expected: HashMap<u32, (u32, Program)>,
+    /// Images that attached and were not seen to claim a slot yet, by their own pid, in order.
+    expected: HashMap<u32, VecDeque<(u32, Program)>>,
     /// Numbers of images that have ended.
     ended: HashSet<u32>,
     watch: Arc<Watch>,
@@ -75,11 +75,34 @@ impl Images {
         }
     }
 
-    /// An image is about to claim its slot. Returns the images that it replaces.
-    pub(crate) fn attached(&mut self, own_pid: u32, pid: u32, program: Program) -> Vec<u32> {
+    /// An image is about to claim its slot, with a number of at least `from`. Returns the images that
+    /// it replaces.
+    pub(crate) fn attached(
+        &mut self,
+        own_pid: u32,
+        pid: u32,
+        program: Program,
+        from: u32,
+    ) -> Vec<u32> {
         self.join(pid);
-        self.expected.insert(own_pid, (pid, program));
-        self.of_process(pid)
+        let (replaced, begun): (Vec<u32>, Vec<u32>) = self
+            .of_process(pid)
+            .into_iter()
+            .partition(|number| *number < from);
+        // Unless it was seen before we were told.
+        if begun.is_empty() {
+            let expected = self.expected.entry(own_pid).or_default();
+            expected.push_back((pid, program));
+        }
+        replaced
+    }
+
+    /// A process has ended: nothing more is expected of it.
+    pub(crate) fn leave(&mut self, pid: u32) {
+        self.members.remove(&pid);
+        self.unwatched.remove(&pid);
+        self.expected
+            .retain(|_, expected| expected.iter().any(|(of, _)| *of != pid));
     }
 
     /// The running images of `pid`.
@@ -99,27 +122,42 @@ impl Images {
         }
         self.seen_images = images;
         self.half_claimed = false;
+        let mut live = Vec::new();
         for (index, slot) in mapping.slots().iter().enumerate() {
             // Acquire: pairs with the claimer's Release; what it filled in is there.
             let seen = slot.claim.load(Ordering::Acquire);
             match claim::state(seen) {
                 claim::CLAIMED => self.half_claimed = true,
                 claim::LIVE | claim::GONE => {
-                    notes.extend(self.begin(index, slot, claim::pid(seen)));
+                    // Relaxed: the Acquire came before.
+                    let number = slot.image.load(Ordering::Relaxed);
+                    live.push((number, index, claim::pid(seen)));
                 }
                 _ => {}
+            }
+        }
+        // In order of their numbers: parents before children, a process's images one after the other.
+        live.sort_unstable();
+        for (number, index, own_pid) in live {
+            if let Some(slot) = mapping.slots().get(index) {
+                notes.extend(self.begin(number, index, slot, own_pid));
             }
         }
         notes
     }
 
     /// A slot is live: its image begins, if it is a new one.
-    fn begin(&mut self, index: usize, slot: &ProcessSlot, own_pid: u32) -> Option<Note> {
-        // Relaxed: the Acquire of the claim came before.
-        let number = slot.image.load(Ordering::Relaxed);
+    fn begin(
+        &mut self,
+        number: u32,
+        index: usize,
+        slot: &ProcessSlot,
+        own_pid: u32,
+    ) -> Option<Note> {
         if number == 0 || self.running.contains_key(&number) || self.ended.contains(&number) {
             return None;
         }
+        // Relaxed, here and below: the Acquire of the claim came before.
         let parent = slot.parent_image.load(Ordering::Relaxed);
         let parent = if parent < number { parent } else { 0 };
         let origin = match slot.origin.load(Ordering::Relaxed) {
@@ -135,7 +173,8 @@ impl Images {
                 (own_pid, program.unwrap_or_else(|| procfs::program(own_pid)))
             }
             _ => {
-                let expected = self.expected.remove(&own_pid);
+                let expected = self.expected.get_mut(&own_pid);
+                let expected = expected.and_then(VecDeque::pop_front);
                 expected.unwrap_or_else(|| (own_pid, procfs::program(own_pid)))
             }
         };

@@ -14,7 +14,7 @@ use crate::trace::ThreadEvents;
 /// Lanes of each class that have memory before the first image starts: little, for a quick start.
 const FIRST: [u32; CLASSES] = [2, 4, 4];
 /// Lanes of each class that are kept ready beyond those in use.
-const AHEAD: [u32; CLASSES] = [8, 16, 32];
+const AHEAD: [u32; CLASSES] = [12, 32, 64];
 /// A record's stamp may lie this far in our future (ticks): clocks of other cores, and no more.
 const FUTURE: u64 = 1 << 40;
 

@@ -177,7 +177,7 @@ impl Gathered {
 
     /// Puts everything in order.
     pub(crate) fn finish(mut self, trailer: Option<&Trailer>) -> (Facts, Vec<Lane>, BuildIds) {
-        let (lanes, threads, images) = self.threads_in_order();
+        let (mut lanes, threads, images) = self.threads_in_order();
         let order = self.places(&lanes, &images);
         let index: FxHashMap<u32, ProcessId> = order
             .iter()
@@ -198,14 +198,7 @@ impl Gathered {
         for (thread, image) in facts.threads.iter_mut().zip(&images) {
             thread.process = index.get(image).copied().unwrap_or(0);
         }
-        // An end covers everything that was recorded before.
-        for (lane, thread) in lanes.iter().zip(&facts.threads) {
-            let last = lane.chunks.iter().map(|chunk| chunk.header.last).max();
-            let last = last.max(lane.end);
-            if let Some(process) = facts.processes.get_mut(thread.process as usize) {
-                process.end = process.end.map(|end| end.max(last.unwrap_or(0)));
-            }
-        }
+        cover_ends(&mut facts, &mut lanes);
         self.rss.sort_unstable_by_key(|reading| reading.1);
         facts.rss = self
             .rss
@@ -282,6 +275,23 @@ impl Gathered {
         let mut order: Vec<(u64, u32)> = starts.iter().map(|(image, at)| (*at, *image)).collect();
         order.sort_unstable();
         order
+    }
+}
+
+/// A process's end covers everything that was recorded before, and no thread of it ends later.
+fn cover_ends(facts: &mut Facts, lanes: &mut [Lane]) {
+    for (lane, thread) in lanes.iter().zip(&facts.threads) {
+        let last = lane.chunks.iter().map(|chunk| chunk.header.last).max();
+        let last = last.unwrap_or(0).max(lane.start);
+        if let Some(process) = facts.processes.get_mut(thread.process as usize) {
+            process.end = process.end.map(|end| end.max(last));
+        }
+    }
+    for (lane, thread) in lanes.iter_mut().zip(&facts.threads) {
+        let process = facts.processes.get(thread.process as usize);
+        if let Some(latest) = process.and_then(|process| process.end) {
+            lane.end = lane.end.map(|end| end.min(latest));
+        }
     }
 }
 

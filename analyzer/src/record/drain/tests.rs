@@ -31,7 +31,7 @@ fn fake(name: &str) -> Fake {
     let writer = Writer::create(file, u64::MAX).unwrap();
     let mut images = Images::new(Arc::new(Watch::new().unwrap()));
     let pid = std::process::id();
-    images.attached(pid, pid, Program::default());
+    images.attached(pid, pid, Program::default(), 1);
     let (tell, told) = channel();
     let name = "leak-nobody".to_owned();
     let drain = Drain::new(Arc::new(mapping), writer, images, told, name, false);
