@@ -143,12 +143,18 @@ fn write_stack(page: &mut Page, stack: &Stack) {
         return;
     }
     let rows = rows(stack);
-    let names = rows.iter().map(|row| match row {
-        Row::Frame(line) => line.name.width(),
-        _ => 0,
-    });
     let room = page.width.saturating_sub(INDENT + 2);
-    let name_width = names.max().unwrap_or(0).min(room * 3 / 5);
+    let widest = |part: fn(&Line) -> &str| {
+        let widths = rows.iter().map(|row| match row {
+            Row::Frame(line) => part(line).width(),
+            Row::Via(_) | Row::Hidden(_) => 0,
+        });
+        widths.max().unwrap_or(0)
+    };
+    // Names give way to places, but not beyond three fifths of the room.
+    let places = widest(|line| &line.place) + 2;
+    let most = room.saturating_sub(places).max(room * 3 / 5);
+    let name_width = widest(|line| &line.name).min(most);
     for row in &rows {
         let line = row_text(page, row, name_width, room);
         page.line(line);
