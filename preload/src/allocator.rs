@@ -70,12 +70,31 @@ struct Holder {
     path: &'static [u8],
 }
 
-/// The module that `address` lies in.
+unsafe extern "C" {
+    fn dladdr1(
+        address: *const c_void,
+        info: *mut libc::Dl_info,
+        extra: *mut *mut c_void,
+        flags: libc::c_int,
+    ) -> libc::c_int;
+}
+
+const RTLD_DL_SYMENT: libc::c_int = 1;
+
+/// The module that `address` lies in. `None` also where that module only imports what is there: in a
+/// program at a fixed address, an imported function's address is that of the program's own stub.
 fn holder_of(address: usize) -> Option<Holder> {
-    // SAFETY: zeros are a valid Dl_info; dladdr allocates nothing, and fills it where it returns not 0.
+    // SAFETY: zeros are a valid Dl_info; dladdr1 allocates nothing, fills both where it returns not 0,
+    // and the symbol is then null or an entry of a table that stays mapped.
     unsafe {
         let mut found: libc::Dl_info = core::mem::zeroed();
-        if libc::dladdr(address as *const c_void, &raw mut found) == 0 {
+        let mut symbol: *const libc::Elf64_Sym = core::ptr::null();
+        let address = address as *const c_void;
+        let extra = (&raw mut symbol).cast::<*mut c_void>();
+        if dladdr1(address, &raw mut found, extra, RTLD_DL_SYMENT) == 0 {
+            return None;
+        }
+        if symbol.as_ref().is_some_and(|symbol| symbol.st_shndx == 0) {
             return None;
         }
         let path = if found.dli_fname.is_null() {
