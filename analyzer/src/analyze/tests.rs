@@ -123,6 +123,27 @@ fn an_answer_stamped_after_the_next_read_answers_the_former() {
 }
 
 #[test]
+fn reading_the_next_head_takes_nothing_over_but_reading_a_body_does() {
+    let told = auto(
+        "t1 accept c1; t2 lock; t1 poll; t1 read c1 GET /a; t2 alloc a 1; t2 writes c1; t2 sent c1
+         t2 alloc b 1; t1 poll; t1 alloc c 1; t1 read c1 GET /b; t1 alloc d 1; t2 alloc e 1
+         t2 answer c1 200; t2 lock; t2 answer c1 404; t2 lock",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 3 survive 3 retained 3",
+            "GET /b status 404 blocks 2 survive 2 retained 2"
+        ]
+    );
+    let told = auto(
+        "t1 accept c1; t2 lock; t1 poll; t1 read c1 POST /a; t2 alloc a 1; t2 recv c1; t2 alloc b 1
+         t2 answer c1 200; t2 lock",
+    );
+    assert_eq!(told, ["POST /a status 200 blocks 2 survive 2 retained 2"]);
+}
+
+#[test]
 fn a_head_in_parts_begins_with_its_first_byte() {
     let told = auto(
         "t1 accept c1; t1 poll; t1 begun c1; t1 alloc a 1; t1 poll; t1 read c1 GET /a; t1 alloc b 1

@@ -68,8 +68,10 @@ impl Machine {
                     .iter()
                     .filter_map(|waiting| waiting.request)
                     .find(|request| mine == Some(*request));
-                if let Some(request) = serves.or(front.filter(|_| !by_other)) {
+                if let Some(request) = serves {
                     self.touch(at, request);
+                } else if let Some(request) = front.filter(|_| !by_other) {
+                    self.threads[at.thread as usize].reading = Some((number, request));
                 }
             }
             _ => {}

@@ -53,6 +53,9 @@ pub(super) struct Thread {
     pub(super) answered: Vec<RequestId>,
     /// Marked requests, the innermost last.
     pub(super) marks: Vec<RequestId>,
+    /// It read from a connection whose first request another thread serves: it takes that over, unless
+    /// what it read turns out to be the head of another.
+    pub(super) reading: Option<(u32, RequestId)>,
     /// The connection it has entered a write to, and the request that this answers.
     pub(super) writing: Option<(u32, Option<RequestId>)>,
 }
@@ -212,6 +215,9 @@ impl Machine {
         {
             self.bury(process);
         }
+        if let Some((connection, request)) = self.threads[thread as usize].reading {
+            self.take_over(at, connection, request, event);
+        }
         match *event {
             Event::Allocation { .. }
             | Event::Free { .. }
@@ -225,6 +231,18 @@ impl Machine {
             Event::Enter { wait, connection } => self.enter(at, wait, connection),
             _ if self.boundary != Boundary::Mark => self.io(at, event),
             _ => {}
+        }
+    }
+
+    fn take_over(&mut self, at: At, read: u32, request: RequestId, event: &Event<'_>) {
+        self.threads[at.thread as usize].reading = None;
+        let head = match event {
+            Event::Request { connection, .. } | Event::RequestBegun { connection } => *connection,
+            _ => 0,
+        };
+        let first = self.connections.get(&read).and_then(|c| c.queue.front());
+        if head != read && first.is_some_and(|first| first.request == Some(request)) {
+            self.touch(at, request);
         }
     }
 
