@@ -143,6 +143,8 @@ impl<'f> Analyzer<'f> {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod script;
 #[cfg(test)]
 mod tests;

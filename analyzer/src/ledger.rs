@@ -62,7 +62,8 @@ pub struct Ledger {
     sites: Vec<SiteFigures>,
     site_index: FxHashMap<SiteId, SiteIndex>,
     dirty: Vec<SiteIndex>,
-    pending: Vec<Block>,
+    /// Freed blocks that had outlived a request's end, and whose survivors they were when freed.
+    pending: Vec<(Block, Option<RequestId>)>,
     /// (thread, site) that allocated while no request was in flight.
     idle: FxHashSet<(ThreadId, SiteIndex)>,
     /// Inferred holdings without live blocks of requests that have ended.
@@ -221,7 +222,12 @@ impl Ledger {
 
     /// The realloc of `old` failed, or its thread died: it lives on.
     pub fn reallocation_failed(&mut self, address: u64, old: Found) {
-        self.heap.put_back(address, old);
+        if !self.heap.put_back(address, old)
+            && let Found::Own(block) = old
+        {
+            self.counts.missed_frees += 1;
+            self.release(block);
+        }
     }
 
     /// The realloc of `old` freed it.
@@ -298,7 +304,7 @@ impl Ledger {
             _ => ended,
         };
         if outlived {
-            self.pending.push(block);
+            self.pending.push((block, kind.request()));
         } else {
             self.unhold(block.holding);
         }

@@ -77,10 +77,11 @@ impl Heap {
         }
     }
 
-    /// Undoes a [`Heap::remove`]. Where the address is taken by now, the newer block stays.
-    pub fn put_back(&mut self, address: u64, found: Found) {
-        if self.own.contains_key(&address) {
-            return;
+    /// Undoes a [`Heap::remove`]. Where the address is taken by now the newer block stays, and false is
+    /// given: the old one has ended.
+    pub fn put_back(&mut self, address: u64, found: Found) -> bool {
+        if self.own.contains_key(&address) || self.inherited.contains(address) {
+            return false;
         }
         self.snapshot.changed(address);
         match found {
@@ -91,6 +92,7 @@ impl Heap {
             Found::Inherited(size) => self.inherited.insert(address, size),
             Found::Nothing => {}
         }
+        true
     }
 
     /// The heap of a child forked now.
@@ -186,10 +188,10 @@ mod tests {
         let mut heap = Heap::default();
         heap.insert(1, block(1));
         let found = heap.remove(1);
-        heap.put_back(1, found);
+        assert!(heap.put_back(1, found));
         assert_eq!(heap.remove(1), Found::Own(block(1)));
         heap.insert(1, block(5));
-        heap.put_back(1, found);
+        assert!(!heap.put_back(1, found));
         assert_eq!(heap.remove(1), Found::Own(block(5)));
     }
 }

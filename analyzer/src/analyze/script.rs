@@ -157,9 +157,11 @@ impl Script {
                 told
             }
             ["answer", c, ref answers @ ..] => {
-                let mut told = vec![enter(Wait::Write, number(c))];
+                let mut told = vec![
+                    enter(Wait::Write, number(c)),
+                    moved(number(c), Transfer::Write),
+                ];
                 told.extend(answered(number(c), answers));
-                told.push(moved(number(c), Transfer::Write));
                 told
             }
             ["answered", c, ref answers @ ..] => answered(number(c), answers),

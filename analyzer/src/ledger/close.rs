@@ -222,7 +222,7 @@ impl Ledger {
 
     /// Frees of blocks that had outlived their request are final: another request has ended since.
     fn commit_pending(&mut self) {
-        for block in std::mem::take(&mut self.pending) {
+        for (block, _) in std::mem::take(&mut self.pending) {
             let holding = self.resolve(&block);
             if self.holdings[holding as usize].kind == Kind::Outside {
                 let site = self.holdings[holding as usize].site;

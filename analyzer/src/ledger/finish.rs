@@ -213,8 +213,13 @@ impl Ledger {
                 }
             }
         }
-        for block in &self.pending {
-            let entry = left.entry(self.resolve(block)).or_default();
+        for (block, survived) in &self.pending {
+            let holding = self.resolve(block);
+            // It may have come to another request since, which had not ended when it was freed.
+            if self.holdings[holding as usize].kind.request() != *survived {
+                continue;
+            }
+            let entry = left.entry(holding).or_default();
             entry.0 += 1;
             entry.1 += block.size;
         }
@@ -264,7 +269,7 @@ impl Ledger {
             _ => None,
         };
         let own = self.heap.own().map(|block| (block, true));
-        let ended = self.pending.iter().map(|block| (block, false));
+        let ended = self.pending.iter().map(|(block, _)| (block, false));
         for (block, live) in own.chain(ended) {
             let holding = &self.holdings[self.resolve(block) as usize];
             if holding.kind != Kind::Outside {

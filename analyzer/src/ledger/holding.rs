@@ -24,6 +24,18 @@ pub enum Kind {
     Provisional(InFlight),
 }
 
+impl Kind {
+    /// Whose blocks these are, or may be.
+    pub fn request(self) -> Option<RequestId> {
+        match self {
+            Kind::Direct(request)
+            | Kind::Inferred(request)
+            | Kind::Provisional(InFlight::One(request)) => Some(request),
+            Kind::Outside | Kind::Provisional(_) => None,
+        }
+    }
+}
+
 /// What was in flight in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InFlight {

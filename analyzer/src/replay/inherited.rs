@@ -35,6 +35,10 @@ impl Inherited {
         }
     }
 
+    pub(super) fn contains(&self, address: u64) -> bool {
+        self.blocks > 0 && self.get(address).is_some()
+    }
+
     /// Ends the inherited block at `address`; gives its size.
     pub(super) fn remove(&mut self, address: u64) -> Option<u64> {
         if self.blocks == 0 {

@@ -68,9 +68,7 @@ impl Machine {
                     .iter()
                     .filter_map(|waiting| waiting.request)
                     .find(|request| mine == Some(*request));
-                if let Some(request) = serves {
-                    self.touch(at, request);
-                } else if let Some(request) = front.filter(|_| !by_other) {
+                if let Some(request) = serves.or(front.filter(|_| !by_other)) {
                     self.threads[at.thread as usize].reading = Some((number, request));
                 }
             }
@@ -419,7 +417,7 @@ impl Machine {
             let request = match (waiting.request, server) {
                 (Some(request), _) => request,
                 // Read together with a request that was never answered: it begins and ends here.
-                (None, Some((process, thread))) if closed => {
+                (None, Some((process, thread))) if closed && self.owners.runs(process) => {
                     let at = At {
                         stamp,
                         process,

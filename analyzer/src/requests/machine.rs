@@ -3,7 +3,7 @@
 use leak_wire::{Event, Protocol, Transfer, Wait};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::connection::{Connection, Mode};
+use super::connection::{Connection, Mode, Waiting};
 use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
 use super::record::{Figures, Record, RequestId};
@@ -53,8 +53,8 @@ pub(super) struct Thread {
     pub(super) answered: Vec<RequestId>,
     /// Marked requests, the innermost last.
     pub(super) marks: Vec<RequestId>,
-    /// It read from a connection whose first request another thread serves: it takes that over, unless
-    /// what it read turns out to be the head of another.
+    /// It read from a connection with this request: that is touched, unless what it read turns out to be
+    /// the head of another.
     pub(super) reading: Option<(u32, RequestId)>,
     /// The connection it has entered a write to, and the request that this answers.
     pub(super) writing: Option<(u32, Option<RequestId>)>,
@@ -188,6 +188,7 @@ impl Machine {
     }
 
     fn thread_ended(&mut self, at: At) {
+        self.owners.put_back(at.thread);
         self.end_answered(at);
         while let Some(request) = self.threads[at.thread as usize].marks.pop() {
             self.end(request, at.stamp);
@@ -240,8 +241,11 @@ impl Machine {
             Event::Request { connection, .. } | Event::RequestBegun { connection } => *connection,
             _ => 0,
         };
-        let first = self.connections.get(&read).and_then(|c| c.queue.front());
-        if head != read && first.is_some_and(|first| first.request == Some(request)) {
+        let queue = self.connections.get(&read).map(|c| c.queue.iter());
+        let waits = |mut queue: std::collections::vec_deque::Iter<'_, Waiting>| {
+            queue.any(|waiting| waiting.request == Some(request))
+        };
+        if head != read && queue.is_some_and(waits) {
             self.touch(at, request);
         }
     }
@@ -402,7 +406,9 @@ impl Machine {
         if record.process != at.process {
             let before = std::mem::replace(&mut record.process, at.process);
             record.moved = true;
-            self.owners.ledger(before).land(request);
+            if self.owners.runs(before) {
+                self.owners.ledger(before).land(request);
+            }
             self.owners.ledger(at.process).begin(request, at.stamp);
         }
         self.owners.serve(at.thread, request);
@@ -411,7 +417,8 @@ impl Machine {
     /// `request` ends.
     pub(super) fn end(&mut self, request: RequestId, stamp: u64) {
         let record = &mut self.records[request as usize];
-        if record.void || record.end.is_some() {
+        // What was open when its process ended stays open.
+        if record.void || record.end.is_some() || !self.owners.runs(record.process) {
             return;
         }
         record.end = Some(stamp);

@@ -125,13 +125,17 @@ impl Owners {
         self.threads[at].process = process;
     }
 
-    /// A thread has ended: a realloc in it has not happened.
+    /// A thread has ended.
     pub fn thread_ends(&mut self, thread: ThreadId) {
+        self.put_back(thread);
         self.idle(thread);
+        self.leave(thread);
+    }
+
+    /// Reallocs of the thread whose outcome never came have not happened.
+    pub fn put_back(&mut self, thread: ThreadId) {
         let state = &mut self.threads[thread as usize];
         let process = state.process;
-        state.service = Service::None;
-        state.account = None;
         for (address, old) in std::mem::take(&mut state.limbo) {
             if self.runs(process) {
                 self.ledger(process).reallocation_failed(address, old);
@@ -194,6 +198,9 @@ impl Owners {
         }
         let accounts = std::mem::take(&mut state.period);
         let (process, infer) = (state.process, self.scope == Scope::Default);
+        if !self.runs(process) {
+            return;
+        }
         let ledger = self.ledger(process);
         for account in accounts {
             match request {
@@ -247,7 +254,9 @@ impl Owners {
                 (None, _) => Service::None,
             };
         }
-        self.ledger(record.process).void(request, other);
+        if self.runs(record.process) {
+            self.ledger(record.process).void(request, other);
+        }
     }
 
     /// The account for a block that `thread` allocates now.

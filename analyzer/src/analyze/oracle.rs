@@ -1,0 +1,539 @@
+//! A naive oracle: the rules of requests, owners, survivors and retained blocks for HTTP connections,
+//! each answered by scanning all steps, compared with the streaming code on many random traces.
+
+mod compare;
+mod random;
+
+use std::collections::HashMap;
+
+use leak_wire::{Event, Wait};
+
+use super::script::{Script, Told};
+
+/// A request, by scanning.
+#[derive(Clone, Debug)]
+struct Request {
+    label: String,
+    status: u32,
+    count: u32,
+    process: u32,
+    /// Steps are numbered from 0.
+    begin: usize,
+    end: Option<usize>,
+    /// It waits for an answer when its connection closes: when, who held it last, whether by a close.
+    closing: Option<(usize, u32, bool)>,
+    /// It never was its turn: it ends as this one does.
+    behind: Option<usize>,
+    /// It never was its turn, and its process has died: it is none.
+    void: bool,
+}
+
+/// A block in the view of one process.
+#[derive(Clone, Debug)]
+struct Block {
+    process: u32,
+    thread: u32,
+    site: u32,
+    address: u64,
+    size: u64,
+    born: usize,
+    ended: Option<usize>,
+    inherited: bool,
+    reallocated: bool,
+}
+
+/// One head or answer by itself.
+#[derive(Clone, Debug)]
+struct One {
+    step: usize,
+    /// The read or write that it was part of.
+    batch: usize,
+    process: u32,
+    thread: u32,
+    label: String,
+    status: u32,
+}
+
+struct Oracle<'s> {
+    steps: &'s [(u32, u32, Told)],
+    parents: Vec<Option<u32>>,
+    requests: Vec<Request>,
+    /// (step, thread, request): the thread touched it. Several of one step in their order.
+    touches: Vec<(usize, u32, usize)>,
+    blocks: Vec<Block>,
+    frees: HashMap<u32, u64>,
+    unknown_frees: u64,
+}
+
+impl<'s> Oracle<'s> {
+    fn new(script: &'s Script) -> Self {
+        let mut oracle = Oracle {
+            steps: &script.steps,
+            parents: script.facts.processes.iter().map(|p| p.parent).collect(),
+            requests: Vec::new(),
+            touches: Vec::new(),
+            blocks: Vec::new(),
+            frees: HashMap::new(),
+            unknown_frees: 0,
+        };
+        for connection in 1..64 {
+            oracle.cut(connection);
+        }
+        oracle.write_touches();
+        // Within a step the order of noting is kept: the sort is stable.
+        oracle.touches.sort_by_key(|touch| touch.0);
+        oracle.close();
+        oracle.replay();
+        oracle
+    }
+
+    fn event(&self, step: usize) -> Option<&Event<'static>> {
+        match &self.steps[step].2 {
+            Told::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+
+    fn is_wait(&self, step: usize, idle: bool) -> bool {
+        match self.event(step) {
+            Some(Event::Enter { wait, .. }) => match wait {
+                Wait::Accept | Wait::Poll | Wait::Lock => true,
+                Wait::Read => !idle,
+                Wait::Write => false,
+            },
+            _ => false,
+        }
+    }
+
+    fn died(&self, process: u32) -> usize {
+        let dies = |(of, _, told): &(u32, u32, Told)| *of == process && matches!(told, Told::Ends);
+        self.steps.iter().position(dies).unwrap_or(usize::MAX)
+    }
+
+    /// When the connection's last holder closed it or died, and whether that one closed it.
+    fn closed(&self, connection: u32) -> Option<(usize, u32, bool)> {
+        let mut holders: Vec<u32> = Vec::new();
+        for (step, (process, _, told)) in self.steps.iter().enumerate() {
+            let before = holders.len();
+            let mut by_close = false;
+            match told {
+                Told::Accept(number, _) if *number == connection => holders.push(*process),
+                Told::Begins => {
+                    if let Some(parent) = self.parents[*process as usize]
+                        && holders.contains(&parent)
+                    {
+                        holders.push(*process);
+                    }
+                }
+                Told::Ends => holders.retain(|holder| holder != process),
+                Told::Event(Event::Close { connection: number }) if *number == connection => {
+                    holders.retain(|holder| holder != process);
+                    by_close = true;
+                }
+                _ => {}
+            }
+            if before > 0 && holders.is_empty() {
+                return Some((step, *process, by_close));
+            }
+        }
+        None
+    }
+
+    /// Cuts a connection: the k-th answer answers the k-th head.
+    fn cut(&mut self, connection: u32) {
+        let (mut heads, mut answers): (Vec<One>, Vec<One>) = (Vec::new(), Vec::new());
+        let (mut reads, mut writes) = (0, 0);
+        let closed = self.closed(connection);
+        let until = closed.map_or(self.steps.len(), |closed| closed.0);
+        for step in 0..until {
+            let (process, thread, told) = &self.steps[step];
+            let one = |batch, label: &str, status| One {
+                step,
+                batch,
+                process: *process,
+                thread: *thread,
+                label: label.to_string(),
+                status,
+            };
+            match told {
+                Told::Event(Event::Transferred {
+                    connection: number,
+                    transfer,
+                    ..
+                }) if *number == connection => match transfer {
+                    leak_wire::Transfer::Read => reads = step,
+                    leak_wire::Transfer::Write => writes = step,
+                },
+                Told::Event(Event::Enter {
+                    wait: Wait::Write,
+                    connection: number,
+                }) if *number == connection => {
+                    writes = step;
+                }
+                Told::Request(number, count, _, label) if *number == connection => {
+                    heads.extend((0..*count).map(|_| one(reads, label, 0)));
+                }
+                Told::Event(Event::Answer {
+                    connection: number,
+                    count,
+                    status,
+                }) if *number == connection => {
+                    answers.extend((0..*count).map(|_| one(writes, "", *status)));
+                }
+                _ => {}
+            }
+        }
+        let mut last: Option<usize> = None;
+        for (index, head) in heads.iter().enumerate() {
+            let answer = answers.get(index);
+            let with_former = last.filter(|_| {
+                let (former, former_answer) = (&heads[index - 1], answers.get(index - 1));
+                let (Some(a), Some(b)) = (answer, former_answer) else {
+                    // Unanswered ones that were read together stay one, if one head told them.
+                    return answer.is_none() && former_answer.is_none() && former.step == head.step;
+                };
+                former.batch == head.batch
+                    && former.label == head.label
+                    && (a.batch, a.status) == (b.batch, b.status)
+            });
+            if let Some(former) = with_former {
+                self.requests[former].count += 1;
+                continue;
+            }
+            let behind = index > 0 && heads[index - 1].batch == head.batch;
+            let starts = match behind {
+                // Read together with the former: begins when that one is answered.
+                true => answers.get(index - 1),
+                false => Some(head),
+            };
+            let (begun_by, begin, process) = match (starts, closed) {
+                // Until its first head a connection may be anything: its first bytes begin a request.
+                (Some(one), _) if index == 0 => (one.thread, one.batch, one.process),
+                (Some(one), _) => (one.thread, one.step, one.process),
+                // Never its turn: begins and ends with the close.
+                (None, Some((step, _, true))) => (u32::MAX, step, 0),
+                (None, _) => continue,
+            };
+            let id = self.requests.len();
+            let end = answer.and_then(|answer| self.next_wait(answer.thread, answer.step));
+            self.requests.push(Request {
+                label: head.label.clone(),
+                status: answer.map_or(0, |answer| answer.status),
+                count: 1,
+                process,
+                begin,
+                end,
+                closing: closed.filter(|_| answer.is_none()),
+                void: false,
+                behind: last.filter(|_| begun_by == u32::MAX),
+            });
+            if begun_by != u32::MAX {
+                self.touches.push((begin, begun_by, id));
+            }
+            if let Some(answer) = answer {
+                self.touches.push((answer.step, answer.thread, id));
+                // What the answer begins is touched after it.
+            }
+            last = Some(id);
+        }
+    }
+
+    /// Requests that a close leaves without an answer end with it, those of a process that dies don't.
+    fn close(&mut self) {
+        for id in 0..self.requests.len() {
+            if let Some(former) = self.requests[id].behind {
+                let process = self.process_at(former, usize::MAX);
+                self.requests[id].process = process;
+                self.requests[id].void = self.died(process) <= self.requests[id].begin;
+            }
+            if let Some((step, by, by_close)) = self.requests[id].closing
+                && (by_close || by != self.process_at(id, step))
+                && self.died(self.process_at(id, step)) > step
+            {
+                self.requests[id].end = Some(step);
+            }
+        }
+    }
+
+    /// The process that touched the request last before `step`.
+    fn process_at(&self, request: usize, step: usize) -> u32 {
+        let touched = |touch: &&(usize, u32, usize)| touch.2 == request && touch.0 < step;
+        let last = self.touches.iter().rev().find(touched);
+        last.map_or(self.requests[request].process, |touch| {
+            self.steps[touch.0].0
+        })
+    }
+
+    /// The step at which the thread next enters a wait, or ends by itself.
+    fn next_wait(&self, thread: u32, after: usize) -> Option<usize> {
+        (after + 1..self.steps.len()).find(|step| {
+            let (_, of, told) = &self.steps[*step];
+            *of == thread
+                && !matches!(told, Told::Begins | Told::Ends)
+                && (self.is_wait(*step, false) || matches!(told, Told::Event(Event::ThreadEnd)))
+        })
+    }
+
+    /// Entering a write touches the first request that is not answered.
+    fn write_touches(&mut self) {
+        for step in 0..self.steps.len() {
+            let Some(Event::Enter {
+                wait: Wait::Write,
+                connection,
+            }) = self.event(step)
+            else {
+                continue;
+            };
+            let (connection, thread) = (*connection, self.steps[step].1);
+            if let Some(first) = self.first_unanswered(connection, step) {
+                self.touches.push((step, thread, first));
+            }
+        }
+    }
+
+    /// The request whose head is the first of the connection without an answer at `step`.
+    fn first_unanswered(&self, connection: u32, step: usize) -> Option<usize> {
+        if self
+            .closed(connection)
+            .is_some_and(|closed| closed.0 < step)
+        {
+            return None;
+        }
+        let of = |told: &Told| match told {
+            Told::Request(number, count, ..) if *number == connection => (*count as i64, 0),
+            Told::Event(Event::Answer {
+                connection: number,
+                count,
+                ..
+            }) if *number == connection => (0, i64::from(*count)),
+            _ => (0, 0),
+        };
+        let before = self.steps[..step].iter().map(|(_, _, told)| of(told));
+        let (heads, answers) = before.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        if answers >= heads {
+            return None;
+        }
+        // Requests of one connection are in order: find the one that holds head number `answers`.
+        let mut position = 0;
+        for (id, request) in self.of_connection(connection) {
+            position += i64::from(request.count);
+            if answers < position {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    fn of_connection(&self, connection: u32) -> impl Iterator<Item = (usize, &Request)> {
+        // Labels tell the connection in random traces: `GET /c1/x`.
+        let prefix = format!("GET /c{connection}/");
+        let numbered = self.requests.iter().enumerate();
+        numbered.filter(move |(_, request)| request.label.starts_with(&prefix))
+    }
+
+    /// Blocks, by looking through all of them.
+    fn replay(&mut self) {
+        let mut limbo: HashMap<u32, Vec<Option<usize>>> = HashMap::new();
+        let live =
+            |blocks: &[Block], limbo: &HashMap<u32, Vec<Option<usize>>>, process, address| {
+                let held = |id: usize| limbo.values().flatten().any(|held| *held == Some(id));
+                blocks
+                    .iter()
+                    .enumerate()
+                    .rposition(|(id, block): (usize, &Block)| {
+                        (block.process, block.address, block.ended) == (process, address, None)
+                            && !held(id)
+                    })
+            };
+        for step in 0..self.steps.len() {
+            let (process, thread, told) = self.steps[step].clone();
+            let new = |address, size, site, reallocated| Block {
+                process,
+                thread,
+                site,
+                address,
+                size,
+                born: step,
+                ended: None,
+                inherited: false,
+                reallocated,
+            };
+            match told {
+                Told::Begins => {
+                    let Some(parent) = self.parents[process as usize] else {
+                        continue;
+                    };
+                    let copies: Vec<Block> = (0..self.blocks.len())
+                        .filter(|id| {
+                            let block = &self.blocks[*id];
+                            live(&self.blocks, &limbo, parent, block.address) == Some(*id)
+                        })
+                        .map(|id| Block {
+                            process,
+                            inherited: true,
+                            ..self.blocks[id].clone()
+                        })
+                        .collect();
+                    self.blocks.extend(copies);
+                }
+                Told::Event(Event::Allocation {
+                    address,
+                    size,
+                    site,
+                }) => {
+                    if let Some(old) = live(&self.blocks, &limbo, process, address) {
+                        self.blocks[old].ended = Some(step);
+                    }
+                    self.blocks.push(new(address, size, site, false));
+                }
+                Told::Event(Event::Free { address }) => {
+                    match live(&self.blocks, &limbo, process, address) {
+                        Some(id) => {
+                            self.blocks[id].ended = Some(step);
+                            *self.frees.entry(process).or_default() += 1;
+                        }
+                        None => self.unknown_frees += 1,
+                    }
+                }
+                Told::Event(Event::ReallocationBegin { address }) => {
+                    let old = live(&self.blocks, &limbo, process, address);
+                    limbo.entry(thread).or_default().push(old);
+                }
+                Told::Event(Event::ReallocationEnd {
+                    address,
+                    size,
+                    site,
+                }) => {
+                    let old = limbo.get_mut(&thread).and_then(Vec::pop);
+                    if let Some(Some(id)) = old {
+                        self.blocks[id].ended = Some(step);
+                    }
+                    if let Some(old) = live(&self.blocks, &limbo, process, address) {
+                        self.blocks[old].ended = Some(step);
+                    }
+                    // Without its begin it is an allocation.
+                    self.blocks.push(new(address, size, site, old.is_some()));
+                }
+                Told::ThreadEnds | Told::Event(Event::ReallocationFailed | Event::ThreadEnd) => {
+                    let all = !matches!(told, Told::Event(Event::ReallocationFailed));
+                    loop {
+                        let held = limbo.entry(thread).or_default();
+                        // The innermost failed; of a dead thread all are put back, the outermost first.
+                        let old = match all {
+                            true if held.is_empty() => None,
+                            true => Some(held.remove(0)),
+                            false => held.pop(),
+                        };
+                        if let Some(Some(id)) = old {
+                            let address = self.blocks[id].address;
+                            // As if this one were still held: is another there?
+                            limbo.entry(u32::MAX).or_default().push(Some(id));
+                            let other = live(&self.blocks, &limbo, process, address);
+                            limbo.remove(&u32::MAX);
+                            if other.is_some() {
+                                // Another block is there by now: this one has ended.
+                                self.blocks[id].ended = Some(step);
+                            }
+                        }
+                        if !all || old.is_none() {
+                            break;
+                        }
+                    }
+                }
+                Told::Event(Event::ReallocationFreed) => {
+                    match limbo.get_mut(&thread).and_then(Vec::pop) {
+                        Some(Some(id)) => {
+                            self.blocks[id].ended = Some(step);
+                            *self.frees.entry(process).or_default() += 1;
+                        }
+                        Some(None) => self.unknown_frees += 1,
+                        None => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What `thread` serves just before `step`, and since when.
+    fn serves(&self, thread: u32, step: usize) -> Option<(usize, usize)> {
+        let mine = |touch: &&(usize, u32, usize)| touch.1 == thread && touch.0 < step;
+        let (since, _, request) = *self.touches.iter().rev().find(mine)?;
+        let place = self.touches.iter().rposition(|touch| mine(&touch))?;
+        let taken = self.touches[place + 1..]
+            .iter()
+            .any(|touch| touch.2 == request && touch.1 != thread && touch.0 < step);
+        let accepted = (since + 1..step).any(|at| {
+            let (_, of, told) = &self.steps[at];
+            *of == thread && matches!(told, Told::Accept(..))
+        });
+        let ended = self.requests[request].end.is_some_and(|end| end < step);
+        (!taken && !accepted && !ended).then_some((request, since))
+    }
+
+    /// The request that serves a block, by the rules for direct ownership.
+    fn direct(&self, block: &Block) -> Option<usize> {
+        let mine = |step: &usize| self.steps[*step].1 == block.thread;
+        let idle = |step: &usize| mine(step) && self.is_wait(*step, true);
+        let from = (0..block.born).rev().find(|step| idle(step)).unwrap_or(0);
+        let ends = |step: &usize| {
+            let (process, thread, told) = &self.steps[*step];
+            idle(step)
+                || *thread == block.thread && matches!(told, Told::Event(Event::ThreadEnd))
+                || *process == block.process && matches!(told, Told::Ends)
+        };
+        let until = (block.born..self.steps.len())
+            .find(ends)
+            .unwrap_or(self.steps.len());
+        let served = self.serves(block.thread, block.born);
+        if let Some((request, since)) = served
+            && since > from
+        {
+            return Some(request);
+        }
+        let touch = |touch: &&(usize, u32, usize)| {
+            touch.1 == block.thread && touch.0 > block.born && touch.0 < until
+        };
+        // An end of the request that the thread has served for longer decides first.
+        let touched = self.touches.iter().find(touch);
+        if let Some((request, _)) = served {
+            let last = self.requests[request]
+                .end
+                .map_or(until, |end| end.min(until));
+            let first = touched.map_or(usize::MAX, |touch| touch.0);
+            if last < first
+                && self.serves(block.thread, last).map(|served| served.0) == Some(request)
+            {
+                return Some(request);
+            }
+        }
+        touched.map(|touch| touch.2)
+    }
+
+    fn in_flight(&self, process: u32, step: usize) -> Vec<usize> {
+        let all = self.requests.iter().enumerate();
+        let flying = all.filter(|(id, request)| {
+            self.process_at(*id, step) == process
+                && request.begin < step
+                && request.end.is_none_or(|end| end > step)
+        });
+        flying.map(|(id, _)| id).collect()
+    }
+
+    /// Whose the block is, and whether by inference.
+    fn owner(&self, block: &Block) -> Option<(usize, bool)> {
+        if let Some(request) = self.direct(block) {
+            return Some((request, false));
+        }
+        let [request] = self.in_flight(block.process, block.born)[..] else {
+            return None;
+        };
+        let idly = self.blocks.iter().any(|other| {
+            !other.inherited
+                && (other.thread, other.site) == (block.thread, block.site)
+                && self.direct(other).is_none()
+                && self.in_flight(other.process, other.born).is_empty()
+        });
+        (!idly).then_some((request, true))
+    }
+}

@@ -1,0 +1,154 @@
+//! The comparison itself.
+
+use super::super::Options;
+use super::super::script::Script;
+use super::{Block, Oracle, random};
+
+/// A request's figures, or a process's, as one line.
+type Lines = Vec<String>;
+
+fn by_oracle(script: &Script) -> Lines {
+    let oracle = Oracle::new(script);
+    let owned: Vec<(&Block, Option<(usize, bool)>)> = oracle
+        .blocks
+        .iter()
+        .filter(|block| !block.inherited)
+        .map(|block| (block, oracle.owner(block)))
+        .collect();
+    let live_at = |block: &Block, step: usize| block.ended.is_none_or(|ended| ended > step);
+    let last_end = |process: u32| {
+        let ends = oracle.requests.iter().enumerate();
+        let here = ends.filter(|(id, _)| oracle.process_at(*id, usize::MAX) == process);
+        here.filter_map(|(_, request)| request.end).max()
+    };
+    let mut lines = Lines::new();
+    for (id, request) in oracle.requests.iter().enumerate() {
+        if request.void {
+            continue;
+        }
+        let mine = || {
+            owned
+                .iter()
+                .filter(move |(_, owner)| owner.is_some_and(|o| o.0 == id))
+        };
+        let sum = |keep: &dyn Fn(&Block) -> bool| {
+            let kept = mine().filter(|(block, _)| keep(block));
+            kept.fold((0, 0), |sum, (block, _)| (sum.0 + 1, sum.1 + block.size))
+        };
+        let survives = |block: &Block| {
+            request.end.is_some_and(|end| {
+                block.born < end && live_at(block, end) && oracle.died(block.process) > end
+            })
+        };
+        let retained = |block: &Block| {
+            survives(block) && last_end(block.process).is_none_or(|end| live_at(block, end))
+        };
+        lines.push(format!(
+            "{} x{} {} {}..{:?} p{} all {:?} inferred {} live {:?} survive {:?} retained {:?}",
+            request.label,
+            request.count,
+            request.status,
+            request.begin,
+            request.end,
+            oracle.process_at(id, usize::MAX),
+            sum(&|_| true),
+            mine()
+                .filter(|(_, owner)| owner.is_some_and(|o| o.1))
+                .count(),
+            sum(&|block| block.ended.is_none()),
+            sum(&survives),
+            sum(&retained),
+        ));
+    }
+    for process in 0..script.facts.processes.len() as u32 {
+        let all = || {
+            oracle
+                .blocks
+                .iter()
+                .filter(move |block| block.process == process)
+        };
+        let count = |keep: &dyn Fn(&Block) -> bool| {
+            let kept = all().filter(|block| keep(block));
+            kept.fold((0, 0), |sum, block| (sum.0 + 1, sum.1 + block.size))
+        };
+        lines.push(format!(
+            "process {process}: {} {} {} live {:?} inherited {:?}",
+            count(&|block| !block.inherited && !block.reallocated).0,
+            oracle.frees.get(&process).unwrap_or(&0),
+            count(&|block| !block.inherited && block.reallocated).0,
+            count(&|block| !block.inherited && block.ended.is_none()),
+            count(&|block| block.inherited && block.ended.is_none()),
+        ));
+    }
+    let outside = owned.iter().filter(|(_, owner)| owner.is_none());
+    lines.push(format!(
+        "outside {} unknown frees {}",
+        outside.count(),
+        oracle.unknown_frees
+    ));
+    lines.sort();
+    lines
+}
+
+fn by_stream(script: &Script) -> Lines {
+    let analysis = script.analysis(&Options::default());
+    let mut lines = Lines::new();
+    for request in &analysis.requests {
+        lines.push(format!(
+            "{} x{} {} {}..{:?} p{} all {:?} inferred {} live {:?} survive {:?} retained {:?}",
+            analysis.endpoints[request.endpoint as usize].label,
+            request.count,
+            request.status.unwrap_or(0),
+            // Stamps are numbered from 1, steps from 0.
+            request.start_ns - 1,
+            request.end_ns.map(|end| end - 1),
+            request.process,
+            (request.allocations, request.allocated_bytes),
+            request.inferred_blocks,
+            (request.live_blocks, request.live_bytes),
+            (request.survivor_blocks, request.survivor_bytes),
+            (request.retained_blocks, request.retained_bytes),
+        ));
+    }
+    for (process, figures) in analysis.processes.iter().enumerate() {
+        lines.push(format!(
+            "process {process}: {} {} {} live {:?} inherited {:?}",
+            figures.allocations,
+            figures.frees,
+            figures.reallocations,
+            (figures.live_blocks, figures.live_bytes),
+            (figures.inherited_live_blocks, figures.inherited_live_bytes),
+        ));
+    }
+    lines.push(format!(
+        "outside {} unknown frees {}",
+        analysis.totals.outside.allocations, analysis.totals.unknown_frees
+    ));
+    lines.sort();
+    lines
+}
+
+#[test]
+fn random_traces_give_what_the_rules_say() {
+    for seed in 1..=2400 {
+        let length = 20 + (seed as usize % 7) * 30;
+        let (script, text) = random::script(seed, length);
+        let (oracle, stream) = (by_oracle(&script), by_stream(&script));
+        if oracle != stream {
+            let missing: Vec<_> = oracle
+                .iter()
+                .filter(|line| !stream.contains(line))
+                .collect();
+            let surplus: Vec<_> = stream
+                .iter()
+                .filter(|line| !oracle.contains(line))
+                .collect();
+            let steps = script.steps.iter().enumerate();
+            let steps: Vec<String> = steps.map(|(at, step)| format!("{at}: {step:?}")).collect();
+            panic!(
+                "seed {seed}:\n{text}\n{}\noracle: {missing:#?}\nstream: {surplus:#?}",
+                steps.join("\n")
+            );
+        }
+    }
+}
