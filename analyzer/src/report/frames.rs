@@ -249,12 +249,12 @@ fn returns_std(function: &str) -> bool {
         && rest.is_some_and(|rest| rest.starts_with("std::") || rest.starts_with("__gnu_cxx::"))
 }
 
-/// `xmalloc`, `ngx_alloc`, `zcalloc`, `PyMem_Realloc`, `my_strdup`, ...
+/// `xmalloc`, `zmalloc_usable`, `ngx_palloc`, `PyMem_Realloc`, `my_strdup`, ...
 fn is_wrapper(function: &str) -> bool {
+    const PARTS: [&str; 3] = ["malloc", "calloc", "realloc"];
+    const ENDS: [&str; 5] = ["alloc", "alloc0", "strdup", "strndup", "memdup"];
     let name = function.to_ascii_lowercase();
-    ["alloc", "alloc0", "strdup", "strndup", "memdup"]
-        .iter()
-        .any(|end| name.ends_with(end))
+    PARTS.iter().any(|part| name.contains(part)) || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const MOST_LABELS: usize = 4;
 /// Writes the result in one line, then the table.
 pub(super) fn write(page: &mut Page, input: &Input<'_>) {
     let analysis = input.analysis;
-    let leaking: Vec<&Endpoint> = with(analysis, Verdict::leaks).collect();
+    let leaking = leaking(analysis);
     page.blank();
     if leaking.is_empty() {
         write_nothing(page, input);
@@ -48,13 +48,36 @@ fn with(analysis: &Analysis, wanted: impl Fn(Verdict) -> bool) -> impl Iterator<
     endpoints.filter(move |endpoint| wanted(endpoint.verdict))
 }
 
-fn write_result(page: &mut Page, analysis: &Analysis, leaking: &[&Endpoint]) {
+/// An endpoint that leaks, and what it left behind at the sites that leak: what a cache keeps of its
+/// requests is no part of it.
+struct Leaking<'r> {
+    endpoint: &'r Endpoint,
+    bytes: u64,
+}
+
+fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
+    let mut leaked = vec![0; analysis.endpoints.len()];
+    for site in analysis.sites.iter().filter(|site| site.verdict.leaks()) {
+        for part in &site.labels {
+            if let Some(sum) = leaked.get_mut(part.endpoint as usize) {
+                *sum += part.retained_bytes;
+            }
+        }
+    }
+    let endpoints = analysis.endpoints.iter().zip(leaked);
+    endpoints
+        .filter(|(endpoint, _)| endpoint.verdict.leaks())
+        .map(|(endpoint, bytes)| Leaking { endpoint, bytes })
+        .collect()
+}
+
+fn write_result(page: &mut Page, analysis: &Analysis, leaking: &[Leaking<'_>]) {
     let all = analysis.endpoints.len();
-    let requests: u64 = leaking
+    let requests = leaking
         .iter()
-        .map(|endpoint| endpoint.leaking_requests)
+        .map(|leaking| leaking.endpoint.leaking_requests)
         .sum();
-    let retained: u64 = leaking.iter().map(|endpoint| endpoint.retained_bytes).sum();
+    let sum = leaking.iter().map(|leaking| leaking.bytes).sum();
     let which = match (leaking.len(), all) {
         (1, 1) => "The only endpoint leaks".to_owned(),
         (1, _) => format!("1 of {all} endpoints leaks"),
@@ -63,20 +86,20 @@ fn write_result(page: &mut Page, analysis: &Analysis, leaking: &[&Endpoint]) {
     let text = format!(
         "{which}: {} left {} behind",
         counted(requests, "request"),
-        bytes(retained)
+        bytes(sum)
     );
     page.paragraph("", page.ink.bad, &text);
 }
 
 /// The table; where the labels don't fit into it, each stands on a line above its figures.
-fn write_table(page: &mut Page, leaking: &[&Endpoint]) {
+fn write_table(page: &mut Page, leaking: &[Leaking<'_>]) {
     let whole = table(page, leaking, true);
     if whole.fits(2, page.width) {
         page.table(2, &whole);
         return;
     }
     let lines = table(page, leaking, false).lines(4, page.width);
-    let labels = leaking.iter().map(|endpoint| Some(*endpoint));
+    let labels = leaking.iter().map(|leaking| Some(leaking.endpoint));
     for (line, endpoint) in lines.iter().zip(std::iter::once(None).chain(labels)) {
         if let Some(endpoint) = endpoint {
             let label = cut(&escaped(&endpoint.label), page.width - 2);
@@ -86,18 +109,22 @@ fn write_table(page: &mut Page, leaking: &[&Endpoint]) {
     }
 }
 
-fn table(page: &Page, leaking: &[&Endpoint], with_labels: bool) -> Table {
+fn table(page: &Page, leaking: &[Leaking<'_>], with_labels: bool) -> Table {
     use Side::{Left, Right};
     let ink = page.ink;
     let skipped = usize::from(!with_labels);
     let sides = [Left, Right, Right, Left, Right, Right, Left];
     let mut table = Table::new(0, sides.get(skipped..).unwrap_or_default());
     let heads = [
-        "ENDPOINT", "REQUESTS", "LEAKING", "STATUS", "EACH", "RETAINED", "VERDICT",
+        "ENDPOINT", "REQUESTS", "LEAKING", "STATUS", "EACH", "TOTAL", "VERDICT",
     ];
     let heads = heads.map(|head| Cell::styled(head, ink.dim));
     table.row(heads.into_iter().skip(skipped).collect());
-    for endpoint in leaking {
+    for Leaking {
+        endpoint,
+        bytes: sum,
+    } in leaking
+    {
         let each = endpoint.retained_bytes_per_leaking_request;
         let row = [
             Cell::styled(escaped(&endpoint.label), ink.strong),
@@ -105,7 +132,7 @@ fn table(page: &Page, leaking: &[&Endpoint], with_labels: bool) -> Table {
             Cell::new(count(endpoint.leaking_requests)),
             Cell::new(statuses(&endpoint.statuses)),
             Cell::new(each.map_or_else(|| "?".into(), bytes)),
-            Cell::new(bytes(endpoint.retained_bytes)),
+            Cell::new(bytes(*sum)),
             Cell::styled(words(endpoint.verdict), ink.bad),
         ];
         table.row(row.into_iter().skip(skipped).collect());

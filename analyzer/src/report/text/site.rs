@@ -143,6 +143,7 @@ fn write_stack(page: &mut Page, stack: &Stack) {
         return;
     }
     let rows = rows(stack);
+    let head = stack.lines.get(stack.head());
     let room = page.width.saturating_sub(INDENT + 2);
     let widest = |part: fn(&Line) -> &str| {
         let widths = rows.iter().map(|row| match row {
@@ -156,12 +157,18 @@ fn write_stack(page: &mut Page, stack: &Stack) {
     let most = room.saturating_sub(places).max(room * 3 / 5);
     let name_width = widest(|line| &line.name).min(most);
     for row in &rows {
-        let line = row_text(page, row, name_width, room);
+        let line = row_text(page, row, head, name_width, room);
         page.line(line);
     }
 }
 
-fn row_text(page: &Page, row: &Row<'_>, name_width: usize, room: usize) -> String {
+fn row_text(
+    page: &Page,
+    row: &Row<'_>,
+    head: Option<&Line>,
+    name_width: usize,
+    room: usize,
+) -> String {
     let ink = page.ink;
     let indent = " ".repeat(INDENT - 2);
     match row {
@@ -174,7 +181,8 @@ fn row_text(page: &Page, row: &Row<'_>, name_width: usize, room: usize) -> Strin
             paint(ink.dim, &format!("{indent}  (by {name})"))
         }
         Row::Frame(line) => {
-            let own = matches!(line.kind, Kind::Own | Kind::Wrapper);
+            // Where nothing is the program's own, the next best is shown as such.
+            let own = line.kind == Kind::Own || head.is_some_and(|head| std::ptr::eq(head, *line));
             let (mark, style) = if own {
                 ("> ", ink.strong)
             } else {
