@@ -157,3 +157,38 @@ pub(super) fn reads_for_object(watched: Watched) -> bool {
     super::secure(watched);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_bound_until_it_is_freed_or_its_connection_is_closed() {
+        let (first, second) = (slot::take(1000).unwrap(), slot::take(1001).unwrap());
+        let object = 0x7f00_1230;
+        assert!(bound(object).is_none());
+        bind(object, first);
+        assert_eq!(bound(object).map(|found| found.place), Some(first.place));
+        bind(object, second);
+        assert_eq!(bound(object).map(|found| found.place), Some(second.place));
+        freed(object);
+        assert!(bound(object).is_none());
+        bind(object, first);
+        first.give_up_slot();
+        assert!(bound(object).is_none());
+        second.give_up_slot();
+    }
+
+    #[test]
+    fn a_read_within_a_call_of_an_object_binds_it() {
+        let slot = slot::take(1002).unwrap();
+        let object = 0x7f00_4560;
+        assert!(!reads_for_object(slot));
+        let before = enter(object);
+        assert!(reads_for_object(slot));
+        leave(before);
+        assert!(!reads_for_object(slot));
+        assert_eq!(bound(object).map(|found| found.place), Some(slot.place));
+        slot.give_up_slot();
+    }
+}

@@ -207,3 +207,49 @@ impl Watched {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_given_up_is_taken_again_and_the_old_connection_sees_nothing_of_it() {
+        let old = take(7).unwrap();
+        assert_eq!(old.number(), 7);
+        assert_eq!(
+            old.with_state(|connection, _| connection.is_opaque()),
+            Some(false)
+        );
+        old.with_state(|connection, _| connection.give_up());
+        old.give_up_slot();
+        assert_eq!(old.with_state(|_, _| ()), None);
+        // Other tests take slots, too: this one comes back sooner or later.
+        let taken: std::vec::Vec<_> = (100..200).map(|number| take(number).unwrap()).collect();
+        let new = taken.iter().find(|new| new.place == old.place).unwrap();
+        assert_eq!(
+            new.with_state(|connection, _| connection.is_opaque()),
+            Some(false)
+        );
+        assert_eq!(old.with_state(|_, _| ()), None);
+        let mut places: std::vec::Vec<_> = taken.iter().map(|slot| slot.place).collect();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), taken.len());
+        taken.iter().for_each(|slot| slot.give_up_slot());
+    }
+
+    #[test]
+    fn a_lock_whose_owner_is_gone_is_not_waited_for_long() {
+        let slot = take(8).unwrap();
+        let inner = slot.with_state(|_, _| slot.with_state(|_, _| ()));
+        assert_eq!(inner, Some(None));
+        assert_eq!(slot.with_state(|_, _| ()), Some(()));
+        slot.give_up_slot();
+    }
+
+    #[test]
+    fn places_that_are_none_lead_nowhere() {
+        assert!(find(0).is_none());
+        assert!(find(u32::MAX).is_none());
+    }
+}
