@@ -36,19 +36,19 @@ pub fn sanitizer() -> Option<&'static [u8]> {
     .find_map(|(address, name)| (address != 0).then_some(name))
 }
 
-/// Bits of `warning` for allocators that take the calls; tells the user of them if `aloud`.
-pub fn foreign(aloud: bool) -> u32 {
+/// Bits of `warning` for allocators that take the calls; tells the user of them if `aloud` agrees.
+pub fn foreign(aloud: impl Fn() -> bool) -> u32 {
     let Some(holder) = holder_of(bound!("malloc")) else {
         return 0;
     };
-    let own = holder_of(foreign as fn(bool) -> u32 as usize);
+    let own = holder_of(sanitizer as fn() -> Option<&'static [u8]> as usize);
     if own.is_some_and(|own| own.base == holder.base) {
         return 0;
     }
     let mut buffer = [0; 4096];
     if holder.base == main_base() {
         let program = kernel::read_link(c"/proc/self/exe", &mut buffer);
-        if aloud {
+        if aloud() {
             notice::say(&[
                 program,
                 b" brings its own malloc, whose calls don't reach libleak: its memory is not traced; build it with the C library's malloc, or with its allocator as a shared library",
@@ -56,7 +56,7 @@ pub fn foreign(aloud: bool) -> u32 {
         }
         return warning::OWN_ALLOCATOR;
     }
-    if aloud {
+    if aloud() {
         notice::say(&[
             holder.path,
             b" defines malloc and comes before libleak.so: its memory is not traced; put libleak.so first in LD_PRELOAD",

@@ -147,7 +147,15 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
     let slot = identity.slot.load(Ordering::Relaxed) as usize;
     if let Some(slot) = session.mapping.process(slot) {
         // Relaxed: read by the recorder when the process has ended.
-        let found = allocator::foreign(origin == Origin::First);
+        let found = allocator::foreign(|| {
+            // Relaxed: a word by itself. Told once in a session, not by every program.
+            session
+                .header()
+                .quiet
+                .fetch_or(ALLOCATOR_TOLD, Ordering::Relaxed)
+                & ALLOCATOR_TOLD
+                == 0
+        });
         slot.warnings.fetch_or(found, Ordering::Relaxed);
     }
     // Relaxed: the recorder's number, written before the session.
@@ -198,7 +206,7 @@ pub fn stop() {
     // Relaxed, both: words by themselves.
     STATE.store(INERT, Ordering::Relaxed);
     let header = session.header();
-    if header.quiet.swap(1, Ordering::Relaxed) != 0 {
+    if header.quiet.fetch_or(STOP_TOLD, Ordering::Relaxed) & STOP_TOLD != 0 {
         return;
     }
     notice::say(&[match header.stopped.load(Ordering::Relaxed) {
@@ -211,6 +219,11 @@ pub fn stop() {
         _ => b"the recorder is gone: recording has ended, the program goes on",
     }]);
 }
+
+/// Bits that targets add to `SessionHeader::quiet` (1 from the recorder: say nothing at all) for what
+/// one of them has said.
+const STOP_TOLD: u32 = 1;
+const ALLOCATOR_TOLD: u32 = 1 << 1;
 
 /// Asks whether the recorder is still there, and notes for all if not.
 pub fn recorder_gone() -> bool {
