@@ -253,14 +253,17 @@ fn say_what_is_missing(
         None => say(
             "truncated",
             format!(
-                "the trace was cut short: it has no end marker, and its last {} bytes are no whole chunk; \
+                "the trace was cut short{}: the recorder was killed, or the file copied too early; \
                  what follows covers all that is readable",
-                scan.cut
+                match scan.cut {
+                    0 => String::new(),
+                    bytes => format!(" and its last {bytes} bytes are no whole chunk"),
+                }
             ),
         ),
         Some(NotedEnd::Limit) => say(
             "limit",
-            "recording ended when the trace reached LEAK_MAX_TRACE; set it higher to see more"
+            "recording ended when the trace reached LEAK_MAX_TRACE (by default four fifths of the free space); set it higher to see more"
                 .to_owned(),
         ),
         Some(NotedEnd::DiskFull) => say(
