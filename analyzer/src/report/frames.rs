@@ -201,9 +201,10 @@ fn is_system_path(path: &str) -> bool {
 }
 
 fn is_runtime_module(file_name: &str) -> bool {
-    const RUNTIMES: [&str; 12] = [
+    const RUNTIMES: [&str; 13] = [
         "libc.so",
-        "libc-",
+        "libc-2",
+        "libc.musl",
         "ld-",
         "libpthread",
         "libm.so",
