@@ -71,7 +71,11 @@ impl Judge<'_> {
                 let labels: Vec<LabelId> = site.labels.iter().map(|label| label.0).collect();
                 all.push(self.series(*process, site, &labels));
             }
-            combine(&all)
+            let judged = combine(&all);
+            match judged.0 {
+                Verdict::Leak => self.without_warm_ups(&parts).unwrap_or(judged),
+                _ => judged,
+            }
         } else {
             let over_time = parts.iter().map(|(process, site)| {
                 let ended = self.sequences.get(*process);
@@ -146,16 +150,58 @@ impl Judge<'_> {
         labels
     }
 
+    /// A site that several labels share may be warmed up by each of them, one after the other. Those
+    /// are set aside: gives the verdict on the others, or `None` where there are no such labels.
+    fn without_warm_ups(&mut self, parts: &[(usize, FinishedSite)]) -> Option<(Verdict, Evidence)> {
+        let mut labels: Vec<LabelId> = parts
+            .iter()
+            .flat_map(|(_, site)| site.labels.iter().filter(|label| label.1 > 0))
+            .map(|label| label.0)
+            .collect();
+        labels.sort_unstable();
+        labels.dedup();
+        if labels.len() < 2 {
+            return None;
+        }
+        let (mut warm, mut others) = (None, Vec::new());
+        for label in labels {
+            match self.of_labels(parts, &[label]) {
+                judged if judged.0 == Verdict::WarmUp => warm = Some(judged),
+                _ => others.push(label),
+            }
+        }
+        let warm = warm.map(|(verdict, mut evidence)| {
+            evidence.text = format!("for each label alone; for one of them, {}", evidence.text);
+            (verdict, evidence)
+        })?;
+        let rest = self.of_labels(parts, &others);
+        Some(if rest.0 < warm.0 { rest } else { warm })
+    }
+
     fn alone(&mut self, parts: &[(usize, FinishedSite)], label: LabelId) -> Verdict {
+        self.of_labels(parts, &[label]).0
+    }
+
+    /// The verdict on the requests of some of the site's labels.
+    fn of_labels(
+        &mut self,
+        parts: &[(usize, FinishedSite)],
+        labels: &[LabelId],
+    ) -> (Verdict, Evidence) {
         let mut all = Vec::new();
         for (process, site) in parts {
-            let known = site.labels.iter().find(|known| known.0 == label);
-            if let Some((_, survivor_blocks)) = known {
-                let mut series = self.series(*process, site, &[label]);
-                series.only_retained(*survivor_blocks);
+            let known = site.labels.iter().filter(|known| labels.contains(&known.0));
+            let (mut mine, mut survivors) = (Vec::new(), 0);
+            for (label, blocks) in known {
+                mine.push(*label);
+                survivors += blocks;
+            }
+            if !mine.is_empty() {
+                let mut series = self.series(*process, site, &mine);
+                series.only_retained(survivors);
                 all.push(series);
             }
         }
-        combine(&all).0
+        combine(&all)
     }
 }

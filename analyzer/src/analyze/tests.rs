@@ -653,3 +653,41 @@ fn one_leaking_label_does_not_blame_another_that_shares_the_call_site() {
         ]
     );
 }
+
+#[test]
+fn labels_that_warm_up_one_after_the_other_are_no_leak() {
+    let analysis = serve(400, |i| {
+        let label = ["one", "two", "three", "four"][i / 100];
+        let first = if i % 100 == 0 {
+            "t1 alloc w# 4 @1;"
+        } else {
+            ""
+        };
+        (format!("GET /{label}"), format!("{first} t1 answer c1 200"))
+    });
+    let site = analysis.sites.iter().find(|site| site.id == 1).unwrap();
+    assert_eq!(site.verdict, Verdict::WarmUp, "{}", site.evidence.text);
+    assert!(
+        analysis
+            .endpoints
+            .iter()
+            .all(|e| e.verdict == Verdict::WarmUp)
+    );
+}
+
+#[test]
+fn a_leak_spread_over_labels_with_one_request_each_is_one() {
+    let analysis = serve(40, |i| {
+        (
+            format!("GET /name-{i}"),
+            "t1 alloc l# 4 @1; t1 answer c1 200".into(),
+        )
+    });
+    assert!(
+        analysis
+            .endpoints
+            .iter()
+            .all(|e| e.verdict == Verdict::Leak)
+    );
+    assert_eq!(analysis.sites[0].verdict, Verdict::Leak);
+}
