@@ -7,7 +7,7 @@
 //!
 //! | event | turns (`New`, `Turns`) | heads (`Framed`) | ownership |
 //! | --- | --- | --- | --- |
-//! | `Accept` | connection `New`, held by the process | the same | the thread serves none |
+//! | `Accept` | connection `New`, held by the process | the same | the thread serves none; what it allocates in this period is no other connection's |
 //! | `Transferred` read | queue empty: a turn begins. Else it belongs to the turn under way, unless another thread has entered a write: then that one is answered, and a turn begins | – | serves what it began, else the request of this connection it serves already, else the first of the queue; not where a head follows, or another thread writes |
 //! | `RequestBegun` | a turn begun by the same read is this request; mode `Framed` | queued, without label | as `Request` |
 //! | `Request` | the same | completes the head without label, or is queued. Begins now, unless read together with one before it in the queue | serves it, once it has begun |

@@ -507,7 +507,33 @@ impl<'s> Oracle<'s> {
                 return Some(request);
             }
         }
-        touched.map(|touch| touch.2)
+        // A connection that was accepted in the period before, and that is another one's, keeps it away.
+        let accepted = |before: usize| {
+            let serving = |step: &usize| {
+                self.touches
+                    .iter()
+                    .any(|touch| touch.1 == block.thread && touch.0 > *step && touch.0 < before)
+            };
+            let accept =
+                (from..before)
+                    .rev()
+                    .filter(mine)
+                    .find_map(|step| match &self.steps[step].2 {
+                        Told::Accept(number, _) => Some((step, *number)),
+                        _ => None,
+                    });
+            accept.filter(|(step, _)| !serving(step))
+        };
+        let (step, _, request) = *touched?;
+        match accepted(step) {
+            Some((_, number)) if !self.is_of(request, number) => None,
+            _ => Some(request),
+        }
+    }
+
+    fn is_of(&self, request: usize, connection: u32) -> bool {
+        let prefix = format!("GET /c{connection}/");
+        self.requests[request].label.starts_with(&prefix)
     }
 
     fn in_flight(&self, process: u32, step: usize) -> Vec<usize> {

@@ -209,6 +209,23 @@ fn an_event_loop_serves_the_connection_it_touched_last() {
 }
 
 #[test]
+fn what_an_accepted_connection_needs_is_not_another_ones() {
+    let told = auto(
+        "t1 waits; t1 accept c1; t1 alloc s1 1 @5; t1 poll; t1 waits; t1 accept c2; t1 alloc s2 1 @5
+         t1 read c1 GET /a; t1 alloc a 1; t1 answer c1 200; t1 poll; t1 waits; t1 accept c3
+         t1 alloc s3 1 @5; t1 read c3 GET /b; t1 answer c3 200; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 1 survive 1 retained 1",
+            "GET /b status 200 blocks 1 survive 1 retained 1",
+            "outside 2"
+        ]
+    );
+}
+
+#[test]
 fn a_worker_is_counted_from_its_last_idle_wait() {
     let told = auto(
         "t1 accept c1; t2 alloc early 1 @9; t2 lock; t1 read c1 GET /a; t2 alloc a 1 @2

@@ -14,11 +14,11 @@ impl Machine {
         let state = self.process(at.process);
         state.connections.insert(number);
         state.most_connections = state.most_connections.max(state.connections.len());
-        self.owners.leave(at.thread);
+        self.owners.accepted(at.thread, number);
         let whole = (self.boundary == Boundary::Connection).then(|| {
             let label = self.labels.intern(&local);
-            let request = self.begin(at, Source::Connection, Some(label), 1);
-            self.owners.serve(at.thread, request);
+            let request = self.begin(at, number, Source::Connection, Some(label), 1);
+            self.serve(at, request);
             request
         });
         let connection = Connection {
@@ -81,8 +81,8 @@ impl Machine {
             return;
         };
         let label = self.labels.intern(&local);
-        let request = self.begin(at, Source::Turn, Some(label), 1);
-        self.owners.serve(at.thread, request);
+        let request = self.begin(at, number, Source::Turn, Some(label), 1);
+        self.serve(at, request);
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.queue.push_back(Waiting {
                 request: Some(request),
@@ -258,8 +258,8 @@ impl Machine {
             read,
         });
         if !waits {
-            let request = self.begin(at, source, label, count);
-            self.owners.serve(at.thread, request);
+            let request = self.begin(at, number, source, label, count);
+            self.serve(at, request);
             self.set_last(number, request);
         }
     }
@@ -305,7 +305,7 @@ impl Machine {
     fn answer(&mut self, at: At, number: u32, first: &Waiting, status: Option<u32>) {
         let request = match first.request {
             Some(request) => request,
-            None => self.begin(at, first.source, first.label, first.count),
+            None => self.begin(at, number, first.source, first.label, first.count),
         };
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
@@ -342,8 +342,8 @@ impl Machine {
         let Some(first) = first.filter(|first| first.request.is_none()).cloned() else {
             return;
         };
-        let request = self.begin(at, first.source, first.label, first.count);
-        self.owners.serve(at.thread, request);
+        let request = self.begin(at, number, first.source, first.label, first.count);
+        self.serve(at, request);
         if let Some(connection) = self.connections.get_mut(&number)
             && let Some(first) = connection.queue.front_mut()
         {
@@ -423,7 +423,7 @@ impl Machine {
                         process,
                         thread,
                     };
-                    self.begin(at, waiting.source, waiting.label, waiting.count)
+                    self.begin(at, number, waiting.source, waiting.label, waiting.count)
                 }
                 _ => continue,
             };

@@ -372,6 +372,7 @@ impl Machine {
     pub(super) fn begin(
         &mut self,
         at: At,
+        connection: u32,
         source: Source,
         label: Option<LabelId>,
         count: u32,
@@ -381,6 +382,7 @@ impl Machine {
             process: at.process,
             thread: at.thread,
             label,
+            connection,
             source,
             count,
             status: None,
@@ -392,6 +394,12 @@ impl Machine {
         });
         self.owners.ledger(at.process).begin(request, at.stamp);
         request
+    }
+
+    /// The thread serves `request` from now on.
+    pub(super) fn serve(&mut self, at: At, request: RequestId) {
+        let connection = self.records[request as usize].connection;
+        self.owners.serve(at.thread, request, connection);
     }
 
     /// The thread touched the connection of `request`: it serves it from now on.
@@ -411,7 +419,7 @@ impl Machine {
             }
             self.owners.ledger(at.process).begin(request, at.stamp);
         }
-        self.owners.serve(at.thread, request);
+        self.serve(at, request);
     }
 
     /// `request` ends.

@@ -14,8 +14,8 @@ impl Machine {
         if self.marks() {
             let label = self.labels.intern(label);
             self.owners.part(at.thread);
-            let request = self.begin(at, Source::Mark, Some(label), 1);
-            self.owners.serve(at.thread, request);
+            let request = self.begin(at, 0, Source::Mark, Some(label), 1);
+            self.serve(at, request);
             self.threads[at.thread as usize].marks.push(request);
         }
     }
@@ -30,8 +30,8 @@ impl Machine {
         };
         self.end(request, at.stamp);
         self.owners.part(at.thread);
-        if let Some(outer) = self.threads[at.thread as usize].marks.last() {
-            self.owners.serve(at.thread, *outer);
+        if let Some(outer) = self.threads[at.thread as usize].marks.last().copied() {
+            self.serve(at, outer);
         }
     }
 
@@ -44,7 +44,7 @@ impl Machine {
             self.end(before, at.stamp);
         }
         let label = self.labels.intern(label);
-        let request = self.begin(at, Source::Mark, Some(label), 1);
+        let request = self.begin(at, 0, Source::Mark, Some(label), 1);
         self.owners.interval(at.process, Some(request));
     }
 }

@@ -10,8 +10,8 @@
 //! | touches none in the period, but still serves the request it touched before | provisional, then direct: that one's |
 //! | the same, and serves none | provisional, then inferred (exactly one was in flight) or outside |
 //!
-//! Accepting a connection ends the service of another; blocks allocated after it wait for the first
-//! request that the thread touches in the period.
+//! Accepting a connection ends the service of another; blocks allocated after it in the period are its
+//! first request's, if the thread touches that next, and else no request's that it serves.
 
 use crate::ledger::Ledger;
 use crate::ledger::holding::{AccountId, InFlight, Kind, OUTSIDE};
@@ -51,6 +51,8 @@ struct Thread {
     service: Service,
     /// The account of the request served firmly.
     account: Option<AccountId>,
+    /// The connection that was accepted last in this period.
+    accepted: Option<u32>,
     /// Provisional accounts of this period.
     period: Vec<AccountId>,
     /// The one for the process's state of this version.
@@ -143,15 +145,25 @@ impl Owners {
         }
     }
 
-    /// The thread touched the connection of `request`, or began it.
-    pub fn serve(&mut self, thread: ThreadId, request: RequestId) {
+    /// The thread touched `connection`, the one of `request`, or began it.
+    pub fn serve(&mut self, thread: ThreadId, request: RequestId, connection: u32) {
         let state = &mut self.threads[thread as usize];
         if state.service == Service::Firm(request) {
             return;
         }
         state.service = Service::Firm(request);
         state.account = None;
-        self.settle_period(thread, Some(request));
+        let other = state.accepted.take().is_some_and(|it| it != connection);
+        self.settle_period(thread, (!other).then_some(request));
+    }
+
+    /// The thread accepted a connection: it serves none any more, and what it allocates in this period
+    /// is that connection's.
+    pub fn accepted(&mut self, thread: ThreadId, connection: u32) {
+        self.leave(thread);
+        if let Some(state) = self.threads.get_mut(thread as usize) {
+            state.accepted = Some(connection);
+        }
     }
 
     /// What the thread allocated so far is none of a request's that begins with a call of its own.
@@ -180,6 +192,7 @@ impl Owners {
     pub fn idle(&mut self, thread: ThreadId) {
         let served = self.served_by(thread);
         let state = &mut self.threads[thread as usize];
+        state.accepted = None;
         if let Some(request) = served
             && !self.lasting
         {

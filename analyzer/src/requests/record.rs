@@ -16,6 +16,8 @@ pub struct Record {
     pub thread: ThreadId,
     /// Its label; `None` until its head is complete.
     pub label: Option<LabelId>,
+    /// The connection it came by, 0 for a mark.
+    pub connection: u32,
     /// How its boundaries are found.
     pub source: Source,
     /// How many requests it stands for.
