@@ -154,7 +154,7 @@ pub fn tracing() -> bool {
 
 /// Writes `event` to this thread's lane, with its stamp. Does nothing when not tracing; leaves errno
 /// alone; may be called in a signal handler that interrupted this very function.
-#[inline]
+#[inline(never)]
 pub fn record(event: Event<'_>) {
     if let Some(thread) = current() {
         thread.record(event);
@@ -335,8 +335,8 @@ impl Thread {
         true
     }
 
-    /// Writes `event` to the lane, with its stamp.
-    #[inline]
+    /// Writes `event` to the lane, with its stamp. Inlined, so that a known kind folds.
+    #[inline(always)]
     pub fn record(&self, event: Event<'_>) {
         if self.repeats(&event) {
             return;
@@ -347,7 +347,7 @@ impl Thread {
     }
 
     /// Writes the event that `event` makes of the caller's call site.
-    #[inline]
+    #[inline(always)]
     pub fn record_at<'a>(&self, caller: Caller, event: impl FnOnce(u32) -> Event<'a>) {
         self.entered.set(Entered::No);
         self.in_section(|outermost| {

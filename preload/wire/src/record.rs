@@ -82,6 +82,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    #[inline(always)]
     fn bare(kind: u8, operand: u64) -> Self {
         Parts {
             kind,
@@ -90,6 +91,7 @@ impl<'a> Parts<'a> {
         }
     }
 
+    #[inline(always)]
     fn with(mut self, fixed: &[u64]) -> Self {
         self.fixed[..fixed.len()].copy_from_slice(fixed);
         self.fixed_words = fixed.len();
@@ -115,6 +117,8 @@ fn high(word: u64) -> u32 {
 }
 
 impl<'a> Event<'a> {
+    // Always inlined, with its callers below: where the kind is known it folds to a few stores.
+    #[inline(always)]
     fn parts(self) -> Parts<'a> {
         let connected = |kind, connection: u32| Parts::bare(kind, u64::from(connection));
         match self {
@@ -199,12 +203,14 @@ impl<'a> Event<'a> {
 
 impl<'a> Record<'a> {
     /// How many words the record takes, at most [`MAX_WORDS`].
+    #[inline(always)]
     pub fn words(&self) -> usize {
         let parts = self.event.parts();
         2 + parts.fixed_words + parts.bytes.map_or(0, |bytes| 1 + bytes.word_count())
     }
 
     /// Gives the record's words to `put`, in order.
+    #[inline(always)]
     pub fn encode(&self, mut put: impl FnMut(u64)) {
         let parts = self.event.parts();
         put(u64::from(parts.kind) << OPERAND_BITS | parts.operand & OPERAND_MASK);
