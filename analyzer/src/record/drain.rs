@@ -28,6 +28,8 @@ const AGE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_secs(1);
 /// How long a thread must have been silent before anybody asks whether it is gone.
 const SILENCE: Duration = Duration::from_secs(1);
+/// How many times that is doubled while the thread stays silent.
+const MAX_DOUBLINGS: u32 = 5;
 /// The same while lanes are scarce.
 const SHORT_SILENCE: Duration = Duration::from_millis(10);
 /// How long the first image may take to claim its slot.
@@ -235,6 +237,7 @@ impl Drain {
         };
         if fill > 0 {
             lane.active = now;
+            lane.asked = 0;
             lane.oldest.get_or_insert(now);
             if let Some(image) = self.images.running.get_mut(&lane.image) {
                 image.active = true;
@@ -270,13 +273,16 @@ impl Drain {
 
     /// Frees the lanes of threads that are gone.
     fn free_silent(&mut self, now: Instant) -> Result<(), WriteError> {
-        let patience = if self.scarce { SHORT_SILENCE } else { SILENCE };
         for index in self.lanes.ready() {
             let Some(Some(lane)) = self.lanes.open.get_mut(index) else {
                 continue;
             };
-            let silent = now - lane.active;
-            if silent < patience && !lane.ending {
+            // A thread that only sleeps is asked for more and more seldom, unless lanes are scarce.
+            let patience = match self.scarce {
+                true => SHORT_SILENCE,
+                false => SILENCE * (1 << lane.asked.min(MAX_DOUBLINGS)),
+            };
+            if now - lane.active < patience && !lane.ending {
                 continue;
             }
             let image = self.images.running.get(&lane.image);
@@ -289,6 +295,7 @@ impl Drain {
             if !gone {
                 // Not asked again at once.
                 lane.active = now;
+                lane.asked = lane.asked.saturating_add(1);
                 lane.ending = false;
                 continue;
             }
@@ -458,7 +465,7 @@ impl Drain {
                 text: "more processes ran at once than a session has room for; some are not in the trace, trace fewer with LEAK_ONLY".to_owned(),
             });
         }
-        self.slotless += slotless;
+        self.slotless = self.slotless.saturating_add(slotless);
     }
 
     /// Whether the tree has ended (or never began).

@@ -67,6 +67,8 @@ pub(crate) struct OpenLane {
     pub(crate) oldest: Option<Instant>,
     /// When something was drained last.
     pub(crate) active: Instant,
+    /// How often the thread was asked for in vain since then.
+    pub(crate) asked: u32,
     /// The thread said that it ends.
     pub(crate) ending: bool,
     /// The producer broke the rules: nothing more of it is believed.
@@ -83,6 +85,7 @@ impl OpenLane {
             events: ThreadEvents::new(thread, image),
             oldest: None,
             active: now,
+            asked: 0,
             ending: false,
             broken: false,
             tail: 0,
@@ -227,7 +230,9 @@ impl Lanes {
             // Relaxed: a hint only; the drain that follows looks again.
             let half = mapping.words(index).len() as u64 / 2;
             let head = header.head.load(Ordering::Relaxed);
-            header.waiting.load(Ordering::Relaxed) == 1 || head.wrapping_sub(lane.tail) > half
+            let held = head.wrapping_sub(lane.tail);
+            // An empty lane never presses, whatever it says: it could keep us awake for ever.
+            held > half || held > 0 && header.waiting.load(Ordering::Relaxed) == 1
         })
     }
 

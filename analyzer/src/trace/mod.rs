@@ -227,7 +227,7 @@ pub struct Step<'a> {
 pub enum What<'a> {
     /// A process image begins; for a fork its parent's live blocks are now its own, too.
     ProcessBegins,
-    /// A process image has ended; no later step is its.
+    /// A process image has ended; no later step is its. Does not come for one whose `end` is `None`.
     ProcessEnds,
     /// A thread begins to record.
     ThreadBegins,
