@@ -6,7 +6,7 @@ use leak_wire::layout::SESSION_PREFIX;
 
 use crate::config::Environment;
 use crate::kernel::{self, Errno};
-use crate::lane::Mapping;
+use crate::mapping::Mapping;
 use crate::notice::{self, Line};
 use crate::session::{Name, Refused};
 

@@ -4,7 +4,8 @@
 #![no_std]
 // A cdylib exports C symbols, not items: `pub` means as much as `pub(crate)` here.
 #![allow(unreachable_pub)]
-#![allow(dead_code)]
+// Most of it is called by the hooks alone.
+#![cfg_attr(test, allow(dead_code))]
 
 // For its panic handler alone: without the prelude nothing here allocates by accident.
 extern crate std;
@@ -21,12 +22,14 @@ mod environment;
 mod exit;
 mod kernel;
 mod lane;
+mod mapping;
 mod modules;
 mod notice;
 mod order;
 mod process;
 mod real;
 mod session;
+mod slot;
 mod stack;
 mod thread;
 mod unwind;

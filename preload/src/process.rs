@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use leak_wire::layout::{self, claim};
 
 use crate::kernel;
-use crate::lane::Mapping;
+use crate::mapping::Mapping;
 
 /// Who we are. Lies in a page of its own that the kernel wipes in a forked child, however it forks:
 /// there `state` is 0 again, and nothing of the parent's is used by mistake.

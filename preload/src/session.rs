@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use leak_wire::layout::{self, SessionHeader, Stop, claim};
 
 use crate::config::{self, Environment};
-use crate::lane::{Lane, Mapping};
+use crate::mapping::{Lane, Mapping};
 use crate::process::{Identity, Origin};
 use crate::{
     allocator, birth, children, environment, kernel, modules, notice, order, process, stack,
@@ -139,6 +139,7 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
         name: answer.name,
     };
     if !process::prepare() {
+        notice::say(&[b"this kernel can't wipe pages in forked children (Linux 4.14 can): this program is not traced"]);
         return Err(Refused);
     }
     let identity = process::claim_slot(&session.mapping, origin, 0).ok_or(Refused)?;

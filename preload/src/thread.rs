@@ -4,7 +4,6 @@
 //!
 //! The state's pages are wiped in a forked child, so that it never writes into its parent's lane.
 
-use core::arch::{asm, global_asm};
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -13,45 +12,10 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 use leak_wire::{Event, Record, Wait};
 
 use crate::lane::Writer;
+use crate::slot::{set_slot, slot};
 use crate::stack::Bounds;
 use crate::unwind::Registers;
 use crate::{kernel, order, session, stack, unwind};
-
-global_asm!(
-    ".pushsection .tbss.leak_thread, \"awT\", @nobits",
-    ".balign 8",
-    ".globl leak_thread_slot",
-    ".hidden leak_thread_slot",
-    ".type leak_thread_slot, @object",
-    ".size leak_thread_slot, 8",
-    "leak_thread_slot: .zero 8",
-    ".popsection",
-);
-
-#[inline(always)]
-fn slot() -> *mut Thread {
-    let thread;
-    // SAFETY: reads this thread's own slot; initial-exec, so no call that could allocate.
-    unsafe {
-        asm!(
-            "mov {0}, qword ptr [rip + leak_thread_slot@GOTTPOFF]",
-            "mov {0}, qword ptr fs:[{0}]",
-            out(reg) thread, options(nostack, preserves_flags, readonly),
-        );
-    }
-    thread
-}
-
-fn set_slot(thread: *mut Thread) {
-    // SAFETY: writes this thread's own slot.
-    unsafe {
-        asm!(
-            "mov {1}, qword ptr [rip + leak_thread_slot@GOTTPOFF]",
-            "mov qword ptr fs:[{1}], {0}",
-            in(reg) thread, out(reg) _, options(nostack, preserves_flags),
-        );
-    }
-}
 
 /// The caller of a hook: its stack pointer (at the return address) and frame pointer at the entry.
 #[derive(Clone, Copy)]

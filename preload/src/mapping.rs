@@ -1,0 +1,169 @@
+//! The mapping that a session shares, its one cast, and the claiming of lanes in it.
+
+use core::sync::atomic::{AtomicU64, Ordering, fence};
+
+use leak_wire::layout::{self, Geometry, LaneHeader, ProcessSlot, SessionHeader, claim};
+
+use crate::kernel;
+
+/// The shared memory, mapped once and never unmapped.
+#[derive(Clone, Copy)]
+pub struct Mapping {
+    base: *const u8,
+    geometry: Geometry,
+}
+
+// SAFETY: what lies behind `base` is made of atomics and lives as long as the process.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Takes `bytes` at `base` for a session's mapping if they look like one.
+    ///
+    /// # Safety
+    /// They must be mapped, page aligned, shared, for reading and writing, for ever.
+    pub unsafe fn new(base: *const u8, bytes: usize) -> Option<Mapping> {
+        if bytes < layout::LANES_AT {
+            return None;
+        }
+        // SAFETY: the caller's promise, and the header is made of atomics: any bytes are valid.
+        let header = unsafe { &*base.cast::<SessionHeader>() };
+        // Acquire: pairs with the recorder's Release of the magic, its last store.
+        let known = header.magic.load(Ordering::Acquire) == layout::MAGIC
+            && header.version.load(Ordering::Relaxed) == layout::VERSION;
+        // Relaxed: written before the magic.
+        let lanes = header
+            .class_lanes
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
+        let words = header
+            .class_words
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
+        let geometry = Geometry::checked(lanes, words)?;
+        (known && geometry.total_bytes() <= bytes).then_some(Mapping { base, geometry })
+    }
+
+    /// The session's header.
+    pub fn header(&self) -> &'static SessionHeader {
+        // SAFETY: `new`'s caller promised the bytes; they are atomics.
+        unsafe { &*self.base.cast() }
+    }
+
+    /// The process slot `index`, if there is one.
+    pub fn process(&self, index: usize) -> Option<&'static ProcessSlot> {
+        if index >= layout::PROCESS_SLOTS {
+            return None;
+        }
+        // SAFETY: `new` checked the length against the geometry, and the index is in range; atomics.
+        Some(unsafe {
+            &*self
+                .base
+                .add(layout::PROCESSES_AT)
+                .cast::<ProcessSlot>()
+                .add(index)
+        })
+    }
+
+    /// How many lanes there are.
+    pub fn lane_count(&self) -> usize {
+        self.geometry.lane_count()
+    }
+
+    /// The header of lane `index`, if there is one.
+    pub fn lane(&self, index: usize) -> Option<&'static LaneHeader> {
+        if index >= self.lane_count() {
+            return None;
+        }
+        // SAFETY: as in `process`.
+        Some(unsafe {
+            &*self
+                .base
+                .add(layout::LANES_AT)
+                .cast::<LaneHeader>()
+                .add(index)
+        })
+    }
+
+    fn words(&self, index: usize) -> Option<&'static [AtomicU64]> {
+        let (words, offset) = self.geometry.lane(index)?;
+        // SAFETY: as in `process`; the offset is page aligned.
+        Some(unsafe { core::slice::from_raw_parts(self.base.add(offset).cast(), words) })
+    }
+
+    /// Wakes the recorder if it sleeps.
+    pub fn ring_doorbell(&self) {
+        let header = self.header();
+        // SeqCst: pairs with the recorder's store of `recorder_sleeps` before it looks at the lanes for
+        // the last time: either it sees our words, or we see that it sleeps.
+        fence(Ordering::SeqCst);
+        if header.recorder_sleeps.load(Ordering::Relaxed) == 1 {
+            // Release: pairs with the recorder's Acquire after the futex wait.
+            header.doorbell.fetch_add(1, Ordering::Release);
+            kernel::futex_wake(&header.doorbell);
+        }
+    }
+
+    /// Whether the recorder could still make lanes.
+    pub fn has_absent_lane(&self) -> bool {
+        (0..self.lane_count())
+            .filter_map(|index| self.lane(index))
+            // Relaxed: a hint.
+            .any(|lane| claim::state(lane.claim.load(Ordering::Relaxed)) == claim::ABSENT)
+    }
+
+    /// Claims a free lane, largest first, for this thread of the process in `slot`.
+    pub fn claim_lane(&self, slot: u32, image: u32, thread: u32, stamp: u64) -> Option<Lane> {
+        let pid = kernel::getpid();
+        for index in 0..self.lane_count() {
+            let header = self.lane(index)?;
+            // Relaxed: the exchange below is what counts.
+            let seen = header.claim.load(Ordering::Relaxed);
+            if claim::state(seen) != claim::FREE {
+                continue;
+            }
+            // Acquire: pairs with the recorder's Release that made it free: positions are reset.
+            let taken = header.claim.compare_exchange(
+                seen,
+                claim::pack(claim::CLAIMED, pid),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            if taken.is_err() {
+                continue;
+            }
+            let words = self.words(index)?;
+            // Relaxed, all: the Release below publishes them.
+            header.process.store(slot, Ordering::Relaxed);
+            header.thread.store(thread, Ordering::Relaxed);
+            header.image.store(image, Ordering::Relaxed);
+            header.start.store(stamp, Ordering::Relaxed);
+            header.generation.fetch_add(1, Ordering::Relaxed);
+            header.head.store(0, Ordering::Relaxed);
+            header.tail.store(0, Ordering::Relaxed);
+            header.waiting.store(0, Ordering::Relaxed);
+            // Release: pairs with the recorder's Acquire of the claim.
+            header
+                .claim
+                .store(claim::pack(claim::LIVE, pid), Ordering::Release);
+            return Some(Lane {
+                mapping: *self,
+                header,
+                words,
+            });
+        }
+        None
+    }
+}
+
+/// A claimed lane.
+#[derive(Clone, Copy)]
+pub struct Lane {
+    /// Where it lies.
+    pub mapping: Mapping,
+    /// Its header.
+    pub header: &'static LaneHeader,
+    /// Its words.
+    pub words: &'static [AtomicU64],
+}
