@@ -1,0 +1,228 @@
+//! Verdicts of whole small servers.
+
+use super::super::Options;
+use super::super::script::Script;
+use crate::analysis::Verdict;
+
+/// A server that answers `n` requests, each one as `each` tells: statements with blocks named anew
+/// for every request by `#`.
+fn serve(n: usize, each: impl Fn(usize) -> (String, String)) -> crate::analysis::Analysis {
+    let mut script = Script::default();
+    script.tell("t1 alloc start 50 @99; t1 waits; t1 accept c1");
+    for i in 0..n {
+        let (head, body) = each(i);
+        let body = body.replace('#', &i.to_string());
+        let body = body.replace('<', &i.saturating_sub(1).to_string());
+        script.tell(&format!("t1 reads c1; t1 read c1 {head}; {body}"));
+    }
+    script.tell("t1 reads c1; t1 close c1; t1 free start; dies p1");
+    script.analysis(&Options::default())
+}
+
+fn verdicts(analysis: &crate::analysis::Analysis) -> Vec<(&str, Verdict, u64, u64)> {
+    let mut list: Vec<_> = analysis
+        .endpoints
+        .iter()
+        .map(|endpoint| {
+            (
+                endpoint.label.as_str(),
+                endpoint.verdict,
+                endpoint.leaking_requests,
+                endpoint.retained_bytes,
+            )
+        })
+        .collect();
+    list.sort_unstable();
+    list
+}
+
+#[test]
+fn endpoints_of_every_kind_get_their_verdict() {
+    let analysis = serve(800, |i| {
+        let answer = |status: u32| format!("t1 answer c1 {status}");
+        match i % 8 {
+            0 => (
+                "GET /clean".into(),
+                format!("t1 alloc a# 9 @1; t1 free a#; {}", answer(200)),
+            ),
+            1 => (
+                "GET /leak".into(),
+                format!("t1 alloc l# 10 @2; {}", answer(200)),
+            ),
+            2 if i % 5 == 0 => (
+                "GET /error".into(),
+                format!("t1 alloc e# 7 @3; {}", answer(500)),
+            ),
+            2 => ("GET /error".into(), answer(200)),
+            3 => {
+                let slot = (i / 8) % 16;
+                let free = if i >= 128 {
+                    format!("t1 free s{slot};")
+                } else {
+                    String::new()
+                };
+                (
+                    "GET /cache".into(),
+                    format!("{free} t1 alloc s{slot} 8 @4; {}", answer(200)),
+                )
+            }
+            4 if i < 60 => (
+                "GET /warm".into(),
+                format!("t1 alloc w# 8 @5; {}", answer(200)),
+            ),
+            4 => ("GET /warm".into(), answer(200)),
+            5 => {
+                let free = if i > 8 {
+                    format!("t1 free n{};", i - 8)
+                } else {
+                    String::new()
+                };
+                (
+                    "GET /next".into(),
+                    format!("{free} t1 alloc n# 8 @6; {}", answer(200)),
+                )
+            }
+            6 => {
+                let n = i / 8 + 1;
+                let grow = match n {
+                    1 => "t1 alloc g1 16 @7;".to_string(),
+                    n if n.is_power_of_two() => {
+                        format!("t1 realloc g{} g{n} {} @7;", n / 2, 16 * n)
+                    }
+                    _ => String::new(),
+                };
+                ("GET /buffer".into(), format!("{grow} {}", answer(200)))
+            }
+            _ => (
+                "GET /after".into(),
+                format!("t1 alloc f# 8 @8; {}; t1 free f#", answer(200)),
+            ),
+        }
+    });
+    assert_eq!(
+        verdicts(&analysis),
+        [
+            ("GET /after", Verdict::Clean, 0, 0),
+            ("GET /buffer", Verdict::GrowingBuffer, 1, 1024),
+            ("GET /cache", Verdict::Bounded, 0, 128),
+            ("GET /clean", Verdict::Clean, 0, 0),
+            ("GET /error", Verdict::Leak, 20, 140),
+            ("GET /leak", Verdict::Leak, 100, 1000),
+            ("GET /next", Verdict::FreedLater, 0, 8),
+            ("GET /warm", Verdict::WarmUp, 0, 56),
+        ]
+    );
+    let error = analysis.endpoints.iter().find(|e| e.label == "GET /error");
+    let statuses = &error.unwrap().statuses;
+    assert_eq!(
+        (
+            statuses[0].status,
+            statuses[0].leaking_requests,
+            statuses[0].requests
+        ),
+        (Some(500), 20, 20)
+    );
+    assert_eq!(error.unwrap().retained_bytes_per_leaking_request, Some(7));
+    let start = analysis.sites.iter().find(|site| site.id == 99).unwrap();
+    assert_eq!(start.verdict, Verdict::WarmUp);
+}
+
+#[test]
+fn freed_at_exit_only_is_a_leak() {
+    let mut script = Script::default();
+    script.tell("t1 accept c1");
+    for i in 0..20 {
+        script.tell(&format!(
+            "t1 reads c1; t1 read c1 GET /list; t1 alloc l{i} 5; t1 answer c1 200"
+        ));
+    }
+    script.tell("t1 poll");
+    for i in 0..20 {
+        script.tell(&format!("t1 free l{i}"));
+    }
+    script.tell("dies p1");
+    let analysis = script.analysis(&Options::default());
+    assert_eq!(verdicts(&analysis), [("GET /list", Verdict::Leak, 20, 100)]);
+    assert_eq!(analysis.totals.live_blocks, 0);
+}
+
+#[test]
+fn a_background_thread_that_grows_leaks_outside() {
+    let mut script = Script::default();
+    script.tell("t1 accept c1; t2 lock");
+    for i in 0..40 {
+        script.tell(&format!(
+            "t2 alloc b{i} 5 @2; t2 alloc x 6 @3; t2 free x; t2 lock; t1 reads c1; t1 read c1 GET /
+             t2 alloc d{i} 5 @2; t2 lock; t1 answer c1 200"
+        ));
+    }
+    script.tell("t1 poll; dies p1");
+    let analysis = script.analysis(&Options::default());
+    let site = analysis.sites.iter().find(|site| site.id == 2).unwrap();
+    assert_eq!(site.verdict, Verdict::Leak, "{}", site.evidence.text);
+    assert_eq!(site.outside_blocks, 80);
+    assert_eq!(analysis.sites.len(), 1);
+}
+
+#[test]
+fn one_leaking_label_does_not_blame_another_that_shares_the_call_site() {
+    let analysis = serve(200, |i| match i % 2 {
+        0 => (
+            "GET /leak".into(),
+            "t1 alloc l# 4 @1; t1 answer c1 200".into(),
+        ),
+        _ if i < 3 => (
+            "GET /fine".into(),
+            "t1 alloc w# 4 @1; t1 answer c1 200".into(),
+        ),
+        _ => (
+            "GET /fine".into(),
+            "t1 alloc x 4 @1; t1 free x; t1 answer c1 200".into(),
+        ),
+    });
+    assert_eq!(
+        verdicts(&analysis),
+        [
+            ("GET /fine", Verdict::WarmUp, 0, 4),
+            ("GET /leak", Verdict::Leak, 100, 400)
+        ]
+    );
+}
+
+#[test]
+fn labels_that_warm_up_one_after_the_other_are_no_leak() {
+    let analysis = serve(400, |i| {
+        let label = ["one", "two", "three", "four"][i / 100];
+        let first = if i % 100 == 0 {
+            "t1 alloc w# 4 @1;"
+        } else {
+            ""
+        };
+        (format!("GET /{label}"), format!("{first} t1 answer c1 200"))
+    });
+    let site = analysis.sites.iter().find(|site| site.id == 1).unwrap();
+    assert_eq!(site.verdict, Verdict::WarmUp, "{}", site.evidence.text);
+    assert!(
+        analysis
+            .endpoints
+            .iter()
+            .all(|e| e.verdict == Verdict::WarmUp)
+    );
+}
+
+#[test]
+fn a_leak_spread_over_labels_with_one_request_each_is_one() {
+    let analysis = serve(40, |i| {
+        (
+            format!("GET /name-{i}"),
+            "t1 alloc l# 4 @1; t1 answer c1 200".into(),
+        )
+    });
+    assert!(
+        analysis
+            .endpoints
+            .iter()
+            .all(|e| e.verdict == Verdict::Leak)
+    );
+    assert_eq!(analysis.sites[0].verdict, Verdict::Leak);
+}
