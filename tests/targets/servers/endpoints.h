@@ -76,11 +76,11 @@ static int cache(const struct request *request) {
 }
 
 static int warm(const struct request *request) {
-    static void *volatile pool[4];
+    static void *pool[4];
     static unsigned filled;
     (void)request;
     pthread_mutex_lock(&state);
-    if (filled < 4)
+    if (filled < 4 && pool[filled] == NULL)
         pool[filled++] = malloc(1000);
     pthread_mutex_unlock(&state);
     return 200;
