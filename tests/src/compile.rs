@@ -3,6 +3,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -72,8 +73,11 @@ impl Source {
             "{command:?}:\n{}",
             String::from_utf8_lossy(&result.stderr)
         );
-        fs::rename(&partial, &output).expect("a rename in one directory");
-        output
+        // The first one stays: it may run already, and a running file must not be replaced.
+        match fs::hard_link(&partial, &output) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => panic!("{error}"),
+            _ => output,
+        }
     }
 
     fn compiler(&self) -> Command {

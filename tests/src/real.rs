@@ -47,6 +47,11 @@ impl Server {
         Server { place, port, group }
     }
 
+    /// What it has said on standard error.
+    pub fn err(&self) -> String {
+        self.group.err()
+    }
+
     /// Ends it with `signal`, waits for all that it started, and gives the place back.
     pub fn stop(mut self, signal: i32) -> Place {
         self.group.signal(signal);

@@ -26,12 +26,17 @@ fn start(place: &Place, port: u16) -> Vec<String> {
         DirectoryIndex index.html
         MaxKeepAliveRequests 0
         StartServers 2
-        ThreadsPerChild 8
+        ServerLimit 2
+        ThreadsPerChild 32
+        MaxRequestWorkers 64
+        MinSpareThreads 1
+        MaxSpareThreads 64
         <Directory {site}>
         Require all granted
         </Directory>
         "
     );
+    // Far more threads than connections: it closes idle connections when its workers are all busy.
     let conf = place.path("apache.conf");
     fs::write(&conf, text).expect("our directory");
     let conf = conf.display().to_string();
