@@ -65,9 +65,12 @@ impl Place {
         Group::start(command, self.directory.path())
     }
 
-    /// Runs `command` to its end.
+    /// Runs `command` to its end, and to that of everything that it started.
     pub fn run(&self, command: Command) -> Ended {
-        self.start(command).wait(LIMIT)
+        let mut group = self.start(command);
+        let ended = group.wait(LIMIT);
+        group.assert_nothing_left(LIMIT);
+        ended
     }
 
     /// The report of the default trace.
