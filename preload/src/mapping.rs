@@ -105,12 +105,23 @@ impl Mapping {
         }
     }
 
-    /// Whether the recorder could still make lanes.
-    pub fn has_absent_lane(&self) -> bool {
+    /// Whether the recorder will give a lane: it can make more, or has one to drain whose thread (of
+    /// this process, as far as can be told from here) is gone.
+    pub fn expects_lane(&self) -> bool {
+        let pid = kernel::getpid();
         (0..self.lane_count())
             .filter_map(|index| self.lane(index))
-            // Relaxed: a hint.
-            .any(|lane| claim::state(lane.claim.load(Ordering::Relaxed)) == claim::ABSENT)
+            .any(|lane| {
+                // Relaxed, both: hints.
+                let seen = lane.claim.load(Ordering::Relaxed);
+                match claim::state(seen) {
+                    claim::ABSENT | claim::GONE => true,
+                    claim::LIVE if claim::pid(seen) == pid => {
+                        kernel::thread_gone(lane.thread.load(Ordering::Relaxed))
+                    }
+                    _ => false,
+                }
+            })
     }
 
     /// Claims a free lane, largest first, for this thread of the process in `slot`.

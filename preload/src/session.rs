@@ -302,7 +302,9 @@ impl Session {
             }
             self.mapping.ring_doorbell();
             let now = kernel::now_ns();
-            let patience = match self.mapping.has_absent_lane() {
+            // Relaxed: the recorder's setting, made before the session.
+            let waits = self.header().full.load(Ordering::Relaxed) == 0;
+            let patience = match waits && self.mapping.expects_lane() {
                 true => GROWTH_PATIENCE_NS,
                 false => LANE_PATIENCE_NS,
             };
@@ -316,14 +318,15 @@ impl Session {
     }
 }
 
-/// How long a starting thread waits for a lane where the recorder can make more.
-const GROWTH_PATIENCE_NS: u64 = 5_000_000_000;
+/// How long a starting thread waits for a lane where the recorder can make more, or drain one whose
+/// thread is gone.
+const GROWTH_PATIENCE_NS: u64 = 30_000_000_000;
 /// The same where all lanes are in use.
 const LANE_PATIENCE_NS: u64 = 200_000_000;
 /// How long between two looks.
 const LANE_LOOK: core::time::Duration = core::time::Duration::from_millis(1);
 /// Once a thread has waited in vain, no other one waits for so long.
-const SCARCE_NS: u64 = 1_000_000_000;
+const SCARCE_NS: u64 = 10_000_000_000;
 static SCARCE_UNTIL: AtomicU64 = AtomicU64::new(0);
 
 /// A fork is about to happen on this thread: its child exists from now on.
