@@ -57,7 +57,9 @@ pub struct SessionHeader {
     pub follow: AtomicU32,
     /// 1: trace the Python interpreter's own allocations.
     pub python: AtomicU32,
-    /// 1: no notices on stderr.
+    /// Not 0: no notices on stderr. The recorder stores 1 for `LEAK_QUIET=1`; targets add bits for
+    /// what one of them has told, so that not every process of a tree tells it: 1 the end of
+    /// recording, 2 an allocator that can't be seen.
     pub quiet: AtomicU32,
     /// Mean bytes between samples, 0 records every event.
     pub sample_bytes: AtomicU64,
