@@ -40,37 +40,37 @@ pub enum Command {
 /// `run`.
 #[derive(Args, Debug)]
 pub struct RunArguments {
-    /// Where the trace goes; %p pid, %e program, %h host, %t time [LEAK_TRACE]
+    /// Where the trace goes; %p pid, %e program, %h host, %t time (LEAK_TRACE)
     #[arg(long, value_name = "FILE")]
     pub trace: Option<OsString>,
-    /// libleak.so, where it does not lie beside this program [LEAK_PRELOAD]
+    /// libleak.so, where it does not lie beside this program (LEAK_PRELOAD)
     #[arg(long, value_name = "FILE")]
     pub preload: Option<PathBuf>,
-    /// Program names to trace, as globs, comma separated [LEAK_ONLY]
+    /// Program names to trace, as globs, comma separated (LEAK_ONLY)
     #[arg(long, value_name = "GLOB,...")]
     pub only: Option<OsString>,
-    /// Trace child processes too: 1 or 0 [LEAK_FOLLOW]
+    /// Trace child processes too: 1 or 0 (LEAK_FOLLOW)
     #[arg(long, value_name = "0|1")]
     pub follow: Option<OsString>,
-    /// What a full lane does: wait or drop [LEAK_FULL]
+    /// What a full lane does: wait or drop (LEAK_FULL)
     #[arg(long, value_name = "WHAT")]
     pub full: Option<OsString>,
-    /// All lanes together, at most [LEAK_MEMORY]
+    /// All lanes together, at most (LEAK_MEMORY)
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<OsString>,
-    /// Where recording ends [LEAK_MAX_TRACE]
+    /// Where recording ends (LEAK_MAX_TRACE)
     #[arg(long, value_name = "SIZE")]
     pub max_trace: Option<OsString>,
-    /// Frames kept of a backtrace [LEAK_DEPTH]
+    /// Frames kept of a backtrace (LEAK_DEPTH)
     #[arg(long, value_name = "N")]
     pub depth: Option<OsString>,
-    /// Mean bytes between samples, 0 for every event [LEAK_SAMPLE]
+    /// Mean bytes between samples, 0 for every event (LEAK_SAMPLE)
     #[arg(long, value_name = "SIZE")]
     pub sample: Option<OsString>,
-    /// Trace the Python interpreter's own blocks: auto or off [LEAK_PYTHON]
+    /// Trace the Python interpreter's own blocks: auto or off (LEAK_PYTHON)
     #[arg(long, value_name = "WHAT")]
     pub python: Option<OsString>,
-    /// No notices on stderr [LEAK_QUIET]
+    /// No notices on stderr (LEAK_QUIET)
     #[arg(short, long)]
     pub quiet: bool,
     /// The report at the end.
