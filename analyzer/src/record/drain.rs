@@ -14,7 +14,7 @@ use super::control::Told;
 use super::images::{Image, Images};
 use super::lanes::{Claimed, Lanes, OpenLane, take_count, wake};
 use super::mapping::Mapping;
-use super::{procfs, system};
+use super::{procfs, resident, system};
 use crate::trace::{Note, NotedEnd, NotedOutcome, ThreadEvents, WriteError, Writer};
 
 /// Shortest and longest sleep between passes.
@@ -154,6 +154,9 @@ impl Drain {
         self.write_old(now)?;
         self.free_silent(now)?;
         self.scarce = self.lanes.replenish(&self.mapping);
+        for reading in self.images.readings(now) {
+            self.writer.note(reading);
+        }
         if now - self.last_tick >= TICK {
             self.last_tick = now;
             self.tick()?;
@@ -398,17 +401,6 @@ impl Drain {
             let point = self.clock.point();
             self.writer.note(point);
         }
-        for (number, image) in &mut self.images.running {
-            if std::mem::take(&mut image.active)
-                && let Some(bytes) = procfs::resident(image.pid)
-            {
-                self.writer.note(Note::Rss {
-                    image: *number,
-                    stamp: system::stamp(),
-                    bytes,
-                });
-            }
-        }
         for index in self.lanes.ready() {
             self.count_losses(index);
         }
@@ -556,7 +548,12 @@ fn notice(
     match record.event {
         Event::Exec => image.exec = Some(record.stamp),
         Event::ExecFailed => image.exec = None,
-        Event::Exit { code } => image.exit = Some(code),
+        Event::Exit { code } => {
+            image.exit = Some(code);
+            // It waits until this is drained: the last moment to read it.
+            let reading = resident::note(lane.image, image.pid);
+            reading.into_iter().for_each(|reading| writer.note(reading));
+        }
         Event::ThreadEnd => lane.ending = true,
         Event::ModuleLoaded { path, .. } => {
             let path: Vec<u8> = path.iter().collect();

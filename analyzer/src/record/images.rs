@@ -3,12 +3,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use leak_wire::layout::{ProcessSlot, claim, warning};
 
 use super::control::Watch;
 use super::mapping::Mapping;
 use super::procfs::{self, Program};
+use super::resident::{self, Readings};
 use super::system;
 use crate::trace::{Note, NotedOrigin, NotedOutcome, ThreadEvents};
 
@@ -27,6 +29,8 @@ pub(crate) struct Image {
     pub(crate) exit: Option<u32>,
     /// Something was drained from it since the last reading of its resident set.
     pub(crate) active: bool,
+    /// When its resident set is read.
+    pub(crate) readings: Readings,
     /// Marks from outside, as a thread of its own.
     pub(crate) marks: Option<ThreadEvents>,
     slot: usize,
@@ -147,15 +151,9 @@ impl Images {
     }
 
     /// A slot is live: its image begins, if it is a new one.
-    fn begin(
-        &mut self,
-        number: u32,
-        index: usize,
-        slot: &ProcessSlot,
-        own_pid: u32,
-    ) -> Option<Note> {
+    fn begin(&mut self, number: u32, index: usize, slot: &ProcessSlot, own_pid: u32) -> Vec<Note> {
         if number == 0 || self.running.contains_key(&number) || self.ended.contains(&number) {
-            return None;
+            return Vec::new();
         }
         // Relaxed, here and below: the Acquire of the claim came before.
         let parent = slot.parent_image.load(Ordering::Relaxed);
@@ -189,13 +187,14 @@ impl Images {
                 program: program.clone(),
                 exec: None,
                 exit: None,
-                active: true,
+                active: false,
+                readings: Readings::start(Instant::now()),
                 marks: None,
                 slot: index,
                 warned: 0,
             },
         );
-        Some(Note::ProcessBegin {
+        let begins = Note::ProcessBegin {
             image: number,
             pid,
             parent,
@@ -203,7 +202,22 @@ impl Images {
             start,
             executable: program.executable,
             arguments: program.arguments,
-        })
+        };
+        let reading = resident::note(number, pid);
+        std::iter::once(begins).chain(reading).collect()
+    }
+
+    /// Resident sets of the images that did something, as far as they are due.
+    pub(crate) fn readings(&mut self, now: Instant) -> Vec<Note> {
+        let mut notes = Vec::new();
+        for (number, image) in &mut self.running {
+            // After an exec the process is the next image's.
+            if image.active && image.exec.is_none() && image.readings.is_due(now) {
+                image.active = false;
+                notes.extend(resident::note(*number, image.pid));
+            }
+        }
+        notes
     }
 
     /// What images found that they can't trace, each told once.

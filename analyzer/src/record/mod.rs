@@ -16,6 +16,7 @@ mod lanes;
 mod mapping;
 mod place;
 mod procfs;
+mod resident;
 mod settings;
 mod system;
 

@@ -34,11 +34,11 @@ pub(crate) fn program(pid: u32) -> Program {
     }
 }
 
-/// The resident set of `pid`, bytes.
+/// The resident set of `pid`, bytes. A zombie has none any more.
 pub(crate) fn resident(pid: u32) -> Option<u64> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * 4096)
+    (pages > 0).then_some(pages * 4096)
 }
 
 /// Whether the thread `tid` of `pid` is there.
@@ -119,6 +119,7 @@ mod tests {
         )];
         nix::poll::poll(&mut polls, 10_000_u16).unwrap();
         assert_eq!(zombie_status(child.id()), Some(3 << 8));
+        assert_eq!(resident(child.id()), None);
         assert!(has_ended(child.id()));
         child.wait().unwrap();
         let told = super::super::system::pidfd_exit_status(&pidfd);

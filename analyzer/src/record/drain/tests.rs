@@ -137,6 +137,7 @@ fn what_threads_record_is_in_the_trace() {
             fake.drain.pass().unwrap();
         }
     }
+    first.write(Event::Exit { code: 5 });
     first.header().dropped_frees.store(3, Ordering::Relaxed);
     fake.tell
         .send(Told::Mark {
@@ -152,6 +153,9 @@ fn what_threads_record_is_in_the_trace() {
     assert_eq!(facts.processes.len(), 1);
     assert_eq!(facts.processes[0].outcome, Outcome::Exit(Some(5)));
     assert_eq!(facts.threads.len(), 3);
+    // At its begin, and at its exit.
+    assert!(facts.rss.len() >= 2);
+    assert!(facts.rss.iter().all(|reading| reading.bytes > 0));
     let mut sites = Sites::default();
     let mut steps = trace.steps(&mut sites);
     let (mut allocations, mut waits, mut marks, mut ends) = (0, 0, 0, 0);
