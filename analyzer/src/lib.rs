@@ -11,6 +11,7 @@ pub mod analysis;
 pub mod analyze;
 pub mod cli;
 pub mod dump;
+pub(crate) mod figures;
 pub mod ledger;
 pub mod mapping;
 pub mod mark;

@@ -9,6 +9,7 @@ mod series;
 pub use series::{Sequences, of_requests, of_time};
 
 use crate::analysis::{Evidence, Verdict};
+use crate::figures::{bytes, count, counted};
 use crate::ledger::SLICES;
 
 /// A leak needs so many requests that retained blocks.
@@ -233,51 +234,66 @@ fn needed(series: &Series) -> u64 {
         .max(1)
 }
 
+/// Why, in two lines at most: it is read at night.
 fn text(series: &Series, verdict: Verdict, needed: Option<u64>) -> String {
-    let units = match series.unit {
-        Unit::Requests => "requests",
-        Unit::Time => "slices of the serving time",
-    };
-    let (judged, retaining) = (series.judged, series.retaining);
     let (older, kept) = (series.older_survivor_bytes, series.older_retained_bytes());
-    let share = percent(kept, older);
     let [first, .., middle, _, _, _, end] = series.live_bytes;
     match verdict {
         Verdict::Leak => format!(
-            "{retaining} of {judged} {units} retained blocks, {} of them after the first quarter \
-             (a leak: {LEAK_REQUESTS} and {LEAK_LATE_REQUESTS}); {share} % of the {older} bytes that \
-             survived before the last slice are retained (a leak: {LEAK_SHARE} %)",
-            series.retaining_late
+            "{}, {} after the first quarter (leak: {LEAK_REQUESTS} and {LEAK_LATE_REQUESTS}); \
+             {} % of {} of older survivors stayed (leak: {LEAK_SHARE} %)",
+            kept_by(series),
+            count(series.retaining_late),
+            percent(kept, older),
+            bytes(older),
         ),
         Verdict::GrowingBuffer => format!(
-            "{} blocks (few: {FEW_BLOCKS}), and their live bytes rose from {middle} in the middle to {end} \
-             (growing: {GROWTH} % more)",
-            series.retained_blocks
+            "{} grew from {} in the middle to {} at the end (growing: up to {FEW_BLOCKS} blocks, \
+             {GROWTH} % more)",
+            counted(series.retained_blocks, "block"),
+            bytes(middle),
+            bytes(end),
         ),
         Verdict::Bounded => format!(
-            "live bytes stopped growing: {first} after the first slice, {middle} in the middle, {end} at \
-             the end (steady: at most {STEADY} % more), and older survivors were freed"
+            "live: {} after the first eighth, {} in the middle, {} at the end (bounded: at most \
+             {STEADY} % more), and older survivors were freed",
+            bytes(first),
+            bytes(middle),
+            bytes(end),
         ),
         Verdict::WarmUp if series.survivor_blocks == 0 => format!(
-            "{} blocks from before the first request",
-            series.before_blocks
+            "{} from before the first request",
+            counted(series.before_blocks, "block")
         ),
-        Verdict::WarmUp => format!(
-            "{retaining} of {judged} {units} retained blocks, none of them after the first quarter"
-        ),
+        Verdict::WarmUp => format!("{}, none after the first quarter", kept_by(series)),
         Verdict::FreedLater => format!(
-            "all but the newest of {} survivors were freed: {kept} of {older} bytes that survived before \
-             the last slice are left",
-            series.survivor_blocks
+            "{}, all but the newest freed: {} of {} from before the last eighth are left",
+            counted(series.survivor_blocks, "survivor"),
+            bytes(kept),
+            bytes(older),
         ),
-        Verdict::TooFewRequests if judged == 0 => {
+        Verdict::TooFewRequests if series.judged == 0 => {
             "no requests have ended, so nothing tells what would grow".to_string()
         }
         Verdict::TooFewRequests => format!(
-            "{retaining} of {judged} {units} retained blocks; at least {} more are needed to tell",
-            needed.unwrap_or(1)
+            "{}; at least {} needed to tell",
+            kept_by(series),
+            match needed.unwrap_or(1) {
+                1 => "1 more request is".to_string(),
+                needed => format!("{} more requests are", count(needed)),
+            }
         ),
         Verdict::Clean => "no survivors".to_string(),
+    }
+}
+
+fn kept_by(series: &Series) -> String {
+    let (retaining, judged) = (count(series.retaining), series.judged);
+    match series.unit {
+        Unit::Requests => format!("{retaining} of {} kept blocks", counted(judged, "request")),
+        Unit::Time => {
+            format!("in {retaining} of {judged} eighths of the serving time blocks stayed")
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use globset::GlobMatcher;
 
-use super::format::{bytes, counted};
 use super::{is_complete, site_bytes};
 use crate::analysis::{Analysis, Site, Verdict};
+use crate::figures::{bytes, counted};
 use crate::trace::Facts;
 
 /// What is looked for.

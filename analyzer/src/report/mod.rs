@@ -6,7 +6,6 @@ mod escape;
 #[cfg(test)]
 mod example;
 mod fingerprint;
-mod format;
 mod frames;
 mod json;
 #[cfg(test)]
@@ -32,7 +31,7 @@ pub enum RequestFilter {
     /// Every one.
     #[default]
     All,
-    /// Those that retained blocks, of endpoints that leak or grow.
+    /// Those that retained blocks at call sites that leak or grow.
     Leaking,
     /// None.
     None,

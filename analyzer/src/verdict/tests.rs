@@ -142,3 +142,20 @@ fn processes_of_one_request_each_are_too_few() {
     let (verdict, _) = combine(&vec![once; 2]);
     assert_eq!(verdict, Verdict::TooFewRequests);
 }
+
+#[test]
+fn evidence_is_short_and_has_units() {
+    let leak = series(1000, |_| (16_384, 16_384), |i| 16_384 * i as u64);
+    let text = judge(&leak).1.text;
+    assert_eq!(
+        text,
+        "1,000 of 1,000 requests kept blocks, 750 after the first quarter (leak: 3 and 2); \
+         100 % of 13.7 MiB of older survivors stayed (leak: 50 %)"
+    );
+    assert!(text.len() <= 140, "two lines beside its title");
+    let one = series(1, |_| (10, 10), |_| 10);
+    assert_eq!(
+        judge(&one).1.text,
+        "1 of 1 request kept blocks; at least 7 more requests are needed to tell"
+    );
+}

@@ -4,8 +4,8 @@ use super::page::Page;
 use super::table::{Cell, Side, Table, cut, paint};
 use super::words;
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
+use crate::figures::{bytes, count, counted};
 use crate::report::escape::escaped;
-use crate::report::format::{bytes, count, counted};
 use crate::report::{Input, is_complete};
 
 /// Endpoints in the table.

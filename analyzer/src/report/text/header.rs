@@ -3,8 +3,8 @@
 use super::page::Page;
 use super::table::{cut, paint};
 
+use crate::figures::{bytes, count, counted, duration, signal};
 use crate::report::escape::escaped;
-use crate::report::format::{bytes, count, counted, duration, signal};
 use crate::report::{Input, dropped_events};
 use crate::trace::{Ended, Outcome, Process, Warning};
 

@@ -4,8 +4,8 @@ use super::page::Page;
 use super::table::paint;
 use super::{site, write_more};
 use crate::analysis::Site;
+use crate::figures::{bytes, counted};
 use crate::report::Input;
-use crate::report::format::{bytes, counted};
 use crate::report::frames::{Stack, Stacks};
 
 /// Writes it.

@@ -104,7 +104,7 @@ fn words(verdict: Verdict) -> &'static str {
 /// Says how many were left out.
 fn write_more(page: &mut Page, all: usize, shown: usize) {
     if all > shown {
-        let more = super::format::counted((all - shown) as u64, "more call site");
+        let more = crate::figures::counted((all - shown) as u64, "more call site");
         let ink = page.ink.dim;
         page.blank();
         page.line(table::paint(

@@ -4,8 +4,8 @@ use super::page::Page;
 use super::table::{Cell, Side, Table, paint};
 use super::{is_reached_by_requests, site, write_more};
 use crate::analysis::Site;
+use crate::figures::{bytes, count, counted};
 use crate::report::Input;
-use crate::report::format::{bytes, count, counted};
 use crate::report::frames::Stacks;
 
 /// Sites that don't grow, in a line each, at most.

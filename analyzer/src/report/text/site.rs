@@ -5,8 +5,8 @@ use unicode_width::UnicodeWidthStr;
 use super::page::Page;
 use super::table::{cut, cut_front, paint};
 use crate::analysis::{Site, SiteLabel};
+use crate::figures::{bytes, count, counted, share};
 use crate::report::escape::escaped;
-use crate::report::format::{bytes, count, counted, share};
 use crate::report::frames::{Kind, Line, Stack, Stacks};
 use crate::report::{Input, fingerprint};
 

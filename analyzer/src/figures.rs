@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// `15.6 MiB`: binary units, one digit after the point.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -23,7 +23,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// `1,234,567`.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -36,13 +36,13 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `1 request`, `1,000 requests`.
-pub(super) fn counted(number: u64, what: &str) -> String {
+pub(crate) fn counted(number: u64, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {what}{plural}", count(number))
 }
 
 /// `57 %` of the whole; `<1 %` for a little; nothing of nothing is `0 %`.
-pub(super) fn share(part: u64, whole: u64) -> String {
+pub(crate) fn share(part: u64, whole: u64) -> String {
     let percent = match whole {
         0 => 0.0,
         _ => part as f64 * 100.0 / whole as f64,
@@ -56,7 +56,7 @@ pub(super) fn share(part: u64, whole: u64) -> String {
 }
 
 /// `1 h 02 min`, `3 min 07 s`, `12.3 s`, `45 ms`.
-pub(super) fn duration(ns: u64) -> String {
+pub(crate) fn duration(ns: u64) -> String {
     let seconds = ns / 1_000_000_000;
     let mut out = String::new();
     let written = match seconds {
@@ -70,7 +70,7 @@ pub(super) fn duration(ns: u64) -> String {
 }
 
 /// `SIGKILL`, or `signal 99`.
-pub(super) fn signal(number: i32) -> String {
+pub(crate) fn signal(number: i32) -> String {
     match nix::sys::signal::Signal::try_from(number) {
         Ok(signal) => signal.as_str().to_owned(),
         Err(_) => format!("signal {number}"),
