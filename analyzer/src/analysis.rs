@@ -153,6 +153,9 @@ pub struct Request {
     pub retained_blocks: u64,
     /// Their bytes.
     pub retained_bytes: u64,
+    /// Of `retained_blocks`, those at leaking or growing sites: with any, it is a leaking request (as
+    /// many of them as it stands for, but no more than there are blocks).
+    pub leaking_blocks: u64,
 }
 
 /// What is to be thought of a site or an endpoint, the worst first.

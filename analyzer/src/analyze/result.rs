@@ -46,10 +46,11 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     }
     analysis.timeline.sort_by_key(|point| point.t_ns);
     let sites = judge(ended, &machine.records);
-    let endpoint_of = endpoints(&mut analysis, &sites, &machine.records, &labels);
+    let leaking = leaking(&sites);
+    let endpoint_of = endpoints(&mut analysis, &sites, &leaking, &machine.records, &labels);
     analysis.sites = site_list(sites, &machine.records, &endpoint_of);
     link_sites(&mut analysis);
-    analysis.requests = requests(&machine.records, &endpoint_of, facts);
+    analysis.requests = requests(&machine.records, &endpoint_of, &leaking, facts);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();
     analysis
@@ -121,10 +122,11 @@ fn processes_and_totals(
 fn requests(
     records: &[Record],
     endpoint_of: &FxHashMap<LabelId, u32>,
+    leaking: &Leaking,
     facts: &Facts,
 ) -> Vec<Request> {
-    let real = records.iter().filter(|record| !record.void);
-    let request = |record: &Record| {
+    let real = (0..).zip(records).filter(|(_, record)| !record.void);
+    let request = |(id, record): (RequestId, &Record)| {
         let figures = &record.figures;
         let thread = facts.threads.get(record.thread as usize);
         Request {
@@ -148,6 +150,7 @@ fn requests(
             survivor_bytes: figures.survivor_bytes,
             retained_blocks: figures.retained_blocks,
             retained_bytes: figures.retained_bytes,
+            leaking_blocks: leaking.get(&id).map_or(0, |leaking| leaking.0),
         }
     };
     real.map(request).collect()
@@ -156,28 +159,35 @@ fn requests(
 /// What a request retained at sites where its label leaks: blocks and bytes.
 type Leaking = FxHashMap<RequestId, (u64, u64)>;
 
+fn leaking(sites: &[Judged]) -> Leaking {
+    let mut leaking = Leaking::default();
+    let parts = sites.iter().flat_map(|site| &site.labels);
+    for kept in parts
+        .filter(|part| part.verdict.leaks())
+        .flat_map(|part| &part.retained)
+    {
+        let entry = leaking.entry(kept.request).or_default();
+        *entry = (entry.0 + kept.blocks, entry.1 + kept.bytes);
+    }
+    leaking
+}
+
 /// Fills in the endpoints, the worst first; tells where each label's is.
 fn endpoints(
     analysis: &mut Analysis,
     sites: &[Judged],
+    leaking: &Leaking,
     records: &[Record],
     labels: &[String],
 ) -> FxHashMap<LabelId, u32> {
     let mut found: FxHashMap<LabelId, Endpoint> = FxHashMap::default();
-    let mut leaking = Leaking::default();
     let mut inferred: FxHashMap<LabelId, u64> = FxHashMap::default();
     let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
     for part in sites.iter().flat_map(|site| &site.labels) {
         let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
         *verdict = (*verdict).min(part.verdict);
-        let leaks = matches!(part.verdict, Verdict::Leak | Verdict::GrowingBuffer);
-        for kept in &part.retained {
-            *inferred.entry(part.label).or_default() += kept.inferred_blocks;
-            if leaks {
-                let entry = leaking.entry(kept.request).or_default();
-                *entry = (entry.0 + kept.blocks, entry.1 + kept.bytes);
-            }
-        }
+        let blocks = part.retained.iter().map(|kept| kept.inferred_blocks);
+        *inferred.entry(part.label).or_default() += blocks.sum::<u64>();
     }
     let mut leaked_bytes: FxHashMap<LabelId, u64> = FxHashMap::default();
     for (id, record) in (0..).zip(records).filter(|(_, record)| !record.void) {

@@ -161,10 +161,7 @@ fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> 
     let wanted = move |request: &Request| match filter {
         RequestFilter::All => true,
         RequestFilter::None => false,
-        RequestFilter::Leaking => {
-            let endpoint = analysis.endpoints.get(request.endpoint as usize);
-            request.retained_blocks > 0 && endpoint.is_some_and(|of| of.verdict.leaks())
-        }
+        RequestFilter::Leaking => request.leaking_blocks > 0,
     };
     let numbered = analysis.requests.iter().enumerate();
     numbered

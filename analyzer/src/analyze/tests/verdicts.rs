@@ -36,6 +36,14 @@ fn verdicts(analysis: &crate::analysis::Analysis) -> Vec<(&str, Verdict, u64, u6
     list
 }
 
+fn requests_agree_with_endpoints(analysis: &crate::analysis::Analysis) {
+    for (endpoint, figures) in (0..).zip(&analysis.endpoints) {
+        let mine = analysis.requests.iter().filter(|r| r.endpoint == endpoint);
+        let leaking = mine.map(|request| u64::from(request.count).min(request.leaking_blocks));
+        assert_eq!(leaking.sum::<u64>(), figures.leaking_requests);
+    }
+}
+
 #[test]
 fn endpoints_of_every_kind_get_their_verdict() {
     let analysis = serve(800, |i| {
@@ -112,6 +120,7 @@ fn endpoints_of_every_kind_get_their_verdict() {
             ("GET /warm", Verdict::WarmUp, 0, 56),
         ]
     );
+    requests_agree_with_endpoints(&analysis);
     let error = analysis.endpoints.iter().find(|e| e.label == "GET /error");
     let statuses = &error.unwrap().statuses;
     assert_eq!(
@@ -225,4 +234,26 @@ fn a_leak_spread_over_labels_with_one_request_each_is_one() {
             .all(|e| e.verdict == Verdict::Leak)
     );
     assert_eq!(analysis.sites[0].verdict, Verdict::Leak);
+}
+
+#[test]
+fn a_request_that_keeps_only_what_a_cache_holds_is_no_leaking_one() {
+    let analysis = serve(200, |i| {
+        let leak = if i % 2 == 0 { "t1 alloc l# 4 @1;" } else { "" };
+        let free = if i < 20 {
+            String::new()
+        } else {
+            format!("t1 free c{};", i - 20)
+        };
+        (
+            "GET /".into(),
+            format!("{free} {leak} t1 alloc c# 4 @2; t1 answer c1 200"),
+        )
+    });
+    requests_agree_with_endpoints(&analysis);
+    let count = |keep: fn(&crate::analysis::Request) -> bool| {
+        analysis.requests.iter().filter(|r| keep(r)).count()
+    };
+    assert_eq!(count(|request| request.leaking_blocks > 0), 100);
+    assert_eq!(count(|request| request.retained_blocks > 0), 110);
 }
