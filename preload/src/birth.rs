@@ -42,7 +42,10 @@ pub fn start_recorder(environment: Environment) -> Result<Answer, Refused> {
     let born = kernel::fork_and_wait(|| bear(path, theirs, &variables));
     kernel::close(theirs);
     let answer = match born {
-        Ok(()) => take_answer(ours),
+        Ok(()) => take_answer(ours).map_err(|why| match why {
+            NoAnswer::Said => Refused,
+            NoAnswer::Silence(error) => no_answer(error),
+        }),
         Err(_) => Err(refuse(&[b"the recorder can't be started (no room for another process?): this program is not traced"])),
     };
     kernel::close(ours);
@@ -171,7 +174,9 @@ pub fn own_path() -> &'static [u8] {
     }
 }
 
-/// Connects to the recorder of the session `name`, as a new image of one of its processes.
+/// Connects to the recorder of the session `name`, as a new image of one of its processes. Where it
+/// gives no answer (it is gone, or this is another user by now) the image goes on, untraced and silent:
+/// it may be one of thousands.
 pub fn rejoin(name: &Name) -> Result<Answer, Refused> {
     let socket = kernel::connect_abstract(name).map_err(|_| Refused)?;
     let mut hello = [b'A'; 5];
@@ -198,7 +203,21 @@ pub fn is_there(name: &Name) -> bool {
     }
 }
 
-fn take_answer(socket: i32) -> Result<Answer, Refused> {
+/// Why there is no session.
+enum NoAnswer {
+    /// Nothing came.
+    Silence(Errno),
+    /// The user was told.
+    Said,
+}
+
+impl From<Refused> for NoAnswer {
+    fn from(_: Refused) -> Self {
+        NoAnswer::Said
+    }
+}
+
+fn take_answer(socket: i32) -> Result<Answer, NoAnswer> {
     kernel::set_timeouts(socket, PATIENCE_SECONDS);
     let mut bytes = [0; 1024];
     let received = kernel::receive(socket, &mut bytes);
@@ -211,7 +230,7 @@ fn take_answer(socket: i32) -> Result<Answer, Refused> {
             }
             answer
         }
-        Err(error) => Err(no_answer(error)),
+        Err(error) => Err(NoAnswer::Silence(error)),
     }
 }
 
@@ -223,7 +242,7 @@ fn no_answer(error: Errno) -> Refused {
     }
 }
 
-fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, Refused> {
+fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, NoAnswer> {
     match (message.split_first(), fd) {
         (Some((b'K', name)), Some(fd)) => {
             let name: Option<Name> = name.try_into().ok();
@@ -233,12 +252,13 @@ fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, Refused> {
                 (Some(name), Some(mapping)) => Ok(Answer { mapping, name }),
                 (_, None) => Err(refuse(&[
                     b"the shared memory can't be mapped (is the address space limited, or is leak-analyze of another version?): this program is not traced",
-                ])),
-                (None, _) => Err(no_answer(libc::EPROTO)),
+                ])
+                .into()),
+                (None, _) => Err(NoAnswer::Silence(libc::EPROTO)),
             }
         }
-        (Some((b'E', text)), _) => Err(refuse(&[text])),
-        _ => Err(no_answer(libc::EPROTO)),
+        (Some((b'E', text)), _) => Err(refuse(&[text]).into()),
+        _ => Err(NoAnswer::Silence(libc::EPROTO)),
     }
 }
 

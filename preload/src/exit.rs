@@ -13,6 +13,8 @@ use crate::{kernel, process, session, thread};
 const PATIENCE_NS: u64 = 2_000_000_000;
 /// The same, without a sign of life.
 const SILENCE_NS: u64 = 500_000_000;
+/// A recorder without progress for so long is asked for.
+const SUSPICION_NS: u64 = 50_000_000;
 /// How long between two looks.
 const LOOK: core::time::Duration = core::time::Duration::from_millis(2);
 
@@ -55,7 +57,7 @@ pub fn ends(status: c_int) {
 fn drain(session: &Session, image: u32) {
     let header = session.header();
     let start = kernel::now_ns();
-    let (mut progress, mut moved_at) = (0, start);
+    let (mut progress, mut moved_at, mut suspicion) = (0, start, SUSPICION_NS);
     for index in 0..session.mapping().lane_count() {
         let Some(lane) = session.mapping().lane(index) else {
             return;
@@ -74,6 +76,13 @@ fn drain(session: &Session, image: u32) {
             let current = header.progress.load(Ordering::Relaxed);
             if current != progress {
                 (progress, moved_at) = (current, now);
+                suspicion = SUSPICION_NS;
+            }
+            if now - moved_at > suspicion {
+                if session::recorder_gone() {
+                    return;
+                }
+                suspicion += SUSPICION_NS;
             }
             if now - start > PATIENCE_NS
                 || now - moved_at > SILENCE_NS

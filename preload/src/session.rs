@@ -231,11 +231,14 @@ pub fn recorder_gone() -> bool {
     let Some(session) = current() else {
         return true;
     };
-    if birth::is_there(&session.name) {
+    let header = session.header();
+    // Relaxed: the recorder's number, written before the session. Both must say so: in another network
+    // namespace nobody listens, in another pid namespace it has another number.
+    let recorder = header.recorder_pid.load(Ordering::Relaxed);
+    if birth::is_there(&session.name) || kernel::process_exists(recorder) {
         return false;
     }
     // Relaxed: a word by itself.
-    let header = session.header();
     let _ = header.stopped.compare_exchange(
         0,
         Stop::RecorderGone as u32,
@@ -289,12 +292,19 @@ impl Session {
         self.header().follow.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether recording has ended, or nobody is there any more to record.
+    fn has_ended(&self) -> bool {
+        // Relaxed: a word by itself.
+        self.header().stopped.load(Ordering::Relaxed) != 0 || recorder_gone()
+    }
+
     /// A lane for the thread `tid`; waits for the recorder to make one ready.
     pub fn claim_lane(&self, identity: &Identity, tid: u32) -> Option<Lane> {
         // Relaxed, all: written before the state by which the identity became known.
         let slot = identity.slot.load(Ordering::Relaxed);
         let image = identity.image.load(Ordering::Relaxed);
         let start = kernel::now_ns();
+        let mut ask_at = start + ASK_NS;
         loop {
             let lane = self.mapping.claim_lane(slot, image, tid, order::stamp());
             if lane.is_some() {
@@ -302,6 +312,14 @@ impl Session {
             }
             self.mapping.ring_doorbell();
             let now = kernel::now_ns();
+            if now >= ask_at {
+                // Nobody makes a lane any more, and the next thread need not find that out by waiting.
+                if self.has_ended() {
+                    stop();
+                    return None;
+                }
+                ask_at = now + ASK_NS;
+            }
             // Relaxed: the recorder's setting, made before the session.
             let waits = self.header().full.load(Ordering::Relaxed) == 0;
             let patience = match waits && self.mapping.expects_lane() {
@@ -323,6 +341,8 @@ impl Session {
 const GROWTH_PATIENCE_NS: u64 = 30_000_000_000;
 /// The same where all lanes are in use.
 const LANE_PATIENCE_NS: u64 = 200_000_000;
+/// How often a thread that waits for a lane asks whether the recorder is there.
+const ASK_NS: u64 = 50_000_000;
 /// How long between two looks.
 const LANE_LOOK: core::time::Duration = core::time::Duration::from_millis(1);
 /// Once a thread has waited in vain, no other one waits for so long.

@@ -128,6 +128,13 @@ pub fn thread_gone(tid: u32) -> bool {
     found == Err(libc::ESRCH)
 }
 
+/// Whether there is a process `pid`, a zombie included.
+pub fn process_exists(pid: u32) -> bool {
+    // SAFETY: signal 0 is sent to nobody, only looked up.
+    let found = unsafe { call(libc::SYS_kill, [pid as usize, 0, 0, 0, 0, 0]) };
+    found != Err(libc::ESRCH)
+}
+
 /// Sleeps while `futex` holds `value`, at most `limit`. May return early.
 pub fn futex_wait(futex: &AtomicU32, value: u32, limit: Duration) {
     let timeout = libc::timespec {
