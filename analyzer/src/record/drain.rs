@@ -130,9 +130,10 @@ impl Drain {
                     program,
                     from,
                 } => {
+                    self.images.expect(own_pid, pid, program);
                     // The images that it replaces may have claimed slots that were not seen yet.
                     self.discover(true);
-                    let replaced = self.images.attached(own_pid, pid, program, from);
+                    let replaced = self.images.replaced(own_pid, pid, from);
                     ended.extend(replaced.into_iter().map(|image| (image, None, true)));
                 }
                 Told::Ended { pid, status } => {

@@ -50,6 +50,8 @@ pub(crate) struct Images {
     /// Numbers of images that have ended.
     ended: HashSet<u32>,
     watch: Arc<Watch>,
+    /// The session's name.
+    name: String,
     seen_images: u32,
     half_claimed: bool,
     /// Whether any image ever began.
@@ -58,7 +60,7 @@ pub(crate) struct Images {
 
 impl Images {
     /// No images yet.
-    pub(crate) fn new(watch: Arc<Watch>) -> Images {
+    pub(crate) fn new(watch: Arc<Watch>, name: String) -> Images {
         Images {
             running: HashMap::new(),
             members: HashSet::new(),
@@ -66,6 +68,7 @@ impl Images {
             expected: HashMap::new(),
             ended: HashSet::new(),
             watch,
+            name,
             seen_images: 1,
             half_claimed: false,
             any: false,
@@ -79,24 +82,24 @@ impl Images {
         }
     }
 
-    /// An image is about to claim its slot, with a number of at least `from`. Returns the images that
-    /// it replaces.
-    pub(crate) fn attached(
-        &mut self,
-        own_pid: u32,
-        pid: u32,
-        program: Program,
-        from: u32,
-    ) -> Vec<u32> {
+    /// An image is about to claim its slot.
+    pub(crate) fn expect(&mut self, own_pid: u32, pid: u32, program: Program) {
         self.join(pid);
+        let expected = self.expected.entry(own_pid).or_default();
+        expected.push_back((pid, program));
+    }
+
+    /// The images that those of `pid` from the number `from` on replace.
+    pub(crate) fn replaced(&mut self, own_pid: u32, pid: u32, from: u32) -> Vec<u32> {
         let (replaced, begun): (Vec<u32>, Vec<u32>) = self
             .of_process(pid)
             .into_iter()
             .partition(|number| *number < from);
-        // Unless it was seen before we were told.
-        if begun.is_empty() {
-            let expected = self.expected.entry(own_pid).or_default();
-            expected.push_back((pid, program));
+        // It may have been seen before it was expected.
+        if !begun.is_empty()
+            && let Some(expected) = self.expected.get_mut(&own_pid)
+        {
+            expected.retain(|(of, _)| *of != pid);
         }
         replaced
     }
@@ -166,14 +169,25 @@ impl Images {
         let (pid, program) = match origin {
             NotedOrigin::Fork => {
                 let parent = self.running.get(&parent);
+                let inside = parent.is_some_and(|parent| parent.pid != parent.own_pid);
                 let program = parent.map(|parent| parent.program.clone());
+                let pid = match inside || !self.is_ours(own_pid) {
+                    true => self.elsewhere(own_pid, number),
+                    false => own_pid,
+                };
                 // Without a parent any more, the program is as /proc tells it.
-                (own_pid, program.unwrap_or_else(|| procfs::program(own_pid)))
+                (pid, program.unwrap_or_else(|| procfs::program(pid)))
             }
             _ => {
                 let expected = self.expected.get_mut(&own_pid);
                 let expected = expected.and_then(VecDeque::pop_front);
-                expected.unwrap_or_else(|| (own_pid, procfs::program(own_pid)))
+                expected.unwrap_or_else(|| {
+                    let pid = match self.is_ours(own_pid) {
+                        true => own_pid,
+                        false => self.elsewhere(own_pid, number),
+                    };
+                    (pid, procfs::program(pid))
+                })
             }
         };
         self.any = true;
@@ -218,6 +232,27 @@ impl Images {
             }
         }
         notes
+    }
+
+    /// Whether the fork that calls itself `own_pid` is the process that we know by that number. In a
+    /// pid namespace of its own it is another one, which may never end: init, for one.
+    fn is_ours(&self, own_pid: u32) -> bool {
+        match procfs::parent(own_pid) {
+            Some(parent) => {
+                self.members.contains(&parent) || procfs::has_mapping(own_pid, &self.name)
+            }
+            // It is gone by now.
+            None => true,
+        }
+    }
+
+    /// The number by which we know the fork that calls itself `own_pid` in a pid namespace of its own.
+    fn elsewhere(&self, own_pid: u32, image: u32) -> u32 {
+        if !procfs::is_ours() {
+            return own_pid;
+        }
+        // One that is gone gets a number that no process has.
+        procfs::elsewhere(own_pid, &self.name).unwrap_or(u32::MAX - image)
     }
 
     /// What images found that they can't trace, each told once.

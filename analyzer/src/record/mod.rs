@@ -81,8 +81,8 @@ fn session(socket: &OwnedFd) -> Result<(), String> {
     }
     let watch = Watch::new().map_err(|error| format!("can't watch processes: {error}"))?;
     let watch = Arc::new(watch);
-    let mut images = Images::new(Arc::clone(&watch));
-    images.attached(session.first, session.first, session.program, 1);
+    let mut images = Images::new(Arc::clone(&watch), session.name.clone());
+    images.expect(session.first, session.first, session.program);
     let (tell, told) = channel();
     let control = Control {
         name: session.name.clone(),

@@ -66,6 +66,42 @@ pub(crate) fn has_ended(pid: u32) -> bool {
     stat(pid).is_none_or(|(state, _)| matches!(state, 'Z' | 'X'))
 }
 
+/// The parent of `pid`, a zombie's too.
+pub(crate) fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether `pid` has the mapping of the session called `name`.
+pub(crate) fn has_mapping(pid: u32, name: &str) -> bool {
+    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    maps.windows(name.len()).any(|part| part == name.as_bytes())
+}
+
+/// Whether /proc shows the processes by the numbers by which we see them.
+pub(crate) fn is_ours() -> bool {
+    let own = fs::read_link("/proc/self").ok();
+    own.is_some_and(|own| own.as_os_str() == std::process::id().to_string().as_str())
+}
+
+/// The process of the session called `name` that, in a pid namespace of its own, is `own_pid`.
+pub(crate) fn elsewhere(own_pid: u32, name: &str) -> Option<u32> {
+    let pids = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid| innermost(*pid) == Some(own_pid) && has_mapping(*pid, name))
+}
+
+/// The number of `pid` in its own pid namespace, if that is another one than ours.
+fn innermost(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().nth(1)?;
+    line.split_whitespace().last()?.parse().ok()
+}
+
 /// Processes other than this one that belong to the session called `name` though they never said so:
 /// a fork that has recorded nothing yet still has the mapping, an image that is starting or is not
 /// traced has the name in its environment.
@@ -104,6 +140,11 @@ mod tests {
         assert!(has_thread(pid, pid) && !has_thread(pid, u32::MAX));
         assert!(!has_ended(pid) && has_ended(u32::MAX));
         assert_eq!(zombie_status(pid), None);
+        assert_eq!(parent(pid), Some(std::os::unix::process::parent_id()));
+        assert!(has_mapping(pid, "leak_analyze") && !has_mapping(pid, "libleak-none"));
+        assert!(is_ours());
+        assert_eq!(innermost(pid), None);
+        assert_eq!(elsewhere(1, "libleak-none"), None);
     }
 
     #[test]

@@ -29,9 +29,9 @@ fn fake(name: &str) -> Fake {
     let path = std::env::temp_dir().join(format!("leak-drain-{}-{name}", std::process::id()));
     let file = std::fs::File::create(&path).unwrap();
     let writer = Writer::create(file, u64::MAX).unwrap();
-    let mut images = Images::new(Arc::new(Watch::new().unwrap()));
+    let mut images = Images::new(Arc::new(Watch::new().unwrap()), String::new());
     let pid = std::process::id();
-    images.attached(pid, pid, Program::default(), 1);
+    images.expect(pid, pid, Program::default());
     let (tell, told) = channel();
     let name = "leak-nobody".to_owned();
     let drain = Drain::new(Arc::new(mapping), writer, images, told, name, false);
