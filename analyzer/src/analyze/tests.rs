@@ -486,3 +486,30 @@ fn ciphertext_is_never_cut_into_turns() {
     assert_eq!(analysis.unseen.len(), 1);
     assert_eq!(analysis.unseen[0].connections, 1);
 }
+
+#[test]
+fn ciphertext_whose_plain_text_is_seen_elsewhere_is_not_unseen() {
+    let text = "t1 accept c1; t1 recv c1; t1 unseen c1; t1 alloc z 1; t1 send c1; t1 recv c1
+         t1 read c1 GET /a; t1 alloc a 1; t1 send c1; t1 answer c1 200; t1 reads c1
+         t1 recv c1; t1 read c1 GET /b; t1 alloc b 1; t1 send c1; t1 answer c1 404; t1 reads c1; t1 close c1";
+    assert_eq!(
+        auto(text),
+        [
+            "GET /a status 200 blocks 2 survive 2 retained 2",
+            "GET /b status 404 blocks 1 survive 1 retained 1"
+        ]
+    );
+    for boundary in [Boundary::Auto, Boundary::Http, Boundary::Turn] {
+        let mut script = Script::default();
+        // Cut, closed or still open: and one that is nothing but ciphertext.
+        script.tell(text);
+        script.tell("t1 accept c2; t1 recv c2; t1 unseen c2; t1 begun c2; t1 read c2 GET /a");
+        script.tell("t1 accept c3; t1 recv c3; t1 unseen c3; t1 send c3");
+        let analysis = script.analysis(&Options {
+            boundary,
+            ..Options::default()
+        });
+        let unseen: Vec<u64> = analysis.unseen.iter().map(|of| of.connections).collect();
+        assert_eq!(unseen, [1], "{boundary:?}");
+    }
+}

@@ -172,6 +172,8 @@ impl Machine {
                 }
                 if let Some(connection) = self.connections.get_mut(&number) {
                     connection.mode = mode;
+                    // Plain text is seen after all.
+                    connection.unseen = None;
                 }
                 false
             }
