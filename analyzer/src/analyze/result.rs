@@ -45,7 +45,7 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
         analysis.timeline.extend(points);
     }
     analysis.timeline.sort_by_key(|point| point.t_ns);
-    let sites = judge(ended, &machine.records);
+    let sites = judge(ended, &machine.records, &facts.dropped);
     let leaking = leaking(&sites);
     let endpoint_of = endpoints(&mut analysis, &sites, &leaking, &machine.records, &labels);
     analysis.sites = site_list(sites, &machine.records, &endpoint_of);

@@ -3,10 +3,12 @@
 use rustc_hash::FxHashMap;
 
 use crate::analysis::{Evidence, Verdict};
+use crate::figures::counted;
 use crate::ledger::{Finished, FinishedSite, Retained};
 use crate::requests::label::LabelId;
 use crate::requests::record::Record;
 use crate::sites::SiteId;
+use crate::trace::Dropped;
 use crate::verdict::{Sequences, combine, of_requests, of_time};
 
 /// A call site over all processes.
@@ -31,8 +33,13 @@ pub(super) struct JudgedLabel {
     pub(super) retained: Vec<Retained>,
 }
 
-/// Judges all sites. `processes` are the ended ones, each with the most connections that it held.
-pub(super) fn judge(processes: Vec<(Finished, usize)>, records: &[Record]) -> Vec<Judged> {
+/// Judges all sites. `processes` are the ended ones, each with the most connections that it held. With
+/// `dropped` events no block can be called a leak: its free may be among them.
+pub(super) fn judge(
+    processes: Vec<(Finished, usize)>,
+    records: &[Record],
+    dropped: &Dropped,
+) -> Vec<Judged> {
     let mut orders = vec![0u32; records.len()];
     let mut sequences = Vec::new();
     let mut parts: FxHashMap<SiteId, Vec<(usize, FinishedSite)>> = FxHashMap::default();
@@ -53,7 +60,44 @@ pub(super) fn judge(processes: Vec<(Finished, usize)>, records: &[Record]) -> Ve
         orders,
     };
     let judged = parts.into_iter().map(|(id, parts)| judge.site(id, parts));
-    judged.collect()
+    let mut judged: Vec<Judged> = judged.collect();
+    if let Some(text) = cannot_tell(dropped) {
+        judged.iter_mut().for_each(|site| site.doubt(&text));
+    }
+    judged
+}
+
+/// Why nothing can be called a leak, if so. Losses are known for the session, not for each process.
+fn cannot_tell(dropped: &Dropped) -> Option<String> {
+    let what = match (dropped.frees, dropped.other) {
+        (0, 0) => return None,
+        (0, other) => format!("{} of unknown kind", counted(other, "event")),
+        (frees, 0) => counted(frees, "free"),
+        (frees, other) => format!(
+            "{} and {} of unknown kind",
+            counted(frees, "free"),
+            counted(other, "event")
+        ),
+    };
+    let verb = match dropped.frees.saturating_add(dropped.other) {
+        1 => "was",
+        _ => "were",
+    };
+    Some(format!(
+        "{what} {verb} dropped: can't tell, its blocks may be freed; record with LEAK_FULL=wait"
+    ))
+}
+
+impl Judged {
+    /// A leak is none for sure, for the reason that `text` tells.
+    fn doubt(&mut self, text: &str) {
+        if self.verdict.leaks() {
+            self.verdict = Verdict::TooFewRequests;
+            self.evidence.text = text.to_owned();
+        }
+        let leaking = self.labels.iter_mut().filter(|label| label.verdict.leaks());
+        leaking.for_each(|label| label.verdict = Verdict::TooFewRequests);
+    }
 }
 
 struct Judge<'r> {

@@ -14,6 +14,7 @@ use super::format::{self, Kind};
 use super::notes::{self, NotedEnd, Trailer};
 use super::reader::{self, Scan};
 use super::{Ended, Facts, Warning};
+use crate::figures::counted;
 
 /// Why a trace can't be read. Each is one line.
 #[derive(Debug)]
@@ -299,16 +300,26 @@ fn say_what_was_dropped(facts: &mut Facts) {
     let dropped = facts.dropped;
     let known = dropped.allocations.saturating_add(dropped.frees);
     let total = known.saturating_add(dropped.other);
-    if total > 0 {
-        facts.warnings.push(Warning {
-            code: "dropped_events".to_owned(),
-            text: format!(
-                "{total} events were not recorded ({} allocations, {} frees); figures are lower bounds, \
-                 record with LEAK_FULL=wait or a larger LEAK_MEMORY",
-                dropped.allocations, dropped.frees
-            ),
-        });
+    if total == 0 {
+        return;
     }
+    let meaning = match dropped.frees.saturating_add(dropped.other) {
+        0 => "figures are lower bounds",
+        _ => {
+            "figures are lower bounds, and no block is called a leak, as its free may be among them"
+        }
+    };
+    facts.warnings.push(Warning {
+        code: "dropped_events".to_owned(),
+        text: format!(
+            "{} not recorded ({}, {}, {}): {meaning}; record with LEAK_FULL=wait or a larger \
+             LEAK_MEMORY",
+            counted(total, "event"),
+            counted(dropped.allocations, "allocation"),
+            counted(dropped.frees, "free"),
+            counted(dropped.other, "other"),
+        ),
+    });
 }
 
 /// Whether the process runs: a zombie has ended.

@@ -3,6 +3,7 @@
 use super::super::Options;
 use super::super::script::Script;
 use crate::analysis::Verdict;
+use crate::trace::Dropped;
 
 /// A server that answers `n` requests, each one as `each` tells: statements with blocks named anew
 /// for every request by `#`.
@@ -256,4 +257,58 @@ fn a_request_that_keeps_only_what_a_cache_holds_is_no_leaking_one() {
     };
     assert_eq!(count(|request| request.leaking_blocks > 0), 100);
     assert_eq!(count(|request| request.retained_blocks > 0), 110);
+}
+
+#[test]
+fn what_may_have_been_freed_by_a_dropped_event_is_no_leak() {
+    let told = |dropped: Dropped| {
+        let mut script = Script::default();
+        script.facts.dropped = dropped;
+        script.tell("t1 accept c1; t2 lock");
+        for i in 0..40 {
+            script.tell(&format!(
+                "t2 alloc b{i} 5 @2; t2 lock; t1 reads c1; t1 read c1 GET /; t1 alloc l{i} 5 @1
+                 t1 answer c1 200"
+            ));
+        }
+        script.tell("t1 poll; dies p1");
+        let analysis = script.analysis(&Options::default());
+        requests_agree_with_endpoints(&analysis);
+        analysis
+    };
+    let frees = |frees| Dropped {
+        frees,
+        ..Dropped::default()
+    };
+    for (dropped, text) in [
+        (frees(1), "1 free was dropped: can't tell"),
+        (frees(1200), "1,200 frees were dropped: can't tell"),
+        (
+            Dropped {
+                allocations: 4,
+                frees: 0,
+                other: 2,
+            },
+            "2 events of unknown kind were dropped: can't tell",
+        ),
+    ] {
+        let analysis = told(dropped);
+        assert_eq!(
+            verdicts(&analysis),
+            [("GET /", Verdict::TooFewRequests, 0, 200)]
+        );
+        for site in &analysis.sites {
+            assert_eq!(site.verdict, Verdict::TooFewRequests);
+            assert!(site.evidence.text.starts_with(text));
+            assert_eq!(site.evidence.requests_needed, None);
+        }
+    }
+    let only_allocations = told(Dropped {
+        allocations: 4,
+        ..Dropped::default()
+    });
+    assert_eq!(
+        verdicts(&only_allocations),
+        [("GET /", Verdict::Leak, 40, 200)]
+    );
 }
