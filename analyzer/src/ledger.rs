@@ -12,7 +12,7 @@ pub mod holding;
 mod log;
 pub mod site;
 
-pub use finish::{Finished, FinishedSite, Retained, SLICES};
+pub use finish::{Finished, FinishedSite, Reached, Retained, SLICES};
 use holding::{Account, AccountId, Holding, InFlight, Kind};
 pub use log::Log;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -66,6 +66,8 @@ pub struct Ledger {
     pending: Vec<(Block, Option<RequestId>)>,
     /// (thread, site) that allocated while no request was in flight.
     idle: FxHashSet<(ThreadId, SiteIndex)>,
+    /// Call sites that requests reached directly, and may have reached by inference, too.
+    reached: FxHashSet<(RequestId, SiteIndex)>,
     /// Inferred holdings without live blocks of requests that have ended.
     settled_later: Vec<Holding>,
     in_flight: Vec<RequestId>,
@@ -105,6 +107,7 @@ impl Ledger {
             dirty: Vec::new(),
             pending: Vec::new(),
             idle: FxHashSet::default(),
+            reached: FxHashSet::default(),
             settled_later: Vec::new(),
             in_flight: Vec::new(),
             flight_version: 0,

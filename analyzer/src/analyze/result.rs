@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use leak_wire::Unseen;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::sites::{Judged, judge};
 use super::{Analyzer, Timeline};
@@ -15,6 +15,7 @@ use crate::analysis::{
 use crate::ledger::Finished;
 use crate::requests::label::{INCOMPLETE, LabelId, MAX_LABELS, OTHER};
 use crate::requests::record::{Record, RequestId};
+use crate::sites::SiteId;
 use crate::trace::{Facts, ProcessId, Warning};
 
 /// The analysis of a finished reading.
@@ -45,10 +46,11 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
         analysis.timeline.extend(points);
     }
     analysis.timeline.sort_by_key(|point| point.t_ns);
+    let reached = reached(&ended, &machine.records);
     let sites = judge(ended, &machine.records, &facts.dropped);
     let leaking = leaking(&sites);
     let endpoint_of = endpoints(&mut analysis, &sites, &leaking, &machine.records, &labels);
-    analysis.sites = site_list(sites, &machine.records, &endpoint_of);
+    analysis.sites = site_list(sites, &reached, &machine.records, &endpoint_of);
     link_sites(&mut analysis);
     analysis.requests = requests(&machine.records, &endpoint_of, &leaking, facts);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
@@ -257,8 +259,26 @@ fn add_request(endpoint: &mut Endpoint, record: &Record, leaking_blocks: u64) {
     status.retained_bytes += figures.retained_bytes;
 }
 
+/// How many requests allocated at each site, in whichever processes.
+fn reached(ended: &[(Finished, usize)], records: &[Record]) -> FxHashMap<SiteId, u64> {
+    let mut sums: FxHashMap<SiteId, u64> = FxHashMap::default();
+    let mut known: FxHashSet<(SiteId, RequestId)> = FxHashSet::default();
+    for part in ended.iter().flat_map(|(finished, _)| &finished.reached) {
+        let sum = sums.entry(part.site).or_default();
+        *sum += part.requests;
+        for request in &part.abroad {
+            let record = records.get(*request as usize).filter(|r| !r.void);
+            if known.insert((part.site, *request)) {
+                *sum += record.map_or(0, |record| u64::from(record.count));
+            }
+        }
+    }
+    sums
+}
+
 fn site_list(
     judged: Vec<Judged>,
+    reached: &FxHashMap<SiteId, u64>,
     records: &[Record],
     endpoint_of: &FxHashMap<LabelId, u32>,
 ) -> Vec<Site> {
@@ -287,7 +307,7 @@ fn site_list(
         sites.push(Site {
             id: site.id,
             verdict: site.verdict,
-            requests: sum(|part| part.requests),
+            requests: reached.get(&site.id).copied().unwrap_or(0),
             survivor_blocks: sum(|part| part.survivor_blocks),
             survivor_bytes: sum(|part| part.survivor_bytes),
             retained_blocks: retained().map(|kept| kept.blocks).sum(),

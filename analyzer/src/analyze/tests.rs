@@ -513,3 +513,21 @@ fn ciphertext_whose_plain_text_is_seen_elsewhere_is_not_unseen() {
         assert_eq!(unseen, [1], "{boundary:?}");
     }
 }
+
+#[test]
+fn a_request_counts_once_at_a_call_site_however_it_came_there() {
+    let mut script = Script::default();
+    // By its own thread, by a worker, and by another one; the second request by a worker alone.
+    script.tell(
+        "t1 accept c1; t1 reads c1; t1 read c1 GET /a; t1 alloc a 1 @7; t2 alloc b 1 @7; t2 lock
+         t3 alloc c 1 @7; t3 lock; t2 alloc d 1 @7; t2 lock; t1 answer c1 200; t1 reads c1
+         t1 read c1 GET /b x2; t2 alloc e 1 @7; t2 lock; t1 alloc f 1 @8; t1 answer c1 200 x2
+         t1 reads c1; t1 read c1 GET /c; t1 alloc g 1 @7; t2 alloc h 1 @7; t2 lock; dies p1",
+    );
+    let analysis = script.analysis(&Options::default());
+    let requests = |id| {
+        let site = analysis.sites.iter().find(|site| site.id == id).unwrap();
+        site.requests
+    };
+    assert_eq!((requests(7), requests(8)), (4, 2));
+}

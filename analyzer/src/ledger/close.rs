@@ -1,5 +1,7 @@
 //! How accounts end: a request's end, and what becomes of provisional accounts.
 
+use rustc_hash::FxHashSet;
+
 use super::Ledger;
 use super::holding::{AccountId, InFlight, Kind, OUTSIDE};
 use super::site::SiteIndex;
@@ -49,13 +51,18 @@ impl Ledger {
         let Some(account) = self.direct.remove(&request) else {
             return;
         };
+        let inferred = self.inferring_sites(request);
         for id in self.take_holdings(account) {
             let holding = &mut self.holdings[id as usize];
             record.figures.allocations += holding.allocations;
             record.figures.allocated_bytes += holding.allocated_bytes;
             let site = &mut self.sites[holding.site as usize];
             let survivors = order.map_or(0, |_| holding.live_blocks);
-            site.reached_by(record.label, record.count, survivors);
+            site.reached_by(request, record);
+            site.survive(record.label, survivors);
+            if inferred.contains(&holding.site) {
+                self.reached.insert((request, holding.site));
+            }
             if let Some(order) = order {
                 holding.ended = true;
                 holding.survivor_blocks = holding.live_blocks;
@@ -70,6 +77,15 @@ impl Ledger {
                 self.retire(id);
             }
         }
+    }
+
+    /// Call sites where `request` may turn out to have allocated by inference, too.
+    fn inferring_sites(&self, request: RequestId) -> FxHashSet<SiteIndex> {
+        let accounts = self.inferring.get(&request).into_iter().flatten();
+        accounts
+            .flat_map(|account| &self.accounts[*account as usize].holdings)
+            .map(|id| self.holdings[*id as usize].site)
+            .collect()
     }
 
     /// The request of an inferred or provisional account has ended.

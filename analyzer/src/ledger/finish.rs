@@ -27,6 +27,19 @@ pub struct Finished {
     pub most_in_flight: usize,
     /// Call sites with survivors or live blocks.
     pub sites: Vec<FinishedSite>,
+    /// Call sites where requests allocated.
+    pub reached: Vec<Reached>,
+}
+
+/// Requests at a call site in one process.
+#[derive(Clone, Debug)]
+pub struct Reached {
+    /// Which.
+    pub site: SiteId,
+    /// Requests that allocated here.
+    pub requests: u64,
+    /// Those besides that may go on in another process, or came from one.
+    pub abroad: Vec<RequestId>,
 }
 
 /// A call site in one process, at its end.
@@ -34,8 +47,6 @@ pub struct Finished {
 pub struct FinishedSite {
     /// Which.
     pub id: SiteId,
-    /// Requests that allocated here.
-    pub requests: u64,
     /// Their labels, sorted, and how many blocks survived the requests of each.
     pub labels: Vec<(LabelId, u64)>,
     /// Alive at their request's end.
@@ -94,14 +105,14 @@ pub struct OutsideSeries {
 impl Ledger {
     /// The process has ended.
     pub fn finish(mut self, records: &mut [Record]) -> Finished {
-        for request in std::mem::take(&mut self.in_flight) {
-            self.inferring.remove(&request);
-        }
         let open: Vec<RequestId> = self.direct.keys().copied().collect();
         for request in open {
             if let Some(record) = records.get_mut(request as usize) {
                 self.close_direct(request, record, None);
             }
+        }
+        for request in std::mem::take(&mut self.in_flight) {
+            self.inferring.remove(&request);
         }
         self.settle_inferred(records);
         let mut retained = self.retained_by_site(records);
@@ -112,13 +123,19 @@ impl Ledger {
             .filter(|holding| holding.kind == Kind::Outside && holding.moved.is_none())
             .map(|holding| holding.allocations)
             .sum();
-        let mut sites = Vec::new();
+        let (mut sites, mut reached) = (Vec::new(), Vec::new());
         for (index, figures) in std::mem::take(&mut self.sites).into_iter().enumerate() {
+            if figures.requests > 0 || !figures.abroad.is_empty() {
+                reached.push(Reached {
+                    site: figures.id,
+                    requests: figures.requests,
+                    abroad: figures.abroad,
+                });
+            }
             let (outside_blocks, outside_bytes, series) =
                 outside.get(&(index as u32)).cloned().unwrap_or_default();
             let site = FinishedSite {
                 id: figures.id,
-                requests: figures.requests,
                 labels: figures.labels,
                 survivor_blocks: figures.survivor_blocks,
                 survivor_bytes: figures.survivor_bytes,
@@ -143,6 +160,7 @@ impl Ledger {
             ends: self.ends,
             most_in_flight: self.most_in_flight,
             sites,
+            reached,
         }
     }
 
@@ -190,7 +208,10 @@ impl Ledger {
             figures.survivor_bytes += holding.survivor_bytes;
             site.survivor_blocks += holding.survivor_blocks;
             site.survivor_bytes += holding.survivor_bytes;
-            site.reached_by(record.label, record.count, holding.survivor_blocks);
+            if self.reached.insert((request, holding.site)) {
+                site.reached_by(request, record);
+            }
+            site.survive(record.label, holding.survivor_blocks);
             if holding.survivor_bytes > 0
                 && let Some(order) = orders.get(&request)
             {

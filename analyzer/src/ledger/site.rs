@@ -2,6 +2,7 @@
 
 use super::log::Log;
 use crate::requests::label::LabelId;
+use crate::requests::record::{Record, RequestId};
 use crate::sites::SiteId;
 
 /// Index into a ledger's sites.
@@ -20,6 +21,8 @@ pub struct SiteFigures {
     pub reallocations: u64,
     /// Requests that allocated here.
     pub requests: u64,
+    /// Those besides that may go on in another process, or came from one.
+    pub abroad: Vec<RequestId>,
     /// Their labels, sorted, and how many blocks survived the requests of each.
     pub labels: Vec<(LabelId, u64)>,
     /// Alive at their request's end.
@@ -38,9 +41,16 @@ pub struct SiteFigures {
 }
 
 impl SiteFigures {
-    /// `count` requests of a label allocated here, and left so many survivors.
-    pub fn reached_by(&mut self, label: Option<LabelId>, count: u32, survivors: u64) {
-        self.requests += u64::from(count);
+    /// `request` allocated here.
+    pub fn reached_by(&mut self, request: RequestId, record: &Record) {
+        match record.moved || record.end.is_none() {
+            true => self.abroad.push(request),
+            false => self.requests += u64::from(record.count),
+        }
+    }
+
+    /// A request of `label` left so many survivors.
+    pub fn survive(&mut self, label: Option<LabelId>, survivors: u64) {
         let Some(label) = label else {
             return;
         };

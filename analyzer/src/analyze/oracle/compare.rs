@@ -1,8 +1,11 @@
 //! The comparison itself.
 
+use std::collections::{HashMap, HashSet};
+
 use super::super::Options;
 use super::super::script::Script;
 use super::{Block, Oracle, random};
+use crate::analysis::Analysis;
 
 /// A request's figures, or a process's, as one line.
 type Lines = Vec<String>;
@@ -90,8 +93,22 @@ fn by_oracle(script: &Script) -> Lines {
     lines
 }
 
-fn by_stream(script: &Script) -> Lines {
-    let analysis = script.analysis(&Options::default());
+/// How many requests have a block of their own from each call site.
+fn requests_by_site(script: &Script) -> HashMap<u32, u64> {
+    let oracle = Oracle::new(script);
+    let own = oracle.blocks.iter().filter(|block| !block.inherited);
+    let reached: HashSet<(u32, usize)> = own
+        .filter_map(|block| Some((block.site, oracle.owner(block)?.0)))
+        .filter(|(_, request)| !oracle.requests[*request].void)
+        .collect();
+    let mut by_site = HashMap::new();
+    for (site, request) in reached {
+        *by_site.entry(site).or_default() += u64::from(oracle.requests[request].count);
+    }
+    by_site
+}
+
+fn by_stream(analysis: &Analysis) -> Lines {
     let mut lines = Lines::new();
     for request in &analysis.requests {
         lines.push(format!(
@@ -133,7 +150,17 @@ fn random_traces_give_what_the_rules_say() {
     for seed in 1..=2400 {
         let length = 20 + (seed as usize % 7) * 30;
         let (script, text) = random::script(seed, length);
-        let (oracle, stream) = (by_oracle(&script), by_stream(&script));
+        let analysis = script.analysis(&Options::default());
+        let reached = requests_by_site(&script);
+        for site in &analysis.sites {
+            let requests = reached.get(&site.id).copied().unwrap_or(0);
+            assert_eq!(
+                site.requests, requests,
+                "seed {seed}, site {}:\n{text}",
+                site.id
+            );
+        }
+        let (oracle, stream) = (by_oracle(&script), by_stream(&analysis));
         if oracle != stream {
             let missing: Vec<_> = oracle
                 .iter()
