@@ -8,7 +8,7 @@ use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
 use super::record::{Figures, Record, RequestId};
 use crate::analysis::Source;
-use crate::ledger::Finished;
+use crate::ledger::{Finished, Ledger};
 use crate::trace::{ProcessId, ThreadId};
 
 /// Where requests come from.
@@ -251,20 +251,20 @@ impl Machine {
     }
 
     fn memory(&mut self, at: At, event: &Event<'_>) {
-        let before = self.owners.ledger(at.process).counts.live_bytes;
-        match *event {
+        let (before, after) = match *event {
             Event::Allocation {
                 address,
                 size,
                 site,
             } => {
                 let account = self.owners.account(at.thread);
-                let ledger = self.owners.ledger(at.process);
-                ledger.allocate(account, address, size, site, at.stamp);
+                self.change(at, |ledger| {
+                    ledger.allocate(account, address, size, site, at.stamp);
+                })
             }
-            Event::Free { address } => self.owners.ledger(at.process).free(address),
+            Event::Free { address } => self.change(at, |ledger| ledger.free(address)),
             Event::ReallocationBegin { address } => {
-                self.owners.reallocation_begins(at.thread, address);
+                return self.owners.reallocation_begins(at.thread, address);
             }
             Event::ReallocationEnd {
                 address,
@@ -273,31 +273,36 @@ impl Machine {
             } => {
                 let old = self.owners.reallocated(at.thread);
                 let account = self.owners.account(at.thread);
-                let ledger = self.owners.ledger(at.process);
-                match old {
+                self.change(at, |ledger| match old {
                     Some((_, old)) => {
                         ledger.reallocation_ends(old, account, address, size, site, at.stamp);
                     }
                     // Its begin was lost: the new block is what is known.
                     None => ledger.allocate(account, address, size, site, at.stamp),
-                }
+                })
             }
-            Event::ReallocationFailed => {
-                if let Some((address, old)) = self.owners.reallocated(at.thread) {
-                    let ledger = self.owners.ledger(at.process);
-                    ledger.reallocation_failed(address, old);
+            Event::ReallocationFailed => match self.owners.reallocated(at.thread) {
+                Some((address, old)) => {
+                    self.change(at, |ledger| ledger.reallocation_failed(address, old))
                 }
-            }
-            Event::ReallocationFreed => {
-                if let Some((_, old)) = self.owners.reallocated(at.thread) {
-                    self.owners.ledger(at.process).reallocation_freed(old);
-                }
-            }
-            _ => {}
-        }
-        let after = self.owners.ledger(at.process).counts.live_bytes;
+                None => return,
+            },
+            Event::ReallocationFreed => match self.owners.reallocated(at.thread) {
+                Some((_, old)) => self.change(at, |ledger| ledger.reallocation_freed(old)),
+                None => return,
+            },
+            _ => return,
+        };
         self.live_bytes = self.live_bytes + after - before;
         self.peak_live_bytes = self.peak_live_bytes.max(self.live_bytes);
+    }
+
+    /// Changes the process's ledger; gives its live bytes before and after.
+    fn change(&mut self, at: At, act: impl FnOnce(&mut Ledger)) -> (u64, u64) {
+        let ledger = self.owners.ledger(at.process);
+        let before = ledger.counts.live_bytes;
+        act(ledger);
+        (before, ledger.counts.live_bytes)
     }
 
     fn enter(&mut self, at: At, wait: Wait, connection: u32) {
