@@ -1,21 +1,24 @@
 //! The drain thread: pass after pass over the lanes, until the tree has ended.
 
+mod ends;
+mod losses;
+
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use leak_wire::layout::{Stop, claim};
+use leak_wire::layout::Stop;
 use leak_wire::{Event, Record};
 
 use super::build_id::BuildIds;
 use super::clock::Clock;
 use super::control::Told;
 use super::images::{Image, Images};
-use super::lanes::{Claimed, Lanes, OpenLane, take_count, wake};
+use super::lanes::{Claimed, Lanes, OpenLane};
 use super::mapping::Mapping;
 use super::{procfs, resident, system};
-use crate::trace::{Note, NotedEnd, NotedOutcome, ThreadEvents, WriteError, Writer};
+use crate::trace::{Note, NotedEnd, ThreadEvents, WriteError, Writer};
 
 /// Shortest and longest sleep between passes.
 const SLEEP: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(100));
@@ -26,14 +29,6 @@ const CALM: u32 = 16;
 const AGE: Duration = Duration::from_secs(1);
 /// How often readings are taken and rare troubles looked for.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a thread must have been silent before anybody asks whether it is gone.
-const SILENCE: Duration = Duration::from_secs(1);
-/// How many times that is doubled while the thread stays silent.
-const MAX_DOUBLINGS: u32 = 5;
-/// The same while lanes are scarce.
-const SHORT_SILENCE: Duration = Duration::from_millis(10);
-/// How long the first image may take to claim its slot.
-const BIRTH: Duration = Duration::from_secs(10);
 
 /// The drain thread's state.
 pub(crate) struct Drain {
@@ -275,100 +270,6 @@ impl Drain {
         Ok(())
     }
 
-    /// Frees the lanes of threads that are gone.
-    fn free_silent(&mut self, now: Instant) -> Result<(), WriteError> {
-        for index in self.lanes.ready() {
-            let Some(Some(lane)) = self.lanes.open.get_mut(index) else {
-                continue;
-            };
-            // A thread that only sleeps is asked for more and more seldom, unless lanes are scarce.
-            let patience = match self.scarce {
-                true => SHORT_SILENCE,
-                false => SILENCE * (1 << lane.asked.min(MAX_DOUBLINGS)),
-            };
-            if now - lane.active < patience && !lane.ending {
-                continue;
-            }
-            let image = self.images.running.get(&lane.image);
-            let gone = match image {
-                None => true,
-                // In a pid namespace of its own its threads can't be asked for.
-                Some(image) if image.pid != image.own_pid => false,
-                Some(image) => !procfs::has_thread(image.pid, lane.tid),
-            };
-            if !gone {
-                // Not asked again at once.
-                lane.active = now;
-                lane.asked = lane.asked.saturating_add(1);
-                lane.ending = false;
-                continue;
-            }
-            // Drained after it was gone: nothing can follow.
-            self.drain_lane(index, now)?;
-            self.close_lane(index)?;
-        }
-        Ok(())
-    }
-
-    /// The thread of lane `index` is gone and its lane drained.
-    fn close_lane(&mut self, index: usize) -> Result<(), WriteError> {
-        self.count_losses(index);
-        if let Some(Some(mut lane)) = self.lanes.open.get_mut(index).map(Option::take) {
-            self.writer.write_events(&mut lane.events)?;
-            if self.images.running.contains_key(&lane.image) {
-                self.writer.note(Note::ThreadEnd {
-                    thread: lane.events.thread,
-                    stamp: system::stamp(),
-                });
-            }
-        }
-        self.lanes.release(&self.mapping, index);
-        Ok(())
-    }
-
-    /// An image has ended, and everything that it published is drained.
-    fn end_image(
-        &mut self,
-        number: u32,
-        status: Option<i32>,
-        replaced: bool,
-    ) -> Result<(), WriteError> {
-        let own_pid = self.images.running.get(&number).map(|image| image.own_pid);
-        for index in self.lanes.ready() {
-            let of = self.lanes.open.get(index).and_then(Option::as_ref);
-            if of.is_some_and(|lane| lane.image == number) {
-                self.close_lane(index)?;
-                continue;
-            }
-            let Some(header) = self.mapping.lanes().get(index) else {
-                continue;
-            };
-            let half = Lanes::look(header);
-            if !replaced && own_pid.is_some_and(|own_pid| half == Claimed::Half { own_pid }) {
-                self.lanes.release(&self.mapping, index);
-            }
-        }
-        let ended = self.images.end(&self.mapping, number, status, replaced);
-        let Some((mut image, outcome)) = ended else {
-            return Ok(());
-        };
-        let now = system::stamp();
-        // An exec is the end of what it replaces, whenever we come to see it.
-        let stamp = match outcome {
-            NotedOutcome::Exec => image.exec.map_or(now, |exec| exec.min(now)),
-            _ => now,
-        };
-        if let Some(marks) = &mut image.marks {
-            self.writer.write_events(marks)?;
-        }
-        self.writer.note(Note::ProcessEnd {
-            image: number,
-            stamp,
-            outcome,
-        });
-        Ok(())
-    }
-
     /// A mark from outside: an event of the process, on a thread that is nobody's.
     fn mark(&mut self, pid: u32, label: &[u8]) -> Result<(), WriteError> {
         let number = self.images.of_process(pid).into_iter().max();
@@ -418,66 +319,6 @@ impl Drain {
         self.writer.write_notes()
     }
 
-    fn count_losses(&mut self, index: usize) {
-        let Some(header) = self.mapping.lanes().get(index) else {
-            return;
-        };
-        let allocations = take_count(&header.dropped_allocations);
-        let frees = take_count(&header.dropped_frees);
-        let other = take_count(&header.dropped_facts);
-        if allocations | frees | other != 0 {
-            self.writer.note(Note::Lost {
-                allocations,
-                frees,
-                other,
-            });
-        }
-        let ns = take_count(&header.waited_ns);
-        if ns != 0 {
-            self.writer.note(Note::Waited { ns });
-        }
-    }
-
-    fn count_session_losses(&mut self) {
-        for note in self.images.warnings(&self.mapping) {
-            self.writer.note(note);
-        }
-        let header = self.mapping.header();
-        let other = take_count(&header.laneless_events);
-        if other != 0 {
-            self.writer.note(Note::Lost {
-                allocations: 0,
-                frees: 0,
-                other,
-            });
-        }
-        let slotless = take_count(&header.slotless_processes);
-        if slotless != 0 && self.slotless == 0 {
-            self.writer.note(Note::Warning {
-                code: "untraced_processes".to_owned(),
-                text: "more processes ran at once than a session has room for; some are not in the trace, trace fewer with LEAK_ONLY".to_owned(),
-            });
-        }
-        self.slotless = self.slotless.saturating_add(slotless);
-    }
-
-    /// Whether the tree has ended (or never began).
-    fn has_ended(&mut self) -> bool {
-        if !self.images.any && self.born.elapsed() > BIRTH {
-            return true;
-        }
-        if !self.images.members.is_empty() {
-            return false;
-        }
-        // A child that has not spoken yet is one all the same.
-        let strangers = match self.follow {
-            true => procfs::strangers(&self.name),
-            false => Vec::new(),
-        };
-        strangers.iter().for_each(|pid| self.images.join(*pid));
-        self.images.members.is_empty()
-    }
-
     fn sleep(&mut self, doorbell: u32, time: Duration) {
         let header = self.mapping.header();
         // Relaxed: ordered by the fence.
@@ -489,41 +330,6 @@ impl Drain {
             system::futex_wait(&header.doorbell, doorbell, time);
         }
         header.recorder_sleeps.store(0, Ordering::Relaxed);
-    }
-
-    /// Targets record nothing from here on, and none waits for us.
-    fn stop(&self, why: Stop) {
-        let header = self.mapping.header();
-        // Release: with the wake-ups below, whoever is woken sees it.
-        header.stopped.store(why as u32, Ordering::Release);
-        self.mapping
-            .lanes()
-            .iter()
-            .filter(|lane| claim::state(lane.claim.load(Ordering::Relaxed)) == claim::LIVE)
-            .for_each(|lane| wake(&lane.room));
-    }
-
-    /// Writes what is still held, and the end.
-    fn finish(&mut self, ended: NotedEnd) {
-        let mut images: Vec<Image> = Vec::new();
-        if ended == NotedEnd::Complete {
-            for lane in self.lanes.open.iter_mut().flatten() {
-                // An error here shows again below.
-                let _ = self.writer.write_events(&mut lane.events);
-            }
-            images.extend(self.images.running.drain().map(|(_, image)| image));
-            for marks in images.iter_mut().filter_map(|image| image.marks.as_mut()) {
-                let _ = self.writer.write_events(marks);
-            }
-        }
-        for index in self.lanes.ready() {
-            self.count_losses(index);
-        }
-        self.count_session_losses();
-        let point = self.clock.point();
-        self.writer.note(point);
-        // What can't be written is missing; the reader says so.
-        let _ = self.writer.finish(ended, system::stamp());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 
-use leak_wire::layout::{LaneHeader, ProcessSlot};
+use leak_wire::layout::{LaneHeader, ProcessSlot, claim};
 use leak_wire::{Bytes, Wait, ring};
 
 use super::*;
