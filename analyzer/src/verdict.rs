@@ -240,16 +240,16 @@ fn text(series: &Series, verdict: Verdict, needed: Option<u64>) -> String {
     let [first, .., middle, _, _, _, end] = series.live_bytes;
     match verdict {
         Verdict::Leak => format!(
-            "{}, {} after the first quarter (leak: {LEAK_REQUESTS} and {LEAK_LATE_REQUESTS}); \
-             {} % of {} of older survivors stayed (leak: {LEAK_SHARE} %)",
+            "{} (leak: {LEAK_REQUESTS}+), {} after the first quarter ({LEAK_LATE_REQUESTS}+); {} % \
+             of {} of older survivors stayed ({LEAK_SHARE} %+)",
             kept_by(series),
             count(series.retaining_late),
             percent(kept, older),
             bytes(older),
         ),
         Verdict::GrowingBuffer => format!(
-            "{} grew from {} in the middle to {} at the end (growing: up to {FEW_BLOCKS} blocks, \
-             {GROWTH} % more)",
+            "{} grew from {} in the middle to {} at the end (growing: {GROWTH} %+ more, in \
+             {FEW_BLOCKS} blocks at most)",
             counted(series.retained_blocks, "block"),
             bytes(middle),
             bytes(end),
@@ -292,7 +292,7 @@ fn kept_by(series: &Series) -> String {
     match series.unit {
         Unit::Requests => format!("{retaining} of {} kept blocks", counted(judged, "request")),
         Unit::Time => {
-            format!("in {retaining} of {judged} eighths of the serving time blocks stayed")
+            format!("{retaining} of {judged} eighths of the serving time kept blocks")
         }
     }
 }

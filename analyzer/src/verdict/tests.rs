@@ -149,8 +149,8 @@ fn evidence_is_short_and_has_units() {
     let text = judge(&leak).1.text;
     assert_eq!(
         text,
-        "1,000 of 1,000 requests kept blocks, 750 after the first quarter (leak: 3 and 2); \
-         100 % of 13.7 MiB of older survivors stayed (leak: 50 %)"
+        "1,000 of 1,000 requests kept blocks (leak: 3+), 750 after the first quarter (2+); \
+         100 % of 13.7 MiB of older survivors stayed (50 %+)"
     );
     assert!(text.len() <= 140, "two lines beside its title");
     let one = series(1, |_| (10, 10), |_| 10);

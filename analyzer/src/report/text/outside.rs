@@ -4,7 +4,7 @@ use super::page::Page;
 use super::table::{Cell, Side, Table, paint};
 use super::{is_reached_by_requests, site, write_more};
 use crate::analysis::Site;
-use crate::figures::{bytes, count, counted};
+use crate::figures::{bytes, counted};
 use crate::report::Input;
 use crate::report::frames::Stacks;
 
@@ -48,6 +48,9 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     }
     write_more(page, growing.len(), input.options.most_sites);
     still.sort_by_key(|site| std::cmp::Reverse(site.outside_bytes));
+    if !growing.is_empty() {
+        page.blank();
+    }
     write_still(page, stacks, &still);
 }
 
@@ -64,7 +67,7 @@ fn write_still(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, sites: &[&Site]
                 shown += 1;
                 table.row(vec![
                     Cell::new(bytes(site.outside_bytes)),
-                    Cell::styled(count(site.outside_blocks), page.ink.dim),
+                    Cell::styled(counted(site.outside_blocks, "block"), page.ink.dim),
                     Cell::styled(&line.name, page.ink.strong),
                     Cell::new(line.short_place()),
                 ]);
@@ -84,12 +87,12 @@ fn write_still(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, sites: &[&Site]
         if sum.0 > 0 {
             table.row(vec![
                 Cell::styled(bytes(sum.1), page.ink.dim),
-                Cell::styled(count(sum.0), page.ink.dim),
+                Cell::styled(counted(sum.0, "block"), page.ink.dim),
                 Cell::styled(whose, page.ink.dim),
             ]);
         }
     }
-    if shown > 0 {
+    if shown > 0 || runtime.0 > 0 {
         page.line(paint(page.ink.dim, "  Not growing:"));
     }
     page.table(4, &table);
