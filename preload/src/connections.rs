@@ -164,6 +164,24 @@ pub fn shutting_down(descriptor: i32) {
     }
 }
 
+/// This process ends, and with it the answers that it was giving on connections that it does not close.
+/// Not those that only its parent has written to: a child inherits them, and ends without a word.
+pub fn process_ends() {
+    let Some(image) = process::image() else {
+        return;
+    };
+    // Relaxed, both: as in `place`.
+    for descriptor in 0..PAST_HIGHEST.load(Ordering::Relaxed) {
+        if let Some(watched) = any(descriptor as i32)
+            && watched.slot.writer.load(Ordering::Relaxed) == image
+            && !watched.wrote_last()
+        {
+            // Its state can't be had: nor is it worth the wait for others.
+            return;
+        }
+    }
+}
+
 /// The program goes on with `descriptor` through calls that can't be seen.
 pub fn bypassed(descriptor: i32) {
     if let Some(watched) = any(descriptor) {

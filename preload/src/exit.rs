@@ -7,7 +7,7 @@ use leak_wire::Event;
 use leak_wire::layout::{LaneHeader, claim};
 
 use crate::session::Session;
-use crate::{kernel, process, session, thread};
+use crate::{connections, kernel, process, session, thread};
 
 /// How long an exit waits for the recorder at most.
 const PATIENCE_NS: u64 = 2_000_000_000;
@@ -41,6 +41,7 @@ pub fn ends(status: c_int) {
     if process::is_vfork_child() {
         return;
     }
+    connections::process_ends();
     let code = status as u32 & 0xff;
     thread::record(Event::Exit { code });
     if let Some(identity) = process::known()

@@ -158,6 +158,13 @@ impl Mapping {
             header
                 .claim
                 .store(claim::pack(claim::LIVE, pid), Ordering::Release);
+            if self
+                .words(0)
+                .is_some_and(|largest| words.len() < largest.len())
+            {
+                // None of the largest was left: the recorder may make more for the next threads.
+                self.ring_doorbell();
+            }
             return Some(Lane {
                 mapping: *self,
                 header,

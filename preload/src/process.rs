@@ -70,6 +70,12 @@ pub fn known() -> Option<&'static Identity> {
     identity().filter(|identity| identity.state.load(Ordering::Acquire) == KNOWN)
 }
 
+/// The number of this process's image if it is known already.
+pub fn image() -> Option<u32> {
+    // Relaxed: written before the state that `known` acquires.
+    known().map(|identity| identity.image.load(Ordering::Relaxed))
+}
+
 /// Whether this is a vfork child: it runs on its parent's memory but is another process.
 pub fn is_vfork_child() -> bool {
     // Relaxed: written before the state that `known` acquires.

@@ -7,7 +7,7 @@ use leak_framer::{Buffers, Connection, Fact, Reason};
 use leak_wire::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::Watched;
-use crate::thread;
+use crate::{process, thread};
 
 /// A call that reads from or writes to a watched connection and is under way.
 pub struct Call {
@@ -28,6 +28,12 @@ impl Watched {
             wait,
             connection: self.number(),
         });
+        if transfer == Transfer::Write
+            && let Some(image) = process::image()
+        {
+            // Relaxed: asked by the same process when it ends.
+            self.slot.writer.store(image, Ordering::Relaxed);
+        }
         Call {
             watched: self,
             transfer,
@@ -36,10 +42,11 @@ impl Watched {
         }
     }
 
-    /// The program will write nothing more.
-    pub fn wrote_last(self) {
+    /// The program will write nothing more; whether its state could be had.
+    pub fn wrote_last(self) -> bool {
         let number = self.number();
-        self.with_state(|connection, _| connection.wrote_last(|fact| tell(number, fact)));
+        self.with_state(|connection, _| connection.wrote_last(|fact| tell(number, fact)))
+            .is_some()
     }
 
     /// The program goes on with calls that can't be seen.

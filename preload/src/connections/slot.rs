@@ -40,6 +40,8 @@ pub(super) struct Slot {
     pub(super) reads: AtomicU32,
     /// Transfers to the client, while they are framed.
     pub(super) writes: AtomicU32,
+    /// The image that wrote to the client last; 0: none yet.
+    pub(super) writer: AtomicU32,
     /// 1 while a thread works on `state`.
     locked: AtomicU32,
     next: AtomicU32,
@@ -87,6 +89,7 @@ pub(super) fn take(number: u32) -> Option<Watched> {
     // Relaxed, all: published by the Release below.
     slot.opaque.store(0, Ordering::Relaxed);
     slot.secured.store(0, Ordering::Relaxed);
+    slot.writer.store(0, Ordering::Relaxed);
     slot.descriptors.store(1, Ordering::Relaxed);
     let connection = u64::from(number) + 1;
     slot.connection.store(connection, Ordering::Relaxed);
