@@ -4,6 +4,7 @@
 mod result;
 mod sites;
 mod timeline;
+mod unseen;
 
 use timeline::Timeline;
 

@@ -1,0 +1,38 @@
+use super::holding::OUTSIDE;
+use super::*;
+
+#[test]
+fn reallocs_have_three_outcomes() {
+    let mut ledger = Ledger::default();
+    ledger.allocate(OUTSIDE, 16, 100, 1, 1);
+    let old = ledger.reallocation_begins(16);
+    ledger.reallocation_failed(16, old);
+    let old = ledger.reallocation_begins(16);
+    ledger.reallocation_ends(old, OUTSIDE, 32, 150, 2, 2);
+    let old = ledger.reallocation_begins(32);
+    assert_eq!(ledger.counts.live_blocks, 1);
+    ledger.reallocation_freed(old);
+    ledger.free(16);
+    assert_eq!(
+        ledger.counts,
+        Counts {
+            allocations: 1,
+            frees: 1,
+            reallocations: 1,
+            allocated_bytes: 150,
+            unknown_frees: 1,
+            ..Counts::default()
+        }
+    );
+}
+
+#[test]
+fn a_missed_free_ends_the_old_block() {
+    let mut ledger = Ledger::default();
+    ledger.allocate(OUTSIDE, 16, 100, 1, 1);
+    ledger.allocate(OUTSIDE, 16, 7, 1, 2);
+    assert_eq!(
+        (ledger.counts.missed_frees, ledger.counts.live_bytes),
+        (1, 7)
+    );
+}
