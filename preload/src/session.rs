@@ -119,6 +119,11 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
         ]);
         return Err(Refused);
     }
+    let clock = order::clock();
+    if clock == order::Clock::Absent {
+        notice::say(&[b"this processor has no rdtscp, by which events are ordered: this program is not traced"]);
+        return Err(Refused);
+    }
     let (answer, origin) = match environment.get(layout::SESSION_VARIABLE.as_bytes()) {
         Some(value) => {
             let (name, image) = parse_session(value).ok_or(Refused)?;
@@ -157,7 +162,11 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
                 & ALLOCATOR_TOLD
                 == 0
         });
-        slot.warnings.fetch_or(found, Ordering::Relaxed);
+        let order = match clock {
+            order::Clock::Sure => 0,
+            _ => layout::warning::CLOCK_ORDER,
+        };
+        slot.warnings.fetch_or(found | order, Ordering::Relaxed);
     }
     // Relaxed: the recorder's number, written before the session.
     children::prepare(session.header().recorder_pid.load(Ordering::Relaxed));
