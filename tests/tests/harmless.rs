@@ -167,3 +167,19 @@ fn an_answer_that_lasts_until_its_process_ends() {
     assert_eq!(endpoint["statuses"][0]["status"], 200);
     assert_eq!(endpoint["statuses"][0]["requests"], 3);
 }
+
+#[test]
+fn a_notice_that_nobody_can_take() {
+    // Each program of these would say that a setting is wrong.
+    let script = "(ulimit -f 0; LEAK_DEPTH=x LD_PRELOAD=$LIBRARY perl -e 'exit 3') 2>file; echo $?
+        perl -e 'pipe R, W; open STDERR, \">&W\"; close R; close W; exec @ARGV' \
+          env LEAK_DEPTH=x LD_PRELOAD=$LIBRARY perl -e 'exit 3'; echo $?";
+    let place = Place::new();
+    let mut command = place.plain("bash");
+    command
+        .arg("-c")
+        .arg(script)
+        .env("LIBRARY", leak_tests::artifacts::libleak());
+    let ended = place.run(command);
+    assert_eq!(String::from_utf8_lossy(&ended.out), "3\n3\n");
+}

@@ -274,13 +274,62 @@ pub fn peek(address: usize) -> Option<u64> {
     (read == Ok(8)).then_some(word)
 }
 
-/// Writes to a descriptor, as much as it takes at once.
+/// Writes to a descriptor, as much as it takes at once. For a caller who holds signals back: of what
+/// the attempt may raise (`SIGPIPE`, `SIGXFSZ`) nothing is left. Not where it would have to wait.
 pub fn write(fd: i32, bytes: &[u8]) {
+    let mut ready = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one live entry, no wait.
+    let polled = unsafe { call(libc::SYS_poll, [&raw mut ready as usize, 1, 0, 0, 0, 0]) };
+    if polled != Ok(1) || ready.revents != libc::POLLOUT {
+        return;
+    }
+    let before = pending();
     // SAFETY: the bytes are live for the call.
-    let _ = unsafe {
+    let written = unsafe {
         call(
             libc::SYS_write,
             [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0],
+        )
+    };
+    let raised = match written {
+        Err(libc::EPIPE) => libc::SIGPIPE,
+        Err(libc::EFBIG) => libc::SIGXFSZ,
+        _ => return,
+    };
+    let raised = 1_u64 << (raised - 1);
+    if before & raised == 0 {
+        take_signal(raised);
+    }
+}
+
+/// The signals that wait for this thread.
+fn pending() -> u64 {
+    let mut set = 0_u64;
+    // SAFETY: the set is live and has the kernel's size.
+    let _ = unsafe {
+        call(
+            libc::SYS_rt_sigpending,
+            [&raw mut set as usize, 8, 0, 0, 0, 0],
+        )
+    };
+    set
+}
+
+/// Takes a signal of `set` away, if one waits for this thread.
+fn take_signal(set: u64) {
+    let now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: set and time are live; nothing else is asked for.
+    let _ = unsafe {
+        call(
+            libc::SYS_rt_sigtimedwait,
+            [&raw const set as usize, 0, &raw const now as usize, 8, 0, 0],
         )
     };
 }
