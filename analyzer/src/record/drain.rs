@@ -223,7 +223,9 @@ impl Drain {
         let (writer, images) = (&mut self.writer, &mut self.images);
         let build_ids = &mut self.build_ids;
         let fill = self.lanes.drain(&self.mapping, index, |lane, record| {
-            if let Some(image) = images.running.get_mut(&lane.image) {
+            if is_news(&record.event)
+                && let Some(image) = images.running.get_mut(&lane.image)
+            {
                 notice(&record, lane, image, build_ids, writer);
             }
             match lane.events.push(record.stamp, record.event) {
@@ -342,6 +344,19 @@ fn next_sleep(sleep: Duration, pass: Pass) -> Duration {
         _ => sleep * 2,
     };
     next.clamp(SLEEP.0, SLEEP.1)
+}
+
+/// Whether the recorder itself has to know of the event. Nearly all events are of memory: those pass
+/// without a look at their image.
+fn is_news(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Exec
+            | Event::ExecFailed
+            | Event::Exit { .. }
+            | Event::ThreadEnd
+            | Event::ModuleLoaded { .. }
+    )
 }
 
 /// What the recorder itself needs to know of an event.
