@@ -15,6 +15,9 @@ const MOST_PROCESSES: usize = 3;
 const LEAST_LIVE: u64 = 16 << 10;
 /// Growth of resident memory below this is none.
 const LEAST_RESIDENT: u64 = 1 << 20;
+/// By so much libleak's own lanes and tables, which are resident in the target, may grow in a few
+/// threads: no more growth beside live blocks than this is put down to anything else.
+const OWN_RESIDENT: u64 = 8 << 20;
 /// Growth below this part of what was there is none.
 const LEAST_PART: u64 = 50;
 
@@ -162,7 +165,7 @@ fn looks_like(course: &Course) -> &'static str {
             "Live blocks grow, resident memory hardly: they fit into what the allocator held \
              already, or are not touched."
         }
-        (live, resident) if live >= resident / 2 => {
+        (live, resident) if live >= resident / 2 || resident < OWN_RESIDENT => {
             "Live blocks and resident memory grow together: a leak, or a cache that still fills."
         }
         _ => {
