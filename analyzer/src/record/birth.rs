@@ -66,6 +66,16 @@ pub(crate) fn detach(socket: i32) {
     }
 }
 
+/// What to do where the lanes can't be had: a limit of the program's (which the recorder inherits) is
+/// no matter of their size.
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => "allow more open files (ulimit -n)",
+        Some(libc::EFBIG) => "allow larger files (ulimit -f)",
+        _ => "set LEAK_MEMORY to less than it is",
+    }
+}
+
 /// Prepares the session for the process at the other end of `socket`.
 ///
 /// # Errors
@@ -88,10 +98,10 @@ pub(crate) fn prepare(
     let name = session_name().map_err(|error| format!("no random numbers: {error}"))?;
     let listener = control::listener(&name)
         .map_err(|error| format!("can't listen for child processes: {error}"))?;
-    let mapping = Mapping::create(&name, &settings).map_err(|error| {
-        format!("no memory for the lanes: {error}; set LEAK_MEMORY to less than it is")
-    })?;
-    lanes::allocate_first(&mapping).map_err(|error| format!("no memory for the lanes: {error}"))?;
+    let mapping = Mapping::create(&name, &settings)
+        .map_err(|error| format!("no memory for the lanes: {error}; {}", remedy(&error)))?;
+    lanes::allocate_first(&mapping)
+        .map_err(|error| format!("no memory for the lanes: {error}; {}", remedy(&error)))?;
     // Last, so that nothing is renamed for a session that can't be.
     let file = place::open(&path)?;
     let limit = settings
