@@ -10,6 +10,8 @@ use serde_json::Value;
 
 /// Requests of each endpoint; the sums that are stated in all hold for 513 to 1024.
 const REQUESTS: usize = 600;
+/// The server that hands requests to workers.
+const POOL: &str = "pool.c";
 
 macro_rules! servers {
     ($($name:ident: $source:literal)*) => {
@@ -61,7 +63,7 @@ fn check(name: &str, connections: usize) {
     assert_eq!(report.number("/processes/0/requests"), total as u64);
     assert_eq!(report.list("/trace/boundaries"), ["http"]);
     for endpoint in &expected {
-        check_endpoint(&report, endpoint, connections);
+        check_endpoint(&report, endpoint, connections == 1 && name != POOL);
     }
     let hello = report.endpoint("GET /hello");
     assert_eq!(number(&hello["requests"], "requests"), connections as u64);
@@ -164,7 +166,10 @@ fn serve(
     (answers, String::from_utf8(ended.out).expect("text"), server)
 }
 
-fn check_endpoint(report: &Report, expected: &Expected, connections: usize) {
+/// `in_turn`: no request is served before the one before it has ended, so that what a request leaves to
+/// the next is a survivor without fail. A pool's worker may still be on its way to its wait when another
+/// one serves, and frees.
+fn check_endpoint(report: &Report, expected: &Expected, in_turn: bool) {
     let endpoint = report.endpoint(&expected.label);
     assert_eq!(number(&endpoint["requests"], "requests"), REQUESTS as u64);
     let leaking = match expected.status {
@@ -182,9 +187,11 @@ fn check_endpoint(report: &Report, expected: &Expected, connections: usize) {
     if expected.verdict == "clean" {
         assert_eq!(sum(endpoint, "survivor"), Sum::default(), "{endpoint:#}");
     }
-    if expected.verdict == "freed_later" && connections == 1 {
+    if expected.verdict == "freed_later" {
         let survivors = number(&endpoint["survivor_blocks"], "survivors");
-        assert_eq!(survivors, REQUESTS as u64, "all but the newest freed later");
+        let least = if in_turn { REQUESTS as u64 } else { 1 };
+        let possible = least..=REQUESTS as u64;
+        assert!(possible.contains(&survivors), "{survivors}: {endpoint:#}");
     }
     if expected.each {
         assert_eq!(number(&endpoint["leaking_requests"], "leaking"), leaking);
