@@ -1,5 +1,6 @@
-//! PostgreSQL, protocol 3: a request is a simple query, a function call, or what a Sync ends; its
-//! answer ends with ReadyForQuery. Of a statement only its first keyword is looked at.
+//! PostgreSQL, protocol 3: a request is the opening of the session, a simple query, a function call, or
+//! what a Sync ends; its answer ends with ReadyForQuery. Of a statement only its first keyword is looked
+//! at.
 
 use crate::batch::Out;
 use crate::chunked::skip;
@@ -62,6 +63,11 @@ const KEYWORDS: &[&[u8]] = &[
     b"REASSIGN",
 ];
 const LONGEST_KEYWORD: usize = 16;
+/// The opening of a session: from the first message (maybe a question for TLS) to the first
+/// ReadyForQuery.
+const OPENING: &[u8] = b"CONNECT";
+/// A connection that only asks to cancel what another one does; it is never answered.
+const CANCELLING: &[u8] = b"CANCEL";
 
 /// No keyword.
 const NONE: u8 = u8::MAX;
@@ -134,6 +140,8 @@ pub(crate) struct Postgres {
     waiting: u32,
     /// The server answers an SSL or GSS request with one byte.
     single: bool,
+    /// The session's opening was announced.
+    begun: bool,
     answer_head: [u8; 5],
     answer_head_len: usize,
     answer_left: u64,
@@ -155,6 +163,7 @@ impl Postgres {
             statements: [(0, NONE); STATEMENTS],
             waiting: 0,
             single: false,
+            begun: false,
             answer_head: [0; 5],
             answer_head_len: 0,
             answer_left: 0,
@@ -186,14 +195,32 @@ impl Postgres {
             }
             if !self.started && self.head_len == 8 {
                 self.head_len = 0;
-                let (left, code) = startup(&self.head).ok_or(Broken)?;
-                self.left = u64::from(left);
-                self.started = code >> 16 == 3;
-                self.single = matches!(code, SSL_REQUEST | GSS_REQUEST);
-                (self.kind, self.look) = (0, Look::Skip);
+                self.opens(out)?;
             } else if self.started && self.head_len == 5 {
                 self.head_len = 0;
                 self.message_begins(out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A message without a type: the first one of a connection, or one after a question for TLS.
+    fn opens(&mut self, out: &mut Out<'_>) -> Result<(), Broken> {
+        let (left, code) = startup(&self.head).ok_or(Broken)?;
+        self.left = u64::from(left);
+        (self.kind, self.look) = (0, Look::Skip);
+        match code {
+            SSL_REQUEST | GSS_REQUEST => {
+                self.single = true;
+                if !core::mem::replace(&mut self.begun, true) {
+                    out.begun();
+                }
+            }
+            CANCEL => out.request(Protocol::Postgres, &Label::verb(CANCELLING, true)),
+            _ => {
+                self.started = true;
+                out.request(Protocol::Postgres, &Label::verb(OPENING, true));
+                self.waiting = self.waiting.saturating_add(1);
             }
         }
         Ok(())

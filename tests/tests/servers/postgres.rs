@@ -150,9 +150,8 @@ fn pgbench_with_forked_backends() {
     // Each statement of the simple protocol, each prepared one once more for each connection.
     let each = 400 + 100 + 2;
     let mut expected = vec![
-        // TLS is asked for and denied, then the session opens. The connections by which pgbench looks
-        // around end without a statement: their farewell is of a protocol not known yet, and counts.
-        (format!("tcp:{port}"), 2 * (authorized + refused) + 2),
+        // TLS is asked for and denied, then the session opens: one request, also where it is refused.
+        (format!("tcp:{port} CONNECT"), authorized + refused),
         (format!("tcp:{port} BEGIN"), each),
         (format!("tcp:{port} END"), each),
         (format!("tcp:{port} INSERT"), each),

@@ -423,6 +423,9 @@ fn postgres_queries() {
             read(message("X", b"")),
         ],
         &[
+            "begun",
+            "Postgres 1 CONNECT",
+            "answer 1 0",
             "Postgres 1 SELECT",
             "answer 1 0",
             "Postgres 1 ",
@@ -440,6 +443,7 @@ fn postgres_extended_and_prepared() {
     check(
         &[
             read(startup(196_608, b"\0")),
+            wrote(&ready),
             read([parse(b"", b"UPDATE t"), bind(b""), execute.clone()].concat()),
             wrote(&ready),
             read([parse(b"P_1", b"INSERT"), message("S", b"")].concat()),
@@ -450,6 +454,8 @@ fn postgres_extended_and_prepared() {
             wrote(ready.repeat(3)),
         ],
         &[
+            "Postgres 1 CONNECT",
+            "answer 1 0",
             "Postgres 1 UPDATE",
             "answer 1 0",
             "Postgres 1 INSERT",
@@ -464,6 +470,25 @@ fn postgres_extended_and_prepared() {
 }
 
 #[test]
+fn postgres_connections_without_a_statement() {
+    check(
+        &[
+            read(startup(80_877_104, b"")),
+            wrote("N"),
+            read(startup(80_877_103, b"")),
+            wrote("N"),
+            read(startup(196_608, b"user\0me\0\0")),
+            wrote(message("E", b"Mpassword\0\0")),
+        ],
+        &["begun", "Postgres 1 CONNECT"],
+    );
+    check(
+        &[read(startup(80_877_102, b"pid secret"))],
+        &["Postgres 1 CANCEL"],
+    );
+}
+
+#[test]
 fn postgres_under_tls_is_unseen() {
     check(
         &[
@@ -471,10 +496,10 @@ fn postgres_under_tls_is_unseen() {
             wrote("S"),
             read("\x16\x03\x01"),
         ],
-        &["unseen Tls"],
+        &["begun", "unseen Tls"],
     );
     check(
         &[read(startup(196_608, b"\0")), read("\0\0\0\0\0")],
-        &["unseen Unframed"],
+        &["Postgres 1 CONNECT", "unseen Unframed"],
     );
 }
