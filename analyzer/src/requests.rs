@@ -32,9 +32,11 @@
 //! `--boundary connection` the request lasts from accept to close; with `mark` connections are ignored.
 
 pub mod connection;
-mod cut;
+mod head;
 pub mod label;
+mod life;
 pub mod machine;
 mod mark;
 pub mod owner;
 pub mod record;
+mod transfer;

@@ -1,10 +1,12 @@
-//! A watched connection: who holds it, and the requests that were read and not yet answered.
+//! A watched connection: who holds it, the requests that were read and not yet answered; how it begins,
+//! is given up and ends.
 
 use std::collections::VecDeque;
 
 use leak_wire::Unseen;
 
-use super::label::LabelId;
+use super::label::{INCOMPLETE, LabelId};
+use super::machine::{At, Boundary, Machine};
 use super::record::RequestId;
 use crate::analysis::Source;
 use crate::trace::{ProcessId, ThreadId};
@@ -76,4 +78,118 @@ pub struct Connection {
     pub answered: Option<Answered>,
     /// The request from accept to close, with `--boundary connection`.
     pub whole: Option<RequestId>,
+}
+
+impl Machine {
+    pub(super) fn accept(&mut self, at: At, number: u32, local: String) {
+        let state = self.process(at.process);
+        state.connections.insert(number);
+        state.most_connections = state.most_connections.max(state.connections.len());
+        self.owners.accepted(at.thread, number);
+        let whole = (self.boundary == Boundary::Connection).then(|| {
+            let label = self.labels.intern(&local);
+            let request = self.begin(at, number, Source::Connection, Some(label), 1);
+            self.serve(at, request);
+            request
+        });
+        let connection = Connection {
+            local,
+            holders: vec![at.process],
+            whole,
+            ..Connection::default()
+        };
+        self.connections.insert(number, connection);
+    }
+
+    /// The connection speaks something else now: its messages are turns.
+    pub(super) fn upgraded(&mut self, number: u32) {
+        self.give_up(number, true);
+        let mode = match self.turns() {
+            true => Mode::Turns,
+            false => Mode::Uncut,
+        };
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.mode = mode;
+        }
+    }
+
+    /// Requests of the connection can't be told apart any more.
+    pub(super) fn uncut(&mut self, number: u32, reason: Unseen) {
+        self.give_up(number, false);
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.mode = Mode::Uncut;
+            connection.unseen = Some(reason);
+        }
+    }
+
+    /// What waits for an answer was no request: turns and incomplete heads, or all.
+    pub(super) fn give_up(&mut self, number: u32, all: bool) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let by_turns = matches!(connection.mode, Mode::New | Mode::Turns);
+        let (kept, given_up): (Vec<Waiting>, Vec<Waiting>) = std::mem::take(&mut connection.queue)
+            .into_iter()
+            .partition(|w| !(all || by_turns || w.label.is_none()));
+        connection.queue = kept.into();
+        for request in given_up.iter().filter_map(|waiting| waiting.request) {
+            self.void(request, None);
+        }
+    }
+
+    /// A process holds the connection no more; without holders it is closed. What a process leaves
+    /// open when it ends stays open: then `closed` is false.
+    pub(super) fn drop_holder(
+        &mut self,
+        number: u32,
+        process: ProcessId,
+        stamp: u64,
+        closed: bool,
+    ) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        connection.holders.retain(|holder| *holder != process);
+        if !connection.holders.is_empty() {
+            return;
+        }
+        let Some(connection) = self.connections.remove(&number) else {
+            return;
+        };
+        if let Some(reason) = connection.unseen {
+            *self
+                .unseen
+                .entry((connection.local, reason as u8))
+                .or_default() += 1;
+        }
+        let mut server = None;
+        for waiting in &connection.queue {
+            let request = match (waiting.request, server) {
+                (Some(request), _) => request,
+                // Read together with a request that was never answered: it begins and ends here.
+                (None, Some((process, thread))) if closed && self.owners.runs(process) => {
+                    let at = At {
+                        stamp,
+                        process,
+                        thread,
+                    };
+                    self.begin(at, number, waiting.source, waiting.label, waiting.count)
+                }
+                _ => continue,
+            };
+            let record = &mut self.records[request as usize];
+            if record.label.is_none() {
+                record.label = Some(self.labels.intern(INCOMPLETE));
+            }
+            server = Some((record.process, record.thread));
+            if closed || record.process != process {
+                self.end(request, stamp);
+            }
+        }
+        if let Some(whole) = connection.whole
+            && (closed || self.records[whole as usize].process != process)
+        {
+            self.end(whole, stamp);
+        }
+    }
 }

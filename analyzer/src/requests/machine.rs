@@ -6,9 +6,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::connection::{Connection, Mode, Waiting};
 use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
-use super::record::{Figures, Record, RequestId};
-use crate::analysis::Source;
-use crate::ledger::{Finished, Ledger};
+use super::record::{Record, RequestId};
+use crate::ledger::Ledger;
 use crate::trace::{ProcessId, ThreadId};
 
 /// Where requests come from.
@@ -111,44 +110,6 @@ impl Machine {
         }
     }
 
-    /// The process's state, which begins with its first mention.
-    pub(super) fn process(&mut self, process: ProcessId) -> &mut Process {
-        let at = process as usize;
-        if self.processes.len() <= at {
-            self.processes.resize_with(at + 1, Process::default);
-        }
-        &mut self.processes[at]
-    }
-
-    /// A process begins; `parent` where it was forked.
-    pub fn process_begins(&mut self, process: ProcessId, parent: Option<ProcessId>) {
-        self.owners.process_begins(process, parent);
-        let Some(parent) = parent else {
-            return;
-        };
-        let held = self.process(parent).connections.clone();
-        for number in &held {
-            if let Some(connection) = self.connections.get_mut(number) {
-                connection.holders.push(process);
-            }
-        }
-        let state = self.process(process);
-        state.most_connections = held.len();
-        state.connections = held;
-    }
-
-    /// A process has ended. Gives its figures, and the most connections it held at once.
-    pub fn process_ends(&mut self, process: ProcessId, stamp: u64) -> Option<(Finished, usize)> {
-        let held = std::mem::take(&mut self.process(process).connections);
-        for number in held {
-            self.drop_holder(number, process, stamp, false);
-        }
-        let ledger = self.owners.process_ends(process)?;
-        self.live_bytes = self.live_bytes.saturating_sub(ledger.counts.live_bytes);
-        let finished = ledger.finish(&mut self.records);
-        Some((finished, self.process(process).most_connections))
-    }
-
     /// Connections that were not cut, open ones too, by local end and code of the reason.
     pub fn unseen_connections(&self) -> FxHashMap<(String, u8), u64> {
         let mut all = self.unseen.clone();
@@ -159,41 +120,6 @@ impl Machine {
             }
         }
         all
-    }
-
-    /// A thread begins to record.
-    pub fn thread_begins(&mut self, thread: ThreadId, process: ProcessId) {
-        self.owners.thread_begins(thread, process);
-        if self.threads.len() <= thread as usize {
-            self.threads
-                .resize_with(thread as usize + 1, Thread::default);
-        }
-    }
-
-    /// A thread records no more. Whether it ended by itself or with its process shows later.
-    pub fn thread_ends(&mut self, thread: ThreadId, process: ProcessId, stamp: u64) {
-        self.process(process).gone.push((thread, stamp));
-    }
-
-    /// Threads of `process` that were gone before this event ended by themselves.
-    fn bury(&mut self, process: ProcessId) {
-        for (thread, stamp) in std::mem::take(&mut self.process(process).gone) {
-            let at = At {
-                stamp,
-                process,
-                thread,
-            };
-            self.thread_ended(at);
-        }
-    }
-
-    fn thread_ended(&mut self, at: At) {
-        self.owners.put_back(at.thread);
-        self.end_answered(at);
-        while let Some(request) = self.threads[at.thread as usize].marks.pop() {
-            self.end(request, at.stamp);
-        }
-        self.owners.thread_ends(at.thread);
     }
 
     /// An event.
@@ -370,88 +296,6 @@ impl Machine {
         match verb {
             "" => self.labels.intern(local),
             verb => self.labels.intern(&format!("{local} {verb}")),
-        }
-    }
-
-    /// A request begins on a thread, which serves it.
-    pub(super) fn begin(
-        &mut self,
-        at: At,
-        connection: u32,
-        source: Source,
-        label: Option<LabelId>,
-        count: u32,
-    ) -> RequestId {
-        let request = self.records.len() as RequestId;
-        self.records.push(Record {
-            process: at.process,
-            thread: at.thread,
-            label,
-            connection,
-            source,
-            count,
-            status: None,
-            start: at.stamp,
-            end: None,
-            void: false,
-            moved: false,
-            figures: Figures::default(),
-        });
-        self.owners.ledger(at.process).begin(request, at.stamp);
-        request
-    }
-
-    /// The thread serves `request` from now on.
-    pub(super) fn serve(&mut self, at: At, request: RequestId) {
-        let connection = self.records[request as usize].connection;
-        self.owners.serve(at.thread, request, connection);
-    }
-
-    /// The thread touched the connection of `request`: it serves it from now on.
-    pub(super) fn touch(&mut self, at: At, request: RequestId) {
-        let record = &mut self.records[request as usize];
-        if record.thread != at.thread {
-            let before = std::mem::replace(&mut record.thread, at.thread);
-            if self.owners.served_by(before) == Some(request) {
-                self.owners.leave(before);
-            }
-        }
-        if record.process != at.process {
-            let before = std::mem::replace(&mut record.process, at.process);
-            record.moved = true;
-            if self.owners.runs(before) {
-                self.owners.ledger(before).land(request);
-            }
-            self.owners.ledger(at.process).begin(request, at.stamp);
-        }
-        self.serve(at, request);
-    }
-
-    /// `request` ends.
-    pub(super) fn end(&mut self, request: RequestId, stamp: u64) {
-        let record = &mut self.records[request as usize];
-        // What was open when its process ended stays open.
-        if record.void || record.end.is_some() || !self.owners.runs(record.process) {
-            return;
-        }
-        record.end = Some(stamp);
-        self.owners.end(request, record);
-    }
-
-    /// `request` was none; what it holds belongs to `other`, or to no request.
-    pub(super) fn void(&mut self, request: RequestId, other: Option<RequestId>) {
-        let record = &mut self.records[request as usize];
-        record.void = true;
-        self.owners.void(request, record, other);
-    }
-
-    /// The thread enters a wait: what it has answered ends.
-    fn end_answered(&mut self, at: At) {
-        if self.threads[at.thread as usize].answered.is_empty() {
-            return;
-        }
-        for request in std::mem::take(&mut self.threads[at.thread as usize].answered) {
-            self.end(request, at.stamp);
         }
     }
 

@@ -1,6 +1,7 @@
-//! What is kept of each request.
+//! What is kept of each request; how it begins, is served and ends.
 
 use super::label::LabelId;
+use super::machine::{At, Machine};
 use crate::analysis::Source;
 use crate::trace::{ProcessId, ThreadId};
 
@@ -57,4 +58,88 @@ pub struct Figures {
     pub retained_blocks: u64,
     /// Their bytes.
     pub retained_bytes: u64,
+}
+
+impl Machine {
+    /// A request begins on a thread, which serves it.
+    pub(super) fn begin(
+        &mut self,
+        at: At,
+        connection: u32,
+        source: Source,
+        label: Option<LabelId>,
+        count: u32,
+    ) -> RequestId {
+        let request = self.records.len() as RequestId;
+        self.records.push(Record {
+            process: at.process,
+            thread: at.thread,
+            label,
+            connection,
+            source,
+            count,
+            status: None,
+            start: at.stamp,
+            end: None,
+            void: false,
+            moved: false,
+            figures: Figures::default(),
+        });
+        self.owners.ledger(at.process).begin(request, at.stamp);
+        request
+    }
+
+    /// The thread serves `request` from now on.
+    pub(super) fn serve(&mut self, at: At, request: RequestId) {
+        let connection = self.records[request as usize].connection;
+        self.owners.serve(at.thread, request, connection);
+    }
+
+    /// The thread touched the connection of `request`: it serves it from now on.
+    pub(super) fn touch(&mut self, at: At, request: RequestId) {
+        let record = &mut self.records[request as usize];
+        if record.thread != at.thread {
+            let before = std::mem::replace(&mut record.thread, at.thread);
+            if self.owners.served_by(before) == Some(request) {
+                self.owners.leave(before);
+            }
+        }
+        if record.process != at.process {
+            let before = std::mem::replace(&mut record.process, at.process);
+            record.moved = true;
+            if self.owners.runs(before) {
+                self.owners.ledger(before).land(request);
+            }
+            self.owners.ledger(at.process).begin(request, at.stamp);
+        }
+        self.serve(at, request);
+    }
+
+    /// `request` ends.
+    pub(super) fn end(&mut self, request: RequestId, stamp: u64) {
+        let record = &mut self.records[request as usize];
+        // What was open when its process ended stays open.
+        if record.void || record.end.is_some() || !self.owners.runs(record.process) {
+            return;
+        }
+        record.end = Some(stamp);
+        self.owners.end(request, record);
+    }
+
+    /// `request` was none; what it holds belongs to `other`, or to no request.
+    pub(super) fn void(&mut self, request: RequestId, other: Option<RequestId>) {
+        let record = &mut self.records[request as usize];
+        record.void = true;
+        self.owners.void(request, record, other);
+    }
+
+    /// The thread enters a wait: what it has answered ends.
+    pub(super) fn end_answered(&mut self, at: At) {
+        if self.threads[at.thread as usize].answered.is_empty() {
+            return;
+        }
+        for request in std::mem::take(&mut self.threads[at.thread as usize].answered) {
+            self.end(request, at.stamp);
+        }
+    }
 }

@@ -1,0 +1,213 @@
+//! Heads and answers of a connection that is framed.
+
+use leak_wire::Protocol;
+
+use super::connection::{Answered, Mode, Waiting};
+use super::label::LabelId;
+use super::machine::{At, Boundary, Machine};
+use super::record::RequestId;
+use crate::analysis::Source;
+
+impl Machine {
+    /// Whether heads of this protocol make requests; sets how the connection is cut.
+    pub(super) fn admits(&mut self, number: u32, protocol: Protocol) -> bool {
+        let mode = match (self.boundary, protocol) {
+            (Boundary::Auto, _) => Mode::Framed,
+            (Boundary::Http, Protocol::Http) => Mode::Framed,
+            (Boundary::Http, _) => Mode::Uncut,
+            (Boundary::Turn, Protocol::Http) => Mode::Turns,
+            (Boundary::Turn, _) => Mode::Framed,
+            (Boundary::Mark | Boundary::Connection, _) => return false,
+        };
+        match mode {
+            Mode::Framed => {
+                self.framed(number);
+                true
+            }
+            _ => {
+                if mode == Mode::Uncut {
+                    self.give_up(number, true);
+                }
+                if let Some(connection) = self.connections.get_mut(&number) {
+                    connection.mode = mode;
+                    // Plain text is seen after all.
+                    connection.unseen = None;
+                }
+                false
+            }
+        }
+    }
+
+    /// The connection has heads. A turn that its bytes seemed to begin is the request itself.
+    fn framed(&mut self, number: u32) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        connection.unseen = None;
+        if connection.mode == Mode::Framed {
+            return;
+        }
+        connection.mode = Mode::Framed;
+        if let Some(first) = connection.queue.front_mut() {
+            first.label = None;
+            if let Some(request) = first.request {
+                self.records[request as usize].label = None;
+            }
+        }
+    }
+
+    /// The first byte of a head was read.
+    pub(super) fn head_begun(&mut self, at: At, number: u32) {
+        match (self.boundary, self.mode(number)) {
+            (Boundary::Auto | Boundary::Http, Some(_)) => {}
+            (Boundary::Turn, Some(Mode::Framed)) => {}
+            _ => return,
+        }
+        self.framed(number);
+        let incomplete = |w: &Waiting| w.label.is_none();
+        let queue = self.connections.get(&number).map(|c| &c.queue);
+        if !queue.is_some_and(|queue| queue.back().is_some_and(incomplete)) {
+            self.enqueue(at, number, None, Source::Http, 1);
+        }
+    }
+
+    /// Heads were read.
+    pub(super) fn head_read(
+        &mut self,
+        at: At,
+        number: u32,
+        label: LabelId,
+        protocol: Protocol,
+        count: u32,
+    ) {
+        let source = match protocol {
+            Protocol::Http => Source::Http,
+            _ => Source::Turn,
+        };
+        let count = count.max(1);
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let read = connection.reads;
+        match connection.queue.back_mut() {
+            Some(last) if last.label.is_none() => {
+                (last.label, last.source, last.count) = (Some(label), source, count);
+                last.read = read;
+                if let Some(request) = last.request {
+                    let record = &mut self.records[request as usize];
+                    (record.label, record.source, record.count) = (Some(label), source, count);
+                    self.touch(at, request);
+                }
+            }
+            _ => self.enqueue(at, number, Some(label), source, count),
+        }
+    }
+
+    /// A request waits for its answer; it has begun, unless it was read together with the former.
+    fn enqueue(&mut self, at: At, number: u32, label: Option<LabelId>, source: Source, count: u32) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let read = connection.reads;
+        let waits = connection.queue.back().is_some_and(|w| w.read == read);
+        connection.queue.push_back(Waiting {
+            request: None,
+            label,
+            source,
+            count,
+            read,
+        });
+        if !waits {
+            let request = self.begin(at, number, source, label, count);
+            self.serve(at, request);
+            self.set_last(number, request);
+        }
+    }
+
+    fn set_last(&mut self, number: u32, request: RequestId) {
+        if let Some(connection) = self.connections.get_mut(&number)
+            && let Some(last) = connection.queue.back_mut()
+        {
+            last.request = Some(request);
+        }
+    }
+
+    /// The last byte of `count` answers was written.
+    pub(super) fn answered(&mut self, at: At, number: u32, count: u32, status: u32) {
+        if self.mode(number) != Some(Mode::Framed) || (100..200).contains(&status) && status != 101
+        {
+            return;
+        }
+        let status = (status != 0).then_some(status);
+        let mut left = count.max(1);
+        while left > 0 {
+            let Some(connection) = self.connections.get_mut(&number) else {
+                return;
+            };
+            let Some(mut first) = connection.queue.pop_front() else {
+                break;
+            };
+            if first.count > left {
+                let rest = Waiting {
+                    request: None,
+                    count: first.count - left,
+                    ..first.clone()
+                };
+                connection.queue.push_front(rest);
+                first.count = left;
+            }
+            left -= first.count;
+            self.answer(at, number, &first, status);
+        }
+        self.begin_first(at, number);
+    }
+
+    fn answer(&mut self, at: At, number: u32, first: &Waiting, status: Option<u32>) {
+        let request = match first.request {
+            Some(request) => request,
+            None => self.begin(at, number, first.source, first.label, first.count),
+        };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        if connection.writer == Some(at.thread) {
+            connection.writer = None;
+        }
+        let (read, write) = (first.read, connection.writes);
+        let together = connection.answered.filter(|before| {
+            (before.read, before.write) == (read, write)
+                && (before.label, before.status) == (first.label, status)
+                && self.records[before.request as usize].end.is_none()
+        });
+        if let Some(before) = together {
+            self.records[before.request as usize].count += first.count;
+            return self.void(request, Some(before.request));
+        }
+        connection.answered = Some(Answered {
+            request,
+            label: first.label,
+            status,
+            read,
+            write,
+        });
+        let record = &mut self.records[request as usize];
+        (record.status, record.count) = (status, first.count);
+        self.touch(at, request);
+        self.threads[at.thread as usize].answered.push(request);
+    }
+
+    /// The first request that waits for its answer has begun by now.
+    fn begin_first(&mut self, at: At, number: u32) {
+        let first = self.connections.get(&number).and_then(|c| c.queue.front());
+        let Some(first) = first.filter(|first| first.request.is_none()).cloned() else {
+            return;
+        };
+        let request = self.begin(at, number, first.source, first.label, first.count);
+        self.serve(at, request);
+        if let Some(connection) = self.connections.get_mut(&number)
+            && let Some(first) = connection.queue.front_mut()
+        {
+            first.request = Some(request);
+        }
+    }
+}
