@@ -71,6 +71,11 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
                 None => write!(out, " {:#x}", frame.file_address)?,
             }
         }
+        for frame in sites.python_backtrace(shown as u32) {
+            let code = frame.code.and_then(|code| sites.codes().get(code as usize));
+            let name = code.map_or("?", |code| &code.function);
+            write!(out, " {name}:{}", frame.line.unwrap_or(0))?;
+        }
         writeln!(out)?;
         shown += 1;
     }

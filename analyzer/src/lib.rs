@@ -15,6 +15,7 @@ pub(crate) mod figures;
 pub mod ledger;
 pub mod mapping;
 pub mod mark;
+pub mod python;
 pub mod record;
 pub mod replay;
 pub mod report;

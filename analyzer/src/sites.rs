@@ -1,8 +1,11 @@
-//! Call sites: backtraces interned over all processes, as a tree of (module, file address) frames.
+//! Call sites: backtraces interned over all processes, as a tree of (module, file address) frames, a
+//! tree of Python's (code, line) frames, and pairs of both.
 
+use leak_wire::Asked;
 use rustc_hash::FxHashMap;
 
-/// A node of the tree of backtraces: the frame, and through its parents all frames outside it.
+/// A node of the trees of backtraces: the frame, and through its parents all frames outside it; or a
+/// pair of a native and a Python node.
 pub type SiteId = u32;
 /// The root: no frame known.
 pub const NO_SITE: SiteId = 0;
@@ -29,29 +32,58 @@ pub struct Frame {
     pub file_address: u64,
 }
 
-/// The tree. Ids are stable for one reading of a trace, not from run to run.
+/// A Python code object of [`Sites::codes`].
+pub type CodeId = u32;
+
+/// A Python function, or a module's or class's body.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Code {
+    /// Its source file, as the interpreter knows it.
+    pub file: String,
+    /// Its qualified name.
+    pub function: String,
+    /// The line of its `def`.
+    pub first_line: u32,
+}
+
+/// One Python frame of a backtrace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PythonFrame {
+    /// What ran; `None`: its code was not told (its record was lost).
+    pub code: Option<CodeId>,
+    /// The line; `None` where the code has none there, or it can't be told.
+    pub line: Option<u32>,
+}
+
+/// A node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Node {
+    Root,
+    Native(SiteId, Frame),
+    Python(SiteId, PythonFrame),
+    Pair(SiteId, SiteId, Asked),
+}
+
+/// The trees. Ids are stable for one reading of a trace, not from run to run.
 #[derive(Debug)]
 pub struct Sites {
-    nodes: Vec<(SiteId, Frame)>,
-    children: FxHashMap<(SiteId, Frame), SiteId>,
+    nodes: Vec<Node>,
+    ids: FxHashMap<Node, SiteId>,
     modules: Vec<Module>,
     module_ids: FxHashMap<Module, ModuleId>,
+    codes: Vec<Code>,
+    code_ids: FxHashMap<Code, CodeId>,
 }
 
 impl Default for Sites {
     fn default() -> Self {
-        let root = (
-            NO_SITE,
-            Frame {
-                module: NO_MODULE,
-                file_address: 0,
-            },
-        );
         Sites {
-            nodes: vec![root],
-            children: FxHashMap::default(),
+            nodes: vec![Node::Root],
+            ids: FxHashMap::default(),
             modules: Vec::new(),
             module_ids: FxHashMap::default(),
+            codes: Vec::new(),
+            code_ids: FxHashMap::default(),
         }
     }
 }
@@ -68,32 +100,89 @@ impl Sites {
         id
     }
 
+    /// The code's id, new or known.
+    pub fn code(&mut self, code: Code) -> CodeId {
+        if let Some(id) = self.code_ids.get(&code) {
+            return *id;
+        }
+        let id = self.codes.len() as CodeId;
+        self.codes.push(code.clone());
+        self.code_ids.insert(code, id);
+        id
+    }
+
     /// The node for `frame` called from `parent`, new or known.
     pub fn child(&mut self, parent: SiteId, frame: Frame) -> SiteId {
+        self.node(Node::Native(parent, frame))
+    }
+
+    /// The node for the Python `frame` called from the Python frame `parent`, new or known.
+    pub fn python_child(&mut self, parent: SiteId, frame: PythonFrame) -> SiteId {
+        self.node(Node::Python(parent, frame))
+    }
+
+    /// The pair of a native and a Python backtrace, new or known.
+    pub fn pair(&mut self, native: SiteId, python: SiteId, asked: Asked) -> SiteId {
+        self.node(Node::Pair(native, python, asked))
+    }
+
+    fn node(&mut self, node: Node) -> SiteId {
         let next = self.nodes.len() as SiteId;
-        let id = *self.children.entry((parent, frame)).or_insert(next);
+        let id = *self.ids.entry(node).or_insert(next);
         if id == next {
-            self.nodes.push((parent, frame));
+            self.nodes.push(node);
         }
         id
     }
 
-    /// The backtrace of `site`, innermost frame first; empty for the root and for unknown ids.
+    fn at(&self, site: SiteId) -> Node {
+        self.nodes.get(site as usize).copied().unwrap_or(Node::Root)
+    }
+
+    /// The native backtrace of `site`, innermost frame first; empty for the root and for unknown ids.
     pub fn backtrace(&self, site: SiteId) -> impl Iterator<Item = Frame> + '_ {
-        let mut at = site;
-        std::iter::from_fn(move || {
-            let (parent, frame) = *self.nodes.get(at as usize)?;
-            if at == NO_SITE {
-                return None;
+        let mut at = match self.at(site) {
+            Node::Pair(native, ..) => native,
+            _ => site,
+        };
+        std::iter::from_fn(move || match self.at(at) {
+            Node::Native(parent, frame) => {
+                at = parent;
+                Some(frame)
             }
-            at = parent;
-            Some(frame)
+            _ => None,
         })
+    }
+
+    /// The Python backtrace of `site`, innermost frame first; empty where no Python code ran.
+    pub fn python_backtrace(&self, site: SiteId) -> impl Iterator<Item = PythonFrame> + '_ {
+        let mut at = match self.at(site) {
+            Node::Pair(_, python, _) => python,
+            _ => site,
+        };
+        std::iter::from_fn(move || match self.at(at) {
+            Node::Python(parent, frame) => {
+                at = parent;
+                Some(frame)
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether the blocks of `site` are the Python interpreter's: it was asked for them through its
+    /// own allocators.
+    pub fn is_python(&self, site: SiteId) -> bool {
+        matches!(self.at(site), Node::Pair(_, _, Asked::Interpreter))
     }
 
     /// All modules, by id.
     pub fn modules(&self) -> &[Module] {
         &self.modules
+    }
+
+    /// All Python code, by id.
+    pub fn codes(&self) -> &[Code] {
+        &self.codes
     }
 
     /// How many nodes there are, the root included; ids are below.
@@ -131,5 +220,34 @@ mod tests {
         );
         assert_eq!(sites.backtrace(NO_SITE).count(), 0);
         assert_eq!(sites.backtrace(99).count(), 0);
+    }
+
+    #[test]
+    fn a_pair_has_both_backtraces() {
+        let mut sites = Sites::default();
+        let native = Frame {
+            module: NO_MODULE,
+            file_address: 1,
+        };
+        let code = sites.code(Code {
+            file: "a.py".into(),
+            function: "go".into(),
+            first_line: 1,
+        });
+        let line = |line| PythonFrame {
+            code: Some(code),
+            line: Some(line),
+        };
+        let below = sites.child(NO_SITE, native);
+        let outer = sites.python_child(NO_SITE, line(9));
+        let inner = sites.python_child(outer, line(2));
+        let block = sites.pair(below, inner, Asked::Interpreter);
+        assert_eq!(sites.pair(below, inner, Asked::Interpreter), block);
+        assert_eq!(sites.backtrace(block).collect::<Vec<_>>(), [native]);
+        let python: Vec<_> = sites.python_backtrace(block).collect();
+        assert_eq!(python, [line(2), line(9)]);
+        assert_eq!(sites.python_backtrace(below).count(), 0);
+        let other = sites.pair(below, inner, Asked::Native);
+        assert!(sites.is_python(block) && !sites.is_python(other) && !sites.is_python(below));
     }
 }

@@ -143,6 +143,8 @@ fn fill_slot(mapping: &Mapping, identity: &Identity, origin: Origin, start: u64)
         slot.parent_image.store(parent, Ordering::Relaxed);
         slot.warnings.store(0, Ordering::Relaxed);
         slot.python_runtime.store(0, Ordering::Relaxed);
+        slot.python_type.store(0, Ordering::Relaxed);
+        slot.python_version.store(0, Ordering::Relaxed);
         identity.pid.store(pid, Ordering::Relaxed);
         identity.slot.store(index as u32, Ordering::Relaxed);
         identity.image.store(image, Ordering::Relaxed);

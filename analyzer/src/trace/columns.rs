@@ -3,7 +3,7 @@
 //!
 //! Every chunk stands for itself: all differences start from 0 at its start.
 
-use leak_wire::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
+use leak_wire::{Asked, Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::varint::{Bad, Column, put, unzigzag, zigzag};
 
@@ -46,6 +46,10 @@ mod kind {
     pub(super) const MARK_END: u8 = 24;
     pub(super) const MARK: u8 = 25;
     pub(super) const THREAD_END: u8 = 26;
+    pub(super) const PYTHON_FRAME: u8 = 27;
+    pub(super) const PAIR: u8 = 28;
+    pub(super) const PYTHON_CODE: u8 = 29;
+    pub(super) const PYTHON_LINES: u8 = 30;
 }
 
 /// What the differences are taken from; the same on both sides.
@@ -140,17 +144,20 @@ impl Columns {
     }
 
     fn frame(&mut self, id: u32, parent: u32, address: u64) {
-        self.kind(kind::FRAME);
-        let column = &mut self.columns[FRAMES];
-        let past = |from: u32| zigzag(i64::from(id) - i64::from(from));
-        put(column, past(self.previous.id));
-        put(column, past(parent));
-        put(
-            column,
-            zigzag(address.wrapping_sub(self.previous.frame) as i64),
-        );
-        self.previous.id = id;
+        self.node(kind::FRAME, id, &[parent]);
+        let step = address.wrapping_sub(self.previous.frame) as i64;
+        put(&mut self.columns[FRAMES], zigzag(step));
         self.previous.frame = address;
+    }
+
+    /// A node of the tree, and the nodes that it refers to.
+    fn node(&mut self, kind: u8, id: u32, others: &[u32]) {
+        self.kind(kind);
+        let past = |from: u32| zigzag(i64::from(id) - i64::from(from));
+        let column = &mut self.columns[FRAMES];
+        put(column, past(self.previous.id));
+        others.iter().for_each(|other| put(column, past(*other)));
+        self.previous.id = id;
     }
 
     fn numbers(&mut self, kind: u8, numbers: &[u64]) {
@@ -239,6 +246,53 @@ impl Columns {
                 self.text(label);
             }
             Event::ThreadEnd => self.kind(kind::THREAD_END),
+            Event::PythonFrame { .. }
+            | Event::Pair { .. }
+            | Event::PythonCode { .. }
+            | Event::PythonLines { .. } => self.python(event),
+        }
+    }
+
+    fn python(&mut self, event: Event<'_>) {
+        match event {
+            Event::PythonFrame {
+                id,
+                parent,
+                code,
+                instruction,
+            } => {
+                self.node(kind::PYTHON_FRAME, id, &[parent]);
+                put(&mut self.columns[NUMBERS], code.into());
+                put(&mut self.columns[NUMBERS], instruction.into());
+            }
+            Event::Pair {
+                id,
+                native,
+                python,
+                asked,
+            } => {
+                self.node(kind::PAIR, id, &[native, python]);
+                put(&mut self.columns[NUMBERS], asked as u64);
+            }
+            Event::PythonCode {
+                code,
+                first_line,
+                version,
+                text,
+            } => {
+                let numbers = [code.into(), first_line.into(), version.into()];
+                self.numbers(kind::PYTHON_CODE, &numbers);
+                self.text(text);
+            }
+            Event::PythonLines {
+                code,
+                offset,
+                bytes,
+            } => {
+                self.numbers(kind::PYTHON_LINES, &[code.into(), offset.into()]);
+                self.text(bytes);
+            }
+            _ => {}
         }
     }
 
@@ -314,19 +368,30 @@ impl ColumnReader {
     }
 
     fn frame(&mut self, raw: &[u8]) -> Result<Event<'static>, Bad> {
-        let column = &mut self.columns[FRAMES];
-        let mut step = || column.number(raw).map(unzigzag);
-        let (id_step, parent_step, address_step) = (step()?, step()?, step()?);
-        let sum = |from: u32, step: i64| i64::from(from).checked_add(step).ok_or(Bad);
-        let id = u32::try_from(sum(self.previous.id, id_step)?).map_err(|_| Bad)?;
-        let parent = sum(id, parent_step.checked_neg().ok_or(Bad)?)?;
-        self.previous.id = id;
-        self.previous.frame = self.previous.frame.wrapping_add(address_step as u64);
+        let id = self.id(raw)?;
+        let parent = self.other(raw, id)?;
+        let step = unzigzag(self.columns[FRAMES].number(raw)?);
+        self.previous.frame = self.previous.frame.wrapping_add(step as u64);
         Ok(Event::Frame {
             id,
-            parent: u32::try_from(parent).map_err(|_| Bad)?,
+            parent,
             address: self.previous.frame,
         })
+    }
+
+    /// The number of a new node.
+    fn id(&mut self, raw: &[u8]) -> Result<u32, Bad> {
+        let step = unzigzag(self.columns[FRAMES].number(raw)?);
+        let id = i64::from(self.previous.id).checked_add(step).ok_or(Bad)?;
+        self.previous.id = u32::try_from(id).map_err(|_| Bad)?;
+        Ok(self.previous.id)
+    }
+
+    /// The number of a node that the node `id` refers to.
+    fn other(&mut self, raw: &[u8], id: u32) -> Result<u32, Bad> {
+        let step = unzigzag(self.columns[FRAMES].number(raw)?);
+        let other = i64::from(id).checked_sub(step).ok_or(Bad)?;
+        u32::try_from(other).map_err(|_| Bad)
     }
 
     fn number(&mut self, raw: &[u8]) -> Result<u64, Bad> {
@@ -356,7 +421,16 @@ impl ColumnReader {
         let kind = self.columns[KINDS].peek(raw);
         matches!(
             kind,
-            Some(kind::FRAME | kind::TREE_RESET | kind::MODULE_LOADED | kind::MODULE_UNLOADED)
+            Some(
+                kind::FRAME
+                    | kind::PYTHON_FRAME
+                    | kind::PAIR
+                    | kind::TREE_RESET
+                    | kind::MODULE_LOADED
+                    | kind::MODULE_UNLOADED
+                    | kind::PYTHON_CODE
+                    | kind::PYTHON_LINES
+            )
         )
     }
 
@@ -417,10 +491,48 @@ impl ColumnReader {
                 label: self.text(raw)?,
             },
             kind::THREAD_END => Event::ThreadEnd,
+            kind::PYTHON_FRAME | kind::PAIR | kind::PYTHON_CODE | kind::PYTHON_LINES => {
+                self.python(kind, raw)?
+            }
             connected => {
                 let connection = self.small(raw)?;
                 self.connected(connected, connection, raw)?
             }
+        })
+    }
+
+    fn python<'a>(&mut self, kind: u8, raw: &'a [u8]) -> Result<Event<'a>, Bad> {
+        Ok(match kind {
+            kind::PYTHON_FRAME => {
+                let id = self.id(raw)?;
+                Event::PythonFrame {
+                    id,
+                    parent: self.other(raw, id)?,
+                    code: self.small(raw)?,
+                    instruction: self.small(raw)?,
+                }
+            }
+            kind::PAIR => {
+                let id = self.id(raw)?;
+                Event::Pair {
+                    id,
+                    native: self.other(raw, id)?,
+                    python: self.other(raw, id)?,
+                    asked: Asked::from_code(self.code(raw)?).ok_or(Bad)?,
+                }
+            }
+            kind::PYTHON_CODE => Event::PythonCode {
+                code: self.small(raw)?,
+                first_line: self.small(raw)?,
+                version: self.small(raw)?,
+                text: self.text(raw)?,
+            },
+            kind::PYTHON_LINES => Event::PythonLines {
+                code: self.small(raw)?,
+                offset: self.small(raw)?,
+                bytes: self.text(raw)?,
+            },
+            _ => return Err(Bad),
         })
     }
 

@@ -11,6 +11,7 @@ use std::collections::binary_heap::PeekMut;
 
 use leak_wire::Event;
 
+use super::codes::Codes;
 use super::columns::ColumnReader;
 use super::open::{Error, Trace};
 use super::reader;
@@ -50,6 +51,7 @@ pub struct Steps<'t> {
     schedule: Vec<Entry>,
     open: Vec<Option<Box<Open>>>,
     modules: Modules,
+    codes: Codes,
     /// Its event was given out last and is still borrowed: it moves on with the next call.
     pending: Option<ThreadId>,
     failed: bool,
@@ -85,6 +87,7 @@ impl Trace {
             schedule,
             open,
             modules: Modules::default(),
+            codes: Codes::default(),
             pending: None,
             failed: false,
         }
@@ -156,10 +159,12 @@ impl Steps<'_> {
         let (process, thread, what) = match item {
             Item::ProcessBegins(process) => {
                 self.modules.begin(&self.trace.facts, process);
+                self.codes.begin(&self.trace.facts, process);
                 (process, 0, What::ProcessBegins)
             }
             Item::ProcessEnds(process) => {
                 self.modules.end(process);
+                self.codes.end(process);
                 (process, 0, What::ProcessEnds)
             }
             Item::ThreadBegins(thread) => {
@@ -243,6 +248,35 @@ impl Steps<'_> {
                 self.modules.load(process, (start, end), bias, id);
             }
             Event::ModuleUnloaded { start } => self.modules.unload(process, start),
+            Event::PythonFrame {
+                id,
+                parent,
+                code,
+                instruction,
+            } => {
+                let (node, at) = ((id, parent), (code, instruction));
+                let (sites, codes) = (&mut *self.sites, &mut self.codes);
+                open.tree.python_frame(sites, codes, process, node, at);
+            }
+            Event::Pair {
+                id,
+                native,
+                python,
+                asked,
+            } => open.tree.pair(self.sites, id, (native, python), asked),
+            Event::PythonCode {
+                code,
+                first_line,
+                version,
+                text,
+            } => self
+                .codes
+                .code(self.sites, process, code, first_line, version, text),
+            Event::PythonLines {
+                code,
+                offset,
+                bytes,
+            } => self.codes.lines(process, code, offset, bytes),
             _ => {}
         }
         Ok(true)

@@ -1,5 +1,6 @@
 //! trace.bin: what was recorded, as a file. `FORMAT.md` beside this file specifies it.
 
+mod codes;
 mod columns;
 mod facts;
 mod format;
@@ -209,7 +210,7 @@ impl Clock {
 /// One step of the replay: the merged, ordered stream of everything that happened.
 ///
 /// The reader has already resolved frames and modules: `site` in events is a
-/// [`crate::sites::SiteId`], and `Frame`, `TreeReset`, `ModuleLoaded` and `ModuleUnloaded` never come.
+/// [`crate::sites::SiteId`], and events that only tell of frames, code and modules never come.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// Position in the order of all events.

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use leak_wire::Asked;
+
+use super::codes::Codes;
 use super::facts::BuildIds;
 use super::{Facts, Origin, ProcessId};
 use crate::sites::{Frame, Module, ModuleId, NO_MODULE, NO_SITE, SiteId, Sites};
@@ -128,16 +131,46 @@ impl Tree {
         process: ProcessId,
         (id, parent, address): (u32, u32, u64),
     ) {
+        let parent = self.site(parent);
+        let site = sites.child(parent, modules.frame(process, address));
+        self.put(id, site);
+    }
+
+    fn put(&mut self, id: u32, site: SiteId) {
         let id = id as usize;
         if id == 0 || id > self.nodes.len() + MAX_GAP {
             return;
         }
-        let parent = self.site(parent);
-        let site = sites.child(parent, modules.frame(process, address));
         if self.nodes.len() <= id {
             self.nodes.resize(id + 1, NO_SITE);
         }
         self.nodes[id] = site;
+    }
+
+    /// A node of the Python tree is told.
+    pub(crate) fn python_frame(
+        &mut self,
+        sites: &mut Sites,
+        codes: &mut Codes,
+        process: ProcessId,
+        (id, parent): (u32, u32),
+        (code, instruction): (u32, u32),
+    ) {
+        let parent = self.site(parent);
+        let site = sites.python_child(parent, codes.frame(process, code, instruction));
+        self.put(id, site);
+    }
+
+    /// A pair of nodes is told.
+    pub(crate) fn pair(
+        &mut self,
+        sites: &mut Sites,
+        id: u32,
+        (native, python): (u32, u32),
+        asked: Asked,
+    ) {
+        let site = sites.pair(self.site(native), self.site(python), asked);
+        self.put(id, site);
     }
 
     /// The site of a node; the root for one that was never told.

@@ -1,6 +1,7 @@
 //! Traces of seeded random events, written, read, cut and damaged, against what was put in.
 
 mod make;
+mod python;
 
 use leak_wire::{Bytes, Event};
 

@@ -6,7 +6,7 @@ use crate::Bytes;
 /// One thing that happened on one thread of a target.
 ///
 /// `site` and `id` are call-site tree nodes, numbered from 1 in each lane generation; 0 is the root
-/// (no frame known). `connection` is a number that is never reused within a session.
+/// (no frame known). Native frames, Python frames and pairs of both share the numbers. `connection` is a number that is never reused within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A successful call returned a new block; recorded *after* the real call.
@@ -15,7 +15,7 @@ pub enum Event<'a> {
         address: u64,
         /// Bytes, as the program asked.
         size: u64,
-        /// The innermost node of its backtrace.
+        /// The innermost node of its backtrace, or a [`Event::Pair`].
         site: u32,
     },
     /// A block is about to be given back; recorded *before* the real call.
@@ -34,7 +34,7 @@ pub enum Event<'a> {
         address: u64,
         /// Bytes, as the program asked.
         size: u64,
-        /// The innermost node of its backtrace.
+        /// The innermost node of its backtrace, or a [`Event::Pair`].
         site: u32,
     },
     /// The realloc begun last on this lane failed: the old block lives on.
@@ -50,6 +50,49 @@ pub enum Event<'a> {
         /// The return address. A frame that a signal interrupted is given as its pc plus one, so
         /// that `address - 1` always lies within the instruction that is meant.
         address: u64,
+    },
+    /// A new node of the lane's tree of Python stacks.
+    PythonFrame {
+        /// The node's number: one more than the last one's.
+        id: u32,
+        /// The next outer Python frame's node, 0 for the outermost.
+        parent: u32,
+        /// The code object, as an earlier `PythonCode` of the process numbers it.
+        code: u32,
+        /// Where in the code: bytes from its first instruction.
+        instruction: u32,
+    },
+    /// A new pair of backtraces: of an allocation that Python code led to.
+    Pair {
+        /// The pair's number: one more than the last node's.
+        id: u32,
+        /// The innermost native frame's node.
+        native: u32,
+        /// The innermost Python frame's node; 0: the interpreter asked, but no Python code ran.
+        python: u32,
+        /// Whose allocator was asked: such a block is counted as Python's or not.
+        asked: Asked,
+    },
+    /// A Python code object, told once in a process and before the first frame that runs it.
+    PythonCode {
+        /// Its number; never reused within the process, and a forked child goes on from its parent's.
+        code: u32,
+        /// The line of its `def`.
+        first_line: u32,
+        /// The interpreter's version: major · 256 + minor; the line table's format follows from it.
+        version: u32,
+        /// File name, a NUL, qualified name; UTF-8.
+        text: Bytes<'a>,
+    },
+    /// A piece of a code object's line table, as the interpreter holds it. Pieces follow their
+    /// `PythonCode` in order.
+    PythonLines {
+        /// The code object.
+        code: u32,
+        /// Where the piece begins.
+        offset: u32,
+        /// The piece.
+        bytes: Bytes<'a>,
     },
     /// The lane's call-site tree starts anew: the next node is 1 again.
     TreeReset,
@@ -159,6 +202,16 @@ pub enum Event<'a> {
     ThreadEnd,
 }
 
+/// Whose allocator gave a block that Python code led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Asked {
+    /// The interpreter's object or memory domain: the block is Python's.
+    Interpreter = 0,
+    /// malloc or its family: a native block, of an extension module or a library.
+    Native = 1,
+}
+
 /// What a thread may wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -226,6 +279,7 @@ macro_rules! from_u8 {
         }
     };
 }
+from_u8!(Asked: Interpreter, Native);
 from_u8!(Wait: Accept, Read, Poll, Lock, Write);
 from_u8!(Transfer: Read, Write);
 from_u8!(Protocol: Http, Redis, Memcached, Postgres);

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 /// First word of the mapping.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"leakwire");
 /// Changes with every change of this crate that the other side could notice.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Alignment of the parts of the mapping, bytes.
 pub const PAGE: usize = 4096;
 /// How many processes may live at once in a session.
@@ -90,8 +90,8 @@ pub enum Stop {
 pub struct ProcessSlot {
     /// [`claim`]: 0 free; low half a state, high half the pid that made it so.
     pub claim: AtomicU64,
-    /// Room for later versions.
-    pub reserved0: AtomicU32,
+    /// The interpreter's version as `PY_VERSION_HEX`, or 0.
+    pub python_version: AtomicU32,
     /// How it came to be: 0 first, 1 fork, 2 exec.
     pub origin: AtomicU32,
     /// The stamp from which it exists; for a fork taken by the parent's thread before the call.
@@ -104,10 +104,12 @@ pub struct ProcessSlot {
     pub parent_image: AtomicU32,
     /// Bits of [`warning`]: what this image could not trace.
     pub warnings: AtomicU32,
-    /// `_PyRuntime`'s address or 0 (for the recorder's reading of types).
+    /// `_PyRuntime`'s address, or 0: no interpreter was seen. Release, after the two others; pairs
+    /// with the recorder's Acquire.
     pub python_runtime: AtomicU64,
-    /// Room for later versions.
-    pub reserved: AtomicU64,
+    /// `PyType_Type`'s address, or 0 where the objects' layout is not known (unknown versions,
+    /// free-threaded builds).
+    pub python_type: AtomicU64,
 }
 
 /// Bits of `ProcessSlot::warnings`.

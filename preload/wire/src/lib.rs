@@ -22,5 +22,5 @@ pub mod record;
 pub mod ring;
 
 pub use bytes::Bytes;
-pub use event::{Event, Protocol, Transfer, Unseen, Wait};
+pub use event::{Asked, Event, Protocol, Transfer, Unseen, Wait};
 pub use record::{Malformed, Record};

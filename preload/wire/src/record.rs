@@ -8,7 +8,7 @@
 //! ```
 //! The number of words follows from the kind and, for bytes, from the length word.
 
-use crate::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
+use crate::{Asked, Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 /// An event and when it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,10 @@ mod kind {
     pub(super) const MARK_END: u8 = 26;
     pub(super) const MARK: u8 = 27;
     pub(super) const THREAD_END: u8 = 28;
+    pub(super) const PYTHON_FRAME: u8 = 29;
+    pub(super) const PAIR: u8 = 30;
+    pub(super) const PYTHON_CODE: u8 = 31;
+    pub(super) const PYTHON_LINES: u8 = 32;
 }
 
 /// A record taken apart: what every kind is made of.
@@ -197,6 +201,35 @@ impl<'a> Event<'a> {
             Event::MarkEnd => Parts::bare(kind::MARK_END, 0),
             Event::Mark { label } => Parts::bare(kind::MARK, 0).bytes(label),
             Event::ThreadEnd => Parts::bare(kind::THREAD_END, 0),
+            Event::PythonFrame {
+                id,
+                parent,
+                code,
+                instruction,
+            } => Parts::bare(kind::PYTHON_FRAME, u64::from(code))
+                .with(&[pair(id, parent), u64::from(instruction)]),
+            Event::Pair {
+                id,
+                native,
+                python,
+                asked,
+            } => Parts::bare(kind::PAIR, u64::from(id))
+                .with(&[pair(native, python), u64::from(asked as u8)]),
+            Event::PythonCode {
+                code,
+                first_line,
+                version,
+                text,
+            } => Parts::bare(kind::PYTHON_CODE, u64::from(code))
+                .with(&[pair(first_line, version)])
+                .bytes(text),
+            Event::PythonLines {
+                code,
+                offset,
+                bytes,
+            } => Parts::bare(kind::PYTHON_LINES, u64::from(code))
+                .with(&[u64::from(offset)])
+                .bytes(bytes),
         }
     }
 }
@@ -279,9 +312,13 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::ENTER
         | kind::ANSWER
         | kind::UNSEEN => (1, false),
-        kind::ALLOCATION_LARGE | kind::REALLOCATION_END_LARGE | kind::TRANSFERRED => (2, false),
+        kind::ALLOCATION_LARGE
+        | kind::REALLOCATION_END_LARGE
+        | kind::TRANSFERRED
+        | kind::PYTHON_FRAME
+        | kind::PAIR => (2, false),
         kind::ACCEPT | kind::MARK_BEGIN | kind::MARK => (0, true),
-        kind::REQUEST => (1, true),
+        kind::REQUEST | kind::PYTHON_CODE | kind::PYTHON_LINES => (1, true),
         kind::MODULE_LOADED => (2, true),
         _ => return None,
     })
@@ -375,6 +412,29 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
         kind::MARK_END => Event::MarkEnd,
         kind::MARK => Event::Mark { label: bytes },
         kind::THREAD_END => Event::ThreadEnd,
+        kind::PYTHON_FRAME => Event::PythonFrame {
+            id: low(word(0)),
+            parent: high(word(0)),
+            code: number()?,
+            instruction: u32::try_from(word(1)).ok()?,
+        },
+        kind::PAIR => Event::Pair {
+            id: number()?,
+            native: low(word(0)),
+            python: high(word(0)),
+            asked: Asked::from_code(code(word(1))?)?,
+        },
+        kind::PYTHON_CODE => Event::PythonCode {
+            code: number()?,
+            first_line: low(word(0)),
+            version: high(word(0)),
+            text: bytes,
+        },
+        kind::PYTHON_LINES => Event::PythonLines {
+            code: number()?,
+            offset: u32::try_from(word(0)).ok()?,
+            bytes,
+        },
         _ => return None,
     })
 }
@@ -464,6 +524,29 @@ mod tests {
             Event::MarkEnd,
             Event::Mark { label: text },
             Event::ThreadEnd,
+            Event::PythonFrame {
+                id: 3,
+                parent: 2,
+                code: u32::MAX,
+                instruction: 18
+            },
+            Event::Pair {
+                id: 4,
+                native: 1,
+                python: 3,
+                asked: Asked::Native
+            },
+            Event::PythonCode {
+                code: 1,
+                first_line: 7,
+                version: 0x30b,
+                text: Bytes::Slice(b"a.py\0K.go")
+            },
+            Event::PythonLines {
+                code: 1,
+                offset: 4096,
+                bytes: Bytes::Slice(&[0x80, 0, 255])
+            },
         ]
     }
 

@@ -1,0 +1,3 @@
+//! What has to be known of CPython outside the target.
+
+pub mod lines;
