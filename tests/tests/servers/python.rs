@@ -1,9 +1,11 @@
-//! Python: `http.server`, and a Flask app under its threaded server.
+//! Python: `http.server`, Flask and Django under their own servers, gunicorn, uvicorn.
 
 use leak_tests::artifacts;
 use leak_tests::http::Request;
 use leak_tests::real::{self, line};
+use leak_tests::report::{Report, number, sum};
 use leak_tests::run::Place;
+use leak_tests::stated::Sum;
 
 fn http_server(protocol: &'static str) -> impl Fn(&Place, u16) -> Vec<String> {
     move |place, port| {
@@ -51,4 +53,132 @@ fn flask_with_threads() {
     };
     let requests: Vec<Request> = (0..1000).map(request).collect();
     real::check_http(&flask, libc::SIGINT, 8, &requests);
+}
+
+/// Requests of each of five endpoints.
+const EACH: u64 = 200;
+
+/// What the servers below serve in common.
+fn kept_requests() -> Vec<Request> {
+    let request = |number: usize| match number % 5 {
+        0 => Request::get("/hello"),
+        1 => Request::get(format!("/items/{number}")),
+        2 => Request::post("/echo", format!("body of {number}")),
+        3 => Request::get("/fail"),
+        _ => Request::get("/leak"),
+    };
+    (0..5 * EACH as usize).map(request).collect()
+}
+
+fn gunicorn(worker: &'static str) -> impl Fn(&Place, u16) -> Vec<String> {
+    move |_, port| {
+        let directory = artifacts::source("targets/real").display().to_string();
+        line([
+            &real::python(),
+            "-m",
+            "gunicorn",
+            "--workers=2",
+            &format!("--worker-class={worker}"),
+            "--threads=4",
+            "--keep-alive=60",
+            "--log-level=error",
+            &format!("--chdir={directory}"),
+            &format!("--bind=127.0.0.1:{port}"),
+            "wsgi:app",
+        ])
+    }
+}
+
+fn uvicorn(_: &Place, port: u16) -> Vec<String> {
+    let directory = artifacts::source("targets/real").display().to_string();
+    line([
+        &real::python(),
+        "-m",
+        "uvicorn",
+        "--http=h11",
+        "--log-level=error",
+        &format!("--app-dir={directory}"),
+        &format!("--port={port}"),
+        "asgi:app",
+    ])
+}
+
+fn django(_: &Place, port: u16) -> Vec<String> {
+    let script = artifacts::source("targets/real/django_site.py");
+    line([
+        &real::python(),
+        &script.display().to_string(),
+        &port.to_string(),
+    ])
+}
+
+/// The buffers that `/leak` keeps: all retained, by no other endpoint.
+fn assert_kept(report: &Report) {
+    let kept = Sum {
+        blocks: EACH,
+        bytes: EACH * 1001,
+    };
+    let by_leak = |site: &&serde_json::Value| {
+        let labels = site["labels"].as_array().expect("a list");
+        labels
+            .iter()
+            .any(|row| row["label"] == "GET /leak" && sum(row, "retained") == kept)
+    };
+    let sites: Vec<_> = report.list("/sites").iter().filter(by_leak).collect();
+    assert_eq!(sites.len(), 1, "{:#?}", report.list("/sites"));
+    assert_eq!(sum(sites[0], "retained"), kept);
+    assert_eq!(sites[0]["verdict"], "leak");
+    assert_eq!(number(&sites[0]["inferred_blocks"], "inferred"), 0);
+    for endpoint in report.list("/endpoints") {
+        let leaks = endpoint["label"] == "GET /leak";
+        assert_eq!(endpoint["verdict"] == "leak", leaks, "{endpoint:#}");
+    }
+}
+
+#[test]
+fn gunicorn_with_processes() {
+    for connections in [1, 8] {
+        let start = gunicorn("sync");
+        assert_kept(&real::check_http(
+            &start,
+            libc::SIGTERM,
+            connections,
+            &kept_requests(),
+        ));
+    }
+}
+
+#[test]
+fn gunicorn_with_threads() {
+    for connections in [1, 8] {
+        let start = gunicorn("gthread");
+        assert_kept(&real::check_http(
+            &start,
+            libc::SIGTERM,
+            connections,
+            &kept_requests(),
+        ));
+    }
+}
+
+#[test]
+fn django_with_threads() {
+    for connections in [1, 8] {
+        assert_kept(&real::check_http(
+            &django,
+            libc::SIGINT,
+            connections,
+            &kept_requests(),
+        ));
+    }
+}
+
+#[test]
+fn uvicorn_with_one_request_at_a_time() {
+    assert_kept(&real::check_http(
+        &uvicorn,
+        libc::SIGINT,
+        1,
+        &kept_requests(),
+    ));
 }
