@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-/// The build directory that this test runs from, such as `target/release`.
+/// The build directory that this program runs from, such as `target/release`; a test lies in its `deps`.
 pub fn directory() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own path");
-    let deps = test.parent().expect("a test lies in deps");
-    deps.parent().expect("deps has a parent").to_path_buf()
+    let program = std::env::current_exe().expect("a program knows its own path");
+    let directory = program.parent().expect("a program lies in a directory");
+    match directory.parent() {
+        Some(parent) if directory.ends_with("deps") => parent.to_path_buf(),
+        _ => directory.to_path_buf(),
+    }
 }
 
 /// `libleak.so`.

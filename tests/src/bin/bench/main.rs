@@ -1,0 +1,214 @@
+//! The comparison that `scripts/bench` runs: every workload under every tool that can trace it.
+
+mod goals;
+mod machine;
+mod measure;
+mod outcome;
+mod server;
+mod stat;
+mod table;
+mod tool;
+mod workload;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::time::Instant;
+
+use leak_tests::artifacts;
+use leak_tests::report::Report;
+
+use crate::machine::Machine;
+use crate::measure::{Role, Watch};
+use crate::outcome::{Outcome, Row, Run};
+use crate::tool::Tool;
+use crate::workload::{Kind, Workload};
+
+const USAGE: &str = "usage: bench [--quick] [--rounds N] [--only TEXT]
+  --quick      less of everything, into target/bench; else into tests/bench, where the results are kept
+  --rounds N   how often each workload runs under each tool
+  --only TEXT  the workloads whose name has TEXT in it, into target/bench";
+
+struct Options {
+    quick: bool,
+    rounds: usize,
+    only: String,
+}
+
+fn main() -> ExitCode {
+    let Some(options) = options() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    measure::adopt_orphans();
+    let started = Instant::now();
+    let directory = tempfile::Builder::new().prefix("leak-bench.").tempdir();
+    let directory = directory.expect("the temporary directory can be written");
+    open_to_all(directory.path());
+    let machine = Machine::here(options.quick, options.rounds);
+    let outcomes: Vec<Outcome> = workload::wanted(&options.only, options.quick, directory.path())
+        .iter()
+        .map(|workload| {
+            eprintln!(
+                "{:4.0} s  {}",
+                started.elapsed().as_secs_f64(),
+                workload.name
+            );
+            outcome(workload, &options, directory.path())
+        })
+        .collect();
+    let goals = goals::all(&outcomes);
+    let results = results(&options);
+    let text = table::markdown(&machine, &outcomes, &goals);
+    let json = format!("{:#}\n", table::json(&machine, &outcomes, &goals));
+    let written = fs::create_dir_all(&results)
+        .and_then(|()| fs::write(results.join("results.md"), text))
+        .and_then(|()| fs::write(results.join("results.json"), json));
+    written.expect("the results can be written");
+    eprintln!(
+        "{:4.0} s  {}",
+        started.elapsed().as_secs_f64(),
+        results.join("results.md").display()
+    );
+    ExitCode::SUCCESS
+}
+
+fn options() -> Option<Options> {
+    let mut options = Options {
+        quick: false,
+        rounds: 0,
+        only: String::new(),
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => options.quick = true,
+            "--rounds" => {
+                options.rounds = arguments
+                    .next()?
+                    .parse()
+                    .ok()
+                    .filter(|rounds| *rounds > 0)?
+            }
+            "--only" => options.only = arguments.next()?,
+            _ => return None,
+        }
+    }
+    if options.rounds == 0 {
+        options.rounds = if options.quick { 3 } else { 5 };
+    }
+    Some(options)
+}
+
+/// Only a whole run replaces the results that are kept.
+fn results(options: &Options) -> PathBuf {
+    if options.quick || !options.only.is_empty() {
+        let target = artifacts::directory();
+        target
+            .parent()
+            .expect("a profile lies in target/")
+            .join("bench")
+    } else {
+        artifacts::source("bench")
+    }
+}
+
+fn open_to_all(directory: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let open = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(directory, open).expect("the directory is ours");
+}
+
+/// Runs `workload` under all its tools, in turns that begin with another one each round.
+fn outcome(workload: &Workload, options: &Options, directory: &Path) -> Outcome {
+    let tools = workload
+        .tools
+        .iter()
+        .filter(|tool| !(options.quick && tool.is_extra()));
+    let row = |tool: &Tool| Row {
+        tool: *tool,
+        runs: Vec::new(),
+        written: 0,
+        report: None,
+        failed: None,
+    };
+    let mut outcome = Outcome {
+        name: workload.name,
+        kind: workload.kind,
+        events: f64::NAN,
+        rows: tools.map(row).collect(),
+    };
+    let count = outcome.rows.len();
+    for round in 0..options.rounds {
+        for turn in 0..count {
+            let row = &mut outcome.rows[(round + turn) % count];
+            if row.failed.is_some() || (row.tool.runs_once() && round > 0) {
+                continue;
+            }
+            let place = tool::place(directory);
+            match run(workload, row.tool, options, &place) {
+                Ok(run) => row.runs.push(run),
+                Err(error) => {
+                    eprintln!("        under {}: {error}", row.tool.name());
+                    row.failed = Some(error);
+                    continue;
+                }
+            }
+            if round + 1 == options.rounds || row.tool.runs_once() {
+                row.written = row.tool.written(&place);
+                row.report = match row.tool.report(&place, &workload.line[0]) {
+                    Some(Err(error)) => {
+                        eprintln!("        report of {}: {error}", row.tool.name());
+                        None
+                    }
+                    made => made.and_then(Result::ok),
+                };
+                if row.tool == Tool::Exact {
+                    outcome.events = events(&Report::with(
+                        &place.join("out.trace"),
+                        &["--requests", "none"],
+                    ));
+                }
+            }
+        }
+    }
+    outcome
+}
+
+/// All calls that made, ended or moved a block.
+fn events(report: &Report) -> f64 {
+    let kinds = ["allocations", "frees", "reallocations"];
+    kinds
+        .iter()
+        .map(|kind| report.number(&format!("/totals/{kind}")) as f64)
+        .sum()
+}
+
+fn run(workload: &Workload, tool: Tool, options: &Options, place: &Path) -> Result<Run, String> {
+    let mut watch = Watch::new();
+    let beside = tool.start_beside(&mut watch, place)?;
+    let mut command = tool.command(&workload.line, place);
+    command.envs(workload.environment.iter().copied());
+    match workload.kind {
+        Kind::Storm | Kind::Program => {
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            let pid = watch.start(&mut command, Role::Target)?;
+            let ended = watch.wait_for(pid);
+            drop(beside);
+            let usage = watch.wait_for_all();
+            ended?;
+            Ok(Run {
+                usage: usage?,
+                served: None,
+            })
+        }
+        Kind::Server(server) => {
+            let seconds = if options.quick { 1 } else { 3 };
+            let (usage, served) = server.drive(command, watch, seconds, place, || drop(beside))?;
+            Ok(Run {
+                usage,
+                served: Some(served),
+            })
+        }
+    }
+}
