@@ -44,6 +44,8 @@ const SUSPICION_NS: u64 = 1_000_000_000;
 #[repr(C)]
 pub struct Writer {
     words: Cell<*const AtomicU64>,
+    /// `words` while nothing is to be written, see `pause`.
+    paused: Cell<*const AtomicU64>,
     mask: Cell<u64>,
     /// Words given out to records, whole or still being written.
     reserved: AtomicU64,
@@ -71,6 +73,20 @@ impl Writer {
         self.lane.set(Some(lane));
         compiler_fence(Ordering::SeqCst);
         self.words.set(lane.words.as_ptr());
+    }
+
+    /// Looks closed until `resume`.
+    #[inline(always)]
+    pub fn pause(&self) {
+        self.paused.set(self.words.get());
+        compiler_fence(Ordering::SeqCst);
+        self.words.set(null());
+    }
+
+    /// Is again as it was before `pause`.
+    #[inline(always)]
+    pub fn resume(&self) {
+        self.words.set(self.paused.get());
     }
 
     /// Writes nothing any more.

@@ -27,6 +27,7 @@ mod modules;
 mod notice;
 mod order;
 mod process;
+mod python;
 mod real;
 mod session;
 mod slot;

@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use leak_wire::layout::{self, claim};
 
-use crate::kernel;
 use crate::mapping::Mapping;
+use crate::{kernel, python};
 
 /// Who we are. Lies in a page of its own that the kernel wipes in a forked child, however it forks:
 /// there `state` is 0 again, and nothing of the parent's is used by mistake.
@@ -145,6 +145,7 @@ fn fill_slot(mapping: &Mapping, identity: &Identity, origin: Origin, start: u64)
         slot.python_runtime.store(0, Ordering::Relaxed);
         slot.python_type.store(0, Ordering::Relaxed);
         slot.python_version.store(0, Ordering::Relaxed);
+        python::describe(slot);
         identity.pid.store(pid, Ordering::Relaxed);
         identity.slot.store(index as u32, Ordering::Relaxed);
         identity.image.store(image, Ordering::Relaxed);

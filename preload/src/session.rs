@@ -9,8 +9,8 @@ use crate::config::{self, Environment};
 use crate::mapping::{Lane, Mapping};
 use crate::process::{Identity, Origin};
 use crate::{
-    allocator, birth, children, environment, kernel, modules, notice, order, process, stack,
-    thread, unwind,
+    allocator, birth, children, environment, kernel, modules, notice, order, process, python,
+    stack, thread, unwind,
 };
 
 const UNSTARTED: u32 = 0;
@@ -146,6 +146,10 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
     if !process::prepare() {
         notice::say(&[b"this kernel can't wipe pages in forked children (Linux 4.14 can): this program is not traced"]);
         return Err(Refused);
+    }
+    // Relaxed: the recorder's setting, made before the session.
+    if session.header().python.load(Ordering::Relaxed) != 0 {
+        python::prepare();
     }
     let identity = process::claim_slot(&session.mapping, origin, 0).ok_or(Refused)?;
     // Relaxed: this thread wrote it.
@@ -378,6 +382,7 @@ pub fn after_fork() {
 
 /// The fork is over, in the child: it becomes a process of the session, also if it never allocates.
 pub fn in_forked_child() {
+    python::in_forked_child();
     let _ = thread::current();
 }
 

@@ -9,13 +9,13 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 
-use leak_wire::{Event, Record, Wait};
+use leak_wire::{Asked, Event, Record, Wait};
 
 use crate::lane::Writer;
 use crate::slot::{set_slot, slot};
 use crate::stack::Bounds;
 use crate::unwind::Registers;
-use crate::{kernel, order, session, stack, unwind};
+use crate::{kernel, order, python, session, stack, unwind};
 
 /// The caller of a hook: its stack pointer (at the return address) and frame pointer at the entry.
 #[derive(Clone, Copy)]
@@ -37,6 +37,8 @@ pub struct Kept {
     depth: Cell<u32>,
     /// Its backtraces. Not wiped, because it owns mapped memory: reset with each lane.
     unwinder: UnsafeCell<unwind::State>,
+    /// Its Python stacks. Stays for the same reason.
+    stacks: python::Stacks,
     /// Memory for an environment, and how much.
     scratch: Cell<(*mut u8, usize)>,
     /// What a thread that starts is to run.
@@ -68,6 +70,8 @@ pub struct Thread {
     entered: Cell<Entered>,
     /// Events that found no lane, to try again now and then.
     laneless: Cell<u32>,
+    /// A place on the stack of the call during which nothing is recorded, 0: none is under way.
+    paused_at: Cell<usize>,
 }
 
 /// The last thing recorded, as far as `Event::Enter` goes. Zero: something else.
@@ -132,11 +136,14 @@ fn attach() -> Option<&'static Thread> {
         return None;
     }
     // SAFETY: as in `current`.
-    if let Some(thread) = unsafe { slot().as_ref() }
-        && thread.laneless.get() % TRY_AGAIN != 0
-    {
-        thread.count_laneless();
-        return None;
+    if let Some(thread) = unsafe { slot().as_ref() } {
+        if thread.paused_at.get() != 0 {
+            return thread.left_its_pause().then_some(thread);
+        }
+        if thread.laneless.get() % TRY_AGAIN != 0 {
+            thread.count_laneless();
+            return None;
+        }
     }
     let _held = kernel::SignalsHeld::new();
     let session = session::ensure()?;
@@ -313,9 +320,23 @@ impl Thread {
     /// Writes the event that `event` makes of the caller's call site.
     #[inline(always)]
     pub fn record_at<'a>(&self, caller: Caller, event: impl FnOnce(u32) -> Event<'a>) {
+        self.record_asked(caller, Asked::Native, event);
+    }
+
+    /// The same for a block that the Python interpreter's own allocators gave.
+    #[inline(always)]
+    pub fn record_python<'a>(&self, caller: Caller, event: impl FnOnce(u32) -> Event<'a>) {
+        self.record_asked(caller, Asked::Interpreter, event);
+    }
+
+    #[inline(always)]
+    fn record_asked<'a>(&self, caller: Caller, asked: Asked, event: impl FnOnce(u32) -> Event<'a>) {
         self.entered.set(Entered::No);
         self.in_section(|outermost| {
-            let site = self.site(caller, outermost);
+            let mut site = self.site(caller, outermost);
+            if python::is_present() {
+                site = self.pair(caller, outermost, site, asked);
+            }
             self.write(event(site), outermost);
         });
     }
@@ -340,6 +361,61 @@ impl Thread {
                 |event| self.write(event, outermost),
             )
         }
+    }
+
+    /// The call site `native` with the Python stack that led to it.
+    #[inline(never)]
+    fn pair(&self, caller: Caller, outermost: bool, native: u32, asked: Asked) -> u32 {
+        let kept = self.kept();
+        let pair = |native| {
+            // SAFETY: only this thread and its handlers use the state.
+            let found = unsafe {
+                unwind::State::with_nodes(
+                    kept.unwinder.get(),
+                    caller.sp,
+                    kept.bounds.get(),
+                    |nodes| {
+                        let mut tell = |event: Event<'_>| self.write(event, outermost);
+                        let depth = kept.depth.get();
+                        // The stacks are this thread's, and only reached through its nodes.
+                        python::site(&kept.stacks, nodes, depth, native, asked, &mut tell)
+                    },
+                )
+            };
+            found.unwrap_or(Ok(native))
+        };
+        pair(native).unwrap_or_else(|python::Full| {
+            // SAFETY: no capture is under way.
+            unsafe { (*kept.unwinder.get()).distrust() };
+            let native = self.site(caller, outermost);
+            pair(native).unwrap_or(native)
+        })
+    }
+
+    /// Runs `call`, an allocator's, during which nothing is recorded on this thread.
+    #[inline(always)]
+    pub fn paused<R>(&self, call: impl FnOnce() -> R) -> R {
+        let mark = 0_u8;
+        self.paused_at.set(&raw const mark as usize);
+        self.writer.pause();
+        let result = call();
+        self.writer.resume();
+        self.paused_at.set(0);
+        result
+    }
+
+    /// Whether the call that paused this thread was left by a jump out of a signal handler: the stack
+    /// pointer is back above it. Then the pause is over.
+    #[cold]
+    fn left_its_pause(&self) -> bool {
+        let (here, bounds) = (0_u8, self.kept().bounds.get());
+        let (here, paused_at) = (&raw const here as u64, self.paused_at.get() as u64);
+        let left = bounds.contain(here) && bounds.contain(paused_at) && here > paused_at;
+        if left {
+            self.paused_at.set(0);
+            self.writer.resume();
+        }
+        left && self.writer.is_open()
     }
 
     /// Writes an event from inside a section.

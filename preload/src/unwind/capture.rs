@@ -266,6 +266,6 @@ impl State {
 /// Whether the capture that began at stack pointer `busy` is gone (a handler jumped out of it): the
 /// stack pointer is back above it. Anything else may be running inside of it.
 #[cold]
-fn was_abandoned(busy: u64, sp: u64, bounds: Bounds) -> bool {
+pub(super) fn was_abandoned(busy: u64, sp: u64, bounds: Bounds) -> bool {
     bounds.contain(busy) && bounds.contain(sp) && sp > busy
 }

@@ -19,6 +19,7 @@ mod code;
 mod expression;
 pub(crate) mod loader;
 mod memory;
+mod nodes;
 mod rule;
 mod rules;
 mod step;
@@ -26,6 +27,8 @@ mod tree;
 
 use chain::{Chain, MAX_DEPTH, Walked};
 use core::sync::atomic::{AtomicU64, Ordering};
+pub use nodes::Nodes;
+pub use tree::Refused;
 use tree::Tree;
 
 /// The registers at a hook's entry.
@@ -53,6 +56,8 @@ pub struct State {
     busy: AtomicU64,
     chain: Chain,
     tree: Tree,
+    /// Rises with each new tree.
+    generation: u64,
     /// The frames of the walk that is under way; no matter between captures. Not on the stack,
     /// which may be a small signal stack.
     walked: [Walked; MAX_DEPTH],
@@ -66,6 +71,7 @@ impl State {
         self.set_busy(0);
         self.chain.clear();
         self.tree.clear();
+        self.generation = self.generation.wrapping_add(1);
     }
 
     /// Records of this thread were made void: the next capture starts and tells a new tree.

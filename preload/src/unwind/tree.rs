@@ -35,7 +35,7 @@ pub(super) struct Tree {
 
 /// Why there is no node.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub enum Refused {
     /// The tree is full: it has to start anew.
     Full,
     /// The new node could not be told.

@@ -1,0 +1,197 @@
+//! CPython: its stacks, and the blocks that its own allocators give.
+//!
+//! - `interpreter` finds it and its functions; `offsets` is where its structures have what.
+//! - `wrap` puts itself around the allocators of the object and the memory domain, at the first
+//!   allocation of a thread that holds the GIL: small blocks never reach malloc.
+//! - `frames` walks the calling thread's Python stack, `codes` and `text` tell its code objects.
+//!
+//! A stack that was seen before costs the walk and one look into the thread's memory of stacks; only
+//! a new one is taken apart. Versions that aren't known, and free-threaded builds, are left alone.
+
+mod codes;
+mod frames;
+mod interpreter;
+mod offsets;
+mod text;
+mod wrap;
+
+use core::cell::Cell;
+use core::ptr::null_mut;
+
+use leak_wire::{Asked, Event};
+
+use crate::kernel;
+use crate::unwind::{Nodes, Refused};
+use frames::Frame;
+use interpreter::{Interpreter, interpreter};
+pub use interpreter::{describe, is_present, prepare};
+
+/// Stacks that a thread remembers; of two with the same place the later one.
+const REMEMBERED: usize = 1 << 12;
+/// Frames of a Python stack, at most.
+const MAX_FRAMES: usize = 512;
+
+/// A remembered stack: its hash, and the pair of it with a native backtrace.
+#[derive(Clone, Copy)]
+struct Remembered {
+    hash: u64,
+    pair: u32,
+}
+
+#[repr(C)]
+struct Memory {
+    remembered: [Remembered; REMEMBERED],
+    /// A new stack while it is taken apart.
+    frames: [Frame; MAX_FRAMES],
+}
+
+/// What a thread knows of its Python stacks. All zeros: nothing.
+pub struct Stacks(Cell<*mut Memory>);
+
+/// Why there is no call site.
+pub struct Full;
+
+/// Forgets, in a forked child, what other threads of its parent were at.
+pub fn in_forked_child() {
+    codes::in_forked_child();
+}
+
+/// The call site of an allocation with the native backtrace `native`: a pair with the Python stack, or
+/// `native` alone where no Python code led to it. Wraps the interpreter's allocators if that was not
+/// done yet. `Full`: the tree has no room, it has to be started anew.
+///
+/// # Safety
+/// `stacks` is the calling thread's.
+#[inline(always)]
+pub unsafe fn site(
+    stacks: &Stacks,
+    nodes: &mut Nodes<'_>,
+    depth: u32,
+    native: u32,
+    asked: Asked,
+    tell: &mut impl FnMut(Event<'_>) -> bool,
+) -> Result<u32, Full> {
+    let Some(interpreter) = interpreter() else {
+        return Ok(native);
+    };
+    let state = match asked {
+        Asked::Interpreter => interpreter.attached(),
+        Asked::Native => interpreter.attached_or_null(),
+    };
+    if asked == Asked::Native {
+        if state.is_null() {
+            return Ok(native);
+        }
+        // SAFETY: this thread holds the GIL.
+        unsafe { wrap::once(interpreter) };
+    }
+    // SAFETY: null, or mapped for ever, zeros are valid, and only the calling thread uses it: this is
+    // not entered again on a thread, the mark on its nodes sees to it.
+    let Some(memory) = (unsafe { stacks.memory().as_mut() }) else {
+        return Ok(native);
+    };
+    let limit = (depth as usize).min(MAX_FRAMES);
+    let seed = codes::epoch() << 32 ^ nodes.generation() << 16 ^ u64::from(native) << 1;
+    // SAFETY: the thread's own state, or null, and it holds the GIL.
+    let hash = unsafe {
+        frames::hash(
+            &interpreter.offsets,
+            state,
+            limit,
+            seed.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ asked as u64,
+        )
+    };
+    let Some(remembered) = memory.remembered.get_mut(hash as usize % REMEMBERED) else {
+        return Ok(native);
+    };
+    if remembered.hash == hash && remembered.pair != 0 {
+        return Ok(remembered.pair);
+    }
+    // SAFETY: as above.
+    let pair = unsafe {
+        let stack = Stack {
+            interpreter,
+            state,
+            limit,
+        };
+        new_pair(stack, &mut memory.frames, nodes, (native, asked), tell)
+    };
+    match pair {
+        Ok(Some(pair)) => {
+            *remembered = Remembered { hash, pair };
+            Ok(pair)
+        }
+        Ok(None) | Err(Refused::Untold) => Ok(native),
+        Err(Refused::Full) => Err(Full),
+    }
+}
+
+/// Where a stack is to be read.
+struct Stack {
+    interpreter: &'static Interpreter,
+    state: *const u8,
+    limit: usize,
+}
+
+/// The pair of a stack that is not remembered; `None` for a native block without Python frames.
+///
+/// # Safety
+/// As for [`frames::walk`].
+#[cold]
+unsafe fn new_pair(
+    stack: Stack,
+    frames: &mut [Frame; MAX_FRAMES],
+    nodes: &mut Nodes<'_>,
+    (native, asked): (u32, Asked),
+    tell: &mut impl FnMut(Event<'_>) -> bool,
+) -> Result<Option<u32>, Refused> {
+    let offsets = &stack.interpreter.offsets;
+    let mut count = 0;
+    // SAFETY: the caller's promise.
+    unsafe {
+        frames::walk(offsets, stack.state, stack.limit, |frame| {
+            if let Some(place) = frames.get_mut(count) {
+                *place = frame;
+                count += 1;
+            }
+        });
+    }
+    if count == 0 && asked == Asked::Native {
+        return Ok(None);
+    }
+    let mut python = 0;
+    for frame in frames.iter().take(count).rev() {
+        // SAFETY: a frame's code is alive as long as the frame.
+        let code = unsafe { codes::number(stack.interpreter, frame.code, tell) };
+        let instruction = frame.offset(offsets);
+        let parent = python;
+        python = nodes.python(parent, code, instruction, |id| {
+            tell(Event::PythonFrame {
+                id,
+                parent,
+                code,
+                instruction,
+            })
+        })?;
+    }
+    let pair = nodes.pair(native, python, asked as u32, |id| {
+        tell(Event::Pair {
+            id,
+            native,
+            python,
+            asked,
+        })
+    })?;
+    Ok(Some(pair))
+}
+
+impl Stacks {
+    /// The memory, null if there is none to be had.
+    fn memory(&self) -> *mut Memory {
+        if self.0.get().is_null() {
+            let mapped = kernel::map(size_of::<Memory>());
+            self.0.set(mapped.map_or(null_mut(), <*mut u8>::cast));
+        }
+        self.0.get()
+    }
+}

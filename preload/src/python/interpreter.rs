@@ -1,0 +1,241 @@
+//! The interpreter in this process, if there is one: its functions, its version, its offsets.
+
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::mem::transmute;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use leak_wire::layout::{ProcessSlot, warning};
+
+use super::offsets::{self, Offsets, TOLD_WORDS};
+use crate::real;
+
+/// `PyMemAllocatorEx`. The functions are never null in what an interpreter gives.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Allocator {
+    /// Passed to each of them.
+    pub context: *mut c_void,
+    /// New bytes.
+    pub malloc: Option<unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void>,
+    /// New bytes, zeroed.
+    pub calloc: Option<unsafe extern "C" fn(*mut c_void, usize, usize) -> *mut c_void>,
+    /// More or fewer bytes.
+    pub realloc: Option<unsafe extern "C" fn(*mut c_void, *mut c_void, usize) -> *mut c_void>,
+    /// Gives them back.
+    pub free: Option<unsafe extern "C" fn(*mut c_void, *mut c_void)>,
+}
+
+/// An interpreter that is understood.
+pub struct Interpreter {
+    /// Major · 256 + minor.
+    pub version: u32,
+    /// How to read its stacks.
+    pub offsets: Offsets,
+    /// `PyCode_Type`.
+    pub code_type: u64,
+    get_allocator: unsafe extern "C" fn(c_int, *mut Allocator),
+    set_allocator: unsafe extern "C" fn(c_int, *const Allocator),
+    /// To 3.11 the thread state of whoever holds the GIL, later the calling thread's if it is attached.
+    current: unsafe extern "C" fn() -> *const u8,
+    /// The calling thread's first thread state, attached or not; `None` where `current` suffices.
+    own: Option<unsafe extern "C" fn() -> *const u8>,
+}
+
+struct Place(UnsafeCell<Option<Interpreter>>);
+
+// SAFETY: written once, before `PRESENT` is set, and read only after that was seen.
+unsafe impl Sync for Place {}
+
+static INTERPRETER: Place = Place(UnsafeCell::new(None));
+static PRESENT: AtomicBool = AtomicBool::new(false);
+
+/// `PY_VERSION_HEX` of an interpreter, understood or not.
+static VERSION: AtomicU32 = AtomicU32::new(0);
+static RUNTIME: AtomicU64 = AtomicU64::new(0);
+static TYPE_TYPE: AtomicU64 = AtomicU64::new(0);
+
+/// Whether there is an interpreter that is understood.
+#[inline(always)]
+pub fn is_present() -> bool {
+    // Relaxed: `interpreter` acquires.
+    PRESENT.load(Ordering::Relaxed)
+}
+
+/// The interpreter.
+#[inline(always)]
+pub fn interpreter() -> Option<&'static Interpreter> {
+    // Acquire: pairs with the Release in `prepare`.
+    if !PRESENT.load(Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: see `Place`.
+    unsafe { (*INTERPRETER.0.get()).as_ref() }
+}
+
+/// Looks for an interpreter in the executable and the libraries that came with it. Once, by the
+/// thread that starts the session.
+pub fn prepare() {
+    let get_version = symbol(c"Py_GetVersion");
+    let runtime = symbol(c"_PyRuntime");
+    if get_version.is_null() || runtime.is_null() {
+        return;
+    }
+    type GetVersion = unsafe extern "C" fn() -> *const c_char;
+    // SAFETY: the function takes nothing and gives a C string of its own, also before the
+    // interpreter is initialised.
+    let text =
+        unsafe { CStr::from_ptr(transmute::<*mut c_void, GetVersion>(get_version)()).to_bytes() };
+    let version = parse(text);
+    // Relaxed, all: read by this thread when it claims a slot, and by its forked children.
+    VERSION.store(version, Ordering::Relaxed);
+    RUNTIME.store(runtime as u64, Ordering::Relaxed);
+    let found = offsets_of(version, text, runtime).and_then(|offsets| find(version, offsets));
+    if let Some(found) = found {
+        TYPE_TYPE.store(symbol(c"PyType_Type") as u64, Ordering::Relaxed);
+        // SAFETY: nobody reads it before PRESENT, and only one thread gets here.
+        unsafe { *INTERPRETER.0.get() = Some(found) };
+        // Release: pairs with the Acquire in `interpreter`.
+        PRESENT.store(true, Ordering::Release);
+    }
+}
+
+/// Tells the recorder of the interpreter.
+pub fn describe(slot: &ProcessSlot) {
+    // Relaxed, all: written by the thread that started the session, before it claimed the first slot.
+    let version = VERSION.load(Ordering::Relaxed);
+    if version == 0 {
+        return;
+    }
+    if !is_present() {
+        slot.warnings
+            .fetch_or(warning::PYTHON_UNKNOWN, Ordering::Relaxed);
+    }
+    slot.python_version.store(version, Ordering::Relaxed);
+    let type_type = TYPE_TYPE.load(Ordering::Relaxed);
+    slot.python_type.store(type_type, Ordering::Relaxed);
+    // Release: pairs with the recorder's Acquire, for the two before.
+    let runtime = RUNTIME.load(Ordering::Relaxed);
+    slot.python_runtime.store(runtime, Ordering::Release);
+}
+
+fn symbol(name: &CStr) -> *mut c_void {
+    // SAFETY: a C string.
+    real::quietly(|| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
+}
+
+/// `PY_VERSION_HEX` of `3.11.2 (main, ...`, without its level; 0 if it is none.
+fn parse(text: &[u8]) -> u32 {
+    let mut numbers = [0_u32; 3];
+    let mut parts = text.split(|byte| !byte.is_ascii_digit());
+    for number in &mut numbers {
+        let digits = parts.next().unwrap_or_default();
+        let add = |sum: u32, digit: &u8| sum.wrapping_mul(10).wrapping_add(u32::from(digit - b'0'));
+        *number = digits.iter().take(3).fold(0, add) & 0xff;
+    }
+    let [major, minor, micro] = numbers;
+    major << 24 | minor << 16 | micro << 8 | 0xf0
+}
+
+fn offsets_of(version: u32, text: &[u8], runtime: *mut c_void) -> Option<Offsets> {
+    let (major, minor) = (version >> 24, version >> 16 & 0xff);
+    let free_threaded = text.windows(14).any(|part| part == b"free-threading");
+    if major != 3 || free_threaded {
+        return None;
+    }
+    offsets::of_version(minor).or_else(|| {
+        // SAFETY: the runtime is much longer than that, and the offsets in it are constants.
+        let told = unsafe { runtime.cast::<[u64; TOLD_WORDS]>().read() };
+        offsets::told(minor, &told)
+    })
+}
+
+fn find(version: u32, offsets: Offsets) -> Option<Interpreter> {
+    let function = |name| Some(symbol(name)).filter(|found| !found.is_null());
+    let get_allocator = function(c"PyMem_GetAllocator")?;
+    let set_allocator = function(c"PyMem_SetAllocator")?;
+    let current = function(c"PyThreadState_GetUnchecked")
+        .or_else(|| function(c"_PyThreadState_UncheckedGet"))?;
+    let own = match version >> 16 {
+        ..0x30c => Some(function(c"PyGILState_GetThisThreadState")?),
+        _ => None,
+    };
+    // SAFETY: the interpreter's functions of these names have these types since 3.5.
+    unsafe {
+        Some(Interpreter {
+            version: version >> 16,
+            offsets,
+            code_type: function(c"PyCode_Type")? as u64,
+            get_allocator: transmute::<*mut c_void, unsafe extern "C" fn(c_int, *mut Allocator)>(
+                get_allocator,
+            ),
+            set_allocator: transmute::<*mut c_void, unsafe extern "C" fn(c_int, *const Allocator)>(
+                set_allocator,
+            ),
+            current: transmute::<*mut c_void, unsafe extern "C" fn() -> *const u8>(current),
+            own: own.map(|own| transmute::<*mut c_void, unsafe extern "C" fn() -> *const u8>(own)),
+        })
+    }
+}
+
+impl Interpreter {
+    /// The thread state of the calling thread, which holds the GIL; null: it has none.
+    #[inline(always)]
+    pub fn attached(&self) -> *const u8 {
+        // SAFETY: reads a word of the runtime or of the thread.
+        unsafe { (self.current)() }
+    }
+
+    /// The thread state of the calling thread if it holds the GIL, else null.
+    #[inline(always)]
+    pub fn attached_or_null(&self) -> *const u8 {
+        let current = self.attached();
+        let Some(own) = self.own.filter(|_| !current.is_null()) else {
+            return current;
+        };
+        // SAFETY: reads the thread's own key. Where it is the current one, this thread holds the GIL:
+        // nobody else makes it current.
+        match unsafe { own() } == current {
+            true => current,
+            false => core::ptr::null(),
+        }
+    }
+
+    /// The allocator of a domain.
+    ///
+    /// # Safety
+    /// The calling thread holds the GIL.
+    pub unsafe fn allocator(&self, domain: c_int) -> Allocator {
+        let mut allocator = Allocator {
+            context: core::ptr::null_mut(),
+            malloc: None,
+            calloc: None,
+            realloc: None,
+            free: None,
+        };
+        // SAFETY: the caller's promise; it writes all fields of an allocator.
+        unsafe { (self.get_allocator)(domain, &raw mut allocator) };
+        allocator
+    }
+
+    /// Puts another allocator into its place.
+    ///
+    /// # Safety
+    /// The calling thread holds the GIL; the allocator works and goes on to the one before.
+    pub unsafe fn set_allocator(&self, domain: c_int, allocator: &Allocator) {
+        // SAFETY: the caller's promise; the interpreter copies it.
+        unsafe { (self.set_allocator)(domain, core::ptr::from_ref(allocator)) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(parse(b"3.11.2 (main, Apr 28 2025)"), 0x030b_02f0);
+        assert_eq!(parse(b"3.14.0rc2 (main)"), 0x030e_00f0);
+        assert_eq!(parse(b""), 0xf0);
+    }
+}

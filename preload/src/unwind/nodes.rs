@@ -1,0 +1,93 @@
+//! The tree of call sites for those who put other things than native frames into it: Python's frames,
+//! and pairs of a native and a Python node. All share one sequence of numbers.
+
+use super::capture::was_abandoned;
+use super::tree::{Refused, Tree};
+use super::{State, UNKNOWN_EPOCH};
+use crate::stack::Bounds;
+use core::sync::atomic::{Ordering, compiler_fence};
+
+/// The kinds of keys, in the top two bits; an address has none of them set.
+const PYTHON: u64 = 2 << 62;
+const PAIR: u64 = 3 << 62;
+const KEY: u64 = (1 << 62) - 1;
+
+/// The tree, while no capture is under way.
+pub struct Nodes<'a> {
+    tree: &'a mut Tree,
+    generation: u64,
+}
+
+impl State {
+    /// Runs `work` with the tree of call sites; `None` if a signal handler calls this in the middle of
+    /// a capture of its thread, or if the tree has to be started anew.
+    ///
+    /// # Safety
+    /// `state` must be valid, and used by no one but the calling thread and its signal handlers; `sp`
+    /// must be an address of the live stack that the thread runs on.
+    #[inline(always)]
+    pub unsafe fn with_nodes<R>(
+        state: *mut State,
+        sp: u64,
+        bounds: Bounds,
+        work: impl FnOnce(&mut Nodes<'_>) -> R,
+    ) -> Option<R> {
+        // SAFETY: valid, as the caller promises; see `capture`.
+        let busy = unsafe { (*state).busy.load(Ordering::Relaxed) };
+        if busy != 0 && !was_abandoned(busy, sp, bounds) {
+            return None;
+        }
+        // SAFETY: no capture is under way, so this is the only reference.
+        let state = unsafe { &mut *state };
+        if busy != 0 || state.epoch == UNKNOWN_EPOCH {
+            return None;
+        }
+        state.set_busy(sp);
+        // As in `capture`: a handler sees the mark before any change, and its end after all.
+        compiler_fence(Ordering::SeqCst);
+        let result = work(&mut Nodes {
+            tree: &mut state.tree,
+            generation: state.generation,
+        });
+        compiler_fence(Ordering::SeqCst);
+        state.set_busy(0);
+        Some(result)
+    }
+}
+
+impl Nodes<'_> {
+    /// Changes when all numbers given before are void.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The node of a Python frame, told to `tell` if it is new.
+    pub fn python(
+        &mut self,
+        parent: u32,
+        code: u32,
+        instruction: u32,
+        tell: impl FnOnce(u32) -> bool,
+    ) -> Result<u32, Refused> {
+        let place = u64::from(code) << 32 | u64::from(instruction);
+        self.tree.child(parent, PYTHON | spread(place), tell)
+    }
+
+    /// The node of a pair of nodes; `sort` sets pairs of the same nodes apart.
+    pub fn pair(
+        &mut self,
+        native: u32,
+        python: u32,
+        sort: u32,
+        tell: impl FnOnce(u32) -> bool,
+    ) -> Result<u32, Refused> {
+        let pair = u64::from(sort) << 32 | u64::from(python);
+        self.tree.child(native, PAIR | spread(pair), tell)
+    }
+}
+
+/// A key's bits in other places, one to one below 2⁶²: the tree's hash adds the parent where a code's
+/// number would lie.
+fn spread(key: u64) -> u64 {
+    key.wrapping_mul(0xd6e8_feb8_6659_fd93) & KEY
+}
