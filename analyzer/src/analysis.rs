@@ -25,8 +25,21 @@ pub struct Analysis {
     pub unseen: Vec<UnseenConnections>,
     /// More to say, found while analysing (for example that labels were folded into `{other}`).
     pub warnings: Vec<crate::trace::Warning>,
+    /// What the blocks of all sites are, the most bytes first.
+    pub types: Vec<TypeRow>,
     /// Events that were replayed.
     pub events: u64,
+}
+
+/// Blocks of one type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeRow {
+    /// Its name, `unknown` where it was not read or is none.
+    pub name: String,
+    /// How many.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// Figures of one process image.
@@ -204,6 +217,8 @@ pub struct Endpoint {
     pub site_ids: Vec<SiteId>,
     /// By status code.
     pub statuses: Vec<StatusFigures>,
+    /// What its requests retained, the most bytes first; empty where no types were read.
+    pub types: Vec<TypeRow>,
 }
 
 /// Requests of one endpoint with one status.
@@ -252,6 +267,9 @@ pub struct Site {
     pub outside_bytes: u64,
     /// By endpoint.
     pub labels: Vec<SiteLabel>,
+    /// What its retained blocks are, or where it has none its live ones, the most bytes first; empty
+    /// where no types were read.
+    pub types: Vec<TypeRow>,
 }
 
 /// A site's part in an endpoint.

@@ -4,6 +4,7 @@
 mod result;
 mod sites;
 mod timeline;
+mod types;
 mod unseen;
 
 use timeline::Timeline;
@@ -14,7 +15,8 @@ use crate::requests::machine::Machine;
 pub use crate::requests::machine::{Boundary, Options};
 pub use crate::requests::owner::Scope;
 use crate::sites::Sites;
-use crate::trace::{Error, Facts, Origin, ProcessId, Step, Trace, What};
+use crate::trace::{Error, Facts, Origin, ProcessId, Reading, Step, Trace, What};
+use crate::types::{TypeId, TypeNames};
 
 /// Analyses a whole trace; call sites go into `sites`, which is emptied first.
 pub fn analyze(trace: &Trace, sites: &mut Sites, options: &Options) -> Result<Analysis, Error> {
@@ -54,6 +56,7 @@ pub struct Analyzer<'f> {
     boundary: Boundary,
     machine: Machine,
     processes: Vec<Process>,
+    types: TypeNames,
     events: u64,
     last: u64,
 }
@@ -66,6 +69,7 @@ impl<'f> Analyzer<'f> {
             boundary: options.boundary,
             machine: Machine::new(options),
             processes: Vec::new(),
+            types: TypeNames::default(),
             events: 0,
             last: 0,
         }
@@ -95,6 +99,7 @@ impl<'f> Analyzer<'f> {
                 self.machine
                     .thread_ends(step.thread, step.process, step.stamp);
             }
+            What::Types(reading) => self.types_read(step.process, reading),
             What::Event(event) => {
                 self.events += 1;
                 self.machine
@@ -109,6 +114,20 @@ impl<'f> Analyzer<'f> {
                     let timeline = &mut self.process(step.process).timeline;
                     timeline.note(step.stamp, live, requests);
                 }
+            }
+        }
+    }
+
+    fn types_read(&mut self, process: ProcessId, reading: &Reading) {
+        if !self.machine.owners.runs(process) {
+            return;
+        }
+        let names = reading.names.iter();
+        let ids: Vec<TypeId> = names.map(|name| self.types.id(name)).collect();
+        let ledger = self.machine.owners.ledger(process);
+        for (address, name) in &reading.blocks {
+            if let Some(of_type) = ids.get(*name as usize) {
+                ledger.set_type(*address, reading.begin, *of_type);
             }
         }
     }

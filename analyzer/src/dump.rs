@@ -52,6 +52,7 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
             let at = facts.clock.ns(step.stamp);
             write!(out, "{at:>13} p{} ", step.process)?;
             match step.what {
+                What::Types(reading) => writeln!(out, "{reading:?}")?,
                 What::Event(event) => writeln!(out, "t{} {event:?}", step.thread)?,
                 What::ThreadBegins | What::ThreadEnds => {
                     let thread = facts.threads.get(step.thread as usize);

@@ -11,17 +11,20 @@ mod finish;
 pub mod holding;
 mod log;
 pub mod site;
+mod types;
 
 pub use finish::{Finished, FinishedSite, Reached, Retained, SLICES};
 use holding::{Account, AccountId, Holding, InFlight, Kind};
 pub use log::Log;
 use rustc_hash::{FxHashMap, FxHashSet};
 use site::{SiteFigures, SiteIndex};
+pub use types::Typed;
 
 use crate::replay::{Block, Found, Heap, HoldingId};
 use crate::requests::record::RequestId;
 use crate::sites::SiteId;
 use crate::trace::ThreadId;
+use crate::types::UNKNOWN;
 
 /// What happened in a process, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +80,8 @@ pub struct Ledger {
     requests_ended: u64,
     first_begin: Option<u64>,
     last_end: u64,
+    /// Types of blocks were read.
+    typed: bool,
 }
 
 impl Default for Ledger {
@@ -116,6 +121,7 @@ impl Ledger {
             requests_ended: 0,
             first_begin: None,
             last_end: 0,
+            typed: false,
         }
     }
 
@@ -274,6 +280,7 @@ impl Ledger {
             size,
             born: stamp,
             holding: id,
+            of_type: UNKNOWN,
         };
         match self.heap.insert(address, block) {
             Found::Nothing => {}

@@ -1,7 +1,7 @@
 //! Everything outside the target: the recorder that writes a trace, and the analysis that reads one.
 //!
 //! The rooms, in the order in which data passes through them:
-//! `record` (lanes → trace.bin) · `trace` (the file) · `sites` (backtraces over modules) ·
+//! `record` (lanes → trace.bin) · `trace` (the file) · `sites` (backtraces over modules) · `types` (names of types) ·
 //! `replay` (events → live blocks) · `requests` (io facts and marks → requests, owners) ·
 //! `verdict` (survivors over time → verdict) · `analysis` (the result, data only) ·
 //! `symbols` (addresses → functions) · `report` (the result, printed) · `show` (all of it in one go).
@@ -25,4 +25,5 @@ pub mod show;
 pub mod sites;
 pub mod symbols;
 pub mod trace;
+pub mod types;
 pub mod verdict;

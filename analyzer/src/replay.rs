@@ -10,6 +10,8 @@ mod inherited;
 use inherited::{Inherited, Snapshot};
 use rustc_hash::FxHashMap;
 
+use crate::types::TypeId;
+
 /// Names who holds a block, and where it was allocated: an index into a ledger's holdings.
 pub type HoldingId = u32;
 
@@ -22,6 +24,8 @@ pub struct Block {
     pub born: u64,
     /// Whose it is.
     pub holding: HoldingId,
+    /// What it is, where that was read.
+    pub of_type: TypeId,
 }
 
 /// What was live at an address.
@@ -106,6 +110,15 @@ impl Heap {
         }
     }
 
+    /// The block at `address` is of this type, if it was there before `begin`.
+    pub fn set_type(&mut self, address: u64, begin: u64, of_type: TypeId) {
+        if let Some(block) = self.own.get_mut(&address)
+            && block.born < begin
+        {
+            block.of_type = of_type;
+        }
+    }
+
     /// The live blocks of the process's own.
     pub fn own(&self) -> impl Iterator<Item = &Block> {
         self.own.values()
@@ -126,6 +139,7 @@ mod tests {
             size,
             born: 0,
             holding: 0,
+            of_type: 0,
         }
     }
 

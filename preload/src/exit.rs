@@ -4,7 +4,7 @@ use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering;
 
 use leak_wire::Event;
-use leak_wire::layout::{LaneHeader, claim};
+use leak_wire::layout::{LaneHeader, ProcessSlot, claim, reading};
 
 use crate::session::Session;
 use crate::{connections, kernel, process, session, thread};
@@ -50,18 +50,29 @@ pub fn ends(status: c_int) {
     {
         // Release: pairs with the recorder's Acquire when the process is gone.
         slot.exit.store(code + 1, Ordering::Release);
-        drain(session, identity.image.load(Ordering::Relaxed));
+        await_recorder(session, slot, identity.image.load(Ordering::Relaxed));
     }
 }
 
-/// Waits until the lanes of `image` are drained, while the recorder makes progress.
-fn drain(session: &Session, image: u32) {
-    let header = session.header();
-    let start = kernel::now_ns();
-    let (mut progress, mut moved_at, mut suspicion) = (0, start, SUSPICION_NS);
+/// Waits, bounded, until the recorder has seen everything and read the types of what is live.
+fn await_recorder(session: &Session, slot: &ProcessSlot, image: u32) {
+    let mut patience = Patience::start();
+    if drain(session, image, &mut patience) {
+        // Release: pairs with the recorder's Acquire: the lanes are drained.
+        slot.reading.store(reading::WANTED, Ordering::Release);
+        session.mapping().ring_doorbell();
+        // Acquire: pairs with the recorder's Release; it reads no more.
+        while slot.reading.load(Ordering::Acquire) == reading::WANTED && patience.lasts(session) {
+            kernel::futex_wait(&slot.reading, reading::WANTED, LOOK);
+        }
+    }
+}
+
+/// Waits until the lanes of `image` are drained; whether they are.
+fn drain(session: &Session, image: u32, patience: &mut Patience) -> bool {
     for index in 0..session.mapping().lane_count() {
         let Some(lane) = session.mapping().lane(index) else {
-            return;
+            return true;
         };
         while is_behind(lane, image) {
             session.mapping().ring_doorbell();
@@ -72,26 +83,50 @@ fn drain(session: &Session, image: u32) {
             if is_behind(lane, image) {
                 kernel::futex_wait(&lane.room, seen, LOOK);
             }
-            let now = kernel::now_ns();
-            // Relaxed, both: words by themselves.
-            let current = header.progress.load(Ordering::Relaxed);
-            if current != progress {
-                (progress, moved_at) = (current, now);
-                suspicion = SUSPICION_NS;
-            }
-            if now - moved_at > suspicion {
-                if session::recorder_gone() {
-                    return;
-                }
-                suspicion += SUSPICION_NS;
-            }
-            if now - start > PATIENCE_NS
-                || now - moved_at > SILENCE_NS
-                || header.stopped.load(Ordering::Relaxed) != 0
-            {
-                return;
+            if !patience.lasts(session) {
+                return false;
             }
         }
+    }
+    true
+}
+
+/// How long an exit goes on waiting: while the recorder makes progress, and not for ever.
+struct Patience {
+    start: u64,
+    progress: u64,
+    moved_at: u64,
+    suspicion: u64,
+}
+
+impl Patience {
+    fn start() -> Patience {
+        let start = kernel::now_ns();
+        Patience {
+            start,
+            progress: 0,
+            moved_at: start,
+            suspicion: SUSPICION_NS,
+        }
+    }
+
+    fn lasts(&mut self, session: &Session) -> bool {
+        let (header, now) = (session.header(), kernel::now_ns());
+        // Relaxed, both: words by themselves.
+        let current = header.progress.load(Ordering::Relaxed);
+        if current != self.progress {
+            (self.progress, self.moved_at) = (current, now);
+            self.suspicion = SUSPICION_NS;
+        }
+        if now - self.moved_at > self.suspicion {
+            if session::recorder_gone() {
+                return false;
+            }
+            self.suspicion += SUSPICION_NS;
+        }
+        now - self.start <= PATIENCE_NS
+            && now - self.moved_at <= SILENCE_NS
+            && header.stopped.load(Ordering::Relaxed) == 0
     }
 }
 

@@ -143,12 +143,16 @@ fn fill_slot(mapping: &Mapping, identity: &Identity, origin: Origin, start: u64)
         slot.parent_image.store(parent, Ordering::Relaxed);
         slot.warnings.store(0, Ordering::Relaxed);
         slot.python_runtime.store(0, Ordering::Relaxed);
+        slot.reading.store(0, Ordering::Relaxed);
         slot.python_type.store(0, Ordering::Relaxed);
         slot.python_version.store(0, Ordering::Relaxed);
         python::describe(slot);
         identity.pid.store(pid, Ordering::Relaxed);
         identity.slot.store(index as u32, Ordering::Relaxed);
         identity.image.store(image, Ordering::Relaxed);
+        // Of each process, and not inherited by fork: the recorder reads the types of blocks.
+        // Relaxed: the recorder's number, written before the session.
+        kernel::let_read(header.recorder_pid.load(Ordering::Relaxed));
         // Release: pairs with the recorder's Acquire of the claim.
         slot.claim
             .store(claim::pack(claim::LIVE, pid), Ordering::Release);

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::sites::{Judged, judge};
+use super::types::types;
 use super::unseen::unseen;
 use super::{Analyzer, Timeline};
 use crate::analysis::{
     Analysis, Endpoint, Outside, ProcessFigures, Request, Site, SiteLabel, StatusFigures, Totals,
-    Verdict,
+    TypeRow, Verdict,
 };
 use crate::ledger::Finished;
 use crate::requests::label::{INCOMPLETE, LabelId, MAX_LABELS, OTHER};
@@ -24,6 +25,7 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
         facts,
         mut machine,
         processes,
+        types: names,
         events,
         ..
     } = analyzer;
@@ -50,6 +52,15 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     let sites = judge(ended, &machine.records, &facts.dropped);
     let leaking = leaking(&sites);
     let endpoint_of = endpoints(&mut analysis, &sites, &leaking, &machine.records, &labels);
+    let types = types(&sites, &names);
+    for (label, rows) in types.of_labels {
+        let endpoint = endpoint_of.get(&label);
+        if let Some(endpoint) = endpoint.and_then(|at| analysis.endpoints.get_mut(*at as usize)) {
+            endpoint.types = rows;
+        }
+    }
+    analysis.types = types.all;
+    let sites = sites.into_iter().zip(types.of_sites);
     analysis.sites = site_list(sites, &reached, &machine.records, &endpoint_of);
     link_sites(&mut analysis);
     analysis.requests = requests(&machine.records, &endpoint_of, &leaking, facts);
@@ -209,6 +220,7 @@ fn endpoints(
             retained_bytes_per_leaking_request: None,
             site_ids: Vec::new(),
             statuses: Vec::new(),
+            types: Vec::new(),
         });
         let (blocks, bytes) = leaking.get(&id).copied().unwrap_or_default();
         *leaked_bytes.entry(label).or_default() += bytes;
@@ -277,14 +289,14 @@ fn reached(ended: &[(Finished, usize)], records: &[Record]) -> FxHashMap<SiteId,
 }
 
 fn site_list(
-    judged: Vec<Judged>,
+    judged: impl ExactSizeIterator<Item = (Judged, Vec<TypeRow>)>,
     reached: &FxHashMap<SiteId, u64>,
     records: &[Record],
     endpoint_of: &FxHashMap<LabelId, u32>,
 ) -> Vec<Site> {
     let count = |request: RequestId| records.get(request as usize).map_or(1, |r| r.count);
     let mut sites: Vec<Site> = Vec::with_capacity(judged.len());
-    for site in judged {
+    for (site, types) in judged {
         let parts = &site.parts;
         let sum = |of: fn(&crate::ledger::FinishedSite) -> u64| parts.iter().map(of).sum::<u64>();
         let labels: Vec<SiteLabel> = site
@@ -318,6 +330,7 @@ fn site_list(
             outside_blocks: sum(|part| part.outside_blocks),
             outside_bytes: sum(|part| part.outside_bytes),
             labels,
+            types,
             evidence: site.evidence,
         });
     }

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::holding::{Holding, Kind};
 use super::log::Log;
-use super::{Counts, Ledger};
+use super::{Counts, Ledger, Typed};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sites::SiteId;
@@ -65,6 +65,8 @@ pub struct FinishedSite {
     pub reallocations: u64,
     /// What each request retained.
     pub retained: Vec<Retained>,
+    /// What its blocks are, where types were read.
+    pub types: Vec<Typed>,
     /// Live bytes by the order of request ends.
     pub live_log: Log,
     /// Survivors' bytes by the order of their requests' ends.
@@ -117,6 +119,7 @@ impl Ledger {
         self.settle_inferred(records);
         let mut retained = self.retained_by_site(records);
         let outside = self.outside_by_site(records);
+        let mut types = self.types_by_site(records);
         let outside_allocations = self
             .holdings
             .iter()
@@ -145,6 +148,7 @@ impl Ledger {
                 outside_bytes,
                 reallocations: figures.reallocations,
                 retained: retained.remove(&(index as u32)).unwrap_or_default(),
+                types: types.remove(&(index as u32)).unwrap_or_default(),
                 live_log: figures.live_log,
                 survivor_log: figures.survivor_log,
                 outside: series,

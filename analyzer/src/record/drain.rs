@@ -2,6 +2,7 @@
 
 mod ends;
 mod losses;
+mod types;
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -19,6 +20,7 @@ use super::lanes::{Claimed, Lanes, OpenLane};
 use super::mapping::Mapping;
 use super::{procfs, resident, system};
 use crate::trace::{Note, NotedEnd, ThreadEvents, WriteError, Writer};
+pub(crate) use types::Looks;
 
 /// Shortest and longest sleep between passes.
 const SLEEP: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(100));
@@ -47,6 +49,7 @@ pub(crate) struct Drain {
     busy_since_tick: bool,
     scarce: bool,
     slotless: u64,
+    looks: Looks,
 }
 
 /// What a pass found.
@@ -56,6 +59,8 @@ struct Pass {
     busy: bool,
     /// The fullest lane, in 256ths.
     fullest: u32,
+    /// There are types to read at once.
+    reading: bool,
 }
 
 impl Drain {
@@ -85,6 +90,7 @@ impl Drain {
             busy_since_tick: false,
             scarce: false,
             slotless: 0,
+            looks: Looks::start(now),
         }
     }
 
@@ -95,15 +101,18 @@ impl Drain {
         let (ended, stop) = loop {
             // Relaxed: compared again by the kernel.
             let doorbell = self.mapping.header().doorbell.load(Ordering::Relaxed);
-            match self.pass() {
-                Ok(pass) => sleep = next_sleep(sleep, pass),
+            let pass = match self.pass() {
+                Ok(pass) => pass,
                 Err(WriteError::Limit) => break (NotedEnd::Limit, Stop::Limit),
                 Err(WriteError::Disk(_)) => break (NotedEnd::DiskFull, Stop::Disk),
-            }
+            };
+            sleep = next_sleep(sleep, pass);
             if self.has_ended() {
                 break (NotedEnd::Complete, Stop::RecorderGone);
             }
-            self.sleep(doorbell, sleep);
+            if !pass.reading {
+                self.sleep(doorbell, sleep);
+            }
         };
         self.stop(stop);
         self.finish(ended);
@@ -142,10 +151,11 @@ impl Drain {
             }
         }
         self.discover(false);
-        let pass = self.drain_all(now)?;
+        let mut pass = self.drain_all(now)?;
         for (image, status, replaced) in ended {
             self.end_image(image, status, replaced)?;
         }
+        pass.reading = self.read_types(now)?;
         self.busy_since_tick |= pass.busy;
         self.write_old(now)?;
         self.free_silent(now)?;
@@ -222,17 +232,31 @@ impl Drain {
         let was_broken = before.is_none_or(|lane| lane.broken);
         let (writer, images) = (&mut self.writer, &mut self.images);
         let build_ids = &mut self.build_ids;
-        let fill = self.lanes.drain(&self.mapping, index, |lane, record| {
+        // Taken out once for all of them: nearly every event is of a block.
+        let of = before.map(|lane| lane.image);
+        let mut live = of.and_then(|of| images.running.get_mut(&of)?.types.live.take());
+        let drained = self.lanes.drain(&self.mapping, index, |lane, record| {
+            if let Some(live) = &mut live {
+                live.see(&record.event, &mut lane.follower);
+            }
             if is_news(&record.event)
                 && let Some(image) = images.running.get_mut(&lane.image)
             {
                 notice(&record, lane, image, build_ids, writer);
+                // A module may be the first that brings types.
+                live = live.take().or_else(|| image.types.live.take());
             }
             match lane.events.push(record.stamp, record.event) {
                 true => writer.write_events(&mut lane.events),
                 false => Ok(()),
             }
-        })?;
+        });
+        if let Some(live) = live
+            && let Some(image) = of.and_then(|of| images.running.get_mut(&of))
+        {
+            image.types.live = Some(live);
+        }
+        let fill = drained?;
         let Some(Some(lane)) = self.lanes.open.get_mut(index) else {
             return Ok(fill);
         };
@@ -356,6 +380,7 @@ fn is_news(event: &Event<'_>) -> bool {
             | Event::Exit { .. }
             | Event::ThreadEnd
             | Event::ModuleLoaded { .. }
+            | Event::ModuleUnloaded { .. }
     )
 }
 
@@ -377,9 +402,14 @@ fn notice(
             reading.into_iter().for_each(|reading| writer.note(reading));
         }
         Event::ThreadEnd => lane.ending = true,
-        Event::ModuleLoaded { path, .. } => {
+        Event::ModuleUnloaded { start } => image.types.module_unloaded(start),
+        Event::ModuleLoaded {
+            start, end, path, ..
+        } => {
             let path: Vec<u8> = path.iter().collect();
             let path = String::from_utf8_lossy(&path).into_owned();
+            let executable = &image.program.executable;
+            image.types.module_loaded((start, end), &path, executable);
             if let Some(build_id) = build_ids.news(image.pid, &path) {
                 writer.note(Note::BuildId {
                     path,

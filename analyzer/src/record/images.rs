@@ -12,6 +12,7 @@ use super::mapping::Mapping;
 use super::procfs::{self, Program};
 use super::resident::{self, Readings};
 use super::system;
+use super::types::Types;
 use crate::trace::{Note, NotedOrigin, NotedOutcome, ThreadEvents};
 
 /// One program image.
@@ -31,9 +32,12 @@ pub(crate) struct Image {
     pub(crate) active: bool,
     /// When its resident set is read.
     pub(crate) readings: Readings,
+    /// What is known of its blocks' types.
+    pub(crate) types: Types,
     /// Marks from outside, as a thread of its own.
     pub(crate) marks: Option<ThreadEvents>,
-    slot: usize,
+    /// Index of its slot.
+    pub(crate) slot: usize,
     warned: u32,
 }
 
@@ -190,6 +194,12 @@ impl Images {
                 })
             }
         };
+        // A forked child has the modules of its parent.
+        let types = self
+            .running
+            .get(&parent)
+            .map(|parent| parent.types.forked());
+        let types = types.filter(|_| origin == NotedOrigin::Fork);
         self.any = true;
         self.join(pid);
         let start = slot.start.load(Ordering::Relaxed).min(system::stamp());
@@ -203,6 +213,7 @@ impl Images {
                 exit: None,
                 active: false,
                 readings: Readings::start(Instant::now()),
+                types: types.unwrap_or_default(),
                 marks: None,
                 slot: index,
                 warned: 0,

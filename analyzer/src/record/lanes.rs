@@ -7,6 +7,7 @@ use std::time::Instant;
 use leak_wire::layout::{CLASSES, LaneHeader, claim};
 use leak_wire::{Malformed, Record, ring};
 
+use super::live::Follower;
 use super::mapping::Mapping;
 use super::system;
 use crate::trace::ThreadEvents;
@@ -73,6 +74,8 @@ pub(crate) struct OpenLane {
     pub(crate) ending: bool,
     /// The producer broke the rules: nothing more of it is believed.
     pub(crate) broken: bool,
+    /// What its blocks are followed by.
+    pub(crate) follower: Follower,
     tail: u64,
 }
 
@@ -88,6 +91,7 @@ impl OpenLane {
             asked: 0,
             ending: false,
             broken: false,
+            follower: Follower::new(thread),
             tail: 0,
         }
     }

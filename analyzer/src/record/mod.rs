@@ -13,12 +13,14 @@ mod control;
 mod drain;
 mod images;
 mod lanes;
+mod live;
 mod mapping;
 mod place;
 mod procfs;
 mod resident;
 mod settings;
 mod system;
+mod types;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;

@@ -121,6 +121,7 @@ fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
         retained_bytes_per_leaking_request: None,
         site_ids: Vec::new(),
         statuses: vec![status(200, requests, 0, 0)],
+        types: Vec::new(),
     }
 }
 
@@ -150,6 +151,7 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         outside_blocks: 0,
         outside_bytes: 0,
         labels: Vec::new(),
+        types: Vec::new(),
     }
 }
 
@@ -308,6 +310,7 @@ pub(super) fn leaking() -> Example {
             reason: "TLS whose plain text can't be seen; link libssl dynamically.".into(),
         }],
         warnings: Vec::new(),
+        types: Vec::new(),
         events: 81_234,
     };
     Example {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
-use crate::analysis::{Analysis, Endpoint, Request, Site};
+use crate::analysis::{Analysis, Endpoint, Request, Site, TypeRow};
 use crate::sites::Sites;
 use crate::symbols::Symbolizer;
 use crate::trace::{Ended, Facts, Outcome, Warning};
@@ -39,6 +39,7 @@ pub fn json(
         requests: Written(|| requests(&input)),
         endpoints: analysis.endpoints.iter().map(endpoint).collect(),
         sites: site_rows,
+        types: types(&analysis.types),
         modules: modules(sites),
     };
     serde_json::to_writer(&mut *out, &report)?;
@@ -216,7 +217,18 @@ fn endpoint(endpoint: &Endpoint) -> schema::Endpoint<'_> {
                 retained_bytes: figures.retained_bytes,
             })
             .collect(),
+        types: types(&endpoint.types),
     }
+}
+
+fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
+    rows.iter()
+        .map(|row| schema::Type {
+            name: &row.name,
+            blocks: row.blocks,
+            bytes: row.bytes,
+        })
+        .collect()
 }
 
 fn site_row<'r>(
@@ -258,7 +270,7 @@ fn site_row<'r>(
                 retained_bytes: part.retained_bytes,
             })
             .collect(),
-        types: Vec::new(),
+        types: types(&site.types),
         frames: frames(input.sites, symbolizer, site.id),
         python_frames: Vec::new(),
     }

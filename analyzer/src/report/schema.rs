@@ -16,6 +16,7 @@ pub(super) struct Report<'r, R: Serialize> {
     pub(super) requests: R,
     pub(super) endpoints: Vec<Endpoint<'r>>,
     pub(super) sites: Vec<Site<'r>>,
+    pub(super) types: Vec<Type<'r>>,
     pub(super) modules: Vec<Module<'r>>,
 }
 
@@ -137,6 +138,7 @@ pub(super) struct Endpoint<'r> {
     pub(super) retained_bytes_per_leaking_request: Option<u64>,
     pub(super) site_ids: &'r [u32],
     pub(super) statuses: Vec<Status>,
+    pub(super) types: Vec<Type<'r>>,
 }
 
 #[derive(Serialize)]
@@ -165,7 +167,7 @@ pub(super) struct Site<'r> {
     pub(super) outside_blocks: u64,
     pub(super) outside_bytes: u64,
     pub(super) labels: Vec<Label<'r>>,
-    pub(super) types: Vec<Type>,
+    pub(super) types: Vec<Type<'r>>,
     pub(super) frames: Vec<Frame<'r>>,
     pub(super) python_frames: Vec<Frame<'r>>,
 }
@@ -190,10 +192,10 @@ pub(super) struct Label<'r> {
     pub(super) retained_bytes: u64,
 }
 
-/// What the blocks of a site are; empty while types are not read.
+/// What blocks are; no rows where no types were read.
 #[derive(Serialize)]
-pub(super) struct Type {
-    pub(super) name: String,
+pub(super) struct Type<'r> {
+    pub(super) name: &'r str,
     pub(super) blocks: u64,
     pub(super) bytes: u64,
 }

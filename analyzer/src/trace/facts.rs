@@ -25,6 +25,8 @@ pub(crate) struct Gathered {
     threads: FxHashMap<u32, NotedThread>,
     rss: Vec<(u32, u64, u64)>,
     build_ids: BuildIds,
+    /// Chunks of types.
+    pub(crate) readings: Vec<Chunk>,
 }
 
 #[derive(Debug, Default)]
@@ -167,6 +169,11 @@ impl Gathered {
         noted.lane.chunks.push(chunk);
     }
 
+    /// Takes in a chunk of types.
+    pub(crate) fn reading(&mut self, chunk: Chunk) {
+        self.readings.push(chunk);
+    }
+
     /// Pids of the processes whose end isn't told.
     pub(crate) fn running(&self) -> impl Iterator<Item = u32> + '_ {
         let noted = self.processes.values().map(|noted| &noted.process);
@@ -175,8 +182,11 @@ impl Gathered {
             .map(|process| process.pid)
     }
 
-    /// Puts everything in order.
-    pub(crate) fn finish(mut self, trailer: Option<&Trailer>) -> (Facts, Vec<Lane>, BuildIds) {
+    /// Puts everything in order; images are found by their numbers.
+    pub(crate) fn finish(
+        mut self,
+        trailer: Option<&Trailer>,
+    ) -> (Facts, Vec<Lane>, BuildIds, FxHashMap<u32, ProcessId>) {
         let (mut lanes, threads, images) = self.threads_in_order();
         let order = self.places(&lanes, &images);
         let index: FxHashMap<u32, ProcessId> = order
@@ -221,7 +231,7 @@ impl Gathered {
             .max();
         facts.duration_ns = last.map_or(0, |stamp| facts.clock.ns(stamp));
         self.build_ids.values_mut().for_each(|ids| ids.sort());
-        (facts, lanes, self.build_ids)
+        (facts, lanes, self.build_ids, index)
     }
 
     /// Threads in order of their start, with their images.

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Notes = 2,
     /// The end, and where all other chunks lie.
     Trailer = 3,
+    /// Types of blocks of one image.
+    Types = 4,
 }
 
 /// A chunk's header.
@@ -36,13 +38,13 @@ pub(crate) struct ChunkHeader {
     pub(crate) kind: Kind,
     /// Events: the thread's number.
     pub(crate) thread: u32,
-    /// Events: the number of the image that the thread belongs to.
+    /// Events and types: the number of the image that they belong to.
     pub(crate) image: u32,
     /// How many chunks of this thread (of this kind, for others) there were before.
     pub(crate) serial: u32,
     /// Events: how many times the thread's call-site tree was reset before.
     pub(crate) tree: u32,
-    /// Events or notes in it.
+    /// Events, notes or blocks in it.
     pub(crate) count: u32,
     /// Bytes before compression.
     pub(crate) raw: u32,
@@ -95,7 +97,7 @@ impl ChunkHeader {
         {
             return None;
         }
-        let kind = [Kind::Events, Kind::Notes, Kind::Trailer]
+        let kind = [Kind::Events, Kind::Notes, Kind::Trailer, Kind::Types]
             .into_iter()
             .find(|kind| Some(*kind as u32) == word(4))?;
         let header = ChunkHeader {

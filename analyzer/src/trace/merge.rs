@@ -15,6 +15,7 @@ use super::codes::Codes;
 use super::columns::ColumnReader;
 use super::open::{Error, Trace};
 use super::reader;
+use super::readings::Reading;
 use super::resolve::{self, Modules, Tree};
 use super::{ProcessId, Step, ThreadId, What};
 use crate::sites::Sites;
@@ -24,6 +25,8 @@ use crate::sites::Sites;
 enum Item {
     ProcessBegins(ProcessId),
     ThreadBegins(ThreadId),
+    /// The reading with this index among the trace's.
+    Types(u32),
     Event(ThreadId),
     ThreadEnds(ThreadId),
     ProcessEnds(ProcessId),
@@ -52,6 +55,8 @@ pub struct Steps<'t> {
     open: Vec<Option<Box<Open>>>,
     modules: Modules,
     codes: Codes,
+    /// The one that was given out last.
+    reading: Reading,
     /// Its event was given out last and is still borrowed: it moves on with the next call.
     pending: Option<ThreadId>,
     failed: bool,
@@ -77,6 +82,9 @@ impl Trace {
                 schedule.push(Reverse((end, Item::ThreadEnds(thread))));
             }
         }
+        for (number, (_, chunk)) in (0..).zip(&self.readings) {
+            schedule.push(Reverse((chunk.header.last, Item::Types(number))));
+        }
         schedule.sort_unstable();
         let mut open = Vec::new();
         open.resize_with(self.lanes.len(), || None);
@@ -88,6 +96,7 @@ impl Trace {
             open,
             modules: Modules::default(),
             codes: Codes::default(),
+            reading: Reading::default(),
             pending: None,
             failed: false,
         }
@@ -98,6 +107,8 @@ impl Trace {
 enum Turn {
     /// The begin or end of a process or thread.
     Change(Step<'static>),
+    /// A reading of types in the process, as it lies in `Steps`.
+    Types(ProcessId),
     /// The event that the thread's reader stands at.
     Event(u64, ThreadId),
 }
@@ -115,6 +126,12 @@ impl Steps<'_> {
         match self.turn() {
             Ok(None) => None,
             Ok(Some(Turn::Change(step))) => Some(Ok(step)),
+            Ok(Some(Turn::Types(process))) => Some(Ok(Step {
+                stamp: self.reading.end,
+                process,
+                thread: 0,
+                what: What::Types(&self.reading),
+            })),
             Ok(Some(Turn::Event(stamp, thread))) => Some(self.event(stamp, thread)),
             Err(error) => {
                 self.failed = true;
@@ -178,6 +195,7 @@ impl Steps<'_> {
                 }
                 (of_thread(self.trace, thread), thread, What::ThreadBegins)
             }
+            Item::Types(number) => return self.types(number),
             Item::ThreadEnds(thread) | Item::Event(thread) => {
                 (of_thread(self.trace, thread), thread, What::ThreadEnds)
             }
@@ -188,6 +206,28 @@ impl Steps<'_> {
             thread,
             what,
         }))
+    }
+
+    /// Reads the types that come next.
+    fn types(&mut self, number: u32) -> Result<Turn, Error> {
+        let trace = self.trace;
+        let Some((process, chunk)) = trace.readings.get(number as usize) else {
+            return Err(Error::Malformed(trace.path.clone(), 0));
+        };
+        let mut raw = Vec::new();
+        let whole = reader::load(&trace.file, chunk, &mut raw)
+            .map_err(|error| Error::Io(trace.path.clone(), error))?;
+        self.reading = Reading {
+            image: chunk.header.image,
+            begin: chunk.header.first,
+            end: chunk.header.last,
+            ..Reading::default()
+        };
+        let decoded = self.reading.decode(&raw, chunk.header.count);
+        match whole && decoded.is_ok() {
+            true => Ok(Turn::Types(*process)),
+            false => Err(Error::Malformed(trace.path.clone(), chunk.at)),
+        }
     }
 
     /// Moves the thread at the head of the queue to its next event.

@@ -8,6 +8,7 @@ mod merge;
 mod notes;
 mod open;
 mod reader;
+mod readings;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use leak_wire::Event;
 
 pub use merge::Steps;
 pub use open::{Error, Trace, open, open_or_wait};
+pub use readings::Reading;
 
 pub(crate) use notes::{Note, NotedEnd, NotedOrigin, NotedOutcome};
 pub(crate) use writer::{ThreadEvents, WriteError, Writer};
@@ -234,6 +236,8 @@ pub enum What<'a> {
     ThreadBegins,
     /// A thread has ended; no later step is its.
     ThreadEnds,
+    /// Types of blocks that live: those that were allocated before the reading's begin.
+    Types(&'a Reading),
     /// An event.
     Event(Event<'a>),
 }

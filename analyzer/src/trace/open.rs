@@ -12,8 +12,8 @@ use nix::fcntl::{Flock, FlockArg};
 use super::facts::{BuildIds, Gathered, Lane};
 use super::format::{self, Kind};
 use super::notes::{self, NotedEnd, Trailer};
-use super::reader::{self, Scan};
-use super::{Ended, Facts, Warning};
+use super::reader::{self, Chunk, Scan};
+use super::{Ended, Facts, ProcessId, Warning};
 use crate::figures::counted;
 
 /// Why a trace can't be read. Each is one line.
@@ -70,6 +70,8 @@ pub struct Trace {
     pub(crate) facts: Facts,
     pub(crate) lanes: Vec<Lane>,
     pub(crate) build_ids: BuildIds,
+    /// Where types of blocks lie, with the processes whose they are.
+    pub(crate) readings: Vec<(ProcessId, Chunk)>,
 }
 
 impl Trace {
@@ -143,7 +145,10 @@ fn attempt(path: &Path) -> Result<Option<Trace>, Error> {
     if !recording {
         say_what_is_missing(&mut gathered, &scan, trailer.as_ref(), &damage);
     }
-    let (mut facts, lanes, build_ids) = gathered.finish(trailer.as_ref());
+    let readings = std::mem::take(&mut gathered.readings);
+    let (mut facts, lanes, build_ids, index) = gathered.finish(trailer.as_ref());
+    let of_process = |chunk: Chunk| Some((*index.get(&chunk.header.image)?, chunk));
+    let readings = readings.into_iter().filter_map(of_process).collect();
     if recording {
         facts.ended = Ended::Recording;
     }
@@ -155,6 +160,7 @@ fn attempt(path: &Path) -> Result<Option<Trace>, Error> {
         facts,
         lanes,
         build_ids,
+        readings,
     }))
 }
 
@@ -212,13 +218,14 @@ fn gather(file: &File, scan: &Scan) -> io::Result<(Gathered, Option<Trailer>, Ve
     for chunk in &scan.chunks {
         let header = &chunk.header;
         let good = match header.kind {
-            Kind::Events => reader::is_whole(file, chunk, &mut raw)?,
+            Kind::Events | Kind::Types => reader::is_whole(file, chunk, &mut raw)?,
             _ => reader::load(file, chunk, &mut raw)?,
         };
         let mut good = good;
         match header.kind {
             _ if !good => {}
             Kind::Events => gathered.chunk(*chunk),
+            Kind::Types => gathered.reading(*chunk),
             Kind::Notes => match notes::parse(&raw) {
                 Some(notes) => notes.into_iter().for_each(|note| gathered.note(note)),
                 None => good = false,
@@ -232,6 +239,7 @@ fn gather(file: &File, scan: &Scan) -> io::Result<(Gathered, Option<Trailer>, Ve
             let what = match header.kind {
                 Kind::Events => format!("{} events of one thread", header.count),
                 Kind::Notes => format!("{} notes about processes and threads", header.count),
+                Kind::Types => format!("the types of {} blocks", header.count),
                 Kind::Trailer => "the end marker".to_owned(),
             };
             damage.push(format!("{what} at byte {}", chunk.at));

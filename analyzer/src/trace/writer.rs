@@ -10,6 +10,7 @@ use zstd::bulk::Compressor;
 use super::columns::Columns;
 use super::format::{self, CHUNK_HEADER, ChunkHeader, Kind};
 use super::notes::{Note, NotedEnd, Trailer};
+use super::readings::Reading;
 
 /// Events gathered before a chunk is written.
 const CHUNK_EVENTS: u32 = 1 << 16;
@@ -84,6 +85,7 @@ pub(crate) struct Writer {
     last: u64,
     notes: Vec<Note>,
     notes_serial: u32,
+    readings: u32,
     raw: Vec<u8>,
     out: Vec<u8>,
     compressor: Compressor<'static>,
@@ -102,6 +104,7 @@ impl Writer {
             last: 0,
             notes: Vec::new(),
             notes_serial: 0,
+            readings: 0,
             raw: Vec::new(),
             out: Vec::new(),
             compressor: Compressor::new(LEVEL)?,
@@ -141,6 +144,29 @@ impl Writer {
         thread.serial += 1;
         thread.tree_before = thread.tree;
         self.events += u64::from(count);
+        self.check_limit()
+    }
+
+    /// Writes the types of blocks.
+    pub(crate) fn write_reading(&mut self, reading: &Reading) -> Result<(), WriteError> {
+        self.write_notes()?;
+        self.last = self.last.max(reading.end);
+        self.raw.clear();
+        reading.encode(&mut self.raw);
+        let header = ChunkHeader {
+            image: reading.image,
+            serial: self.readings,
+            count: reading.blocks.len() as u32,
+            first: reading.begin,
+            last: reading.end,
+            ..self.bare(Kind::Types)
+        };
+        self.readings = self.readings.wrapping_add(1);
+        self.write_chunk(header)?;
+        self.check_limit()
+    }
+
+    fn check_limit(&self) -> Result<(), WriteError> {
         match self.at + END_RESERVE > self.limit {
             true => Err(WriteError::Limit),
             false => Ok(()),

@@ -110,6 +110,11 @@ pub struct ProcessSlot {
     /// `PyType_Type`'s address, or 0 where the objects' layout is not known (unknown versions,
     /// free-threaded builds).
     pub python_type: AtomicU64,
+    /// Futex: [`reading::WANTED`] while the process waits for the recorder to read the types of its
+    /// blocks; the recorder makes it [`reading::NONE`] and wakes it.
+    pub reading: AtomicU32,
+    /// Room for later versions.
+    pub reserved: AtomicU32,
 }
 
 /// Bits of `ProcessSlot::warnings`.
@@ -122,6 +127,14 @@ pub mod warning {
     pub const CLOCK_ORDER: u32 = 1 << 2;
     /// The interpreter's version is unknown: native only.
     pub const PYTHON_UNKNOWN: u32 = 1 << 3;
+}
+
+/// Values of `ProcessSlot::reading`.
+pub mod reading {
+    /// Nobody waits.
+    pub const NONE: u32 = 0;
+    /// The process waits for its last reading.
+    pub const WANTED: u32 = 1;
 }
 
 /// States of a claim (the low half of `ProcessSlot::claim` and `LaneHeader::claim`; the high half is

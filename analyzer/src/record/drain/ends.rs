@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use leak_wire::layout::{Stop, claim};
 
-use super::Drain;
+use super::{Drain, types};
 use crate::record::images::Image;
 use crate::record::lanes::{Claimed, Lanes, wake};
 use crate::record::{procfs, system};
@@ -61,7 +61,10 @@ impl Drain {
         self.count_losses(index);
         if let Some(Some(mut lane)) = self.lanes.open.get_mut(index).map(Option::take) {
             self.writer.write_events(&mut lane.events)?;
-            if self.images.running.contains_key(&lane.image) {
+            if let Some(image) = self.images.running.get_mut(&lane.image) {
+                if let Some(live) = &mut image.types.live {
+                    live.thread_ends(&lane.follower);
+                }
                 self.writer.note(Note::ThreadEnd {
                     thread: lane.events.thread,
                     stamp: system::stamp(),
@@ -106,6 +109,9 @@ impl Drain {
         };
         if let Some(marks) = &mut image.marks {
             self.writer.write_events(marks)?;
+        }
+        if let Some(note) = types::unread(&image) {
+            self.writer.note(note);
         }
         self.writer.note(Note::ProcessEnd {
             image: number,

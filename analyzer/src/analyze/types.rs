@@ -1,0 +1,71 @@
+//! What survivors are, by site, by endpoint and over all.
+
+use std::cmp::Reverse;
+
+use rustc_hash::FxHashMap;
+
+use super::sites::Judged;
+use crate::analysis::TypeRow;
+use crate::ledger::Typed;
+use crate::requests::label::LabelId;
+use crate::types::{TypeId, TypeNames};
+
+/// Blocks and bytes by type.
+type Sums = FxHashMap<TypeId, (u64, u64)>;
+
+/// The types of all sites, of all labels, and over all.
+#[derive(Debug, Default)]
+pub(super) struct Types {
+    /// In the order of the sites.
+    pub(super) of_sites: Vec<Vec<TypeRow>>,
+    pub(super) of_labels: FxHashMap<LabelId, Vec<TypeRow>>,
+    pub(super) all: Vec<TypeRow>,
+}
+
+/// Takes together what the processes' ledgers know.
+pub(super) fn types(sites: &[Judged], names: &TypeNames) -> Types {
+    let mut labels: FxHashMap<LabelId, Sums> = FxHashMap::default();
+    let (mut all, mut of_sites) = (Sums::default(), Vec::new());
+    for site in sites {
+        let typed = || site.parts.iter().flat_map(|part| &part.types);
+        let any = typed().any(|typed| typed.retained_by.is_some());
+        let mut sums = Sums::default();
+        for typed in typed().filter(|typed| typed.retained_by.is_some() == any) {
+            add(&mut sums, typed);
+            add(&mut all, typed);
+            if let Some(label) = typed.retained_by {
+                add(labels.entry(label).or_default(), typed);
+            }
+        }
+        of_sites.push(rows(sums, names));
+    }
+    let of_labels = labels.into_iter();
+    Types {
+        of_sites,
+        of_labels: of_labels
+            .map(|(label, sums)| (label, rows(sums, names)))
+            .collect(),
+        all: rows(all, names),
+    }
+}
+
+fn add(sums: &mut Sums, typed: &Typed) {
+    let sum = sums.entry(typed.of_type).or_default();
+    *sum = (sum.0 + typed.blocks, sum.1 + typed.bytes);
+}
+
+fn rows(sums: Sums, names: &TypeNames) -> Vec<TypeRow> {
+    let row = |(of_type, (blocks, bytes))| TypeRow {
+        name: names.name(of_type).to_owned(),
+        blocks,
+        bytes,
+    };
+    let mut rows: Vec<TypeRow> = sums.into_iter().map(row).collect();
+    rows.sort_by(|left, right| {
+        let key = |row: &TypeRow| (Reverse(row.bytes), Reverse(row.blocks));
+        key(left)
+            .cmp(&key(right))
+            .then_with(|| left.name.cmp(&right.name))
+    });
+    rows
+}

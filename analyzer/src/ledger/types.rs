@@ -1,0 +1,80 @@
+//! What the blocks of a ledger are.
+
+use rustc_hash::FxHashMap;
+
+use super::Ledger;
+use super::holding::Kind;
+use super::site::SiteIndex;
+use crate::replay::Block;
+use crate::requests::label::LabelId;
+use crate::requests::record::{Record, RequestId};
+use crate::types::TypeId;
+
+/// Blocks of one type at a call site in one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Typed {
+    /// What they are.
+    pub of_type: TypeId,
+    /// Retained by requests of this label; `None`: live at the process's end, and not retained.
+    pub retained_by: Option<LabelId>,
+    /// How many.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Ledger {
+    /// The block at `address` is of this type, if it was there before `begin`.
+    pub fn set_type(&mut self, address: u64, begin: u64, of_type: TypeId) {
+        self.typed = true;
+        self.heap.set_type(address, begin, of_type);
+    }
+
+    /// Types by site; nothing where none were read.
+    pub(super) fn types_by_site(&self, records: &[Record]) -> FxHashMap<SiteIndex, Vec<Typed>> {
+        let mut sums: FxHashMap<(SiteIndex, Option<LabelId>, TypeId), (u64, u64)> =
+            FxHashMap::default();
+        if !self.typed {
+            return FxHashMap::default();
+        }
+        let live = self.heap.own().map(|block| (block, None));
+        let ended = self.pending.iter();
+        let ended = ended.map(|(block, survived)| (block, Some(*survived)));
+        for (block, freed) in live.chain(ended) {
+            let Some((site, retained_by)) = self.place(block, freed, records) else {
+                continue;
+            };
+            let sum = sums.entry((site, retained_by, block.of_type)).or_default();
+            *sum = (sum.0 + 1, sum.1 + block.size);
+        }
+        let mut by_site: FxHashMap<SiteIndex, Vec<Typed>> = FxHashMap::default();
+        for ((site, retained_by, of_type), (blocks, bytes)) in sums {
+            by_site.entry(site).or_default().push(Typed {
+                of_type,
+                retained_by,
+                blocks,
+                bytes,
+            });
+        }
+        by_site
+    }
+
+    /// The block's site, and the label whose requests retained it. `freed`: it was, after serving had
+    /// ended, and whose survivor it was then; what nobody retained is not counted then.
+    fn place(
+        &self,
+        block: &Block,
+        freed: Option<Option<RequestId>>,
+        records: &[Record],
+    ) -> Option<(SiteIndex, Option<LabelId>)> {
+        let holding = self.holdings.get(self.resolve(block) as usize)?;
+        let request = match holding.kind {
+            Kind::Direct(request) | Kind::Inferred(request) if holding.ended => Some(request),
+            _ => None,
+        };
+        // It may have come to another request since, which had not ended when it was freed.
+        let request = request.filter(|request| freed.is_none_or(|by| by == Some(*request)));
+        let label = request.and_then(|request| records.get(request as usize)?.label);
+        (freed.is_none() || label.is_some()).then_some((holding.site, label))
+    }
+}

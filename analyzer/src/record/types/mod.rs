@@ -1,0 +1,196 @@
+//! What the blocks of an image are: their types, read from its memory while it runs.
+//!
+//! A reading says: from stamp `begin` to stamp `end` the block at this address was of this type, if it
+//! lived all that time. Whether it did, the analyzer knows.
+
+mod classes;
+mod memory;
+mod python;
+
+use std::path::Path;
+
+use rustc_hash::FxHashMap;
+
+use super::live::LiveBlocks;
+use super::system;
+use crate::mapping::Mapping;
+use crate::trace::Reading;
+use classes::Classes;
+use memory::Memory;
+pub(crate) use memory::Unreadable;
+use python::{HEAD_WORDS, Python};
+
+/// Blocks in one reading, at most: a few milliseconds.
+const LOT: usize = 4096;
+/// What every program has in it that can name a class.
+const CLASS_MARK: &[u8] = b"__cxxabiv1";
+
+/// What is known of an image's types.
+#[derive(Debug, Default)]
+pub(crate) struct Types {
+    /// Its blocks, once it may have types.
+    pub(crate) live: Option<Box<LiveBlocks>>,
+    /// Where its modules lie.
+    modules: Vec<(u64, u64)>,
+    classes: Classes,
+    python: Option<Python>,
+    /// Blocks that are due, last first.
+    queue: Vec<u64>,
+    /// How many have a type.
+    pub(crate) named: u64,
+    /// Its memory can't be read.
+    denied: bool,
+    /// It waits for its last reading.
+    pub(crate) ends: bool,
+}
+
+impl Types {
+    /// Of a child forked from an image with these.
+    pub(crate) fn forked(&self) -> Types {
+        Types {
+            live: self.live.is_some().then(|| Box::new(LiveBlocks::new())),
+            modules: self.modules.clone(),
+            ..Types::default()
+        }
+    }
+
+    /// A module was mapped into an image that runs `executable`.
+    pub(crate) fn module_loaded(&mut self, (start, end): (u64, u64), path: &str, executable: &str) {
+        self.modules.push((start, end));
+        if self.live.is_some() || self.denied {
+            return;
+        }
+        let name = Path::new(path).file_name().and_then(|name| name.to_str());
+        let known = ["libstdc++", "libc++", "libpython", "python"];
+        let named = name.is_some_and(|name| known.iter().any(|known| name.starts_with(known)));
+        if named || path == executable && may_have_classes(path) {
+            self.live = Some(Box::new(LiveBlocks::new()));
+        }
+    }
+
+    /// The module at `start` is gone.
+    pub(crate) fn module_unloaded(&mut self, start: u64) {
+        self.modules.retain(|module| module.0 != start);
+        self.classes.forget();
+    }
+
+    /// The image has an interpreter, as its slot tells.
+    pub(crate) fn python(&mut self, type_type: u64, version: u32) {
+        if self.python.is_none() && type_type != 0 {
+            self.python = Python::new(type_type, version);
+            if self.live.is_none() && !self.denied {
+                self.live = Some(Box::new(LiveBlocks::new()));
+            }
+        }
+    }
+
+    /// Whether blocks may be due that are not queued.
+    pub(crate) fn has_news(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.has_news())
+    }
+
+    /// Queues the blocks that are due; `all`: every block.
+    pub(crate) fn queue(&mut self, all: bool) {
+        if let Some(live) = &mut self.live {
+            self.queue = live.due(all);
+            // Neighbours together, and small differences in the file.
+            self.queue.sort_unstable_by(|left, right| right.cmp(left));
+        }
+    }
+
+    /// Whether blocks wait to be read.
+    pub(crate) fn is_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// How many blocks were not read.
+    pub(crate) fn unread(&self) -> u64 {
+        let live = self.live.as_ref();
+        live.map_or(0, |live| live.len() as u64 + live.refused)
+    }
+
+    /// The process is gone.
+    pub(crate) fn give_up(&mut self) {
+        self.queue = Vec::new();
+    }
+
+    /// Reads no more: nobody lets us.
+    pub(crate) fn deny(&mut self) {
+        self.denied = true;
+        self.live = None;
+        self.queue = Vec::new();
+    }
+
+    /// Reads the next blocks of the queue in the memory of `pid`.
+    pub(crate) fn read(&mut self, image: u32, pid: u32) -> Result<Reading, Unreadable> {
+        let rest = self.queue.len().saturating_sub(LOT);
+        let queued = self.queue.split_off(rest);
+        let mut reading = Reading {
+            image,
+            begin: system::stamp(),
+            ..Reading::default()
+        };
+        let Some(live) = &mut self.live else {
+            return Ok(reading);
+        };
+        let blocks: Vec<(u64, u64)> = queued
+            .into_iter()
+            .rev()
+            .filter_map(|address| Some((address, u64::from(live.take(address)?.size))))
+            .filter(|(_, size)| *size >= 8)
+            .collect();
+        if blocks.is_empty() {
+            return Ok(reading);
+        }
+        let memory = Memory::of(pid)?;
+        let addresses: Vec<u64> = blocks.iter().map(|(address, _)| *address).collect();
+        let heads = memory.words::<HEAD_WORDS>(&addresses)?;
+        let sized: Vec<(u64, [u64; HEAD_WORDS])> =
+            blocks.iter().map(|(_, size)| *size).zip(heads).collect();
+        self.name(&memory, &addresses, &sized, &mut reading)?;
+        reading.end = system::stamp();
+        self.named += reading.blocks.len() as u64;
+        Ok(reading)
+    }
+
+    fn name(
+        &mut self,
+        memory: &Memory,
+        addresses: &[u64],
+        blocks: &[(u64, [u64; HEAD_WORDS])],
+        reading: &mut Reading,
+    ) -> Result<(), Unreadable> {
+        let objects = match &mut self.python {
+            Some(python) => python.types_of(memory, blocks)?,
+            None => vec![None; blocks.len()],
+        };
+        let mut numbers: FxHashMap<(bool, u64), u32> = FxHashMap::default();
+        for ((address, (_, head)), object) in addresses.iter().zip(blocks).zip(objects) {
+            let key = (object.is_some(), object.unwrap_or(head[0]));
+            if let Some(known) = numbers.get(&key) {
+                reading.blocks.push((*address, *known));
+                continue;
+            }
+            let name = match (object, &mut self.python) {
+                (Some(object), Some(python)) => Some(python.name(memory, object)?),
+                _ => self
+                    .classes
+                    .name(memory, &self.modules, head[0])?
+                    .map(str::to_owned),
+            };
+            if let Some(name) = name {
+                let number = reading.names.len() as u32;
+                reading.names.push(name);
+                numbers.insert(key, number);
+                reading.blocks.push((*address, number));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the program at `path` brings the run-time part of C++ within itself.
+fn may_have_classes(path: &str) -> bool {
+    let file = Mapping::open(Path::new(path));
+    file.is_ok_and(|bytes| memchr::memmem::find(&bytes, CLASS_MARK).is_some())
+}

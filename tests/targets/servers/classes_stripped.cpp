@@ -1,0 +1,2 @@
+// flags: -std=c++20 -Wno-missing-field-initializers -Wno-unused-function -O2 -s
+#include "classes.h"
