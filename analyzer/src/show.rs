@@ -98,6 +98,7 @@ fn print(
             Requests::None => RequestFilter::None,
         },
         most_sites: options.sites,
+        types: options.types,
         width: report::width(output),
         color: report::color(output),
     };

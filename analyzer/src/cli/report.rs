@@ -45,6 +45,9 @@ pub struct ReportOptions {
     /// Call sites to print at most, in each part of the text report
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub sites: usize,
+    /// Types to print at most, in tables of each leaking endpoint, of each call site and of all blocks
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "25")]
+    pub types: Option<usize>,
     /// Exit with 23 if a call site has one of these verdicts, with 3 if the trace can't tell
     #[arg(long, value_name = "VERDICT,...", value_enum, value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,

@@ -197,6 +197,28 @@ fn timeline(points: [(u64, u64, Option<u64>, u64); 4]) -> Vec<TimelinePoint> {
         .into()
 }
 
+/// More types than the report shows by itself.
+fn order_types() -> Vec<TypeRow> {
+    let row = |(name, blocks, bytes): (&str, u64, u64)| TypeRow {
+        name: name.into(),
+        blocks,
+        bytes,
+    };
+    let rows = [
+        ("shop::Order", 500, 12_000_000),
+        ("unknown", 200, 2_000_000),
+        ("shop.models.Line", 150, 1_384_000),
+        (
+            "std::_Sp_counted_ptr_inplace<shop::Customer, std::allocator<void>>",
+            100,
+            900_000,
+        ),
+        ("dict", 40, 90_000),
+        ("city::\u{1b}[2J", 10, 10_000),
+    ];
+    rows.map(row).into()
+}
+
 const SERVER: &str = "/opt/shop/server";
 const LIBC: &str = "/nowhere/lib/libc.so.6";
 
@@ -231,6 +253,7 @@ pub(super) fn leaking() -> Example {
         retained_bytes_per_leaking_request: Some(16_384),
         site_ids: vec![leak],
         statuses: vec![status(200, 1000, 0, 0), status(500, 1000, 1000, 16_384_000)],
+        types: order_types(),
         ..endpoint("POST /orders/{id}", Verdict::Leak, 2000)
     };
     let log = Endpoint {
@@ -285,7 +308,10 @@ pub(super) fn leaking() -> Example {
             endpoint("DELETE /all", Verdict::TooFewRequests, 2),
         ],
         sites: vec![
-            reached(site(leak, Verdict::Leak, (1000, 16_384_000)), 0, 1000, why),
+            Site {
+                types: order_types(),
+                ..reached(site(leak, Verdict::Leak, (1000, 16_384_000)), 0, 1000, why)
+            },
             reached(
                 site(grow, Verdict::GrowingBuffer, (1, 1_048_576)),
                 1,

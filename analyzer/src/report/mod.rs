@@ -46,6 +46,8 @@ pub struct Options {
     pub requests: RequestFilter,
     /// Call sites in each part of the text, at most.
     pub most_sites: usize,
+    /// Types in each table of the text, at most; `None`: a few, and only where it matters most.
+    pub types: Option<usize>,
     /// Columns of the text.
     pub width: usize,
     /// Whether the text is coloured.
@@ -58,6 +60,7 @@ impl Default for Options {
             trace_path: "trace.bin".into(),
             requests: RequestFilter::All,
             most_sites: 10,
+            types: None,
             width: 80,
             color: false,
         }

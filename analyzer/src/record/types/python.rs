@@ -359,3 +359,6 @@ impl Layout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod outside;
 mod page;
 mod site;
 mod table;
+mod types;
 
 #[cfg(test)]
 mod tests;
@@ -53,8 +54,10 @@ fn body(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) -> Page {
     let mut page = Page::new(input.options.width, input.options.color);
     if input.analysis.requests.is_empty() {
         live::write(&mut page, input, stacks);
+        types::write_all(&mut page, input);
     } else {
         endpoints::write(&mut page, input);
+        types::write_endpoints(&mut page, input);
         write_leaking_sites(&mut page, input, stacks);
         outside::write(&mut page, input, stacks);
         others::write(&mut page, input, stacks);

@@ -4,6 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::page::Page;
 use super::table::{cut, cut_front, paint};
+use super::types;
 use crate::analysis::{Site, SiteLabel};
 use crate::figures::{bytes, count, counted, share};
 use crate::report::escape::escaped;
@@ -38,6 +39,7 @@ pub(super) fn write_leak(
     let first = format!("{number:3}  {}  ", site.verdict.name());
     page.titled(&first, ink.bad, ink.strong, &figures);
     write_labels(page, input, &site.labels);
+    types::write_site(page, input, &site.types);
     write_evidence(page, site);
     write_stack(page, &stacks.of(site.id));
     write_fingerprint(page, input, site);
@@ -68,6 +70,7 @@ pub(super) fn write_live(
     if site.verdict.leaks() {
         write_evidence(page, site);
     }
+    types::write_site(page, input, &site.types);
     write_stack(page, stack);
     write_fingerprint(page, input, site);
 }

@@ -1,0 +1,133 @@
+//! Every interpreter that is installed, asked for objects and read from outside.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+
+/// Prints `PyType_Type`, the version, and for each object its block, size and type; then waits.
+const SCRIPT: &str = r#"
+import collections, sys
+class Plain: pass
+class Outer:
+    class Inner: __slots__ = ("a",)
+class Words(dict): pass
+class Pair(tuple): pass
+class Text(str): pass
+class Meta(type): pass
+class Made(metaclass=Meta): pass
+class Été: pass
+def moved(): pass
+Moved = type("Moved", (), {"__module__": "city.traffic"})
+def local():
+    class Local: pass
+    return Local()
+def generate(): yield 1
+error = ValueError("x")
+plain = Plain(); plain.a = 1
+inner = Outer.Inner(); inner.a = 2
+objects = [plain, inner, Words(a=1), Pair([1, 2]), Text("t"), Made(), Made, Été(), Moved(), local(),
+    moved, generate(), error, collections.deque(), collections.OrderedDict(), "text" * 3, "é" * 3,
+    b"bytes" * 2, 1 << 200, 1.5, [1], {"a": 1}, {1, 2}, (1, moved), slice(1, 2), moved.__code__, memoryview(b"x"),
+    object(), Plain, iter([1])]
+version = sys.hexversion >> 16
+pre = 1 << 4 if version == 0x30b else 1 << 3 | 1 << 4 if version > 0x30b else 0
+print(id(type), sys.hexversion)
+for o in objects:
+    t = type(o)
+    before = (16 if t.__flags__ & 1 << 14 else 0) + (16 if t.__flags__ & pre else 0)
+    size = max(sys.getsizeof(o), before + 16)
+    name = t.__qualname__ if t.__module__ == "builtins" else t.__module__ + "." + t.__qualname__
+    print(id(o) - before, size, name)
+print(flush=True)
+sys.stdin.read()
+"#;
+
+fn interpreters() -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let versions = home.map(|home| home.join(".pyenv/versions"));
+    let found = versions.and_then(|versions| std::fs::read_dir(versions).ok());
+    let found = found.into_iter().flatten().flatten();
+    let found = found.map(|entry| entry.path().join("bin/python3"));
+    found
+        .chain([PathBuf::from("/usr/bin/python3")])
+        .filter(|path| path.exists())
+        .collect()
+}
+
+struct Running {
+    child: Child,
+    lines: Vec<String>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start(path: &PathBuf) -> Running {
+    let mut child = Command::new(path)
+        .args(["-I", "-c", SCRIPT])
+        .env("PYTHONIOENCODING", "utf-8")
+        .env("PYTHONUTF8", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.as_mut().unwrap().flush();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let lines = out.lines().map(Result::unwrap);
+    let lines = lines.take_while(|line| !line.is_empty()).collect();
+    Running { child, lines }
+}
+
+#[test]
+fn objects_of_every_installed_interpreter() {
+    let mut seen = 0;
+    for path in interpreters() {
+        let running = start(&path);
+        let numbers = |line: &str| -> Vec<u64> {
+            let words = line.split(' ');
+            words.filter_map(|word| word.parse().ok()).collect()
+        };
+        let head = numbers(&running.lines[0]);
+        let Some(mut python) = Python::new(head[0], head[1] as u32) else {
+            assert!(!(0x0308..=0x030e).contains(&(head[1] >> 16)), "{path:?}");
+            continue;
+        };
+        let memory = Memory::of(running.child.id()).unwrap();
+        let rows = &running.lines[1..];
+        let blocks: Vec<u64> = rows.iter().map(|row| numbers(row)[0]).collect();
+        let heads = memory.words::<HEAD_WORDS>(&blocks).unwrap();
+        let sizes = rows.iter().map(|row| numbers(row)[1]);
+        let blocks: Vec<_> = sizes.zip(heads).collect();
+        let types = python.types_of(&memory, &blocks).unwrap();
+        for (row, found) in rows.iter().zip(&types) {
+            let wanted = row.splitn(3, ' ').nth(2).unwrap();
+            let found = found.map(|found| python.name(&memory, found).unwrap());
+            assert_eq!(found.as_deref(), Some(wanted), "{path:?}: {row}");
+        }
+        // Nothing that is too small, dead, or no object has a type.
+        let small: Vec<_> = blocks.iter().map(|(_, head)| (16, *head)).collect();
+        let small = python.types_of(&memory, &small).unwrap();
+        assert!(small.iter().flatten().count() <= 8, "{path:?}");
+        let dead: Vec<_> = blocks
+            .iter()
+            .map(|(size, head)| (*size, [0, head[1], 0, head[3], 0, head[5]]))
+            .collect();
+        let dead = python.types_of(&memory, &dead).unwrap();
+        assert_eq!(dead.iter().flatten().count(), 0, "{path:?}");
+        seen += 1;
+    }
+    assert!(seen > 0, "no Python to ask");
+}
+
+#[test]
+fn unknown_versions_are_left_alone() {
+    assert!(Python::new(8, 0x0307_0000).is_none());
+    assert!(Python::new(8, 0x030f_0000).is_none());
+    assert!(Python::new(8, 0x0208_0000).is_none());
+}
