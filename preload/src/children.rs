@@ -42,36 +42,46 @@ pub fn bury(recorder: u32) {
     ADOPTED.store(0, Ordering::Relaxed);
 }
 
-/// Whether this process has any child but `recorder`; true where that can't be told.
-pub fn has_others(recorder: u32) -> bool {
-    let mut found = false;
-    let mut told = false;
+/// The children of this process but for the recorder.
+pub enum Others {
+    /// This one, and maybe more.
+    One(u32),
+    /// None.
+    Nobody,
+    /// That can't be told.
+    Unknown,
+}
+
+/// Looks for another child than `recorder`.
+pub fn others(recorder: u32) -> Others {
+    let mut found = Others::Unknown;
     kernel::for_each_entry(c"/proc/self/task", |thread| {
         let mut path = [0; PATH];
         let parts = [&b"/proc/self/task/"[..], thread, b"/children"];
-        if let Some(path) = join(&mut path, &parts)
-            && let Some(others) = lists_others(path, recorder)
-        {
-            told = true;
-            found |= others;
+        if let Some(path) = join(&mut path, &parts) {
+            match (read_list(path, recorder), &found) {
+                (Some(Some(pid)), _) => found = Others::One(pid),
+                (Some(None), Others::Unknown) => found = Others::Nobody,
+                _ => {}
+            }
         }
     });
-    found || !told
+    found
 }
 
-/// Whether the list of pids in the file names another one than `recorder`.
-fn lists_others(path: &CStr, recorder: u32) -> Option<bool> {
+/// The first pid in the file's list that is not `recorder`; `None` where there is no such file.
+fn read_list(path: &CStr, recorder: u32) -> Option<Option<u32>> {
     let fd = kernel::open_read(path)?;
     let mut bytes = [0; 4096];
     let length = kernel::read(fd, &mut bytes);
     kernel::close(fd);
-    Some(names_others(bytes.get(..length?)?, recorder))
+    Some(another(bytes.get(..length?)?, recorder))
 }
 
-fn names_others(list: &[u8], recorder: u32) -> bool {
+fn another(list: &[u8], recorder: u32) -> Option<u32> {
     list.split(|byte| *byte == b' ')
         .filter_map(|pid| core::str::from_utf8(pid).ok()?.parse::<u32>().ok())
-        .any(|pid| pid != recorder)
+        .find(|pid| *pid != recorder)
 }
 
 fn process_path<'a>(buffer: &'a mut [u8; PATH], pid: u32, what: &[u8]) -> Option<&'a CStr> {
@@ -104,10 +114,10 @@ mod tests {
 
     #[test]
     fn the_recorder_alone_is_nobody() {
-        assert!(!names_others(b"", 7));
-        assert!(!names_others(b"7 ", 7));
-        assert!(names_others(b"7 17 ", 7));
-        assert!(names_others(b"77", 7));
+        assert_eq!(another(b"", 7), None);
+        assert_eq!(another(b"7 ", 7), None);
+        assert_eq!(another(b"7 17 ", 7), Some(17));
+        assert_eq!(another(b"77", 7), Some(77));
     }
 
     #[test]

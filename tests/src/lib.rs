@@ -5,6 +5,8 @@
 
 pub mod artifacts;
 pub mod compile;
+pub mod conformance;
+pub mod count;
 pub mod http;
 pub mod process;
 pub mod real;

@@ -249,8 +249,11 @@ impl Images {
     /// pid namespace of its own it is another one, which may never end: init, for one.
     fn is_ours(&self, own_pid: u32) -> bool {
         match procfs::parent(own_pid) {
+            // One that ends has no mappings any more, and its parent may have left before it did.
             Some(parent) => {
-                self.members.contains(&parent) || procfs::has_mapping(own_pid, &self.name)
+                self.members.contains(&parent)
+                    || procfs::has_mapping(own_pid, &self.name)
+                    || procfs::is_ending(own_pid)
             }
             // It is gone by now.
             None => true,

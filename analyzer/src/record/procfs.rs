@@ -66,6 +66,16 @@ pub(crate) fn has_ended(pid: u32) -> bool {
     stat(pid).is_none_or(|(state, _)| matches!(state, 'Z' | 'X'))
 }
 
+/// Whether `pid` is gone, a zombie, or about to be one: its memory may be gone already.
+pub(crate) fn is_ending(pid: u32) -> bool {
+    /// `PF_EXITING`.
+    const EXITING: u64 = 4;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+    let flags = fields.and_then(|fields| fields.split_whitespace().nth(6)?.parse::<u64>().ok());
+    flags.is_none_or(|flags| flags & EXITING != 0)
+}
+
 /// The parent of `pid`, a zombie's too.
 pub(crate) fn parent(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -139,6 +149,7 @@ mod tests {
         assert!(resident(pid).unwrap() > 4096);
         assert!(has_thread(pid, pid) && !has_thread(pid, u32::MAX));
         assert!(!has_ended(pid) && has_ended(u32::MAX));
+        assert!(!is_ending(pid) && is_ending(u32::MAX));
         assert_eq!(zombie_status(pid), None);
         assert_eq!(parent(pid), Some(std::os::unix::process::parent_id()));
         assert!(has_mapping(pid, "leak_analyze") && !has_mapping(pid, "libleak-none"));
@@ -161,7 +172,7 @@ mod tests {
         nix::poll::poll(&mut polls, 10_000_u16).unwrap();
         assert_eq!(zombie_status(child.id()), Some(3 << 8));
         assert_eq!(resident(child.id()), None);
-        assert!(has_ended(child.id()));
+        assert!(has_ended(child.id()) && is_ending(child.id()));
         child.wait().unwrap();
         let told = super::super::system::pidfd_exit_status(&pidfd);
         assert!(told.is_none_or(|status| status == 3 << 8), "{told:?}");

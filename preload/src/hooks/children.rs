@@ -4,7 +4,8 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-use crate::{children, kernel};
+use crate::children::{self, Others};
+use crate::kernel;
 
 type Pid = i32;
 const ANY: Pid = -1;
@@ -19,6 +20,11 @@ mod next {
     }
 }
 
+fn error() -> c_int {
+    // SAFETY: errno's address is always good.
+    unsafe { *libc::__errno_location() }
+}
+
 fn fail(error: c_int) -> c_int {
     // SAFETY: errno's address is always good.
     unsafe { *libc::__errno_location() = error };
@@ -29,8 +35,8 @@ fn fail(error: c_int) -> c_int {
 enum Look {
     /// This one has news.
     Child(u32),
-    /// None has.
-    Nothing,
+    /// None has; there is this one.
+    Nothing(Option<u32>),
     /// There are none.
     Childless,
 }
@@ -39,11 +45,14 @@ enum Look {
 fn look(recorder: u32, options: c_int) -> Look {
     match kernel::peek_child(options) {
         Err(_) => Look::Childless,
-        Ok(0) if children::has_others(recorder) => Look::Nothing,
-        Ok(0) => Look::Childless,
+        Ok(0) => match children::others(recorder) {
+            Others::One(child) => Look::Nothing(Some(child)),
+            Others::Nobody => Look::Childless,
+            Others::Unknown => Look::Nothing(None),
+        },
         Ok(pid) if pid == recorder => {
             children::bury(recorder);
-            Look::Nothing
+            Look::Nothing(None)
         }
         Ok(pid) => Look::Child(pid),
     }
@@ -65,6 +74,7 @@ fn wait_for_any(
     nothing: c_int,
     mut take: impl FnMut(u32) -> Option<c_int>,
 ) -> c_int {
+    let mut waited_for = None;
     loop {
         match look(recorder, options) {
             Look::Childless => return fail(libc::ECHILD),
@@ -73,13 +83,22 @@ fn wait_for_any(
                     return result;
                 }
             }
-            Look::Nothing if may_return => return nothing,
-            Look::Nothing => {
+            Look::Nothing(_) if may_return => return nothing,
+            Look::Nothing(child) => {
+                // Where children leave no zombies, a wait for any of them would last as long as the
+                // recorder does. Not twice for the same: /proc may be another namespace's.
+                let child = child.filter(|child| {
+                    kernel::leaves_no_zombies() && waited_for.replace(*child) != Some(*child)
+                });
+                let (kind, id) = child.map_or((libc::P_ALL, 0), |child| (libc::P_PID, child));
+                let before = error();
                 // SAFETY: no result is asked for; nothing is taken away.
-                let woken =
-                    unsafe { next::waitid(libc::P_ALL, 0, null_mut(), options | libc::WNOWAIT) };
+                let woken = unsafe { next::waitid(kind, id, null_mut(), options | libc::WNOWAIT) };
                 if woken != 0 {
-                    return woken;
+                    if child.is_none() || error() != libc::ECHILD {
+                        return woken;
+                    }
+                    fail(before); // the child is gone, which is what was waited for
                 }
             }
         }
