@@ -36,6 +36,14 @@ pub fn sanitizer() -> Option<&'static [u8]> {
     .find_map(|(address, name)| (address != 0).then_some(name))
 }
 
+/// AddressSanitizer as a shared library ends a program in which another library comes first. It asks a
+/// function of this name for its settings, which the program may define and comes first with.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+pub extern "C" fn __asan_default_options() -> *const core::ffi::c_char {
+    c"verify_asan_link_order=0".as_ptr()
+}
+
 /// Bits of `warning` for allocators that take the calls; tells the user of them if `aloud` agrees.
 pub fn foreign(aloud: impl Fn() -> bool) -> u32 {
     let Some(holder) = holder_of(bound!("malloc")) else {

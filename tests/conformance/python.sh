@@ -1,6 +1,5 @@
 # part: quick
 # packages: python3
-# set: LEAK_PYTHON=off
 cat > a.py <<'END'
 import collections, ctypes, hashlib, json, multiprocessing, os, re, sqlite3, subprocess, sys, threading
 text = open(os.environ['REPOSITORY'] + '/README.md').read()
