@@ -164,7 +164,7 @@ impl Image {
         let only_tables = ours[..4] == self.figures[..4]
             && ours[4] <= bytes
             && bytes - ours[4] <= 16 * self.dtvs
-            && (bytes - ours[4]) % 16 == 0;
+            && (bytes - ours[4]).is_multiple_of(16);
         (!only_tables).then(|| {
             format!(
                 "{} ({}, {}): {FIELDS:?}: {ours:?}, counted {:?}",
