@@ -9,7 +9,7 @@ mod unseen;
 
 use timeline::Timeline;
 
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Site};
 use crate::ledger::Finished;
 use crate::requests::machine::Machine;
 pub use crate::requests::machine::{Boundary, Options};
@@ -34,11 +34,25 @@ pub fn analyze(trace: &Trace, sites: &mut Sites, options: &Options) -> Result<An
             }
         }
         if !by_marks {
-            return Ok(analyzer.finish());
+            let mut analysis = analyzer.finish();
+            count_python(&mut analysis, sites);
+            return Ok(analysis);
         }
         // There are marks: they alone are the requests, from the beginning.
         options.boundary = Boundary::Mark;
     }
+}
+
+/// How much of what is live at the end is the Python interpreter's.
+fn count_python(analysis: &mut Analysis, sites: &Sites) {
+    let python = analysis
+        .sites
+        .iter()
+        .filter(|site| sites.is_python(site.id));
+    let add = |sum: (u64, u64), site: &Site| (sum.0 + site.live_blocks, sum.1 + site.live_bytes);
+    let (blocks, bytes) = python.fold((0, 0), add);
+    analysis.totals.python_live_blocks = blocks;
+    analysis.totals.python_live_bytes = bytes;
 }
 
 /// What is known of one process so far.

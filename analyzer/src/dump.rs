@@ -74,8 +74,8 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
         }
         for frame in sites.python_backtrace(shown as u32) {
             let code = frame.code.and_then(|code| sites.codes().get(code as usize));
-            let name = code.map_or("?", |code| &code.function);
-            write!(out, " {name}:{}", frame.line.unwrap_or(0))?;
+            let (file, name) = code.map_or(("?", "?"), |code| (&code.file, &code.function));
+            write!(out, " {file}|{name}|{}", frame.line.unwrap_or(0))?;
         }
         writeln!(out)?;
         shown += 1;

@@ -9,6 +9,7 @@ pub mod conformance;
 pub mod count;
 pub mod http;
 pub mod process;
+pub mod python;
 pub mod real;
 pub mod report;
 pub mod run;

@@ -5,7 +5,8 @@ use crate::sites::{NO_MODULE, SiteId, Sites};
 /// 16 hex digits over the file names of the modules and the file addresses of the frames, the
 /// innermost first. It is the same in every run of the same build, wherever it is loaded and whether
 /// or not symbols are at hand when the report is made; a rebuilt program has new ones.
-/// Code that lies in no file (a JIT's) counts by its place in the backtrace alone.
+/// Code that lies in no file (a JIT's) counts by its place in the backtrace alone. Python frames, where
+/// there are any, count by file name, function and line.
 pub fn fingerprint(sites: &Sites, site: SiteId) -> String {
     let mut hash = Fnv::new();
     for frame in sites.backtrace(site) {
@@ -18,6 +19,19 @@ pub fn fingerprint(sites: &Sites, site: SiteId) -> String {
         let address = if known { frame.file_address } else { 0 };
         hash.add(&[0]);
         hash.add(&address.to_le_bytes());
+    }
+    for frame in sites.python_backtrace(site) {
+        let code = frame.code.and_then(|code| sites.codes().get(code as usize));
+        let (file, function) = match code {
+            Some(code) => (code.file.as_str(), code.function.as_str()),
+            None => ("", ""),
+        };
+        let file = file.rsplit('/').next().unwrap_or_default();
+        hash.add(file.as_bytes());
+        hash.add(&[0]);
+        hash.add(function.as_bytes());
+        hash.add(&[0]);
+        hash.add(&frame.line.unwrap_or(0).to_le_bytes());
     }
     format!("{:016x}", hash.0)
 }
@@ -40,7 +54,7 @@ impl Fnv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sites::{Frame, Module, NO_SITE};
+    use crate::sites::{Code, Frame, Module, NO_SITE, PythonFrame};
 
     fn site(path: &str, file_address: u64, jit: u64) -> String {
         let mut sites = Sites::default();
@@ -61,6 +75,30 @@ mod tests {
             },
         );
         fingerprint(&sites, inner)
+    }
+
+    #[test]
+    fn python_lines_count() {
+        let python = |file: &str, line| {
+            let mut sites = Sites::default();
+            let code = sites.code(Code {
+                file: file.into(),
+                function: "K.go".into(),
+                first_line: 1,
+            });
+            let frame = PythonFrame {
+                code: Some(code),
+                line: Some(line),
+            };
+            let inner = sites.python_child(NO_SITE, frame);
+            let pair = sites.pair(NO_SITE, inner, leak_wire::Asked::Interpreter);
+            fingerprint(&sites, pair)
+        };
+        assert_eq!(python("/srv/a.py", 3), python("/opt/a.py", 3));
+        assert_ne!(python("/srv/a.py", 3), python("/srv/a.py", 4));
+        assert_ne!(python("/srv/a.py", 3), python("/srv/b.py", 3));
+        // Written down, because it must not change.
+        assert_eq!(python("/srv/a.py", 3), "8e5724dc86689633");
     }
 
     #[test]

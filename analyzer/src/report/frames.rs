@@ -1,10 +1,11 @@
 //! Which frames of a backtrace matter: the program's own before libraries, libraries before the C and
-//! C++ runtimes, and the allocator's wrappers last.
+//! C++ runtimes, and the allocator's wrappers last. Where Python code led to an allocation, its frames
+//! are shown in the place of the interpreter's and of what lies further out.
 
 use rustc_hash::FxHashSet;
 
 use super::escape::escaped;
-use crate::sites::{Frame, Module, SiteId, Sites};
+use crate::sites::{Frame, Module, PythonFrame, SiteId, Sites};
 use crate::symbols::{Symbol, Symbolizer};
 use crate::trace::Facts;
 
@@ -68,6 +69,12 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
 
     /// The backtrace of a site.
     pub(super) fn of(&mut self, site: SiteId) -> Stack {
+        let python = self.python_lines(site);
+        if !python.is_empty() {
+            let mut lines = self.below_python(site);
+            lines.extend(python);
+            return Stack { lines };
+        }
         let mut lines = Vec::new();
         for frame in self.sites.backtrace(site) {
             let module = self.sites.modules().get(frame.module as usize);
@@ -83,6 +90,54 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
             main.kind = Kind::Runtime;
         }
         Stack { lines }
+    }
+
+    fn python_lines(&self, site: SiteId) -> Vec<Line> {
+        let line = |frame: PythonFrame| {
+            let code = frame
+                .code
+                .and_then(|code| self.sites.codes().get(code as usize));
+            let Some(code) = code else {
+                return Line {
+                    name: "(Python code that was not told)".into(),
+                    place: String::new(),
+                    kind: Kind::Library,
+                };
+            };
+            let place = match frame.line {
+                Some(line) => format!("{}:{line}", code.file),
+                None => code.file.clone(),
+            };
+            Line {
+                name: escaped(&code.function).into_owned(),
+                place: escaped(&place).into_owned(),
+                kind: match is_installed(&code.file) {
+                    true => Kind::Library,
+                    false => Kind::Own,
+                },
+            }
+        };
+        self.sites.python_backtrace(site).map(line).collect()
+    }
+
+    /// The native frames that the innermost Python frame called: those before the interpreter's.
+    fn below_python(&mut self, site: SiteId) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for frame in self.sites.backtrace(site) {
+            let module = self.sites.modules().get(frame.module as usize);
+            if module.is_some_and(|module| is_interpreter(last(&module.path))) {
+                break;
+            }
+            for symbol in self.symbolizer.symbols(frame).iter() {
+                let mut line = self.line(frame, module, symbol);
+                // An extension module's: shown, but the Python line is what is looked for.
+                if line.kind == Kind::Own {
+                    line.kind = Kind::Wrapper;
+                }
+                lines.push(line);
+            }
+        }
+        lines
     }
 
     /// What stood in the way of naming functions.
@@ -185,6 +240,22 @@ fn source(file: &str) -> &str {
         .strip_prefix("/rustc/")
         .and_then(|rest| rest.split_once('/'));
     rust.map_or(file, |(_hash, rest)| rest)
+}
+
+/// The interpreter itself, as an executable or a library.
+fn is_interpreter(file_name: &str) -> bool {
+    file_name.starts_with("libpython") || file_name.starts_with("python")
+}
+
+/// Python's own library, and installed packages.
+fn is_installed(file: &str) -> bool {
+    const PARTS: [&str; 4] = [
+        "/lib/python3",
+        "/lib64/python3",
+        "/site-packages/",
+        "/dist-packages/",
+    ];
+    file.starts_with("<frozen") || PARTS.iter().any(|part| file.contains(part))
 }
 
 fn is_system_path(path: &str) -> bool {
@@ -314,6 +385,17 @@ mod tests {
             ""
         ));
         assert!(is_wrapper("ngx_palloc") && is_wrapper("xstrdup") && !is_wrapper("allocate_all"));
+    }
+
+    #[test]
+    fn installed_python_is_not_the_programs_own() {
+        assert!(is_installed("/usr/lib/python3.11/json/decoder.py"));
+        assert!(is_installed(
+            "/srv/venv/lib/python3.12/site-packages/flask/app.py"
+        ));
+        assert!(is_installed("<frozen importlib._bootstrap>"));
+        assert!(!is_installed("/srv/app/views.py") && !is_installed("app.py"));
+        assert!(is_interpreter("python3.11") && is_interpreter("libpython3.13.so.1.0"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
 use crate::analysis::{Analysis, Endpoint, Request, Site, TypeRow};
-use crate::sites::Sites;
+use crate::sites::{PythonFrame, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::{Ended, Facts, Outcome, Warning};
 
@@ -272,7 +272,7 @@ fn site_row<'r>(
             .collect(),
         types: types(&site.types),
         frames: frames(input.sites, symbolizer, site.id),
-        python_frames: Vec::new(),
+        python_frames: python_frames(input.sites, site.id),
     }
 }
 
@@ -296,6 +296,23 @@ fn frames<'r>(
         }));
     }
     rows
+}
+
+fn python_frames(sites: &Sites, site: u32) -> Vec<schema::Frame<'_>> {
+    let frames = sites.python_backtrace(site);
+    let row = |frame: PythonFrame| {
+        let code = frame.code.and_then(|code| sites.codes().get(code as usize));
+        schema::Frame {
+            function: code.map(|code| code.function.clone()),
+            file: code.map(|code| code.file.clone()),
+            line: frame.line,
+            module: None,
+            file_address: 0,
+            inlined: false,
+            language: "python",
+        }
+    };
+    frames.map(row).collect()
 }
 
 fn modules(sites: &Sites) -> Vec<schema::Module<'_>> {

@@ -1,0 +1,105 @@
+//! Blocks of known number, in every mode of the interpreter's allocators.
+
+use std::path::Path;
+
+use leak_tests::python::{self, SYSTEM};
+use leak_tests::report::Report;
+use leak_tests::run::Place;
+use leak_tests::stated::Sum;
+
+/// Runs `instances.py how` under libleak.
+fn report(interpreter: &Path, options: &[&str], how: &str, variables: &[(&str, &str)]) -> Report {
+    let place = Place::new();
+    let mut command = place.traced(interpreter);
+    command
+        .args(options)
+        .arg(python::script("instances.py"))
+        .arg(how);
+    command.envs(variables.iter().copied());
+    let ended = place.run(command);
+    assert!(ended.status.success(), "{interpreter:?}: {}", ended.err);
+    let report = place.report();
+    assert_eq!(report.at("/trace/complete"), true);
+    // Small blocks from before the first traced one, given back by the interpreter's own end.
+    assert!(report.number("/totals/unknown_frees") <= 2);
+    report
+}
+
+/// The blocks of `instances.py`, each once, where Python asked for them.
+fn assert_exact(report: &Report, of: &str) {
+    let expected = [
+        (12, 10_000, 10_000 * 48),
+        // 1,000 bytes, and a head of 33.
+        (19, 300, 300 * 1033),
+        (29, 50, 50 * 5001),
+    ];
+    for (line, blocks, bytes) in expected {
+        // Native callers set sites apart, and so do blocks that were moved or grew in their place.
+        let mut live = python::live_at(report, "instances.py", line);
+        live.push(Sum {
+            blocks: live.iter().map(|sum| sum.blocks).sum(),
+            bytes: live.iter().map(|sum| sum.bytes).sum(),
+        });
+        // 16 bytes for the collector's head, to 3.8 also 8 more.
+        let fits =
+            |sum: &Sum| sum.blocks == blocks && (bytes..=bytes + 16 * blocks).contains(&sum.bytes);
+        assert!(live.iter().any(fits), "{of}: line {line}: {live:?}");
+    }
+    assert_eq!(
+        python::live_at(report, "instances.py", 36),
+        [],
+        "{of}: what was freed"
+    );
+    assert_eq!(report.list("/trace/warnings"), [] as [&str; 0], "{of}");
+}
+
+#[test]
+fn every_interpreter() {
+    for interpreter in python::interpreters() {
+        let report = report(&interpreter, &[], "plain", &[]);
+        assert_exact(&report, &interpreter.display().to_string());
+        assert!(python::live(&report) > 10_350);
+    }
+}
+
+#[test]
+fn every_allocator() {
+    for allocator in ["malloc", "debug", "malloc_debug", "pymalloc_debug"] {
+        let variables = [("PYTHONMALLOC", allocator)];
+        let report = report(Path::new(SYSTEM), &[], "plain", &variables);
+        assert_exact(&report, allocator);
+    }
+}
+
+#[test]
+fn every_way_to_start() {
+    for options in [
+        ["-E"].as_slice(),
+        &["-I"],
+        &["-S"],
+        &["-X", "dev"],
+        &["-X", "importtime"],
+    ] {
+        let report = report(Path::new(SYSTEM), options, "plain", &[]);
+        assert_exact(&report, &format!("{options:?}"));
+    }
+}
+
+#[test]
+fn a_forked_child_goes_on() {
+    let report = report(Path::new(SYSTEM), &[], "fork", &[]);
+    assert_exact(&report, "forked");
+    assert_eq!(report.list("/processes").len(), 2);
+}
+
+#[test]
+fn switched_off() {
+    let report = report(Path::new(SYSTEM), &[], "plain", &[("LEAK_PYTHON", "off")]);
+    assert_eq!(python::live(&report), 0);
+    let python = report.list("/sites").iter().filter(|site| {
+        site["python_frames"]
+            .as_array()
+            .is_some_and(|frames| !frames.is_empty())
+    });
+    assert_eq!(python.count(), 0);
+}
