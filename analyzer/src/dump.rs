@@ -32,6 +32,8 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
         facts.dropped,
         facts.waited_ns
     )?;
+    let orders = trace.orders().map_err(io::Error::other)?;
+    writeln!(out, "# order {orders}")?;
     for warning in &facts.warnings {
         writeln!(out, "# warning {}: {}", warning.code, warning.text)?;
     }

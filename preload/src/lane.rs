@@ -10,10 +10,12 @@ use core::ptr::null;
 use core::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
 use core::time::Duration;
 
-use leak_wire::{Event, Record, ring};
+use leak_wire::order::shard;
+use leak_wire::{Event, Order, Prefix, Record, ring};
 
 use crate::kernel;
 use crate::mapping::Lane;
+use crate::order::{self, Place, Regions, Shared};
 
 /// What a full lane does to a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,17 @@ fn kind(event: &Event<'_>) -> Kind {
         }
         _ => Kind::Fact,
     }
+}
+
+/// Room for a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// There is.
+    Here,
+    /// There is now: what was found out before is old.
+    New,
+    /// There is none, and the record was counted as dropped.
+    None,
 }
 
 /// How long a full lane waits for a recorder that makes no progress.
@@ -54,6 +67,11 @@ pub struct Writer {
     lane: Cell<Option<Lane>>,
     /// `SessionHeader::progress` plus 1 when patience ran out: until it moves, a full lane drops.
     stalled: Cell<u64>,
+    /// The epoch that a reader of the lane knows, or an earlier one: then it is told again.
+    told: Cell<u64>,
+    regions: Cell<Option<&'static Regions>>,
+    /// The thread as an owner of regions, 0: it can't own any.
+    owner: Cell<u32>,
 }
 
 impl Writer {
@@ -70,6 +88,10 @@ impl Writer {
         self.reserved.store(0, Ordering::Relaxed);
         self.limit.set(0);
         self.stalled.set(0);
+        self.told.set(0);
+        self.regions.set(order::regions());
+        self.owner
+            .set(order::regions().map_or(0, Regions::new_owner));
         self.lane.set(Some(lane));
         compiler_fence(Ordering::SeqCst);
         self.words.set(lane.words.as_ptr());
@@ -100,21 +122,177 @@ impl Writer {
         self.lane.get()
     }
 
-    /// Writes a record without publishing it. `outermost`: all that was reserved before is written,
-    /// so it may be published while waiting for room. `false`: the record was dropped, and counted.
+    /// The thread's number as an owner of regions.
+    pub fn owner(&self) -> u32 {
+        self.owner.get()
+    }
+
+    /// Writes an event without publishing it. `outermost`: all that was reserved before is written,
+    /// so it may be published while waiting for room. `false`: it was dropped, and counted.
     #[inline(always)]
-    pub fn write(&self, record: Record<'_>, outermost: bool) -> bool {
-        let Some(mut position) = self.reserve(record.words() as u64, &record.event, outermost)
-        else {
+    pub fn write(&self, event: Event<'_>, outermost: bool) -> bool {
+        match event.order() {
+            Order::Fact => self.write_fact(event, outermost),
+            Order::Block(address) => self.write_block(event, address, outermost),
+            Order::Lane => self.write_plain(event, outermost),
+        }
+    }
+
+    /// A fact: its stamp is taken in the moment in which its place in the lane is, as far as handlers
+    /// of this thread can tell.
+    fn write_fact(&self, event: Event<'_>, outermost: bool) -> bool {
+        let Some(lane) = self.lane.get() else {
             return false;
         };
-        let (words, mask) = (self.words.get(), self.mask.get());
-        record.encode(|word| {
-            // SAFETY: the ring has mask + 1 words. Relaxed: `publish` orders them for the recorder.
-            unsafe { (*words.add((position & mask) as usize)).store(word, Ordering::Relaxed) };
-            position += 1;
-        });
+        let words = Record { stamp: 0, event }.words() as u64;
+        loop {
+            let position = self.reserved.load(Ordering::Relaxed);
+            match self.room_for(position + words, &event, outermost) {
+                Room::Here => {}
+                Room::New => continue,
+                Room::None => return false,
+            }
+            let stamp = order::stamp(lane.mapping.header());
+            if self.advance(position, position + words) {
+                self.told.set(stamp);
+                return self.put(position, &[], Record { stamp, event });
+            }
+        }
+    }
+
+    /// An event that needs only its place in the lane, and not to come before the facts that it rests
+    /// on (a module, for a frame).
+    fn write_plain(&self, event: Event<'_>, outermost: bool) -> bool {
+        let Some(lane) = self.lane.get() else {
+            return false;
+        };
+        let words = Record { stamp: 0, event }.words() as u64;
+        loop {
+            let position = self.reserved.load(Ordering::Relaxed);
+            compiler_fence(Ordering::SeqCst);
+            // Acquire: pairs with the AcqRel of the stamps.
+            let epoch = lane.mapping.header().epoch.0.load(Ordering::Acquire);
+            let prefix = Prefix::Epoch(epoch).word();
+            let prefixes: &[u64] = match self.told.get() == epoch {
+                true => &[],
+                false => &[prefix],
+            };
+            let end = position + words + prefixes.len() as u64;
+            match self.room_for(end, &event, outermost) {
+                Room::Here => {}
+                Room::New => continue,
+                Room::None => return false,
+            }
+            if self.advance(position, end) {
+                self.told.set(epoch);
+                return self.put(position, prefixes, Record { stamp: 0, event });
+            }
+        }
+    }
+
+    /// An event of memory. What it carries is found out, and room for it reserved, without a handler
+    /// of this thread between; so the lane's order is that of the epochs and turns in it.
+    fn write_block(&self, event: Event<'_>, address: u64, outermost: bool) -> bool {
+        let (Some(lane), Some(regions)) = (self.lane.get(), self.regions.get()) else {
+            return self.write_stamped(event, outermost);
+        };
+        // A handler that came between the steps of its own thread can't wait for that to go on.
+        if !outermost || self.owner.get() == 0 {
+            return self.write_stamped(event, outermost);
+        }
+        let shared = Shared {
+            regions,
+            header: lane.mapping.header(),
+        };
+        let words = Record { stamp: 0, event }.words() as u64;
+        loop {
+            let position = self.reserved.load(Ordering::Relaxed);
+            compiler_fence(Ordering::SeqCst);
+            let Place { epoch, shared } =
+                order::place(&shared, self.owner.get(), order::slot_of(address));
+            let told = self.told.get() == epoch;
+            let prefixes = u64::from(!told) + u64::from(shared);
+            let end = position + prefixes + words;
+            match self.room_for(end, &event, outermost) {
+                Room::Here => {}
+                Room::New => continue,
+                Room::None => return false,
+            }
+            if !self.advance(position, end) {
+                continue;
+            }
+            self.told.set(epoch);
+            let epoch = Prefix::Epoch(epoch).word();
+            let record = Record { stamp: 0, event };
+            if !shared {
+                let all = [epoch];
+                return self.put(position, if told { &[] } else { &all }, record);
+            }
+            let turn = regions.take_turn(shard(address));
+            compiler_fence(Ordering::SeqCst);
+            // A handler came in between and wrote: its events lie behind this one, and before its turn.
+            if self.reserved.load(Ordering::Relaxed) != end {
+                self.skip(position, end, shard(address), turn);
+                continue;
+            }
+            let turn = Prefix::Turn(turn).word();
+            let all = [epoch, turn];
+            return self.put(position, if told { &all[1..] } else { &all }, record);
+        }
+    }
+
+    /// An event of memory with a stamp: right anywhere, but every thread has to look at its epoch.
+    #[cold]
+    #[inline(never)]
+    fn write_stamped(&self, event: Event<'_>, outermost: bool) -> bool {
+        let Some(lane) = self.lane.get() else {
+            return false;
+        };
+        let end = 1 + Record { stamp: 0, event }.words() as u64;
+        loop {
+            let position = self.reserved.load(Ordering::Relaxed);
+            match self.room_for(position + end, &event, outermost) {
+                Room::Here => {}
+                Room::New => continue,
+                Room::None => return false,
+            }
+            let stamp = order::stamp(lane.mapping.header());
+            if self.advance(position, position + end) {
+                self.told.set(stamp);
+                let prefix = Prefix::Stamp(stamp).word();
+                return self.put(position, &[prefix], Record { stamp: 0, event });
+            }
+        }
+    }
+
+    /// Fills reserved words with word that nobody has a turn.
+    #[cold]
+    #[inline(never)]
+    fn skip(&self, mut position: u64, end: u64, shard: u8, turn: u64) {
+        self.put_word(&mut position, Prefix::Skip { shard, turn }.word());
+        while position < end {
+            self.put_word(&mut position, Prefix::Nothing.word());
+        }
+    }
+
+    #[inline(always)]
+    fn put(&self, mut position: u64, prefixes: &[u64], record: Record<'_>) -> bool {
+        for word in prefixes {
+            self.put_word(&mut position, *word);
+        }
+        record.encode(|word| self.put_word(&mut position, word));
         true
+    }
+
+    #[inline(always)]
+    fn put_word(&self, position: &mut u64, word: u64) {
+        let (words, mask) = (self.words.get(), self.mask.get());
+        // A handler may have closed the lane, or forked: then this is the child.
+        if !words.is_null() {
+            // SAFETY: the ring has mask + 1 words. Relaxed: `publish` orders them for the recorder.
+            unsafe { (*words.add((*position & mask) as usize)).store(word, Ordering::Relaxed) };
+        }
+        *position += 1;
     }
 
     /// Makes everything reserved so far visible. Only the outermost may, when its record is whole;
@@ -141,20 +319,20 @@ impl Writer {
             // Relaxed, both: only this thread stores them.
             let published = lane.header.head.load(Ordering::Relaxed);
             self.reserved.store(published, Ordering::Relaxed);
+            // What was told of the epoch may be among it.
+            self.told.set(0);
         }
     }
 
+    /// Whether there is room up to `end`. Looking for it takes time in which anything may happen.
     #[inline(always)]
-    fn reserve(&self, words: u64, event: &Event<'_>, outermost: bool) -> Option<u64> {
-        loop {
-            let position = self.reserved.load(Ordering::Relaxed);
-            let end = position + words;
-            if end > self.limit.get() && !self.make_room(end, kind(event), outermost) {
-                return None;
-            }
-            if self.advance(position, end) {
-                return Some(position);
-            }
+    fn room_for(&self, end: u64, event: &Event<'_>, outermost: bool) -> Room {
+        if end <= self.limit.get() {
+            Room::Here
+        } else if self.make_room(end, kind(event), outermost) {
+            Room::New
+        } else {
+            Room::None
         }
     }
 

@@ -125,7 +125,7 @@ impl Mapping {
     }
 
     /// Claims a free lane, largest first, for this thread of the process in `slot`.
-    pub fn claim_lane(&self, slot: u32, image: u32, thread: u32, stamp: u64) -> Option<Lane> {
+    pub fn claim_lane(&self, slot: u32, image: u32, thread: u32) -> Option<Lane> {
         let pid = kernel::getpid();
         for index in 0..self.lane_count() {
             let header = self.lane(index)?;
@@ -149,6 +149,7 @@ impl Mapping {
             header.process.store(slot, Ordering::Relaxed);
             header.thread.store(thread, Ordering::Relaxed);
             header.image.store(image, Ordering::Relaxed);
+            let stamp = crate::order::stamp(self.header());
             header.start.store(stamp, Ordering::Relaxed);
             header.generation.fetch_add(1, Ordering::Relaxed);
             header.head.store(0, Ordering::Relaxed);

@@ -132,7 +132,7 @@ fn fill_slot(mapping: &Mapping, identity: &Identity, origin: Origin, start: u64)
             continue;
         }
         let start = if start == 0 {
-            crate::order::stamp()
+            crate::order::stamp(header)
         } else {
             start
         };

@@ -119,11 +119,6 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
         ]);
         return Err(Refused);
     }
-    let clock = order::clock();
-    if clock == order::Clock::Absent {
-        notice::say(&[b"this processor has no rdtscp, by which events are ordered: this program is not traced"]);
-        return Err(Refused);
-    }
     let (answer, origin) = match environment.get(layout::SESSION_VARIABLE.as_bytes()) {
         Some(value) => {
             let (name, image) = parse_session(value).ok_or(Refused)?;
@@ -151,6 +146,7 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
     if session.header().python.load(Ordering::Relaxed) != 0 {
         python::prepare();
     }
+    order::prepare();
     let identity = process::claim_slot(&session.mapping, origin, 0).ok_or(Refused)?;
     // Relaxed: this thread wrote it.
     let image = identity.image.load(Ordering::Relaxed);
@@ -166,11 +162,7 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
                 & ALLOCATOR_TOLD
                 == 0
         });
-        let order = match clock {
-            order::Clock::Sure => 0,
-            _ => layout::warning::CLOCK_ORDER,
-        };
-        slot.warnings.fetch_or(found | order, Ordering::Relaxed);
+        slot.warnings.fetch_or(found, Ordering::Relaxed);
     }
     // Relaxed: the recorder's number, written before the session.
     children::prepare(session.header().recorder_pid.load(Ordering::Relaxed));
@@ -319,7 +311,7 @@ impl Session {
         let start = kernel::now_ns();
         let mut ask_at = start + ASK_NS;
         loop {
-            let lane = self.mapping.claim_lane(slot, image, tid, order::stamp());
+            let lane = self.mapping.claim_lane(slot, image, tid);
             if lane.is_some() {
                 return lane;
             }
@@ -364,10 +356,10 @@ static SCARCE_UNTIL: AtomicU64 = AtomicU64::new(0);
 
 /// A fork is about to happen on this thread: its child exists from now on.
 pub fn before_fork() {
-    if is_tracing()
+    if let Some(session) = current()
         && let Some(thread) = thread::own()
     {
-        thread.kept().fork_stamp.set(order::stamp());
+        thread.kept().fork_stamp.set(order::stamp(session.header()));
     }
 }
 

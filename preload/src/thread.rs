@@ -9,13 +9,13 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 
-use leak_wire::{Asked, Event, Record, Wait};
+use leak_wire::{Asked, Event, Wait};
 
 use crate::lane::Writer;
 use crate::slot::{set_slot, slot};
 use crate::stack::Bounds;
 use crate::unwind::Registers;
-use crate::{kernel, order, python, session, stack, unwind};
+use crate::{kernel, python, session, stack, unwind};
 
 /// The caller of a hook: its stack pointer (at the return address) and frame pointer at the entry.
 #[derive(Clone, Copy)]
@@ -205,6 +205,30 @@ pub fn begin(thread: &'static Thread, stack_size: u64) {
 pub fn give_back(thread: &'static Thread) {
     // Release: as above.
     thread.owner.store(0, Ordering::Release);
+}
+
+/// How many states are looked at for an owner of regions.
+const OWNERS_LOOKED_AT: usize = 256;
+
+/// Whether the thread that owns regions by the number `owner` is gone, as far as can be told quickly.
+#[cold]
+pub fn is_gone(owner: u32) -> bool {
+    // Acquire: pairs with the Release that put a state into the list.
+    let mut next = ALL.load(Ordering::Acquire);
+    for _ in 0..OWNERS_LOOKED_AT {
+        // SAFETY: null or a state of the list.
+        let Some(thread) = (unsafe { next.as_ref() }) else {
+            // Its state was wiped, which happens when its thread is gone.
+            return true;
+        };
+        if thread.writer.owner() == owner {
+            // Relaxed: the kernel is asked.
+            let tid = thread.owner.load(Ordering::Relaxed);
+            return tid != RESERVED && tid != 0 && kernel::thread_gone(tid);
+        }
+        next = thread.kept().next.get();
+    }
+    false
 }
 
 /// A state for `owner`: one whose thread is gone, or a new one.
@@ -421,8 +445,7 @@ impl Thread {
     /// Writes an event from inside a section.
     #[inline(always)]
     pub fn write(&self, event: Event<'_>, outermost: bool) -> bool {
-        let stamp = order::stamp();
-        self.writer.write(Record { stamp, event }, outermost)
+        self.writer.write(event, outermost)
     }
 
     /// Whether `event` tells nothing new: the thread is known to wait, and nothing came since. Also

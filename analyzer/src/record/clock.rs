@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::system;
+use super::mapping::Mapping;
 use crate::trace::Note;
 
 /// Time since the session's start.
@@ -23,12 +23,12 @@ impl Clock {
 
     /// Now, as a note. Of a few tries the one whose two readings lie closest together counts, lest
     /// an interruption between them bends the clock.
-    pub(crate) fn point(&mut self) -> Note {
+    pub(crate) fn point(&mut self, mapping: &Mapping) -> Note {
         let mut best = (u64::MAX, 0, Duration::ZERO);
         for _ in 0..4 {
-            let before = system::stamp();
+            let before = mapping.ticks();
             let elapsed = self.start.elapsed();
-            let after = system::stamp();
+            let after = mapping.ticks();
             let width = after.saturating_sub(before);
             if width <= best.0 {
                 best = (width, before + width / 2, elapsed);

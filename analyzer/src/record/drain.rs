@@ -19,7 +19,7 @@ use super::images::{Image, Images};
 use super::lanes::{Claimed, Lanes, OpenLane};
 use super::mapping::Mapping;
 use super::{procfs, resident, system};
-use crate::trace::{Note, NotedEnd, ThreadEvents, WriteError, Writer};
+use crate::trace::{At, Note, NotedEnd, ThreadEvents, WriteError, Writer};
 pub(crate) use types::Looks;
 
 /// Shortest and longest sleep between passes.
@@ -96,7 +96,7 @@ impl Drain {
 
     /// Drains until the tree has ended or nothing more can be written; whether any image ever began.
     pub(crate) fn run(mut self) -> bool {
-        self.writer.note(self.clock.point());
+        self.writer.note(self.clock.point(&self.mapping));
         let mut sleep = SLEEP.0;
         let (ended, stop) = loop {
             // Relaxed: compared again by the kernel.
@@ -125,6 +125,8 @@ impl Drain {
         // Relaxed: a sign of life.
         let progress = &self.mapping.header().progress;
         progress.fetch_add(1, Ordering::Relaxed);
+        // Gives what follows in the lanes a time, also where no fact does.
+        self.mapping.stamp();
         let mut ended: Vec<(u32, Option<i32>, bool)> = Vec::new();
         while let Ok(told) = self.told.try_recv() {
             match told {
@@ -160,7 +162,7 @@ impl Drain {
         self.write_old(now)?;
         self.free_silent(now)?;
         self.scarce = self.lanes.replenish(&self.mapping);
-        for reading in self.images.readings(now) {
+        for reading in self.images.readings(now, &self.mapping) {
             self.writer.note(reading);
         }
         if now - self.last_tick >= TICK {
@@ -216,7 +218,7 @@ impl Drain {
                 thread,
                 image,
                 tid,
-                start: start.min(system::stamp()),
+                start: start.min(self.mapping.stamp()),
             });
         } else {
             // An image that is not there can't record; what claims to be its is let go.
@@ -235,7 +237,7 @@ impl Drain {
         // Taken out once for all of them: nearly every event is of a block.
         let of = before.map(|lane| lane.image);
         let mut live = of.and_then(|of| images.running.get_mut(&of)?.types.live.take());
-        let drained = self.lanes.drain(&self.mapping, index, |lane, record| {
+        let drained = self.lanes.drain(&self.mapping, index, |lane, at, record| {
             if let Some(live) = &mut live {
                 live.see(&record.event, &mut lane.follower);
             }
@@ -246,7 +248,7 @@ impl Drain {
                 // A module may be the first that brings types.
                 live = live.take().or_else(|| image.types.live.take());
             }
-            match lane.events.push(record.stamp, record.event) {
+            match lane.events.push(at, record.event) {
                 true => writer.write_events(&mut lane.events),
                 false => Ok(()),
             }
@@ -305,7 +307,7 @@ impl Drain {
         let Some(image) = self.images.running.get_mut(&number) else {
             return Ok(());
         };
-        let stamp = system::stamp();
+        let stamp = self.mapping.stamp();
         let (writer, threads) = (&mut self.writer, &mut self.threads);
         let marks = image.marks.get_or_insert_with(|| {
             let thread = *threads;
@@ -319,14 +321,14 @@ impl Drain {
             ThreadEvents::new(thread, number)
         });
         let label = leak_wire::Bytes::Slice(label);
-        marks.push(stamp, Event::Mark { label });
+        marks.push(At::Stamp(stamp), Event::Mark { label });
         writer.write_events(marks)
     }
 
     /// Readings, and what is looked for now and then.
     fn tick(&mut self) -> Result<(), WriteError> {
         if std::mem::take(&mut self.busy_since_tick) {
-            let point = self.clock.point();
+            let point = self.clock.point(&self.mapping);
             self.writer.note(point);
         }
         for index in self.lanes.ready() {
@@ -398,7 +400,7 @@ fn notice(
         Event::Exit { code } => {
             image.exit = Some(code);
             // It waits until this is drained: the last moment to read it.
-            let reading = resident::note(lane.image, image.pid);
+            let reading = resident::note(lane.image, image.pid, record.stamp);
             reading.into_iter().for_each(|reading| writer.note(reading));
         }
         Event::ThreadEnd => lane.ending = true,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use leak_wire::layout::{ProcessSlot, claim, warning};
+use leak_wire::layout::{claim, warning};
 
 use super::control::Watch;
 use super::mapping::Mapping;
@@ -150,15 +150,16 @@ impl Images {
         // In order of their numbers: parents before children, a process's images one after the other.
         live.sort_unstable();
         for (number, index, own_pid) in live {
-            if let Some(slot) = mapping.slots().get(index) {
-                notes.extend(self.begin(number, index, slot, own_pid));
-            }
+            notes.extend(self.begin(mapping, number, index, own_pid));
         }
         notes
     }
 
     /// A slot is live: its image begins, if it is a new one.
-    fn begin(&mut self, number: u32, index: usize, slot: &ProcessSlot, own_pid: u32) -> Vec<Note> {
+    fn begin(&mut self, mapping: &Mapping, number: u32, index: usize, own_pid: u32) -> Vec<Note> {
+        let Some(slot) = mapping.slots().get(index) else {
+            return Vec::new();
+        };
         if number == 0 || self.running.contains_key(&number) || self.ended.contains(&number) {
             return Vec::new();
         }
@@ -202,7 +203,7 @@ impl Images {
         let types = types.filter(|_| origin == NotedOrigin::Fork);
         self.any = true;
         self.join(pid);
-        let start = slot.start.load(Ordering::Relaxed).min(system::stamp());
+        let start = slot.start.load(Ordering::Relaxed).min(mapping.stamp());
         self.running.insert(
             number,
             Image {
@@ -228,18 +229,18 @@ impl Images {
             executable: program.executable,
             arguments: program.arguments,
         };
-        let reading = resident::note(number, pid);
+        let reading = resident::note(number, pid, mapping.stamp());
         std::iter::once(begins).chain(reading).collect()
     }
 
     /// Resident sets of the images that did something, as far as they are due.
-    pub(crate) fn readings(&mut self, now: Instant) -> Vec<Note> {
+    pub(crate) fn readings(&mut self, now: Instant, mapping: &Mapping) -> Vec<Note> {
         let mut notes = Vec::new();
         for (number, image) in &mut self.running {
             // After an exec the process is the next image's.
             if image.active && image.exec.is_none() && image.readings.is_due(now) {
                 image.active = false;
-                notes.extend(resident::note(*number, image.pid));
+                notes.extend(resident::note(*number, image.pid, mapping.stamp()));
             }
         }
         notes
@@ -351,7 +352,7 @@ impl Images {
     }
 }
 
-const WARNINGS: [(u32, &str, &str); 4] = [
+const WARNINGS: [(u32, &str, &str); 3] = [
     (
         warning::OWN_ALLOCATOR,
         "own_allocator",
@@ -361,11 +362,6 @@ const WARNINGS: [(u32, &str, &str); 4] = [
         warning::PRELOADED_ALLOCATOR,
         "preloaded_allocator",
         "has another allocator preloaded before libleak, whose calls can't be seen; name libleak.so first in LD_PRELOAD",
-    ),
-    (
-        warning::CLOCK_ORDER,
-        "clock_order",
-        "runs on a machine without an invariant TSC; the order of events of different threads is less sure",
     ),
     (
         warning::PYTHON_UNKNOWN,

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Instant;
 
 use leak_wire::layout::{CLASSES, LaneHeader, claim};
-use leak_wire::{Malformed, Record, ring};
+use leak_wire::{Entry, Malformed, Order, Prefix, Record, ring};
 
 use super::live::Follower;
 use super::mapping::Mapping;
 use super::system;
-use crate::trace::ThreadEvents;
+use crate::trace::{At, ThreadEvents};
 
 /// Lanes of each class that have memory before the first image starts: little, for a quick start.
 const FIRST: [u32; CLASSES] = [2, 4, 4];
@@ -179,7 +179,7 @@ impl Lanes {
         &mut self,
         mapping: &Mapping,
         index: usize,
-        mut take: impl FnMut(&mut OpenLane, Record<'_>) -> Result<(), E>,
+        mut take: impl FnMut(&mut OpenLane, At, Record<'_>) -> Result<(), E>,
     ) -> Result<u32, E> {
         let (Some(Some(lane)), Some(header)) =
             (self.open.get_mut(index), mapping.lanes().get(index))
@@ -206,19 +206,23 @@ impl Lanes {
         let fill = ((head - lane.tail) * 256 / ring.len() as u64) as u32;
         lane.tail = head;
         give_room(header, head);
-        let latest = system::stamp().saturating_add(FUTURE);
+        let latest = mapping.stamp().saturating_add(FUTURE);
         let mut rest = words.as_slice();
+        let mut at = At::Epoch;
         while !rest.is_empty() {
-            let decoded = Record::decode(rest);
-            let believed = decoded.and_then(|(record, used)| match record.stamp <= latest {
-                true => Ok((record, used)),
-                false => Err(Malformed::Field(0)),
+            let believed = Entry::decode(rest).and_then(|(entry, used)| {
+                let next = placed(lane, at, &entry, latest).ok_or(Malformed::Field(0))?;
+                Ok((next, entry, used))
             });
-            let Ok((record, used)) = believed else {
+            let Ok((next, entry, used)) = believed else {
                 lane.broken = true;
                 break;
             };
-            take(lane, record)?;
+            at = next;
+            if let Entry::Record(record) = entry {
+                take(lane, at, record)?;
+                at = At::Epoch;
+            }
             rest = rest.get(used..).unwrap_or_default();
         }
         Ok(fill.max(1))
@@ -254,6 +258,36 @@ impl Lanes {
             let free = claim::pack(claim::FREE, 0);
             header.claim.store(free, Ordering::Release);
         }
+    }
+}
+
+/// The place of the entry, if it is a record, or of the one after it; `before` is what was told of that.
+/// `None`: it can't be.
+#[inline]
+fn placed(lane: &mut OpenLane, before: At, entry: &Entry<'_>, latest: u64) -> Option<At> {
+    let timely = |stamp: u64| (stamp <= latest).then_some(stamp);
+    match *entry {
+        Entry::Record(record) => match (record.event.order(), before) {
+            (Order::Block(_), before) => Some(before),
+            (Order::Lane, At::Epoch) => Some(At::Epoch),
+            (Order::Fact, At::Epoch) => timely(record.stamp).map(At::Stamp),
+            _ => None,
+        },
+        // A turn or stamp is followed by its event.
+        Entry::Prefix(_) if before != At::Epoch => None,
+        Entry::Prefix(prefix) => match prefix {
+            Prefix::Turn(turn) => Some(At::Turn(turn)),
+            Prefix::Stamp(stamp) => timely(stamp).map(At::Stamp),
+            Prefix::Epoch(epoch) => {
+                lane.events.epoch(timely(epoch)?);
+                Some(At::Epoch)
+            }
+            Prefix::Skip { shard, turn } => {
+                lane.events.skip(shard, turn);
+                Some(At::Epoch)
+            }
+            Prefix::Nothing => Some(At::Epoch),
+        },
     }
 }
 

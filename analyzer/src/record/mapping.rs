@@ -13,11 +13,13 @@ use leak_wire::layout::{
     Geometry, LANES_AT, LaneHeader, MAGIC, PROCESS_SLOTS, PROCESSES_AT, ProcessSlot, SessionHeader,
     VERSION,
 };
+use leak_wire::order::next_stamp;
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::settings::Settings;
+use super::system;
 
 /// The mapping of a session, made by us.
 pub(crate) struct Mapping {
@@ -66,6 +68,7 @@ impl Mapping {
         header.sample_bytes.store(0, order);
         header.next_connection.store(1, order);
         header.next_image.store(1, order);
+        header.first_tick.store(system::tick(), order);
         header.version.store(VERSION, order);
         header.magic.store(MAGIC, order);
     }
@@ -104,6 +107,18 @@ impl Mapping {
             let first = self.map.as_ptr().add(PROCESSES_AT).cast::<ProcessSlot>();
             std::slice::from_raw_parts(first, PROCESS_SLOTS)
         }
+    }
+
+    /// Ticks since the session's start.
+    pub(crate) fn ticks(&self) -> u64 {
+        // Relaxed: written once, by us.
+        let first = self.header().first_tick.load(Ordering::Relaxed);
+        system::tick().saturating_sub(first)
+    }
+
+    /// The next stamp of the session: later than all that was recorded before.
+    pub(crate) fn stamp(&self) -> u64 {
+        next_stamp(&self.header().epoch.0, self.ticks())
     }
 
     /// All lane headers.

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::procfs;
-use super::system;
 use crate::trace::Note;
 
 /// The first pause between readings, and the longest: each is twice the one before.
@@ -36,12 +35,12 @@ impl Readings {
     }
 }
 
-/// The resident set of `image`, which is process `pid`, if it is there.
-pub(crate) fn note(image: u32, pid: u32) -> Option<Note> {
+/// The resident set of `image`, which is process `pid`, at `stamp`, if it is there.
+pub(crate) fn note(image: u32, pid: u32, stamp: u64) -> Option<Note> {
     let bytes = procfs::resident(pid)?;
     Some(Note::Rss {
         image,
-        stamp: system::stamp(),
+        stamp,
         bytes,
     })
 }
@@ -65,7 +64,9 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone_has_no_reading() {
-        assert!(matches!(note(1, std::process::id()), Some(Note::Rss { bytes, .. }) if bytes > 0));
-        assert!(note(1, u32::MAX).is_none());
+        assert!(
+            matches!(note(1, std::process::id(), 5), Some(Note::Rss { bytes, .. }) if bytes > 0)
+        );
+        assert!(note(1, u32::MAX, 5).is_none());
     }
 }

@@ -5,12 +5,10 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-/// Now, in ticks of the order of all events.
-pub(crate) fn stamp() -> u64 {
-    let mut core = 0;
-    // SAFETY: every x86_64 that runs a target has rdtscp (its hooks use it); `core` is a valid place
-    // for the result.
-    unsafe { core::arch::x86_64::__rdtscp(&mut core) }
+/// Now, in ticks of the processor's clock.
+pub(crate) fn tick() -> u64 {
+    // SAFETY: rdtsc has no preconditions.
+    unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 /// Waits while `word` is `value`, at most `timeout`.

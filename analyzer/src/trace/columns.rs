@@ -3,12 +3,13 @@
 //!
 //! Every chunk stands for itself: all differences start from 0 at its start.
 
-use leak_wire::{Asked, Bytes, Event, Protocol, Transfer, Unseen, Wait};
+use leak_wire::order::{SHARDS, shard};
+use leak_wire::{Asked, Bytes, Event, Order, Protocol, Transfer, Unseen, Wait};
 
 use super::varint::{Bad, Column, put, unzigzag, zigzag};
 
 /// How many columns there are; see FORMAT.md for what each holds.
-const COLUMNS: usize = 8;
+const COLUMNS: usize = 9;
 const KINDS: usize = 0;
 const STAMPS: usize = 1;
 const ADDRESSES: usize = 2;
@@ -17,6 +18,9 @@ const SITES: usize = 4;
 const FRAMES: usize = 5;
 const NUMBERS: usize = 6;
 const TEXT: usize = 7;
+const TURNS: usize = 8;
+/// Columns of version 1, which has no turns.
+const COLUMNS_1: usize = 8;
 
 /// The kinds of events in the file.
 mod kind {
@@ -50,15 +54,65 @@ mod kind {
     pub(super) const PAIR: u8 = 28;
     pub(super) const PYTHON_CODE: u8 = 29;
     pub(super) const PYTHON_LINES: u8 = 30;
+    pub(super) const EPOCH: u8 = 32;
+    pub(super) const SKIP: u8 = 33;
+    /// Added to the kind of a memory event that has a turn, or a stamp.
+    pub(super) const WITH_TURN: u8 = 0x40;
+    pub(super) const WITH_STAMP: u8 = 0x80;
+    pub(super) const FLAGS: u8 = WITH_TURN | WITH_STAMP;
+
+    /// Whether an event of this kind is one of memory, with an address.
+    pub(super) fn is_block(kind: u8) -> bool {
+        (ALLOCATION..=REALLOCATION_END).contains(&kind)
+    }
+
+    /// Whether an entry of this kind begins with a stamp.
+    pub(super) fn has_stamp(kind: u8) -> bool {
+        match kind & !FLAGS {
+            ALLOCATION..=TREE_RESET => kind & WITH_STAMP != 0,
+            PYTHON_FRAME | PAIR | SKIP => false,
+            _ => true,
+        }
+    }
+}
+
+/// How an event has its place among those of other threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// By its stamp: a fact, or a memory event that has one.
+    Stamp(u64),
+    /// By the epoch told last, and its turn in the shard of its address.
+    Turn(u64),
+    /// By the epoch told last.
+    Epoch,
 }
 
 /// What the differences are taken from; the same on both sides.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Previous {
     stamp: u64,
     address: u64,
     frame: u64,
     id: u32,
+    turns: [u64; SHARDS],
+}
+
+impl Default for Previous {
+    fn default() -> Previous {
+        Previous {
+            stamp: 0,
+            address: 0,
+            frame: 0,
+            id: 0,
+            turns: [0; SHARDS],
+        }
+    }
+}
+
+impl Previous {
+    fn turn(&mut self, address: u64) -> &mut u64 {
+        &mut self.turns[usize::from(shard(address))]
+    }
 }
 
 /// Events being gathered for a chunk.
@@ -67,17 +121,25 @@ pub(crate) struct Columns {
     columns: [Vec<u8>; COLUMNS],
     previous: Previous,
     count: u32,
+    events: u32,
     first: u64,
     last: u64,
+    /// The epoch or stamp told last, in this chunk or an earlier one.
+    epoch: u64,
 }
 
 impl Columns {
-    /// How many events there are.
+    /// How many entries there are: events, and what orders them.
     pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
-    /// The lowest and the highest stamp.
+    /// How many of them are events.
+    pub(crate) fn events(&self) -> u32 {
+        self.events
+    }
+
+    /// The lowest and the highest stamp or epoch.
     pub(crate) fn span(&self) -> (u64, u64) {
         (self.first, self.last)
     }
@@ -87,18 +149,82 @@ impl Columns {
         self.columns.iter().map(Vec::len).sum()
     }
 
-    /// Adds an event.
-    #[inline]
-    pub(crate) fn push(&mut self, stamp: u64, event: Event<'_>) {
-        if self.count == 0 {
-            (self.first, self.last) = (stamp, stamp);
+    /// What follows happened at this epoch.
+    pub(crate) fn epoch(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            // Nobody needs it before an event; another one may come first.
+            if self.count > 0 {
+                self.kind(kind::EPOCH);
+                self.stamp(epoch);
+            }
         }
+    }
+
+    /// Nobody has this turn.
+    pub(crate) fn skip(&mut self, shard: u8, turn: u64) {
+        self.start(At::Epoch);
+        self.kind(kind::SKIP);
+        put(&mut self.columns[TURNS], u64::from(shard));
+        put(&mut self.columns[TURNS], turn);
+    }
+
+    fn stamp(&mut self, stamp: u64) {
         self.first = self.first.min(stamp);
         self.last = self.last.max(stamp);
-        self.count += 1;
         let step = stamp.wrapping_sub(self.previous.stamp) as i64;
         put(&mut self.columns[STAMPS], zigzag(step));
         self.previous.stamp = stamp;
+    }
+
+    /// A chunk begins with a stamp, or with the epoch that holds at its begin.
+    fn start(&mut self, at: At) {
+        if self.count > 0 {
+            return;
+        }
+        let At::Stamp(stamp) = at else {
+            (self.first, self.last) = (self.epoch, self.epoch);
+            self.kind(kind::EPOCH);
+            self.stamp(self.epoch);
+            return;
+        };
+        (self.first, self.last) = (stamp, stamp);
+    }
+
+    /// Adds an event. A fact needs a stamp; what has its place only in the lane never has one.
+    #[inline]
+    pub(crate) fn push(&mut self, at: At, event: Event<'_>) {
+        let order = event.order();
+        let at = match (order, at) {
+            (Order::Lane, _) => At::Epoch,
+            (Order::Fact, At::Turn(_) | At::Epoch) => At::Stamp(self.epoch),
+            _ => at,
+        };
+        self.start(at);
+        self.events += 1;
+        let entry = self.columns[KINDS].len();
+        if let At::Stamp(stamp) = at {
+            self.epoch = stamp;
+            self.stamp(stamp);
+        }
+        self.event(event);
+        let flag = match (at, order) {
+            (At::Stamp(_), Order::Block(_)) => kind::WITH_STAMP,
+            (At::Turn(turn), Order::Block(address)) => {
+                let last = self.previous.turn(address);
+                let step = turn.wrapping_sub(*last) as i64;
+                *last = turn;
+                put(&mut self.columns[TURNS], zigzag(step));
+                kind::WITH_TURN
+            }
+            _ => return,
+        };
+        if let Some(kind) = self.columns[KINDS].get_mut(entry) {
+            *kind |= flag;
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Allocation {
                 address,
@@ -122,6 +248,7 @@ impl Columns {
     }
 
     fn kind(&mut self, kind: u8) {
+        self.count += 1;
         self.columns[KINDS].push(kind);
     }
 
@@ -306,24 +433,51 @@ impl Columns {
         }
         self.previous = Previous::default();
         self.count = 0;
+        self.events = 0;
     }
+}
+
+/// An entry that a reader came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// An event, to be taken by [`ColumnReader::event`].
+    Event {
+        /// Its stamp, or the epoch.
+        stamp: u64,
+        /// It made the epoch: it comes before those that only saw it.
+        first: bool,
+        /// Its shard and turn there.
+        turn: Option<(u8, u64)>,
+    },
+    /// Nobody has this turn of a shard.
+    Skip(u8, u64),
+    /// The chunk's end.
+    End,
 }
 
 /// Reads the events of a chunk, in order. The chunk's bytes are given anew to each call, so that a
 /// reader can own both.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ColumnReader {
     columns: [Column; COLUMNS],
     previous: Previous,
     left: u32,
+    /// The kind of the event that was found last.
+    kind: u8,
+    /// Version 1: every event has a stamp, and no other entry is there.
+    all_stamped: bool,
 }
 
 impl ColumnReader {
-    /// A reader of the `count` events in `raw`.
-    pub(crate) fn new(raw: &[u8], count: u32) -> Result<ColumnReader, Bad> {
+    /// A reader of the `count` entries in `raw`, of a file of `version`.
+    pub(crate) fn new(raw: &[u8], count: u32, version: u32) -> Result<ColumnReader, Bad> {
         let mut head = Column::new(raw, 0, raw.len())?;
         let mut lengths = [0_usize; COLUMNS];
-        for length in &mut lengths {
+        let present = match version {
+            1 => COLUMNS_1,
+            _ => COLUMNS,
+        };
+        for length in &mut lengths[..present] {
             *length = head.small(raw)? as usize;
         }
         let mut start = head.run(0)?.start;
@@ -339,22 +493,91 @@ impl ColumnReader {
             columns,
             previous: Previous::default(),
             left: count,
+            kind: 0,
+            all_stamped: version == 1,
         })
     }
 
-    /// The stamp of the next event, `None` at the end. To be followed by [`Self::event`].
+    /// Goes to the next event, or what else there is.
     #[inline]
-    pub(crate) fn stamp(&mut self, raw: &[u8]) -> Result<Option<u64>, Bad> {
-        if self.left == 0 {
-            return match self.columns.iter().all(Column::is_done) {
-                true => Ok(None),
-                false => Err(Bad),
+    pub(crate) fn next(&mut self, raw: &[u8]) -> Result<Found, Bad> {
+        loop {
+            if self.left == 0 {
+                return match self.columns.iter().all(Column::is_done) {
+                    true => Ok(Found::End),
+                    false => Err(Bad),
+                };
+            }
+            self.left -= 1;
+            let kind = self.columns[KINDS].byte(raw)?;
+            let stamped = self.has_stamp(kind);
+            if stamped {
+                self.previous.stamp = self.stamp_after(raw)?;
+                self.columns[STAMPS].number(raw)?;
+            }
+            self.kind = kind & !kind::FLAGS;
+            let turn = match kind & kind::FLAGS {
+                0 => None,
+                kind::WITH_TURN if kind::is_block(self.kind) => Some(self.turn(raw)?),
+                kind::WITH_STAMP if kind::is_block(self.kind) => None,
+                _ => return Err(Bad),
             };
+            match self.kind {
+                kind::EPOCH if !self.all_stamped => {}
+                kind::SKIP if !self.all_stamped => return self.skip(raw),
+                _ => {
+                    return Ok(Found::Event {
+                        stamp: self.previous.stamp,
+                        first: stamped && !self.all_stamped,
+                        turn,
+                    });
+                }
+            }
         }
-        self.left -= 1;
-        let step = unzigzag(self.columns[STAMPS].number(raw)?);
-        self.previous.stamp = self.previous.stamp.wrapping_add(step as u64);
-        Ok(Some(self.previous.stamp))
+    }
+
+    fn has_stamp(&self, kind: u8) -> bool {
+        self.all_stamped || kind::has_stamp(kind)
+    }
+
+    /// The next stamp of the column, left where it is.
+    #[inline]
+    fn stamp_after(&self, raw: &[u8]) -> Result<u64, Bad> {
+        let mut stamps = self.columns[STAMPS];
+        let step = unzigzag(stamps.number(raw)?);
+        Ok(self.previous.stamp.wrapping_add(step as u64))
+    }
+
+    fn turn(&mut self, raw: &[u8]) -> Result<(u8, u64), Bad> {
+        // The address is read again with the event.
+        let (addresses, address) = (self.columns[ADDRESSES], self.previous.address);
+        let own = self.address(raw)?;
+        (self.columns[ADDRESSES], self.previous.address) = (addresses, address);
+        let step = unzigzag(self.columns[TURNS].number(raw)?);
+        let turn = self.previous.turn(own);
+        *turn = turn.wrapping_add(step as u64);
+        Ok((shard(own), *turn))
+    }
+
+    fn skip(&mut self, raw: &[u8]) -> Result<Found, Bad> {
+        let turns = &mut self.columns[TURNS];
+        let shard = u8::try_from(turns.number(raw)?).map_err(|_| Bad)?;
+        Ok(Found::Skip(shard, turns.number(raw)?))
+    }
+
+    /// The last epoch at which something else can have happened before the event that was found last,
+    /// as the next entry tells: an epoch that the thread saw only then, or the one before its stamp.
+    /// `None`: the chunk has no more.
+    pub(crate) fn seen_after(&self, raw: &[u8]) -> Option<u64> {
+        let kind = self.columns[KINDS].peek(raw)?;
+        match self.has_stamp(kind) {
+            true if kind == kind::EPOCH => self.stamp_after(raw).ok(),
+            true => self
+                .stamp_after(raw)
+                .ok()
+                .map(|stamp| stamp.saturating_sub(1)),
+            false => Some(self.previous.stamp),
+        }
     }
 
     fn address(&mut self, raw: &[u8]) -> Result<u64, Bad> {
@@ -415,30 +638,26 @@ impl ColumnReader {
         raw.get(range).map(Bytes::Slice).ok_or(Bad)
     }
 
-    /// Whether the event whose stamp was read last only tells of call sites and modules.
+    /// Whether the event that was found last only tells of call sites and modules.
     #[inline]
-    pub(crate) fn resolves(&self, raw: &[u8]) -> bool {
-        let kind = self.columns[KINDS].peek(raw);
+    pub(crate) fn resolves(&self) -> bool {
         matches!(
-            kind,
-            Some(
-                kind::FRAME
-                    | kind::PYTHON_FRAME
-                    | kind::PAIR
-                    | kind::TREE_RESET
-                    | kind::MODULE_LOADED
-                    | kind::MODULE_UNLOADED
-                    | kind::PYTHON_CODE
-                    | kind::PYTHON_LINES
-            )
+            self.kind,
+            kind::FRAME
+                | kind::PYTHON_FRAME
+                | kind::PAIR
+                | kind::TREE_RESET
+                | kind::MODULE_LOADED
+                | kind::MODULE_UNLOADED
+                | kind::PYTHON_CODE
+                | kind::PYTHON_LINES
         )
     }
 
-    /// The event whose stamp was read last.
+    /// The event that was found last.
     #[inline]
     pub(crate) fn event<'a>(&mut self, raw: &'a [u8]) -> Result<Event<'a>, Bad> {
-        let kind = self.columns[KINDS].byte(raw)?;
-        Ok(match kind {
+        Ok(match self.kind {
             kind::ALLOCATION => Event::Allocation {
                 address: self.address(raw)?,
                 size: self.columns[SIZES].number(raw)?,

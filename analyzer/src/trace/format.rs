@@ -44,15 +44,15 @@ pub(crate) struct ChunkHeader {
     pub(crate) serial: u32,
     /// Events: how many times the thread's call-site tree was reset before.
     pub(crate) tree: u32,
-    /// Events, notes or blocks in it.
+    /// Entries (events, and what orders them), notes or blocks in it.
     pub(crate) count: u32,
     /// Bytes before compression.
     pub(crate) raw: u32,
     /// Bytes in the file, after this header.
     pub(crate) stored: u32,
-    /// Lowest stamp.
+    /// Lowest stamp or epoch.
     pub(crate) first: u64,
-    /// Highest stamp.
+    /// Highest stamp or epoch.
     pub(crate) last: u64,
     /// CRC-32 of the stored bytes.
     pub(crate) crc: u32,
@@ -118,11 +118,11 @@ impl ChunkHeader {
     }
 }
 
-/// The file's header.
-pub(crate) fn file_header() -> [u8; FILE_HEADER] {
+/// The header of a file of `version`.
+pub(crate) fn file_header(version: u32) -> [u8; FILE_HEADER] {
     let mut bytes = [0; FILE_HEADER];
     bytes[..8].copy_from_slice(&MAGIC);
-    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[8..12].copy_from_slice(&version.to_le_bytes());
     let crc = crc32fast::hash(&bytes[..12]);
     bytes[12..].copy_from_slice(&crc.to_le_bytes());
     bytes

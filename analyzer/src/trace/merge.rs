@@ -1,22 +1,25 @@
 //! The merge: all threads' events in one order, with the begins and ends of processes and threads
 //! in their places.
 //!
-//! - Within a thread the order of recording counts. Its position is the highest stamp so far.
-//! - Between threads the stamps count.
+//! - Within a thread the order of recording counts. Its position is the highest stamp or epoch so far.
+//! - Between threads the positions count, and the turns of events that have one. At equal positions
+//!   the event that made the epoch comes before those that only saw it.
 //! - In memory is one chunk for each thread that has begun and not ended.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::ops::Range;
 
 use leak_wire::Event;
 
 use super::codes::Codes;
-use super::columns::ColumnReader;
+use super::columns::{ColumnReader, Found};
 use super::open::{Error, Trace};
 use super::reader;
 use super::readings::Reading;
 use super::resolve::{self, Modules, Tree};
+use super::turns::{Turn as ShardTurn, Turns, Waiting};
 use super::{ProcessId, Step, ThreadId, What};
 use crate::sites::Sites;
 
@@ -27,6 +30,8 @@ enum Item {
     ThreadBegins(ThreadId),
     /// The reading with this index among the trace's.
     Types(u32),
+    /// An event that made its epoch.
+    First(ThreadId),
     Event(ThreadId),
     ThreadEnds(ThreadId),
     ProcessEnds(ProcessId),
@@ -42,6 +47,12 @@ struct Open {
     raw: Vec<u8>,
     reader: Option<ColumnReader>,
     position: u64,
+    /// The event that it stands at made its epoch.
+    first: bool,
+    /// The turn of that event: shard and number.
+    turn: Option<(u8, u64)>,
+    /// Turns that nobody has, found on the way to it.
+    skipped: Vec<(u8, u64)>,
     tree: Tree,
 }
 
@@ -57,6 +68,9 @@ pub struct Steps<'t> {
     codes: Codes,
     /// The one that was given out last.
     reading: Reading,
+    turns: Turns,
+    /// The position of the step given out last: none after it has a lower one.
+    position: u64,
     /// Its event was given out last and is still borrowed: it moves on with the next call.
     pending: Option<ThreadId>,
     failed: bool,
@@ -97,6 +111,8 @@ impl Trace {
             modules: Modules::default(),
             codes: Codes::default(),
             reading: Reading::default(),
+            turns: Turns::default(),
+            position: 0,
             pending: None,
             failed: false,
         }
@@ -148,31 +164,80 @@ impl Steps<'_> {
             }
             let scheduled = self.schedule.last().map(|entry| entry.0);
             let event = self.queue.peek().map(|entry| entry.0);
-            let from_schedule = match (scheduled, event) {
-                (Some(scheduled), Some(event)) => scheduled < event,
-                (scheduled, _) => scheduled.is_some(),
-            };
-            if from_schedule {
-                let Some(Reverse((stamp, item))) = self.schedule.pop() else {
-                    return Ok(None);
-                };
-                return self.change(stamp, item).map(Some);
+            let next = [scheduled, event].into_iter().flatten().min();
+            if self.has_waited_in_vain(next) {
+                let (trace, open) = (self.trace, &self.open);
+                let waiting = self.turns.give_up(|thread, turn, missing| {
+                    let other = open.get(thread as usize).and_then(Option::as_deref);
+                    trace.process_of(thread) == turn.process
+                        && other.is_some_and(|other| other.holds(turn.shard, &missing))
+                });
+                self.resume(waiting);
+                continue;
             }
-            let Some((stamp, Item::Event(thread))) = event else {
+            let Some((position, item)) = next else {
                 return Ok(None);
             };
+            let position = self.position.max(position);
+            if next == scheduled {
+                self.schedule.pop();
+                self.position = position;
+                return self.change(position, item).map(Some);
+            }
+            let (Item::First(thread) | Item::Event(thread)) = item else {
+                return Ok(None);
+            };
+            if !self.is_due(thread) {
+                continue;
+            }
             self.pending = Some(thread);
-            if !self.resolves(stamp, thread)? {
-                return Ok(Some(Turn::Event(stamp, thread)));
+            self.position = position;
+            if !self.resolves(position, thread)? {
+                return Ok(Some(Turn::Event(position, thread)));
             }
         }
     }
 
-    fn change(&mut self, stamp: u64, item: Item) -> Result<Turn, Error> {
-        let of_thread = |trace: &Trace, thread: ThreadId| {
-            let known = trace.facts.threads.get(thread as usize);
-            known.map_or(0, |known| known.process)
+    /// Whether somebody waits for a turn that nobody has, `next` being the next step otherwise.
+    #[inline]
+    fn has_waited_in_vain(&self, next: Option<(u64, Item)>) -> bool {
+        let Some(patience) = self.turns.patience() else {
+            return false;
         };
+        next.is_none_or(|next| next > (patience, Item::Event(ThreadId::MAX)))
+    }
+
+    /// Whether the event at the head of the queue, which is of `thread`, has its turn. If not, the thread
+    /// leaves the queue until then.
+    #[inline]
+    fn is_due(&mut self, thread: ThreadId) -> bool {
+        let open = self.open.get(thread as usize).and_then(Option::as_deref);
+        let Some((open, turn)) = open.and_then(|open| Some((open, open.turn?))) else {
+            return true;
+        };
+        let turn = self.trace.turn(thread, turn);
+        if self.turns.is_due(turn) {
+            return true;
+        }
+        let waiting = Waiting {
+            thread,
+            position: open.position,
+            seen_after: open.seen_after(self.trace, thread),
+        };
+        self.turns.wait(turn, waiting);
+        self.queue.pop();
+        false
+    }
+
+    /// Puts a thread that has waited back into the queue.
+    fn resume(&mut self, waiting: Option<Waiting>) {
+        if let Some(waiting) = waiting {
+            let entry = (waiting.position, Item::Event(waiting.thread));
+            self.queue.push(Reverse(entry));
+        }
+    }
+
+    fn change(&mut self, stamp: u64, item: Item) -> Result<Turn, Error> {
         let (process, thread, what) = match item {
             Item::ProcessBegins(process) => {
                 self.modules.begin(&self.trace.facts, process);
@@ -186,18 +251,22 @@ impl Steps<'_> {
             }
             Item::ThreadBegins(thread) => {
                 let mut open = Box::new(Open::default());
-                if open.advance(self.trace, thread)? {
-                    self.queue
-                        .push(Reverse((open.position, Item::Event(thread))));
-                    if let Some(slot) = self.open.get_mut(thread as usize) {
-                        *slot = Some(open);
-                    }
+                let more = open.advance(self.trace, thread)?;
+                if more {
+                    self.queue.push(Reverse(open.entry(thread)));
                 }
-                (of_thread(self.trace, thread), thread, What::ThreadBegins)
+                if let Some(slot) = self.open.get_mut(thread as usize) {
+                    *slot = Some(open);
+                    self.skip(thread);
+                }
+                if !more && let Some(slot) = self.open.get_mut(thread as usize) {
+                    *slot = None;
+                }
+                (self.trace.process_of(thread), thread, What::ThreadBegins)
             }
             Item::Types(number) => return self.types(number),
-            Item::ThreadEnds(thread) | Item::Event(thread) => {
-                (of_thread(self.trace, thread), thread, What::ThreadEnds)
+            Item::ThreadEnds(thread) | Item::First(thread) | Item::Event(thread) => {
+                (self.trace.process_of(thread), thread, What::ThreadEnds)
             }
         };
         Ok(Turn::Change(Step {
@@ -235,21 +304,41 @@ impl Steps<'_> {
         let Some(slot) = self.open.get_mut(thread as usize) else {
             return Ok(());
         };
-        let Some(mut head) = self.queue.peek_mut() else {
+        let (Some(mut head), Some(open)) = (self.queue.peek_mut(), slot.as_mut()) else {
             return Ok(());
         };
-        let more = match slot.as_mut() {
-            Some(open) => open.advance(self.trace, thread)?,
-            None => false,
-        };
-        match slot.as_ref() {
-            Some(open) if more => head.0.0 = open.position,
-            _ => {
-                *slot = None;
-                PeekMut::pop(head);
-            }
+        let given = open.turn;
+        let more = open.advance(self.trace, thread)?;
+        let skips = !open.skipped.is_empty();
+        if more {
+            head.0 = open.entry(thread);
+            drop(head);
+        } else {
+            PeekMut::pop(head);
+        }
+        if skips {
+            self.skip(thread);
+        }
+        if !more && let Some(slot) = self.open.get_mut(thread as usize) {
+            *slot = None;
+        }
+        if let Some(turn) = given {
+            let woken = self.turns.take(self.trace.turn(thread, turn));
+            self.resume(woken);
         }
         Ok(())
+    }
+
+    /// Takes in the turns that nobody has which `thread` came past.
+    fn skip(&mut self, thread: ThreadId) {
+        let open = self.open.get_mut(thread as usize);
+        let Some(open) = open.and_then(Option::as_deref_mut) else {
+            return;
+        };
+        for turn in std::mem::take(&mut open.skipped) {
+            let woken = self.turns.skip(self.trace.turn(thread, turn));
+            self.resume(woken);
+        }
     }
 
     /// Whether the event that `thread` stands at only tells of call sites; then it is taken in.
@@ -262,11 +351,10 @@ impl Steps<'_> {
         let Some(reader) = open.reader.as_mut() else {
             return Ok(true);
         };
-        if !reader.resolves(&open.raw) {
+        if !reader.resolves() {
             return Ok(false);
         }
-        let known = trace.facts.threads.get(index);
-        let process = known.map_or(0, |known| known.process);
+        let process = trace.process_of(thread);
         match reader.event(&open.raw).map_err(|_| malformed())? {
             Event::Frame {
                 id,
@@ -324,8 +412,7 @@ impl Steps<'_> {
 
     fn event(&mut self, stamp: u64, thread: ThreadId) -> Result<Step<'_>, Error> {
         let index = thread as usize;
-        let known = self.trace.facts.threads.get(index);
-        let process = known.map_or(0, |known| known.process);
+        let process = self.trace.process_of(thread);
         let path = &self.trace.path;
         let open = self.open.get_mut(index).and_then(Option::as_deref_mut);
         let failed = &mut self.failed;
@@ -349,18 +436,80 @@ impl Steps<'_> {
     }
 }
 
+impl Trace {
+    fn process_of(&self, thread: ThreadId) -> ProcessId {
+        let known = self.facts.threads.get(thread as usize);
+        known.map_or(0, |known| known.process)
+    }
+
+    fn turn(&self, thread: ThreadId, (shard, number): (u8, u64)) -> ShardTurn {
+        ShardTurn {
+            process: self.process_of(thread),
+            shard,
+            number,
+        }
+    }
+}
+
 impl Open {
+    /// Where its event stands in the queue.
+    fn entry(&self, thread: ThreadId) -> (u64, Item) {
+        match self.first {
+            true => (self.position, Item::First(thread)),
+            false => (self.position, Item::Event(thread)),
+        }
+    }
+
+    /// An epoch that the thread saw only after its event.
+    fn seen_after(&self, trace: &Trace, thread: ThreadId) -> u64 {
+        let reader = self.reader.as_ref();
+        let here = reader.and_then(|reader| reader.seen_after(&self.raw));
+        let lane = trace.lanes.get(thread as usize);
+        let next = || lane.and_then(|lane| lane.chunks.get(self.next_chunk));
+        let seen = here.or_else(|| next().map(|chunk| chunk.header.first));
+        let seen = seen.or_else(|| lane.and_then(|lane| lane.end));
+        seen.map_or(u64::MAX, |seen| seen.max(self.position))
+    }
+
+    /// Whether one of these turns is still to come in its chunk.
+    fn holds(&self, shard: u8, turns: &Range<u64>) -> bool {
+        let Some(mut reader) = self.reader.clone() else {
+            return false;
+        };
+        // The event that it stands at has another turn.
+        let mut stands_at_event = true;
+        while !stands_at_event || reader.event(&self.raw).is_ok() {
+            stands_at_event = match reader.next(&self.raw) {
+                Ok(Found::Event { turn, .. }) => {
+                    if turn.is_some_and(|(of, number)| of == shard && turns.contains(&number)) {
+                        return true;
+                    }
+                    true
+                }
+                Ok(Found::Skip(..)) => false,
+                Ok(Found::End) | Err(_) => return false,
+            };
+        }
+        false
+    }
+
     /// Goes to the next event, in the next chunk if need be; false: there is none.
     fn advance(&mut self, trace: &Trace, thread: ThreadId) -> Result<bool, Error> {
         loop {
             let malformed = |at| Error::Malformed(trace.path.clone(), at);
-            if let Some(reader) = &mut self.reader {
-                let stamp = reader.stamp(&self.raw);
-                if let Some(stamp) = stamp.map_err(|_| malformed(self.chunk_at))? {
-                    self.position = self.position.max(stamp);
-                    return Ok(true);
+            while let Some(reader) = &mut self.reader {
+                let found = reader.next(&self.raw);
+                match found.map_err(|_| malformed(self.chunk_at))? {
+                    Found::Event { stamp, first, turn } => {
+                        // A stamp may only lie behind the position in a damaged trace, or of version 1.
+                        self.first = first && stamp >= self.position;
+                        self.position = self.position.max(stamp);
+                        self.turn = turn;
+                        return Ok(true);
+                    }
+                    Found::Skip(shard, number) => self.skipped.push((shard, number)),
+                    Found::End => self.reader = None,
                 }
-                self.reader = None;
             }
             let lane = trace.lanes.get(thread as usize);
             let Some(chunk) = lane.and_then(|lane| lane.chunks.get(self.next_chunk)) else {
@@ -374,7 +523,7 @@ impl Open {
                 // Opening found its checksum right.
                 return Err(malformed(chunk.at));
             }
-            let reader = ColumnReader::new(&self.raw, chunk.header.count);
+            let reader = ColumnReader::new(&self.raw, chunk.header.count, trace.version);
             self.reader = Some(reader.map_err(|_| malformed(chunk.at))?);
             self.tree.expect(chunk.header.tree);
         }

@@ -7,11 +7,13 @@ mod format;
 mod merge;
 mod notes;
 mod open;
+mod orders;
 mod reader;
 mod readings;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod varint;
 mod writer;
 
@@ -21,6 +23,9 @@ pub use merge::Steps;
 pub use open::{Error, Trace, open, open_or_wait};
 pub use readings::Reading;
 
+pub use orders::Orders;
+
+pub(crate) use columns::At;
 pub(crate) use notes::{Note, NotedEnd, NotedOrigin, NotedOutcome};
 pub(crate) use writer::{ThreadEvents, WriteError, Writer};
 

@@ -67,6 +67,7 @@ impl std::error::Error for Error {}
 pub struct Trace {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
+    pub(crate) version: u32,
     pub(crate) facts: Facts,
     pub(crate) lanes: Vec<Lane>,
     pub(crate) build_ids: BuildIds,
@@ -134,7 +135,7 @@ fn attempt(path: &Path) -> Result<Option<Trace>, Error> {
     if len < format::FILE_HEADER as u64 && locked {
         return Ok(None);
     }
-    let header = check_header(path, &file, len)?;
+    let (version, header) = check_header(path, &file, len)?;
     let scan = reader::scan(&file, len).map_err(failed)?;
     let (mut gathered, trailer, mut damage) = gather(&file, &scan).map_err(failed)?;
     damage.extend(header);
@@ -157,6 +158,7 @@ fn attempt(path: &Path) -> Result<Option<Trace>, Error> {
     Ok(Some(Trace {
         path: path.to_path_buf(),
         file,
+        version,
         facts,
         lanes,
         build_ids,
@@ -177,7 +179,8 @@ fn is_locked(file: File) -> io::Result<(File, bool)> {
     }
 }
 
-fn check_header(path: &Path, file: &File, len: u64) -> Result<Option<Damage>, Error> {
+/// The file's version, and what of its header is damaged.
+fn check_header(path: &Path, file: &File, len: u64) -> Result<(u32, Option<Damage>), Error> {
     let path = || path.to_path_buf();
     if len == 0 {
         return Err(Error::Empty(path()));
@@ -187,9 +190,6 @@ fn check_header(path: &Path, file: &File, len: u64) -> Result<Option<Damage>, Er
     file.read_exact_at(&mut bytes[..size], 0)
         .map_err(|error| Error::Io(path(), error))?;
     let version = format::u32_at(&bytes, 8).unwrap_or(0);
-    if bytes == format::file_header() {
-        return Ok(None);
-    }
     // A damaged header is no other version: the checksum tells.
     let crc = format::u32_at(&bytes, 12);
     if bytes.starts_with(&format::MAGIC)
@@ -198,12 +198,18 @@ fn check_header(path: &Path, file: &File, len: u64) -> Result<Option<Damage>, Er
     {
         return Err(Error::Newer(path(), version));
     }
-    let differing = bytes.iter().zip(format::file_header());
-    let differing = differing.filter(|(left, right)| *left != right).count();
+    let differing = |version: &u32| {
+        let pairs = bytes.iter().zip(format::file_header(*version));
+        pairs.filter(|(left, right)| *left != right).count()
+    };
     // One damaged byte does not make it another file; the chunks have checksums of their own.
-    match size == bytes.len() && differing <= 1 {
-        true => Ok(Some("some bits of the file's header".to_owned())),
-        false => Err(Error::Foreign(path())),
+    let nearest = (1..=format::VERSION).min_by_key(differing);
+    match nearest.map(|version| (version, differing(&version))) {
+        Some((version, 0)) => Ok((version, None)),
+        Some((version, 1)) if size == bytes.len() => {
+            Ok((version, Some("some bits of the file's header".to_owned())))
+        }
+        _ => Err(Error::Foreign(path())),
     }
 }
 

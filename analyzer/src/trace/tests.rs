@@ -1,13 +1,14 @@
 //! Traces of seeded random events, written, read, cut and damaged, against what was put in.
 
 mod make;
+mod order;
 mod python;
 
 use leak_wire::{Bytes, Event};
 
 use super::format::{CHUNK_HEADER, FILE_HEADER};
 use super::writer::{ThreadEvents, Writer};
-use super::{Ended, Error, Note, NotedEnd, NotedOrigin, NotedOutcome, What, open};
+use super::{At, Ended, Error, Note, NotedEnd, NotedOrigin, NotedOutcome, What, open};
 use crate::sites::{NO_MODULE, Sites};
 use make::*;
 
@@ -135,7 +136,7 @@ fn other_files_are_refused_in_one_line() {
     assert!(refused(b"").contains("an empty file"));
     assert!(refused(b"\x7fELF\x02\x01\x01\0 some program").contains("not a trace"));
     assert!(refused(b"short").contains("not a trace"));
-    let mut newer = super::format::file_header();
+    let mut newer = super::format::file_header(1);
     newer[8] = 9;
     let crc = crc32fast::hash(&newer[..12]).to_le_bytes();
     newer[12..].copy_from_slice(&crc);
@@ -213,11 +214,12 @@ fn forks_inherit_modules_and_begin_before_their_events() {
         bias: start,
         path,
     };
-    parent.push(10, load(0x1000, Bytes::Slice(b"/lib/a")));
-    parent.push(30, load(0x3000, Bytes::Slice(b"/lib/b")));
+    parent.push(At::Stamp(10), load(0x1000, Bytes::Slice(b"/lib/a")));
+    parent.push(At::Stamp(30), load(0x3000, Bytes::Slice(b"/lib/b")));
     // The frame's address is the end of the module: the call is its last instruction.
+    child.epoch(28);
     child.push(
-        28,
+        At::Epoch,
         Event::Frame {
             id: 1,
             parent: 0,
@@ -225,7 +227,7 @@ fn forks_inherit_modules_and_begin_before_their_events() {
         },
     );
     child.push(
-        28,
+        At::Epoch,
         Event::Frame {
             id: 2,
             parent: 1,
@@ -233,7 +235,7 @@ fn forks_inherit_modules_and_begin_before_their_events() {
         },
     );
     child.push(
-        29,
+        At::Stamp(29),
         Event::Allocation {
             address: 16,
             size: 1,

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use leak_wire::Event;
 use zstd::bulk::Compressor;
 
-use super::columns::Columns;
+use super::columns::{At, Columns};
 use super::format::{self, CHUNK_HEADER, ChunkHeader, Kind};
 use super::notes::{Note, NotedEnd, Trailer};
 use super::readings::Reading;
@@ -60,13 +60,24 @@ impl ThreadEvents {
 
     /// Adds an event; true: a chunk is full.
     #[inline]
-    pub(crate) fn push(&mut self, stamp: u64, event: Event<'_>) -> bool {
+    pub(crate) fn push(&mut self, at: At, event: Event<'_>) -> bool {
         if event == Event::TreeReset {
             self.tree = self.tree.wrapping_add(1);
         }
-        self.columns.push(stamp, event);
+        self.columns.push(at, event);
         let count = self.columns.count();
         count >= CHUNK_EVENTS || count.is_multiple_of(256) && self.columns.len() >= CHUNK_BYTES
+    }
+
+    /// What follows happened at this epoch.
+    #[inline]
+    pub(crate) fn epoch(&mut self, epoch: u64) {
+        self.columns.epoch(epoch);
+    }
+
+    /// Nobody has this turn.
+    pub(crate) fn skip(&mut self, shard: u8, turn: u64) {
+        self.columns.skip(shard, turn);
     }
 
     /// Whether there is nothing to write.
@@ -94,7 +105,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// Starts a trace of at most `limit` bytes in the empty `file`.
     pub(crate) fn create(file: File, limit: u64) -> io::Result<Writer> {
-        file.write_all_at(&format::file_header(), 0)?;
+        file.write_all_at(&format::file_header(format::VERSION), 0)?;
         Ok(Writer {
             file,
             at: format::FILE_HEADER as u64,
@@ -123,7 +134,7 @@ impl Writer {
             return Ok(());
         }
         let (first, last) = thread.columns.span();
-        let count = thread.columns.count();
+        let (count, events) = (thread.columns.count(), thread.columns.events());
         self.last = self.last.max(last);
         self.raw.clear();
         thread.columns.take(&mut self.raw);
@@ -143,7 +154,7 @@ impl Writer {
         self.write_chunk(header)?;
         thread.serial += 1;
         thread.tree_before = thread.tree;
-        self.events += u64::from(count);
+        self.events += u64::from(events);
         self.check_limit()
     }
 

@@ -71,7 +71,15 @@ pub struct SessionHeader {
     pub laneless_events: AtomicU64,
     /// Added to by targets: processes that found no slot and so are not traced.
     pub slotless_processes: AtomicU64,
+    /// The processor's tick at which the session started: ticks count from there.
+    pub first_tick: AtomicU64,
+    /// The last stamp taken, by any target or the recorder; see [`crate::order`].
+    pub epoch: Line<AtomicU64>,
 }
+
+/// A cache line of its own.
+#[repr(C, align(64))]
+pub struct Line<T>(pub T);
 
 /// Why recording has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +131,6 @@ pub mod warning {
     pub const OWN_ALLOCATOR: u32 = 1;
     /// Another library before libleak defines malloc.
     pub const PRELOADED_ALLOCATOR: u32 = 1 << 1;
-    /// No invariant TSC: stamps come from the clock, and order is less sure.
-    pub const CLOCK_ORDER: u32 = 1 << 2;
     /// The interpreter's version is unknown: native only.
     pub const PYTHON_UNKNOWN: u32 = 1 << 3;
 }

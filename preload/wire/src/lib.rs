@@ -18,9 +18,11 @@ extern crate std;
 pub mod bytes;
 pub mod event;
 pub mod layout;
+pub mod order;
 pub mod record;
 pub mod ring;
 
 pub use bytes::Bytes;
 pub use event::{Asked, Event, Protocol, Transfer, Unseen, Wait};
-pub use record::{Malformed, Record};
+pub use order::Order;
+pub use record::{Entry, Malformed, Prefix, Record};

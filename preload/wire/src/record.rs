@@ -1,23 +1,52 @@
-//! A record: the words of one event.
+//! A record: the words of one event; and the prefixes that give memory events their order.
 //!
 //! ```text
 //! word 0   bits 56..64 kind, bits 0..56 operand (an address, or 0)
-//! word 1   order stamp
-//! word 2.. by kind: `a` in the low 32 bits, `b` in the high ones; large values in words of their own;
+//! then     facts: the stamp
+//! then     by kind: `a` in the low 32 bits, `b` in the high ones; large values in words of their own;
 //!          bytes: a word with their number, then the bytes, zero padded
 //! ```
-//! The number of words follows from the kind and, for bytes, from the length word.
+//! The number of words follows from the kind and, for bytes, from the length word. A prefix is one
+//! word.
 
-use crate::{Asked, Bytes, Event, Protocol, Transfer, Unseen, Wait};
+use crate::{Asked, Bytes, Event, Order, Protocol, Transfer, Unseen, Wait};
 
 /// An event and when it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Position in the order of all events of the session, in ticks of the invariant TSC
-    /// (`rdtscp`). Within a lane the records' own order counts; stamps order lanes among each other.
+    /// Of a fact: its position in the order of all facts of the session. 0 for all others.
     pub stamp: u64,
     /// What happened.
     pub event: Event<'a>,
+}
+
+/// A word that tells of no event by itself. Numbers have at most 56 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefix {
+    /// The epoch that the thread saw for what follows.
+    Epoch(u64),
+    /// The next event, one of memory, has this turn in its address's shard.
+    Turn(u64),
+    /// The next event, one of memory, has a stamp, as a fact has.
+    Stamp(u64),
+    /// Nobody has this turn.
+    Skip {
+        /// The shard.
+        shard: u8,
+        /// The turn, at most 48 bits.
+        turn: u64,
+    },
+    /// Nothing at all.
+    Nothing,
+}
+
+/// What a lane holds, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// A prefix.
+    Prefix(Prefix),
+    /// An event.
+    Record(Record<'a>),
 }
 
 /// Why words are no record.
@@ -73,6 +102,40 @@ mod kind {
     pub(super) const PAIR: u8 = 30;
     pub(super) const PYTHON_CODE: u8 = 31;
     pub(super) const PYTHON_LINES: u8 = 32;
+    pub(super) const EPOCH: u8 = 40;
+    pub(super) const TURN: u8 = 41;
+    pub(super) const STAMP: u8 = 42;
+    pub(super) const SKIP: u8 = 43;
+    pub(super) const NOTHING: u8 = 44;
+}
+
+impl Prefix {
+    /// Its word.
+    #[inline(always)]
+    pub fn word(self) -> u64 {
+        let (kind, operand) = match self {
+            Prefix::Epoch(epoch) => (kind::EPOCH, epoch),
+            Prefix::Turn(turn) => (kind::TURN, turn),
+            Prefix::Stamp(stamp) => (kind::STAMP, stamp),
+            Prefix::Skip { shard, turn } => (kind::SKIP, turn << 8 | u64::from(shard)),
+            Prefix::Nothing => (kind::NOTHING, 0),
+        };
+        u64::from(kind) << OPERAND_BITS | operand & OPERAND_MASK
+    }
+
+    fn of(kind: u8, operand: u64) -> Option<Prefix> {
+        Some(match kind {
+            kind::EPOCH => Prefix::Epoch(operand),
+            kind::TURN => Prefix::Turn(operand),
+            kind::STAMP => Prefix::Stamp(operand),
+            kind::SKIP => Prefix::Skip {
+                shard: operand as u8,
+                turn: operand >> 8,
+            },
+            kind::NOTHING => Prefix::Nothing,
+            _ => return None,
+        })
+    }
 }
 
 /// A record taken apart: what every kind is made of.
@@ -239,7 +302,9 @@ impl<'a> Record<'a> {
     #[inline(always)]
     pub fn words(&self) -> usize {
         let parts = self.event.parts();
-        2 + parts.fixed_words + parts.bytes.map_or(0, |bytes| 1 + bytes.word_count())
+        1 + usize::from(self.event.order() == Order::Fact)
+            + parts.fixed_words
+            + parts.bytes.map_or(0, |bytes| 1 + bytes.word_count())
     }
 
     /// Gives the record's words to `put`, in order.
@@ -247,7 +312,9 @@ impl<'a> Record<'a> {
     pub fn encode(&self, mut put: impl FnMut(u64)) {
         let parts = self.event.parts();
         put(u64::from(parts.kind) << OPERAND_BITS | parts.operand & OPERAND_MASK);
-        put(self.stamp);
+        if self.event.order() == Order::Fact {
+            put(self.stamp);
+        }
         parts.fixed[..parts.fixed_words]
             .iter()
             .for_each(|word| put(*word));
@@ -256,20 +323,31 @@ impl<'a> Record<'a> {
             (0..bytes.word_count()).for_each(|index| put(bytes.word(index)));
         }
     }
+}
 
-    /// Reads the record at the start of `words`; also says how many words it took.
+impl<'a> Entry<'a> {
+    /// Reads the entry at the start of `words`; also says how many words it took.
     ///
     /// # Errors
     /// [`Malformed`], for any words: nothing that is read is trusted.
-    pub fn decode(words: &'a [u64]) -> Result<(Record<'a>, usize), Malformed> {
+    #[inline]
+    pub fn decode(words: &'a [u64]) -> Result<(Entry<'a>, usize), Malformed> {
         let short = |needed| Malformed::Short { needed };
-        let first = *words.first().ok_or(short(2))?;
-        let stamp = *words.get(1).ok_or(short(2))?;
+        let first = *words.first().ok_or(short(1))?;
         let kind = (first >> OPERAND_BITS) as u8;
         let operand = first & OPERAND_MASK;
+        if let Some(prefix) = Prefix::of(kind, operand) {
+            return Ok((Entry::Prefix(prefix), 1));
+        }
         let (fixed_words, has_bytes) = shape(kind).ok_or(Malformed::Kind(kind))?;
-        let mut used = 2 + fixed_words;
-        let fixed = words.get(2..used).ok_or(short(used))?;
+        let stamped = usize::from(is_fact(kind));
+        let fixed_at = 1 + stamped;
+        let mut used = fixed_at + fixed_words;
+        let fixed = words.get(fixed_at..used).ok_or(short(used))?;
+        let stamp = match stamped {
+            0 => 0,
+            _ => *words.get(1).ok_or(short(2))?,
+        };
         let mut bytes = Bytes::Slice(&[]);
         if has_bytes {
             let len = *words.get(used).ok_or(short(used + 1))?;
@@ -285,8 +363,27 @@ impl<'a> Record<'a> {
             };
         }
         let event = event(kind, operand, fixed, bytes).ok_or(Malformed::Field(kind))?;
-        Ok((Record { stamp, event }, used))
+        Ok((Entry::Record(Record { stamp, event }), used))
     }
+}
+
+/// Whether records of this kind have a stamp; as [`Event::order`] says.
+fn is_fact(kind: u8) -> bool {
+    !matches!(
+        kind,
+        kind::ALLOCATION
+            | kind::ALLOCATION_LARGE
+            | kind::FREE
+            | kind::REALLOCATION_BEGIN
+            | kind::REALLOCATION_END
+            | kind::REALLOCATION_END_LARGE
+            | kind::REALLOCATION_FAILED
+            | kind::REALLOCATION_FREED
+            | kind::FRAME
+            | kind::TREE_RESET
+            | kind::PYTHON_FRAME
+            | kind::PAIR
+    )
 }
 
 /// The number of fixed words after the stamp, and whether bytes follow.
@@ -559,11 +656,47 @@ mod tests {
     #[test]
     fn every_event_reads_back() {
         for event in samples() {
-            let record = Record { stamp: 42, event };
+            let stamp = match event.order() {
+                Order::Fact => 42,
+                _ => 0,
+            };
+            let record = Record { stamp, event };
             let words = encoded(record);
             assert_eq!(words.len(), record.words());
-            assert_eq!(Record::decode(&words), Ok((record, words.len())));
+            let read = Entry::decode(&words);
+            assert_eq!(read, Ok((Entry::Record(record), words.len())));
         }
+    }
+
+    #[test]
+    fn every_prefix_reads_back() {
+        let most = (1 << 56) - 1;
+        for prefix in [
+            Prefix::Epoch(most),
+            Prefix::Turn(0),
+            Prefix::Stamp(1 << 50),
+            Prefix::Skip {
+                shard: 255,
+                turn: most >> 8,
+            },
+            Prefix::Nothing,
+        ] {
+            let words = [prefix.word()];
+            assert_eq!(Entry::decode(&words), Ok((Entry::Prefix(prefix), 1)));
+        }
+    }
+
+    #[test]
+    fn a_block_takes_two_words_and_its_free_one() {
+        let address = 0x7fff_dead_beef;
+        let allocation = Event::Allocation {
+            address,
+            size: 24,
+            site: 7,
+        };
+        let words = |event| Record { stamp: 0, event }.words();
+        assert_eq!(words(allocation), 2);
+        assert_eq!(words(Event::Free { address }), 1);
     }
 
     #[test]
@@ -571,7 +704,7 @@ mod tests {
         for event in samples() {
             let words = encoded(Record { stamp: 1, event });
             for cut in 0..words.len() {
-                let Err(Malformed::Short { needed }) = Record::decode(&words[..cut]) else {
+                let Err(Malformed::Short { needed }) = Entry::decode(&words[..cut]) else {
                     panic!("{event:?} cut to {cut} words was read");
                 };
                 assert!(needed > cut && needed <= words.len());
@@ -590,8 +723,12 @@ mod tests {
         };
         let words = encoded(Record { stamp: 1, event });
         assert!(words.len() <= MAX_WORDS);
-        let (record, _) = Record::decode(&words).unwrap();
-        let Event::ModuleLoaded { path, .. } = record.event else {
+        let (entry, _) = Entry::decode(&words).unwrap();
+        let Entry::Record(Record {
+            event: Event::ModuleLoaded { path, .. },
+            ..
+        }) = entry
+        else {
             panic!("another kind")
         };
         assert_eq!(path.len(), Bytes::MAX);
@@ -607,7 +744,7 @@ mod tests {
             state
         };
         for _ in 0..100_000 {
-            let kind = next() % 40;
+            let kind = next() % 48;
             let words = [
                 kind << 56 | next() >> 8,
                 next(),
@@ -615,7 +752,7 @@ mod tests {
                 next() % 64,
                 next(),
             ];
-            let _ = Record::decode(&words);
+            let _ = Entry::decode(&words);
         }
     }
 }

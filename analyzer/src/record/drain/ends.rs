@@ -8,7 +8,7 @@ use leak_wire::layout::{Stop, claim};
 use super::{Drain, types};
 use crate::record::images::Image;
 use crate::record::lanes::{Claimed, Lanes, wake};
-use crate::record::{procfs, system};
+use crate::record::procfs;
 use crate::trace::{Note, NotedEnd, NotedOutcome, WriteError};
 
 /// How long a thread must have been silent before anybody asks whether it is gone.
@@ -67,7 +67,7 @@ impl Drain {
                 }
                 self.writer.note(Note::ThreadEnd {
                     thread: lane.events.thread,
-                    stamp: system::stamp(),
+                    stamp: self.mapping.stamp(),
                 });
             }
         }
@@ -101,7 +101,7 @@ impl Drain {
         let Some((mut image, outcome)) = ended else {
             return Ok(());
         };
-        let now = system::stamp();
+        let now = self.mapping.stamp();
         // An exec is the end of what it replaces, whenever we come to see it.
         let stamp = match outcome {
             NotedOutcome::Exec => image.exec.map_or(now, |exec| exec.min(now)),
@@ -167,9 +167,9 @@ impl Drain {
             self.count_losses(index);
         }
         self.count_session_losses();
-        let point = self.clock.point();
+        let point = self.clock.point(&self.mapping);
         self.writer.note(point);
         // What can't be written is missing; the reader says so.
-        let _ = self.writer.finish(ended, system::stamp());
+        let _ = self.writer.finish(ended, self.mapping.stamp());
     }
 }

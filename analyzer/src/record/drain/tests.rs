@@ -51,7 +51,7 @@ impl Producer {
     }
 
     fn write(&mut self, event: Event<'_>) {
-        let stamp = system::stamp();
+        let stamp = self.mapping.stamp();
         let words = self.mapping.words(self.index);
         let mut at = self.head;
         Record { stamp, event }.encode(|word| {
@@ -70,7 +70,8 @@ impl Fake {
 
     fn claim_slot(&self, index: usize, image: u32) {
         let slot = self.slot(index);
-        slot.start.store(system::stamp(), Ordering::Relaxed);
+        slot.start
+            .store(self.drain.mapping.stamp(), Ordering::Relaxed);
         slot.image.store(image, Ordering::Relaxed);
         let live = claim::pack(claim::LIVE, std::process::id());
         slot.claim.store(live, Ordering::Release);
@@ -89,7 +90,7 @@ impl Fake {
         let header = &mapping.lanes()[index];
         header.thread.store(tid, Ordering::Relaxed);
         header.image.store(image, Ordering::Relaxed);
-        header.start.store(system::stamp(), Ordering::Relaxed);
+        header.start.store(mapping.stamp(), Ordering::Relaxed);
         header.head.store(0, Ordering::Relaxed);
         header.tail.store(0, Ordering::Relaxed);
         let live = claim::pack(claim::LIVE, std::process::id());

@@ -89,7 +89,11 @@ impl Drain {
                 image.types.give_up();
             }
             if image.types.is_queued() && (image.types.ends || self.looks.has_credit()) {
-                match self.looks.spend(|| image.types.read(*number, image.pid)) {
+                let stamp = || self.mapping.stamp();
+                match self
+                    .looks
+                    .spend(|| image.types.read(*number, image.pid, stamp))
+                {
                     Ok(reading) if reading.blocks.is_empty() => {}
                     Ok(reading) => self.writer.write_reading(&reading)?,
                     Err(Unreadable::Gone) => image.types.give_up(),

@@ -12,7 +12,6 @@ use std::path::Path;
 use rustc_hash::FxHashMap;
 
 use super::live::LiveBlocks;
-use super::system;
 use crate::mapping::Mapping;
 use crate::trace::Reading;
 use classes::Classes;
@@ -121,13 +120,18 @@ impl Types {
         self.queue = Vec::new();
     }
 
-    /// Reads the next blocks of the queue in the memory of `pid`.
-    pub(crate) fn read(&mut self, image: u32, pid: u32) -> Result<Reading, Unreadable> {
+    /// Reads the next blocks of the queue in the memory of `pid`, between two stamps.
+    pub(crate) fn read(
+        &mut self,
+        image: u32,
+        pid: u32,
+        stamp: impl Fn() -> u64,
+    ) -> Result<Reading, Unreadable> {
         let rest = self.queue.len().saturating_sub(LOT);
         let queued = self.queue.split_off(rest);
         let mut reading = Reading {
             image,
-            begin: system::stamp(),
+            begin: stamp(),
             ..Reading::default()
         };
         let Some(live) = &mut self.live else {
@@ -148,7 +152,7 @@ impl Types {
         let sized: Vec<(u64, [u64; HEAD_WORDS])> =
             blocks.iter().map(|(_, size)| *size).zip(heads).collect();
         self.name(&memory, &addresses, &sized, &mut reading)?;
-        reading.end = system::stamp();
+        reading.end = stamp();
         self.named += reading.blocks.len() as u64;
         Ok(reading)
     }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use leak_wire::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
+use leak_wire::{Bytes, Event, Order, Protocol, Transfer, Unseen, Wait};
 
 use crate::sites::{NO_MODULE, SiteId, Sites};
 use crate::trace::writer::{ThreadEvents, Writer};
-use crate::trace::{Error, Facts, Note, NotedEnd, NotedOrigin, NotedOutcome, What, open};
+use crate::trace::{At, Error, Facts, Note, NotedEnd, NotedOrigin, NotedOutcome, What, open};
 
 /// xorshift64*.
 pub(super) struct Random(pub(super) u64);
@@ -142,8 +142,10 @@ pub(super) fn any_event<'a>(random: &mut Random, nodes: usize, label: &'a [u8]) 
 
 impl Written {
     pub(super) fn new(thread: u32) -> Written {
+        let mut events = ThreadEvents::new(thread, 1);
+        events.epoch(1000);
         Written {
-            events: ThreadEvents::new(thread, 1),
+            events,
             stamp: 1000,
             nodes: vec![Vec::new()],
             lines: Vec::new(),
@@ -178,7 +180,19 @@ impl Written {
             }
             _ => any_event(random, self.nodes.len(), b"GET /users/{id}/photos"),
         };
-        self.stamp = self.stamp.max(stamp);
+        // What has no stamp of its own has the epoch that was told last.
+        let at = match (event.order(), random.below(3)) {
+            (Order::Fact, _) | (Order::Block(_), 0) => At::Stamp(stamp),
+            (_, 1) => {
+                self.events.epoch(stamp);
+                self.stamp = self.stamp.max(stamp);
+                At::Epoch
+            }
+            _ => At::Epoch,
+        };
+        if at != At::Epoch {
+            self.stamp = self.stamp.max(stamp);
+        }
         if kind >= 10 {
             let site = match event {
                 Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } => site,
@@ -187,7 +201,7 @@ impl Written {
             let line = text(event, &self.nodes[site as usize]);
             self.lines.push((self.stamp, self.events.thread, line));
         }
-        self.events.push(stamp, event);
+        self.events.push(at, event);
     }
 }
 

@@ -5,7 +5,7 @@ use leak_wire::{Asked, Bytes, Event};
 use super::make::place;
 use crate::sites::Sites;
 use crate::trace::writer::{ThreadEvents, Writer};
-use crate::trace::{Note, NotedEnd, NotedOrigin, What, open};
+use crate::trace::{At, Note, NotedEnd, NotedOrigin, What, open};
 
 fn code(code: u32, first_line: u32, text: &'static [u8]) -> Event<'static> {
     Event::PythonCode {
@@ -33,6 +33,12 @@ fn lines(code: u32, offset: u32, bytes: &'static [u8]) -> Event<'static> {
     }
 }
 
+/// Adds an event at `stamp`, as its own or as the epoch.
+fn push(thread: &mut ThreadEvents, stamp: u64, event: Event<'_>) {
+    thread.epoch(stamp);
+    thread.push(At::Stamp(stamp), event);
+}
+
 /// A pair, and a block of it.
 fn block(thread: &mut ThreadEvents, stamp: u64, id: u32, python: u32, asked: Asked) {
     let native = 1;
@@ -42,13 +48,13 @@ fn block(thread: &mut ThreadEvents, stamp: u64, id: u32, python: u32, asked: Ask
         python,
         asked,
     };
-    thread.push(stamp, pair);
+    push(thread, stamp, pair);
     let block = Event::Allocation {
         address: u64::from(id) * 16,
         size: 1,
         site: id,
     };
-    thread.push(stamp, block);
+    push(thread, stamp, block);
 }
 
 #[test]
@@ -73,23 +79,23 @@ fn python_stacks_are_resolved_in_their_process() {
         address: 0x1000,
     };
     let mut parent = ThreadEvents::new(0, 1);
-    parent.push(21, native);
-    parent.push(22, code(1, 10, b"a.py\0K.go"));
+    push(&mut parent, 21, native);
+    push(&mut parent, 22, code(1, 10, b"a.py\0K.go"));
     // In two pieces, and one that is out of its place.
-    parent.push(22, lines(1, 0, &[2, 1]));
-    parent.push(22, lines(1, 2, &[2, 4]));
-    parent.push(22, lines(1, 9, &[2, 4]));
-    parent.push(23, frame(2, 0, 1, 0));
-    parent.push(23, frame(3, 2, 1, 2));
+    push(&mut parent, 22, lines(1, 0, &[2, 1]));
+    push(&mut parent, 22, lines(1, 2, &[2, 4]));
+    push(&mut parent, 22, lines(1, 9, &[2, 4]));
+    push(&mut parent, 23, frame(2, 0, 1, 0));
+    push(&mut parent, 23, frame(3, 2, 1, 2));
     block(&mut parent, 24, 4, 3, Asked::Interpreter);
     block(&mut parent, 25, 5, 3, Asked::Native);
     block(&mut parent, 26, 6, 0, Asked::Interpreter);
     let mut child = ThreadEvents::new(1, 2);
-    child.push(41, native);
-    child.push(42, code(2, 1, b"b.py\0<module>"));
-    child.push(43, frame(2, 0, 2, u32::MAX));
-    child.push(43, frame(3, 2, 1, 2));
-    child.push(43, frame(4, 3, 77, 2));
+    push(&mut child, 41, native);
+    push(&mut child, 42, code(2, 1, b"b.py\0<module>"));
+    push(&mut child, 43, frame(2, 0, 2, u32::MAX));
+    push(&mut child, 43, frame(3, 2, 1, 2));
+    push(&mut child, 43, frame(4, 3, 77, 2));
     block(&mut child, 44, 5, 4, Asked::Interpreter);
     writer.write_events(&mut parent).unwrap();
     writer.write_events(&mut child).unwrap();
