@@ -152,6 +152,11 @@ impl Texts {
         self.session_length += put(&mut self.session, self.session_length, b"=");
     }
 
+    /// Whether the library is there, seen from this process's root and with its rights.
+    fn is_loadable(&self) -> bool {
+        CStr::from_bytes_until_nul(&self.library).is_ok_and(kernel::is_readable)
+    }
+
     fn library(&self) -> &[u8] {
         self.library.get(..self.library_length).unwrap_or(&[])
     }
@@ -315,10 +320,13 @@ fn adapt_own() {
 /// The `envp` to give to an exec or spawn call instead of the program's own. Valid until this thread
 /// asks again.
 pub fn for_image(envp: *const *mut c_char) -> *const *mut c_char {
-    let rule = rule();
-    if rule == Rule::Leave {
-        return envp;
-    }
+    let rule = match rule() {
+        Rule::Leave => return envp,
+        // Where the library can't be loaded the loader would complain, and in a program that may make only
+        // certain system calls its start would be the end.
+        _ if kernel::is_confined() || !texts().is_loadable() => Rule::Strip,
+        rule => rule,
+    };
     // SAFETY: the program's envp, by the contract of the calls that take one.
     let environment = unsafe { Environment::of(envp.cast_mut()) };
     let needs = needs(environment, rule);

@@ -78,8 +78,28 @@ pub fn image() -> Option<u32> {
 
 /// Whether this is a vfork child: it runs on its parent's memory but is another process.
 pub fn is_vfork_child() -> bool {
-    // Relaxed: written before the state that `known` acquires.
-    known().is_some_and(|identity| identity.pid.load(Ordering::Relaxed) != kernel::getpid())
+    // Relaxed: written before the state that `known` acquires. A confined process can't ask who it is.
+    !kernel::is_confined()
+        && known().is_some_and(|identity| identity.pid.load(Ordering::Relaxed) != kernel::getpid())
+}
+
+/// Whether this is a vfork child, or may be one.
+pub fn may_be_vfork_child() -> bool {
+    kernel::is_confined() || is_vfork_child()
+}
+
+/// The program confines itself to certain system calls: what it allocates is recorded without any, and
+/// what can't be without is left out from now on (new threads and processes), and said.
+pub fn confine() {
+    kernel::CONFINED.store(1, Ordering::Relaxed);
+    if let Some(session) = crate::session::current()
+        && let Some(identity) = known()
+        // Relaxed, both: written before the identity became known; read when the process has ended.
+        && let Some(slot) = session.mapping().process(identity.slot.load(Ordering::Relaxed) as usize)
+    {
+        slot.warnings
+            .fetch_or(layout::warning::CONFINED, Ordering::Relaxed);
+    }
 }
 
 /// This process's identity; claims a slot where it has none yet (a process that came from an unhooked

@@ -132,7 +132,7 @@ pub fn record(event: Event<'_>) {
 #[cold]
 #[inline(never)]
 fn attach() -> Option<&'static Thread> {
-    if !tracing() {
+    if !tracing() || kernel::is_confined() {
         return None;
     }
     // SAFETY: as in `current`.
@@ -172,6 +172,10 @@ fn attach() -> Option<&'static Thread> {
 
 /// This thread's state, with or without a lane.
 pub fn own() -> Option<&'static Thread> {
+    if kernel::is_confined() {
+        // SAFETY: as in `current`.
+        return unsafe { slot().as_ref() };
+    }
     let tid = kernel::gettid();
     // SAFETY: as in `current`.
     if let Some(thread) = unsafe { slot().as_ref() } {
@@ -233,6 +237,9 @@ pub fn is_gone(owner: u32) -> bool {
 
 /// A state for `owner`: one whose thread is gone, or a new one.
 fn reserve(owner: u32) -> Option<&'static Thread> {
+    if kernel::is_confined() {
+        return None; // whose thread is gone can't be asked
+    }
     for _ in 0..LOOKS {
         // Acquire, all: pairs with the Release that put a state into the list.
         let mut candidate = SEARCH.load(Ordering::Acquire);

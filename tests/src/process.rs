@@ -100,6 +100,15 @@ impl Group {
         }
     }
 
+    /// A process of the group that calls itself `name`.
+    pub fn member(&self, name: &str) -> Option<u32> {
+        let named = |pid: &u32| {
+            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            comm.trim_end() == name
+        };
+        marked(&self.mark).into_iter().find(named)
+    }
+
     /// Waits for every process that the program started, the recorder too, to be gone.
     pub fn assert_nothing_left(&self, limit: Duration) {
         let until = Instant::now() + limit;

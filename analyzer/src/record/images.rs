@@ -352,7 +352,12 @@ impl Images {
     }
 }
 
-const WARNINGS: [(u32, &str, &str); 3] = [
+const WARNINGS: [(u32, &str, &str); 4] = [
+    (
+        warning::CONFINED,
+        "confined",
+        "installed a filter for system calls: what it allocated on threads and in children that began after that is not here",
+    ),
     (
         warning::OWN_ALLOCATOR,
         "own_allocator",

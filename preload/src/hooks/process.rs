@@ -22,6 +22,7 @@ mod next {
         pub fn posix_spawn(child: *mut i32, path: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
         pub fn posix_spawnp(child: *mut i32, file: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
         pub fn _Fork() -> c_int;
+        pub fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int;
         pub fn _exit(status: c_int);
         pub fn quick_exit(status: c_int);
     }
@@ -31,7 +32,7 @@ mod next {
 fn replace_image(variables: Strings, call: impl FnOnce(Strings) -> c_int) -> c_int {
     let variables = environment::for_image(variables);
     // A vfork child runs on its parent's memory: the parent's image does not end.
-    let own = !process::is_vfork_child();
+    let own = !process::may_be_vfork_child();
     if own {
         thread::record(Event::Exec);
     }
@@ -192,7 +193,9 @@ pub extern "C" fn _Fork() -> c_int {
 /// The hook of `_exit`.
 #[unsafe(no_mangle)]
 pub extern "C" fn _exit(status: c_int) {
-    exit::ends(status);
+    if !process::may_be_vfork_child() {
+        exit::ends(status);
+    }
     // SAFETY: takes a number.
     unsafe { next::_exit(status) };
 }
@@ -201,6 +204,16 @@ pub extern "C" fn _exit(status: c_int) {
 #[unsafe(no_mangle)]
 pub extern "C" fn _Exit(status: c_int) {
     _exit(status);
+}
+
+/// The hook of `prctl`: all arguments go on as they came, there or not.
+#[unsafe(no_mangle)]
+pub extern "C" fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int {
+    if option == libc::PR_SET_SECCOMP {
+        process::confine();
+    }
+    // SAFETY: the caller's contract is passed on.
+    unsafe { next::prctl(option, a, b, c, d) }
 }
 
 /// The hook of `quick_exit`.

@@ -132,6 +132,15 @@ pub unsafe fn execute(
 
 /// Whether this process may run the file at `path`.
 pub fn is_program(path: &CStr) -> bool {
+    may(path, libc::X_OK)
+}
+
+/// Whether this process may read the file at `path`.
+pub fn is_readable(path: &CStr) -> bool {
+    may(path, libc::R_OK)
+}
+
+fn may(path: &CStr, what: libc::c_int) -> bool {
     // SAFETY: a C string.
     let result = unsafe {
         call(
@@ -139,7 +148,7 @@ pub fn is_program(path: &CStr) -> bool {
             [
                 libc::AT_FDCWD as usize,
                 path.as_ptr() as usize,
-                libc::X_OK as usize,
+                what as usize,
                 0,
                 0,
                 0,

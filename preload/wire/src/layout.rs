@@ -133,6 +133,8 @@ pub mod warning {
     pub const PRELOADED_ALLOCATOR: u32 = 1 << 1;
     /// The interpreter's version is unknown: native only.
     pub const PYTHON_UNKNOWN: u32 = 1 << 3;
+    /// The program installed a filter for system calls: its new threads and children are not traced.
+    pub const CONFINED: u32 = 1 << 4;
 }
 
 /// Values of `ProcessSlot::reading`.

@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use leak_wire::Wait;
 use libc::{clockid_t, pthread_cond_t, pthread_mutex_t, sem_t, timespec};
 
-use crate::connections;
 use crate::real::{self, absent};
+use crate::{connections, process};
 
 mod next {
     use libc::{c_int, c_long, clockid_t, sem_t, timespec};
@@ -252,6 +252,10 @@ pub unsafe extern "C-unwind" fn syscall(
         if waits && c as u32 != CONTENDED {
             connections::enter(Wait::Lock);
         }
+    }
+    let sets_mode = libc::SECCOMP_SET_MODE_STRICT as usize..=libc::SECCOMP_SET_MODE_FILTER as usize;
+    if number == libc::SYS_seccomp && sets_mode.contains(&a) {
+        process::confine();
     }
     // SAFETY: the caller's promise.
     unsafe { next::syscall(number, a, b, c, d, e, f) }

@@ -1,0 +1,266 @@
+//! What happened is in the trace: under any load, with a slow, stopped or killed recorder, a full disk,
+//! little shared memory, and up to the instant at which the target is killed.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use leak_tests::compile::Source;
+use leak_tests::process::{Ended, Group};
+use leak_tests::report::Report;
+use leak_tests::run::{LIMIT, Place};
+
+/// What the threads of `targets/lost/storm.c` have counted themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counted {
+    threads: u64,
+    allocations: u64,
+    frees: u64,
+}
+
+struct Storm {
+    place: Place,
+    program: PathBuf,
+    threads: u64,
+}
+
+impl Storm {
+    fn new(threads: u64) -> Storm {
+        Storm {
+            place: Place::new(),
+            program: Source::read("lost/storm.c").program(),
+            threads,
+        }
+    }
+
+    /// The program's line; `rounds` of 0 are endless.
+    fn line(&self, rounds: u64) -> [String; 3] {
+        let program = self.program.display().to_string();
+        [program, self.threads.to_string(), rounds.to_string()]
+    }
+
+    fn traced(&self, rounds: u64) -> Command {
+        let [program, threads, rounds] = self.line(rounds);
+        let mut command = self.place.traced(program);
+        command
+            .args([threads, rounds])
+            .env("COUNTS", self.place.path("counts"));
+        command
+    }
+
+    fn counted(&self) -> Counted {
+        let bytes = fs::read(self.place.path("counts")).unwrap_or_default();
+        let words: Vec<u64> = bytes
+            .chunks_exact(8)
+            .map(|bytes| u64::from_ne_bytes(bytes.try_into().expect("eight bytes")))
+            .collect();
+        let of = |at: usize| words.iter().skip(8 + at).step_by(8).sum();
+        Counted {
+            threads: words.first().copied().unwrap_or(0),
+            allocations: of(0),
+            frees: of(1),
+        }
+    }
+
+    /// Waits until every thread runs.
+    fn await_threads(&self, group: &mut Group) {
+        while self.counted().threads < self.threads {
+            assert!(group.runs(), "{}", group.err());
+            std::thread::yield_now();
+        }
+    }
+
+    /// The trace has what was counted, besides what the C library asked for itself, `own`.
+    fn assert_whole(&self, report: &Report, own: Counted) {
+        let counted = self.counted();
+        report.assert_complete();
+        assert_eq!(allocations(report), counted.allocations + own.allocations);
+        assert_eq!(frees(report), counted.frees + own.frees);
+    }
+}
+
+fn allocations(report: &Report) -> u64 {
+    report.number("/totals/allocations")
+}
+
+fn frees(report: &Report) -> u64 {
+    report.number("/totals/frees")
+}
+
+/// What the C library asks for itself where so many threads are started.
+fn own(threads: u64) -> Counted {
+    let storm = Storm::new(threads);
+    let ended = storm.place.run(storm.traced(1));
+    assert_stormed(&ended);
+    let (report, counted) = (storm.place.report(), storm.counted());
+    Counted {
+        threads,
+        allocations: allocations(&report) - counted.allocations,
+        frees: frees(&report) - counted.frees,
+    }
+}
+
+fn assert_stormed(ended: &Ended) {
+    assert_eq!(ended.status.code(), Some(5), "{}", ended.err);
+    assert_eq!(ended.out, b"stormed\n");
+}
+
+/// The recorder of the group.
+fn recorder(group: &Group) -> i32 {
+    let until = Instant::now() + LIMIT;
+    loop {
+        if let Some(pid) = group.member("leak-recorder") {
+            return pid as i32;
+        }
+        assert!(Instant::now() < until, "no recorder");
+        std::thread::yield_now();
+    }
+}
+
+fn signal(pid: i32, signal: i32) {
+    // SAFETY: kill takes numbers only; the process is one of the test's own.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+}
+
+/// How often the target is killed: `LEAK_TESTS_KILLS`, else a few times.
+fn kills() -> u64 {
+    let kills = std::env::var("LEAK_TESTS_KILLS").ok();
+    kills.map_or(20, |kills| kills.parse().expect("a number"))
+}
+
+#[test]
+fn a_target_killed_at_any_instant() {
+    let own = own(4);
+    let mut events = 0;
+    for round in 0..kills() {
+        let storm = Storm::new(4);
+        let mut group = storm.place.start(storm.traced(0));
+        storm.await_threads(&mut group);
+        // Any instant will do: that is what is tried.
+        std::thread::sleep(Duration::from_micros(round * 7919 % 60_000));
+        group.signal(libc::SIGKILL);
+        group.wait(LIMIT);
+        let counted = storm.counted();
+        let report = storm.place.report();
+        group.assert_nothing_left(LIMIT);
+        assert_eq!(report.text("/trace/ended"), "killed");
+        assert_eq!(report.number("/trace/dropped_events"), 0);
+        let least = counted.allocations + own.allocations;
+        let found = allocations(&report);
+        assert!(
+            (least..=least + 4).contains(&found),
+            "{round}: {found}, {counted:?}"
+        );
+        let found = frees(&report);
+        let least = counted.frees + own.frees;
+        assert!(
+            (least..=least + 4).contains(&found),
+            "{round}: {found}, {counted:?}"
+        );
+        events += allocations(&report) + found;
+    }
+    assert!(events > kills() * 1000, "only {events} events");
+}
+
+#[test]
+fn a_recorder_stopped_for_seconds() {
+    let own = own(8);
+    let storm = Storm::new(8);
+    let mut group = storm.place.start(storm.traced(300_000));
+    storm.await_threads(&mut group);
+    let recorder = recorder(&group);
+    signal(recorder, libc::SIGSTOP);
+    std::thread::sleep(Duration::from_secs(5)); // as long as the issue asks for
+    signal(recorder, libc::SIGCONT);
+    let ended = group.wait(LIMIT);
+    group.assert_nothing_left(LIMIT);
+    assert_stormed(&ended);
+    assert_eq!(ended.err, "");
+    storm.assert_whole(&storm.place.report(), own);
+}
+
+#[test]
+fn a_niced_recorder_on_one_core() {
+    for threads in [1, 2, 8, 64] {
+        let own = own(threads);
+        let storm = Storm::new(threads);
+        let line = storm.line(400_000 / threads);
+        // The recorder stays on the core that it was born on, and is nicer than the target.
+        let mut command = storm.place.traced("taskset");
+        command.args(["-c", "0", "sh", "-c"]).arg(format!(
+            "for process in /proc/[0-9]*; do
+               read -r name < $process/comm && [ $name = leak-recorder ] || continue
+               grep -qz LEAK_TESTS_GROUP=$LEAK_TESTS_GROUP $process/environ && renice -n 19 ${{process#/proc/}}
+             done > /dev/null 2>&1
+             exec {}",
+            line.join(" ")
+        ));
+        command.env("COUNTS", storm.place.path("counts"));
+        let ended = storm.place.run(command);
+        assert_stormed(&ended);
+        let report = storm.place.report();
+        report.assert_complete();
+        let rows = report.list("/processes");
+        let row = rows
+            .iter()
+            .find(|row| row["end"] == "exit" && row["exit_code"] == 5);
+        let row = row.expect("the storm's own image");
+        let counted = storm.counted();
+        assert_eq!(row["allocations"], counted.allocations + own.allocations);
+        assert_eq!(row["frees"], counted.frees + own.frees);
+    }
+}
+
+#[test]
+fn little_shared_memory() {
+    let own = own(64);
+    let storm = Storm::new(64);
+    let mut command = storm.traced(5_000);
+    command.env("LEAK_MEMORY", "8M");
+    let ended = storm.place.run(command);
+    assert_stormed(&ended);
+    storm.assert_whole(&storm.place.report(), own);
+}
+
+/// Runs the storm with its trace on a disk of its own, mounted at `disk` of the place by `script` before
+/// the storm runs as `"$@"`.
+fn on_a_disk(script: &str) -> (Storm, Ended) {
+    let storm = Storm::new(2);
+    fs::create_dir(storm.place.path("disk")).expect("our directory");
+    let mut command = storm.place.plain("unshare");
+    let library = leak_tests::artifacts::libleak();
+    command
+        .args(["-m", "bash", "-c", script, "bash"])
+        .args(storm.line(200_000))
+        .env("PRELOAD", library)
+        .env("LEAK_TRACE", storm.place.path("disk/trace.bin"))
+        .env("LEAK_MAX_TRACE", "1G")
+        .env("COUNTS", storm.place.path("counts"));
+    let ended = storm.place.run(command);
+    (storm, ended)
+}
+
+#[test]
+fn a_full_disk() {
+    let (storm, ended) = on_a_disk(
+        "mount -t tmpfs -o size=256k none disk && LD_PRELOAD=$PRELOAD \"$@\"; status=$?
+         cp disk/trace.bin trace.bin; exit $status",
+    );
+    assert_eq!(ended.status.code(), Some(5), "{}", ended.err);
+    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    assert!(ended.err.contains("disk"), "{}", ended.err);
+    let report = storm.place.report();
+    assert_eq!(report.text("/trace/ended"), "disk_full");
+    assert!(allocations(&report) > 1000);
+}
+
+#[test]
+fn a_directory_that_is_removed() {
+    let (_, ended) = on_a_disk(
+        "LD_PRELOAD=$PRELOAD \"$@\" & while ! [ -s counts ]; do :; done
+         rm -rf disk; wait $!",
+    );
+    assert_stormed(&ended);
+    assert_eq!(ended.err, "");
+}
