@@ -6,7 +6,7 @@ use core::ffi::{CStr, c_void};
 
 use leak_wire::layout::warning;
 
-use crate::{kernel, notice};
+use crate::{kernel, notice, real};
 
 /// The address that the loader bound `$symbol` to for the whole process, 0 where nobody defines it.
 /// Read from the relocation table: `dlsym` would allocate when it finds nothing.
@@ -51,7 +51,7 @@ pub fn foreign(aloud: impl Fn() -> bool) -> u32 {
     };
     let own = holder_of(sanitizer as fn() -> Option<&'static [u8]> as usize);
     if own.is_some_and(|own| own.base == holder.base) {
-        return 0;
+        return operators(aloud);
     }
     let mut buffer = [0; 4096];
     if holder.base == main_base() {
@@ -71,6 +71,29 @@ pub fn foreign(aloud: impl Fn() -> bool) -> u32 {
         ]);
     }
     warning::PRELOADED_ALLOCATOR
+}
+
+/// The C++ operators of an allocator after this library go by it: they call no `malloc`. (To export them
+/// here would take them from plugins whose C++ library this one can't see.)
+fn operators(aloud: impl Fn() -> bool) -> u32 {
+    // SAFETY: a C string; dlsym has no other precondition.
+    let malloc = real::quietly(|| unsafe { libc::dlsym(libc::RTLD_NEXT, c"malloc".as_ptr()) });
+    let (Some(operators), Some(malloc)) = (
+        holder_of(bound!("_Znwm", ".weak ")),
+        holder_of(malloc as usize),
+    ) else {
+        return 0;
+    };
+    if operators.base != malloc.base {
+        return 0;
+    }
+    if aloud() {
+        notice::say(&[
+            operators.path,
+            b" brings operators new and delete of its own, whose calls don't reach libleak: what C++ code allocates by them is not traced; run without it to trace that",
+        ]);
+    }
+    warning::OWN_OPERATORS
 }
 
 struct Holder {

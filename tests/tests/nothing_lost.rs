@@ -264,3 +264,30 @@ fn a_directory_that_is_removed() {
     assert_stormed(&ended);
     assert_eq!(ended.err, "");
 }
+
+/// A target that scribbles over what it shares harms nobody but its own trace: the recorder ends, and what
+/// is there can be read or is refused in a line. The target itself may be harmed: it asked for it.
+#[test]
+fn a_target_that_scribbles_over_the_shared_memory() {
+    let program = Source::read("lost/scribble.c").program();
+    for seed in 0..kills() / 5 {
+        let place = Place::new();
+        let mut command = place.traced(&program);
+        command
+            .args([
+                (seed * 7919 + 1).to_string(),
+                (1 << (seed % 5 * 3)).to_string(),
+            ])
+            .env("LEAK_QUIET", "1");
+        let mut group = place.start(command);
+        group.wait(LIMIT);
+        group.assert_nothing_left(LIMIT);
+        let output = leak_tests::report::leak_analyze(&[place.trace()]);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            matches!(output.status.code(), Some(0 | 2)),
+            "seed {seed}: {err}"
+        );
+        assert!(!err.contains("panicked"), "seed {seed}: {err}");
+    }
+}

@@ -352,7 +352,12 @@ impl Images {
     }
 }
 
-const WARNINGS: [(u32, &str, &str); 4] = [
+const WARNINGS: [(u32, &str, &str); 5] = [
+    (
+        warning::OWN_OPERATORS,
+        "own_operators",
+        "runs with an allocator that brings C++ operators of its own, whose calls can't be seen; run it without to trace what C++ code allocates",
+    ),
     (
         warning::CONFINED,
         "confined",

@@ -135,6 +135,8 @@ pub mod warning {
     pub const PYTHON_UNKNOWN: u32 = 1 << 3;
     /// The program installed a filter for system calls: its new threads and children are not traced.
     pub const CONFINED: u32 = 1 << 4;
+    /// An allocator after libleak brings C++ operators, whose calls don't reach libleak.
+    pub const OWN_OPERATORS: u32 = 1 << 5;
 }
 
 /// Values of `ProcessSlot::reading`.

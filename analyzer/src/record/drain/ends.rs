@@ -97,6 +97,9 @@ impl Drain {
                 self.lanes.release(&self.mapping, index);
             }
         }
+        for note in self.images.warnings(&self.mapping) {
+            self.writer.note(note);
+        }
         let ended = self.images.end(&self.mapping, number, status, replaced);
         let Some((mut image, outcome)) = ended else {
             return Ok(());

@@ -76,6 +76,11 @@ impl Drain {
         self.looks.refill(now);
         let due = self.looks.is_due(now);
         let mut more = false;
+        let mut running = self.images.running.values();
+        if running.any(|image| image.pid == 1 && waits(&self.mapping, image)) {
+            // With the first process of our own namespace we end, too, at once.
+            self.write_out()?;
+        }
         for (number, image) in &mut self.images.running {
             look_for_python(&self.mapping, image);
             if !image.types.ends && waits(&self.mapping, image) {
@@ -111,6 +116,16 @@ impl Drain {
             more |= queued && (image.types.ends || self.looks.has_credit());
         }
         Ok(more)
+    }
+}
+
+impl Drain {
+    /// Writes all that is held back.
+    fn write_out(&mut self) -> Result<(), WriteError> {
+        for lane in self.lanes.open.iter_mut().flatten() {
+            self.writer.write_events(&mut lane.events)?;
+        }
+        self.writer.write_notes()
     }
 }
 

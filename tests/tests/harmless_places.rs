@@ -1,0 +1,258 @@
+//! Programs that are hard to be in: they say and end under libleak as they do without it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use leak_tests::artifacts;
+use leak_tests::compile::Source;
+use leak_tests::process::Ended;
+use leak_tests::report::{self, Report};
+use leak_tests::run::Place;
+
+fn out(ended: &Ended) -> String {
+    String::from_utf8_lossy(&ended.out).into_owned()
+}
+
+/// Runs what `command` makes of a program, once with and once without the library that it is given.
+fn both_ways(command: impl Fn(&Place, Option<&Path>) -> Command) -> Place {
+    let (plain, traced) = (Place::new(), Place::new());
+    let expected = plain.run(command(&plain, None));
+    let found = traced.run(command(&traced, Some(&artifacts::libleak())));
+    assert_eq!(out(&found), out(&expected));
+    assert_eq!(found.err, expected.err);
+    assert_eq!(found.status, expected.status);
+    traced
+}
+
+/// `targets/harmless/NAME` with `arguments`; the report.
+fn same_program(name: &str, arguments: &[&str]) -> Report {
+    let source = Source::read(&format!("harmless/{name}"));
+    let (program, library) = (source.program(), source.library());
+    let place = both_ways(|place, preload| {
+        let mut command = place.plain(&program);
+        command.args(arguments);
+        command.envs(library.as_ref().map(|path| ("LIBRARY", path)));
+        command.envs(preload.map(|path| ("LD_PRELOAD", path)));
+        command
+    });
+    let report = place.report();
+    assert_eq!(report.number("/trace/dropped_events"), 0);
+    report
+}
+
+/// A bash script that starts what is to be traced with `LD_PRELOAD=$PRELOAD`, so that the recorder is
+/// born where the program is.
+fn same_script(program: &Path, script: &str) -> Place {
+    both_ways(|place, preload| {
+        let mut command = place.plain("bash");
+        command.args(["-c", script]).env("PROGRAM", program);
+        let preload = preload.map_or(PathBuf::new(), Path::to_path_buf);
+        command.env("PRELOAD", preload);
+        command
+    })
+}
+
+#[test]
+fn late_in_the_life_of_threads_and_programs() {
+    same_program("late.cpp", &[]).assert_complete();
+}
+
+#[test]
+fn children_of_every_kind() {
+    let report = same_program("clones.c", &[]);
+    assert_eq!(report.text("/processes/0/end"), "exit");
+    assert_eq!(report.number("/totals/unknown_frees"), 0);
+}
+
+#[test]
+fn closed_descriptors_and_daemons() {
+    same_program("descriptors.c", &[]).assert_complete();
+}
+
+#[test]
+fn another_root_and_no_rights() {
+    same_program("rooted.c", &[]);
+}
+
+#[test]
+fn libraries_bound_alone_and_a_million_exceptions() {
+    same_program("binding.cpp", &[]);
+}
+
+#[test]
+fn behind_a_filter_that_kills() {
+    for arguments in [&[][..], &["syscall"]] {
+        let report = same_program("confined.c", arguments);
+        assert!(report.number("/totals/allocations") >= 300_000);
+        let warnings = report.list("/trace/warnings");
+        assert!(warnings.iter().any(|warning| warning["code"] == "confined"));
+    }
+}
+
+#[test]
+fn the_first_process_of_a_namespace() {
+    let program = Source::read("harmless/reaper.c").program();
+    let script = "unshare -p -f --mount-proc env LD_PRELOAD=$PRELOAD $PROGRAM";
+    let report = same_script(&program, script).report();
+    // The kernel kills all others of the namespace with it, the recorder too: there is no end in the trace.
+    assert_eq!(report.number("/trace/dropped_events"), 0);
+    let images = report.list("/processes").iter();
+    let own = images.filter(|row| row["executable"].to_string().contains("reaper"));
+    let allocations = own
+        .filter_map(|row| row["allocations"].as_u64())
+        .sum::<u64>();
+    assert!(allocations >= 2, "{:#?}", report.at("/processes"));
+}
+
+#[test]
+fn a_subreaper() {
+    let program = Source::read("harmless/reaper.c").program();
+    same_script(&program, "$PROGRAM subreaper")
+        .report()
+        .assert_complete();
+}
+
+#[test]
+fn a_read_only_root_without_shared_memory() {
+    let program = Source::read("harmless/clones.c").program();
+    let place = same_script(
+        &program,
+        "unshare -m bash -c '
+           umount -l /dev/shm 2>/dev/null; mount --bind . . && cd $PWD && mount --bind / /
+           mount -o remount,ro,bind / ; touch /nowhere 2>/dev/null; echo $?
+           LD_PRELOAD=$PRELOAD exec $PROGRAM'",
+    );
+    assert_eq!(place.report().text("/processes/0/end"), "exit");
+}
+
+#[test]
+fn a_setuid_program() {
+    let program = Source::read("harmless/descriptors.c").program();
+    let place = same_script(
+        &program,
+        "cp $PROGRAM own; chmod u+s own; setpriv --reuid 65534 --clear-groups env LD_PRELOAD=$PRELOAD ./own",
+    );
+    let trace = place.trace();
+    if trace.exists() {
+        // Of env's own start, which has no rights to drop.
+        let report = place.report();
+        let rows = report.list("/processes");
+        let own = |row: &&serde_json::Value| row["executable"].to_string().contains("/own");
+        assert_eq!(rows.iter().filter(own).count(), 0);
+    }
+}
+
+#[test]
+fn a_program_with_a_sanitizer() {
+    let program = Source::read("harmless/sanitized.c").program();
+    let place = Place::new();
+    let ended = place.run(place.traced(program));
+    assert_eq!(
+        (out(&ended).as_str(), ended.status.code()),
+        ("sane\n", Some(3))
+    );
+    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    assert!(ended.err.contains("AddressSanitizer"), "{}", ended.err);
+    assert!(!place.trace().exists());
+}
+
+#[test]
+fn a_static_program() {
+    let program = Source::read("harmless/statically.c").program();
+    let program = program.display().to_string();
+    let place = same_script(Path::new(&program), "LD_PRELOAD=$PRELOAD $PROGRAM");
+    drop(place);
+    let place = Place::new();
+    let mut command = place.plain(artifacts::leak_analyze());
+    command.args(["run", "--", &program]);
+    let ended = place.run(command);
+    assert_eq!(ended.status.code(), Some(4), "{}", ended.err);
+    assert!(ended.err.contains("static"), "{}", ended.err);
+}
+
+#[test]
+fn a_constructor_before_all_others() {
+    let library = Source::read("libraries/first.c").path;
+    let directory = Place::new();
+    let built = directory.path("first.so");
+    let mut compiler = Command::new("gcc");
+    compiler.args(["-shared", "-fPIC", "-Wl,-z,initfirst", "-o"]);
+    let status = compiler.arg(&built).arg(library).status();
+    assert!(status.expect("gcc runs").success());
+    let place = both_ways(|place, preload| {
+        let mut command = place.plain("sh");
+        let preload = preload.map(|path| format!("{}:", path.display()));
+        let preload = preload.unwrap_or_default() + &built.display().to_string();
+        command
+            .args(["-c", "echo first | cat"])
+            .env("LD_PRELOAD", preload);
+        command
+    });
+    place.report().assert_complete();
+}
+
+/// Allocators as shared libraries: after libleak they are traced, before it that is said.
+#[test]
+fn other_allocators() {
+    let program = Source::read("harmless/late.cpp").program();
+    let directory = Path::new("/usr/lib/x86_64-linux-gnu");
+    for name in [
+        "libjemalloc.so.2",
+        "libtcmalloc_minimal.so.4",
+        "libmimalloc.so.2.0",
+    ] {
+        let allocator = directory.join(name);
+        assert!(allocator.exists(), "{name} is missing: run scripts/setup");
+        let run = |libraries: String| {
+            let place = Place::new();
+            let mut command = place.plain(&program);
+            command.env("LD_PRELOAD", libraries);
+            let ended = place.run(command);
+            assert_eq!(ended.status.code(), Some(2), "{name}: {}", ended.err);
+            assert_eq!(
+                out(&ended),
+                "1000000 10000\n40000 rounds, 5 handlers\n",
+                "{name}"
+            );
+            (place, ended)
+        };
+        let (libleak, allocator) = (artifacts::libleak(), allocator.display());
+        let (place, ended) = run(format!("{}:{allocator}", libleak.display()));
+        // What calls malloc is traced. Its C++ operators can't be, which is said.
+        assert_eq!(ended.err.lines().count(), 1, "{name}: {}", ended.err);
+        assert!(
+            ended.err.contains("operators new and delete"),
+            "{}",
+            ended.err
+        );
+        let report = place.report();
+        assert!(report.number("/totals/allocations") > 50_000, "{name}");
+        let warnings = report.list("/trace/warnings");
+        assert!(
+            warnings
+                .iter()
+                .any(|warning| warning["code"] == "own_operators")
+        );
+        let (place, ended) = run(format!("{allocator}:{}", libleak.display()));
+        assert_eq!(ended.err.lines().count(), 1, "{name}: {}", ended.err);
+        assert!(ended.err.contains("put libleak.so first"), "{}", ended.err);
+        let text = report::leak_analyze(&[place.trace()]);
+        let text = String::from_utf8_lossy(&text.stdout).into_owned();
+        let first: String = text.lines().take(8).collect();
+        assert!(first.contains("another allocator"), "{name}: {first}");
+    }
+}
+
+/// What is written belongs to the user alone.
+#[test]
+fn modes() {
+    let place = Place::new();
+    place.run(place.traced("/bin/true"));
+    let mode = fs::metadata(place.trace())
+        .expect("a trace")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
