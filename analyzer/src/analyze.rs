@@ -2,6 +2,7 @@
 //! judged.
 
 mod result;
+mod reuse;
 mod sites;
 mod timeline;
 mod types;

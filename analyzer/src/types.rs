@@ -7,6 +7,23 @@ pub type TypeId = u32;
 /// Nobody looked, or what was seen is no object of a class.
 pub const UNKNOWN: TypeId = 0;
 
+/// What the recorder calls a string that only CPython's cache of attribute names refers to: made for one
+/// look-up, kept until another takes its place.
+pub const CACHED_NAME: &str = "str (attribute cache)";
+/// Types of which CPython keeps freed objects for later use. The request that a block was allocated for
+/// may be another one than that whose object it is now.
+const REUSED: [&str; 9] = [
+    "list",
+    "tuple",
+    "dict",
+    "float",
+    "frame",
+    "method",
+    "builtin_function_or_method",
+    "slice",
+    CACHED_NAME,
+];
+
 /// All names.
 #[derive(Debug)]
 pub struct TypeNames {
@@ -33,6 +50,11 @@ impl TypeNames {
         self.names.push(name.to_owned());
         self.ids.insert(name.to_owned(), id);
         id
+    }
+
+    /// Whether objects of the type are used again without being freed in between.
+    pub fn is_reused(&self, id: TypeId) -> bool {
+        REUSED.contains(&self.name(id))
     }
 
     /// What `id` stands for.

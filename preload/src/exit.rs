@@ -50,6 +50,19 @@ pub fn ends(status: c_int) {
     {
         // Release: pairs with the recorder's Acquire when the process is gone.
         slot.exit.store(code + 1, Ordering::Release);
+    }
+    rest();
+}
+
+/// Gives the recorder the time to see everything and to read what it is, before something that lives
+/// is taken apart.
+pub fn rest() {
+    if let Some(session) = session::current()
+        && let Some(identity) = process::known()
+        && !process::is_vfork_child()
+        // Relaxed, both: written before the identity became known.
+        && let Some(slot) = session.mapping().process(identity.slot.load(Ordering::Relaxed) as usize)
+    {
         await_recorder(session, slot, identity.image.load(Ordering::Relaxed));
     }
 }

@@ -9,6 +9,7 @@
 //! a new one is taken apart. Versions that aren't known, and free-threaded builds, are left alone.
 
 mod codes;
+mod ending;
 mod frames;
 mod interpreter;
 mod offsets;

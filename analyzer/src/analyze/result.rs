@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::sites::{Judged, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline};
+use super::{Analyzer, Timeline, reuse};
 use crate::analysis::{
     Analysis, Endpoint, Outside, ProcessFigures, Request, Site, SiteLabel, StatusFigures, Totals,
     TypeRow, Verdict,
@@ -49,8 +49,9 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     }
     analysis.timeline.sort_by_key(|point| point.t_ns);
     let reached = reached(&ended, &machine.records);
-    let sites = judge(ended, &machine.records, &facts.dropped);
-    let leaking = leaking(&sites);
+    let mut sites = judge(ended, &machine.records, &facts.dropped);
+    let lenders = reuse::correct(&mut sites, &names);
+    let leaking = leaking(&sites, &lenders);
     let endpoint_of = endpoints(&mut analysis, &sites, &leaking, &machine.records, &labels);
     let types = types(&sites, &names);
     for (label, rows) in types.of_labels {
@@ -172,12 +173,13 @@ fn requests(
 /// What a request retained at sites where its label leaks: blocks and bytes.
 type Leaking = FxHashMap<RequestId, (u64, u64)>;
 
-fn leaking(sites: &[Judged]) -> Leaking {
+fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>) -> Leaking {
     let mut leaking = Leaking::default();
     let parts = sites.iter().flat_map(|site| &site.labels);
     for kept in parts
         .filter(|part| part.verdict.leaks())
         .flat_map(|part| &part.retained)
+        .filter(|kept| !lenders.contains(&kept.request))
     {
         let entry = leaking.entry(kept.request).or_default();
         *entry = (entry.0 + kept.blocks, entry.1 + kept.bytes);

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use leak_wire::layout::{ProcessSlot, warning};
 
+use super::ending;
 use super::offsets::{self, Offsets, TOLD_WORDS};
 use crate::real;
 
@@ -95,6 +96,8 @@ pub fn prepare() {
         TYPE_TYPE.store(symbol(c"PyType_Type") as u64, Ordering::Relaxed);
         // SAFETY: nobody reads it before PRESENT, and only one thread gets here.
         unsafe { *INTERPRETER.0.get() = Some(found) };
+        // SAFETY: the runtime of this version.
+        unsafe { ending::prepare(version >> 16 & 0xff, runtime) };
         // Release: pairs with the Acquire in `interpreter`.
         PRESENT.store(true, Ordering::Release);
     }

@@ -13,8 +13,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use leak_wire::Event;
 
-use super::codes;
 use super::interpreter::{Allocator, Interpreter};
+use super::{codes, ending};
 use crate::thread::{self, Caller};
 
 /// `PYMEM_DOMAIN_MEM` and `PYMEM_DOMAIN_OBJ`.
@@ -103,6 +103,7 @@ fn allocate(size: usize, caller: Caller, call: impl FnOnce() -> *mut c_void) -> 
     let Some(thread) = thread::current() else {
         return call();
     };
+    ending::look();
     let block = thread.paused(call);
     if !block.is_null() {
         thread.record_python(caller, |site| Event::Allocation {
@@ -187,6 +188,7 @@ unsafe extern "C" fn free(context: *mut c_void, block: *mut c_void) {
     if block.is_null() {
         return;
     }
+    ending::look();
     codes::freed(block as u64);
     let Some(thread) = thread::current() else {
         // SAFETY: as above.

@@ -135,11 +135,12 @@ fn look_for_python(mapping: &Mapping, image: &mut Image) {
         return;
     };
     // Acquire: pairs with the target's Release; the two others came before.
-    if slot.python_runtime.load(Ordering::Acquire) != 0 {
+    let runtime = slot.python_runtime.load(Ordering::Acquire);
+    if runtime != 0 {
         // Relaxed, both: ordered by the Acquire.
         let type_type = slot.python_type.load(Ordering::Relaxed);
         let version = slot.python_version.load(Ordering::Relaxed);
-        image.types.python(type_type, version);
+        image.types.python(runtime, type_type, version);
     }
 }
 

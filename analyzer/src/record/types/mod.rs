@@ -9,11 +9,12 @@ mod python;
 
 use std::path::Path;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::live::LiveBlocks;
 use crate::mapping::Mapping;
 use crate::trace::Reading;
+use crate::types::CACHED_NAME;
 use classes::Classes;
 use memory::Memory;
 pub(crate) use memory::Unreadable;
@@ -74,9 +75,9 @@ impl Types {
     }
 
     /// The image has an interpreter, as its slot tells.
-    pub(crate) fn python(&mut self, type_type: u64, version: u32) {
+    pub(crate) fn python(&mut self, runtime: u64, type_type: u64, version: u32) {
         if self.python.is_none() && type_type != 0 {
-            self.python = Python::new(type_type, version);
+            self.python = Python::new(type_type, version, runtime);
             if self.live.is_none() && !self.denied {
                 self.live = Some(Box::new(LiveBlocks::new()));
             }
@@ -168,14 +169,26 @@ impl Types {
             Some(python) => python.types_of(memory, blocks)?,
             None => vec![None; blocks.len()],
         };
-        let mut numbers: FxHashMap<(bool, u64), u32> = FxHashMap::default();
+        let mut cached: Option<FxHashSet<u64>> = None;
+        let mut numbers: FxHashMap<(u8, u64), u32> = FxHashMap::default();
         for ((address, (_, head)), object) in addresses.iter().zip(blocks).zip(objects) {
-            let key = (object.is_some(), object.unwrap_or(head[0]));
+            let mut key = (u8::from(object.is_some()), object.unwrap_or(head[0]));
+            if let (Some(object), Some(python)) = (object, &self.python)
+                && python.may_be_cached(object, head)
+            {
+                let names = match cached.take() {
+                    Some(names) => names,
+                    None => python.cached_names(memory)?,
+                };
+                key.0 += u8::from(names.contains(address));
+                cached = Some(names);
+            }
             if let Some(known) = numbers.get(&key) {
                 reading.blocks.push((*address, *known));
                 continue;
             }
             let name = match (object, &mut self.python) {
+                (Some(_), Some(_)) if key.0 == 2 => Some(CACHED_NAME.to_owned()),
                 (Some(object), Some(python)) => Some(python.name(memory, object)?),
                 _ => self
                     .classes

@@ -6,7 +6,7 @@
 //!   count tells objects from dead ones on a free list.
 //! - Type objects are read anew each time: they can go, and others come to lie there.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::memory::{Memory, Unreadable};
 
@@ -26,6 +26,8 @@ const MAX_BASIC_SIZE: u64 = 1 << 24;
 const MAX_BASES: usize = 64;
 /// Names are cut there, characters.
 const MAX_NAME: usize = 512;
+/// Entries of the cache of attributes.
+const CACHED: usize = 4096;
 /// Names in a type's dict, at most.
 const MAX_ENTRIES: u64 = 1 << 14;
 
@@ -37,6 +39,8 @@ pub(super) struct Python {
     layout: Layout,
     types: FxHashMap<u64, Type>,
     names: FxHashMap<u64, ([u64; 7], String)>,
+    /// `_PyRuntime`.
+    runtime: u64,
     /// The address of the string `__module__`, which is the key in all types' dicts.
     module_key: u64,
 }
@@ -55,6 +59,8 @@ struct Layout {
     kinds: bool,
     /// The low half of the reference count counts (3.12).
     short_counts: bool,
+    /// Where an interpreter has its cache of attributes of types, where that is known.
+    cache: Option<u64>,
 }
 
 /// What is read of a type object.
@@ -72,8 +78,9 @@ struct Type {
 }
 
 impl Python {
-    /// The interpreter of `version` (`PY_VERSION_HEX`) whose `PyType_Type` lies at `type_type`.
-    pub(super) fn new(type_type: u64, version: u32) -> Option<Python> {
+    /// The interpreter of `version` (`PY_VERSION_HEX`) whose `PyType_Type` lies at `type_type`, and
+    /// `_PyRuntime` at `runtime`.
+    pub(super) fn new(type_type: u64, version: u32, runtime: u64) -> Option<Python> {
         let preheader = match version >> 16 {
             0x0308..=0x030a => 0,
             0x030b => 1 << 4,
@@ -92,10 +99,17 @@ impl Python {
             compact: if old_strings { 72 } else { 56 },
             kinds: version >> 16 >= 0x030b,
             short_counts: version >> 16 >= 0x030c,
+            cache: match version >> 16 {
+                0x030b => Some(9056),
+                0x030c => Some(275_392),
+                0x030d => Some(84_656),
+                _ => None,
+            },
         };
         Some(Python {
             type_type,
             layout,
+            runtime,
             types: FxHashMap::default(),
             names: FxHashMap::default(),
             module_key: 0,
@@ -145,6 +159,30 @@ impl Python {
             found.map(|(_, points)| points)
         };
         Ok(blocks.iter().map(fits).collect())
+    }
+
+    /// The attribute names that nothing but the interpreter's cache of them refers to: strings made for
+    /// a look-up, of which it keeps some thousands.
+    pub(super) fn cached_names(&self, memory: &Memory) -> Result<FxHashSet<u64>, Unreadable> {
+        let Some(cache) = self.layout.cache else {
+            return Ok(FxHashSet::default());
+        };
+        // From 3.13 the runtime tells where its interpreters are.
+        let head = match self.layout.cache {
+            Some(84_656) => memory.word::<1>(self.runtime.wrapping_add(40))?[0],
+            _ => 40,
+        };
+        let [interpreter] = memory.word(self.runtime.wrapping_add(head))?;
+        let bytes = memory.bytes(interpreter.wrapping_add(cache), CACHED * 24)?;
+        let entries = bytes.as_chunks::<8>().0.chunks_exact(3);
+        let names = entries.filter_map(|entry| Some(u64::from_le_bytes(*entry.get(1)?)));
+        Ok(names.filter(|name| *name != 0).collect())
+    }
+
+    /// Whether the object at the start of a block is a string with one reference.
+    pub(super) fn may_be_cached(&self, of_type: u64, head: &[u64; HEAD_WORDS]) -> bool {
+        let of = self.types.get(&of_type);
+        of.is_some_and(|of| of.flags & IS_STR != 0) && head[0] == 1
     }
 
     fn read_types(&mut self, memory: &Memory, wanted: &[u64]) -> Result<(), Unreadable> {

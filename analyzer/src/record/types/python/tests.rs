@@ -94,7 +94,7 @@ fn objects_of_every_installed_interpreter() {
             words.filter_map(|word| word.parse().ok()).collect()
         };
         let head = numbers(&running.lines[0]);
-        let Some(mut python) = Python::new(head[0], head[1] as u32) else {
+        let Some(mut python) = Python::new(head[0], head[1] as u32, 0) else {
             assert!(!(0x0308..=0x030e).contains(&(head[1] >> 16)), "{path:?}");
             continue;
         };
@@ -127,7 +127,7 @@ fn objects_of_every_installed_interpreter() {
 
 #[test]
 fn unknown_versions_are_left_alone() {
-    assert!(Python::new(8, 0x0307_0000).is_none());
-    assert!(Python::new(8, 0x030f_0000).is_none());
-    assert!(Python::new(8, 0x0208_0000).is_none());
+    assert!(Python::new(8, 0x0307_0000, 0).is_none());
+    assert!(Python::new(8, 0x030f_0000, 0).is_none());
+    assert!(Python::new(8, 0x0208_0000, 0).is_none());
 }

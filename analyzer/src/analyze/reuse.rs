@@ -1,0 +1,116 @@
+//! CPython uses freed lists, tuples and the like again without telling its allocator, and keeps attribute
+//! names that it looked up; the C library keeps stacks of threads that ended. The request for which such
+//! a block was allocated need not be the one that holds it now.
+//!
+//! - A site of attribute names is a cache: 4,096 of them are kept at most.
+//! - Where something else leaks, sites of reused types make no other endpoint a leaking one: what leaks
+//!   takes its lists from those that were freed.
+//! - Where an endpoint has such sites, a request that left less at all others than a hundredth of what the
+//!   worst one left is no leaking one.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::sites::{Judged, JudgedLabel};
+use crate::analysis::Verdict;
+use crate::requests::label::LabelId;
+use crate::requests::record::RequestId;
+use crate::types::{CACHED_NAME, TypeId, TypeNames, UNKNOWN};
+
+/// A request that left less than this part of what the worst one left only lent its blocks.
+const LENT: u64 = 100;
+
+/// Corrects the verdicts of sites whose blocks are used again; gives the requests that don't leak though
+/// they left blocks at sites that do.
+pub(super) fn correct(sites: &mut [Judged], names: &TypeNames) -> FxHashSet<RequestId> {
+    let mut reused = Vec::with_capacity(sites.len());
+    for site in sites.iter_mut() {
+        let is_cache = is_mostly(site, |id| names.name(id) == CACHED_NAME);
+        let is_reused = is_mostly(site, |id| names.is_reused(id));
+        if is_cache {
+            site.bound("CPython's cache of attribute names: it keeps 4,096 at most");
+        } else if is_reused && site.verdict == Verdict::GrowingBuffer {
+            site.bound("a few objects of a type that CPython uses again");
+        }
+        reused.push(is_reused);
+    }
+    let sure = sites.iter().zip(&reused).filter(|(_, reused)| !**reused);
+    let labels = sure.flat_map(|(site, _)| &site.labels);
+    let labels = labels.filter(|label| label.verdict.leaks());
+    let labels: FxHashSet<LabelId> = labels.map(|label| label.label).collect();
+    if !labels.is_empty() {
+        let reused = sites.iter_mut().zip(&reused).filter(|(_, reused)| **reused);
+        reused.for_each(|(site, _)| site.leave_to(&labels));
+    }
+    lenders(sites, &reused)
+}
+
+/// Requests that only lent their blocks to those that leak.
+fn lenders(sites: &[Judged], reused: &[bool]) -> FxHashSet<RequestId> {
+    let mut left: FxHashMap<RequestId, (LabelId, u64)> = FxHashMap::default();
+    let mut most: FxHashMap<LabelId, u64> = FxHashMap::default();
+    let mut lending: FxHashSet<LabelId> = FxHashSet::default();
+    for (site, reused) in sites.iter().zip(reused) {
+        for part in site.labels.iter().filter(|part| part.verdict.leaks()) {
+            if *reused {
+                lending.insert(part.label);
+            }
+            for kept in &part.retained {
+                let sum = left.entry(kept.request).or_insert((part.label, 0));
+                sum.1 += if *reused { 0 } else { kept.bytes };
+                let most = most.entry(part.label).or_default();
+                *most = sum.1.max(*most);
+            }
+        }
+    }
+    let lent = |(label, bytes): &(LabelId, u64)| {
+        let most = most.get(label).copied().unwrap_or(0);
+        lending.contains(label) && bytes.saturating_mul(LENT) < most
+    };
+    let lent = left.iter().filter(|(_, left)| lent(left));
+    lent.map(|(request, _)| *request).collect()
+}
+
+/// Whether most of the site's blocks of known types are such.
+fn is_mostly(site: &Judged, wanted: impl Fn(TypeId) -> bool) -> bool {
+    let typed = site.parts.iter().flat_map(|part| &part.types);
+    let known = typed.filter(|typed| typed.of_type != UNKNOWN);
+    let (mut all, mut such) = (0, 0);
+    for typed in known {
+        all += typed.blocks;
+        such += if wanted(typed.of_type) {
+            typed.blocks
+        } else {
+            0
+        };
+    }
+    all > 0 && such * 2 >= all
+}
+
+impl Judged {
+    /// What is kept here is bounded, for the reason that `text` tells.
+    fn bound(&mut self, text: &str) {
+        if self.verdict.leaks() {
+            self.verdict = Verdict::Bounded;
+            text.clone_into(&mut self.evidence.text);
+        }
+        self.labels.iter_mut().for_each(JudgedLabel::bound);
+    }
+
+    /// What is kept here is the doing of `labels`, if any of them comes here at all.
+    fn leave_to(&mut self, labels: &FxHashSet<LabelId>) {
+        let others = self.labels.iter_mut();
+        let others = others.filter(|label| !labels.contains(&label.label));
+        others.for_each(JudgedLabel::bound);
+        if self.verdict.leaks() && !self.labels.iter().any(|label| label.verdict.leaks()) {
+            self.bound("CPython uses freed objects of this type again: those that leak elsewhere take them");
+        }
+    }
+}
+
+impl JudgedLabel {
+    fn bound(&mut self) {
+        if self.verdict.leaks() {
+            self.verdict = Verdict::Bounded;
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Python programs with known survivors, and the server of the founding story: exact counts by type.
+
+use leak_tests::artifacts;
+use leak_tests::http::{self, Request};
+use leak_tests::report::{Report, number, text};
+use leak_tests::run::{LIMIT, Place};
+use serde_json::Value;
+
+const PYTHON: &str = "/usr/bin/python3";
+/// How many of each the programs keep.
+const N: u64 = 1000;
+
+/// A program that keeps `n` of something, and by how many blocks each type grows with it.
+type Program = (&'static str, &'static str, &'static [(&'static str, u64)]);
+
+/// A tuple, list or dict that CPython took from its free lists counts as what it is when it is read.
+const PROGRAMS: &[Program] = &[
+    (
+        "instances",
+        "class C: pass\nkeep = [C() for _ in range(n)]",
+        &[("__main__.C", N)],
+    ),
+    (
+        "attributes",
+        "class C:\n def __init__(s, i): s.a = s.b = [i]\nkeep = [C(i) for i in range(n)]",
+        &[("__main__.C", N), ("list", N)],
+    ),
+    (
+        "slots",
+        "class C: __slots__ = 'a', 'b'\nkeep = [C() for _ in range(n)]",
+        &[("__main__.C", N)],
+    ),
+    (
+        "dict subclass",
+        "class D(dict): pass\nkeep = [D(a=1) for _ in range(n)]",
+        &[("__main__.D", N), ("dict", 0)],
+    ),
+    (
+        "list subclass",
+        "class L(list): pass\nkeep = [L((1,)) for _ in range(n)]",
+        &[("__main__.L", N), ("list", 0)],
+    ),
+    (
+        "materialised dicts",
+        "class C: pass\ndef f():\n c = C()\n c.a = 1\n c.__dict__\n return c\nkeep = [f() for _ in range(n)]",
+        &[("__main__.C", N), ("dict", N)],
+    ),
+    (
+        "tuples",
+        "keep = [(n, i) for i in range(n)]",
+        &[("tuple", N)],
+    ),
+    (
+        "closures",
+        "def f(i):\n def g(): return i\n return g\nkeep = [f([i]) for i in range(n)]",
+        &[("function", N), ("cell", N), ("tuple", N), ("list", N)],
+    ),
+    (
+        "generators",
+        "def g(): yield 1\nkeep = [g() for _ in range(n)]",
+        &[("generator", N)],
+    ),
+    (
+        "exceptions",
+        "class E(Exception): pass\nkeep = []\ndef f():\n try: raise E()\n except E as e: keep.append(e)\nfor _ in range(n): f()",
+        &[("__main__.E", N), ("traceback", N), ("frame", N)],
+    ),
+    (
+        "unbounded cache",
+        "import functools\nclass C: pass\n@functools.lru_cache(None)\ndef f(i): return C()\nfor i in range(n): f(i)",
+        &[("__main__.C", N)],
+    ),
+    (
+        "bounded cache",
+        "import functools\nclass C: pass\n@functools.lru_cache(128)\ndef f(i): return C()\nfor i in range(n): f(i)",
+        &[("__main__.C", 128), ("functools._lru_list_elem", 128)],
+    ),
+    (
+        "class-level list",
+        "class C:\n all = []\n def __init__(s): C.all.append(s)\nfor _ in range(n): C()",
+        &[("__main__.C", N)],
+    ),
+    (
+        "bound methods",
+        "class C:\n def m(s): pass\nkeep = [C().m for _ in range(n)]",
+        &[("__main__.C", N), ("method", N)],
+    ),
+    (
+        "weak references",
+        "import weakref\nclass C: pass\nkeep = [C() for _ in range(n)]\nrefs = [weakref.ref(c, print) for c in keep]",
+        &[("__main__.C", N), ("weakref.ReferenceType", N)],
+    ),
+    (
+        "deques",
+        "import collections\nkeep = [collections.deque() for _ in range(n)]",
+        &[("collections.deque", N)],
+    ),
+    (
+        "named tuples",
+        "import collections\nP = collections.namedtuple('P', 'x y')\nkeep = [P(1, i) for i in range(n)]",
+        &[("__main__.P", N), ("tuple", 0)],
+    ),
+    (
+        "data classes",
+        "import dataclasses\n@dataclasses.dataclass\nclass D: a: int = 0\nkeep = [D() for _ in range(n)]",
+        &[("__main__.D", N)],
+    ),
+    (
+        "nested classes",
+        "class Outer:\n class Inner: pass\nkeep = [Outer.Inner() for _ in range(n)]",
+        &[("__main__.Outer.Inner", N)],
+    ),
+    (
+        "garbage in cycles",
+        "import gc\ngc.disable()\nclass Node: pass\nfor _ in range(n):\n a, b = Node(), Node()\n a.other, b.other = b, a",
+        &[("__main__.Node", 2 * N)],
+    ),
+    (
+        "coroutines",
+        "async def f(): pass\nkeep = [f() for _ in range(n)]",
+        &[("coroutine", N)],
+    ),
+    (
+        "sets and arrays",
+        "keep = [({i}, bytearray(9), frozenset((i,))) for i in range(n)]",
+        &[("set", N), ("bytearray", N), ("frozenset", N), ("tuple", N)],
+    ),
+    (
+        "classes",
+        "keep = [type('T', (), {}) for _ in range(n // 10)]",
+        &[("type", N / 10)],
+    ),
+];
+
+#[test]
+fn programs_with_known_survivors() {
+    assert!(PROGRAMS.len() >= 20);
+    let mut wrong = Vec::new();
+    for (name, code, expected) in PROGRAMS {
+        let (without, with) = (live(code, 0), live(code, N));
+        for (of_type, blocks) in *expected {
+            let grown = count(&with, of_type) as i64 - count(&without, of_type) as i64;
+            if grown != *blocks as i64 {
+                wrong.push(format!("{name}: {grown} {of_type}, not {blocks}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What is live when `code` has kept `n` of what it keeps.
+fn live(code: &str, n: u64) -> Report {
+    let place = Place::new();
+    let script = format!("import os, sys\nn = {n}\n{code}\nos._exit(0)\n");
+    std::fs::write(place.path("program.py"), script).expect("our directory");
+    let mut command = place.traced(PYTHON);
+    command.args(["-I", "program.py"]);
+    let ended = place.run(command);
+    assert!(ended.status.success(), "{code}: {}", ended.err);
+    place.report()
+}
+
+fn count(report: &Report, of_type: &str) -> u64 {
+    blocks(report.at("/types"), of_type)
+}
+
+fn blocks(rows: &Value, of_type: &str) -> u64 {
+    let rows = rows.as_array().expect("a list").iter();
+    let mut rows = rows.filter(|row| text(&row["name"], "name") == of_type);
+    rows.next()
+        .map_or(0, |row| number(&row["blocks"], "blocks"))
+}
+
+/// Requests for vehicles; every second fails.
+const REQUESTS: u64 = 40;
+const VEHICLES: u64 = 10_000;
+const ENDPOINT: &str = "GET /areas/{id}/vehicles";
+
+fn city(more: &[&str]) -> Report {
+    let place = Place::new();
+    let port = http::free_port();
+    let mut command = place.traced(PYTHON);
+    command.arg(artifacts::source("targets/python/city.py"));
+    command.arg(port.to_string()).args(more);
+    let mut server = place.start(command);
+    http::wait_for_port(&mut server, port);
+    let pair = |area| {
+        [
+            Request::get(format!("/areas/{area}/vehicles")),
+            Request::get("/areas"),
+        ]
+    };
+    let requests: Vec<Request> = (0..REQUESTS).flat_map(pair).collect();
+    http::drive(port, 1, None, &requests);
+    server.signal(libc::SIGINT);
+    let ended = server.wait(LIMIT);
+    assert!(ended.status.success(), "{}", ended.err);
+    let report = place.report();
+    server.assert_nothing_left(LIMIT);
+    report
+}
+
+#[test]
+fn abandoned_pools_leak_the_vehicles_of_failed_requests() {
+    let report = city(&[]);
+    let endpoint = report.endpoint(ENDPOINT);
+    assert_eq!(endpoint["verdict"], "leak");
+    assert_eq!(report.endpoint("GET /areas")["leaking_requests"], 0);
+    let failed = REQUESTS / 2;
+    assert_eq!(
+        number(&endpoint["leaking_requests"], "leaking_requests"),
+        failed
+    );
+    for status in endpoint["statuses"].as_array().expect("a list") {
+        let leaking = number(&status["leaking_requests"], "leaking_requests");
+        assert_eq!(
+            leaking,
+            if status["status"] == 500 { failed } else { 0 },
+            "{status}"
+        );
+    }
+    let vehicle = "__main__.FloatingVehicle";
+    assert_eq!(blocks(&endpoint["types"], vehicle), failed * VEHICLES);
+    let sites = report.list("/sites").iter();
+    let mut sites = sites.filter(|site| blocks(&site["types"], vehicle) > 0);
+    let site = sites.next().expect("where they are made");
+    assert_eq!(
+        number(&site["retained_blocks"], "retained_blocks"),
+        failed * VEHICLES
+    );
+    assert_eq!(site["verdict"], "leak");
+    assert!(sites.next().is_none(), "one site makes them all");
+}
+
+#[test]
+fn closed_pools_do_not_leak_though_garbage_is_left() {
+    let report = city(&["fixed"]);
+    let left = blocks(
+        &report.endpoint(ENDPOINT)["types"],
+        "__main__.FloatingVehicle",
+    );
+    assert!(left >= VEHICLES && left.is_multiple_of(VEHICLES), "{left}");
+    for endpoint in report.list("/endpoints") {
+        assert_eq!(endpoint["leaking_requests"], 0, "{endpoint:#}");
+        let verdict = text(&endpoint["verdict"], "verdict");
+        assert!(
+            !["leak", "growing_buffer"].contains(&verdict),
+            "{endpoint:#}"
+        );
+    }
+}
