@@ -192,7 +192,7 @@ fn city(more: &[&str]) -> Report {
     };
     let requests: Vec<Request> = (0..REQUESTS).flat_map(pair).collect();
     http::drive(port, 1, None, &requests);
-    server.signal(libc::SIGINT);
+    server.signal(libc::SIGTERM);
     let ended = server.wait(LIMIT);
     assert!(ended.status.success(), "{}", ended.err);
     let report = place.report();

@@ -18,6 +18,8 @@ use crate::types::{CACHED_NAME, TypeId, TypeNames, UNKNOWN};
 
 /// A request that left less than this part of what the worst one left only lent its blocks.
 const LENT: u64 = 100;
+/// Bytes that make no growing buffer yet.
+const LITTLE: u64 = 512;
 
 /// Corrects the verdicts of sites whose blocks are used again; gives the requests that don't leak though
 /// they left blocks at sites that do.
@@ -28,8 +30,8 @@ pub(super) fn correct(sites: &mut [Judged], names: &TypeNames) -> FxHashSet<Requ
         let is_reused = is_mostly(site, |id| names.is_reused(id));
         if is_cache {
             site.bound("CPython's cache of attribute names: it keeps 4,096 at most");
-        } else if is_reused && site.verdict == Verdict::GrowingBuffer {
-            site.bound("a few objects of a type that CPython uses again");
+        } else if site.verdict == Verdict::GrowingBuffer && (is_reused || site.is_little()) {
+            site.bound("a few small objects of the interpreter's, which it uses again");
         }
         reused.push(is_reused);
     }
@@ -87,6 +89,14 @@ fn is_mostly(site: &Judged, wanted: impl Fn(TypeId) -> bool) -> bool {
 }
 
 impl Judged {
+    /// A few small blocks, never reallocated, in a process whose types were read.
+    fn is_little(&self) -> bool {
+        let parts = || self.parts.iter();
+        parts().any(|part| !part.types.is_empty())
+            && parts().all(|part| part.reallocations == 0)
+            && parts().map(|part| part.live_bytes).sum::<u64>() <= LITTLE
+    }
+
     /// What is kept here is bounded, for the reason that `text` tells.
     fn bound(&mut self, text: &str) {
         if self.verdict.leaks() {

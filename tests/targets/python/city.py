@@ -11,6 +11,7 @@ GET /areas: the areas. Leaves nothing.
 """
 import json
 import multiprocessing.pool
+import signal
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,6 +100,7 @@ if __name__ == "__main__":
     Handler.fixed = "fixed" in sys.argv
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
     server.daemon_threads = True
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
