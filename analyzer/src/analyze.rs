@@ -82,7 +82,7 @@ impl<'f> Analyzer<'f> {
         Analyzer {
             facts,
             boundary: options.boundary,
-            machine: Machine::new(options),
+            machine: Machine::new(options, facts.threads.len()),
             processes: Vec::new(),
             types: TypeNames::default(),
             events: 0,

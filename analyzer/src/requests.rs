@@ -23,6 +23,7 @@
 //! | process ends | what is in flight stays open for ever; it holds no connection any more | the same | periods end |
 //! | fork | the child holds its parent's connections | the same | the child's threads serve none |
 //! | `MarkBegin`, `MarkEnd` | a request begins, the innermost ends | the same | the innermost is served |
+//! | `Task` | the thread is another worker from now on: the task, with what it serves and has allocated | the same | a task has no periods: what it allocates before it touches a connection is that one's |
 //! | `Mark` | the process's interval ends, the next begins | the same | owns what threads without marks allocate |
 //!
 //! Answers with an informational status (but 101) are none. Of several labels read together and
@@ -39,4 +40,5 @@ pub mod machine;
 mod mark;
 pub mod owner;
 pub mod record;
+mod task;
 mod transfer;

@@ -47,7 +47,11 @@ struct Memory {
 }
 
 /// What a thread knows of its Python stacks. All zeros: nothing.
-pub struct Stacks(Cell<*mut Memory>);
+pub struct Stacks {
+    memory: Cell<*mut Memory>,
+    /// The task that was told last.
+    task: Cell<u64>,
+}
 
 /// Why there is no call site.
 pub struct Full;
@@ -94,7 +98,7 @@ pub unsafe fn site(
     let limit = (depth as usize).min(MAX_FRAMES);
     let seed = codes::epoch() << 32 ^ nodes.generation() << 16 ^ u64::from(native) << 1;
     // SAFETY: the thread's own state, or null, and it holds the GIL.
-    let hash = unsafe {
+    let (hash, generator) = unsafe {
         frames::hash(
             &interpreter.offsets,
             state,
@@ -102,6 +106,11 @@ pub unsafe fn site(
             seed.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ asked as u64,
         )
     };
+    if let Some(place) = interpreter.offsets.generator {
+        // SAFETY: as above.
+        let task = unsafe { frames::coroutine(place, generator, interpreter.coroutine_type) };
+        stacks.runs(task, tell);
+    }
     let Some(remembered) = memory.remembered.get_mut(hash as usize % REMEMBERED) else {
         return Ok(native);
     };
@@ -186,13 +195,47 @@ unsafe fn new_pair(
     Ok(Some(pair))
 }
 
+/// The task of an event loop that the calling thread runs, as [`Event::Task`] names it: the outermost
+/// generator on its stack, if that is a coroutine. 0: none, or a version without such frames.
+pub fn task() -> u64 {
+    let Some(interpreter) = interpreter() else {
+        return 0;
+    };
+    let (offsets, own) = (&interpreter.offsets, interpreter.own());
+    offsets.generator.map_or(0, |place| {
+        // SAFETY: the thread's own state, inside a call that it made.
+        unsafe {
+            let generator = frames::walk(offsets, own, MAX_FRAMES, |_| {});
+            frames::coroutine(place, generator, interpreter.coroutine_type)
+        }
+    })
+}
+
 impl Stacks {
+    /// Tells `task` unless it was told last.
+    #[inline(always)]
+    pub fn runs(&self, task: u64, tell: &mut impl FnMut(Event<'_>) -> bool) {
+        if self.task.get() != task && tell(Event::Task { task }) {
+            self.task.set(task);
+        }
+    }
+
+    /// Whether `task` was told last.
+    pub fn last_ran(&self, task: u64) -> bool {
+        self.task.get() == task
+    }
+
+    /// A new lane begins: nothing was told in it.
+    pub fn begin(&self) {
+        self.task.set(0);
+    }
+
     /// The memory, null if there is none to be had.
     fn memory(&self) -> *mut Memory {
-        if self.0.get().is_null() {
+        if self.memory.get().is_null() {
             let mapped = kernel::map(size_of::<Memory>());
-            self.0.set(mapped.map_or(null_mut(), <*mut u8>::cast));
+            self.memory.set(mapped.map_or(null_mut(), <*mut u8>::cast));
         }
-        self.0.get()
+        self.memory.get()
     }
 }

@@ -124,9 +124,21 @@ pub fn tracing() -> bool {
 /// alone; may be called in a signal handler that interrupted this very function.
 #[inline(never)]
 pub fn record(event: Event<'_>) {
-    if let Some(thread) = current() {
-        thread.record(event);
+    let Some(thread) = current() else {
+        return;
+    };
+    if python::is_present() && by_whom_matters(&event) {
+        thread.tell_task();
     }
+    thread.record(event);
+}
+
+/// Whether it matters which task of an event loop did it.
+fn by_whom_matters(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Enter { .. } | Event::Transferred { .. } | Event::MarkBegin { .. } | Event::MarkEnd
+    )
 }
 
 #[cold]
@@ -160,6 +172,7 @@ fn attach() -> Option<&'static Thread> {
             thread.kept().depth.set(depth);
             // SAFETY: without a lane this thread has no capture under way.
             unsafe { (*thread.kept().unwinder.get()).reset() };
+            thread.kept().stacks.begin();
             thread.writer.open(lane);
             Some(thread)
         }
@@ -391,6 +404,17 @@ impl Thread {
                 kept.depth.get(),
                 |event| self.write(event, outermost),
             )
+        }
+    }
+
+    /// Tells which task of an event loop the thread runs, if it is another than before.
+    #[cold]
+    fn tell_task(&self) {
+        let (task, stacks) = (python::task(), &self.kept().stacks);
+        if !stacks.last_ran(task) {
+            self.in_section(|outermost| {
+                stacks.runs(task, &mut |event| self.write(event, outermost));
+            });
         }
     }
 

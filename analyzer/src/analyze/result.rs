@@ -142,7 +142,7 @@ fn requests(
     let real = (0..).zip(records).filter(|(_, record)| !record.void);
     let request = |(id, record): (RequestId, &Record)| {
         let figures = &record.figures;
-        let thread = facts.threads.get(record.thread as usize);
+        let thread = facts.threads.get(record.host as usize);
         Request {
             process: record.process,
             thread: thread.map_or(0, |thread| thread.tid),

@@ -7,6 +7,7 @@
 //! t1 poll|lock|waits|reads c1|writes c1                   enters a wait
 //! t1 alloc a 10 @7           t1 free a                    block `a`, 10 bytes, call site 7
 //! t1 realloc a b 20 @7       t1 intent a; t1 outcome b 20 @7 | t1 failed | t1 freed
+//! t1 task a / t1 loop        runs the task in block `a`, none
 //! t1 begin L / t1 end / t1 mark L    t1 close c1    t1 says-end    t1 dies
 //! fork p1 p2                 dies p1                      threads of p2 are p2.t1, ...
 //! ```
@@ -165,6 +166,10 @@ impl Script {
                 told
             }
             ["answered", c, ref answers @ ..] => answered(number(c), answers),
+            ["task", block] => one(Event::Task {
+                task: self.address(block),
+            }),
+            ["loop"] => one(Event::Task { task: 0 }),
             ["poll"] => vec![enter(Wait::Poll, 0)],
             ["lock"] => vec![enter(Wait::Lock, 0)],
             ["waits"] => vec![enter(Wait::Accept, 0)],

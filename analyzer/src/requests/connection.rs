@@ -167,11 +167,12 @@ impl Machine {
             let request = match (waiting.request, server) {
                 (Some(request), _) => request,
                 // Read together with a request that was never answered: it begins and ends here.
-                (None, Some((process, thread))) if closed && self.owners.runs(process) => {
+                (None, Some((process, thread, host))) if closed && self.owners.runs(process) => {
                     let at = At {
                         stamp,
                         process,
                         thread,
+                        host,
                     };
                     self.begin(at, number, waiting.source, waiting.label, waiting.count)
                 }
@@ -181,7 +182,7 @@ impl Machine {
             if record.label.is_none() {
                 record.label = Some(self.labels.intern(INCOMPLETE));
             }
-            server = Some((record.process, record.thread));
+            server = Some((record.process, record.thread, record.host));
             if closed || record.process != process {
                 self.end(request, stamp);
             }

@@ -64,17 +64,18 @@ impl Machine {
                 stamp,
                 process,
                 thread,
+                host: thread,
             };
             self.thread_ended(at);
         }
     }
 
     pub(super) fn thread_ended(&mut self, at: At) {
-        self.owners.put_back(at.thread);
-        self.end_answered(at);
-        while let Some(request) = self.threads[at.thread as usize].marks.pop() {
+        self.owners.put_back(at.host);
+        self.end_answered_by_all(at);
+        while let Some(request) = self.threads[at.host as usize].marks.pop() {
             self.end(request, at.stamp);
         }
-        self.owners.thread_ends(at.thread);
+        self.owners.thread_ends(at.host);
     }
 }

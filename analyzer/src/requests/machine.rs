@@ -7,6 +7,7 @@ use super::connection::{Connection, Mode, Waiting};
 use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
 use super::record::{Record, RequestId};
+use super::task::Tasks;
 use crate::ledger::Ledger;
 use crate::trace::{ProcessId, ThreadId};
 
@@ -42,7 +43,10 @@ pub struct Options {
 pub(super) struct At {
     pub(super) stamp: u64,
     pub(super) process: ProcessId,
+    /// Who did it: the thread, or the task that it runs.
     pub(super) thread: ThreadId,
+    /// The thread.
+    pub(super) host: ThreadId,
 }
 
 /// What is known of a thread.
@@ -80,7 +84,9 @@ pub struct Machine {
     /// Who owns what.
     pub owners: Owners,
     pub(super) connections: FxHashMap<u32, Connection>,
+    /// Tasks, too.
     pub(super) threads: Vec<Thread>,
+    pub(super) tasks: Tasks,
     pub(super) processes: Vec<Process>,
     /// Closed connections that were not cut, by local end and code of the reason.
     pub(super) unseen: FxHashMap<(String, u8), u64>,
@@ -93,8 +99,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Nothing has happened yet.
-    pub fn new(options: &Options) -> Self {
+    /// Nothing has happened yet, in a trace of `threads` threads.
+    pub fn new(options: &Options, threads: usize) -> Self {
         Machine {
             boundary: options.boundary,
             records: Vec::new(),
@@ -102,6 +108,7 @@ impl Machine {
             owners: Owners::new(options.scope, options.boundary == Boundary::Mark),
             connections: FxHashMap::default(),
             threads: Vec::new(),
+            tasks: Tasks::new(threads),
             processes: Vec::new(),
             unseen: FxHashMap::default(),
             marks_seen: false,
@@ -127,7 +134,8 @@ impl Machine {
         let at = At {
             stamp,
             process,
-            thread,
+            thread: self.tasks.worker(thread),
+            host: thread,
         };
         if let Event::Mark { label } = event {
             return self.interval(at, &text(*label));
@@ -142,7 +150,7 @@ impl Machine {
         {
             self.bury(process);
         }
-        if let Some((connection, request)) = self.threads[thread as usize].reading {
+        if let Some((connection, request)) = self.threads[at.thread as usize].reading {
             self.take_over(at, connection, request, event);
         }
         match *event {
@@ -155,6 +163,7 @@ impl Machine {
             Event::MarkBegin { label } => self.mark_begins(at, &text(label)),
             Event::MarkEnd => self.mark_ends(at),
             Event::ThreadEnd => self.thread_ended(at),
+            Event::Task { task } => self.task_runs(at, task),
             Event::Enter { wait, connection } => self.enter(at, wait, connection),
             _ if self.boundary != Boundary::Mark => self.io(at, event),
             _ => {}
@@ -188,7 +197,10 @@ impl Machine {
                     ledger.allocate(account, address, size, site, at.stamp);
                 })
             }
-            Event::Free { address } => self.change(at, |ledger| ledger.free(address)),
+            Event::Free { address } => {
+                self.task_freed(at, address);
+                self.change(at, |ledger| ledger.free(address))
+            }
             Event::ReallocationBegin { address } => {
                 return self.owners.reallocation_begins(at.thread, address);
             }
@@ -237,14 +249,14 @@ impl Machine {
             Wait::Write if self.boundary != Boundary::Mark => self.write_begins(at, connection),
             Wait::Write => {}
             Wait::Read => {
-                self.end_answered(at);
+                self.end_answered_by_all(at);
                 if let Some(connection) = self.connections.get_mut(&connection) {
                     connection.reads += 1;
                 }
             }
             Wait::Accept | Wait::Poll | Wait::Lock => {
-                self.end_answered(at);
-                self.owners.idle(at.thread);
+                self.end_answered_by_all(at);
+                self.owners.idle(at.host);
             }
         }
     }

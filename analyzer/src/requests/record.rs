@@ -13,8 +13,10 @@ pub type RequestId = u32;
 pub struct Record {
     /// Whose: where it began, or where a later process took its connection over.
     pub process: ProcessId,
-    /// Who served it last.
+    /// Who served it last: a thread, or a task.
     pub thread: ThreadId,
+    /// The thread on which that was.
+    pub host: ThreadId,
     /// Its label; `None` until its head is complete.
     pub label: Option<LabelId>,
     /// The connection it came by, 0 for a mark.
@@ -74,6 +76,7 @@ impl Machine {
         self.records.push(Record {
             process: at.process,
             thread: at.thread,
+            host: at.host,
             label,
             connection,
             source,
@@ -98,6 +101,7 @@ impl Machine {
     /// The thread touched the connection of `request`: it serves it from now on.
     pub(super) fn touch(&mut self, at: At, request: RequestId) {
         let record = &mut self.records[request as usize];
+        record.host = at.host;
         if record.thread != at.thread {
             let before = std::mem::replace(&mut record.thread, at.thread);
             if self.owners.served_by(before) == Some(request) {

@@ -54,6 +54,7 @@ mod kind {
     pub(super) const PAIR: u8 = 28;
     pub(super) const PYTHON_CODE: u8 = 29;
     pub(super) const PYTHON_LINES: u8 = 30;
+    pub(super) const TASK: u8 = 31;
     pub(super) const EPOCH: u8 = 32;
     pub(super) const SKIP: u8 = 33;
     /// Added to the kind of a memory event that has a turn, or a stamp.
@@ -70,7 +71,7 @@ mod kind {
     pub(super) fn has_stamp(kind: u8) -> bool {
         match kind & !FLAGS {
             ALLOCATION..=TREE_RESET => kind & WITH_STAMP != 0,
-            PYTHON_FRAME | PAIR | SKIP => false,
+            PYTHON_FRAME | PAIR | TASK | SKIP => false,
             _ => true,
         }
     }
@@ -309,6 +310,7 @@ impl Columns {
             Event::ReallocationFailed => self.kind(kind::REALLOCATION_FAILED),
             Event::ReallocationFreed => self.kind(kind::REALLOCATION_FREED),
             Event::TreeReset => self.kind(kind::TREE_RESET),
+            Event::Task { task } => self.numbers(kind::TASK, &[task]),
             Event::ModuleLoaded {
                 start,
                 end,
@@ -684,6 +686,9 @@ impl ColumnReader {
             kind::REALLOCATION_FAILED => Event::ReallocationFailed,
             kind::REALLOCATION_FREED => Event::ReallocationFreed,
             kind::TREE_RESET => Event::TreeReset,
+            kind::TASK => Event::Task {
+                task: self.number(raw)?,
+            },
             kind::MODULE_LOADED => Event::ModuleLoaded {
                 start: self.number(raw)?,
                 end: self.number(raw)?,

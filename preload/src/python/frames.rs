@@ -5,7 +5,7 @@
 
 use core::ptr::null;
 
-use super::offsets::{OWNED_BY_C, Offsets, Place};
+use super::offsets::{Generator, OWNED_BY_C, OWNED_BY_GENERATOR, Offsets, Place};
 
 /// One frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,18 +21,26 @@ const TAGS: u64 = 7;
 /// No stack is believed to be longer.
 const MAX_LINKS: usize = 1 << 20;
 
-/// Gives the frames to `each`, the innermost first, at most `limit`.
+/// Gives the frames to `each`, the innermost first, at most `limit`. Gives back where the outermost of
+/// them lies that is a generator's or coroutine's, or null.
 ///
 /// # Safety
-/// `state` is null or the calling thread's own thread state, and the thread holds the GIL.
+/// `state` is null or the calling thread's own thread state, and the thread is in a call that no frame
+/// of its own survives (it holds the GIL, or waits for a system call).
 #[inline(always)]
-pub unsafe fn walk(offsets: &Offsets, state: *const u8, limit: usize, mut each: impl FnMut(Frame)) {
+pub unsafe fn walk(
+    offsets: &Offsets,
+    state: *const u8,
+    limit: usize,
+    mut each: impl FnMut(Frame),
+) -> *const u8 {
+    let mut generator = null();
     // SAFETY: the interpreter's own structures, at its own offsets; so it is for all reads.
     let pointer = |base: *const u8, offset: u16| unsafe {
         base.add(offset.into()).cast::<*const u8>().read()
     };
     if state.is_null() {
-        return;
+        return generator;
     }
     let holder = offsets
         .cframe
@@ -44,7 +52,13 @@ pub unsafe fn walk(offsets: &Offsets, state: *const u8, limit: usize, mut each: 
     let mut left = limit;
     for _ in 0..MAX_LINKS {
         if frame.is_null() || left == 0 {
-            return;
+            break;
+        }
+        if let Some(place) = offsets.generator {
+            // SAFETY: as above.
+            if unsafe { frame.add(place.owner.into()).read() } == OWNED_BY_GENERATOR {
+                generator = frame;
+            }
         }
         let owner = offsets.owner.map_or(0, |owner| {
             // SAFETY: as above.
@@ -68,25 +82,54 @@ pub unsafe fn walk(offsets: &Offsets, state: *const u8, limit: usize, mut each: 
         }
         frame = pointer(frame, offsets.previous);
     }
+    generator
+}
+
+/// Where the block of the coroutine starts whose frame is `frame`; 0: it is no coroutine's.
+///
+/// # Safety
+/// As for [`walk`], which gave `frame`.
+#[inline(always)]
+pub unsafe fn coroutine(place: Generator, frame: *const u8, coroutine_type: u64) -> u64 {
+    /// Object → its type; and what the collector keeps before the object.
+    const TYPE: usize = 8;
+    const COLLECTED: u64 = 16;
+    if frame.is_null() {
+        return 0;
+    }
+    // SAFETY: the frame is the tail of an object that is longer than that.
+    let (object, of_type) = unsafe {
+        let object = frame.sub(place.frame.into());
+        (object as u64, object.add(TYPE).cast::<u64>().read())
+    };
+    match of_type == coroutine_type {
+        true => object - COLLECTED,
+        false => 0,
+    }
 }
 
 /// A number for the stack: equal for equal stacks, and as good as never for others. `seed` sets
-/// stacks of different times apart.
+/// stacks of different times apart. And what [`walk`] gives back.
 ///
 /// # Safety
 /// As for [`walk`].
 #[inline(always)]
-pub unsafe fn hash(offsets: &Offsets, state: *const u8, limit: usize, seed: u64) -> u64 {
+pub unsafe fn hash(
+    offsets: &Offsets,
+    state: *const u8,
+    limit: usize,
+    seed: u64,
+) -> (u64, *const u8) {
     let mut hash = seed;
     // SAFETY: the caller's promise.
-    unsafe {
+    let generator = unsafe {
         walk(offsets, state, limit, |frame| {
             hash = (hash ^ frame.code ^ frame.instruction.rotate_left(32))
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15);
             hash ^= hash >> 32;
-        });
-    }
-    hash
+        })
+    };
+    (hash, generator)
 }
 
 impl Frame {

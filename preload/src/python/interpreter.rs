@@ -35,13 +35,18 @@ pub struct Interpreter {
     pub offsets: Offsets,
     /// `PyCode_Type`.
     pub code_type: u64,
+    /// `PyCoro_Type`.
+    pub coroutine_type: u64,
     get_allocator: unsafe extern "C" fn(c_int, *mut Allocator),
     set_allocator: unsafe extern "C" fn(c_int, *const Allocator),
     /// To 3.11 the thread state of whoever holds the GIL, later the calling thread's if it is attached.
     current: unsafe extern "C" fn() -> *const u8,
-    /// The calling thread's first thread state, attached or not; `None` where `current` suffices.
-    own: Option<unsafe extern "C" fn() -> *const u8>,
+    /// The calling thread's first thread state, attached or not.
+    own: unsafe extern "C" fn() -> *const u8,
 }
+
+/// From this version on the current thread state is the calling thread's own.
+const OWN_CURRENT: u32 = 0x30c;
 
 struct Place(UnsafeCell<Option<Interpreter>>);
 
@@ -159,16 +164,14 @@ fn find(version: u32, offsets: Offsets) -> Option<Interpreter> {
     let set_allocator = function(c"PyMem_SetAllocator")?;
     let current = function(c"PyThreadState_GetUnchecked")
         .or_else(|| function(c"_PyThreadState_UncheckedGet"))?;
-    let own = match version >> 16 {
-        ..0x30c => Some(function(c"PyGILState_GetThisThreadState")?),
-        _ => None,
-    };
+    let own = function(c"PyGILState_GetThisThreadState")?;
     // SAFETY: the interpreter's functions of these names have these types since 3.5.
     unsafe {
         Some(Interpreter {
             version: version >> 16,
             offsets,
             code_type: function(c"PyCode_Type")? as u64,
+            coroutine_type: function(c"PyCoro_Type")? as u64,
             get_allocator: transmute::<*mut c_void, unsafe extern "C" fn(c_int, *mut Allocator)>(
                 get_allocator,
             ),
@@ -176,7 +179,7 @@ fn find(version: u32, offsets: Offsets) -> Option<Interpreter> {
                 set_allocator,
             ),
             current: transmute::<*mut c_void, unsafe extern "C" fn() -> *const u8>(current),
-            own: own.map(|own| transmute::<*mut c_void, unsafe extern "C" fn() -> *const u8>(own)),
+            own: transmute::<*mut c_void, unsafe extern "C" fn() -> *const u8>(own),
         })
     }
 }
@@ -193,15 +196,22 @@ impl Interpreter {
     #[inline(always)]
     pub fn attached_or_null(&self) -> *const u8 {
         let current = self.attached();
-        let Some(own) = self.own.filter(|_| !current.is_null()) else {
+        if current.is_null() || self.version >= OWN_CURRENT {
             return current;
-        };
-        // SAFETY: reads the thread's own key. Where it is the current one, this thread holds the GIL:
-        // nobody else makes it current.
-        match unsafe { own() } == current {
+        }
+        // Where it is the current one, this thread holds the GIL: nobody else makes it current.
+        match self.own() == current {
             true => current,
             false => core::ptr::null(),
         }
+    }
+
+    /// A thread state of the calling thread, whether it is attached or not: its first one. Null: this
+    /// thread has none.
+    #[inline(always)]
+    pub fn own(&self) -> *const u8 {
+        // SAFETY: reads the thread's own key.
+        unsafe { (self.own)() }
     }
 
     /// The allocator of a domain.

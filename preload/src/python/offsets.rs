@@ -31,7 +31,21 @@ pub struct Offsets {
     pub ascii: u16,
     /// The other string's text.
     pub text: u16,
+    /// How a frame of a generator or coroutine lies in it, where it does.
+    pub generator: Option<Generator>,
 }
+
+/// Frames that lie in the object of their generator or coroutine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generator {
+    /// Frame → who owns it (u8).
+    pub owner: u16,
+    /// Generator → frame.
+    pub frame: u16,
+}
+
+/// A frame whose owner is this lies in a generator or coroutine.
+pub const OWNED_BY_GENERATOR: u8 = 1;
 
 /// How a frame tells where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +73,7 @@ const OLD: Offsets = Offsets {
     first_line: 40,
     ascii: 48,
     text: 72,
+    generator: None,
 };
 
 const V3_10: Offsets = Offsets {
@@ -81,6 +96,10 @@ const V3_11: Offsets = Offsets {
     first_line: 72,
     ascii: 48,
     text: 72,
+    generator: Some(Generator {
+        owner: 69,
+        frame: 80,
+    }),
 };
 
 const V3_12: Offsets = Offsets {
@@ -92,6 +111,10 @@ const V3_12: Offsets = Offsets {
     first_line: 68,
     ascii: 40,
     text: 56,
+    generator: Some(Generator {
+        owner: 70,
+        frame: 72,
+    }),
     ..V3_11
 };
 
@@ -157,5 +180,6 @@ pub fn told(minor: u32, told: &[u64; TOLD_WORDS]) -> Option<Offsets> {
         first_line,
         ascii,
         text: ascii + 16,
+        generator: Some(Generator { owner, frame: 72 }),
     })
 }

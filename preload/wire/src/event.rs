@@ -94,6 +94,12 @@ pub enum Event<'a> {
         /// The piece.
         bytes: Bytes<'a>,
     },
+    /// From here on the thread runs this task: a Python coroutine that no other one awaits on the
+    /// thread's stack, because an event loop drives it.
+    Task {
+        /// Where the block of the coroutine object starts; 0: none runs.
+        task: u64,
+    },
     /// The lane's call-site tree starts anew: the next node is 1 again.
     TreeReset,
     /// A module was mapped, or was found mapped at the start.

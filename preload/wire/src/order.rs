@@ -45,6 +45,7 @@ impl Event<'_> {
             | Event::Frame { .. }
             | Event::PythonFrame { .. }
             | Event::Pair { .. }
+            | Event::Task { .. }
             | Event::TreeReset => Order::Lane,
             _ => Order::Fact,
         }

@@ -102,6 +102,7 @@ mod kind {
     pub(super) const PAIR: u8 = 30;
     pub(super) const PYTHON_CODE: u8 = 31;
     pub(super) const PYTHON_LINES: u8 = 32;
+    pub(super) const TASK: u8 = 33;
     pub(super) const EPOCH: u8 = 40;
     pub(super) const TURN: u8 = 41;
     pub(super) const STAMP: u8 = 42;
@@ -220,6 +221,7 @@ impl<'a> Event<'a> {
                 address,
             } => Parts::bare(kind::FRAME, address).with(&[pair(id, parent)]),
             Event::TreeReset => Parts::bare(kind::TREE_RESET, 0),
+            Event::Task { task } => Parts::bare(kind::TASK, task),
             Event::ModuleLoaded {
                 start,
                 end,
@@ -383,6 +385,7 @@ fn is_fact(kind: u8) -> bool {
             | kind::TREE_RESET
             | kind::PYTHON_FRAME
             | kind::PAIR
+            | kind::TASK
     )
 }
 
@@ -402,7 +405,8 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::UPGRADED
         | kind::CLOSE
         | kind::MARK_END
-        | kind::THREAD_END => (0, false),
+        | kind::THREAD_END
+        | kind::TASK => (0, false),
         kind::ALLOCATION
         | kind::REALLOCATION_END
         | kind::FRAME
@@ -458,6 +462,7 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
             address: operand,
         },
         kind::TREE_RESET => Event::TreeReset,
+        kind::TASK => Event::Task { task: operand },
         kind::MODULE_LOADED => Event::ModuleLoaded {
             start: operand,
             end: word(0),
@@ -574,6 +579,7 @@ mod tests {
                 address: 0x40_1000
             },
             Event::TreeReset,
+            Event::Task { task: 0x7fff_1230 },
             Event::ModuleLoaded {
                 start: 1,
                 end: 2,

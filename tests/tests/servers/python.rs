@@ -173,12 +173,15 @@ fn django_with_threads() {
     }
 }
 
+/// Its requests take turns on one thread; each is the work of a task of its own.
 #[test]
-fn uvicorn_with_one_request_at_a_time() {
-    assert_kept(&real::check_http(
-        &uvicorn,
-        libc::SIGINT,
-        1,
-        &kept_requests(),
-    ));
+fn uvicorn_with_interleaved_requests() {
+    for connections in [1, 8] {
+        assert_kept(&real::check_http(
+            &uvicorn,
+            libc::SIGINT,
+            connections,
+            &kept_requests(),
+        ));
+    }
 }

@@ -21,6 +21,41 @@ fn an_event_loop_serves_the_connection_it_touched_last() {
 }
 
 #[test]
+fn a_task_keeps_what_it_allocated_until_it_touches_a_connection() {
+    let told = auto(
+        "t1 accept c1; t1 accept c2; t1 poll; t1 read c1 GET /a; t1 read c2 GET /b; t1 poll
+         t1 task A; t1 alloc a1 1; t1 loop; t1 task B; t1 alloc b1 1; t1 alloc b2 1; t1 loop; t1 poll
+         t1 task B; t1 alloc b3 1; t1 answer c2 200; t1 task A; t1 alloc a2 1; t1 answer c1 200
+         t1 loop; t1 alloc x 1; t1 poll; t1 free a1",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 2 survive 2 retained 2",
+            "GET /b status 200 blocks 3 survive 3 retained 3",
+            "outside 1"
+        ]
+    );
+}
+
+#[test]
+fn a_task_ends_with_its_block_and_another_one_may_lie_there() {
+    let told = auto(
+        "t1 accept c1; t1 poll; t1 read c1 GET /a; t1 poll; t1 alloc T 1; t1 task T; t1 alloc a 1; t1 loop
+         t1 poll; t1 task T; t1 answer c1 200; t1 loop; t1 free T; t1 poll; t1 read c1 GET /b; t1 poll
+         t1 alloc T 1; t1 task T; t1 alloc b 1; t1 loop; t1 poll; t1 task T; t1 free a; t1 answer c1 200
+         t1 loop; t1 free T; t1 poll; t1 free b",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 2 survive 1",
+            "GET /b status 200 blocks 2 survive 1 retained 1"
+        ]
+    );
+}
+
+#[test]
 fn what_an_accepted_connection_needs_is_not_another_ones() {
     let told = auto(
         "t1 waits; t1 accept c1; t1 alloc s1 1 @5; t1 poll; t1 waits; t1 accept c2; t1 alloc s2 1 @5
