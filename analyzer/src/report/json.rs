@@ -1,11 +1,14 @@
 //! The report for programs: one object, as `schema` has it.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
+
+use rustc_hash::FxHashSet;
 
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
 use crate::analysis::{Analysis, Endpoint, Request, Site, TypeRow};
-use crate::sites::{PythonFrame, Sites};
+use crate::sites::{PythonFrame, SiteId, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::{Ended, Facts, Outcome, Warning};
 
@@ -25,9 +28,9 @@ pub fn json(
         options,
     };
     // First: naming functions may bring warnings, and those stand at the head.
-    let site_rows = analysis
-        .sites
-        .iter()
+    let (listed, left_out) = listed(&analysis.sites);
+    let site_rows = listed
+        .into_iter()
         .map(|site| site_row(&input, symbolizer, site))
         .collect();
     let report = schema::Report {
@@ -39,6 +42,7 @@ pub fn json(
         requests: Written(|| requests(&input)),
         endpoints: analysis.endpoints.iter().map(endpoint).collect(),
         sites: site_rows,
+        sites_left_out: left_out,
         types: types(&analysis.types),
         modules: modules(sites),
     };
@@ -229,6 +233,30 @@ fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
             bytes: row.bytes,
         })
         .collect()
+}
+
+/// Sites that no request reached are listed as far as blocks live there at the end, and so many at most:
+/// an interpreter has tens of thousands, with long backtraces.
+const MOST_UNREACHED: usize = 1000;
+
+/// The sites to be listed, and the sum of those that are not although blocks live there.
+fn listed(sites: &[Site]) -> (Vec<&Site>, schema::LeftOut) {
+    let matters =
+        |site: &Site| site.requests > 0 || site.survivor_blocks > 0 || site.verdict.leaks();
+    let mut unreached: Vec<&Site> = sites
+        .iter()
+        .filter(|site| !matters(site) && site.live_blocks > 0)
+        .collect();
+    unreached.sort_by_key(|site| (Reverse(site.live_bytes), site.id));
+    let mut left_out = schema::LeftOut::default();
+    for site in unreached.drain(MOST_UNREACHED.min(unreached.len())..) {
+        left_out.sites += 1;
+        left_out.live_blocks += site.live_blocks;
+        left_out.live_bytes += site.live_bytes;
+    }
+    let kept: FxHashSet<SiteId> = unreached.iter().map(|site| site.id).collect();
+    let is_listed = |site: &&Site| matters(site) || kept.contains(&site.id);
+    (sites.iter().filter(is_listed).collect(), left_out)
 }
 
 fn site_row<'r>(

@@ -24,7 +24,7 @@ fn keys(value: &Value) -> Vec<&str> {
 const SCHEMA: &[(&str, &str)] = &[
     (
         "",
-        "schema trace processes totals timeline requests endpoints sites modules",
+        "schema trace processes totals timeline requests endpoints sites sites_left_out modules",
     ),
     (
         "/trace",

@@ -16,8 +16,17 @@ pub(super) struct Report<'r, R: Serialize> {
     pub(super) requests: R,
     pub(super) endpoints: Vec<Endpoint<'r>>,
     pub(super) sites: Vec<Site<'r>>,
+    pub(super) sites_left_out: LeftOut,
     pub(super) types: Vec<Type<'r>>,
     pub(super) modules: Vec<Module<'r>>,
+}
+
+/// Sites that no request reached and that are not listed, so that the object stays readable.
+#[derive(Default, Serialize)]
+pub(super) struct LeftOut {
+    pub(super) sites: u64,
+    pub(super) live_blocks: u64,
+    pub(super) live_bytes: u64,
 }
 
 #[derive(Serialize)]
