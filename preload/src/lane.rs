@@ -64,14 +64,51 @@ pub struct Writer {
     reserved: AtomicU64,
     /// Up to here room is known without a look at the recorder's side.
     limit: Cell<u64>,
-    lane: Cell<Option<Lane>>,
-    /// `SessionHeader::progress` plus 1 when patience ran out: until it moves, a full lane drops.
-    stalled: Cell<u64>,
+    /// `LaneHeader::head`.
+    head: Cell<Option<&'static AtomicU64>>,
+    /// `SessionHeader::epoch`.
+    epoch: Cell<Option<&'static AtomicU64>>,
     /// The epoch that a reader of the lane knows, or an earlier one: then it is told again.
     told: Cell<u64>,
+    /// With the regions, the first line of this is all that most events need.
     regions: Cell<Option<&'static Regions>>,
     /// The thread as an owner of regions, 0: it can't own any.
     owner: Cell<u32>,
+    lane: Cell<Option<Lane>>,
+    /// `SessionHeader::progress` plus 1 when patience ran out: until it moves, a full lane drops.
+    stalled: Cell<u64>,
+}
+
+/// The words of a memory event.
+struct Block {
+    words: [u64; 3],
+    count: usize,
+    kind: Kind,
+    address: u64,
+}
+
+impl Block {
+    #[inline(always)]
+    fn new(event: Event<'_>, address: u64) -> Block {
+        let (mut words, mut count) = ([0; 3], 0);
+        Record { stamp: 0, event }.encode(|word| {
+            if let Some(place) = words.get_mut(count) {
+                *place = word;
+                count += 1;
+            }
+        });
+        Block {
+            words,
+            count,
+            kind: kind(&event),
+            address,
+        }
+    }
+
+    #[inline(always)]
+    fn words(&self) -> &[u64] {
+        self.words.get(..self.count).unwrap_or(&[])
+    }
 }
 
 impl Writer {
@@ -93,6 +130,8 @@ impl Writer {
         self.owner
             .set(order::regions().map_or(0, Regions::new_owner));
         self.lane.set(Some(lane));
+        self.head.set(Some(&lane.header.head));
+        self.epoch.set(Some(&lane.mapping.header().epoch.0));
         compiler_fence(Ordering::SeqCst);
         self.words.set(lane.words.as_ptr());
     }
@@ -133,13 +172,17 @@ impl Writer {
     pub fn write(&self, event: Event<'_>, outermost: bool) -> bool {
         match event.order() {
             Order::Fact => self.write_fact(event, outermost),
-            Order::Block(address) => self.write_block(event, address, outermost),
+            Order::Block(address) => {
+                let block = Block::new(event, address);
+                outermost && self.write_alone(&block) || self.write_block(&block, outermost)
+            }
             Order::Lane => self.write_plain(event, outermost),
         }
     }
 
     /// A fact: its stamp is taken in the moment in which its place in the lane is, as far as handlers
     /// of this thread can tell.
+    #[inline(never)]
     fn write_fact(&self, event: Event<'_>, outermost: bool) -> bool {
         let Some(lane) = self.lane.get() else {
             return false;
@@ -147,7 +190,7 @@ impl Writer {
         let words = Record { stamp: 0, event }.words() as u64;
         loop {
             let position = self.reserved.load(Ordering::Relaxed);
-            match self.room_for(position + words, &event, outermost) {
+            match self.room_for(position + words, kind(&event), outermost) {
                 Room::Here => {}
                 Room::New => continue,
                 Room::None => return false,
@@ -155,13 +198,14 @@ impl Writer {
             let stamp = order::stamp(lane.mapping.header());
             if self.advance(position, position + words) {
                 self.told.set(stamp);
-                return self.put(position, &[], Record { stamp, event });
+                return self.put(position, Record { stamp, event });
             }
         }
     }
 
     /// An event that needs only its place in the lane, and not to come before the facts that it rests
     /// on (a module, for a frame).
+    #[inline(never)]
     fn write_plain(&self, event: Event<'_>, outermost: bool) -> bool {
         let Some(lane) = self.lane.get() else {
             return false;
@@ -172,48 +216,71 @@ impl Writer {
             compiler_fence(Ordering::SeqCst);
             // Acquire: pairs with the AcqRel of the stamps.
             let epoch = lane.mapping.header().epoch.0.load(Ordering::Acquire);
-            let prefix = Prefix::Epoch(epoch).word();
-            let prefixes: &[u64] = match self.told.get() == epoch {
-                true => &[],
-                false => &[prefix],
-            };
-            let end = position + words + prefixes.len() as u64;
-            match self.room_for(end, &event, outermost) {
+            let told = self.told.get() == epoch;
+            let end = position + words + u64::from(!told);
+            match self.room_for(end, kind(&event), outermost) {
                 Room::Here => {}
                 Room::New => continue,
                 Room::None => return false,
             }
             if self.advance(position, end) {
-                self.told.set(epoch);
-                return self.put(position, prefixes, Record { stamp: 0, event });
+                let mut at = position;
+                if !told {
+                    self.told.set(epoch);
+                    at = self.put_words(at, &[Prefix::Epoch(epoch).word()]);
+                }
+                return self.put(at, Record { stamp: 0, event });
             }
         }
     }
 
+    /// The common case of an event of memory: the region is the thread's own, and the lane knows the
+    /// epoch. False: it is another one, and nothing was done.
+    #[inline(always)]
+    fn write_alone(&self, block: &Block) -> bool {
+        let (Some(epoch), Some(regions)) = (self.epoch.get(), self.regions.get()) else {
+            return false;
+        };
+        let position = self.reserved.load(Ordering::Relaxed);
+        let end = position + block.count as u64;
+        compiler_fence(Ordering::SeqCst);
+        // Acquire: pairs with the AcqRel of the stamps. Before the owner is read: see `region`.
+        if epoch.load(Ordering::Acquire) != self.told.get()
+            || !regions.is_own(order::slot_of(block.address), self.owner.get())
+            || end > self.limit.get()
+            || !self.advance(position, end)
+        {
+            return false;
+        }
+        self.put_words(position, block.words());
+        true
+    }
+
     /// An event of memory. What it carries is found out, and room for it reserved, without a handler
     /// of this thread between; so the lane's order is that of the epochs and turns in it.
-    fn write_block(&self, event: Event<'_>, address: u64, outermost: bool) -> bool {
+    #[inline(never)]
+    fn write_block(&self, block: &Block, outermost: bool) -> bool {
         let (Some(lane), Some(regions)) = (self.lane.get(), self.regions.get()) else {
-            return self.write_stamped(event, outermost);
+            return self.write_stamped(block, outermost);
         };
         // A handler that came between the steps of its own thread can't wait for that to go on.
         if !outermost || self.owner.get() == 0 {
-            return self.write_stamped(event, outermost);
+            return self.write_stamped(block, outermost);
         }
-        let shared = Shared {
+        let space = Shared {
             regions,
             header: lane.mapping.header(),
         };
-        let words = Record { stamp: 0, event }.words() as u64;
+        let slot = order::slot_of(block.address);
+        let shard = shard(block.address);
         loop {
             let position = self.reserved.load(Ordering::Relaxed);
             compiler_fence(Ordering::SeqCst);
-            let Place { epoch, shared } =
-                order::place(&shared, self.owner.get(), order::slot_of(address));
+            let Place { epoch, shared } = order::place(&space, self.owner.get(), slot);
             let told = self.told.get() == epoch;
             let prefixes = u64::from(!told) + u64::from(shared);
-            let end = position + prefixes + words;
-            match self.room_for(end, &event, outermost) {
+            let end = position + prefixes + block.count as u64;
+            match self.room_for(end, block.kind, outermost) {
                 Room::Here => {}
                 Room::New => continue,
                 Room::None => return false,
@@ -221,46 +288,48 @@ impl Writer {
             if !self.advance(position, end) {
                 continue;
             }
-            self.told.set(epoch);
-            let epoch = Prefix::Epoch(epoch).word();
-            let record = Record { stamp: 0, event };
-            if !shared {
-                let all = [epoch];
-                return self.put(position, if told { &[] } else { &all }, record);
+            let mut at = position;
+            if !told {
+                self.told.set(epoch);
+                at = self.put_words(at, &[Prefix::Epoch(epoch).word()]);
             }
-            let turn = regions.take_turn(shard(address));
-            compiler_fence(Ordering::SeqCst);
-            // A handler came in between and wrote: its events lie behind this one, and before its turn.
-            if self.reserved.load(Ordering::Relaxed) != end {
-                self.skip(position, end, shard(address), turn);
-                continue;
+            if shared {
+                let turn = regions.take_turn(shard);
+                compiler_fence(Ordering::SeqCst);
+                // A handler came in between and wrote: its events lie behind this one, and before its
+                // turn.
+                if self.reserved.load(Ordering::Relaxed) != end {
+                    self.skip(at, end, shard, turn);
+                    continue;
+                }
+                at = self.put_words(at, &[Prefix::Turn(turn).word()]);
             }
-            let turn = Prefix::Turn(turn).word();
-            let all = [epoch, turn];
-            return self.put(position, if told { &all[1..] } else { &all }, record);
+            self.put_words(at, block.words());
+            return true;
         }
     }
 
     /// An event of memory with a stamp: right anywhere, but every thread has to look at its epoch.
     #[cold]
     #[inline(never)]
-    fn write_stamped(&self, event: Event<'_>, outermost: bool) -> bool {
+    fn write_stamped(&self, block: &Block, outermost: bool) -> bool {
         let Some(lane) = self.lane.get() else {
             return false;
         };
-        let end = 1 + Record { stamp: 0, event }.words() as u64;
         loop {
             let position = self.reserved.load(Ordering::Relaxed);
-            match self.room_for(position + end, &event, outermost) {
+            let end = position + 1 + block.count as u64;
+            match self.room_for(end, block.kind, outermost) {
                 Room::Here => {}
                 Room::New => continue,
                 Room::None => return false,
             }
             let stamp = order::stamp(lane.mapping.header());
-            if self.advance(position, position + end) {
+            if self.advance(position, end) {
                 self.told.set(stamp);
-                let prefix = Prefix::Stamp(stamp).word();
-                return self.put(position, &[prefix], Record { stamp: 0, event });
+                let at = self.put_words(position, &[Prefix::Stamp(stamp).word()]);
+                self.put_words(at, block.words());
+                return true;
             }
         }
     }
@@ -268,31 +337,32 @@ impl Writer {
     /// Fills reserved words with word that nobody has a turn.
     #[cold]
     #[inline(never)]
-    fn skip(&self, mut position: u64, end: u64, shard: u8, turn: u64) {
-        self.put_word(&mut position, Prefix::Skip { shard, turn }.word());
-        while position < end {
-            self.put_word(&mut position, Prefix::Nothing.word());
+    fn skip(&self, position: u64, end: u64, shard: u8, turn: u64) {
+        let mut at = self.put_words(position, &[Prefix::Skip { shard, turn }.word()]);
+        while at < end {
+            at = self.put_words(at, &[Prefix::Nothing.word()]);
         }
     }
 
+    /// Writes words that were reserved at `position`; says where the next ones lie.
     #[inline(always)]
-    fn put(&self, mut position: u64, prefixes: &[u64], record: Record<'_>) -> bool {
-        for word in prefixes {
-            self.put_word(&mut position, *word);
-        }
-        record.encode(|word| self.put_word(&mut position, word));
-        true
-    }
-
-    #[inline(always)]
-    fn put_word(&self, position: &mut u64, word: u64) {
+    fn put_words(&self, position: u64, new: &[u64]) -> u64 {
         let (words, mask) = (self.words.get(), self.mask.get());
         // A handler may have closed the lane, or forked: then this is the child.
         if !words.is_null() {
-            // SAFETY: the ring has mask + 1 words. Relaxed: `publish` orders them for the recorder.
-            unsafe { (*words.add((*position & mask) as usize)).store(word, Ordering::Relaxed) };
+            for (offset, word) in (0..).zip(new) {
+                let at = ((position + offset) & mask) as usize;
+                // SAFETY: the ring has mask + 1 words. Relaxed: `publish` orders them for the recorder.
+                unsafe { (*words.add(at)).store(*word, Ordering::Relaxed) };
+            }
         }
-        *position += 1;
+        position + new.len() as u64
+    }
+
+    fn put(&self, position: u64, record: Record<'_>) -> bool {
+        let mut at = position;
+        record.encode(|word| at = self.put_words(at, &[word]));
+        true
     }
 
     /// Makes everything reserved so far visible. Only the outermost may, when its record is whole;
@@ -301,8 +371,8 @@ impl Writer {
     pub fn publish(&self) -> u64 {
         // Relaxed: only this thread stores it.
         let reserved = self.reserved.load(Ordering::Relaxed);
-        if let Some(lane) = &self.lane.get() {
-            ring::publish(&lane.header.head, reserved);
+        if let Some(head) = self.head.get() {
+            ring::publish(head, reserved);
         }
         reserved
     }
@@ -326,10 +396,10 @@ impl Writer {
 
     /// Whether there is room up to `end`. Looking for it takes time in which anything may happen.
     #[inline(always)]
-    fn room_for(&self, end: u64, event: &Event<'_>, outermost: bool) -> Room {
+    fn room_for(&self, end: u64, kind: Kind, outermost: bool) -> Room {
         if end <= self.limit.get() {
             Room::Here
-        } else if self.make_room(end, kind(event), outermost) {
+        } else if self.make_room(end, kind, outermost) {
             Room::New
         } else {
             Room::None

@@ -69,6 +69,13 @@ impl Regions {
         last.map_or(0, |last| last + 1)
     }
 
+    /// Whether the slot of a region is `me`'s.
+    #[inline(always)]
+    pub fn is_own(&self, slot: usize, me: u32) -> bool {
+        // Nobody is 0, and fresh slots are.
+        me != 0 && self.owner(slot) == me
+    }
+
     #[inline(always)]
     fn owner(&self, slot: usize) -> u32 {
         // Acquire: pairs with the AcqRel exchanges: who sees a region shared sees the epoch after it.

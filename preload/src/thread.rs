@@ -356,9 +356,10 @@ impl Thread {
         if self.repeats(&event) {
             return;
         }
-        self.in_section(|outermost| {
-            self.write(event, outermost);
-        });
+        let mut cookie = 0;
+        let outermost = self.enter(&mut cookie);
+        self.write(event, outermost);
+        self.leave(&mut cookie, outermost);
     }
 
     /// Writes the event that `event` makes of the caller's call site.
@@ -376,13 +377,14 @@ impl Thread {
     #[inline(always)]
     fn record_asked<'a>(&self, caller: Caller, asked: Asked, event: impl FnOnce(u32) -> Event<'a>) {
         self.entered.set(Entered::No);
-        self.in_section(|outermost| {
-            let mut site = self.site(caller, outermost);
-            if python::is_present() {
-                site = self.pair(caller, outermost, site, asked);
-            }
-            self.write(event(site), outermost);
-        });
+        let mut cookie = 0;
+        let outermost = self.enter(&mut cookie);
+        let mut site = self.site(caller, outermost);
+        if python::is_present() {
+            site = self.pair(caller, outermost, site, asked);
+        }
+        self.write(event(site), outermost);
+        self.leave(&mut cookie, outermost);
     }
 
     /// The call site, with the nodes that are new written before.
@@ -412,9 +414,10 @@ impl Thread {
     fn tell_task(&self) {
         let (task, stacks) = (python::task(), &self.kept().stacks);
         if !stacks.last_ran(task) {
-            self.in_section(|outermost| {
-                stacks.runs(task, &mut |event| self.write(event, outermost));
-            });
+            let mut cookie = 0;
+            let outermost = self.enter(&mut cookie);
+            stacks.runs(task, &mut |event| self.write(event, outermost));
+            self.leave(&mut cookie, outermost);
         }
     }
 
@@ -490,25 +493,33 @@ impl Thread {
         self.entered.replace(now) == now && now == Entered::Idle
     }
 
-    /// Runs `work`, which may write, and publishes what it wrote. `work` is told whether it is the
-    /// outermost section of this thread; an inner one (of a signal handler that interrupted the outer
-    /// one) is published by the outermost.
+    /// Opens a section, in which this thread may write, and whose `cookie` stays where it is until it is
+    /// left. Whether it is the outermost section of the thread: what an inner one writes (of a signal
+    /// handler that interrupted the outer one) is published by the outermost.
     #[inline(always)]
-    pub fn in_section<R>(&self, work: impl FnOnce(bool) -> R) -> R {
-        let mut cookie = 0_u64;
-        let at = &raw mut cookie as usize;
+    fn enter(&self, cookie: &mut u64) -> bool {
+        let at = core::ptr::from_mut(cookie);
         // Relaxed, all in here: shared with this thread's own signal handlers only, hence the
         // compiler fences.
-        if self.section.load(Ordering::Relaxed) != 0 && !self.was_abandoned(at) {
-            return work(false);
+        if self.section.load(Ordering::Relaxed) != 0 && !self.was_abandoned(at as usize) {
+            return false;
         }
         let value = self.cookie.load(Ordering::Relaxed).wrapping_add(1) | 1 << 63;
         self.cookie.store(value, Ordering::Relaxed);
-        // SAFETY: the cookie is live on this frame; volatile because it is read by address.
-        unsafe { (&raw mut cookie).write_volatile(value) };
-        self.section.store(at, Ordering::Relaxed);
+        // SAFETY: the cookie is a live reference; volatile because it is read by address.
+        unsafe { at.write_volatile(value) };
+        self.section.store(at as usize, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
-        let result = work(true);
+        true
+    }
+
+    /// Leaves a section: the outermost publishes.
+    #[inline(always)]
+    fn leave(&self, cookie: &mut u64, outermost: bool) {
+        if !outermost {
+            return;
+        }
+        let at = core::ptr::from_mut(cookie);
         loop {
             compiler_fence(Ordering::SeqCst);
             let published = self.writer.publish();
@@ -519,11 +530,10 @@ impl Thread {
             if self.writer.is_published(published) {
                 break;
             }
-            self.section.store(at, Ordering::Relaxed);
+            self.section.store(at as usize, Ordering::Relaxed);
         }
         // SAFETY: as above. Gone, so that nobody takes this dead frame for a live one.
-        unsafe { (&raw mut cookie).write_volatile(0) };
-        result
+        unsafe { at.write_volatile(0) };
     }
 
     /// A section is open: true if the frame that opened it was left without closing it
