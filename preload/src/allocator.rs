@@ -51,7 +51,7 @@ pub fn foreign(aloud: impl Fn() -> bool) -> u32 {
     };
     let own = holder_of(sanitizer as fn() -> Option<&'static [u8]> as usize);
     if own.is_some_and(|own| own.base == holder.base) {
-        return operators(aloud);
+        return operators();
     }
     let mut buffer = [0; 4096];
     if holder.base == main_base() {
@@ -74,26 +74,16 @@ pub fn foreign(aloud: impl Fn() -> bool) -> u32 {
 }
 
 /// The C++ operators of an allocator after this library go by it: they call no `malloc`. (To export them
-/// here would take them from plugins whose C++ library this one can't see.)
-fn operators(aloud: impl Fn() -> bool) -> u32 {
+/// here would take them from plugins whose C++ library this one can't see.) The report says so; a notice
+/// would be heard by C programs too, which lose nothing.
+fn operators() -> u32 {
     // SAFETY: a C string; dlsym has no other precondition.
     let malloc = real::quietly(|| unsafe { libc::dlsym(libc::RTLD_NEXT, c"malloc".as_ptr()) });
-    let (Some(operators), Some(malloc)) = (
-        holder_of(bound!("_Znwm", ".weak ")),
-        holder_of(malloc as usize),
-    ) else {
-        return 0;
-    };
-    if operators.base != malloc.base {
-        return 0;
+    let operators = holder_of(bound!("_Znwm", ".weak "));
+    match (operators, holder_of(malloc as usize)) {
+        (Some(operators), Some(malloc)) if operators.base == malloc.base => warning::OWN_OPERATORS,
+        _ => 0,
     }
-    if aloud() {
-        notice::say(&[
-            operators.path,
-            b" brings operators new and delete of its own, whose calls don't reach libleak: what C++ code allocates by them is not traced; run without it to trace that",
-        ]);
-    }
-    warning::OWN_OPERATORS
 }
 
 struct Holder {

@@ -62,7 +62,7 @@ const EACH: u64 = 200;
 fn kept_requests() -> Vec<Request> {
     let request = |number: usize| match number % 5 {
         0 => Request::get("/hello"),
-        1 => Request::get(format!("/items/{number}")),
+        1 => Request::get(format!("/items/{}", number % 7)),
         2 => Request::post("/echo", format!("body of {number}")),
         3 => Request::get("/fail"),
         _ => Request::get("/leak"),
@@ -129,9 +129,13 @@ fn assert_kept(report: &Report) {
     assert_eq!(sum(sites[0], "retained"), kept);
     assert_eq!(sites[0]["verdict"], "leak");
     assert_eq!(number(&sites[0]["inferred_blocks"], "inferred"), 0);
+    // What the interpreter keeps for itself (its free lists, caches) is no request's: a few at most.
     for endpoint in report.list("/endpoints") {
-        let leaks = endpoint["label"] == "GET /leak";
-        assert_eq!(endpoint["verdict"] == "leak", leaks, "{endpoint:#}");
+        let leaking = number(&endpoint["leaking_requests"], "leaking");
+        match endpoint["label"] == "GET /leak" {
+            true => assert_eq!(leaking, EACH, "{endpoint:#}"),
+            false => assert!(leaking <= EACH / 10, "{endpoint:#}"),
+        }
     }
 }
 
