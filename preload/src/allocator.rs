@@ -91,6 +91,7 @@ struct Holder {
     path: &'static [u8],
 }
 
+// SAFETY: as glibc's <dlfcn.h> declares it.
 unsafe extern "C" {
     fn dladdr1(
         address: *const c_void,

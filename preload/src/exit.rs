@@ -18,6 +18,7 @@ const SUSPICION_NS: u64 = 50_000_000;
 /// How long between two looks.
 const LOOK: core::time::Duration = core::time::Duration::from_millis(2);
 
+// SAFETY: as glibc's <stdlib.h> declares it.
 unsafe extern "C" {
     fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
 }

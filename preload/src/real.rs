@@ -74,6 +74,7 @@ pub fn is_resolving() -> bool {
     resolver != 0 && resolver == kernel::gettid()
 }
 
+// SAFETY: the linker defines both; only their addresses are taken.
 unsafe extern "C" {
     // Given by the linker: the bounds of the section in which `real!` puts its entries.
     #[link_name = "__start_leak_next"]

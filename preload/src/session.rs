@@ -390,6 +390,7 @@ extern "C" fn atfork_child() {
     in_forked_child();
 }
 
+// SAFETY: as glibc's pthread_atfork.c calls it; the symbol is GLIBC_2.3.2's.
 unsafe extern "C" {
     fn __register_atfork(
         prepare: extern "C" fn(),

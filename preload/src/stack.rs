@@ -89,6 +89,7 @@ pub fn remember_default_size() {
     DEFAULT_SIZE.store(size, Ordering::Relaxed);
 }
 
+// SAFETY: as glibc's <pthread.h> declares it.
 unsafe extern "C" {
     fn pthread_getattr_default_np(attributes: *mut libc::pthread_attr_t) -> libc::c_int;
 }

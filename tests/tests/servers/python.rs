@@ -139,53 +139,30 @@ fn assert_kept(report: &Report) {
     }
 }
 
+fn check_kept(start: real::Start<'_>, signal: i32) {
+    for connections in [1, 8] {
+        let report = real::check_http(start, signal, connections, &kept_requests());
+        assert_kept(&report);
+    }
+}
+
 #[test]
 fn gunicorn_with_processes() {
-    for connections in [1, 8] {
-        let start = gunicorn("sync");
-        assert_kept(&real::check_http(
-            &start,
-            libc::SIGTERM,
-            connections,
-            &kept_requests(),
-        ));
-    }
+    check_kept(&gunicorn("sync"), libc::SIGTERM);
 }
 
 #[test]
 fn gunicorn_with_threads() {
-    for connections in [1, 8] {
-        let start = gunicorn("gthread");
-        assert_kept(&real::check_http(
-            &start,
-            libc::SIGTERM,
-            connections,
-            &kept_requests(),
-        ));
-    }
+    check_kept(&gunicorn("gthread"), libc::SIGTERM);
 }
 
 #[test]
 fn django_with_threads() {
-    for connections in [1, 8] {
-        assert_kept(&real::check_http(
-            &django,
-            libc::SIGINT,
-            connections,
-            &kept_requests(),
-        ));
-    }
+    check_kept(&django, libc::SIGINT);
 }
 
 /// Its requests take turns on one thread; each is the work of a task of its own.
 #[test]
 fn uvicorn_with_interleaved_requests() {
-    for connections in [1, 8] {
-        assert_kept(&real::check_http(
-            &uvicorn,
-            libc::SIGINT,
-            connections,
-            &kept_requests(),
-        ));
-    }
+    check_kept(&uvicorn, libc::SIGINT);
 }

@@ -220,6 +220,7 @@ fn find_runtime() {
 
 const RTLD_DL_SYMENT: c_int = 1;
 
+// SAFETY: as glibc's <dlfcn.h> declares it.
 unsafe extern "C" {
     fn dladdr1(
         address: *const c_void,
