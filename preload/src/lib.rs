@@ -5,7 +5,7 @@
 // A cdylib exports C symbols, not items: `pub` means as much as `pub(crate)` here.
 #![allow(unreachable_pub)]
 // Most of it is called by the hooks alone.
-#![cfg_attr(test, allow(dead_code))]
+#![cfg_attr(test, allow(dead_code, unused_imports))]
 
 // For its panic handler alone: without the prelude nothing here allocates by accident.
 extern crate std;
@@ -23,6 +23,7 @@ mod exit;
 mod kernel;
 mod lane;
 mod mapping;
+mod mark;
 mod modules;
 mod notice;
 mod order;

@@ -13,9 +13,9 @@ use leak_wire::layout::{Line, SessionHeader};
 use leak_wire::order::{self, SHARDS};
 
 use crate::{kernel, thread};
-use region::Space;
+use region::{MAX_OWNER, Space};
 
-pub use region::{MAX_OWNER, Place, REGIONS, place, slot_of};
+pub use region::{NOBODY, Place, REGIONS, place, slot_of};
 
 /// The next stamp of the session.
 pub fn stamp(header: &SessionHeader) -> u64 {
@@ -59,21 +59,20 @@ pub fn regions() -> Option<&'static Regions> {
 }
 
 impl Regions {
-    /// A number for a thread, 0 when there are none left.
+    /// A number for a thread, [`NOBODY`] when there are none left.
     pub fn new_owner(&self) -> u32 {
         // Relaxed, both: a counter.
         let add = |last: u32| (last < MAX_OWNER).then_some(last + 1);
         let last = self
             .threads
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        last.map_or(0, |last| last + 1)
+        last.map_or(NOBODY, |last| last + 1)
     }
 
     /// Whether the slot of a region is `me`'s.
     #[inline(always)]
     pub fn is_own(&self, slot: usize, me: u32) -> bool {
-        // Nobody is 0, and fresh slots are.
-        me != 0 && self.owner(slot) == me
+        self.owner(slot) == me
     }
 
     #[inline(always)]

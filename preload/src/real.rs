@@ -71,7 +71,13 @@ pub fn quietly<R>(look_up: impl FnOnce() -> R) -> R {
 pub fn is_resolving() -> bool {
     // Relaxed: only this thread stores its own tid.
     let resolver = RESOLVER.load(Ordering::Relaxed);
-    resolver != 0 && resolver == kernel::gettid()
+    resolver != 0 && is_own(resolver)
+}
+
+#[cold]
+#[inline(never)]
+fn is_own(tid: u32) -> bool {
+    tid == kernel::gettid()
 }
 
 // SAFETY: the linker defines both; only their addresses are taken.

@@ -1,21 +1,23 @@
-//! A thread's state: one initial-exec TLS slot that points to mapped memory; and the section in which
-//! a thread writes records, which knows when it was interrupted by a signal handler and when it was
-//! left by `siglongjmp`.
+//! A thread's state: one initial-exec TLS slot that points to mapped memory; and what it records.
 //!
 //! The state's pages are wiped in a forked child, so that it never writes into its parent's lane.
+
+mod states;
 
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::c_void;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicU32, Ordering};
 
-use leak_wire::{Asked, Event, Wait};
+use leak_wire::{Asked, Event, Wait, record};
 
 use crate::lane::Writer;
-use crate::slot::{set_slot, slot};
+use crate::slot::slot;
 use crate::stack::Bounds;
 use crate::unwind::Registers;
-use crate::{kernel, python, session, stack, unwind};
+use crate::{kernel, python, session, unwind};
+
+pub use states::{begin, give_back, is_gone, own, reserve_for_new};
 
 /// The caller of a hook: its stack pointer (at the return address) and frame pointer at the entry.
 #[derive(Clone, Copy)]
@@ -60,30 +62,18 @@ pub struct Start {
 #[repr(C, align(4096))]
 pub struct Thread {
     writer: Writer,
-    /// Address of the cookie on the stack of the outermost writing section, 0: none.
-    section: AtomicUsize,
-    /// The cookie that must lie there.
-    cookie: AtomicU64,
-    /// The thread's tid; `RESERVED` while it is handed to a thread that starts; 0: free.
+    /// The thread's tid; `states::RESERVED` while it is handed to a thread that starts; 0: free.
     owner: AtomicU32,
-    /// What `Event::Enter` was recorded last with nothing since; see `repeats`.
-    entered: Cell<Entered>,
+    /// Where the lane ended when it was told last that the thread waits; see `repeats`.
+    waits_from: Cell<u64>,
     /// Events that found no lane, to try again now and then.
     laneless: Cell<u32>,
     /// A place on the stack of the call during which nothing is recorded, 0: none is under way.
     paused_at: Cell<usize>,
 }
 
-/// The last thing recorded, as far as `Event::Enter` goes. Zero: something else.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Entered {
-    No = 0,
-    Idle = 1,
-}
-
 /// A thread without a lane asks for one at every so manieth event.
 const TRY_AGAIN: u32 = 256;
-const RESERVED: u32 = u32::MAX;
 const PAGE: usize = 4096;
 
 #[repr(C)]
@@ -95,18 +85,10 @@ struct Memory {
 #[repr(C, align(4096))]
 struct KeptPage(Kept);
 
-/// All states ever mapped, linked through `Kept::next`; they are reused, never unmapped.
-static ALL: AtomicPtr<Thread> = AtomicPtr::new(null_mut());
-/// Where the search for a state whose thread is gone goes on.
-static SEARCH: AtomicPtr<Thread> = AtomicPtr::new(null_mut());
-/// How many states a starting thread looks at before it maps a new one.
-const LOOKS: usize = 8;
-
 /// This thread's state, ready to write; `None` while nothing is traced.
 #[inline(always)]
 pub fn current() -> Option<&'static Thread> {
-    // SAFETY: the slot holds null or a state, which is never unmapped and valid for any bytes.
-    if let Some(thread) = unsafe { slot().as_ref() }
+    if let Some(thread) = state()
         && thread.writer.is_open()
     {
         return Some(thread);
@@ -118,6 +100,13 @@ pub fn current() -> Option<&'static Thread> {
 #[inline(always)]
 pub fn tracing() -> bool {
     session::is_tracing() || session::is_unstarted()
+}
+
+/// The calling thread's state, traced or not; `None` before it has one.
+#[inline(always)]
+pub fn state() -> Option<&'static Thread> {
+    // SAFETY: the slot holds null or a state, which is never unmapped and valid for any bytes.
+    unsafe { slot().as_ref() }
 }
 
 /// Writes `event` to this thread's lane, with its stamp. Does nothing when not tracing; leaves errno
@@ -147,8 +136,7 @@ fn attach() -> Option<&'static Thread> {
     if !tracing() || kernel::is_confined() {
         return None;
     }
-    // SAFETY: as in `current`.
-    if let Some(thread) = unsafe { slot().as_ref() } {
+    if let Some(thread) = state() {
         if thread.paused_at.get() != 0 {
             return thread.left_its_pause().then_some(thread);
         }
@@ -173,121 +161,13 @@ fn attach() -> Option<&'static Thread> {
             // SAFETY: without a lane this thread has no capture under way.
             unsafe { (*thread.kept().unwinder.get()).reset() };
             thread.kept().stacks.begin();
-            thread.writer.open(lane);
+            thread.waits_from.set(0);
+            thread.writer.open(lane, thread.kept().bounds.get());
             Some(thread)
         }
         None => {
             thread.count_laneless();
             None
-        }
-    }
-}
-
-/// This thread's state, with or without a lane.
-pub fn own() -> Option<&'static Thread> {
-    if kernel::is_confined() {
-        // SAFETY: as in `current`.
-        return unsafe { slot().as_ref() };
-    }
-    let tid = kernel::gettid();
-    // SAFETY: as in `current`.
-    if let Some(thread) = unsafe { slot().as_ref() } {
-        // In a forked child it was wiped to 0; a vfork child leaves its parent's alone. Relaxed: no
-        // other thread takes over a state before it has its own.
-        if thread.owner.load(Ordering::Relaxed) == 0 {
-            thread.owner.store(tid, Ordering::Relaxed);
-        }
-        return Some(thread);
-    }
-    let thread = reserve(tid)?;
-    thread.kept().bounds.set(stack::bounds(None));
-    set_slot(core::ptr::from_ref(thread).cast_mut());
-    Some(thread)
-}
-
-/// A state for a thread that is about to be created.
-pub fn reserve_for_new() -> Option<&'static Thread> {
-    reserve(RESERVED)
-}
-
-/// Makes `thread`, which was reserved for it, the calling thread's state.
-pub fn begin(thread: &'static Thread, stack_size: u64) {
-    thread.kept().bounds.set(stack::bounds(Some(stack_size)));
-    set_slot(core::ptr::from_ref(thread).cast_mut());
-    // Release: pairs with the Acquire of whoever takes it over one day.
-    thread.owner.store(kernel::gettid(), Ordering::Release);
-}
-
-/// Gives back a state that was reserved for a thread that could not be created.
-pub fn give_back(thread: &'static Thread) {
-    // Release: as above.
-    thread.owner.store(0, Ordering::Release);
-}
-
-/// How many states are looked at for an owner of regions.
-const OWNERS_LOOKED_AT: usize = 256;
-
-/// Whether the thread that owns regions by the number `owner` is gone, as far as can be told quickly.
-#[cold]
-pub fn is_gone(owner: u32) -> bool {
-    // Acquire: pairs with the Release that put a state into the list.
-    let mut next = ALL.load(Ordering::Acquire);
-    for _ in 0..OWNERS_LOOKED_AT {
-        // SAFETY: null or a state of the list.
-        let Some(thread) = (unsafe { next.as_ref() }) else {
-            // Its state was wiped, which happens when its thread is gone.
-            return true;
-        };
-        if thread.writer.owner() == owner {
-            // Relaxed: the kernel is asked.
-            let tid = thread.owner.load(Ordering::Relaxed);
-            return tid != RESERVED && tid != 0 && kernel::thread_gone(tid);
-        }
-        next = thread.kept().next.get();
-    }
-    false
-}
-
-/// A state for `owner`: one whose thread is gone, or a new one.
-fn reserve(owner: u32) -> Option<&'static Thread> {
-    if kernel::is_confined() {
-        return None; // whose thread is gone can't be asked
-    }
-    for _ in 0..LOOKS {
-        // Acquire, all: pairs with the Release that put a state into the list.
-        let mut candidate = SEARCH.load(Ordering::Acquire);
-        if candidate.is_null() {
-            candidate = ALL.load(Ordering::Acquire);
-        }
-        // SAFETY: null or a state of the list.
-        let Some(thread) = (unsafe { candidate.as_ref() }) else {
-            break;
-        };
-        // Release: pairs with the Acquire above.
-        SEARCH.store(thread.kept().next.get(), Ordering::Release);
-        if thread.take_over(owner) {
-            return Some(thread);
-        }
-    }
-    map_new(owner)
-}
-
-fn map_new(owner: u32) -> Option<&'static Thread> {
-    let memory = kernel::map(size_of::<Memory>())?;
-    // SAFETY: our fresh mapping; wiping is what the state's users expect. Where the kernel can't
-    // (before 4.14), the fork hook does it.
-    let _ = unsafe { kernel::advise(memory, size_of::<Thread>(), libc::MADV_WIPEONFORK) };
-    let pointer = memory.cast::<Thread>();
-    // SAFETY: mapped for ever, zeros are valid.
-    let thread = unsafe { &*pointer };
-    thread.owner.store(owner, Ordering::Relaxed);
-    // Acquire and Release: pair with the loads in `reserve`.
-    let mut first = ALL.load(Ordering::Acquire);
-    loop {
-        thread.kept().next.set(first);
-        match ALL.compare_exchange(first, pointer, Ordering::Release, Ordering::Acquire) {
-            Ok(_) => return Some(thread),
-            Err(now) => first = now,
         }
     }
 }
@@ -318,48 +198,49 @@ impl Thread {
         scratch.get().0
     }
 
-    /// Takes this state over for `owner` if its thread is gone.
-    fn take_over(&self, owner: u32) -> bool {
-        let before = self.owner.load(Ordering::Relaxed);
-        let gone =
-            before != RESERVED && (before == 0 || before == owner || kernel::thread_gone(before));
-        // Acquire: whatever the gone thread wrote came before the kernel told that it is gone.
-        if !gone
-            || self
-                .owner
-                .compare_exchange(before, RESERVED, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-        {
-            return false;
-        }
-        if let Some(lane) = self.writer.lane() {
-            session::lane_is_gone(lane);
-        }
-        // SAFETY: our own pages, whose thread is gone: zeros are what the next one expects.
-        let wiped = unsafe {
-            kernel::advise(
-                core::ptr::from_ref(self).cast(),
-                size_of::<Thread>(),
-                libc::MADV_DONTNEED,
-            )
-        };
-        if wiped.is_err() {
-            return false;
-        }
-        self.owner.store(owner, Ordering::Relaxed);
-        true
+    /// Records a free in the common case, in a straight line. False: it is another one, and nothing was
+    /// done.
+    #[inline(always)]
+    pub fn frees_as_usual(&self, address: u64) -> bool {
+        self.writer.position().is_some_and(|position| {
+            self.writer
+                .write_alone(position, address, &record::free(address))
+        })
     }
 
-    /// Writes `event` to the lane, with its stamp. Inlined, so that a known kind folds.
+    /// The same of an allocation: by the call site that was the last one, too.
+    #[inline(always)]
+    pub fn allocates_as_usual(&self, caller: Caller, address: u64, size: usize) -> bool {
+        let (Some(position), Ok(size)) = (self.writer.position(), u32::try_from(size)) else {
+            return false;
+        };
+        if python::is_present() {
+            return false;
+        }
+        // SAFETY: only this thread and its handlers use the state; the hook's frame is live.
+        let site = unsafe { unwind::State::last(self.kept().unwinder.get(), registers(caller)) };
+        site != 0
+            && self
+                .writer
+                .write_alone(position, address, &record::allocation(address, size, site))
+    }
+
+    /// Writes `event` to the lane, with what orders it. Inlined, so that a known kind folds.
     #[inline(always)]
     pub fn record(&self, event: Event<'_>) {
-        if self.repeats(&event) {
+        let waits = matches!(event, Event::Enter { wait, .. } if wait != Wait::Write);
+        if waits && self.repeats() {
             return;
         }
-        let mut cookie = 0;
-        let outermost = self.enter(&mut cookie);
-        self.write(event, outermost);
-        self.leave(&mut cookie, outermost);
+        if self.writer.write(event) && waits {
+            self.waits_from.set(self.writer.position().unwrap_or(0));
+        }
+    }
+
+    /// Whether the thread is known to wait, and nothing came since.
+    fn repeats(&self) -> bool {
+        let from = self.waits_from.get();
+        from != 0 && self.writer.position() == Some(from)
     }
 
     /// Writes the event that `event` makes of the caller's call site.
@@ -376,35 +257,25 @@ impl Thread {
 
     #[inline(always)]
     fn record_asked<'a>(&self, caller: Caller, asked: Asked, event: impl FnOnce(u32) -> Event<'a>) {
-        self.entered.set(Entered::No);
-        let mut cookie = 0;
-        let outermost = self.enter(&mut cookie);
-        let mut site = self.site(caller, outermost);
+        let mut site = self.site(caller);
         if python::is_present() {
-            site = self.pair(caller, outermost, site, asked);
+            site = self.pair(caller, site, asked);
         }
-        self.write(event(site), outermost);
-        self.leave(&mut cookie, outermost);
+        self.writer.write(event(site));
     }
 
     /// The call site, with the nodes that are new written before.
-    #[inline]
-    fn site(&self, caller: Caller, outermost: bool) -> u32 {
+    #[inline(never)]
+    fn site(&self, caller: Caller) -> u32 {
         let kept = self.kept();
-        let registers = Registers {
-            // SAFETY: at a hook's entry the return address lies at rsp.
-            pc: unsafe { *(caller.sp as *const u64) },
-            sp: caller.sp,
-            bp: caller.bp,
-        };
         // SAFETY: only this thread and its handlers use the state; the hook's frame is live.
         unsafe {
             unwind::State::capture(
                 kept.unwinder.get(),
-                registers,
+                registers(caller),
                 kept.bounds.get(),
                 kept.depth.get(),
-                |event| self.write(event, outermost),
+                |event| self.writer.write(event),
             )
         }
     }
@@ -414,26 +285,23 @@ impl Thread {
     fn tell_task(&self) {
         let (task, stacks) = (python::task(), &self.kept().stacks);
         if !stacks.last_ran(task) {
-            let mut cookie = 0;
-            let outermost = self.enter(&mut cookie);
-            stacks.runs(task, &mut |event| self.write(event, outermost));
-            self.leave(&mut cookie, outermost);
+            stacks.runs(task, &mut |event| self.writer.write(event));
         }
     }
 
     /// The call site `native` with the Python stack that led to it.
     #[inline(never)]
-    fn pair(&self, caller: Caller, outermost: bool, native: u32, asked: Asked) -> u32 {
+    fn pair(&self, caller: Caller, native: u32, asked: Asked) -> u32 {
         let kept = self.kept();
         let pair = |native| {
             // SAFETY: only this thread and its handlers use the state.
             let found = unsafe {
                 unwind::State::with_nodes(
                     kept.unwinder.get(),
-                    caller.sp,
+                    registers(caller),
                     kept.bounds.get(),
                     |nodes| {
-                        let mut tell = |event: Event<'_>| self.write(event, outermost);
+                        let mut tell = |event: Event<'_>| self.writer.write(event);
                         let depth = kept.depth.get();
                         // The stacks are this thread's, and only reached through its nodes.
                         python::site(&kept.stacks, nodes, depth, native, asked, &mut tell)
@@ -445,7 +313,7 @@ impl Thread {
         pair(native).unwrap_or_else(|python::Full| {
             // SAFETY: no capture is under way.
             unsafe { (*kept.unwinder.get()).distrust() };
-            let native = self.site(caller, outermost);
+            let native = self.site(caller);
             pair(native).unwrap_or(native)
         })
     }
@@ -476,92 +344,6 @@ impl Thread {
         left && self.writer.is_open()
     }
 
-    /// Writes an event from inside a section.
-    #[inline(always)]
-    pub fn write(&self, event: Event<'_>, outermost: bool) -> bool {
-        self.writer.write(event, outermost)
-    }
-
-    /// Whether `event` tells nothing new: the thread is known to wait, and nothing came since. Also
-    /// remembers it for the next time.
-    #[inline(always)]
-    fn repeats(&self, event: &Event<'_>) -> bool {
-        let now = match event {
-            Event::Enter { wait, .. } if *wait != Wait::Write => Entered::Idle,
-            _ => Entered::No,
-        };
-        self.entered.replace(now) == now && now == Entered::Idle
-    }
-
-    /// Opens a section, in which this thread may write, and whose `cookie` stays where it is until it is
-    /// left. Whether it is the outermost section of the thread: what an inner one writes (of a signal
-    /// handler that interrupted the outer one) is published by the outermost.
-    #[inline(always)]
-    fn enter(&self, cookie: &mut u64) -> bool {
-        let at = core::ptr::from_mut(cookie);
-        // Relaxed, all in here: shared with this thread's own signal handlers only, hence the
-        // compiler fences.
-        if self.section.load(Ordering::Relaxed) != 0 && !self.was_abandoned(at as usize) {
-            return false;
-        }
-        let value = self.cookie.load(Ordering::Relaxed).wrapping_add(1) | 1 << 63;
-        self.cookie.store(value, Ordering::Relaxed);
-        // SAFETY: the cookie is a live reference; volatile because it is read by address.
-        unsafe { at.write_volatile(value) };
-        self.section.store(at as usize, Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        true
-    }
-
-    /// Leaves a section: the outermost publishes.
-    #[inline(always)]
-    fn leave(&self, cookie: &mut u64, outermost: bool) {
-        if !outermost {
-            return;
-        }
-        let at = core::ptr::from_mut(cookie);
-        loop {
-            compiler_fence(Ordering::SeqCst);
-            let published = self.writer.publish();
-            compiler_fence(Ordering::SeqCst);
-            self.section.store(0, Ordering::Relaxed);
-            compiler_fence(Ordering::SeqCst);
-            // A handler may have written between the two: it was an inner section then.
-            if self.writer.is_published(published) {
-                break;
-            }
-            self.section.store(at as usize, Ordering::Relaxed);
-        }
-        // SAFETY: as above. Gone, so that nobody takes this dead frame for a live one.
-        unsafe { at.write_volatile(0) };
-    }
-
-    /// A section is open: true if the frame that opened it was left without closing it
-    /// (`siglongjmp` out of a signal handler, a cancelled thread); what it wrote is then void.
-    #[cold]
-    #[inline(never)]
-    fn was_abandoned(&self, here: usize) -> bool {
-        let section = self.section.load(Ordering::Relaxed);
-        let bounds = self.kept().bounds.get();
-        let both_on_stack = bounds.contain(section as u64) && bounds.contain(here as u64);
-        let gone = both_on_stack && here > section || {
-            let found = if bounds.contain(section as u64) {
-                // SAFETY: `section` lay on this thread's own stack, which is mapped from there up.
-                Some(unsafe { (section as *const u64).read_volatile() })
-            } else {
-                kernel::peek(section)
-            };
-            found != Some(self.cookie.load(Ordering::Relaxed))
-        };
-        if gone {
-            self.writer.void();
-            // SAFETY: whatever capture was under way was left with the section.
-            unsafe { (*self.kept().unwinder.get()).distrust() };
-            self.section.store(0, Ordering::Relaxed);
-        }
-        gone
-    }
-
     fn count_laneless(&self) {
         self.laneless.set(self.laneless.get().wrapping_add(1));
         if let Some(session) = session::current() {
@@ -569,5 +351,16 @@ impl Thread {
             let header = session.header();
             header.laneless_events.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// The registers at the entry of the hook that `caller` called.
+#[inline(always)]
+fn registers(caller: Caller) -> Registers {
+    Registers {
+        // SAFETY: at a hook's entry the return address lies at rsp.
+        pc: unsafe { *(caller.sp as *const u64) },
+        sp: caller.sp,
+        bp: caller.bp,
     }
 }

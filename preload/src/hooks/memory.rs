@@ -42,6 +42,18 @@ entry!(posix_memalign, "rcx", "r8" => posix_memalign_from);
 /// Records a new block, if it is one.
 #[inline(always)]
 fn allocated(block: *mut c_void, size: usize, caller: Caller) -> *mut c_void {
+    if let Some(thread) = thread::state()
+        && !block.is_null()
+        && thread.allocates_as_usual(caller, block as u64, size)
+    {
+        return block;
+    }
+    allocated_anew(block, size, caller)
+}
+
+#[cold]
+#[inline(never)]
+fn allocated_anew(block: *mut c_void, size: usize, caller: Caller) -> *mut c_void {
     if !block.is_null()
         && let Some(thread) = thread::current()
     {
@@ -188,12 +200,22 @@ pub extern "C" fn free(block: *mut c_void) {
     if block.is_null() || real::pool_size(block).is_some() {
         return;
     }
+    if !thread::state().is_some_and(|thread| thread.frees_as_usual(block as u64)) {
+        return free_anew(block);
+    }
+    // SAFETY: the caller's contract is passed on.
+    unsafe { next::free(block) };
+}
+
+#[cold]
+#[inline(never)]
+fn free_anew(block: *mut c_void) {
     if let Some(thread) = thread::current() {
         thread.record(Event::Free {
             address: block as u64,
         });
     }
-    // SAFETY: the caller's contract is passed on.
+    // SAFETY: as above.
     unsafe { next::free(block) };
 }
 

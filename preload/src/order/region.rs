@@ -22,7 +22,9 @@ use leak_wire::order::REGION_BITS;
 /// Slots of the table.
 pub const REGIONS: usize = 1 << 16;
 /// The highest number of a thread.
-pub const MAX_OWNER: u32 = u32::MAX - 2;
+pub const MAX_OWNER: u32 = u32::MAX - 3;
+/// Of a thread that can't own regions.
+pub const NOBODY: u32 = u32::MAX - 2;
 /// Nobody has touched the region. Zero, as fresh pages are.
 const UNOWNED: u32 = 0;
 /// Another thread came; the epoch may not have risen yet.

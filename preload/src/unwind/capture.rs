@@ -2,6 +2,7 @@
 
 use super::chain::{Ended, MAX_DEPTH, Search, Walked};
 use super::check;
+use super::last::Last;
 use super::memory::Memory;
 use super::rule::Kind;
 use super::rules;
@@ -10,7 +11,7 @@ use super::tree::Refused;
 use super::{EPOCH, Registers, State, UNKNOWN_EPOCH};
 use crate::modules;
 use crate::stack::Bounds;
-use core::sync::atomic::{Ordering, compiler_fence};
+use core::sync::atomic::Ordering;
 use leak_wire::Event;
 
 /// What a walk came to; its frames are in `State::walked`, innermost first.
@@ -45,15 +46,16 @@ impl State {
     ) -> u32 {
         // Acquire pairs with the Release in `forget`.
         let epoch = EPOCH.load(Ordering::Acquire);
-        // SAFETY: valid, as the caller promises. The mark is an atomic, because the interrupted
+        // SAFETY: valid, as the caller promises. The mark is made of atomics, because the interrupted
         // capture may hold the state; nothing else is touched before it says that none does.
-        let busy = unsafe { (*state).busy.load(Ordering::Relaxed) };
-        if busy != 0 && !was_abandoned(busy, registers.sp, bounds) {
+        let busy = unsafe { &(*state).busy };
+        let interrupted = busy.is_set();
+        if interrupted && !busy.was_abandoned(registers.sp, bounds) {
             return 0;
         }
         // SAFETY: no capture is under way, so this is the only reference.
         let state = unsafe { &mut *state };
-        if busy != 0 || state.epoch != epoch {
+        if interrupted || state.epoch != epoch {
             return state.capture_anew(registers, bounds, depth, epoch, &mut tell);
         }
         state.guarded(registers, bounds, depth, &mut tell)
@@ -71,8 +73,7 @@ impl State {
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
         let known = epoch & !check::COMPARED;
-        // Relaxed: this thread's own.
-        if self.epoch != known || self.busy.load(Ordering::Relaxed) != 0 {
+        if self.epoch != known || self.busy.is_set() {
             self.epoch = known;
             if !self.start_anew(tell) {
                 return 0;
@@ -96,12 +97,13 @@ impl State {
         depth: u32,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
-        self.set_busy(registers.sp);
         // A signal handler on this thread sees the mark before any change, and its end after all.
-        compiler_fence(Ordering::SeqCst);
-        let site = self.site(registers, bounds, depth, tell);
-        compiler_fence(Ordering::SeqCst);
-        self.set_busy(0);
+        self.busy.set(registers.sp, registers.pc);
+        let site = match self.again(registers) {
+            0 => self.site(registers, bounds, depth, tell),
+            site => site,
+        };
+        self.busy.clear();
         site
     }
 
@@ -128,8 +130,10 @@ impl State {
     ) -> u32 {
         let limit = (depth as usize).min(MAX_DEPTH);
         let mut memory = Memory::new(registers.sp, bounds);
+        self.last.forget();
         let walk = self.walk(registers, &mut memory, limit, tell);
         if walk.new == 0 {
+            self.remember_last(walk.kept);
             return self.chain.node(walk.kept);
         }
         match self.intern(&walk, &memory, tell) {
@@ -152,7 +156,7 @@ impl State {
         if !self.start_anew(tell) {
             return 0;
         }
-        self.set_busy(registers.sp);
+        self.busy.set(registers.sp, registers.pc);
         let mut memory = Memory::new(registers.sp, bounds);
         let walk = self.walk(registers, &mut memory, limit, tell);
         self.intern(&walk, &memory, tell).unwrap_or(0)
@@ -259,13 +263,17 @@ impl State {
             }
             outermost = false;
         }
+        if remember {
+            self.remember_last(walk.kept + walk.new);
+        }
         Ok(node)
     }
-}
 
-/// Whether the capture that began at stack pointer `busy` is gone (a handler jumped out of it): the
-/// stack pointer is back above it. Anything else may be running inside of it.
-#[cold]
-pub(super) fn was_abandoned(busy: u64, sp: u64, bounds: Bounds) -> bool {
-    bounds.contain(busy) && bounds.contain(sp) && sp > busy
+    /// The innermost frame of this capture is the `kept`-th of the chain, from the outermost.
+    #[inline(always)]
+    fn remember_last(&mut self, kept: usize) {
+        if let Some(frame) = self.chain.frame(kept) {
+            self.last = Last::of(frame);
+        }
+    }
 }

@@ -42,27 +42,27 @@ impl Check {
 /// after they were stored one by one, which stalls.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Frame {
-    sp: u64,
+pub(super) struct Frame {
+    pub(super) sp: u64,
     /// Its node in the call-site tree.
-    node: u32,
+    pub(super) node: u32,
     /// How many checks, from the first, all steps outwards of this frame need; and whether rbp
     /// matters to them.
     needs: u32,
-    bp: u64,
-    address: u64,
+    pub(super) bp: u64,
+    pub(super) address: u64,
 }
 
 const BP_MATTERS: u32 = 1 << 31;
 
 impl Frame {
     #[inline]
-    fn checks(&self) -> usize {
+    pub(super) fn checks(&self) -> usize {
         (self.needs & !BP_MATTERS) as usize
     }
 
     #[inline]
-    fn bp_matters(&self) -> bool {
+    pub(super) fn bp_matters(&self) -> bool {
         self.needs & BP_MATTERS != 0
     }
 }
@@ -119,9 +119,10 @@ pub(super) enum Ended {
 }
 
 /// The frames, outermost first, so that the ones that change are at the end. All-zero is empty.
+#[repr(C)]
 pub(super) struct Chain {
-    frames: [Frame; MAX_DEPTH],
     checks: [Check; MAX_CHECKS],
+    frames: [Frame; MAX_DEPTH],
     len: usize,
     /// Where the stack ends on which they are.
     high: u64,
@@ -174,32 +175,43 @@ impl Chain {
     /// Whether the first `count` checks hold. If not, gives up the frames that need the failed one.
     #[inline(always)]
     fn holds(&self, search: &mut Search, count: usize) -> bool {
-        let checks = self.checks.get(search.held..count).unwrap_or(&[]);
-        // Hardly ever does one fail: look at them all first, four at a time.
-        let (fours, rest) = checks.as_chunks::<4>();
-        let mut wrong = 0;
-        for [a, b, c, d] in fours {
-            wrong |= a.wrong() | b.wrong() | c.wrong() | d.wrong();
+        while search.held < count {
+            let Some(checks) = self.checks.get(search.held..count) else {
+                return false;
+            };
+            // Hardly ever does one fail: four at a time.
+            let held = match checks.first_chunk() {
+                Some([a, b, c, d]) if (a.wrong() | b.wrong() | c.wrong() | d.wrong()) == 0 => 4,
+                _ => match checks.iter().take(4).position(|check| check.wrong() != 0) {
+                    None => checks.len().min(4),
+                    Some(held) => {
+                        search.held += held;
+                        self.give_up(search);
+                        return false;
+                    }
+                },
+            };
+            search.held += held;
         }
-        for check in rest {
-            wrong |= check.wrong();
-        }
-        if wrong != 0 {
-            self.give_up(search, checks);
-            return false;
-        }
-        search.held = search.held.max(count);
         true
     }
 
-    /// Some of `checks`, the ones from `search.held` on, fail.
-    #[cold]
-    #[inline(never)]
-    fn give_up(&self, search: &mut Search, checks: &[Check]) {
-        search.held += checks
-            .iter()
-            .position(|check| check.wrong() != 0)
-            .unwrap_or(0);
+    /// Whether the first `count` checks hold: the innermost ones first, which fail most often.
+    #[inline(always)]
+    pub(super) fn all_hold(&self, count: usize) -> bool {
+        let mut checks = self.checks.get(..count).unwrap_or(&[]);
+        while let Some((outer, [a, b, c, d])) = checks.split_last_chunk() {
+            if (a.wrong() | b.wrong() | c.wrong() | d.wrong()) != 0 {
+                return false;
+            }
+            checks = outer;
+        }
+        checks.iter().fold(0, |wrong, check| wrong | check.wrong()) == 0
+    }
+
+    /// The check after those that hold fails: gives up the frames that need it.
+    #[inline]
+    fn give_up(&self, search: &mut Search) {
         while let Some(frame) = self.frames.get(search.candidates.wrapping_sub(1)) {
             if frame.checks() <= search.held {
                 break;
@@ -225,6 +237,12 @@ impl Chain {
         self.frames
             .get(kept.wrapping_sub(1))
             .map_or(0, |frame| frame.node)
+    }
+
+    /// The `kept`-th frame from the outermost.
+    #[inline(always)]
+    pub(super) fn frame(&self, kept: usize) -> Option<&Frame> {
+        self.frames.get(kept.wrapping_sub(1))
     }
 
     /// Forgets everything.
@@ -282,6 +300,42 @@ impl Chain {
         let Some(&caller) = self.frames.get(self.len.wrapping_sub(1)) else {
             return false;
         };
+        let rule = walked.rule;
+        if !rule.is_usual() {
+            return self.push_rare(walked, caller, node, memory);
+        }
+        let mut checks = caller.checks();
+        let Some([first, second]) = self
+            .checks
+            .get_mut(checks..)
+            .and_then(<[Check]>::first_chunk_mut)
+        else {
+            return false;
+        };
+        let (slot, value) = (caller.sp - 8, caller.address);
+        *first = Check { slot, value };
+        checks += 1;
+        // A walk that gets to this frame starts further in, so its memory covers the slot.
+        let mut sound = slot >= walked.sp && memory.on_stack(slot);
+        let mut bp_matters = rule.usual_by_bp();
+        if caller.bp_matters() {
+            match rule.usual_bp() {
+                Some(offset) => {
+                    let (slot, value) = (caller.sp.wrapping_add_signed(offset), caller.bp);
+                    *second = Check { slot, value };
+                    checks += 1;
+                    sound &= slot >= walked.sp && memory.on_stack(slot);
+                }
+                None => bp_matters = true,
+            }
+        }
+        sound && self.push_frame(walked, node, checks, bp_matters)
+    }
+
+    /// The same with a rule of any kind.
+    #[cold]
+    #[inline(never)]
+    fn push_rare(&mut self, walked: &Walked, caller: Frame, node: u32, memory: &Memory) -> bool {
         let rule = walked.rule;
         let mut checks = caller.checks();
         let mut sound = true;

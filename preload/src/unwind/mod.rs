@@ -5,7 +5,7 @@
 //! - A walk applies rule after rule (`step`, pure) to memory that is known to be readable
 //!   (`memory`).
 //! - Each thread remembers its last backtrace and walks only until it meets a remembered frame
-//!   that provably still holds (`chain`).
+//!   that provably still holds (`chain`). The very same one again is found without a walk (`last`).
 //! - The frames' nodes come from the thread's call-site tree (`tree`).
 //!
 //! Nothing here allocates, locks or waits; where a backtrace can't be had whole, it ends early.
@@ -17,6 +17,7 @@ mod chain;
 mod check;
 mod code;
 mod expression;
+mod last;
 pub(crate) mod loader;
 mod memory;
 mod nodes;
@@ -25,8 +26,10 @@ mod rules;
 mod step;
 mod tree;
 
+use crate::mark::Mark;
 use chain::{Chain, MAX_DEPTH, Walked};
 use core::sync::atomic::{AtomicU64, Ordering};
+use last::Last;
 pub use nodes::Nodes;
 pub use tree::Refused;
 use tree::Tree;
@@ -48,12 +51,14 @@ static EPOCH: AtomicU64 = AtomicU64::new(0);
 /// Of a state that has to start anew.
 const UNKNOWN_EPOCH: u64 = u64::MAX;
 
-/// One thread's part. All-zero is a valid, empty state.
+/// One thread's part. All-zero is a valid, empty state. The first line is all that the last call site
+/// needs to be found again, but for the checks, which follow.
+#[repr(C, align(64))]
 pub struct State {
+    /// Set by the capture that is under way, for signal handlers that interrupt it.
+    busy: Mark,
     epoch: u64,
-    /// The stack pointer of the capture that is under way, else 0. Also read by a signal handler
-    /// that interrupts it.
-    busy: AtomicU64,
+    last: Last,
     chain: Chain,
     tree: Tree,
     /// Rises with each new tree.
@@ -68,21 +73,17 @@ impl State {
     /// that begins another lane generation, where nodes are numbered from 1 again; in a forked
     /// child too. To be called on a state that was used before its memory is wiped or unmapped.
     pub fn reset(&mut self) {
-        self.set_busy(0);
+        self.busy.clear();
+        self.last.forget();
         self.chain.clear();
         self.tree.clear();
         self.generation = self.generation.wrapping_add(1);
     }
 
-    /// Records of this thread were made void: the next capture starts and tells a new tree.
+    /// The tree is of no use any more: the next capture starts and tells a new one.
     pub fn distrust(&mut self) {
-        self.set_busy(0);
+        self.busy.clear();
         self.epoch = UNKNOWN_EPOCH;
-    }
-
-    fn set_busy(&self, sp: u64) {
-        // Relaxed: only this thread, and its signal handlers, read it.
-        self.busy.store(sp, Ordering::Relaxed);
     }
 }
 

@@ -1,11 +1,9 @@
 //! The tree of call sites for those who put other things than native frames into it: Python's frames,
 //! and pairs of a native and a Python node. All share one sequence of numbers.
 
-use super::capture::was_abandoned;
 use super::tree::{Refused, Tree};
-use super::{State, UNKNOWN_EPOCH};
+use super::{Registers, State, UNKNOWN_EPOCH};
 use crate::stack::Bounds;
-use core::sync::atomic::{Ordering, compiler_fence};
 
 /// The kinds of keys, in the top two bits; an address has none of them set.
 const PYTHON: u64 = 2 << 62;
@@ -23,34 +21,32 @@ impl State {
     /// a capture of its thread, or if the tree has to be started anew.
     ///
     /// # Safety
-    /// `state` must be valid, and used by no one but the calling thread and its signal handlers; `sp`
-    /// must be an address of the live stack that the thread runs on.
+    /// As for [`State::capture`].
     #[inline(always)]
     pub unsafe fn with_nodes<R>(
         state: *mut State,
-        sp: u64,
+        registers: Registers,
         bounds: Bounds,
         work: impl FnOnce(&mut Nodes<'_>) -> R,
     ) -> Option<R> {
         // SAFETY: valid, as the caller promises; see `capture`.
-        let busy = unsafe { (*state).busy.load(Ordering::Relaxed) };
-        if busy != 0 && !was_abandoned(busy, sp, bounds) {
+        let busy = unsafe { &(*state).busy };
+        let interrupted = busy.is_set();
+        if interrupted && !busy.was_abandoned(registers.sp, bounds) {
             return None;
         }
         // SAFETY: no capture is under way, so this is the only reference.
         let state = unsafe { &mut *state };
-        if busy != 0 || state.epoch == UNKNOWN_EPOCH {
+        if interrupted || state.epoch == UNKNOWN_EPOCH {
             return None;
         }
-        state.set_busy(sp);
         // As in `capture`: a handler sees the mark before any change, and its end after all.
-        compiler_fence(Ordering::SeqCst);
+        state.busy.set(registers.sp, registers.pc);
         let result = work(&mut Nodes {
             tree: &mut state.tree,
             generation: state.generation,
         });
-        compiler_fence(Ordering::SeqCst);
-        state.set_busy(0);
+        state.busy.clear();
         Some(result)
     }
 }

@@ -150,6 +150,32 @@ impl Rule {
         unpack_saved(self.0, 42)
     }
 
+    /// Whether the CFA is found by rsp or rbp, and what is saved by the CFA: so it is nearly always.
+    /// The three questions below are for such a rule.
+    #[inline(always)]
+    pub(crate) fn is_usual(self) -> bool {
+        const BY_BASE: u64 = 2 << 28 | 2 << 42;
+        matches!(self.0 & 15, 1 | 2) && self.0 & BY_BASE == 0
+    }
+
+    /// Whether the CFA is found by rbp.
+    #[inline(always)]
+    pub(crate) fn usual_by_bp(self) -> bool {
+        self.0 & 2 != 0
+    }
+
+    /// Where from the CFA the caller's rbp is saved.
+    #[inline(always)]
+    pub(crate) fn usual_bp(self) -> Option<i64> {
+        (self.0 & 1 << 28 != 0).then(|| field(self.0, 30, 12))
+    }
+
+    /// Where from the CFA the caller's rbx is saved.
+    #[inline(always)]
+    pub(crate) fn usual_bx(self) -> Option<i64> {
+        (self.0 & 1 << 42 != 0).then(|| field(self.0, 44, 12))
+    }
+
     /// Everything at once.
     pub(crate) fn parts(self) -> Parts {
         Parts {
@@ -223,6 +249,37 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_usual_rule_says_the_same_in_short() {
+        let saved = [Saved::Kept, Saved::Cfa(-16), Saved::Base(-24)];
+        for kind in [Kind::Sp, Kind::Bp, Kind::Bx, Kind::DerefSp] {
+            for (bp, bx) in saved.iter().flat_map(|bp| saved.map(|bx| (*bp, bx))) {
+                let rule = Rule::new(Parts {
+                    kind,
+                    offset: 48,
+                    addend: 0,
+                    bp,
+                    bx,
+                });
+                let based = |saved| matches!(saved, Saved::Base(_));
+                let usual = matches!(kind, Kind::Sp | Kind::Bp) && !based(bp) && !based(bx);
+                assert_eq!(rule.is_usual(), usual);
+                if usual {
+                    let short = |offset| match offset {
+                        None => Saved::Kept,
+                        Some(offset) => Saved::Cfa(offset),
+                    };
+                    assert_eq!(rule.usual_by_bp(), kind == Kind::Bp);
+                    assert_eq!(short(rule.usual_bp()), bp);
+                    assert_eq!(short(rule.usual_bx()), bx);
+                }
+            }
+        }
+        for rule in [Rule::END, Rule::SIGNAL, Rule::FRAME_POINTER] {
+            assert!(!rule.is_usual());
         }
     }
 

@@ -55,11 +55,46 @@ mod signal_frame {
 /// frame, so a walk ends.
 #[inline(always)]
 pub(crate) fn step(rule: Rule, cursor: &Cursor, words: &impl Words) -> Step {
-    match rule.kind() {
-        Kind::Sp => plain(rule, cursor, cursor.sp, 0, words),
-        Kind::Bp => plain(rule, cursor, cursor.bp, 0, words),
-        _ => rare(rule, *cursor, words),
+    if rule.is_usual() {
+        usual(rule, cursor, words)
+    } else {
+        rare(rule, *cursor, words)
     }
+}
+
+#[inline(always)]
+fn usual(rule: Rule, cursor: &Cursor, words: &impl Words) -> Step {
+    let base = if rule.usual_by_bp() {
+        cursor.bp
+    } else {
+        cursor.sp
+    };
+    let cfa = base.wrapping_add_signed(rule.offset());
+    // Stacks grow down: a caller whose frame is not above its callee's is none.
+    if cfa <= cursor.sp || cfa & 7 != 0 {
+        return Step::Lost;
+    }
+    let address = match words.read(cfa - 8) {
+        Some(address) if address != 0 => address,
+        _ => return Step::Lost,
+    };
+    let bp = match rule.usual_bp() {
+        None => cursor.bp,
+        Some(offset) => match words.read(cfa.wrapping_add_signed(offset)) {
+            Some(bp) => bp,
+            None => return Step::Lost,
+        },
+    };
+    let bx_slot = match rule.usual_bx() {
+        None => cursor.bx_slot,
+        Some(offset) => cfa.wrapping_add_signed(offset),
+    };
+    Step::Caller(Cursor {
+        address,
+        sp: cfa,
+        bp,
+        bx_slot,
+    })
 }
 
 /// The kinds that are seldom met, out of the way of the others. The frame is passed by value, so
@@ -95,12 +130,13 @@ fn rare(rule: Rule, cursor: Cursor, words: &impl Words) -> Step {
         Kind::FramePointer => frame_pointer(cursor, words),
         Kind::Signal => interrupted(cursor, words).map_or(Step::Lost, Step::Interrupted),
         Kind::End => Step::End,
-        Kind::Sp | Kind::Bp | Kind::Unsupported => Step::Lost,
+        Kind::Sp => plain(rule, cursor, cursor.sp, 0, words),
+        Kind::Bp => plain(rule, cursor, cursor.bp, 0, words),
+        Kind::Unsupported => Step::Lost,
     }
 }
 
-/// The caller, where the CFA is `cfa`, or `base` + offset if that is 0.
-#[inline(always)]
+/// The caller, where the CFA is `cfa` for an indirect rule, else `base` + offset.
 fn plain(rule: Rule, cursor: &Cursor, base: u64, cfa: u64, words: &impl Words) -> Step {
     let indirect = matches!(rule.kind(), Kind::DerefSp | Kind::DerefBp);
     let cfa = if indirect {
@@ -108,9 +144,8 @@ fn plain(rule: Rule, cursor: &Cursor, base: u64, cfa: u64, words: &impl Words) -
     } else {
         base.wrapping_add_signed(rule.offset())
     };
-    // Stacks grow down: a caller whose frame is not above its callee's is none.
     if cfa <= cursor.sp || cfa & 7 != 0 {
-        return Step::Lost;
+        return Step::Lost; // as above
     }
     let slot = |saved: Saved| match saved {
         Saved::Kept => None,

@@ -121,7 +121,7 @@ impl Prefix {
             Prefix::Skip { shard, turn } => (kind::SKIP, turn << 8 | u64::from(shard)),
             Prefix::Nothing => (kind::NOTHING, 0),
         };
-        u64::from(kind) << OPERAND_BITS | operand & OPERAND_MASK
+        first(kind, operand)
     }
 
     fn of(kind: u8, operand: u64) -> Option<Prefix> {
@@ -172,8 +172,9 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn pair(low: u32, high: u32) -> u64 {
-    u64::from(low) | u64::from(high) << 32
+#[inline(always)]
+const fn pair(low: u32, high: u32) -> u64 {
+    low as u64 | (high as u64) << 32
 }
 
 fn low(word: u64) -> u32 {
@@ -182,6 +183,23 @@ fn low(word: u64) -> u32 {
 
 fn high(word: u64) -> u32 {
     (word >> 32) as u32
+}
+
+/// The record of a free, in its one word.
+#[inline(always)]
+pub const fn free(address: u64) -> [u64; 1] {
+    [first(kind::FREE, address)]
+}
+
+/// The record of an allocation of less than 4 GiB.
+#[inline(always)]
+pub const fn allocation(address: u64, size: u32, site: u32) -> [u64; 2] {
+    [first(kind::ALLOCATION, address), pair(size, site)]
+}
+
+#[inline(always)]
+const fn first(kind: u8, operand: u64) -> u64 {
+    (kind as u64) << OPERAND_BITS | operand & OPERAND_MASK
 }
 
 impl<'a> Event<'a> {
@@ -313,7 +331,7 @@ impl<'a> Record<'a> {
     #[inline(always)]
     pub fn encode(&self, mut put: impl FnMut(u64)) {
         let parts = self.event.parts();
-        put(u64::from(parts.kind) << OPERAND_BITS | parts.operand & OPERAND_MASK);
+        put(first(parts.kind, parts.operand));
         if self.event.order() == Order::Fact {
             put(self.stamp);
         }
@@ -700,9 +718,9 @@ mod tests {
             size: 24,
             site: 7,
         };
-        let words = |event| Record { stamp: 0, event }.words();
-        assert_eq!(words(allocation), 2);
-        assert_eq!(words(Event::Free { address }), 1);
+        let words = |event| encoded(Record { stamp: 0, event });
+        assert_eq!(words(allocation), super::allocation(address, 24, 7));
+        assert_eq!(words(Event::Free { address }), free(address));
     }
 
     #[test]

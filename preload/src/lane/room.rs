@@ -1,0 +1,161 @@
+//! Room in a lane: the recorder takes words out of it, at its own pace.
+
+use core::sync::atomic::{Ordering, fence};
+use core::time::Duration;
+
+use leak_wire::Event;
+
+use super::Writer;
+use crate::kernel;
+use crate::mapping::Lane;
+
+/// What a full lane does to a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Allocation,
+    Free,
+    Fact,
+}
+
+impl Kind {
+    #[inline(always)]
+    pub(super) fn of(event: &Event<'_>) -> Kind {
+        match event {
+            Event::Allocation { .. } | Event::ReallocationEnd { .. } => Kind::Allocation,
+            Event::Free { .. } | Event::ReallocationBegin { .. } | Event::ReallocationFreed => {
+                Kind::Free
+            }
+            _ => Kind::Fact,
+        }
+    }
+}
+
+/// Room for a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// There is.
+    Here,
+    /// There is now: what was found out before is old.
+    New,
+    /// There is none, and the record was counted as dropped.
+    None,
+}
+
+/// How long a full lane waits for a recorder that makes no progress.
+const PATIENCE_NS: u64 = 30_000_000_000;
+/// How long between two looks of a waiting thread.
+const LOOK: Duration = Duration::from_millis(100);
+/// A recorder without progress for so long is asked for.
+const SUSPICION_NS: u64 = 1_000_000_000;
+
+impl Writer {
+    /// Whether there is room up to `end`. Looking for it takes time in which anything may happen.
+    #[inline(always)]
+    pub(super) fn room_for(&self, end: u64, kind: Kind) -> Room {
+        if end <= self.limit.get() {
+            Room::Here
+        } else if self.make_room(end, kind) {
+            Room::New
+        } else {
+            Room::None
+        }
+    }
+
+    /// Looks at the recorder's side for room up to `end`, waits for it or counts a drop.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&self, end: u64, kind: Kind) -> bool {
+        let Some(lane) = self.lane.get() else {
+            return false;
+        };
+        let header = lane.mapping.header();
+        // Relaxed: a word by itself.
+        if header.stopped.load(Ordering::Relaxed) != 0 {
+            self.close();
+            crate::session::stop();
+            return false;
+        }
+        let capacity = self.mask.get() + 1;
+        // Relaxed: the recorder's setting, made before the session.
+        let drops = header.full.load(Ordering::Relaxed) == 1;
+        let usable = match kind {
+            Kind::Allocation if drops => capacity / 4 * 3,
+            _ => capacity,
+        };
+        if self.room(&lane, end, usable) {
+            return true;
+        }
+        if !drops && self.wait_for_room(&lane, end) {
+            return true;
+        }
+        lane.mapping.ring_doorbell();
+        let counter = match kind {
+            Kind::Allocation => &lane.header.dropped_allocations,
+            Kind::Free => &lane.header.dropped_frees,
+            Kind::Fact => &lane.header.dropped_facts,
+        };
+        // Relaxed: a counter.
+        counter.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+
+    fn room(&self, lane: &Lane, end: u64, usable: u64) -> bool {
+        let capacity = self.mask.get() + 1;
+        // Acquire: pairs with the recorder's Release: it has read what is overwritten next.
+        let tail = lane.header.tail.load(Ordering::Acquire);
+        if tail > end || end - tail > usable {
+            return false;
+        }
+        if end - tail > capacity / 2 {
+            lane.mapping.ring_doorbell();
+            self.limit
+                .set((end + capacity / 16).min(tail + capacity / 4 * 3).max(end));
+        } else {
+            self.limit.set(tail + capacity / 2);
+        }
+        true
+    }
+
+    fn wait_for_room(&self, lane: &Lane, end: u64) -> bool {
+        let header = lane.mapping.header();
+        let capacity = self.mask.get() + 1;
+        // Relaxed, here and below: a sign of life, nothing is ordered by it.
+        let mut progress = header.progress.load(Ordering::Relaxed);
+        if self.stalled.get() == progress.wrapping_add(1) {
+            return false;
+        }
+        let start = kernel::now_ns();
+        let mut moved_at = start;
+        let roomy = loop {
+            // Relaxed: `room` is a futex, compared again by the kernel.
+            let seen = lane.header.room.load(Ordering::Relaxed);
+            lane.header.waiting.store(1, Ordering::Relaxed);
+            // SeqCst: pairs with the recorder's fence between its store of `tail` and its load of
+            // `waiting`: either it sees that we wait, or we see its tail.
+            fence(Ordering::SeqCst);
+            if self.room(lane, end, capacity) {
+                break true;
+            }
+            lane.mapping.ring_doorbell();
+            kernel::futex_wait(&lane.header.room, seen, LOOK);
+            let now = kernel::now_ns();
+            let current = header.progress.load(Ordering::Relaxed);
+            if current != progress {
+                (progress, moved_at) = (current, now);
+            }
+            if header.stopped.load(Ordering::Relaxed) != 0
+                || now - moved_at > SUSPICION_NS && crate::session::recorder_gone()
+            {
+                break false;
+            }
+            if now - moved_at > PATIENCE_NS {
+                self.stalled.set(progress.wrapping_add(1));
+                break false;
+            }
+        };
+        lane.header.waiting.store(0, Ordering::Relaxed);
+        let waited = kernel::now_ns() - start;
+        lane.header.waited_ns.fetch_add(waited, Ordering::Relaxed);
+        roomy
+    }
+}
