@@ -208,7 +208,7 @@ impl Thread {
         })
     }
 
-    /// The same of an allocation: by the call site that was the last one, too.
+    /// The same of an allocation: its call site is known, too.
     #[inline(always)]
     pub fn allocates_as_usual(&self, caller: Caller, address: u64, size: usize) -> bool {
         let (Some(position), Ok(size)) = (self.writer.position(), u32::try_from(size)) else {
@@ -218,7 +218,8 @@ impl Thread {
             return false;
         }
         // SAFETY: only this thread and its handlers use the state; the hook's frame is live.
-        let site = unsafe { unwind::State::last(self.kept().unwinder.get(), registers(caller)) };
+        let site =
+            unsafe { unwind::State::recalled(self.kept().unwinder.get(), registers(caller)) };
         site != 0
             && self
                 .writer

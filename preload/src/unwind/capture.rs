@@ -99,10 +99,10 @@ impl State {
     ) -> u32 {
         // A signal handler on this thread sees the mark before any change, and its end after all.
         self.busy.set(registers.sp, registers.pc);
-        let site = match self.again(registers) {
-            0 => self.site(registers, bounds, depth, tell),
-            site => site,
-        };
+        let mut site = self.known(registers);
+        if site == 0 {
+            site = self.site(registers, bounds, depth, tell);
+        }
         self.busy.clear();
         site
     }
@@ -131,13 +131,19 @@ impl State {
         let limit = (depth as usize).min(MAX_DEPTH);
         let mut memory = Memory::new(registers.sp, bounds);
         self.last.forget();
+        self.limit = limit;
         let walk = self.walk(registers, &mut memory, limit, tell);
         if walk.new == 0 {
             self.remember_last(walk.kept);
             return self.chain.node(walk.kept);
         }
         match self.intern(&walk, &memory, tell) {
-            Ok(site) => site,
+            Ok(site) => {
+                if self.last.is_at(registers) && walk.kept > 0 {
+                    self.memorize(registers, walk.kept, walk.new);
+                }
+                site
+            }
             Err(Refused::Untold) => 0,
             Err(Refused::Full) => self.site_in_new_tree(registers, bounds, limit, tell),
         }
@@ -272,7 +278,7 @@ impl State {
     /// The innermost frame of this capture is the `kept`-th of the chain, from the outermost.
     #[inline(always)]
     fn remember_last(&mut self, kept: usize) {
-        if let Some(frame) = self.chain.frame(kept) {
+        if let Some(frame) = self.chain.held(kept) {
             self.last = Last::of(frame);
         }
     }

@@ -21,15 +21,30 @@ const MAX_CHECKS: usize = 3 * MAX_DEPTH;
 
 /// A word of the stack and what it held.
 #[derive(Clone, Copy)]
-struct Check {
-    slot: u64,
-    value: u64,
+pub(super) struct Check {
+    pub(super) slot: u64,
+    pub(super) value: u64,
 }
 
 impl Check {
+    /// Stands where there is none.
+    pub(super) const NONE: Check = Check { slot: 0, value: 0 };
+
+    /// Whether all hold: the last ones first, which are the innermost and fail most often.
+    #[inline(always)]
+    pub(super) fn all_hold(mut checks: &[Check]) -> bool {
+        while let Some((outer, [a, b, c, d])) = checks.split_last_chunk() {
+            if (a.wrong() | b.wrong() | c.wrong() | d.wrong()) != 0 {
+                return false;
+            }
+            checks = outer;
+        }
+        checks.iter().fold(0, |wrong, check| wrong | check.wrong()) == 0
+    }
+
     /// What is different now: 0 if the check holds.
     #[inline(always)]
-    fn wrong(&self) -> u64 {
+    pub(super) fn wrong(&self) -> u64 {
         // SAFETY: see `Chain::search`: a slot is read only where the walk has met a frame whose
         // rsp is not above it, on the stack in which it was found to lie.
         unsafe { (self.slot as *const u64).read_unaligned() ^ self.value }
@@ -196,17 +211,16 @@ impl Chain {
         true
     }
 
-    /// Whether the first `count` checks hold: the innermost ones first, which fail most often.
+    /// Whether the first `count` checks hold.
     #[inline(always)]
     pub(super) fn all_hold(&self, count: usize) -> bool {
-        let mut checks = self.checks.get(..count).unwrap_or(&[]);
-        while let Some((outer, [a, b, c, d])) = checks.split_last_chunk() {
-            if (a.wrong() | b.wrong() | c.wrong() | d.wrong()) != 0 {
-                return false;
-            }
-            checks = outer;
-        }
-        checks.iter().fold(0, |wrong, check| wrong | check.wrong()) == 0
+        Check::all_hold(self.checks.get(..count).unwrap_or(&[]))
+    }
+
+    /// The checks that `inner` needs and `outer`, further out, does not.
+    pub(super) fn checks_between(&self, outer: &Frame, inner: &Frame) -> &[Check] {
+        let range = outer.checks()..inner.checks();
+        self.checks.get(range).unwrap_or(&[])
     }
 
     /// The check after those that hold fails: gives up the frames that need it.
@@ -239,9 +253,12 @@ impl Chain {
             .map_or(0, |frame| frame.node)
     }
 
-    /// The `kept`-th frame from the outermost.
+    /// The `kept`-th frame from the outermost, if it is remembered.
     #[inline(always)]
-    pub(super) fn frame(&self, kept: usize) -> Option<&Frame> {
+    pub(super) fn held(&self, kept: usize) -> Option<&Frame> {
+        if kept > self.len {
+            return None;
+        }
         self.frames.get(kept.wrapping_sub(1))
     }
 

@@ -40,7 +40,7 @@ impl Last {
     }
 
     #[inline(always)]
-    fn is_at(&self, registers: Registers) -> bool {
+    pub(super) fn is_at(&self, registers: Registers) -> bool {
         self.sp == registers.sp
             && self.address == registers.pc
             && (self.bp ^ registers.bp) & self.bp_mask == 0
@@ -48,13 +48,12 @@ impl Last {
 }
 
 impl State {
-    /// The call site of the code that called the hook, if it is that of the last capture, else 0:
-    /// then that is not said.
+    /// The call site of the code that called the hook, if that is proven without a walk, else 0.
     ///
     /// # Safety
     /// As for [`State::capture`].
     #[inline(always)]
-    pub unsafe fn last(state: *mut State, registers: Registers) -> u32 {
+    pub unsafe fn recalled(state: *mut State, registers: Registers) -> u32 {
         // SAFETY: valid, as the caller promises; see `capture`.
         if unsafe { (*state).busy.is_set() } {
             return 0;
@@ -64,7 +63,7 @@ impl State {
         state.busy.set(registers.sp, registers.pc);
         // Acquire pairs with the Release in `forget`.
         let site = if state.epoch == EPOCH.load(Ordering::Acquire) {
-            state.again(registers)
+            state.known(registers)
         } else {
             0
         };
@@ -73,12 +72,21 @@ impl State {
     }
 
     /// The same, while the state is marked as busy, and its epoch is known to be right.
+    #[inline(always)]
+    pub(super) fn known(&mut self, registers: Registers) -> u32 {
+        match self.again(registers) {
+            0 => self.recall(registers),
+            site => site,
+        }
+    }
+
+    /// The last call site, if it is that one.
     ///
     /// A full walk would meet the frame at once: it has the same address, rsp and rbp, on the stack on
     /// which it was remembered; so if all its checks hold, it gives the same frames. Nor has the limit
     /// of frames changed.
     #[inline(always)]
-    pub(super) fn again(&mut self, registers: Registers) -> u32 {
+    fn again(&mut self, registers: Registers) -> u32 {
         if !self.last.is_at(registers) {
             return 0;
         }

@@ -5,7 +5,8 @@
 //! - A walk applies rule after rule (`step`, pure) to memory that is known to be readable
 //!   (`memory`).
 //! - Each thread remembers its last backtrace and walks only until it meets a remembered frame
-//!   that provably still holds (`chain`). The very same one again is found without a walk (`last`).
+//!   that provably still holds (`chain`). Those that come again and again are found without a walk (`last`,
+//!   `memo`).
 //! - The frames' nodes come from the thread's call-site tree (`tree`).
 //!
 //! Nothing here allocates, locks or waits; where a backtrace can't be had whole, it ends early.
@@ -19,6 +20,7 @@ mod code;
 mod expression;
 mod last;
 pub(crate) mod loader;
+mod memo;
 mod memory;
 mod nodes;
 mod rule;
@@ -30,6 +32,7 @@ use crate::mark::Mark;
 use chain::{Chain, MAX_DEPTH, Walked};
 use core::sync::atomic::{AtomicU64, Ordering};
 use last::Last;
+use memo::Memo;
 pub use nodes::Nodes;
 pub use tree::Refused;
 use tree::Tree;
@@ -66,6 +69,9 @@ pub struct State {
     /// The frames of the walk that is under way; no matter between captures. Not on the stack,
     /// which may be a small signal stack.
     walked: [Walked; MAX_DEPTH],
+    /// The most frames of a backtrace.
+    limit: usize,
+    memo: Memo,
 }
 
 impl State {
