@@ -74,6 +74,21 @@ impl Group {
         assert_eq!(result, 0, "{}", io::Error::last_os_error());
     }
 
+    /// Waits until nothing of it runs: all threads of all its processes sleep, at two looks in a row. Then a
+    /// server is done with what it does after its last answers.
+    pub fn wait_until_idle(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        let mut calm = 0;
+        while calm < 2 {
+            assert!(Instant::now() < until, "busy for {limit:?}");
+            std::thread::sleep(Duration::from_millis(5));
+            calm = match marked(&self.mark).into_iter().all(sleeps) {
+                true => calm + 1,
+                false => 0,
+            };
+        }
+    }
+
     /// What it has printed on standard error so far.
     pub fn err(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.err).unwrap_or_default()).into_owned()
@@ -134,6 +149,16 @@ impl Drop for Group {
             unsafe { libc::kill(pid as i32, libc::SIGKILL) };
         }
     }
+}
+
+/// Whether no thread of `pid` runs, or waits for the processor.
+fn sleeps(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    threads.into_iter().flatten().flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let after_name = stat.rsplit(") ").next().unwrap_or_default();
+        !after_name.starts_with(['R', 'D'])
+    })
 }
 
 /// Whether `pid` is gone, or a zombie, before `limit` has passed.

@@ -52,8 +52,10 @@ impl Server {
         self.group.err()
     }
 
-    /// Ends it with `signal`, waits for all that it started, and gives the place back.
+    /// Ends it with `signal` once it is idle, waits for all that it started, and gives the place back.
+    /// (A request whose thread is still busy after the answer would end amid what a shutdown frees.)
     pub fn stop(mut self, signal: i32) -> Place {
+        self.group.wait_until_idle(LIMIT);
         self.group.signal(signal);
         let ended = self.group.wait(LIMIT);
         assert!(!ended.err.contains("libleak:"), "{}", ended.err);

@@ -112,6 +112,15 @@ fn django(_: &Place, port: u16) -> Vec<String> {
     ])
 }
 
+/// What is retained where, a line for each site.
+fn leaking_sites(report: &Report) -> String {
+    let line = |site: &serde_json::Value| {
+        let (retained, live) = (sum(site, "retained"), sum(site, "live"));
+        format!("{retained:?} live {live:?} {}\n", site["labels"])
+    };
+    report.list("/sites").iter().map(line).collect()
+}
+
 /// The buffers that `/leak` keeps: all retained, by no other endpoint.
 fn assert_kept(report: &Report) {
     let kept = Sum {
@@ -125,7 +134,7 @@ fn assert_kept(report: &Report) {
             .any(|row| row["label"] == "GET /leak" && sum(row, "retained") == kept)
     };
     let sites: Vec<_> = report.list("/sites").iter().filter(by_leak).collect();
-    assert_eq!(sites.len(), 1, "{:#?}", report.list("/sites"));
+    assert_eq!(sites.len(), 1, "{}", leaking_sites(report));
     assert_eq!(sum(sites[0], "retained"), kept);
     assert_eq!(sites[0]["verdict"], "leak");
     assert_eq!(number(&sites[0]["inferred_blocks"], "inferred"), 0);
