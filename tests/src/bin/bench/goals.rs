@@ -35,6 +35,8 @@ pub(crate) fn all(outcomes: &[Outcome]) -> Vec<Goal> {
     let mut goals: Vec<Goal> = each(|one| vec![in_target(one)]).collect();
     goals.extend(each(|one| vec![in_all(one)]));
     goals.extend(each(|one| vec![for_each_request(one, Tool::Exact, 1.10)]));
+    goals.extend(each(|one| vec![for_each_request(one, Tool::Sampled, 1.02)]));
+    goals.extend(each(|one| vec![in_all_beside_memray(one)]));
     goals.extend(each(|one| vec![memory(one)]));
     goals.extend(each(|one| vec![written(one)]));
     goals.extend(each(|one| match one.events >= WORTH_READING {
@@ -92,10 +94,20 @@ fn in_all(outcome: &Outcome) -> Option<Goal> {
     ))
 }
 
+fn in_all_beside_memray(outcome: &Outcome) -> Option<Goal> {
+    let theirs = outcome.added_in_all(Tool::Memray)?;
+    let ours = outcome.added_in_all(Tool::Exact)?;
+    let what = "CPU added in all processes";
+    Some(part(what, outcome, 1.0, ours, theirs, "memray"))
+}
+
 fn part(what: &str, outcome: &Outcome, parts: f64, ours: f64, theirs: f64, peer: &str) -> Goal {
     Goal {
         what: format!("{what}: {}", outcome.name),
-        reach: format!("1/{parts} of {peer}'s"),
+        reach: match parts {
+            1.0 => format!("less than {peer}'s"),
+            _ => format!("1/{parts} of {peer}'s"),
+        },
         measured: match ours > 0.0 {
             true => format!(
                 "{ours:.1} against {theirs:.1} ns an event: 1/{:.1}",

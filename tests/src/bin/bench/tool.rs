@@ -20,6 +20,8 @@ pub(crate) enum Tool {
     Bare,
     /// libleak, every event.
     Exact,
+    /// libleak, a sample every 512 KiB.
+    Sampled,
     /// heaptrack, its interpreter running beside the program.
     Heaptrack,
     /// heaptrack --raw.
@@ -40,6 +42,7 @@ impl Tool {
         match self {
             Tool::Bare => "bare",
             Tool::Exact => "libleak",
+            Tool::Sampled => "libleak, sampled",
             Tool::Heaptrack => "heaptrack",
             Tool::HeaptrackRaw => "heaptrack --raw",
             Tool::Dhat => "valgrind dhat",
@@ -59,7 +62,7 @@ impl Tool {
 
     /// Whether one run has to do: it is slow enough for that, and its noise is small beside its cost.
     pub(crate) fn runs_once(self) -> bool {
-        self == Tool::Dhat
+        matches!(self, Tool::Dhat | Tool::Tcmalloc)
     }
 
     /// The command that runs `line` under this tool, which writes into `place`.
@@ -101,9 +104,12 @@ impl Tool {
         let at = |name: &str| place.join(name).display().to_string();
         match self {
             Tool::Bare | Tool::Dhat | Tool::Memray => {}
-            Tool::Exact => {
+            Tool::Exact | Tool::Sampled => {
                 command.env("LD_PRELOAD", at("libleak.so"));
                 command.env("LEAK_TRACE", at("out.trace"));
+                if self == Tool::Sampled {
+                    command.env("LEAK_SAMPLE", "512k");
+                }
             }
             Tool::Heaptrack | Tool::HeaptrackRaw => {
                 command.env("LD_PRELOAD", format!("{HEAPTRACK}/libheaptrack_preload.so"));
@@ -170,7 +176,7 @@ impl Tool {
         let python = real::python;
         let line: Vec<String> = match self {
             Tool::Bare | Tool::Dhat => return None,
-            Tool::Exact => vec![
+            Tool::Exact | Tool::Sampled => vec![
                 artifacts::leak_analyze().display().to_string(),
                 path("out.trace"),
             ],

@@ -35,18 +35,22 @@ pub(crate) enum Kind {
     Server(&'static Server),
 }
 
-const NATIVE: [Tool; 7] = [
+const NATIVE: [Tool; 8] = [
     Tool::Bare,
     Tool::Exact,
+    Tool::Sampled,
     Tool::Heaptrack,
     Tool::HeaptrackRaw,
     Tool::Dhat,
     Tool::Jemalloc,
     Tool::Tcmalloc,
 ];
-const BESIDE_SERVERS: [Tool; 3] = [Tool::Bare, Tool::Exact, Tool::Heaptrack];
+const BESIDE_SERVERS: [Tool; 4] = [Tool::Bare, Tool::Exact, Tool::Sampled, Tool::Heaptrack];
 /// heaptrack stops at a fork: of a server that forks it would show the first process alone.
-const BESIDE_FORKING_SERVERS: [Tool; 2] = [Tool::Bare, Tool::Exact];
+const BESIDE_FORKING_SERVERS: [Tool; 3] = [Tool::Bare, Tool::Exact, Tool::Sampled];
+
+/// The storms that the slowest tools run, too: minutes each.
+const FOR_ALL: [&str; 2] = ["storm, shallow", "storm, 60 frames, changing leaf"];
 
 /// What a quick run makes do with.
 const QUICK: [&str; 9] = [
@@ -102,11 +106,15 @@ fn storms(part: f64) -> Vec<Workload> {
         ("8 threads", "same", 0, 8),
         ("8 threads, blocks crossing", "crossing", 0, 8),
     ];
-    let events = (part * 8e6) as u64;
+    let events = (part * 6e6) as u64;
+    let tools = |name| {
+        let fits = |tool: &Tool| FOR_ALL.contains(&name) || !tool.runs_once();
+        NATIVE.into_iter().filter(fits).collect()
+    };
     let workload = |(name, shape, depth, threads): (&'static str, &str, u32, u32)| Workload {
         name,
         kind: Kind::Storm,
-        tools: NATIVE.to_vec(),
+        tools: tools(name),
         environment: &[],
         line: vec![
             storm.clone(),
