@@ -538,6 +538,22 @@ impl ColumnReader {
         }
     }
 
+    /// Goes to the next event if it is one of memory in the place of the one before, with neither stamp
+    /// nor turn; else it is left to [`ColumnReader::next`].
+    #[inline]
+    pub(crate) fn stays(&mut self, raw: &[u8]) -> bool {
+        let kinds = &mut self.columns[KINDS];
+        match kinds.peek(raw) {
+            Some(kind) if kind::is_block(kind) && !self.all_stamped => {
+                kinds.skip_byte();
+                self.left = self.left.saturating_sub(1);
+                self.kind = kind;
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn has_stamp(&self, kind: u8) -> bool {
         self.all_stamped || kind::has_stamp(kind)
     }

@@ -8,7 +8,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 
 use leak_wire::Event;
@@ -39,9 +38,13 @@ enum Item {
 
 type Entry = Reverse<(u64, Item)>;
 
+/// No entry comes after this one.
+const LAST: (u64, Item) = (u64::MAX, Item::ProcessEnds(ProcessId::MAX));
+
 /// A thread whose events are being read.
 #[derive(Debug, Default)]
 struct Open {
+    process: ProcessId,
     next_chunk: usize,
     chunk_at: u64,
     raw: Vec<u8>,
@@ -60,7 +63,12 @@ struct Open {
 pub struct Steps<'t> {
     trace: &'t Trace,
     sites: &'t mut Sites,
+    /// The next events of all threads that neither run nor wait for a turn.
     queue: BinaryHeap<Entry>,
+    /// The next event of the thread that runs: as long as it comes before `until` no other thread's is
+    /// looked at.
+    running: Option<(u64, Item)>,
+    until: (u64, Item),
     /// Begins and ends, last first.
     schedule: Vec<Entry>,
     open: Vec<Option<Box<Open>>>,
@@ -106,6 +114,8 @@ impl Trace {
             trace: self,
             sites,
             queue: BinaryHeap::new(),
+            running: None,
+            until: LAST,
             schedule,
             open,
             modules: Modules::default(),
@@ -129,6 +139,16 @@ enum Turn {
     Event(u64, ThreadId),
 }
 
+/// Who goes on.
+enum Chosen {
+    /// A thread, whose event this is.
+    Thread((u64, Item)),
+    /// Not an event.
+    Change(Turn),
+    /// The trace is at its end.
+    Nothing,
+}
+
 impl Steps<'_> {
     /// The next step; `None` at the end. After an error there are no more.
     #[expect(
@@ -138,6 +158,9 @@ impl Steps<'_> {
     pub fn next(&mut self) -> Option<Result<Step<'_>, Error>> {
         if self.failed {
             return None;
+        }
+        if let Some(thread) = self.stays_with() {
+            return Some(self.event(self.position, thread));
         }
         match self.turn() {
             Ok(None) => None,
@@ -156,40 +179,41 @@ impl Steps<'_> {
         }
     }
 
+    /// The thread whose event was given out last, if its next one has the same place: then it is there.
+    /// So are nearly all events; the others take the long way.
+    #[inline]
+    fn stays_with(&mut self) -> Option<ThreadId> {
+        let thread = self.pending?;
+        let entry = (self.position, Item::Event(thread));
+        if self.running != Some(entry) || entry >= self.until {
+            return None;
+        }
+        let open = self.open.get_mut(thread as usize)?.as_deref_mut()?;
+        let stays = open.turn.is_none() && open.reader.as_mut()?.stays(&open.raw);
+        stays.then_some(thread)
+    }
+
     /// Goes on to the next step, through the events that only resolve call sites.
     fn turn(&mut self) -> Result<Option<Turn>, Error> {
         loop {
             if let Some(thread) = self.pending.take() {
                 self.move_on(thread)?;
             }
-            let scheduled = self.schedule.last().map(|entry| entry.0);
-            let event = self.queue.peek().map(|entry| entry.0);
-            let next = [scheduled, event].into_iter().flatten().min();
-            if self.has_waited_in_vain(next) {
-                let (trace, open) = (self.trace, &self.open);
-                let waiting = self.turns.give_up(|thread, turn, missing| {
-                    let other = open.get(thread as usize).and_then(Option::as_deref);
-                    trace.process_of(thread) == turn.process
-                        && other.is_some_and(|other| other.holds(turn.shard, &missing))
-                });
-                self.resume(waiting);
-                continue;
-            }
-            let Some((position, item)) = next else {
-                return Ok(None);
+            let entry = match self.running {
+                Some(entry) if entry < self.until => entry,
+                _ => match self.choose()? {
+                    Chosen::Thread(entry) => entry,
+                    Chosen::Change(turn) => return Ok(Some(turn)),
+                    Chosen::Nothing => return Ok(None),
+                },
             };
-            let position = self.position.max(position);
-            if next == scheduled {
-                self.schedule.pop();
-                self.position = position;
-                return self.change(position, item).map(Some);
-            }
-            let (Item::First(thread) | Item::Event(thread)) = item else {
+            let (position, Item::First(thread) | Item::Event(thread)) = entry else {
                 return Ok(None);
             };
             if !self.is_due(thread) {
                 continue;
             }
+            let position = self.position.max(position);
             self.pending = Some(thread);
             self.position = position;
             if !self.resolves(position, thread)? {
@@ -198,8 +222,37 @@ impl Steps<'_> {
         }
     }
 
+    /// What comes next: a change, or the thread that runs from now on.
+    fn choose(&mut self) -> Result<Chosen, Error> {
+        self.queue.extend(self.running.take().map(Reverse));
+        loop {
+            let scheduled = self.schedule.last().map(|entry| entry.0);
+            let event = self.queue.peek().map(|entry| entry.0);
+            let next = [scheduled, event].into_iter().flatten().min();
+            if self.has_waited_in_vain(next) {
+                self.give_up();
+                continue;
+            }
+            let Some((position, item)) = next else {
+                return Ok(Chosen::Nothing);
+            };
+            if next == scheduled {
+                self.schedule.pop();
+                self.position = self.position.max(position);
+                return self.change(self.position, item).map(Chosen::Change);
+            }
+            self.queue.pop();
+            self.running = next;
+            let event = self.queue.peek().map(|entry| entry.0);
+            let vain = self.turns.patience();
+            let vain = vain.map(|patience| (patience, Item::ThreadEnds(0)));
+            let others = [scheduled, event, vain].into_iter().flatten();
+            self.until = others.min().unwrap_or(LAST);
+            return Ok(Chosen::Thread((position, item)));
+        }
+    }
+
     /// Whether somebody waits for a turn that nobody has, `next` being the next step otherwise.
-    #[inline]
     fn has_waited_in_vain(&self, next: Option<(u64, Item)>) -> bool {
         let Some(patience) = self.turns.patience() else {
             return false;
@@ -207,15 +260,24 @@ impl Steps<'_> {
         next.is_none_or(|next| next > (patience, Item::Event(ThreadId::MAX)))
     }
 
-    /// Whether the event at the head of the queue, which is of `thread`, has its turn. If not, the thread
-    /// leaves the queue until then.
+    fn give_up(&mut self) {
+        let open = &self.open;
+        let waiting = self.turns.give_up(|thread, turn, missing| {
+            let other = open.get(thread as usize).and_then(Option::as_deref);
+            other.is_some_and(|other| {
+                other.process == turn.process && other.holds(turn.shard, &missing)
+            })
+        });
+        self.resume(waiting);
+    }
+
+    /// Whether the event of the running thread has its turn. If not, the thread does not run until then.
     #[inline]
     fn is_due(&mut self, thread: ThreadId) -> bool {
         let open = self.open.get(thread as usize).and_then(Option::as_deref);
-        let Some((open, turn)) = open.and_then(|open| Some((open, open.turn?))) else {
+        let Some((open, turn)) = open.and_then(|open| Some((open, open.shard_turn()?))) else {
             return true;
         };
-        let turn = self.trace.turn(thread, turn);
         if self.turns.is_due(turn) {
             return true;
         }
@@ -225,7 +287,7 @@ impl Steps<'_> {
             seen_after: open.seen_after(self.trace, thread),
         };
         self.turns.wait(turn, waiting);
-        self.queue.pop();
+        self.running = None;
         false
     }
 
@@ -234,6 +296,7 @@ impl Steps<'_> {
         if let Some(waiting) = waiting {
             let entry = (waiting.position, Item::Event(waiting.thread));
             self.queue.push(Reverse(entry));
+            self.until = self.until.min(entry);
         }
     }
 
@@ -250,7 +313,10 @@ impl Steps<'_> {
                 (process, 0, What::ProcessEnds)
             }
             Item::ThreadBegins(thread) => {
-                let mut open = Box::new(Open::default());
+                let mut open = Box::new(Open {
+                    process: self.trace.process_of(thread),
+                    ..Open::default()
+                });
                 let more = open.advance(self.trace, thread)?;
                 if more {
                     self.queue.push(Reverse(open.entry(thread)));
@@ -299,31 +365,24 @@ impl Steps<'_> {
         }
     }
 
-    /// Moves the thread at the head of the queue to its next event.
+    /// Moves the running thread to its next event.
+    #[inline]
     fn move_on(&mut self, thread: ThreadId) -> Result<(), Error> {
-        let Some(slot) = self.open.get_mut(thread as usize) else {
+        let slot = self.open.get_mut(thread as usize);
+        let Some(open) = slot.and_then(Option::as_deref_mut) else {
             return Ok(());
         };
-        let (Some(mut head), Some(open)) = (self.queue.peek_mut(), slot.as_mut()) else {
-            return Ok(());
-        };
-        let given = open.turn;
+        let given = open.shard_turn();
         let more = open.advance(self.trace, thread)?;
-        let skips = !open.skipped.is_empty();
-        if more {
-            head.0 = open.entry(thread);
-            drop(head);
-        } else {
-            PeekMut::pop(head);
-        }
-        if skips {
+        self.running = more.then(|| open.entry(thread));
+        if !open.skipped.is_empty() {
             self.skip(thread);
         }
         if !more && let Some(slot) = self.open.get_mut(thread as usize) {
             *slot = None;
         }
         if let Some(turn) = given {
-            let woken = self.turns.take(self.trace.turn(thread, turn));
+            let woken = self.turns.take(turn);
             self.resume(woken);
         }
         Ok(())
@@ -335,8 +394,14 @@ impl Steps<'_> {
         let Some(open) = open.and_then(Option::as_deref_mut) else {
             return;
         };
-        for turn in std::mem::take(&mut open.skipped) {
-            let woken = self.turns.skip(self.trace.turn(thread, turn));
+        let process = open.process;
+        for (shard, number) in std::mem::take(&mut open.skipped) {
+            let turn = ShardTurn {
+                process,
+                shard,
+                number,
+            };
+            let woken = self.turns.skip(turn);
             self.resume(woken);
         }
     }
@@ -354,7 +419,7 @@ impl Steps<'_> {
         if !reader.resolves() {
             return Ok(false);
         }
-        let process = trace.process_of(thread);
+        let process = open.process;
         match reader.event(&open.raw).map_err(|_| malformed())? {
             Event::Frame {
                 id,
@@ -410,9 +475,9 @@ impl Steps<'_> {
         Ok(true)
     }
 
+    #[inline]
     fn event(&mut self, stamp: u64, thread: ThreadId) -> Result<Step<'_>, Error> {
         let index = thread as usize;
-        let process = self.trace.process_of(thread);
         let path = &self.trace.path;
         let open = self.open.get_mut(index).and_then(Option::as_deref_mut);
         let failed = &mut self.failed;
@@ -421,6 +486,7 @@ impl Steps<'_> {
             Error::Malformed(path.clone(), at)
         };
         let open = open.ok_or_else(|| malformed(0))?;
+        let process = open.process;
         let (at, raw) = (open.chunk_at, &open.raw);
         let reader = open.reader.as_mut().ok_or_else(|| malformed(at))?;
         let mut event = reader.event(raw).map_err(|_| malformed(at))?;
@@ -441,17 +507,20 @@ impl Trace {
         let known = self.facts.threads.get(thread as usize);
         known.map_or(0, |known| known.process)
     }
-
-    fn turn(&self, thread: ThreadId, (shard, number): (u8, u64)) -> ShardTurn {
-        ShardTurn {
-            process: self.process_of(thread),
-            shard,
-            number,
-        }
-    }
 }
 
 impl Open {
+    /// The turn of its event.
+    #[inline]
+    fn shard_turn(&self) -> Option<ShardTurn> {
+        let (shard, number) = self.turn?;
+        Some(ShardTurn {
+            process: self.process,
+            shard,
+            number,
+        })
+    }
+
     /// Where its event stands in the queue.
     fn entry(&self, thread: ThreadId) -> (u64, Item) {
         match self.first {

@@ -26,6 +26,42 @@ pub(crate) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
+/// The number at the begin of `bytes`, and its length.
+#[inline]
+fn long(bytes: &[u8]) -> Option<(u64, usize)> {
+    let Some(word) = bytes.first_chunk::<8>() else {
+        return longest(bytes);
+    };
+    let word = u64::from_le_bytes(*word);
+    let stops = !word & 0x8080_8080_8080_8080;
+    if stops == 0 {
+        return longest(bytes);
+    }
+    // All bits up to the first byte that has no more after it, then the gaps closed pair by pair.
+    let bits = word & (stops ^ stops.wrapping_sub(1)) & 0x7f7f_7f7f_7f7f_7f7f;
+    let bits = bits & 0x007f_007f_007f_007f | (bits & 0x7f00_7f00_7f00_7f00) >> 1;
+    let bits = bits & 0x0000_3fff_0000_3fff | (bits & 0x3fff_0000_3fff_0000) >> 2;
+    let bits = bits & 0x0fff_ffff | (bits & 0x0fff_ffff_0000_0000) >> 4;
+    Some((bits, stops.trailing_zeros() as usize / 8 + 1))
+}
+
+/// The same for a number of any length, byte by byte.
+#[cold]
+fn longest(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut value = 0;
+    for (at, byte) in bytes.iter().take(10).enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        if at == 9 && bits > 1 {
+            return None;
+        }
+        value |= bits << (7 * at);
+        if *byte < 0x80 {
+            return Some((value, at + 1));
+        }
+    }
+    None
+}
+
 /// A range of a buffer that is read from its start on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Column {
@@ -52,6 +88,12 @@ impl Column {
         (self.at < self.end).then(|| buffer.get(self.at).copied())?
     }
 
+    /// Goes past the byte that was peeked at.
+    #[inline]
+    pub(crate) fn skip_byte(&mut self) {
+        self.at += 1;
+    }
+
     /// The next byte.
     #[inline]
     pub(crate) fn byte(&mut self, buffer: &[u8]) -> Result<u8, Bad> {
@@ -66,19 +108,18 @@ impl Column {
     /// The next number.
     #[inline]
     pub(crate) fn number(&mut self, buffer: &[u8]) -> Result<u64, Bad> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte(buffer)?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                return Err(Bad);
+        let rest = buffer.get(self.at..self.end).ok_or(Bad)?;
+        match *rest {
+            [byte, ..] if byte < 0x80 => {
+                self.at += 1;
+                Ok(byte.into())
             }
-            value |= bits << shift;
-            if byte < 0x80 {
-                return Ok(value);
+            _ => {
+                let (value, len) = long(rest).ok_or(Bad)?;
+                self.at += len;
+                Ok(value)
             }
         }
-        Err(Bad)
     }
 
     /// The next number, where it must fit 32 bits.
@@ -129,6 +170,29 @@ mod tests {
         assert_eq!(column.number(&bytes), Err(Bad));
         for value in [0, 1, -1, i64::MAX, i64::MIN] {
             assert_eq!(unzigzag(zigzag(value)), value);
+        }
+    }
+
+    #[test]
+    fn both_ways_to_read_agree() {
+        for bits in 0..64 {
+            for value in [
+                1_u64 << bits,
+                (1_u64 << bits) - 1,
+                0x5555_5555_5555_5555 >> bits,
+            ] {
+                let mut bytes = Vec::new();
+                put(&mut bytes, value);
+                let len = bytes.len();
+                // What follows must not matter.
+                for after in [0x00, 0x7f, 0x80, 0xff] {
+                    bytes.resize(len + 8, after);
+                    assert_eq!(long(&bytes), Some((value, len)));
+                    assert_eq!(longest(&bytes), Some((value, len)));
+                    bytes.truncate(len);
+                }
+                assert_eq!(long(&bytes), Some((value, len)));
+            }
         }
     }
 
