@@ -19,8 +19,17 @@ use crate::sites::Sites;
 use crate::trace::{Error, Facts, Origin, ProcessId, Reading, Step, Trace, What};
 use crate::types::{TypeId, TypeNames};
 
-/// Analyses a whole trace; call sites go into `sites`, which is emptied first.
-pub fn analyze(trace: &Trace, sites: &mut Sites, options: &Options) -> Result<Analysis, Error> {
+/// After so many events the one who waits is told how far it has come.
+const TOLD_EVERY: u64 = 1 << 18;
+
+/// Analyses a whole trace; call sites go into `sites`, which is emptied first. Now and then `told` gets
+/// the part of the recorded time that was come through, from 0 to 1.
+pub fn analyze(
+    trace: &Trace,
+    sites: &mut Sites,
+    options: &Options,
+    mut told: impl FnMut(f64),
+) -> Result<Analysis, Error> {
     let mut options = options.clone();
     loop {
         *sites = Sites::default();
@@ -29,6 +38,9 @@ pub fn analyze(trace: &Trace, sites: &mut Sites, options: &Options) -> Result<An
         let mut by_marks = false;
         while let Some(step) = steps.next() {
             analyzer.step(&step?);
+            if analyzer.events.is_multiple_of(TOLD_EVERY) {
+                told(analyzer.part());
+            }
             if analyzer.wants_marks() {
                 by_marks = true;
                 break;
@@ -88,6 +100,12 @@ impl<'f> Analyzer<'f> {
             events: 0,
             last: 0,
         }
+    }
+
+    /// The part of the recorded time that was come through.
+    fn part(&self) -> f64 {
+        let whole = self.facts.duration_ns.max(1);
+        self.facts.clock.ns(self.last) as f64 / whole as f64
     }
 
     /// Boundaries were to be chosen, and there are marks: start again with [`Boundary::Mark`].

@@ -5,7 +5,7 @@
 //! `replay` (events → live blocks) · `requests` (io facts and marks → requests, owners) ·
 //! `verdict` (survivors over time → verdict) · `analysis` (the result, data only) ·
 //! `symbols` (addresses → functions) · `report` (the result, printed) · `show` (all of it in one go).
-//! Only `cli` knows clap, only `report` prints, and `replay`, `requests`, `sites` and `verdict` do no I/O at all.
+//! Only `cli` knows clap, only `report` and `progress` print, and `replay`, `requests`, `sites` and `verdict` do no I/O at all.
 
 pub mod analysis;
 pub mod analyze;
@@ -15,6 +15,7 @@ pub(crate) mod figures;
 pub mod ledger;
 pub mod mapping;
 pub mod mark;
+pub mod progress;
 pub mod python;
 pub mod record;
 pub mod replay;

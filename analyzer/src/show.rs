@@ -9,6 +9,7 @@ use globset::Glob;
 use crate::analysis::Analysis;
 use crate::analyze::{self, analyze};
 use crate::cli::report::{Boundary, Format, ReportOptions, Requests, Scope};
+use crate::progress::Progress;
 use crate::report::{self, Criteria, Finding, RequestFilter};
 use crate::run::Finished;
 use crate::sites::Sites;
@@ -37,8 +38,11 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
     }
     let trace = trace::open(path).map_err(|error| error.to_string())?;
     let mut sites = Sites::default();
-    let analysis = analyze(&trace, &mut sites, &request_options(options))
+    let mut progress = Progress::of(format!("Reading {}", path.display()));
+    let told = |part| progress.at(part);
+    let analysis = analyze(&trace, &mut sites, &request_options(options), told)
         .map_err(|error| error.to_string())?;
+    drop(progress);
     let facts = trace.facts();
     print(path, output, facts, &analysis, &sites, options)?;
     let finding = report::check(facts, &analysis, &criteria);
