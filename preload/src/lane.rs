@@ -14,6 +14,7 @@ use core::cell::Cell;
 use core::ptr::null;
 use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
+use leak_wire::record::STAMP_AT;
 use leak_wire::{Event, Order, Prefix, Record};
 
 use crate::mapping::Lane;
@@ -22,6 +23,9 @@ use crate::order::{self, Regions};
 use crate::stack::Bounds;
 use block::Block;
 use room::{Kind, Room};
+
+/// Words of a short fact.
+const SHORT: usize = 12;
 
 /// The producer's side of a lane. All zeros: no lane. The first line is all that most events need.
 #[repr(C)]
@@ -140,16 +144,30 @@ impl Writer {
     /// of this thread can tell.
     #[inline(never)]
     fn write_fact(&self, event: Event<'_>) -> bool {
-        let words = Record { stamp: 0, event }.words() as u64;
+        // Nearly all are short, and only their stamps change from one try to the next.
+        let (mut words, mut count) = ([0; SHORT], 0);
+        Record { stamp: 0, event }.encode(|word| {
+            if let Some(place) = words.get_mut(count) {
+                *place = word;
+            }
+            count += 1;
+        });
         while let Some((lane, position)) = self.next() {
-            match self.room_for(position + words, Kind::of(&event)) {
+            match self.room_for(position + count as u64, Kind::of(&event)) {
                 Room::Here => {}
                 Room::New => continue,
                 Room::None => return false,
             }
             let stamp = order::stamp(lane.mapping.header());
             let mut draft = Draft::at(self, position);
-            Record { stamp, event }.encode(|word| draft.put(&[word]));
+            if let Some(words) = words.get_mut(..count) {
+                if let Some(place) = words.get_mut(STAMP_AT) {
+                    *place = stamp;
+                }
+                draft.put(words);
+            } else {
+                Record { stamp, event }.encode(|word| draft.put(&[word]));
+            }
             if draft.publish() {
                 self.told.set(stamp);
                 return true;

@@ -9,6 +9,8 @@ use crate::{Broken, Protocol};
 /// Redis' own limits.
 const MOST_ELEMENTS: u64 = 1 << 20;
 const LONGEST_ELEMENT: u64 = 512 << 20;
+/// Digits of a number that are read at once.
+const MOST_DIGITS: usize = 9;
 /// A verb longer than this has no label.
 const VERB: usize = 33;
 
@@ -61,17 +63,43 @@ impl Redis {
     }
 
     pub(crate) fn read(&mut self, mut bytes: &[u8], out: &mut Out<'_>) -> Result<(), Broken> {
-        loop {
+        while let Some((byte, rest)) = bytes.split_first() {
             if let Part::Bytes(left) = self.part {
                 self.take_element(&mut bytes, left, out);
-            }
-            let Some((byte, rest)) = bytes.split_first() else {
-                return Ok(());
-            };
-            if !matches!(self.part, Part::Bytes(_)) {
+            } else if let Some(rest) = self.whole_line(bytes) {
+                bytes = rest;
+            } else {
                 bytes = rest;
                 self.part = self.step(*byte, out)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes a line that is there whole, as nearly all are: the number of an array's elements, or an
+    /// element's length. What is left, or `None` where it has to be looked at byte by byte.
+    #[inline]
+    fn whole_line<'b>(&mut self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        match self.part {
+            Part::Start => {
+                let (count, rest) = number_line(b'*', bytes)?;
+                if !(1..=MOST_ELEMENTS).contains(&count) {
+                    return None;
+                }
+                self.elements = count;
+                self.at_verb = true;
+                self.part = Part::Element;
+                Some(rest)
+            }
+            Part::Element => {
+                let (length, rest) = number_line(b'$', bytes)?;
+                if length > LONGEST_ELEMENT {
+                    return None;
+                }
+                self.part = Part::Bytes(length + 2);
+                Some(rest)
+            }
+            _ => None,
         }
     }
 
@@ -162,4 +190,24 @@ impl Redis {
         self.waiting = self.waiting.saturating_add(1);
         Part::Start
     }
+}
+
+/// The number of a whole line of `sign`, some digits and CR LF; and what comes after it.
+#[inline]
+fn number_line(sign: u8, bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (first, mut rest) = bytes.split_first()?;
+    if *first != sign {
+        return None;
+    }
+    let mut number = 0;
+    for digits in 0..=MOST_DIGITS {
+        let (byte, more) = rest.split_first()?;
+        match byte {
+            b'0'..=b'9' => number = number * 10 + u64::from(byte - b'0'),
+            b'\r' if digits > 0 => return Some((number, more.strip_prefix(b"\n")?)),
+            _ => return None,
+        }
+        rest = more;
+    }
+    None
 }

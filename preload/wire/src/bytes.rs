@@ -57,13 +57,18 @@ impl<'a> Bytes<'a> {
 
     /// The word at `index`, padded with zeros.
     pub(crate) fn word(&self, index: usize) -> u64 {
-        let mut word = 0;
-        for byte in 0..8 {
-            if let Some(value) = self.get(index * 8 + byte) {
-                word |= u64::from(value) << (8 * byte);
+        match self {
+            Bytes::Slice(slice) => {
+                let rest = slice.get(..self.len()).and_then(|all| all.get(index * 8..));
+                let rest = rest.unwrap_or(&[]);
+                let bytes = rest.get(..8).unwrap_or(rest).iter().rev();
+                bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
+            }
+            Bytes::Words { .. } => {
+                let bytes = (0..8).rev().map(|byte| self.get(index * 8 + byte));
+                bytes.fold(0, |word, byte| word << 8 | u64::from(byte.unwrap_or(0)))
             }
         }
-        word
     }
 }
 

@@ -65,6 +65,8 @@ pub enum Malformed {
 
 const OPERAND_BITS: u32 = 56;
 const OPERAND_MASK: u64 = (1 << OPERAND_BITS) - 1;
+/// Where in a fact's record its stamp stands.
+pub const STAMP_AT: usize = 1;
 /// The most words that a record can have.
 pub const MAX_WORDS: usize = 6 + Bytes::MAX / 8;
 
