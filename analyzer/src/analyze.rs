@@ -15,6 +15,7 @@ use crate::ledger::Finished;
 use crate::requests::machine::Machine;
 pub use crate::requests::machine::{Boundary, Options};
 pub use crate::requests::owner::Scope;
+use crate::sample::Sample;
 use crate::sites::Sites;
 use crate::trace::{Error, Facts, Origin, ProcessId, Reading, Step, Trace, What};
 use crate::types::{TypeId, TypeNames};
@@ -94,7 +95,11 @@ impl<'f> Analyzer<'f> {
         Analyzer {
             facts,
             boundary: options.boundary,
-            machine: Machine::new(options, facts.threads.len()),
+            machine: Machine::new(
+                options,
+                facts.threads.len(),
+                Sample::every(facts.sample_bytes),
+            ),
             processes: Vec::new(),
             types: TypeNames::default(),
             events: 0,

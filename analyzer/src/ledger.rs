@@ -22,6 +22,7 @@ pub use types::Typed;
 
 use crate::replay::{Block, Found, Heap, HoldingId};
 use crate::requests::record::RequestId;
+use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
 use crate::trace::ThreadId;
 use crate::types::UNKNOWN;
@@ -65,8 +66,8 @@ pub struct Ledger {
     sites: Vec<SiteFigures>,
     site_index: FxHashMap<SiteId, SiteIndex>,
     dirty: Vec<SiteIndex>,
-    /// Freed blocks that had outlived a request's end, and whose survivors they were when freed.
-    pending: Vec<(Block, Option<RequestId>)>,
+    /// Freed blocks that had outlived a request's end.
+    pending: Vec<Pending>,
     /// (thread, site) that allocated while no request was in flight.
     idle: FxHashSet<(ThreadId, SiteIndex)>,
     /// Call sites that requests reached directly, and may have reached by inference, too.
@@ -84,14 +85,22 @@ pub struct Ledger {
     typed: bool,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
-        Ledger::new(Heap::default())
-    }
+/// A freed block that had outlived a request's end.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    address: u64,
+    block: Block,
+    /// Whose survivor it was when it was freed.
+    survived: Option<RequestId>,
 }
 
 impl Ledger {
-    fn new(heap: Heap) -> Self {
+    /// Nothing happened yet, in a trace whose blocks count so.
+    pub fn new(sample: Sample) -> Self {
+        Ledger::with(Heap::new(sample))
+    }
+
+    fn with(heap: Heap) -> Self {
         let outside = Account {
             kind: Kind::Outside,
             thread: 0,
@@ -127,7 +136,7 @@ impl Ledger {
 
     /// The ledger of a child forked now.
     pub fn fork(&mut self) -> Ledger {
-        Ledger::new(self.heap.fork())
+        Ledger::with(self.heap.fork())
     }
 
     /// Live bytes, own and inherited.
@@ -183,21 +192,19 @@ impl Ledger {
         site: SiteId,
         stamp: u64,
     ) {
-        self.counts.allocations += 1;
-        self.counts.allocated_bytes += size;
-        self.add(account, address, size, site, stamp);
+        let (_, amount) = self.add(account, address, size, site, stamp);
+        self.counts.allocations += amount.blocks;
+        self.counts.allocated_bytes += amount.bytes;
     }
 
-    /// The end of the block at `address`, if there is one.
-    pub fn free(&mut self, address: u64) {
-        match self.heap.remove(address) {
-            Found::Own(block) => {
-                self.counts.frees += 1;
-                self.release(block);
-            }
-            Found::Inherited(_) => self.counts.frees += 1,
-            Found::Nothing => self.counts.unknown_frees += 1,
+    /// The end of the block at `address`, if there is one. `was_task`: in a sample it is told in any case.
+    pub fn free(&mut self, address: u64, was_task: bool) {
+        let found = self.heap.remove(address);
+        let untaken = was_task && self.heap.sample().is_partial();
+        if found == Found::Nothing && !untaken {
+            self.counts.unknown_frees += 1;
         }
+        self.counts.frees += self.ends(address, found).blocks;
     }
 
     /// Takes the block at `address` out until its realloc's outcome is known.
@@ -205,28 +212,33 @@ impl Ledger {
         self.heap.remove(address)
     }
 
-    /// The realloc of `old` gave a new block.
+    /// The realloc of `old`, which was at the address beside it, gave a new block. An `address` of 0: it
+    /// is not in the sample.
     pub fn reallocation_ends(
         &mut self,
-        old: Found,
+        (from, old): (u64, Found),
         account: AccountId,
         address: u64,
         size: u64,
         site: SiteId,
         stamp: u64,
     ) {
-        let old_size = match old {
-            Found::Own(block) => {
-                self.release(block);
-                block.size
-            }
-            Found::Inherited(size) => size,
+        // What was there before was allocated before. Either end of a realloc may be missing in a sample:
+        // each counts by its own weight, so that over many of them what was added is left.
+        let before = match old {
+            Found::Own(block) => self.heap.sample().part(block.size, block.size.min(size)),
+            Found::Inherited(amount) => amount.bytes.min(size.saturating_mul(amount.blocks)),
             Found::Nothing => 0,
         };
-        self.counts.reallocations += 1;
-        self.counts.allocated_bytes += size.saturating_sub(old_size);
-        let site = self.add(account, address, size, site, stamp);
-        self.sites[site as usize].reallocations += 1;
+        self.ends(from, old);
+        let mut allocated = self.counts.allocated_bytes;
+        if address != 0 {
+            let (site, amount) = self.add(account, address, size, site, stamp);
+            self.counts.reallocations += amount.blocks;
+            self.sites[site as usize].reallocations += amount.blocks;
+            allocated += amount.bytes;
+        }
+        self.counts.allocated_bytes = allocated.saturating_sub(before);
     }
 
     /// The realloc of `old` failed, or its thread died: it lives on.
@@ -235,19 +247,24 @@ impl Ledger {
             && let Found::Own(block) = old
         {
             self.counts.missed_frees += 1;
-            self.release(block);
+            self.release(address, block);
         }
     }
 
-    /// The realloc of `old` freed it.
-    pub fn reallocation_freed(&mut self, old: Found) {
-        match old {
-            Found::Own(block) => {
-                self.counts.frees += 1;
-                self.release(block);
-            }
-            Found::Inherited(_) => self.counts.frees += 1,
-            Found::Nothing => self.counts.unknown_frees += 1,
+    /// The realloc of `old`, which was at the address, freed it.
+    pub fn reallocation_freed(&mut self, address: u64, old: Found) {
+        if old == Found::Nothing {
+            self.counts.unknown_frees += 1;
+        }
+        self.counts.frees += self.ends(address, old).blocks;
+    }
+
+    /// What was found at `address` has ended; gives what it counted for.
+    fn ends(&mut self, address: u64, found: Found) -> Amount {
+        match found {
+            Found::Own(block) => self.release(address, block),
+            Found::Inherited(amount) => amount,
+            Found::Nothing => Amount::default(),
         }
     }
 
@@ -258,53 +275,55 @@ impl Ledger {
         size: u64,
         site: SiteId,
         stamp: u64,
-    ) -> SiteIndex {
+    ) -> (SiteIndex, Amount) {
         let id = self.holding(account, site);
-        let holding = &mut self.holdings[id as usize];
-        holding.allocations += 1;
-        holding.allocated_bytes += size;
-        holding.live_blocks += 1;
-        holding.live_bytes += size;
-        holding.held += 1;
-        let site = holding.site;
-        let figures = &mut self.sites[site as usize];
-        figures.live_blocks += 1;
-        figures.live_bytes += size;
-        if !figures.dirty {
-            figures.dirty = true;
-            self.dirty.push(site);
-        }
-        self.counts.live_blocks += 1;
-        self.counts.live_bytes += size;
         let block = Block {
             size,
             born: stamp,
             holding: id,
             of_type: UNKNOWN,
         };
+        let amount = self.heap.amount(address, &block);
+        let holding = &mut self.holdings[id as usize];
+        holding.allocations += amount.blocks;
+        holding.allocated_bytes += amount.bytes;
+        holding.live_blocks += amount.blocks;
+        holding.live_bytes += amount.bytes;
+        holding.held += 1;
+        let site = holding.site;
+        let figures = &mut self.sites[site as usize];
+        figures.live_blocks += amount.blocks;
+        figures.live_bytes += amount.bytes;
+        if !figures.dirty {
+            figures.dirty = true;
+            self.dirty.push(site);
+        }
+        self.counts.live_blocks += amount.blocks;
+        self.counts.live_bytes += amount.bytes;
         match self.heap.insert(address, block) {
             Found::Nothing => {}
             Found::Inherited(_) => self.counts.missed_frees += 1,
             Found::Own(old) => {
                 self.counts.missed_frees += 1;
-                self.release(old);
+                self.release(address, old);
             }
         }
-        site
+        (site, amount)
     }
 
-    /// A block has ended.
-    fn release(&mut self, block: Block) {
-        self.counts.live_blocks -= 1;
-        self.counts.live_bytes -= block.size;
+    /// A block has ended; gives what it counted for.
+    fn release(&mut self, address: u64, block: Block) -> Amount {
+        let amount = self.heap.amount(address, &block);
+        self.counts.live_blocks -= amount.blocks;
+        self.counts.live_bytes -= amount.bytes;
         let id = self.resolve(&block);
         let holding = &mut self.holdings[id as usize];
-        holding.live_blocks -= 1;
-        holding.live_bytes -= block.size;
+        holding.live_blocks -= amount.blocks;
+        holding.live_bytes -= amount.bytes;
         let (kind, ended, site) = (holding.kind, holding.ended, holding.site);
         let figures = &mut self.sites[site as usize];
-        figures.live_blocks -= 1;
-        figures.live_bytes -= block.size;
+        figures.live_blocks -= amount.blocks;
+        figures.live_bytes -= amount.bytes;
         if !figures.dirty {
             figures.dirty = true;
             self.dirty.push(site);
@@ -314,10 +333,15 @@ impl Ledger {
             _ => ended,
         };
         if outlived {
-            self.pending.push((block, kind.request()));
+            self.pending.push(Pending {
+                address,
+                block,
+                survived: kind.request(),
+            });
         } else {
             self.unhold(block.holding);
         }
+        amount
     }
 
     /// A block names the holding no more; one that nothing needs any more is given up.

@@ -22,6 +22,7 @@ pub mod replay;
 pub mod report;
 pub mod requests;
 pub mod run;
+pub mod sample;
 pub mod show;
 pub mod sites;
 pub mod symbols;

@@ -10,6 +10,7 @@ mod inherited;
 use inherited::{Inherited, Snapshot};
 use rustc_hash::FxHashMap;
 
+use crate::sample::{Amount, Sample};
 use crate::types::TypeId;
 
 /// Names who holds a block, and where it was allocated: an index into a ledger's holdings.
@@ -33,8 +34,8 @@ pub struct Block {
 pub enum Found {
     /// A block of the process's own.
     Own(Block),
-    /// A block that came by fork, and its size.
-    Inherited(u64),
+    /// A block that came by fork, and what it counts for.
+    Inherited(Amount),
     /// Nothing known.
     Nothing,
 }
@@ -43,24 +44,46 @@ pub enum Found {
 #[derive(Debug, Default)]
 pub struct Heap {
     own: FxHashMap<u64, Block>,
-    own_bytes: u64,
+    /// All of `own` together.
+    whole: Amount,
+    sample: Sample,
     inherited: Inherited,
     snapshot: Snapshot,
 }
 
 impl Heap {
+    /// No blocks yet, in a trace whose blocks count so.
+    pub fn new(sample: Sample) -> Heap {
+        Heap {
+            sample,
+            ..Heap::default()
+        }
+    }
+
+    /// How blocks count.
+    pub fn sample(&self) -> Sample {
+        self.sample
+    }
+
+    /// What the block at `address` counts for.
+    #[inline]
+    pub fn amount(&self, address: u64, block: &Block) -> Amount {
+        // The address, because many blocks are born at one stamp.
+        self.sample.amount(block.size, address ^ block.born)
+    }
+
     /// A new block; gives what was live there, which ended unseen.
     pub fn insert(&mut self, address: u64, block: Block) -> Found {
         self.snapshot.changed(address);
-        self.own_bytes += block.size;
+        self.whole += self.amount(address, &block);
         match self.own.insert(address, block) {
             Some(old) => {
-                self.own_bytes -= old.size;
+                self.whole -= self.amount(address, &old);
                 Found::Own(old)
             }
             None if self.inherited.blocks() == 0 => Found::Nothing,
             None => match self.inherited.remove(address) {
-                Some(size) => Found::Inherited(size),
+                Some(amount) => Found::Inherited(amount),
                 None => Found::Nothing,
             },
         }
@@ -71,11 +94,11 @@ impl Heap {
         self.snapshot.changed(address);
         match self.own.remove(&address) {
             Some(block) => {
-                self.own_bytes -= block.size;
+                self.whole -= self.amount(address, &block);
                 Found::Own(block)
             }
             None => match self.inherited.remove(address) {
-                Some(size) => Found::Inherited(size),
+                Some(amount) => Found::Inherited(amount),
                 None => Found::Nothing,
             },
         }
@@ -90,10 +113,10 @@ impl Heap {
         self.snapshot.changed(address);
         match found {
             Found::Own(block) => {
-                self.own_bytes += block.size;
+                self.whole += self.amount(address, &block);
                 self.own.insert(address, block);
             }
-            Found::Inherited(size) => self.inherited.insert(address, size),
+            Found::Inherited(amount) => self.inherited.insert(address, amount),
             Found::Nothing => {}
         }
         true
@@ -101,12 +124,14 @@ impl Heap {
 
     /// The heap of a child forked now.
     pub fn fork(&mut self) -> Heap {
+        let sample = self.sample;
+        let amount = |address: u64, block: &Block| sample.amount(block.size, address ^ block.born);
         let inherited = self
             .snapshot
-            .take(&self.own, self.own_bytes, &self.inherited);
+            .take(&self.own, self.whole, &self.inherited, amount);
         Heap {
             inherited,
-            ..Heap::default()
+            ..Heap::new(sample)
         }
     }
 
@@ -119,9 +144,9 @@ impl Heap {
         }
     }
 
-    /// The live blocks of the process's own.
-    pub fn own(&self) -> impl Iterator<Item = &Block> {
-        self.own.values()
+    /// The live blocks of the process's own, with their addresses.
+    pub fn own(&self) -> impl Iterator<Item = (u64, &Block)> {
+        self.own.iter().map(|(address, block)| (*address, block))
     }
 
     /// How many inherited blocks are live, and their bytes.
@@ -150,7 +175,7 @@ mod tests {
         parent.insert(32, block(2));
         let mut child = parent.fork();
         assert_eq!(child.inherited(), (2, 3));
-        assert_eq!(child.remove(16), Found::Inherited(1));
+        assert_eq!(child.remove(16), Found::Inherited(Amount::one(1)));
         assert_eq!(child.remove(16), Found::Nothing);
         assert_eq!(parent.remove(16), Found::Own(block(1)));
         assert_eq!(child.inherited(), (1, 2));
@@ -166,10 +191,10 @@ mod tests {
         parent.remove(7);
         parent.insert(200, block(9));
         let mut second = parent.fork();
-        assert_eq!(first.remove(7), Found::Inherited(7));
+        assert_eq!(first.remove(7), Found::Inherited(Amount::one(7)));
         assert_eq!(first.remove(200), Found::Nothing);
         assert_eq!(second.remove(7), Found::Nothing);
-        assert_eq!(second.remove(200), Found::Inherited(9));
+        assert_eq!(second.remove(200), Found::Inherited(Amount::one(9)));
         assert_eq!(second.inherited(), (99, 5050 - 7));
     }
 
@@ -184,7 +209,7 @@ mod tests {
         let mut grandchild = child.fork();
         assert_eq!(grandchild.inherited(), (2, 5));
         assert_eq!(grandchild.remove(1), Found::Nothing);
-        assert_eq!(grandchild.remove(3), Found::Inherited(3));
+        assert_eq!(grandchild.remove(3), Found::Inherited(Amount::one(3)));
     }
 
     #[test]
@@ -193,7 +218,7 @@ mod tests {
         assert_eq!(heap.insert(1, block(1)), Found::Nothing);
         assert_eq!(heap.insert(1, block(2)), Found::Own(block(1)));
         let mut child = heap.fork();
-        assert_eq!(child.insert(1, block(3)), Found::Inherited(2));
+        assert_eq!(child.insert(1, block(3)), Found::Inherited(Amount::one(2)));
         assert_eq!(child.remove(1), Found::Own(block(3)));
     }
 

@@ -11,6 +11,7 @@ pub use series::{Sequences, of_requests, of_time};
 use crate::analysis::{Evidence, Verdict};
 use crate::figures::{bytes, count, counted};
 use crate::ledger::SLICES;
+use crate::sample::Sample;
 
 /// A leak needs so many requests that retained blocks.
 pub const LEAK_REQUESTS: u64 = 3;
@@ -31,6 +32,9 @@ pub const WARM_UP_REQUESTS: u64 = 8;
 /// All but the newest are freed where at most this share (in percent) of the older ones' bytes is left.
 pub const FREED_REST: u64 = 25;
 
+/// What rises in a sample must rise by so many standard errors.
+pub const ERRORS: u64 = 3;
+
 /// What a series is cut by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
@@ -46,6 +50,8 @@ pub enum Unit {
 pub struct Series {
     /// What it is cut by.
     pub unit: Unit,
+    /// How its blocks were counted.
+    pub sample: Sample,
     /// Processes that it is the sum of.
     pub processes: u64,
     /// Requests in the sequence.
@@ -93,6 +99,7 @@ impl Series {
 
     fn add(&mut self, other: &Series) {
         self.unit = other.unit;
+        self.sample = other.sample;
         self.processes += other.processes;
         self.judged += other.judged;
         self.retaining += other.retaining;
@@ -215,7 +222,9 @@ fn grows(series: &Series) -> bool {
     let rises = live[from..].is_sorted();
     let replaced = series.reallocations > 0 || series.survivor_blocks > 2 * series.retained_blocks;
     let (middle, end) = (live[SLICES / 2 - 1], live[SLICES - 1]);
-    rises && replaced && middle > 0 && at_least(end, 100 + GROWTH, middle)
+    let by_chance = ERRORS * series.sample.error(end);
+    let enough = at_least(end, 100 + GROWTH, middle) && end - middle >= by_chance;
+    rises && replaced && middle > 0 && enough
 }
 
 /// How many more requests could tell.

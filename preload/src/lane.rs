@@ -105,6 +105,17 @@ impl Writer {
         self.lane.get()
     }
 
+    /// Counts an allocation that could not be recorded.
+    #[cold]
+    pub fn count_dropped_allocation(&self) {
+        if let Some(lane) = self.lane.get() {
+            // Relaxed: a counter.
+            lane.header
+                .dropped_allocations
+                .fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// The thread's number as an owner of regions.
     pub fn owner(&self) -> u32 {
         self.owner.get()

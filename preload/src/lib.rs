@@ -30,6 +30,7 @@ mod order;
 mod process;
 mod python;
 mod real;
+mod sample;
 mod session;
 mod slot;
 mod stack;

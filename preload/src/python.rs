@@ -21,8 +21,8 @@ use core::ptr::null_mut;
 
 use leak_wire::{Asked, Event};
 
-use crate::kernel;
 use crate::unwind::{Nodes, Refused};
+use crate::{kernel, sample};
 use frames::Frame;
 use interpreter::{Interpreter, interpreter};
 pub use interpreter::{describe, is_present, prepare};
@@ -195,6 +195,19 @@ unsafe fn new_pair(
     Ok(Some(pair))
 }
 
+/// Wraps the interpreter's allocators if the calling thread can and nobody has; whether it still is to
+/// be done.
+pub fn wants_wrapping() -> bool {
+    let Some(interpreter) = interpreter() else {
+        return false;
+    };
+    if wrap::is_outstanding() && !interpreter.attached_or_null().is_null() {
+        // SAFETY: this thread holds the GIL.
+        unsafe { wrap::once(interpreter) };
+    }
+    wrap::is_outstanding()
+}
+
 /// The task of an event loop that the calling thread runs, as [`Event::Task`] names it: the outermost
 /// generator on its stack, if that is a coroutine. 0: none, or a version without such frames.
 pub fn task() -> u64 {
@@ -217,6 +230,10 @@ impl Stacks {
     pub fn runs(&self, task: u64, tell: &mut impl FnMut(Event<'_>) -> bool) {
         if self.task.get() != task && tell(Event::Task { task }) {
             self.task.set(task);
+            // It lasts until its block is freed.
+            if task != 0 {
+                sample::watch(task);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::mapping::{Lane, Mapping};
 use crate::process::{Identity, Origin};
 use crate::{
     allocator, birth, children, environment, kernel, modules, notice, order, process, python,
-    stack, thread, unwind,
+    sample, stack, thread, unwind,
 };
 
 const UNSTARTED: u32 = 0;
@@ -145,6 +145,14 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
     // Relaxed: the recorder's setting, made before the session.
     if session.header().python.load(Ordering::Relaxed) != 0 {
         python::prepare();
+    }
+    // Relaxed: as above.
+    let mean = session.header().sample_bytes.load(Ordering::Relaxed);
+    if mean > 0 && !sample::begin(mean) {
+        notice::say(&[
+            b"there is no memory for the table of a sample: this program is not traced; unset LEAK_SAMPLE",
+        ]);
+        return Err(Refused);
     }
     order::prepare();
     let identity = process::claim_slot(&session.mapping, origin, 0).ok_or(Refused)?;

@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use leak_wire::{Asked, Event, Wait, record};
 
 use crate::lane::Writer;
+use crate::sample::Countdown;
 use crate::slot::slot;
 use crate::stack::Bounds;
 use crate::unwind::Registers;
@@ -68,6 +69,8 @@ pub struct Thread {
     waits_from: Cell<u64>,
     /// Events that found no lane, to try again now and then.
     laneless: Cell<u32>,
+    /// To the next block of a sample.
+    pub countdown: Countdown,
     /// A place on the stack of the call during which nothing is recorded, 0: none is under way.
     paused_at: Cell<usize>,
 }
@@ -242,6 +245,18 @@ impl Thread {
     fn repeats(&self) -> bool {
         let from = self.waits_from.get();
         from != 0 && self.writer.position() == Some(from)
+    }
+
+    /// Whether a new block is not in the sample, as most are not. Else it may be.
+    #[inline(always)]
+    pub fn passes(&self, size: usize) -> bool {
+        self.writer.is_open() && !self.countdown.reaches(size)
+    }
+
+    /// Counts an allocation that could not be recorded.
+    #[cold]
+    pub fn count_dropped_allocation(&self) {
+        self.writer.count_dropped_allocation();
     }
 
     /// Writes the event that `event` makes of the caller's call site.

@@ -1,9 +1,11 @@
 //! HTTP servers with an endpoint of every kind: blocks, bytes, statuses and verdicts of each are exact.
 
+use std::process::Command;
+
 use leak_tests::compile::Source;
 use leak_tests::http::{self, Answer, Request};
 use leak_tests::process::Group;
-use leak_tests::report::{Report, number, sum, text};
+use leak_tests::report::{Report, leak_analyze, number, sum, text};
 use leak_tests::run::{LIMIT, Place};
 use leak_tests::stated::Sum;
 use serde_json::Value;
@@ -45,13 +47,62 @@ struct Expected {
     status: Option<u64>,
 }
 
+/// In a sample: the endpoints that leak are named, those that leave nothing are not, and what they retain is
+/// as near to the truth as is said. (Six standard errors: one chance in a hundred million.)
+#[test]
+fn sampled() {
+    const MEAN: u64 = 3_000;
+    let source = Source::read("servers/epoll.c");
+    let (expected, _) = table(&source);
+    let place = Place::new();
+    let mut command = place.traced(source.program());
+    command.env("LEAK_SAMPLE", MEAN.to_string());
+    let (_, _, server) = serve(&place, command, 2, &requests());
+    let report = place.report();
+    server.assert_nothing_left(LIMIT);
+    assert_eq!(report.number("/trace/sample_bytes"), MEAN);
+    assert_eq!(report.number("/totals/unknown_frees"), 0);
+    for row in &expected {
+        let endpoint = report.endpoint(&row.label);
+        assert_eq!(number(&endpoint["requests"], "requests"), REQUESTS as u64);
+        let retained = sum(endpoint, "retained").bytes as f64;
+        if row.verdict == "clean" {
+            assert_eq!(endpoint["verdict"], "clean", "{endpoint:#}");
+            assert_eq!(retained, 0.0, "{endpoint:#}");
+        } else if row.each && row.sum.bytes > 100 {
+            let leaking = if row.status.is_some() {
+                REQUESTS / 2
+            } else {
+                REQUESTS
+            };
+            let truth = (row.sum.bytes * leaking as u64) as f64;
+            let error = (truth * MEAN as f64).sqrt();
+            assert!(
+                (retained - truth).abs() <= 6.0 * error,
+                "{truth}: {endpoint:#}"
+            );
+            assert_eq!(endpoint["verdict"], "leak", "{endpoint:#}");
+            let said = number(&endpoint["retained_bytes_error"], "error") as f64;
+            assert!((said / error - 1.0).abs() < 0.5, "{error}: {endpoint:#}");
+            let seen = number(&endpoint["leaking_requests"], "leaking");
+            assert!((3..=leaking as u64).contains(&seen), "{endpoint:#}");
+        }
+    }
+    let text = leak_analyze(&[place.trace()]).stdout;
+    let text = String::from_utf8(text).expect("text");
+    let first = text.lines().next().unwrap_or_default();
+    assert!(first.starts_with("! This is a sample"), "{first}");
+}
+
 fn check(name: &str, connections: usize) {
     let source = Source::read(&format!("servers/{name}"));
     let (expected, background) = table(&source);
     let requests = requests();
-    let (plain, _, _) = serve(&source, &Place::new(), false, connections, &requests);
     let place = Place::new();
-    let (traced, out, server) = serve(&source, &place, true, connections, &requests);
+    let plain = place.plain(source.program());
+    let (plain, _, _) = serve(&place, plain, connections, &requests);
+    let traced = place.traced(source.program());
+    let (traced, out, server) = serve(&place, traced, connections, &requests);
     assert_eq!(traced, plain);
 
     let report = place.report();
@@ -139,19 +190,12 @@ fn requests() -> Vec<Request> {
 
 /// Runs the server, drives it, ends it; its answers and what it printed.
 fn serve(
-    source: &Source,
     place: &Place,
-    traced: bool,
+    mut command: Command,
     connections: usize,
     requests: &[Request],
 ) -> (Vec<Answer>, String, Group) {
     let port = http::free_port();
-    let program = source.program();
-    let mut command = if traced {
-        place.traced(program)
-    } else {
-        place.plain(program)
-    };
     command.arg(port.to_string());
     let mut server = place.start(command);
     http::wait_for_port(&mut server, port);

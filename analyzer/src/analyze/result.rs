@@ -64,6 +64,12 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     let sites = sites.into_iter().zip(types.of_sites);
     analysis.sites = site_list(sites, &reached, &machine.records, &endpoint_of);
     link_sites(&mut analysis);
+    if facts.sample_bytes > 0 {
+        // Of the requests that leak, only those are known that are in the sample.
+        for endpoint in &mut analysis.endpoints {
+            endpoint.retained_bytes_per_leaking_request = None;
+        }
+    }
     analysis.requests = requests(&machine.records, &endpoint_of, &leaking, facts);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();

@@ -2,9 +2,9 @@
 
 use rustc_hash::FxHashSet;
 
-use super::Ledger;
 use super::holding::{AccountId, InFlight, Kind, OUTSIDE};
 use super::site::SiteIndex;
+use super::{Ledger, Pending};
 use crate::replay::{Block, HoldingId};
 use crate::requests::record::{Record, RequestId};
 
@@ -238,12 +238,13 @@ impl Ledger {
 
     /// Frees of blocks that had outlived their request are final: another request has ended since.
     fn commit_pending(&mut self) {
-        for (block, _) in std::mem::take(&mut self.pending) {
+        for Pending { address, block, .. } in std::mem::take(&mut self.pending) {
             let holding = self.resolve(&block);
             if self.holdings[holding as usize].kind == Kind::Outside {
                 let site = self.holdings[holding as usize].site;
+                let amount = self.heap.amount(address, &block);
                 let figures = &mut self.sites[site as usize];
-                figures.outside_freed_log.add(block.born, block.size);
+                figures.outside_freed_log.add(block.born, amount.bytes);
             }
             self.unhold(block.holding);
         }

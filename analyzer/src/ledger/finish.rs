@@ -4,9 +4,10 @@ use rustc_hash::FxHashMap;
 
 use super::holding::{Holding, Kind};
 use super::log::Log;
-use super::{Counts, Ledger, Typed};
+use super::{Counts, Ledger, Pending, Typed};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
+use crate::sample::Sample;
 use crate::sites::SiteId;
 
 /// Into how many parts a process's life of serving is cut when it is judged.
@@ -47,6 +48,8 @@ pub struct Reached {
 pub struct FinishedSite {
     /// Which.
     pub id: SiteId,
+    /// How its blocks were counted.
+    pub sample: Sample,
     /// Their labels, sorted, and how many blocks survived the requests of each.
     pub labels: Vec<(LabelId, u64)>,
     /// Alive at their request's end.
@@ -139,6 +142,7 @@ impl Ledger {
                 outside.get(&(index as u32)).cloned().unwrap_or_default();
             let site = FinishedSite {
                 id: figures.id,
+                sample: self.heap.sample(),
                 labels: figures.labels,
                 survivor_blocks: figures.survivor_blocks,
                 survivor_bytes: figures.survivor_bytes,
@@ -238,15 +242,21 @@ impl Ledger {
                 }
             }
         }
-        for (block, survived) in &self.pending {
+        for Pending {
+            address,
+            block,
+            survived,
+        } in &self.pending
+        {
             let holding = self.resolve(block);
             // It may have come to another request since, which had not ended when it was freed.
             if self.holdings[holding as usize].kind.request() != *survived {
                 continue;
             }
+            let amount = self.heap.amount(*address, block);
             let entry = left.entry(holding).or_default();
-            entry.0 += 1;
-            entry.1 += block.size;
+            entry.0 += amount.blocks;
+            entry.1 += amount.bytes;
         }
         let mut by_site: FxHashMap<u32, FxHashMap<RequestId, Retained>> = FxHashMap::default();
         for (id, (blocks, bytes)) in left {
@@ -293,26 +303,29 @@ impl Ledger {
             }
             _ => None,
         };
-        let own = self.heap.own().map(|block| (block, true));
-        let ended = self.pending.iter().map(|(block, _)| (block, false));
-        for (block, live) in own.chain(ended) {
+        let own = self.heap.own();
+        let own = own.map(|(address, block)| (address, block, true));
+        let ended = self.pending.iter();
+        let ended = ended.map(|ended| (ended.address, &ended.block, false));
+        for (address, block, live) in own.chain(ended) {
             let holding = &self.holdings[self.resolve(block) as usize];
             if holding.kind != Kind::Outside {
                 continue;
             }
+            let amount = self.heap.amount(address, block);
             let (blocks, bytes, series) = by_site.entry(holding.site).or_default();
             if live {
-                *blocks += 1;
-                *bytes += block.size;
+                *blocks += amount.blocks;
+                *bytes += amount.bytes;
             }
             match slice(block.born) {
                 None if block.born < start => {
-                    series.before.0 += 1;
-                    series.before.1 += block.size;
+                    series.before.0 += amount.blocks;
+                    series.before.1 += amount.bytes;
                 }
                 Some(slice) if block.born < self.last_end => {
-                    series.retained_blocks[slice] += 1;
-                    series.retained_bytes[slice] += block.size;
+                    series.retained_blocks[slice] += amount.blocks;
+                    series.retained_bytes[slice] += amount.bytes;
                 }
                 _ => {}
             }

@@ -3,16 +3,16 @@ use super::*;
 
 #[test]
 fn reallocs_have_three_outcomes() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Ledger::new(Sample::default());
     ledger.allocate(OUTSIDE, 16, 100, 1, 1);
     let old = ledger.reallocation_begins(16);
     ledger.reallocation_failed(16, old);
     let old = ledger.reallocation_begins(16);
-    ledger.reallocation_ends(old, OUTSIDE, 32, 150, 2, 2);
+    ledger.reallocation_ends((16, old), OUTSIDE, 32, 150, 2, 2);
     let old = ledger.reallocation_begins(32);
     assert_eq!(ledger.counts.live_blocks, 1);
-    ledger.reallocation_freed(old);
-    ledger.free(16);
+    ledger.reallocation_freed(32, old);
+    ledger.free(16, false);
     assert_eq!(
         ledger.counts,
         Counts {
@@ -28,7 +28,7 @@ fn reallocs_have_three_outcomes() {
 
 #[test]
 fn a_missed_free_ends_the_old_block() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Ledger::new(Sample::default());
     ledger.allocate(OUTSIDE, 16, 100, 1, 1);
     ledger.allocate(OUTSIDE, 16, 7, 1, 2);
     assert_eq!(

@@ -37,15 +37,17 @@ impl Ledger {
         if !self.typed {
             return FxHashMap::default();
         }
-        let live = self.heap.own().map(|block| (block, None));
+        let live = self.heap.own();
+        let live = live.map(|(address, block)| (address, block, None));
         let ended = self.pending.iter();
-        let ended = ended.map(|(block, survived)| (block, Some(*survived)));
-        for (block, freed) in live.chain(ended) {
+        let ended = ended.map(|ended| (ended.address, &ended.block, Some(ended.survived)));
+        for (address, block, freed) in live.chain(ended) {
             let Some((site, retained_by)) = self.place(block, freed, records) else {
                 continue;
             };
             let sum = sums.entry((site, retained_by, block.of_type)).or_default();
-            *sum = (sum.0 + 1, sum.1 + block.size);
+            let amount = self.heap.amount(address, block);
+            *sum = (sum.0 + amount.blocks, sum.1 + amount.bytes);
         }
         let mut by_site: FxHashMap<SiteIndex, Vec<Typed>> = FxHashMap::default();
         for ((site, retained_by, of_type), (blocks, bytes)) in sums {

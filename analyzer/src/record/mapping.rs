@@ -65,7 +65,7 @@ impl Mapping {
         header.follow.store(u32::from(settings.follow), order);
         header.python.store(u32::from(settings.python), order);
         header.quiet.store(u32::from(settings.quiet), order);
-        header.sample_bytes.store(0, order);
+        header.sample_bytes.store(settings.sample, order);
         header.next_connection.store(1, order);
         header.next_image.store(1, order);
         header.first_tick.store(system::tick(), order);

@@ -55,17 +55,6 @@ pub fn record(socket: i32) -> Result<(), String> {
     Ok(())
 }
 
-/// Targets can't sample yet. A trace that was asked for as a sample is whole, and says so.
-fn unsampled(asked: u64) -> Note {
-    Note::Warning {
-        code: "sampling_ignored".to_owned(),
-        text: format!(
-            "LEAK_SAMPLE={asked} was ignored: this version can't sample. Every event is recorded, so \
-             figures are exact; unset it"
-        ),
-    }
-}
-
 fn session(socket: &OwnedFd) -> Result<(), String> {
     let session = birth::prepare(socket, std::env::vars_os())?;
     let cant_write = |error| format!("can't write {}: {error}", session.path.display());
@@ -75,12 +64,9 @@ fn session(socket: &OwnedFd) -> Result<(), String> {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         host: session.host.clone(),
         started_at_ns: session.started_at_ns,
-        sample_bytes: 0,
+        sample_bytes: session.settings.sample,
         recorder_pid: std::process::id(),
     });
-    if session.settings.sample > 0 {
-        writer.note(unsampled(session.settings.sample));
-    }
     let watch = Watch::new().map_err(|error| format!("can't watch processes: {error}"))?;
     let watch = Arc::new(watch);
     let mut images = Images::new(Arc::clone(&watch), session.name.clone());

@@ -49,6 +49,8 @@ impl Default for Settings {
 
 /// The smallest trace that is worth recording, bytes.
 const MIN_TRACE: u64 = 1 << 20;
+/// The most bytes from one sample to the next, on average.
+const MAX_SAMPLE: u64 = 1 << 40;
 /// The most frames of a backtrace.
 const MAX_DEPTH: u64 = 1024;
 
@@ -104,7 +106,8 @@ impl Settings {
                 self.depth = depth.ok_or("a number of frames, 1 to 1024")? as u32;
             }
             "LEAK_SAMPLE" => {
-                self.sample = bytes(value).ok_or("a size, such as 512K, or 0 for every event")?;
+                let mean = bytes(value).filter(|bytes| *bytes <= MAX_SAMPLE);
+                self.sample = mean.ok_or("a size up to 1T, such as 512K, or 0 for every event")?;
             }
             "LEAK_PYTHON" => self.python = choice(value, &[("auto", true), ("off", false)])?,
             "LEAK_QUIET" => self.quiet = choice(value, &[("1", true), ("0", false)])?,
@@ -208,7 +211,8 @@ mod tests {
             ),
             ("LEAK_DEPTH", "0", "a number of frames, 1 to 1024"),
             ("LEAK_DEPTH", "1025", "a number of frames, 1 to 1024"),
-            ("LEAK_SAMPLE", "many", "a size, such as 512K"),
+            ("LEAK_SAMPLE", "many", "a size up to 1T, such as 512K"),
+            ("LEAK_SAMPLE", "2T", "a size up to 1T"),
             ("LEAK_PYTHON", "on", "auto or off"),
             ("LEAK_QUIET", "2", "1 or 0"),
         ] {

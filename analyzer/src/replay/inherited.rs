@@ -6,29 +6,29 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::Block;
+use crate::sample::Amount;
 
-type Sizes = FxHashMap<u64, u64>;
+type Amounts = FxHashMap<u64, Amount>;
 
 /// What a child still has of its parent's blocks.
 #[derive(Debug, Default)]
 pub(super) struct Inherited {
-    base: Rc<Sizes>,
+    base: Rc<Amounts>,
     /// What differs from `base`; `None`: gone.
-    overrides: FxHashMap<u64, Option<u64>>,
-    blocks: u64,
-    bytes: u64,
+    overrides: FxHashMap<u64, Option<Amount>>,
+    whole: Amount,
 }
 
 impl Inherited {
     pub(super) fn blocks(&self) -> u64 {
-        self.blocks
+        self.whole.blocks
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+        self.whole.bytes
     }
 
-    fn get(&self, address: u64) -> Option<u64> {
+    fn get(&self, address: u64) -> Option<Amount> {
         match self.overrides.get(&address) {
             Some(overriding) => *overriding,
             None => self.base.get(&address).copied(),
@@ -36,39 +36,37 @@ impl Inherited {
     }
 
     pub(super) fn contains(&self, address: u64) -> bool {
-        self.blocks > 0 && self.get(address).is_some()
+        self.blocks() > 0 && self.get(address).is_some()
     }
 
-    /// Ends the inherited block at `address`; gives its size.
-    pub(super) fn remove(&mut self, address: u64) -> Option<u64> {
-        if self.blocks == 0 {
+    /// Ends the inherited block at `address`; gives what it counts for.
+    pub(super) fn remove(&mut self, address: u64) -> Option<Amount> {
+        if self.blocks() == 0 {
             return None;
         }
-        let size = self.get(address)?;
+        let amount = self.get(address)?;
         self.overrides.insert(address, None);
-        self.blocks -= 1;
-        self.bytes -= size;
-        Some(size)
+        self.whole -= amount;
+        Some(amount)
     }
 
     /// Puts a block back that was removed.
-    pub(super) fn insert(&mut self, address: u64, size: u64) {
+    pub(super) fn insert(&mut self, address: u64, amount: Amount) {
         self.remove(address);
-        self.overrides.insert(address, Some(size));
-        self.blocks += 1;
-        self.bytes += size;
+        self.overrides.insert(address, Some(amount));
+        self.whole += amount;
     }
 
-    fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+    fn iter(&self) -> impl Iterator<Item = (u64, Amount)> + '_ {
         let kept = self
             .base
             .iter()
             .filter(|(address, _)| !self.overrides.contains_key(address))
-            .map(|(address, size)| (*address, *size));
+            .map(|(address, amount)| (*address, *amount));
         let changed = self
             .overrides
             .iter()
-            .filter_map(|(address, size)| size.map(|size| (*address, size)));
+            .filter_map(|(address, amount)| amount.map(|amount| (*address, amount)));
         kept.chain(changed)
     }
 }
@@ -81,7 +79,7 @@ pub(super) struct Snapshot {
 
 #[derive(Debug)]
 struct Shared {
-    base: Rc<Sizes>,
+    base: Rc<Amounts>,
     changed: Vec<u64>,
 }
 
@@ -100,11 +98,13 @@ impl Snapshot {
     pub(super) fn take(
         &mut self,
         own: &FxHashMap<u64, Block>,
-        own_bytes: u64,
+        whole: Amount,
         inherited: &Inherited,
+        amount: impl Fn(u64, &Block) -> Amount,
     ) -> Inherited {
         let shared = self.shared.get_or_insert_with(|| {
-            let mine = own.iter().map(|(address, block)| (*address, block.size));
+            let mine = own.iter();
+            let mine = mine.map(|(address, block)| (*address, amount(*address, block)));
             Shared {
                 base: Rc::new(inherited.iter().chain(mine).collect()),
                 changed: Vec::new(),
@@ -113,16 +113,17 @@ impl Snapshot {
         shared.changed.sort_unstable();
         shared.changed.dedup();
         let now = |address: u64| {
-            let mine = own.get(&address).map(|block| block.size);
+            let mine = own.get(&address).map(|block| amount(address, block));
             mine.or_else(|| inherited.get(address))
         };
-        let overrides: FxHashMap<u64, Option<u64>> =
+        let overrides: FxHashMap<u64, Option<Amount>> =
             shared.changed.iter().map(|at| (*at, now(*at))).collect();
+        let mut all = inherited.whole;
+        all += whole;
         Inherited {
             base: Rc::clone(&shared.base),
             overrides,
-            blocks: own.len() as u64 + inherited.blocks,
-            bytes: own_bytes + inherited.bytes,
+            whole: all,
         }
     }
 }

@@ -37,10 +37,14 @@ pub fn json(
         schema: SCHEMA,
         trace: trace(&input, warnings(&input, symbolizer)),
         processes: processes(&input),
-        totals: totals(analysis),
+        totals: totals(&input),
         timeline: timeline(analysis),
         requests: Written(|| requests(&input)),
-        endpoints: analysis.endpoints.iter().map(endpoint).collect(),
+        endpoints: analysis
+            .endpoints
+            .iter()
+            .map(|row| endpoint(&input, row))
+            .collect(),
         sites: site_rows,
         sites_left_out: left_out,
         types: types(&analysis.types),
@@ -126,8 +130,8 @@ fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
     .collect()
 }
 
-fn totals(analysis: &Analysis) -> schema::Totals {
-    let totals = &analysis.totals;
+fn totals(input: &Input<'_>) -> schema::Totals {
+    let totals = &input.analysis.totals;
     schema::Totals {
         allocations: totals.allocations,
         frees: totals.frees,
@@ -135,6 +139,7 @@ fn totals(analysis: &Analysis) -> schema::Totals {
         allocated_bytes: totals.allocated_bytes,
         live_blocks: totals.live_blocks,
         live_bytes: totals.live_bytes,
+        live_bytes_error: input.error(totals.live_bytes),
         peak_live_bytes: totals.peak_live_bytes,
         unknown_frees: totals.unknown_frees,
         python_live_blocks: totals.python_live_blocks,
@@ -198,7 +203,7 @@ fn label(analysis: &Analysis, endpoint: u32) -> &str {
     endpoint.map_or("", |endpoint| endpoint.label.as_str())
 }
 
-fn endpoint(endpoint: &Endpoint) -> schema::Endpoint<'_> {
+fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'r> {
     let statuses = endpoint.statuses.iter();
     schema::Endpoint {
         label: &endpoint.label,
@@ -207,8 +212,10 @@ fn endpoint(endpoint: &Endpoint) -> schema::Endpoint<'_> {
         leaking_requests: endpoint.leaking_requests,
         survivor_blocks: endpoint.survivor_blocks,
         survivor_bytes: endpoint.survivor_bytes,
+        survivor_bytes_error: input.error(endpoint.survivor_bytes),
         retained_blocks: endpoint.retained_blocks,
         retained_bytes: endpoint.retained_bytes,
+        retained_bytes_error: input.error(endpoint.retained_bytes),
         inferred_blocks: endpoint.inferred_blocks,
         retained_bytes_per_leaking_request: endpoint.retained_bytes_per_leaking_request,
         site_ids: &endpoint.site_ids,
@@ -283,11 +290,14 @@ fn site_row<'r>(
         requests: site.requests,
         survivor_blocks: site.survivor_blocks,
         survivor_bytes: site.survivor_bytes,
+        survivor_bytes_error: input.error(site.survivor_bytes),
         retained_blocks: site.retained_blocks,
         retained_bytes: site.retained_bytes,
+        retained_bytes_error: input.error(site.retained_bytes),
         inferred_blocks: site.inferred_blocks,
         live_blocks: site.live_blocks,
         live_bytes: site.live_bytes,
+        live_bytes_error: input.error(site.live_bytes),
         outside_blocks: site.outside_blocks,
         outside_bytes: site.outside_bytes,
         labels: labels

@@ -15,6 +15,8 @@ mod schema;
 mod text;
 
 use crate::analysis::{Analysis, Site, Source, Verdict};
+use crate::figures;
+use crate::sample::Sample;
 use crate::sites::Sites;
 use crate::symbols::Symbolizer;
 use crate::trace::{Facts, Warning};
@@ -73,6 +75,21 @@ struct Input<'r> {
     analysis: &'r Analysis,
     sites: &'r Sites,
     options: &'r Options,
+}
+
+impl Input<'_> {
+    /// The standard error of `bytes`, at most; 0 where every block was recorded.
+    fn error(&self, bytes: u64) -> u64 {
+        Sample::every(self.facts.sample_bytes).error(bytes)
+    }
+
+    /// `bytes` in words, with their error if they are an estimate.
+    fn estimate(&self, bytes: u64) -> String {
+        match self.error(bytes) {
+            0 => figures::bytes(bytes),
+            error => format!("{} ± {}", figures::bytes(bytes), figures::bytes(error)),
+        }
+    }
 }
 
 impl Verdict {

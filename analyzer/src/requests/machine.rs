@@ -9,6 +9,7 @@ use super::owner::{Owners, Scope};
 use super::record::{Record, RequestId};
 use super::task::Tasks;
 use crate::ledger::Ledger;
+use crate::sample::Sample;
 use crate::trace::{ProcessId, ThreadId};
 
 /// Where requests come from.
@@ -99,13 +100,13 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Nothing has happened yet, in a trace of `threads` threads.
-    pub fn new(options: &Options, threads: usize) -> Self {
+    /// Nothing has happened yet, in a trace of `threads` threads whose blocks count so.
+    pub fn new(options: &Options, threads: usize, sample: Sample) -> Self {
         Machine {
             boundary: options.boundary,
             records: Vec::new(),
             labels: Labels::new(options.routes.clone()),
-            owners: Owners::new(options.scope, options.boundary == Boundary::Mark),
+            owners: Owners::new(options.scope, options.boundary == Boundary::Mark, sample),
             connections: FxHashMap::default(),
             threads: Vec::new(),
             tasks: Tasks::new(threads),
@@ -198,8 +199,8 @@ impl Machine {
                 })
             }
             Event::Free { address } => {
-                self.task_freed(at, address);
-                self.change(at, |ledger| ledger.free(address))
+                let was_task = self.task_freed(at, address);
+                self.change(at, |ledger| ledger.free(address, was_task))
             }
             Event::ReallocationBegin { address } => {
                 return self.owners.reallocation_begins(at.thread, address);
@@ -212,11 +213,14 @@ impl Machine {
                 let old = self.owners.reallocated(at.thread);
                 let account = self.owners.account(at.thread);
                 self.change(at, |ledger| match old {
-                    Some((_, old)) => {
+                    Some(old) => {
                         ledger.reallocation_ends(old, account, address, size, site, at.stamp);
                     }
                     // Its begin was lost: the new block is what is known.
-                    None => ledger.allocate(account, address, size, site, at.stamp),
+                    None if address != 0 => {
+                        ledger.allocate(account, address, size, site, at.stamp);
+                    }
+                    None => {}
                 })
             }
             Event::ReallocationFailed => match self.owners.reallocated(at.thread) {
@@ -226,7 +230,9 @@ impl Machine {
                 None => return,
             },
             Event::ReallocationFreed => match self.owners.reallocated(at.thread) {
-                Some((_, old)) => self.change(at, |ledger| ledger.reallocation_freed(old)),
+                Some((address, old)) => {
+                    self.change(at, |ledger| ledger.reallocation_freed(address, old))
+                }
                 None => return,
             },
             _ => return,

@@ -17,6 +17,7 @@ use crate::ledger::Ledger;
 use crate::ledger::holding::{AccountId, InFlight, Kind, OUTSIDE};
 use crate::replay::Found;
 use crate::requests::record::{Record, RequestId};
+use crate::sample::Sample;
 use crate::trace::{ProcessId, ThreadId};
 
 /// Which blocks belong to a request.
@@ -71,14 +72,16 @@ pub struct Owners {
     /// For each process, the interval between two process-wide marks.
     intervals: Vec<Option<RequestId>>,
     threads: Vec<Thread>,
+    sample: Sample,
 }
 
 impl Owners {
-    /// No processes yet.
-    pub fn new(scope: Scope, lasting: bool) -> Self {
+    /// No processes yet, in a trace whose blocks count so.
+    pub fn new(scope: Scope, lasting: bool, sample: Sample) -> Self {
         Owners {
             scope,
             lasting,
+            sample,
             ..Owners::default()
         }
     }
@@ -90,7 +93,7 @@ impl Owners {
             self.ledgers.resize_with(at + 1, || None);
             self.intervals.resize(at + 1, None);
         }
-        self.ledgers[at].get_or_insert_with(Ledger::default)
+        self.ledgers[at].get_or_insert_with(|| Ledger::new(self.sample))
     }
 
     /// Whether the process runs.
@@ -102,7 +105,7 @@ impl Owners {
     pub fn process_begins(&mut self, process: ProcessId, parent: Option<ProcessId>) {
         let child = match parent {
             Some(parent) if self.runs(parent) => self.ledger(parent).fork(),
-            _ => Ledger::default(),
+            _ => Ledger::new(self.sample),
         };
         self.ledger(process);
         self.ledgers[process as usize] = Some(child);

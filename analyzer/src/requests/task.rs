@@ -91,13 +91,13 @@ impl Machine {
         worker
     }
 
-    /// A block is freed: the task whose coroutine lay in it is over.
-    pub(super) fn task_freed(&mut self, at: At, block: u64) {
+    /// A block is freed: the task whose coroutine lay in it is over. Whether there was one.
+    pub(super) fn task_freed(&mut self, at: At, block: u64) -> bool {
         if self.tasks.workers.is_empty() {
-            return;
+            return false;
         }
         let Some(worker) = self.tasks.workers.remove(&(at.process, block)) else {
-            return;
+            return false;
         };
         // Its last answer ends with the thread's next wait.
         let ended = std::mem::take(&mut self.threads[worker as usize]);
@@ -112,6 +112,7 @@ impl Machine {
             }
         }
         self.tasks.free.push(worker);
+        true
     }
 
     /// The thread enters a wait: what it and its tasks have answered ends.

@@ -76,6 +76,7 @@ pub fn of_requests(
         unit: Unit::Requests,
         processes: 1,
         judged,
+        sample: site.sample,
         survivor_blocks: site.survivor_blocks,
         reallocations: site.reallocations,
         newest: sequences.newest,
@@ -112,6 +113,7 @@ pub fn of_time(site: &FinishedSite, requests_ended: u64) -> Series {
     let mut series = Series {
         unit: Unit::Time,
         processes: 1,
+        sample: site.sample,
         judged: if requests_ended == 0 {
             0
         } else {

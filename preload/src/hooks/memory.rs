@@ -9,6 +9,7 @@ use leak_wire::Event;
 
 use crate::dtv;
 use crate::real::{self, memory as next};
+use crate::sample;
 use crate::thread::{self, Caller};
 
 /// `entry! { name(registers of its own arguments..) => implementation }`: the exported symbol, which
@@ -44,9 +45,14 @@ entry!(posix_memalign, "rcx", "r8" => posix_memalign_from);
 fn allocated(block: *mut c_void, size: usize, caller: Caller) -> *mut c_void {
     if let Some(thread) = thread::state()
         && !block.is_null()
-        && thread.allocates_as_usual(caller, block as u64, size)
     {
-        return block;
+        let done = match sample::is_on() {
+            true => thread.passes(size),
+            false => thread.allocates_as_usual(caller, block as u64, size),
+        };
+        if done {
+            return block;
+        }
     }
     allocated_anew(block, size, caller)
 }
@@ -56,6 +62,7 @@ fn allocated(block: *mut c_void, size: usize, caller: Caller) -> *mut c_void {
 fn allocated_anew(block: *mut c_void, size: usize, caller: Caller) -> *mut c_void {
     if !block.is_null()
         && let Some(thread) = thread::current()
+        && thread.takes_reached(block as u64, size)
     {
         thread.record_at(caller, |site| Event::Allocation {
             address: block as u64,
@@ -159,21 +166,18 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
         // SAFETY: the caller's contract is passed on.
         return unsafe { next::realloc(block, size) };
     };
-    thread.record(Event::ReallocationBegin {
-        address: block as u64,
-    });
+    let ends = thread.reallocation_begins(block as u64);
     // SAFETY: the caller's contract is passed on.
     let moved = unsafe { next::realloc(block, size) };
-    if !moved.is_null() {
+    if !moved.is_null() && thread.takes(moved as u64, size) {
+        thread.reallocation_goes_on(ends);
         thread.record_at(caller, |site| Event::ReallocationEnd {
             address: moved as u64,
             size: size as u64,
             site,
         });
-    } else if size == 0 {
-        thread.record(Event::ReallocationFreed);
-    } else {
-        thread.record(Event::ReallocationFailed);
+    } else if ends {
+        thread.reallocation_gives_none(block, moved, size);
     }
     moved
 }
@@ -200,7 +204,11 @@ pub extern "C" fn free(block: *mut c_void) {
     if block.is_null() || real::pool_size(block).is_some() {
         return;
     }
-    if !thread::state().is_some_and(|thread| thread.frees_as_usual(block as u64)) {
+    let done = match sample::is_on() {
+        true => !sample::ends(block as u64),
+        false => thread::state().is_some_and(|thread| thread.frees_as_usual(block as u64)),
+    };
+    if !done {
         return free_anew(block);
     }
     // SAFETY: the caller's contract is passed on.

@@ -15,6 +15,7 @@ use leak_wire::Event;
 
 use super::interpreter::{Allocator, Interpreter};
 use super::{codes, ending};
+use crate::sample;
 use crate::thread::{self, Caller};
 
 /// `PYMEM_DOMAIN_MEM` and `PYMEM_DOMAIN_OBJ`.
@@ -39,6 +40,12 @@ pub unsafe fn once(interpreter: &Interpreter) {
         // SAFETY: the caller's promise.
         unsafe { wrap(interpreter) };
     }
+}
+
+/// Whether that was not done yet.
+pub fn is_outstanding() -> bool {
+    // Relaxed: as above.
+    !WRAPPED.load(Ordering::Relaxed)
 }
 
 #[cold]
@@ -105,7 +112,7 @@ fn allocate(size: usize, caller: Caller, call: impl FnOnce() -> *mut c_void) -> 
     };
     ending::look();
     let block = thread.paused(call);
-    if !block.is_null() {
+    if !block.is_null() && thread.takes(block as u64, size) {
         thread.record_python(caller, |site| Event::Allocation {
             address: block as u64,
             size: size as u64,
@@ -163,18 +170,18 @@ unsafe extern "C" fn realloc(
     let Some(thread) = thread::current() else {
         return call();
     };
-    thread.record(Event::ReallocationBegin {
-        address: block as u64,
-    });
+    let begun = thread.reallocation_begins(block as u64);
     let moved = thread.paused(call);
-    if moved.is_null() {
-        thread.record(Event::ReallocationFailed);
-    } else {
+    if !moved.is_null() && thread.takes(moved as u64, size) {
+        thread.reallocation_goes_on(begun);
         thread.record_python(caller, |site| Event::ReallocationEnd {
             address: moved as u64,
             size: size as u64,
             site,
         });
+    } else if begun {
+        // Python gives a block for 0 bytes, too.
+        thread.reallocation_gives_none(block, moved, size.max(1));
     }
     moved
 }
@@ -194,9 +201,11 @@ unsafe extern "C" fn free(context: *mut c_void, block: *mut c_void) {
         // SAFETY: as above.
         return unsafe { call(before.context, block) };
     };
-    thread.record(Event::Free {
-        address: block as u64,
-    });
+    if sample::ends(block as u64) {
+        thread.record(Event::Free {
+            address: block as u64,
+        });
+    }
     // SAFETY: as above.
     thread.paused(|| unsafe { call(before.context, block) });
 }

@@ -21,9 +21,9 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>) {
     if leaking.is_empty() {
         write_nothing(page, input);
     } else {
-        write_result(page, analysis, &leaking);
+        write_result(page, input, &leaking);
         page.blank();
-        write_table(page, leaking.get(..MOST_ROWS).unwrap_or(&leaking));
+        write_table(page, input, leaking.get(..MOST_ROWS).unwrap_or(&leaking));
     }
     if leaking.len() > MOST_ROWS {
         let more = counted((leaking.len() - MOST_ROWS) as u64, "more endpoint");
@@ -71,8 +71,8 @@ fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
         .collect()
 }
 
-fn write_result(page: &mut Page, analysis: &Analysis, leaking: &[Leaking<'_>]) {
-    let all = analysis.endpoints.len();
+fn write_result(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
+    let all = input.analysis.endpoints.len();
     let requests = leaking
         .iter()
         .map(|leaking| leaking.endpoint.leaking_requests)
@@ -84,21 +84,30 @@ fn write_result(page: &mut Page, analysis: &Analysis, leaking: &[Leaking<'_>]) {
         (some, _) => format!("{some} of {all} endpoints leak"),
     };
     let text = format!(
-        "{which}: {} left {} behind",
+        "{which}: {}{} left {} behind",
+        at_least(input),
         counted(requests, "request"),
-        bytes(sum)
+        input.estimate(sum)
     );
     page.paragraph("", page.ink.bad, &text);
 }
 
+/// Of requests that leak, a sample shows some.
+fn at_least(input: &Input<'_>) -> &'static str {
+    match input.facts.sample_bytes {
+        0 => "",
+        _ => "≥ ",
+    }
+}
+
 /// The table; where the labels don't fit into it, each stands on a line above its figures.
-fn write_table(page: &mut Page, leaking: &[Leaking<'_>]) {
-    let whole = table(page, leaking, true);
+fn write_table(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
+    let whole = table(page, input, leaking, true);
     if whole.fits(2, page.width) {
         page.table(2, &whole);
         return;
     }
-    let lines = table(page, leaking, false).lines(4, page.width);
+    let lines = table(page, input, leaking, false).lines(4, page.width);
     let labels = leaking.iter().map(|leaking| Some(leaking.endpoint));
     for (line, endpoint) in lines.iter().zip(std::iter::once(None).chain(labels)) {
         if let Some(endpoint) = endpoint {
@@ -109,7 +118,7 @@ fn write_table(page: &mut Page, leaking: &[Leaking<'_>]) {
     }
 }
 
-fn table(page: &Page, leaking: &[Leaking<'_>], with_labels: bool) -> Table {
+fn table(page: &Page, input: &Input<'_>, leaking: &[Leaking<'_>], with_labels: bool) -> Table {
     use Side::{Left, Right};
     let ink = page.ink;
     let skipped = usize::from(!with_labels);
@@ -129,10 +138,10 @@ fn table(page: &Page, leaking: &[Leaking<'_>], with_labels: bool) -> Table {
         let row = [
             Cell::styled(escaped(&endpoint.label), ink.strong),
             Cell::new(count(endpoint.requests)),
-            Cell::new(count(endpoint.leaking_requests)),
+            Cell::new(at_least(input).to_owned() + &count(endpoint.leaking_requests)),
             Cell::new(statuses(&endpoint.statuses)),
             Cell::new(each.map_or_else(|| "?".into(), bytes)),
-            Cell::new(bytes(*sum)),
+            Cell::new(input.estimate(*sum)),
             Cell::styled(words(endpoint.verdict), ink.bad),
         ];
         table.row(row.into_iter().skip(skipped).collect());
@@ -174,7 +183,8 @@ fn write_nothing(page: &mut Page, input: &Input<'_>) {
     let requests: u64 = ended.map(|request| u64::from(request.count)).sum();
     let elsewhere = analysis.sites.iter().any(|site| site.verdict.leaks());
     let unsure = with(analysis, |verdict| verdict == Verdict::TooFewRequests).count();
-    let sure = unsure == 0 && !elsewhere && is_complete(input.facts);
+    let whole = is_complete(input.facts) && input.facts.sample_bytes == 0;
+    let sure = unsure == 0 && !elsewhere && whole;
     let checked = format!(
         "{} of {} checked, {} followed",
         counted(requests, "request"),

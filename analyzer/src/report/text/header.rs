@@ -23,6 +23,15 @@ fn write_missing(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
     let warn = page.ink.warn;
     let mut say = |text: &str| page.titled("! ", warn, anstyle::Style::new(), &escaped(text));
     let facts = input.facts;
+    if facts.sample_bytes > 0 {
+        say(&format!(
+            "This is a sample, every {} on average (LEAK_SAMPLE): sizes and counts are estimates, within their \
+             ± in two cases of three; {} is live. A request shows as leaking only where a block of its is \
+             in the sample.",
+            bytes(facts.sample_bytes),
+            input.estimate(input.analysis.totals.live_bytes)
+        ));
+    }
     if let Some(text) = ended(input).filter(|_| !warned(warnings, facts.ended)) {
         say(text);
     }
@@ -35,12 +44,6 @@ fn write_missing(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
             count(facts.dropped.allocations),
             count(facts.dropped.frees),
             count(facts.dropped.other),
-        ));
-    }
-    if facts.sample_bytes > 0 {
-        say(&format!(
-            "Sampled, one block in {} on average (LEAK_SAMPLE): figures are estimates.",
-            bytes(facts.sample_bytes)
         ));
     }
     for warning in warnings {
@@ -134,7 +137,12 @@ fn write_seen(page: &mut Page, input: &Input<'_>) {
     page.paragraph("  ", dim, &line);
     let mut parts = vec![requests(input), counted(input.analysis.events, "event")];
     if crate::report::is_complete(facts) {
-        parts.push("all recorded".into());
+        let what = if facts.sample_bytes > 0 {
+            "the sample"
+        } else {
+            "all"
+        };
+        parts.push(format!("{what} recorded"));
     }
     if facts.waited_ns > 1_000_000_000 {
         let waited = duration(facts.waited_ns);

@@ -32,7 +32,7 @@ pub(super) fn write_leak(
     let ink = page.ink;
     let figures = format!(
         "{} retained, {}, {} of what leaks",
-        bytes(site.retained_bytes),
+        input.estimate(site.retained_bytes),
         blocks(site.retained_blocks, site.retained_bytes),
         share(site.retained_bytes, whole)
     );
@@ -58,7 +58,7 @@ pub(super) fn write_live(
     let ink = page.ink;
     let figures = format!(
         "{} live at the end, {}, {} of all",
-        bytes(live.1),
+        input.estimate(live.1),
         blocks(live.0, live.1),
         share(live.1, whole)
     );
