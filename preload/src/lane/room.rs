@@ -78,11 +78,13 @@ impl Writer {
         let capacity = self.mask.get() + 1;
         // Relaxed: the recorder's setting, made before the session.
         let drops = header.full.load(Ordering::Relaxed) == 1;
+        // Of a lane that drops, a quarter is kept for frees.
+        let common = if drops { capacity / 4 * 3 } else { capacity };
         let usable = match kind {
-            Kind::Allocation if drops => capacity / 4 * 3,
+            Kind::Allocation => common,
             _ => capacity,
         };
-        if self.room(&lane, end, usable) {
+        if self.room(&lane, end, usable, common) {
             return true;
         }
         if !drops && self.wait_for_room(&lane, end) {
@@ -99,7 +101,9 @@ impl Writer {
         false
     }
 
-    fn room(&self, lane: &Lane, end: u64, usable: u64) -> bool {
+    /// Whether there is room up to `end` with `usable` words in use. Where there is, no more looks are
+    /// needed for a while, as far as all kinds of records may use `common` words.
+    fn room(&self, lane: &Lane, end: u64, usable: u64, common: u64) -> bool {
         let capacity = self.mask.get() + 1;
         // Acquire: pairs with the recorder's Release: it has read what is overwritten next.
         let tail = lane.header.tail.load(Ordering::Acquire);
@@ -108,8 +112,8 @@ impl Writer {
         }
         if end - tail > capacity / 2 {
             lane.mapping.ring_doorbell();
-            self.limit
-                .set((end + capacity / 16).min(tail + capacity / 4 * 3).max(end));
+            let next_look = end + capacity / 16;
+            self.limit.set(next_look.min(tail + common).max(end));
         } else {
             self.limit.set(tail + capacity / 2);
         }
@@ -133,7 +137,7 @@ impl Writer {
             // SeqCst: pairs with the recorder's fence between its store of `tail` and its load of
             // `waiting`: either it sees that we wait, or we see its tail.
             fence(Ordering::SeqCst);
-            if self.room(lane, end, capacity) {
+            if self.room(lane, end, capacity, capacity) {
                 break true;
             }
             lane.mapping.ring_doorbell();
