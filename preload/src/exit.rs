@@ -10,9 +10,9 @@ use crate::session::Session;
 use crate::{connections, kernel, process, session, thread};
 
 /// How long an exit waits for the recorder at most.
-const PATIENCE_NS: u64 = 2_000_000_000;
+const PATIENCE_NS: u64 = 10_000_000_000;
 /// The same, without a sign of life.
-const SILENCE_NS: u64 = 500_000_000;
+const SILENCE_NS: u64 = 2_000_000_000;
 /// A recorder without progress for so long is asked for.
 const SUSPICION_NS: u64 = 50_000_000;
 /// How long between two looks.

@@ -73,6 +73,8 @@ pub struct Thread {
     pub countdown: Countdown,
     /// A place on the stack of the call during which nothing is recorded, 0: none is under way.
     paused_at: Cell<usize>,
+    /// The block that this call is about, 0: a new one.
+    paused_for: Cell<usize>,
 }
 
 /// A thread without a lane asks for one at every so manieth event.
@@ -97,6 +99,19 @@ pub fn current() -> Option<&'static Thread> {
         return Some(thread);
     }
     attach()
+}
+
+/// How far before what it gives a debugging allocator asks for more, at most.
+const DEBUG_HEAD: usize = 64;
+
+/// This thread's state, if it is in a pause for another block than `block`: what the allocator does to
+/// that is its own business, as it was before it was wrapped.
+#[cold]
+pub fn beside_pause(block: usize) -> Option<&'static Thread> {
+    // SAFETY: as in `current`.
+    let thread = unsafe { slot().as_ref() }?;
+    let within = thread.paused_for.get().wrapping_sub(block) <= DEBUG_HEAD;
+    (thread.paused_at.get() != 0 && !within).then_some(thread)
 }
 
 /// Whether events are recorded in this process.
@@ -334,15 +349,27 @@ impl Thread {
         })
     }
 
-    /// Runs `call`, an allocator's, during which nothing is recorded on this thread.
+    /// Runs `call`, an allocator's for `block` (0: a new one), during which nothing is recorded on this
+    /// thread.
     #[inline(always)]
-    pub fn paused<R>(&self, call: impl FnOnce() -> R) -> R {
+    pub fn paused<R>(&self, block: usize, call: impl FnOnce() -> R) -> R {
         let mark = 0_u8;
+        self.paused_for.set(block);
         self.paused_at.set(&raw const mark as usize);
         self.writer.pause();
         let result = call();
         self.writer.resume();
         self.paused_at.set(0);
+        result
+    }
+
+    /// Runs `call` in a pause as if there was none.
+    pub fn resumed<R>(&self, call: impl FnOnce() -> R) -> R {
+        let paused_at = self.paused_at.replace(0);
+        self.writer.resume();
+        let result = call();
+        self.writer.pause();
+        self.paused_at.set(paused_at);
         result
     }
 

@@ -202,6 +202,10 @@ impl Drain {
             pass.busy |= fill > 0;
             pass.fullest = pass.fullest.max(fill);
         }
+        let images = self.images.running.values_mut();
+        for live in images.filter_map(|image| image.types.live.as_mut()) {
+            live.pass_ends();
+        }
         Ok(pass)
     }
 
@@ -239,7 +243,7 @@ impl Drain {
         let mut live = of.and_then(|of| images.running.get_mut(&of)?.types.live.take());
         let drained = self.lanes.drain(&self.mapping, index, |lane, at, record| {
             if let Some(live) = &mut live {
-                live.see(&record.event, &mut lane.follower);
+                live.see(&record.event, lane.events.order(at), &mut lane.follower);
             }
             if is_news(&record.event)
                 && let Some(image) = images.running.get_mut(&lane.image)

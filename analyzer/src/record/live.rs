@@ -1,20 +1,29 @@
-//! The blocks of an image that live and whose types were not read yet.
+//! The blocks of an image that live and whose types are still to be read.
 //!
 //! - Young blocks wait in a small cache: those that are freed soon never reach the table.
-//! - Lanes are drained one after the other, so that a free may be seen before its allocation: what
-//!   stands here is *probably* live. It only says where a look is worth while; whether a block lived
-//!   all the time that it was looked at, the analyzer decides by the order of events.
-//! - A block is due once its thread has come to a wait or a mark after it: by then it is initialised.
+//! - Lanes are drained one after the other, so that a free may be seen after the next allocation at its
+//!   address, or before the one that it is of. Both carry what the trace orders them by: a free ends only
+//!   what came before it, and one that nothing was there for is remembered for a while.
+//! - What stands here is *probably* live. It only says where a look is worth while; whether a block lived
+//!   all the time that it was looked at, the analyzer decides.
+//! - A block is due once its thread has come to a wait or a mark after it: by then it is initialised, or
+//!   nearly always: one that shows no type is due once more, and again when all are.
+
+use std::collections::hash_map::Entry;
 
 use leak_wire::{Event, Wait};
 use rustc_hash::FxHashMap;
 
 /// Young blocks, at most; a power of two.
 const YOUNG: usize = 2048;
-/// Blocks in the table, at most: some 160 MiB.
+/// Blocks in each of the tables, at most: some 280 MiB.
 const MOST: usize = 1 << 22;
+/// Frees that are remembered, at most.
+const FREES: usize = 1 << 16;
 /// The count of a thread that is gone.
 const GONE: u32 = u32::MAX;
+/// The same, of one whose blocks are queued.
+const QUEUED: u32 = u32::MAX - 1;
 
 /// A block as it was allocated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +33,10 @@ pub(crate) struct Block {
     thread: u32,
     /// How many boundaries the thread had passed.
     passed: u32,
+    /// It was read, and showed no type.
+    looked: bool,
+    /// Of two events on one address the later one has more.
+    order: u64,
 }
 
 /// What is kept of a thread while its events are seen.
@@ -44,6 +57,17 @@ impl Follower {
             moving: None,
         }
     }
+
+    #[inline]
+    fn block(&self, size: u64, order: u64) -> Block {
+        Block {
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            thread: self.thread,
+            passed: self.passed,
+            looked: false,
+            order,
+        }
+    }
 }
 
 /// The blocks of one image.
@@ -52,6 +76,10 @@ pub(crate) struct LiveBlocks {
     /// Address 0: empty.
     young: Box<[(u64, Block)]>,
     table: FxHashMap<u64, Block>,
+    /// Those that were read twice in vain.
+    typeless: FxHashMap<u64, Block>,
+    /// Frees of addresses where nothing was, by what they are ordered by: of this pass and the last one.
+    early: [FxHashMap<u64, u64>; 2],
     /// Boundaries that each thread has passed, where any.
     passed: FxHashMap<u32, u32>,
     /// Some thread passed one since blocks were taken.
@@ -66,30 +94,35 @@ impl LiveBlocks {
         LiveBlocks {
             young: vec![(0, Block::default()); YOUNG].into_boxed_slice(),
             table: FxHashMap::default(),
+            typeless: FxHashMap::default(),
+            early: Default::default(),
             passed: FxHashMap::default(),
             news: false,
             refused: 0,
         }
     }
 
-    /// Takes in what `follower`'s thread did.
+    /// Takes in what `follower`'s thread did. `order` is what the trace orders it by.
     #[inline]
-    pub(crate) fn see(&mut self, event: &Event<'_>, follower: &mut Follower) {
+    pub(crate) fn see(&mut self, event: &Event<'_>, order: u64, follower: &mut Follower) {
         match *event {
-            Event::Allocation { address, size, .. } => self.insert(address, follower.block(size)),
+            Event::Allocation { address, size, .. } => {
+                self.insert(address, follower.block(size, order));
+            }
             Event::Free { address } => {
-                self.remove(address);
+                self.end(address, order);
             }
             Event::ReallocationBegin { address } => {
-                follower.moving = self.remove(address).map(|block| (address, block));
+                let moving = self.end(address, order);
+                follower.moving = moving.map(|block| (address, block));
             }
             Event::ReallocationEnd { address, size, .. } => {
                 follower.moving = None;
-                self.insert(address, follower.block(size));
+                self.insert(address, follower.block(size, order));
             }
             Event::ReallocationFailed => {
                 if let Some((address, block)) = follower.moving.take() {
-                    self.insert(address, block);
+                    self.insert(address, Block { order, ..block });
                 }
             }
             Event::Enter { wait, .. } if wait != Wait::Write => self.passes(follower),
@@ -98,8 +131,17 @@ impl LiveBlocks {
         }
     }
 
+    /// All lanes were drained once more: what was recorded before the frees of the last pass was seen.
+    pub(crate) fn pass_ends(&mut self) {
+        let [this, last] = &mut self.early;
+        if !this.is_empty() || !last.is_empty() {
+            last.clear();
+            std::mem::swap(this, last);
+        }
+    }
+
     fn passes(&mut self, follower: &mut Follower) {
-        follower.passed = follower.passed.saturating_add(1).min(GONE - 1);
+        follower.passed = follower.passed.saturating_add(1).min(QUEUED - 1);
         self.passed.insert(follower.thread, follower.passed);
         self.news = true;
     }
@@ -112,31 +154,74 @@ impl LiveBlocks {
 
     #[inline]
     fn insert(&mut self, address: u64, block: Block) {
-        if let Some(place) = self.young.get_mut(place(address)) {
-            let (older, evicted) = std::mem::replace(place, (address, block));
-            if older != 0 && older != address {
-                self.settle(older, evicted);
-            }
+        if self.was_freed(address, block.order) {
+            return;
         }
+        let Some(place) = self.young.get_mut(place(address)) else {
+            return;
+        };
+        if place.0 == address && block.order < place.1.order {
+            return;
+        }
+        let (older, evicted) = std::mem::replace(place, (address, block));
+        if older != 0 && older != address {
+            self.settle(older, evicted);
+        }
+    }
+
+    /// Whether the free of a block that was allocated at `order` was seen already. Equal orders are those of
+    /// one thread, whose free came before.
+    #[inline]
+    fn was_freed(&mut self, address: u64, order: u64) -> bool {
+        let mut early = self.early.iter_mut().filter(|early| !early.is_empty());
+        early.any(|early| match early.get(&address) {
+            Some(freed) if *freed > order => early.remove(&address).is_some(),
+            _ => false,
+        })
     }
 
     fn settle(&mut self, address: u64, block: Block) {
-        if self.table.len() < MOST || self.table.contains_key(&address) {
-            self.table.insert(address, block);
-        } else {
-            self.refused += 1;
+        let full = self.table.len() >= MOST;
+        match self.table.entry(address) {
+            Entry::Occupied(known) if known.get().order > block.order => {}
+            Entry::Occupied(mut known) => {
+                known.insert(block);
+            }
+            Entry::Vacant(_) if full => self.refused += 1,
+            Entry::Vacant(place) => {
+                place.insert(block);
+            }
         }
     }
 
+    /// Ends what was at `address` before `order`.
     #[inline]
-    fn remove(&mut self, address: u64) -> Option<Block> {
+    fn remove(&mut self, address: u64, order: u64) -> Option<Block> {
         match self.young.get_mut(place(address)) {
-            Some(place) if place.0 == address => {
+            Some(place) if place.0 == address && place.1.order <= order => {
                 place.0 = 0;
                 Some(place.1)
             }
-            _ => self.table.remove(&address),
+            _ => {
+                let tables = [&mut self.table, &mut self.typeless];
+                let mut tables = tables.into_iter();
+                let table = tables.find(|table| table.contains_key(&address))?;
+                let earlier = table.get(&address)?.order <= order;
+                earlier.then(|| table.remove(&address))?
+            }
         }
+    }
+
+    /// The same, and where nothing is remembers what was to be ended: it was not seen yet, or came before
+    /// everything, or has ended already.
+    #[inline]
+    fn end(&mut self, address: u64, order: u64) -> Option<Block> {
+        let ended = self.remove(address, order);
+        let [early, _] = &mut self.early;
+        if ended.is_none() && early.len() < FREES {
+            early.insert(address, order);
+        }
+        ended
     }
 
     /// Whether asking for blocks that are due may give any.
@@ -153,38 +238,66 @@ impl LiveBlocks {
                 self.settle(address, block);
             }
         }
-        let passed = &self.passed;
-        let is_due = |block: &Block| {
-            let now = passed.get(&block.thread).copied().unwrap_or(0);
-            all || now > block.passed
-        };
-        let due = self.table.iter().filter(|(_, block)| is_due(block));
-        let due = due.map(|(address, _)| *address).collect();
+        // What was queued before was read since.
+        self.passed.retain(|_, passed| *passed != QUEUED);
+        let due = self.table.iter();
+        let due = due.filter(|(_, block)| all || self.is_due(block));
+        let mut due: Vec<u64> = due.map(|(address, _)| *address).collect();
+        if all {
+            let typeless = self.typeless.keys().copied();
+            due.extend(typeless.filter(|address| !self.table.contains_key(address)));
+        }
         // All blocks of threads that are gone are among them.
-        self.passed.retain(|_, passed| *passed != GONE);
+        let gone = self.passed.values_mut().filter(|passed| **passed == GONE);
+        gone.for_each(|passed| *passed = QUEUED);
         due
     }
 
-    /// Takes the block at `address` out, if it still lives.
-    pub(crate) fn take(&mut self, address: u64) -> Option<Block> {
-        self.remove(address)
-    }
-
-    /// How many blocks there are.
-    pub(crate) fn len(&self) -> usize {
-        let young = self.young.iter().filter(|(address, _)| *address != 0);
-        self.table.len() + young.count()
-    }
-}
-
-impl Follower {
-    #[inline]
-    fn block(&self, size: u64) -> Block {
-        Block {
-            size: u32::try_from(size).unwrap_or(u32::MAX),
-            thread: self.thread,
-            passed: self.passed,
+    /// Takes the block at `address` out, if one lives there that is due; `all`: any one.
+    pub(crate) fn take(&mut self, address: u64, all: bool) -> Option<Block> {
+        // The last event of all.
+        let block = self.remove(address, u64::MAX)?;
+        if all || self.is_due(&block) {
+            return Some(block);
         }
+        // Another one than when it was queued.
+        self.settle(address, block);
+        None
+    }
+
+    fn is_due(&self, block: &Block) -> bool {
+        let passed = self.passed.get(&block.thread);
+        passed.is_some_and(|passed| *passed > block.passed)
+    }
+
+    /// Takes the block back that `take` gave: it could not be read.
+    pub(crate) fn put_back(&mut self, address: u64, block: Block) {
+        self.settle(address, block);
+    }
+
+    /// Takes the block back that `take` gave and that showed no type; `to_the_end`: it may get one much
+    /// later.
+    pub(crate) fn again(&mut self, address: u64, block: Block, to_the_end: bool) {
+        // A thread that is gone comes to no other boundary.
+        let passed = self.passed.get(&block.thread).copied();
+        if let Some(passed) = passed.filter(|passed| *passed < QUEUED && !block.looked) {
+            let looked = true;
+            let block = Block {
+                passed,
+                looked,
+                ..block
+            };
+            self.settle(address, block);
+        } else if to_the_end && self.typeless.len() < MOST {
+            self.typeless.insert(address, block);
+        }
+    }
+
+    /// How many blocks there are that were never read.
+    pub(crate) fn unread(&self) -> u64 {
+        let young = self.young.iter().filter(|(address, _)| *address != 0);
+        let table = self.table.values().filter(|block| !block.looked);
+        (table.count() + young.count()) as u64 + self.refused
     }
 }
 
@@ -215,19 +328,37 @@ mod tests {
     fn a_block_is_due_once_its_own_thread_has_waited() {
         let mut live = LiveBlocks::new();
         let (mut one, mut other) = (Follower::new(1), Follower::new(2));
-        live.see(&allocation(16), &mut one);
-        live.see(&allocation(32), &mut other);
-        live.see(&WAITS, &mut one);
-        live.see(&allocation(48), &mut one);
+        live.see(&allocation(16), 1, &mut one);
+        live.see(&allocation(32), 2, &mut other);
+        live.see(&WAITS, 3, &mut one);
+        live.see(&allocation(48), 4, &mut one);
         assert!(live.has_news());
         assert_eq!(live.due(false), [16]);
         assert!(!live.has_news());
-        assert!(live.take(16).is_some() && live.take(16).is_none());
+        assert!(live.take(16, false).is_some() && live.take(16, false).is_none());
         live.thread_ends(&other);
         assert_eq!(live.due(false), [32]);
-        live.see(&Event::Free { address: 32 }, &mut one);
-        assert!(live.take(32).is_none());
+        live.see(&Event::Free { address: 32 }, 5, &mut one);
+        assert!(live.take(32, true).is_none());
         assert_eq!(live.due(true), [48]);
+    }
+
+    #[test]
+    fn a_thread_that_uses_an_address_again_ends_the_old_block_alone() {
+        let mut live = LiveBlocks::new();
+        let mut thread = Follower::new(1);
+        live.see(&allocation(16), 1, &mut thread);
+        live.see(&WAITS, 2, &mut thread);
+        assert_eq!(live.due(false), [16]);
+        // Not the block that was queued: one that may still be made.
+        live.see(&Event::Free { address: 16 }, 2, &mut thread);
+        live.see(&allocation(16), 2, &mut thread);
+        assert!(live.take(16, false).is_none());
+        assert!(live.take(16, true).is_some());
+        // What was read is not known any more when it is freed.
+        live.see(&Event::Free { address: 16 }, 2, &mut thread);
+        live.see(&allocation(16), 2, &mut thread);
+        assert_eq!(live.due(true), [16]);
     }
 
     #[test]
@@ -235,13 +366,13 @@ mod tests {
         let mut live = LiveBlocks::new();
         let mut thread = Follower::new(0);
         for number in 1..=100_000 {
-            live.see(&allocation(number * 16), &mut thread);
+            live.see(&allocation(number * 16), number, &mut thread);
         }
         for number in (1..=100_000).filter(|number| number % 2 == 0) {
             let address = number * 16;
-            live.see(&Event::Free { address }, &mut thread);
+            live.see(&Event::Free { address }, 100_000 + number, &mut thread);
         }
-        assert_eq!(live.len(), 50_000);
+        assert_eq!(live.unread(), 50_000);
         let mut due = live.due(true);
         due.sort_unstable();
         let odd = (0..50_000_u64).map(|number| (2 * number + 1) * 16);
@@ -252,19 +383,84 @@ mod tests {
     fn a_realloc_moves_a_block_and_a_failed_one_leaves_it() {
         let mut live = LiveBlocks::new();
         let mut thread = Follower::new(0);
-        live.see(&allocation(16), &mut thread);
-        live.see(&Event::ReallocationBegin { address: 16 }, &mut thread);
-        assert_eq!(live.len(), 0);
-        live.see(&Event::ReallocationFailed, &mut thread);
+        let begins = Event::ReallocationBegin { address: 16 };
+        live.see(&allocation(16), 1, &mut thread);
+        live.see(&begins, 2, &mut thread);
+        assert_eq!(live.unread(), 0);
+        live.see(&Event::ReallocationFailed, 3, &mut thread);
         assert_eq!(live.due(true), [16]);
-        live.see(&Event::ReallocationBegin { address: 16 }, &mut thread);
+        live.see(&begins, 4, &mut thread);
         let moved = Event::ReallocationEnd {
             address: 64,
             size: 5 << 32,
             site: 0,
         };
-        live.see(&moved, &mut thread);
+        live.see(&moved, 5, &mut thread);
         assert_eq!(live.due(true), [64]);
-        assert_eq!(live.take(64).unwrap().size, u32::MAX);
+        assert_eq!(live.take(64, true).unwrap().size, u32::MAX);
+    }
+
+    /// Two allocations at one address and the free between them, by three threads whose lanes are
+    /// drained in any order, before or after the first one went to the table.
+    #[test]
+    fn what_is_live_does_not_depend_on_the_order_of_draining() {
+        let events = [
+            (allocation(16), 1),
+            (Event::Free { address: 16 }, 2),
+            (allocation(16), 3),
+            (Event::Free { address: 16 }, 4),
+        ];
+        let orders = [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ];
+        for (settles, order) in [false, true]
+            .into_iter()
+            .flat_map(|settles| orders.map(|order| (settles, order)))
+        {
+            let mut live = LiveBlocks::new();
+            let mut threads = [1, 2, 3].map(Follower::new);
+            for at in order {
+                let (event, stamp) = &events[at];
+                live.see(event, *stamp, &mut threads[at]);
+                if settles {
+                    live.due(false);
+                }
+            }
+            assert_eq!(live.due(true), [16], "{order:?}");
+            let (event, stamp) = &events[3];
+            live.see(event, *stamp, &mut threads[0]);
+            assert_eq!(live.due(true), [0; 0], "{order:?}");
+            // What was freed early is forgotten in time.
+            live.pass_ends();
+            live.pass_ends();
+            live.see(&allocation(16), 0, &mut threads[0]);
+            assert_eq!(live.unread(), 1);
+        }
+    }
+
+    #[test]
+    fn what_shows_no_type_is_due_once_more_and_at_the_end() {
+        let mut live = LiveBlocks::new();
+        let mut thread = Follower::new(1);
+        live.see(&allocation(16), 1, &mut thread);
+        live.see(&WAITS, 2, &mut thread);
+        assert_eq!(live.due(false), [16]);
+        let block = live.take(16, false).unwrap();
+        live.again(16, block, true);
+        assert_eq!((live.unread(), live.due(false)), (0, vec![]));
+        live.see(&WAITS, 3, &mut thread);
+        assert_eq!(live.due(false), [16]);
+        let block = live.take(16, false).unwrap();
+        live.again(16, block, true);
+        live.see(&WAITS, 4, &mut thread);
+        assert_eq!((live.unread(), live.due(false)), (0, vec![]));
+        assert_eq!(live.due(true), [16]);
+        live.see(&Event::Free { address: 16 }, 5, &mut thread);
+        assert_eq!(live.due(true), [0; 0]);
     }
 }

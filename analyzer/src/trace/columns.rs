@@ -162,6 +162,12 @@ impl Columns {
         }
     }
 
+    /// The epoch at which the next event happened.
+    #[inline]
+    pub(crate) fn told_epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Nobody has this turn.
     pub(crate) fn skip(&mut self, shard: u8, turn: u64) {
         self.start(At::Epoch);

@@ -58,6 +58,17 @@ impl ThreadEvents {
         }
     }
 
+    /// What sets a memory event apart from others on its address: the later one has more. What has no
+    /// turn comes before all that has one, as regions are shared for good.
+    #[inline]
+    pub(crate) fn order(&self, at: At) -> u64 {
+        match at {
+            At::Stamp(stamp) => stamp,
+            At::Turn(turn) => turn | 1 << 63,
+            At::Epoch => self.columns.told_epoch(),
+        }
+    }
+
     /// Adds an event; true: a chunk is full.
     #[inline]
     pub(crate) fn push(&mut self, at: At, event: Event<'_>) -> bool {

@@ -163,6 +163,9 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
         return out_of_pool(block, old, size, caller);
     }
     let Some(thread) = thread::current() else {
+        if let Some(thread) = thread::beside_pause(block as usize) {
+            return thread.resumed(|| realloc_from(block, size, sp, bp));
+        }
         // SAFETY: the caller's contract is passed on.
         return unsafe { next::realloc(block, size) };
     };

@@ -111,7 +111,7 @@ fn allocate(size: usize, caller: Caller, call: impl FnOnce() -> *mut c_void) -> 
         return call();
     };
     ending::look();
-    let block = thread.paused(call);
+    let block = thread.paused(0, call);
     if !block.is_null() && thread.takes(block as u64, size) {
         thread.record_python(caller, |site| Event::Allocation {
             address: block as u64,
@@ -171,7 +171,7 @@ unsafe extern "C" fn realloc(
         return call();
     };
     let begun = thread.reallocation_begins(block as u64);
-    let moved = thread.paused(call);
+    let moved = thread.paused(block as usize, call);
     if !moved.is_null() && thread.takes(moved as u64, size) {
         thread.reallocation_goes_on(begun);
         thread.record_python(caller, |site| Event::ReallocationEnd {
@@ -207,5 +207,5 @@ unsafe extern "C" fn free(context: *mut c_void, block: *mut c_void) {
         });
     }
     // SAFETY: as above.
-    thread.paused(|| unsafe { call(before.context, block) });
+    thread.paused(block as usize, || unsafe { call(before.context, block) });
 }

@@ -3,7 +3,7 @@
 //! - Blocks that are due are looked for every tenth of a second, where some thread has come to a
 //!   boundary since.
 //! - Reading them takes a twentieth of the time at most; what has to wait is read later, if it lives.
-//! - A process that ends on its own waits, bounded, until all are read.
+//! - A process that ends on its own waits, bounded, until all are read, those again that showed no type.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -182,8 +182,8 @@ pub(super) fn unread(image: &Image) -> Option<Note> {
         code: "types_unread".to_owned(),
         text: format!(
             "{unread} blocks of process {} ({}) were live when it ended and their types not read, so \
-             that they are `unknown`: it was killed, or they were too many (reading takes 5 % of the \
-             time at most); let it end by exit, or rest a second after its last request",
+             that they are `unknown`: it was killed, or reading them took more than the 10 s that an \
+             exit waits; let it end by exit, or rest a second after its last request",
             image.pid, image.program.executable
         ),
     })

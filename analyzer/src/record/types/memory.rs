@@ -9,6 +9,9 @@ use nix::unistd::Pid;
 
 /// Places read with one system call.
 const LOT: usize = 512;
+/// Places that begin within so many bytes are read as one: less than a page, so that nothing unmapped lies
+/// between two that are mapped.
+const SPAN: u64 = 2048;
 
 /// The memory can't be read at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,21 +68,41 @@ impl Memory {
         self.room(address, 1) == 1
     }
 
-    /// `N` words from each of `addresses` on; zeros stand for what can't be read.
+    /// `N` words from each of `addresses` on; zeros stand for what can't be read. Quickest where
+    /// neighbours follow each other.
     pub(crate) fn words<const N: usize>(
         &self,
         addresses: &[u64],
     ) -> Result<Vec<[u64; N]>, Unreadable> {
-        let mut bytes = vec![0; addresses.len() * N * 8];
-        self.fill(addresses, N * 8, &mut bytes)?;
-        let rows = bytes.chunks_exact(N * 8).map(|row| {
+        let (mut spans, mut len): (Vec<(u64, usize)>, usize) = (Vec::new(), 0);
+        let mut place = |address: u64| {
+            let (start, before) = match spans.pop() {
+                Some((start, before)) if (start..start + SPAN).contains(&address) => {
+                    (start, before)
+                }
+                other => {
+                    spans.extend(other);
+                    (address, 0)
+                }
+            };
+            let at = (address - start) as usize;
+            let now = before.max(at + N * 8);
+            spans.push((start, now));
+            len += now - before;
+            len - now + at
+        };
+        let places: Vec<usize> = addresses.iter().map(|address| place(*address)).collect();
+        let mut bytes = vec![0; len];
+        self.fill(&spans, &mut bytes)?;
+        let row = |place: &usize| {
+            let row = bytes.get(*place..).unwrap_or_default();
             let mut words = [0; N];
             for (word, bytes) in words.iter_mut().zip(row.as_chunks().0) {
                 *word = u64::from_le_bytes(*bytes);
             }
             words
-        });
-        Ok(rows.collect())
+        };
+        Ok(places.iter().map(row).collect())
     }
 
     /// `N` words at `address`.
@@ -91,8 +114,7 @@ impl Memory {
     /// Up to `most` bytes at `address`.
     pub(crate) fn bytes(&self, address: u64, most: usize) -> Result<Vec<u8>, Unreadable> {
         let mut bytes = vec![0; self.room(address, most)];
-        let stride = bytes.len();
-        self.fill(&[address], stride, &mut bytes)?;
+        self.fill(&[(address, bytes.len())], &mut bytes)?;
         Ok(bytes)
     }
 
@@ -106,37 +128,42 @@ impl Memory {
         }))
     }
 
-    fn fill(&self, addresses: &[u64], stride: usize, out: &mut [u8]) -> Result<(), Unreadable> {
-        if stride == 0 {
-            return Ok(());
-        }
-        let lots = addresses.chunks(LOT).zip(out.chunks_mut(LOT * stride));
-        for (addresses, out) in lots {
-            if self.transfer(addresses, stride, out)? {
+    /// Reads `spans` into `out`, one after the other.
+    fn fill(&self, spans: &[(u64, usize)], mut out: &mut [u8]) -> Result<(), Unreadable> {
+        for lot in spans.chunks(LOT) {
+            let len = lot.iter().map(|span| span.1).sum();
+            let Some((mut part, rest)) = out.split_at_mut_checked(len) else {
+                break;
+            };
+            out = rest;
+            if self.transfer(lot, part)? {
                 continue;
             }
             // Something was unmapped meanwhile: each by itself, and zeros where there is nothing.
-            for (address, out) in addresses.iter().zip(out.chunks_mut(stride)) {
-                self.transfer(std::slice::from_ref(address), stride, out)?;
+            for span in lot {
+                let Some((one, rest)) = part.split_at_mut_checked(span.1) else {
+                    break;
+                };
+                self.transfer(std::slice::from_ref(span), one)?;
+                part = rest;
             }
         }
         Ok(())
     }
 
     /// Whether everything that is mapped was read.
-    fn transfer(
-        &self,
-        addresses: &[u64],
-        stride: usize,
-        out: &mut [u8],
-    ) -> Result<bool, Unreadable> {
+    fn transfer(&self, spans: &[(u64, usize)], mut out: &mut [u8]) -> Result<bool, Unreadable> {
         let (mut remote, mut local) = (Vec::new(), Vec::new());
-        for (address, out) in addresses.iter().zip(out.chunks_mut(stride)) {
-            let len = self.room(*address, stride);
-            if let Some(out) = out.get_mut(..len).filter(|out| !out.is_empty()) {
+        for (address, len) in spans {
+            let Some((part, rest)) = out.split_at_mut_checked(*len) else {
+                break;
+            };
+            out = rest;
+            let len = self.room(*address, *len);
+            if let Some(part) = part.get_mut(..len).filter(|part| !part.is_empty()) {
                 let base = *address as usize;
                 remote.push(RemoteIoVec { base, len });
-                local.push(IoSliceMut::new(out));
+                local.push(IoSliceMut::new(part));
             }
         }
         let wanted: usize = remote.iter().map(|part| part.len).sum();

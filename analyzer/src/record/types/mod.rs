@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::live::LiveBlocks;
+use super::live::{Block, LiveBlocks};
 use crate::mapping::Mapping;
 use crate::trace::Reading;
 use crate::types::CACHED_NAME;
@@ -106,7 +106,7 @@ impl Types {
     /// How many blocks were not read.
     pub(crate) fn unread(&self) -> u64 {
         let live = self.live.as_ref();
-        live.map_or(0, |live| live.len() as u64 + live.refused)
+        live.map_or(0, |live| live.unread())
     }
 
     /// The process is gone.
@@ -138,40 +138,56 @@ impl Types {
         let Some(live) = &mut self.live else {
             return Ok(reading);
         };
-        let blocks: Vec<(u64, u64)> = queued
+        let blocks: Vec<(u64, Block)> = queued
             .into_iter()
             .rev()
-            .filter_map(|address| Some((address, u64::from(live.take(address)?.size))))
-            .filter(|(_, size)| *size >= 8)
+            .filter_map(|address| Some((address, live.take(address, self.ends)?)))
+            .filter(|(_, block)| block.size >= 8)
             .collect();
         if blocks.is_empty() {
             return Ok(reading);
         }
-        let memory = Memory::of(pid)?;
-        let addresses: Vec<u64> = blocks.iter().map(|(address, _)| *address).collect();
-        let heads = memory.words::<HEAD_WORDS>(&addresses)?;
-        let sized: Vec<(u64, [u64; HEAD_WORDS])> =
-            blocks.iter().map(|(_, size)| *size).zip(heads).collect();
-        self.name(&memory, &addresses, &sized, &mut reading)?;
+        let done = self.look(pid, &blocks, &mut reading);
         reading.end = stamp();
         self.named += reading.blocks.len() as u64;
-        Ok(reading)
+        if let Some(live) = &mut self.live {
+            let mut named = reading
+                .blocks
+                .iter()
+                .map(|(address, _)| *address)
+                .peekable();
+            for (address, block) in blocks {
+                if named.next_if_eq(&address).is_some() {
+                    continue;
+                }
+                match done {
+                    Ok(()) => live.again(address, block, self.python.is_some()),
+                    Err(_) => live.put_back(address, block),
+                }
+            }
+        }
+        done.map(|()| reading)
     }
 
-    fn name(
+    /// Reads what `blocks` are, which stand by their addresses.
+    fn look(
         &mut self,
-        memory: &Memory,
-        addresses: &[u64],
-        blocks: &[(u64, [u64; HEAD_WORDS])],
+        pid: u32,
+        blocks: &[(u64, Block)],
         reading: &mut Reading,
     ) -> Result<(), Unreadable> {
+        let memory = &Memory::of(pid)?;
+        let addresses: Vec<u64> = blocks.iter().map(|(address, _)| *address).collect();
+        let heads = memory.words::<HEAD_WORDS>(&addresses)?;
+        let sizes = blocks.iter().map(|(_, block)| u64::from(block.size));
+        let blocks: Vec<(u64, [u64; HEAD_WORDS])> = sizes.zip(heads).collect();
         let objects = match &mut self.python {
-            Some(python) => python.types_of(memory, blocks)?,
+            Some(python) => python.types_of(memory, &blocks)?,
             None => vec![None; blocks.len()],
         };
         let mut cached: Option<FxHashSet<u64>> = None;
         let mut numbers: FxHashMap<(u8, u64), u32> = FxHashMap::default();
-        for ((address, (_, head)), object) in addresses.iter().zip(blocks).zip(objects) {
+        for ((address, (_, head)), object) in addresses.iter().zip(&blocks).zip(objects) {
             let mut key = (u8::from(object.is_some()), object.unwrap_or(head[0]));
             if let (Some(object), Some(python)) = (object, &self.python)
                 && python.may_be_cached(object, head)

@@ -22,7 +22,7 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     if sites.is_empty() {
         return;
     }
-    sites.sort_by_key(|site| (site.verdict, std::cmp::Reverse(site.survivor_bytes)));
+    sites.sort_by_key(|site| (site.verdict, std::cmp::Reverse(held(site))));
     page.heading("Other memory that outlives its request");
     let ink = page.ink;
     let mut table = Table::new(2, &[Side::Left, Side::Right, Side::Left, Side::Left]);
