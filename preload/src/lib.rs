@@ -34,6 +34,7 @@ mod sample;
 mod session;
 mod slot;
 mod stack;
+mod symbols;
 mod thread;
 mod unwind;
 #[cfg(not(test))]

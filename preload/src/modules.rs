@@ -10,6 +10,7 @@
 //! the modules themselves. Two threads that meet a new module at once both tell it.
 
 use crate::unwind::{self, loader, loader::Object};
+use crate::{python, session};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use leak_wire::{Bytes, Event};
@@ -79,6 +80,9 @@ pub(crate) fn tell_of(object: &Object, tell: &mut impl FnMut(Event<'_>) -> bool)
         // Release pairs with the Acquire in `told`: who finds the module told comes after it.
         slot.state
             .store(if taken { TOLD } else { FREE }, Ordering::Release);
+    }
+    if taken && python::met(object) {
+        session::has_python();
     }
     taken
 }

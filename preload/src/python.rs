@@ -18,12 +18,16 @@ mod wrap;
 
 use core::cell::Cell;
 use core::ptr::null_mut;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use leak_wire::{Asked, Event};
 
 use crate::unwind::{Nodes, Refused};
 use crate::{kernel, sample};
 use frames::Frame;
+#[cfg(not(test))]
+pub use interpreter::aside;
+pub(crate) use interpreter::met;
 use interpreter::{Interpreter, interpreter};
 pub use interpreter::{describe, is_present, prepare};
 
@@ -55,6 +59,25 @@ pub struct Stacks {
 
 /// Why there is no call site.
 pub struct Full;
+
+/// Where CPython's runtime object lies, and how long it is; 0: not there.
+static RUNTIME: AtomicU64 = AtomicU64::new(0);
+static RUNTIME_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// The runtime object lies there, whether the interpreter is understood or not.
+pub fn runtime_lies_at(start: u64, bytes: u64) {
+    // Relaxed, both: the length comes last, and without it nothing lies in the runtime.
+    RUNTIME.store(start, Ordering::Relaxed);
+    RUNTIME_BYTES.store(bytes, Ordering::Relaxed);
+}
+
+/// Whether `address` lies in the runtime object.
+#[inline(always)]
+pub fn is_of_runtime(address: u64) -> bool {
+    // Relaxed, both: see above.
+    let start = RUNTIME.load(Ordering::Relaxed);
+    address.wrapping_sub(start) < RUNTIME_BYTES.load(Ordering::Relaxed)
+}
 
 /// Forgets, in a forked child, what other threads of its parent were at.
 pub fn in_forked_child() {

@@ -273,6 +273,17 @@ pub fn lane_is_gone(lane: Lane) {
     );
 }
 
+/// An interpreter came after the start: the recorder is told.
+pub fn has_python() {
+    if let Some(session) = current()
+        && let Some(identity) = process::known()
+        // Relaxed: written before the identity became known.
+        && let Some(slot) = session.mapping.process(identity.slot.load(Ordering::Relaxed) as usize)
+    {
+        python::describe(slot);
+    }
+}
+
 impl Session {
     /// The shared header.
     pub fn header(&self) -> &'static SessionHeader {

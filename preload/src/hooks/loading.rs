@@ -4,7 +4,7 @@
 
 use core::ffi::{c_int, c_void};
 
-use crate::{modules, thread};
+use crate::{modules, python, thread};
 
 mod next {
     use core::ffi::{c_int, c_void};
@@ -21,7 +21,7 @@ mod next {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
     // SAFETY: the caller's contract is passed on.
-    let result = unsafe { next::dlclose(handle) };
+    let result = python::aside(|| unsafe { next::dlclose(handle) });
     if thread::tracing() {
         modules::tell_unloaded(&mut |event| {
             thread::record(event);

@@ -10,6 +10,8 @@ use leak_wire::layout::{ProcessSlot, warning};
 use super::ending;
 use super::offsets::{self, Offsets, TOLD_WORDS};
 use crate::real;
+use crate::symbols::Symbols;
+use crate::unwind::loader::{self, Object};
 
 /// `PyMemAllocatorEx`. The functions are never null in what an interpreter gives.
 #[repr(C)]
@@ -60,6 +62,10 @@ static PRESENT: AtomicBool = AtomicBool::new(false);
 static VERSION: AtomicU32 = AtomicU32::new(0);
 static RUNTIME: AtomicU64 = AtomicU64::new(0);
 static TYPE_TYPE: AtomicU64 = AtomicU64::new(0);
+/// None came with the program: one may come later.
+static WANTED: AtomicBool = AtomicBool::new(false);
+/// One came later.
+static LATE: AtomicBool = AtomicBool::new(false);
 
 /// Whether there is an interpreter that is understood.
 #[inline(always)]
@@ -82,6 +88,61 @@ pub fn interpreter() -> Option<&'static Interpreter> {
 /// Looks for an interpreter in the executable and the libraries that came with it. Once, by the
 /// thread that starts the session.
 pub fn prepare() {
+    // SAFETY: a C string.
+    let symbol =
+        |name: &CStr| real::quietly(|| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) });
+    take(&symbol);
+    // Relaxed: whoever looks at it compares and exchanges.
+    WANTED.store(VERSION.load(Ordering::Relaxed) == 0, Ordering::Relaxed);
+}
+
+/// `object` was mapped after the start and is met now: an interpreter may have come with it. Whether one
+/// has.
+#[cold]
+pub(crate) fn met(object: &Object) -> bool {
+    let name = object.name().to_bytes();
+    let name = name.rsplit(|byte| *byte == b'/').next();
+    if !name.is_some_and(|name| name.starts_with(b"libpython3")) {
+        return false;
+    }
+    let Some(symbols) = Symbols::of(object) else {
+        return false;
+    };
+    // Not so in the library of the stable interface, which only leads to the real one.
+    let Some(runtime) = symbols.find(b"_PyRuntime") else {
+        return false;
+    };
+    super::runtime_lies_at(runtime.address, runtime.size);
+    // Relaxed: one thread takes it; the others go on without until it is there.
+    if !WANTED.swap(false, Ordering::Relaxed) {
+        return false;
+    }
+    take(&|name| {
+        let found = symbols.find(name.to_bytes());
+        found.map_or(core::ptr::null_mut(), |symbol| {
+            symbol.address as *mut c_void
+        })
+    });
+    // Relaxed: read by whoever unmaps it.
+    LATE.store(true, Ordering::Relaxed);
+    true
+}
+
+/// Does `work`, which may unmap an interpreter that came late: it is not asked meanwhile, and never
+/// again if it is gone then.
+pub fn aside<R>(work: impl FnOnce() -> R) -> R {
+    // Relaxed, all: who unmaps an interpreter sees to it that no thread is in it.
+    let late = LATE.load(Ordering::Relaxed) && PRESENT.swap(false, Ordering::Relaxed);
+    let result = work();
+    if late {
+        let is_there = loader::object_at(RUNTIME.load(Ordering::Relaxed)).is_some();
+        PRESENT.store(is_there, Ordering::Release);
+    }
+    result
+}
+
+/// Takes the interpreter whose symbols `symbol` gives, if there is one.
+fn take(symbol: &dyn Fn(&CStr) -> *mut c_void) {
     let get_version = symbol(c"Py_GetVersion");
     let runtime = symbol(c"_PyRuntime");
     if get_version.is_null() || runtime.is_null() {
@@ -96,7 +157,8 @@ pub fn prepare() {
     // Relaxed, all: read by this thread when it claims a slot, and by its forked children.
     VERSION.store(version, Ordering::Relaxed);
     RUNTIME.store(runtime as u64, Ordering::Relaxed);
-    let found = offsets_of(version, text, runtime).and_then(|offsets| find(version, offsets));
+    let offsets = offsets_of(version, text, runtime);
+    let found = offsets.and_then(|offsets| find(symbol, version, offsets));
     if let Some(found) = found {
         TYPE_TYPE.store(symbol(c"PyType_Type") as u64, Ordering::Relaxed);
         // SAFETY: nobody reads it before PRESENT, and only one thread gets here.
@@ -110,7 +172,7 @@ pub fn prepare() {
 
 /// Tells the recorder of the interpreter.
 pub fn describe(slot: &ProcessSlot) {
-    // Relaxed, all: written by the thread that started the session, before it claimed the first slot.
+    // Relaxed, all: written by the thread that found it, which comes here then.
     let version = VERSION.load(Ordering::Relaxed);
     if version == 0 {
         return;
@@ -125,11 +187,6 @@ pub fn describe(slot: &ProcessSlot) {
     // Release: pairs with the recorder's Acquire, for the two before.
     let runtime = RUNTIME.load(Ordering::Relaxed);
     slot.python_runtime.store(runtime, Ordering::Release);
-}
-
-fn symbol(name: &CStr) -> *mut c_void {
-    // SAFETY: a C string.
-    real::quietly(|| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
 }
 
 /// `PY_VERSION_HEX` of `3.11.2 (main, ...`, without its level; 0 if it is none.
@@ -158,7 +215,11 @@ fn offsets_of(version: u32, text: &[u8], runtime: *mut c_void) -> Option<Offsets
     })
 }
 
-fn find(version: u32, offsets: Offsets) -> Option<Interpreter> {
+fn find(
+    symbol: &dyn Fn(&CStr) -> *mut c_void,
+    version: u32,
+    offsets: Offsets,
+) -> Option<Interpreter> {
     let function = |name| Some(symbol(name)).filter(|found| !found.is_null());
     let get_allocator = function(c"PyMem_GetAllocator")?;
     let set_allocator = function(c"PyMem_SetAllocator")?;

@@ -21,6 +21,7 @@ struct Found {
 struct LinkMap {
     bias: u64,
     name: *const c_char,
+    dynamic: *const c_void,
 }
 
 type FindObject = unsafe extern "C" fn(*mut c_void, *mut Found) -> c_int;
@@ -41,6 +42,8 @@ pub(crate) struct Object {
     name: *const c_char,
     /// Where its `.eh_frame_hdr` is; 0 if it has none.
     pub(super) eh_frame_hdr: u64,
+    /// Where its dynamic section is; 0 if it has none.
+    pub(crate) dynamic: u64,
 }
 
 impl Object {
@@ -59,7 +62,7 @@ impl Object {
     }
 
     /// The object's bytes from `address` on.
-    pub(super) fn bytes_from(&self, address: u64) -> Option<&'static [u8]> {
+    pub(crate) fn bytes_from(&self, address: u64) -> Option<&'static [u8]> {
         if !(self.start..self.end).contains(&address) {
             return None;
         }
@@ -103,7 +106,7 @@ pub(crate) fn object_at(address: u64) -> Option<Object> {
     if unsafe { find_object(address as *mut c_void, &mut found) } != 0 || found.link_map.is_null() {
         return None;
     }
-    // SAFETY: the loader returned a live link map, whose first two members are public ABI.
+    // SAFETY: the loader returned a live link map, whose first three members are public ABI.
     let link_map = unsafe { &*found.link_map };
     Some(Object {
         start: found.map_start as u64,
@@ -111,6 +114,7 @@ pub(crate) fn object_at(address: u64) -> Option<Object> {
         bias: link_map.bias,
         name: link_map.name,
         eh_frame_hdr: found.eh_frame as u64,
+        dynamic: link_map.dynamic as u64,
     })
 }
 
@@ -158,15 +162,17 @@ fn described(info: &libc::dl_phdr_info) -> Option<Object> {
     let end = loaded()
         .map(|header| header.p_vaddr + header.p_memsz)
         .max()?;
-    let frames = headers
-        .iter()
-        .find(|header| header.p_type == libc::PT_GNU_EH_FRAME);
+    let place = |kind| {
+        let header = headers.iter().find(|header| header.p_type == kind);
+        header.map_or(0, |header| info.dlpi_addr.wrapping_add(header.p_vaddr))
+    };
     Some(Object {
         start: info.dlpi_addr.wrapping_add(start),
         end: info.dlpi_addr.wrapping_add(end),
         bias: info.dlpi_addr,
         name: info.dlpi_name,
-        eh_frame_hdr: frames.map_or(0, |header| info.dlpi_addr.wrapping_add(header.p_vaddr)),
+        eh_frame_hdr: place(libc::PT_GNU_EH_FRAME),
+        dynamic: place(libc::PT_DYNAMIC),
     })
 }
 

@@ -3,13 +3,13 @@
 use core::ffi::{CStr, c_int, c_long, c_void};
 use core::mem::transmute;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use leak_wire::Wait;
 use libc::{clockid_t, pthread_cond_t, pthread_mutex_t, sem_t, timespec};
 
 use crate::real::{self, absent};
-use crate::{connections, process};
+use crate::{connections, process, python};
 
 mod next {
     use libc::{c_int, c_long, clockid_t, sem_t, timespec};
@@ -165,16 +165,10 @@ pub unsafe extern "C-unwind" fn pthread_cond_clockwait(
     unsafe { transmute::<*mut c_void, Wait>(next)(condition, mutex, clock, until) }
 }
 
-/// Where CPython's runtime object lies, and how long it is; 0: not there.
-static RUNTIME: AtomicUsize = AtomicUsize::new(0);
-static RUNTIME_BYTES: AtomicUsize = AtomicUsize::new(0);
-
+/// CPython waits for its own lock, too: that is no turn of the thread.
 #[inline(always)]
 fn enter(condition: *mut pthread_cond_t) {
-    // Relaxed, both: written once, before the program runs.
-    let start = RUNTIME.load(Ordering::Relaxed);
-    let inside = (condition as usize).wrapping_sub(start);
-    if inside >= RUNTIME_BYTES.load(Ordering::Relaxed) {
+    if !python::is_of_runtime(condition as u64) {
         connections::enter(Wait::Lock);
     }
 }
@@ -213,8 +207,7 @@ fn find_runtime() {
     };
     // SAFETY: null, or an entry of a symbol table that stays mapped as long as its module.
     if let (1.., Some(symbol)) = (told, unsafe { symbol.as_ref() }) {
-        RUNTIME_BYTES.store(symbol.st_size as usize, Ordering::Relaxed);
-        RUNTIME.store(runtime as usize, Ordering::Relaxed);
+        python::runtime_lies_at(runtime as u64, symbol.st_size);
     }
 }
 
