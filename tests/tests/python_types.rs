@@ -2,6 +2,7 @@
 
 use leak_tests::artifacts;
 use leak_tests::http::{self, Request};
+use leak_tests::real;
 use leak_tests::report::{Report, number, text};
 use leak_tests::run::{LIMIT, Place};
 use serde_json::Value;
@@ -132,12 +133,36 @@ const PROGRAMS: &[Program] = &[
     ),
 ];
 
+/// What C extensions make, in the tests' own environment.
+const EXTENSIONS: &[Program] = &[
+    (
+        "numpy's arrays",
+        "import numpy\nkeep = [numpy.zeros((2, 2)) for _ in range(n)]",
+        &[("numpy.ndarray", N)],
+    ),
+    (
+        "lxml's elements",
+        "from lxml import etree\nkeep = [etree.Element('a') for _ in range(n)]",
+        &[("lxml.etree._Element", N), ("lxml.etree._Document", N)],
+    ),
+];
+
 #[test]
 fn programs_with_known_survivors() {
     assert!(PROGRAMS.len() >= 20);
+    assert_grows(PYTHON, PROGRAMS);
+}
+
+#[test]
+fn extensions_with_known_survivors() {
+    assert_grows(&real::python(), EXTENSIONS);
+}
+
+fn assert_grows(python: &str, programs: &[Program]) {
     let mut wrong = Vec::new();
-    for (name, code, expected) in PROGRAMS {
-        let (without, with) = (live(code, 0), live(code, N));
+    for (name, code, expected) in programs {
+        let live = |n| live(python, code, n);
+        let (without, with) = (live(0), live(N));
         for (of_type, blocks) in *expected {
             let grown = count(&with, of_type) as i64 - count(&without, of_type) as i64;
             if grown != *blocks as i64 {
@@ -149,11 +174,11 @@ fn programs_with_known_survivors() {
 }
 
 /// What is live when `code` has kept `n` of what it keeps.
-fn live(code: &str, n: u64) -> Report {
+fn live(python: &str, code: &str, n: u64) -> Report {
     let place = Place::new();
     let script = format!("import os, sys\nn = {n}\n{code}\nos._exit(0)\n");
     std::fs::write(place.path("program.py"), script).expect("our directory");
-    let mut command = place.traced(PYTHON);
+    let mut command = place.traced(python);
     command.args(["-I", "program.py"]);
     let ended = place.run(command);
     assert!(ended.status.success(), "{code}: {}", ended.err);

@@ -107,6 +107,15 @@ fn uvicorn(_: &Place, port: u16) -> Vec<String> {
     ])
 }
 
+fn gevent(_: &Place, port: u16) -> Vec<String> {
+    let script = artifacts::source("targets/real/gevent_server.py");
+    line([
+        &real::python(),
+        &script.display().to_string(),
+        &port.to_string(),
+    ])
+}
+
 fn django(_: &Place, port: u16) -> Vec<String> {
     let script = artifacts::source("targets/real/django_site.py");
     line([
@@ -172,6 +181,11 @@ fn gunicorn_with_threads() {
 #[test]
 fn django_with_threads() {
     check_kept(&django, libc::SIGINT);
+}
+
+#[test]
+fn gevent_with_greenlets() {
+    check_kept(&gevent, libc::SIGTERM);
 }
 
 /// Its requests take turns on one thread; each is the work of a task of its own.
