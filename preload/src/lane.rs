@@ -164,7 +164,7 @@ impl Writer {
             count += 1;
         });
         while let Some((lane, position)) = self.next() {
-            match self.room_for(position + count as u64, Kind::of(&event)) {
+            match self.room_for(position + count as u64, Kind::Fact) {
                 Room::Here => {}
                 Room::New => continue,
                 Room::None => return false,

@@ -13,8 +13,10 @@
 use super::chain::{Chain, Check};
 use super::{Registers, State};
 
-/// 512 KiB, of which only the touched pages exist.
-const ENTRIES: usize = 1 << 11;
+/// 512 KiB at most; a thread with few call sites touches 16.
+const ENTRIES: usize = 1 << MAX_BITS;
+const MAX_BITS: u32 = 11;
+const FIRST_BITS: u32 = 6;
 /// Entries with more words are not kept.
 const MAX_CHECKS: usize = 11;
 /// The most forks on the way to an entry.
@@ -52,17 +54,15 @@ const _: () = assert!(size_of::<Entry>() == 256);
 /// All-zero is empty.
 pub(super) struct Memo {
     entries: [Entry; ENTRIES],
+    /// So many times as many entries as at first are in use, as a power of two.
+    growth: u32,
+    /// Entries that had to make room for others since it grew.
+    displaced: u32,
 }
 
 #[inline(always)]
 fn mixed(key: u64, word: u64) -> u64 {
     (key.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-#[inline(always)]
-fn index(key: u64) -> usize {
-    const SHIFT: u32 = 64 - ENTRIES.trailing_zeros();
-    (key >> SHIFT) as usize % ENTRIES
 }
 
 impl Entry {
@@ -112,20 +112,8 @@ impl State {
     /// 0. The state is marked as busy, and its epoch known to be right.
     #[inline(never)]
     pub(super) fn recall(&self, registers: Registers) -> u32 {
-        let mut key = mixed(registers.pc, registers.sp);
-        for _ in 0..=MAX_FORKS {
-            let Some(entry) = self.memo.entries.get(index(key)) else {
-                break;
-            };
-            if entry.key != key || !entry.is_from(registers, self.generation) {
-                break;
-            }
-            if entry.fork == 0 {
-                return entry.proven(registers, &self.chain, self.limit);
-            }
-            key = mixed(key, word(entry.fork));
-        }
-        0
+        let found = self.memo.find(registers, self.generation);
+        found.map_or(0, |entry| entry.proven(registers, &self.chain, self.limit))
     }
 
     /// Remembers the capture that was pushed to the chain last: `frames` new ones inside the
@@ -168,11 +156,29 @@ impl State {
 }
 
 impl Memo {
-    /// Puts `new` where `State::recall` looks for it.
+    /// The entry to try for a capture that starts with `registers`.
+    #[inline(always)]
+    fn find(&self, registers: Registers, generation: u64) -> Option<&Entry> {
+        let mut key = mixed(registers.pc, registers.sp);
+        for _ in 0..=MAX_FORKS {
+            let entry = self.entries.get(self.index(key))?;
+            if entry.key != key || !entry.is_from(registers, generation) {
+                return None;
+            }
+            if entry.fork == 0 {
+                return Some(entry);
+            }
+            key = mixed(key, word(entry.fork));
+        }
+        None
+    }
+
+    /// Puts `new` where `find` looks for it.
     fn put(&mut self, new: Entry, registers: Registers, generation: u64) {
         let mut key = mixed(registers.pc, registers.sp);
         for forks in 0..=MAX_FORKS {
-            let Some(entry) = self.entries.get_mut(index(key)) else {
+            let index = self.index(key);
+            let Some(entry) = self.entries.get_mut(index) else {
                 return;
             };
             let same_way = entry.key == key && entry.is_from(registers, generation);
@@ -196,8 +202,133 @@ impl Memo {
     }
 
     fn place(&mut self, entry: Entry, key: u64) {
-        if let Some(place) = self.entries.get_mut(index(key)) {
-            *place = Entry { key, ..entry };
+        let index = self.index(key);
+        let Some(place) = self.entries.get_mut(index) else {
+            return;
+        };
+        let displaces = place.key != key && place.generation == entry.generation;
+        *place = Entry { key, ..entry };
+        self.displaced += u32::from(displaces);
+        // What lies elsewhere then is put there anew when it comes again.
+        if self.displaced > (1 << self.bits()) / 8 && self.bits() < MAX_BITS {
+            self.growth += 1;
+            self.displaced = 0;
         }
+    }
+
+    #[inline(always)]
+    fn bits(&self) -> u32 {
+        FIRST_BITS + self.growth
+    }
+
+    #[inline(always)]
+    fn index(&self, key: u64) -> usize {
+        (key >> (64 - self.bits())) as usize % ENTRIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    /// A stack whose words differ from site to site, and what is remembered of the sites.
+    struct Sites {
+        stack: Vec<u64>,
+        memo: Box<Memo>,
+    }
+
+    impl Sites {
+        fn new() -> Sites {
+            Sites {
+                stack: Vec::from([0; 8]),
+                // SAFETY: all-zero is empty.
+                memo: unsafe { Box::new_zeroed().assume_init() },
+            }
+        }
+
+        fn registers(&self) -> Registers {
+            Registers {
+                pc: 100,
+                sp: self.stack.as_ptr() as u64,
+                bp: 0,
+            }
+        }
+
+        /// Remembers as site `node` that all words of the stack are as they are.
+        fn put(&mut self, node: u32) {
+            let registers = self.registers();
+            let mut checks = [Check::NONE; MAX_CHECKS];
+            // Outermost first, as in the chain.
+            for (check, word) in checks.iter_mut().zip(self.stack.iter().rev()) {
+                let slot = core::ptr::from_ref(word) as u64;
+                *check = Check { slot, value: *word };
+            }
+            let new = Entry {
+                key: 0,
+                generation: 1,
+                sp: registers.sp,
+                address: registers.pc,
+                fork: 0,
+                bp: 0,
+                join_sp: 0,
+                join_bp: 0,
+                node,
+                join_node: 0,
+                join: 1,
+                frames: 1,
+                checks_used: self.stack.len() as u8,
+                bp_matters: false,
+                join_bp_matters: false,
+                checks,
+            };
+            self.memo.put(new, registers, 1);
+        }
+
+        fn find(&self, generation: u64) -> Option<u32> {
+            let found = self.memo.find(self.registers(), generation)?;
+            Some(found.node)
+        }
+    }
+
+    #[test]
+    fn sites_of_one_place_are_told_apart_by_the_words_in_which_they_differ() {
+        let mut sites = Sites::new();
+        let mut lost = 0;
+        // The first rounds make room.
+        for round in 0..100 {
+            for node in 1..=64 {
+                // They differ in one, two or three words.
+                sites.stack[1] = u64::from(node % 4);
+                sites.stack[4] = u64::from(node / 4 % 4);
+                sites.stack[7] = u64::from(node / 16);
+                if round == 99 {
+                    lost += usize::from(sites.find(1) != Some(node));
+                } else if sites.find(1) != Some(node) {
+                    sites.put(node);
+                }
+            }
+        }
+        // Now and then one lies where another was.
+        assert!(lost < 16, "{lost} of 64 lost");
+    }
+
+    #[test]
+    fn what_was_remembered_of_an_older_tree_is_not_found() {
+        let mut sites = Sites::new();
+        sites.put(1);
+        assert_eq!(sites.find(1), Some(1));
+        assert_eq!(sites.find(2), None);
+    }
+
+    #[test]
+    fn nothing_is_proven_without_the_frame_that_it_came_to() {
+        let mut sites = Sites::new();
+        sites.put(1);
+        // SAFETY: all-zero is an empty chain.
+        let chain: Box<Chain> = unsafe { Box::new_zeroed().assume_init() };
+        let found = sites.memo.find(sites.registers(), 1).unwrap();
+        assert_eq!(found.proven(sites.registers(), &chain, 128), 0);
     }
 }
