@@ -17,7 +17,7 @@ pub use crate::requests::machine::{Boundary, Options};
 pub use crate::requests::owner::Scope;
 use crate::sample::Sample;
 use crate::sites::Sites;
-use crate::trace::{Error, Facts, Origin, ProcessId, Reading, Step, Trace, What};
+use crate::trace::{Error, Facts, Origin, Passed, ProcessId, Reading, Step, Trace, What};
 use crate::types::{TypeId, TypeNames};
 
 /// After so many events the one who waits is told how far it has come.
@@ -139,20 +139,32 @@ impl<'f> Analyzer<'f> {
             }
             What::Types(reading) => self.types_read(step.process, reading),
             What::Event(event) => {
+                self.note_time(step);
                 self.events += 1;
                 self.machine
                     .event(step.process, step.thread, step.stamp, event);
-                let due = self
-                    .processes
-                    .get(step.process as usize)
-                    .is_none_or(|process| process.timeline.is_due(step.stamp));
-                if due {
-                    let ledger = self.machine.owners.ledger(step.process);
-                    let (live, requests) = (ledger.live_bytes(), ledger.requests_ended());
-                    let timeline = &mut self.process(step.process).timeline;
-                    timeline.note(step.stamp, live, requests);
-                }
             }
+            What::Passed(passed) => {
+                self.note_time(step);
+                if let Passed::Blocks { blocks, .. } = passed {
+                    // An allocation and a free each.
+                    self.events = self.events.saturating_add(blocks.saturating_mul(2));
+                }
+                self.machine
+                    .passed(step.process, step.thread, step.stamp, *passed);
+            }
+        }
+    }
+
+    /// Adds to the timeline, when that is due, how things stand before the step: blocks that pass come
+    /// after it.
+    fn note_time(&mut self, step: &Step<'_>) {
+        let process = self.processes.get(step.process as usize);
+        if process.is_none_or(|process| process.timeline.is_due(step.stamp)) {
+            let ledger = self.machine.owners.ledger(step.process);
+            let (live, requests) = (ledger.live_bytes(), ledger.requests_ended());
+            let timeline = &mut self.process(step.process).timeline;
+            timeline.note(step.stamp, live, requests);
         }
     }
 

@@ -67,6 +67,9 @@ pub struct RunArguments {
     /// Mean bytes between samples, 0 for every event (LEAK_SAMPLE)
     #[arg(long, value_name = "SIZE")]
     pub sample: Option<OsString>,
+    /// Which blocks are written one by one: all, or lasting ones (LEAK_KEEP)
+    #[arg(long, value_name = "WHAT")]
+    pub keep: Option<OsString>,
     /// Trace the Python interpreter's own blocks: auto or off (LEAK_PYTHON)
     #[arg(long, value_name = "WHAT")]
     pub python: Option<OsString>,
@@ -107,6 +110,7 @@ impl RunArguments {
             ("LEAK_MAX_TRACE", &self.max_trace),
             ("LEAK_DEPTH", &self.depth),
             ("LEAK_SAMPLE", &self.sample),
+            ("LEAK_KEEP", &self.keep),
             ("LEAK_PYTHON", &self.python),
         ];
         let quiet = self.quiet.then(|| ("LEAK_QUIET", OsString::from("1")));

@@ -56,6 +56,7 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
             match step.what {
                 What::Types(reading) => writeln!(out, "{reading:?}")?,
                 What::Event(event) => writeln!(out, "t{} {event:?}", step.thread)?,
+                What::Passed(passed) => writeln!(out, "t{} {passed:?}", step.thread)?,
                 What::ThreadBegins | What::ThreadEnds => {
                     let thread = facts.threads.get(step.thread as usize);
                     let tid = thread.map_or(0, |thread| thread.tid);

@@ -207,6 +207,17 @@ impl Ledger {
         self.counts.frees += self.ends(address, found).blocks;
     }
 
+    /// Blocks that came and went.
+    pub fn pass(&mut self, account: AccountId, site: SiteId, blocks: u64, bytes: u64) {
+        self.counts.allocations += blocks;
+        self.counts.frees += blocks;
+        self.counts.allocated_bytes += bytes;
+        let id = self.holding(account, site);
+        let holding = &mut self.holdings[id as usize];
+        holding.allocations += blocks;
+        holding.allocated_bytes += bytes;
+    }
+
     /// Takes the block at `address` out until its realloc's outcome is known.
     pub fn reallocation_begins(&mut self, address: u64) -> Found {
         self.heap.remove(address)

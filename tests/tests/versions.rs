@@ -63,3 +63,28 @@ fn version_1() {
     });
     assert!(frames.any(|(module, address)| module == server && *address == 9515));
 }
+
+#[test]
+fn version_2() {
+    let report = Report::of(&artifacts::source("traces/version-2.trace"));
+    report.assert_complete();
+    assert_eq!(report.number("/trace/events"), 3850);
+    let ends = report.list("/processes").iter().map(|row| &row["end"]);
+    assert_eq!(ends.collect::<Vec<_>>(), ["exit", "exec", "exit"]);
+    assert_eq!(report.number("/processes/2/requests"), 320);
+    let counts = ["allocations", "frees", "reallocations", "peak_live_bytes"];
+    let counts = counts.map(|name| report.number(&format!("/totals/{name}")));
+    assert_eq!(counts, [1195, 405, 161, 148_425]);
+    let live = Sum {
+        blocks: 790,
+        bytes: 143_004,
+    };
+    assert_eq!(sum(report.at("/totals"), "live"), live);
+
+    endpoint(&report, "GET /leak", 40, 120, 60_960, "leak");
+    endpoint(&report, "GET /list", 40, 40, 1920, "leak");
+    endpoint(&report, "GET /cache", 40, 16, 3200, "bounded");
+    endpoint(&report, "GET /session", 40, 1, 512, "freed_later");
+    endpoint(&report, "GET /clean", 40, 0, 0, "clean");
+    assert_eq!(report.list("/endpoints").len(), 8);
+}

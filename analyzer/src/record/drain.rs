@@ -40,6 +40,7 @@ pub(crate) struct Drain {
     pub(crate) told: Receiver<Told>,
     pub(crate) name: String,
     pub(crate) follow: bool,
+    keep_lasting: bool,
     lanes: Lanes,
     clock: Clock,
     build_ids: BuildIds,
@@ -72,6 +73,7 @@ impl Drain {
         told: Receiver<Told>,
         name: String,
         follow: bool,
+        keep_lasting: bool,
     ) -> Drain {
         let now = Instant::now();
         Drain {
@@ -82,6 +84,7 @@ impl Drain {
             told,
             name,
             follow,
+            keep_lasting,
             clock: Clock::start(),
             build_ids: BuildIds::default(),
             threads: 0,
@@ -216,6 +219,9 @@ impl Drain {
         }
         let thread = self.threads;
         let mut lane = Box::new(OpenLane::new(image, tid, thread, now));
+        if self.keep_lasting {
+            lane.events.keep_lasting();
+        }
         if self.images.running.contains_key(&image) {
             self.threads += 1;
             self.writer.note(Note::ThreadBegin {

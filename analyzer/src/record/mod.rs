@@ -93,6 +93,8 @@ fn session(socket: &OwnedFd) -> Result<(), String> {
         told,
         session.name.clone(),
         session.settings.follow,
+        // What one block of a sample stands for depends on its size: each is written.
+        session.settings.keep_lasting && session.settings.sample == 0,
     );
     control::welcome(&socket.as_fd(), &session.name, &session.mapping)
         .map_err(|error| format!("can't answer: {error}"))?;

@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) depth: u32,
     /// `LEAK_SAMPLE`, mean bytes.
     pub(crate) sample: u64,
+    /// `LEAK_KEEP` is `lasting`.
+    pub(crate) keep_lasting: bool,
     /// `LEAK_PYTHON` is `auto`.
     pub(crate) python: bool,
     /// `LEAK_QUIET`.
@@ -41,6 +43,7 @@ impl Default for Settings {
             max_trace: None,
             depth: 128,
             sample: 0,
+            keep_lasting: false,
             python: true,
             quiet: false,
         }
@@ -108,6 +111,9 @@ impl Settings {
             "LEAK_SAMPLE" => {
                 let mean = bytes(value).filter(|bytes| *bytes <= MAX_SAMPLE);
                 self.sample = mean.ok_or("a size up to 1T, such as 512K, or 0 for every event")?;
+            }
+            "LEAK_KEEP" => {
+                self.keep_lasting = choice(value, &[("all", false), ("lasting", true)])?;
             }
             "LEAK_PYTHON" => self.python = choice(value, &[("auto", true), ("off", false)])?,
             "LEAK_QUIET" => self.quiet = choice(value, &[("1", true), ("0", false)])?,
@@ -178,6 +184,7 @@ mod tests {
             ("LEAK_MAX_TRACE", "1.5G"),
             ("LEAK_DEPTH", "20"),
             ("LEAK_SAMPLE", "512K"),
+            ("LEAK_KEEP", "lasting"),
             ("LEAK_PYTHON", "off"),
             ("LEAK_QUIET", "1"),
         ]);
@@ -190,6 +197,7 @@ mod tests {
             max_trace: Some(3 << 29),
             depth: 20,
             sample: 512 << 10,
+            keep_lasting: true,
             python: false,
             quiet: true,
         };
@@ -213,6 +221,7 @@ mod tests {
             ("LEAK_DEPTH", "1025", "a number of frames, 1 to 1024"),
             ("LEAK_SAMPLE", "many", "a size up to 1T, such as 512K"),
             ("LEAK_SAMPLE", "2T", "a size up to 1T"),
+            ("LEAK_KEEP", "some", "all or lasting"),
             ("LEAK_PYTHON", "on", "auto or off"),
             ("LEAK_QUIET", "2", "1 or 0"),
         ] {

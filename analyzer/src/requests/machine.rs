@@ -10,7 +10,7 @@ use super::record::{Record, RequestId};
 use super::task::Tasks;
 use crate::ledger::Ledger;
 use crate::sample::Sample;
-use crate::trace::{ProcessId, ThreadId};
+use crate::trace::{Passed, ProcessId, ThreadId};
 
 /// Where requests come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,28 +132,15 @@ impl Machine {
 
     /// An event.
     pub fn event(&mut self, process: ProcessId, thread: ThreadId, stamp: u64, event: &Event<'_>) {
-        let at = At {
-            stamp,
-            process,
-            thread: self.tasks.worker(thread),
-            host: thread,
-        };
+        let at = self.at(process, thread, stamp);
         if let Event::Mark { label } = event {
             return self.interval(at, &text(*label));
         }
-        if self.threads.len() <= thread as usize {
-            self.thread_begins(thread, process);
-        }
-        if self
-            .processes
-            .get(process as usize)
-            .is_some_and(|state| !state.gone.is_empty())
-        {
-            self.bury(process);
-        }
-        if let Some((connection, request)) = self.threads[at.thread as usize].reading {
-            self.take_over(at, connection, request, event);
-        }
+        let head = match event {
+            Event::Request { connection, .. } | Event::RequestBegun { connection } => *connection,
+            _ => 0,
+        };
+        self.comes(at, head);
         match *event {
             Event::Allocation { .. }
             | Event::Free { .. }
@@ -171,12 +158,57 @@ impl Machine {
         }
     }
 
-    fn take_over(&mut self, at: At, read: u32, request: RequestId, event: &Event<'_>) {
+    /// Blocks came and went.
+    pub fn passed(&mut self, process: ProcessId, thread: ThreadId, stamp: u64, passed: Passed) {
+        let at = self.at(process, thread, stamp);
+        match passed {
+            Passed::Blocks {
+                site,
+                blocks,
+                bytes,
+            } => {
+                self.comes(at, 0);
+                let account = self.owners.account(at.thread);
+                let ledger = self.owners.ledger(process);
+                ledger.pass(account, site, blocks, bytes);
+            }
+            Passed::Peak { bytes } => {
+                let live = self.live_bytes.saturating_add(bytes);
+                self.peak_live_bytes = self.peak_live_bytes.max(live);
+            }
+        }
+    }
+
+    fn at(&self, process: ProcessId, thread: ThreadId, stamp: u64) -> At {
+        At {
+            stamp,
+            process,
+            thread: self.tasks.worker(thread),
+            host: thread,
+        }
+    }
+
+    /// Something comes from a thread: the head of a request on the connection `head`, or something else
+    /// (0).
+    fn comes(&mut self, at: At, head: u32) {
+        let (thread, process) = (at.host, at.process);
+        if self.threads.len() <= thread as usize {
+            self.thread_begins(thread, process);
+        }
+        if self
+            .processes
+            .get(process as usize)
+            .is_some_and(|state| !state.gone.is_empty())
+        {
+            self.bury(process);
+        }
+        if let Some((connection, request)) = self.threads[at.thread as usize].reading {
+            self.take_over(at, connection, request, head);
+        }
+    }
+
+    fn take_over(&mut self, at: At, read: u32, request: RequestId, head: u32) {
         self.threads[at.thread as usize].reading = None;
-        let head = match event {
-            Event::Request { connection, .. } | Event::RequestBegun { connection } => *connection,
-            _ => 0,
-        };
         let queue = self.connections.get(&read).map(|c| c.queue.iter());
         let waits = |mut queue: std::collections::vec_deque::Iter<'_, Waiting>| {
             queue.any(|waiting| waiting.request == Some(request))

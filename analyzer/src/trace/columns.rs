@@ -6,6 +6,8 @@
 use leak_wire::order::{SHARDS, shard};
 use leak_wire::{Asked, Bytes, Event, Order, Protocol, Transfer, Unseen, Wait};
 
+use super::Passed;
+use super::passed::Sum;
 use super::varint::{Bad, Column, put, unzigzag, zigzag};
 
 /// How many columns there are; see FORMAT.md for what each holds.
@@ -57,6 +59,8 @@ mod kind {
     pub(super) const TASK: u8 = 31;
     pub(super) const EPOCH: u8 = 32;
     pub(super) const SKIP: u8 = 33;
+    pub(super) const PASSED: u8 = 34;
+    pub(super) const PEAK: u8 = 35;
     /// Added to the kind of a memory event that has a turn, or a stamp.
     pub(super) const WITH_TURN: u8 = 0x40;
     pub(super) const WITH_STAMP: u8 = 0x80;
@@ -71,7 +75,7 @@ mod kind {
     pub(super) fn has_stamp(kind: u8) -> bool {
         match kind & !FLAGS {
             ALLOCATION..=TREE_RESET => kind & WITH_STAMP != 0,
-            PYTHON_FRAME | PAIR | TASK | SKIP => false,
+            PYTHON_FRAME | PAIR | TASK | SKIP | PASSED | PEAK => false,
             _ => true,
         }
     }
@@ -174,6 +178,24 @@ impl Columns {
         self.kind(kind::SKIP);
         put(&mut self.columns[TURNS], u64::from(shard));
         put(&mut self.columns[TURNS], turn);
+    }
+
+    /// Blocks of a call site that passed, from here on.
+    pub(super) fn passed(&mut self, sum: Sum) {
+        self.start(At::Epoch);
+        // An allocation and a free each.
+        self.events = self.events.saturating_add(sum.blocks as u32 * 2);
+        self.kind(kind::PASSED);
+        put(&mut self.columns[SITES], u64::from(sum.site));
+        put(&mut self.columns[SIZES], sum.bytes);
+        put(&mut self.columns[NUMBERS], sum.blocks);
+    }
+
+    /// Live bytes were higher by so much here, by blocks that passed.
+    pub(super) fn peak(&mut self, bytes: u64) {
+        self.start(At::Epoch);
+        self.kind(kind::PEAK);
+        put(&mut self.columns[NUMBERS], bytes);
     }
 
     fn stamp(&mut self, stamp: u64) {
@@ -459,6 +481,8 @@ pub(crate) enum Found {
     },
     /// Nobody has this turn of a shard.
     Skip(u8, u64),
+    /// Blocks that are only counted, at this stamp or epoch.
+    Passed(u64, Passed),
     /// The chunk's end.
     End,
 }
@@ -533,6 +557,7 @@ impl ColumnReader {
             match self.kind {
                 kind::EPOCH if !self.all_stamped => {}
                 kind::SKIP if !self.all_stamped => return self.skip(raw),
+                kind::PASSED | kind::PEAK if !self.all_stamped => return self.passed(raw),
                 _ => {
                     return Ok(Found::Event {
                         stamp: self.previous.stamp,
@@ -587,6 +612,20 @@ impl ColumnReader {
         let turns = &mut self.columns[TURNS];
         let shard = u8::try_from(turns.number(raw)?).map_err(|_| Bad)?;
         Ok(Found::Skip(shard, turns.number(raw)?))
+    }
+
+    fn passed(&mut self, raw: &[u8]) -> Result<Found, Bad> {
+        let passed = match self.kind {
+            kind::PEAK => Passed::Peak {
+                bytes: self.number(raw)?,
+            },
+            _ => Passed::Blocks {
+                site: self.columns[SITES].small(raw)?,
+                bytes: self.columns[SIZES].number(raw)?,
+                blocks: self.number(raw)?,
+            },
+        };
+        Ok(Found::Passed(self.previous.stamp, passed))
     }
 
     /// The last epoch at which something else can have happened before the event that was found last,

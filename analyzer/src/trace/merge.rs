@@ -19,7 +19,7 @@ use super::reader;
 use super::readings::Reading;
 use super::resolve::{self, Modules, Tree};
 use super::turns::{Turn as ShardTurn, Turns, Waiting};
-use super::{ProcessId, Step, ThreadId, What};
+use super::{Passed, ProcessId, Step, ThreadId, What};
 use crate::sites::Sites;
 
 /// What can be next. At equal stamps the order of these counts.
@@ -54,6 +54,8 @@ struct Open {
     first: bool,
     /// The turn of that event: shard and number.
     turn: Option<(u8, u64)>,
+    /// It stands at no event, but at blocks that are only counted.
+    passed: Option<Passed>,
     /// Turns that nobody has, found on the way to it.
     skipped: Vec<(u8, u64)>,
     tree: Tree,
@@ -190,7 +192,10 @@ impl Steps<'_> {
         }
         let open = self.open.get_mut(thread as usize)?.as_deref_mut()?;
         let stays = open.turn.is_none() && open.reader.as_mut()?.stays(&open.raw);
-        stays.then_some(thread)
+        stays.then(|| {
+            open.passed = None;
+            thread
+        })
     }
 
     /// Goes on to the next step, through the events that only resolve call sites.
@@ -416,7 +421,7 @@ impl Steps<'_> {
         let Some(reader) = open.reader.as_mut() else {
             return Ok(true);
         };
-        if !reader.resolves() {
+        if open.passed.is_some() || !reader.resolves() {
             return Ok(false);
         }
         let process = open.process;
@@ -487,6 +492,17 @@ impl Steps<'_> {
         };
         let open = open.ok_or_else(|| malformed(0))?;
         let process = open.process;
+        if let Some(mut passed) = open.passed {
+            if let Passed::Blocks { site, .. } = &mut passed {
+                *site = open.tree.site(*site);
+            }
+            return Ok(Step {
+                stamp,
+                process,
+                thread,
+                what: What::Passed(passed),
+            });
+        }
         let (at, raw) = (open.chunk_at, &open.raw);
         let reader = open.reader.as_mut().ok_or_else(|| malformed(at))?;
         let mut event = reader.event(raw).map_err(|_| malformed(at))?;
@@ -546,7 +562,7 @@ impl Open {
             return false;
         };
         // The event that it stands at has another turn.
-        let mut stands_at_event = true;
+        let mut stands_at_event = self.passed.is_none();
         while !stands_at_event || reader.event(&self.raw).is_ok() {
             stands_at_event = match reader.next(&self.raw) {
                 Ok(Found::Event { turn, .. }) => {
@@ -555,7 +571,7 @@ impl Open {
                     }
                     true
                 }
-                Ok(Found::Skip(..)) => false,
+                Ok(Found::Skip(..) | Found::Passed(..)) => false,
                 Ok(Found::End) | Err(_) => return false,
             };
         }
@@ -569,7 +585,14 @@ impl Open {
             while let Some(reader) = &mut self.reader {
                 let found = reader.next(&self.raw);
                 match found.map_err(|_| malformed(self.chunk_at))? {
+                    Found::Passed(epoch, passed) => {
+                        self.position = self.position.max(epoch);
+                        (self.first, self.turn) = (false, None);
+                        self.passed = Some(passed);
+                        return Ok(true);
+                    }
                     Found::Event { stamp, first, turn } => {
+                        self.passed = None;
                         // A stamp may only lie behind the position in a damaged trace, or of version 1.
                         self.first = first && stamp >= self.position;
                         self.position = self.position.max(stamp);

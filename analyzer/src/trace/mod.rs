@@ -8,6 +8,7 @@ mod merge;
 mod notes;
 mod open;
 mod orders;
+mod passed;
 mod reader;
 mod readings;
 mod resolve;
@@ -245,4 +246,25 @@ pub enum What<'a> {
     Types(&'a Reading),
     /// An event.
     Event(Event<'a>),
+    /// Blocks that came and went, with nothing between that they could outlive.
+    Passed(Passed),
+}
+
+/// What is known of blocks that were counted, not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// Blocks of one call site, allocated and freed by the thread before its next other event.
+    Blocks {
+        /// Where, as in events.
+        site: u32,
+        /// How many.
+        blocks: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// At this moment, so many bytes of them were live.
+    Peak {
+        /// How many.
+        bytes: u64,
+    },
 }

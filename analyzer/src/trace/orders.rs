@@ -6,6 +6,7 @@ use leak_wire::order::REGION_BITS;
 use leak_wire::{Event, Order};
 use rustc_hash::FxHashSet;
 
+use super::Passed;
 use super::columns::{ColumnReader, Found};
 use super::open::{Error, Trace};
 use super::reader;
@@ -52,7 +53,11 @@ impl Trace {
                 loop {
                     let (first, turn) = match events.next(&raw).map_err(malformed)? {
                         Found::Event { first, turn, .. } => (first, turn),
-                        Found::Skip(..) => continue,
+                        Found::Passed(_, Passed::Blocks { blocks, .. }) => {
+                            orders.alone = orders.alone.saturating_add(blocks.saturating_mul(2));
+                            continue;
+                        }
+                        Found::Skip(..) | Found::Passed(..) => continue,
                         Found::End => break,
                     };
                     let event: Event<'_> = events.event(&raw).map_err(malformed)?;

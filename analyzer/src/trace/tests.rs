@@ -1,5 +1,6 @@
 //! Traces of seeded random events, written, read, cut and damaged, against what was put in.
 
+mod lasting;
 mod make;
 mod order;
 mod python;
@@ -254,6 +255,7 @@ fn forks_inherit_modules_and_begin_before_their_events() {
     while let Some(Ok(step)) = steps.next() {
         let what = match step.what {
             What::Event(_) => "event",
+            What::Passed(_) => "passed",
             What::Types(_) => "types",
             What::ProcessBegins => "begins",
             What::ProcessEnds => "ends",

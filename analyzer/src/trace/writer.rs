@@ -10,6 +10,7 @@ use zstd::bulk::Compressor;
 use super::columns::{At, Columns};
 use super::format::{self, CHUNK_HEADER, ChunkHeader, Kind};
 use super::notes::{Note, NotedEnd, Trailer};
+use super::passed::Run;
 use super::readings::Reading;
 
 /// Events gathered before a chunk is written.
@@ -40,6 +41,8 @@ pub(crate) struct ThreadEvents {
     /// The image that it belongs to.
     pub(crate) image: u32,
     columns: Columns,
+    /// What is held back, where blocks that pass are only counted.
+    run: Option<Box<Run>>,
     serial: u32,
     tree: u32,
     tree_before: u32,
@@ -52,6 +55,7 @@ impl ThreadEvents {
             thread,
             image,
             columns: Columns::default(),
+            run: None,
             serial: 0,
             tree: 0,
             tree_before: 0,
@@ -69,13 +73,33 @@ impl ThreadEvents {
         }
     }
 
+    /// Blocks that pass are only counted from now on, see [`super::passed`].
+    pub(crate) fn keep_lasting(&mut self) {
+        self.run = Some(Box::default());
+    }
+
     /// Adds an event; true: a chunk is full.
     #[inline]
     pub(crate) fn push(&mut self, at: At, event: Event<'_>) -> bool {
+        if let Some(run) = &mut self.run {
+            if run.is_full() {
+                run.end(&mut self.columns);
+            }
+            if !run.hold(at, &event) && !names_site(&event) {
+                run.end(&mut self.columns);
+                run.forget(&event);
+            } else if !names_site(&event) {
+                return self.is_full();
+            }
+        }
         if event == Event::TreeReset {
             self.tree = self.tree.wrapping_add(1);
         }
         self.columns.push(at, event);
+        self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
         let count = self.columns.count();
         count >= CHUNK_EVENTS || count.is_multiple_of(256) && self.columns.len() >= CHUNK_BYTES
     }
@@ -83,18 +107,34 @@ impl ThreadEvents {
     /// What follows happened at this epoch.
     #[inline]
     pub(crate) fn epoch(&mut self, epoch: u64) {
+        self.end_run();
         self.columns.epoch(epoch);
     }
 
     /// Nobody has this turn.
     pub(crate) fn skip(&mut self, shard: u8, turn: u64) {
+        self.end_run();
         self.columns.skip(shard, turn);
+    }
+
+    fn end_run(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.end(&mut self.columns);
+        }
     }
 
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.columns.count() == 0
+        self.columns.count() == 0 && self.run.as_ref().is_none_or(|run| run.is_empty())
     }
+}
+
+/// Whether the event only names a call site, which those that come after it use.
+fn names_site(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Frame { .. } | Event::PythonFrame { .. } | Event::Pair { .. }
+    )
 }
 
 /// A trace being written.
@@ -141,6 +181,7 @@ impl Writer {
     /// Writes what was gathered of `thread`, after the notes that it may need.
     pub(crate) fn write_events(&mut self, thread: &mut ThreadEvents) -> Result<(), WriteError> {
         self.write_notes()?;
+        thread.end_run();
         if thread.is_empty() {
             return Ok(());
         }

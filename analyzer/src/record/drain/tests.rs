@@ -34,7 +34,7 @@ fn fake(name: &str) -> Fake {
     images.expect(pid, pid, Program::default());
     let (tell, told) = channel();
     let name = "leak-nobody".to_owned();
-    let drain = Drain::new(Arc::new(mapping), writer, images, told, name, false);
+    let drain = Drain::new(Arc::new(mapping), writer, images, told, name, false, false);
     Fake { drain, tell, path }
 }
 
