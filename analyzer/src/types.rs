@@ -12,10 +12,11 @@ pub const UNKNOWN: TypeId = 0;
 pub const CACHED_NAME: &str = "str (attribute cache)";
 /// Types of which CPython keeps freed objects for later use. The request that a block was allocated for
 /// may be another one than that whose object it is now.
-const REUSED: [&str; 9] = [
+const REUSED: [&str; 10] = [
     "list",
     "tuple",
     "dict",
+    "dict (keys)",
     "float",
     "frame",
     "method",

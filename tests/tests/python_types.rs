@@ -24,7 +24,13 @@ const PROGRAMS: &[Program] = &[
     (
         "attributes",
         "class C:\n def __init__(s, i): s.a = s.b = [i]\nkeep = [C(i) for i in range(n)]",
-        &[("__main__.C", N), ("list", N)],
+        &[
+            ("__main__.C", N),
+            ("__main__.C (attributes)", N),
+            ("list", N),
+            // And those of `keep`.
+            ("list (items)", N + 1),
+        ],
     ),
     (
         "slots",

@@ -21,6 +21,12 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// Takes a name in; gives its index.
+    pub(crate) fn number(&mut self, name: String) -> u32 {
+        self.names.push(name);
+        self.names.len() as u32 - 1
+    }
+
     /// Appends names and blocks as they stand in a chunk.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         varint::put(out, self.names.len() as u64);

@@ -18,7 +18,7 @@ use crate::types::CACHED_NAME;
 use classes::Classes;
 use memory::Memory;
 pub(crate) use memory::Unreadable;
-use python::{HEAD_WORDS, Python};
+use python::{HEAD_WORDS, Looked, Python};
 
 /// Blocks in one reading, at most: a few milliseconds.
 const LOT: usize = 4096;
@@ -151,13 +151,9 @@ impl Types {
         reading.end = stamp();
         self.named += reading.blocks.len() as u64;
         if let Some(live) = &mut self.live {
-            let mut named = reading
-                .blocks
-                .iter()
-                .map(|(address, _)| *address)
-                .peekable();
+            let named: FxHashSet<u64> = reading.blocks.iter().map(|block| block.0).collect();
             for (address, block) in blocks {
-                if named.next_if_eq(&address).is_some() {
+                if named.contains(&address) {
                     continue;
                 }
                 match done {
@@ -187,10 +183,11 @@ impl Types {
         };
         let mut cached: Option<FxHashSet<u64>> = None;
         let mut numbers: FxHashMap<(u8, u64), u32> = FxHashMap::default();
-        for ((address, (_, head)), object) in addresses.iter().zip(&blocks).zip(objects) {
+        let mut owners = Vec::with_capacity(blocks.len());
+        for ((address, (_, head)), object) in addresses.iter().zip(&blocks).zip(&objects) {
             let mut key = (u8::from(object.is_some()), object.unwrap_or(head[0]));
             if let (Some(object), Some(python)) = (object, &self.python)
-                && python.may_be_cached(object, head)
+                && python.may_be_cached(*object, head)
             {
                 let names = match cached.take() {
                     Some(names) => names,
@@ -199,24 +196,64 @@ impl Types {
                 key.0 += u8::from(names.contains(address));
                 cached = Some(names);
             }
-            if let Some(known) = numbers.get(&key) {
-                reading.blocks.push((*address, *known));
+            let mut number = numbers.get(&key).copied();
+            if number.is_none() {
+                let name = match (object, &mut self.python) {
+                    (Some(_), Some(_)) if key.0 == 2 => Some(CACHED_NAME.to_owned()),
+                    (Some(object), Some(python)) => Some(python.name(memory, *object)?),
+                    _ => self
+                        .classes
+                        .name(memory, &self.modules, head[0])?
+                        .map(str::to_owned),
+                };
+                number = name.map(|name| reading.number(name));
+                numbers.extend(number.map(|number| (key, number)));
+            }
+            reading
+                .blocks
+                .extend(number.map(|number| (*address, number)));
+            owners.push(number);
+        }
+        let looked = addresses.into_iter().zip(&blocks).zip(objects);
+        let looked = looked.map(|((address, (_, head)), object)| Looked {
+            address,
+            head: *head,
+            object,
+        });
+        let looked: Vec<Looked> = looked.collect();
+        self.name_parts(memory, &looked, &owners, reading)
+    }
+
+    /// Names what the objects in `blocks` keep in blocks of their own; `owners` are their names.
+    fn name_parts(
+        &mut self,
+        memory: &Memory,
+        blocks: &[Looked],
+        owners: &[Option<u32>],
+        reading: &mut Reading,
+    ) -> Result<(), Unreadable> {
+        let (Some(python), Some(live)) = (&self.python, &mut self.live) else {
+            return Ok(());
+        };
+        let mut numbers: FxHashMap<(u32, &str), u32> = FxHashMap::default();
+        for part in python.parts(memory, blocks)? {
+            let Some(of) = owners.get(part.owner).copied().flatten() else {
                 continue;
-            }
-            let name = match (object, &mut self.python) {
-                (Some(_), Some(_)) if key.0 == 2 => Some(CACHED_NAME.to_owned()),
-                (Some(object), Some(python)) => Some(python.name(memory, object)?),
-                _ => self
-                    .classes
-                    .name(memory, &self.modules, head[0])?
-                    .map(str::to_owned),
             };
-            if let Some(name) = name {
-                let number = reading.names.len() as u32;
-                reading.names.push(name);
-                numbers.insert(key, number);
-                reading.blocks.push((*address, number));
-            }
+            let owner = reading.names.get(of as usize).map_or("", String::as_str);
+            let name = || format!("{owner} ({})", part.role);
+            let number = match numbers.get(&(of, part.role)) {
+                Some(known) => *known,
+                None => {
+                    let name = name();
+                    let number = reading.number(name);
+                    numbers.insert((of, part.role), number);
+                    number
+                }
+            };
+            // By itself it would show nothing.
+            live.take(part.address, true);
+            reading.blocks.push((part.address, number));
         }
         Ok(())
     }

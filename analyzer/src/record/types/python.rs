@@ -6,6 +6,8 @@
 //!   count tells objects from dead ones on a free list.
 //! - Type objects are read anew each time: they can go, and others come to lie there.
 
+mod parts;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::memory::{Memory, Unreadable};
@@ -18,7 +20,9 @@ pub(super) const HEAD_WORDS: usize = 6;
 const HEAP_TYPE: u64 = 1 << 9;
 const READY: u64 = 1 << 12;
 const HAS_GC: u64 = 1 << 14;
+const IS_LIST: u64 = 1 << 25;
 const IS_STR: u64 = 1 << 28;
+const IS_DICT: u64 = 1 << 29;
 const IS_TYPE: u64 = 1 << 31;
 /// Larger than any real type's objects without their items.
 const MAX_BASIC_SIZE: u64 = 1 << 24;
@@ -45,6 +49,16 @@ pub(super) struct Python {
     module_key: u64,
 }
 
+/// A block that was looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looked {
+    pub(super) address: u64,
+    /// Its first words.
+    pub(super) head: [u64; HEAD_WORDS],
+    /// The type of the object in it, if there is one.
+    pub(super) object: Option<u64>,
+}
+
 /// What differs between versions.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
@@ -59,6 +73,9 @@ struct Layout {
     kinds: bool,
     /// The low half of the reference count counts (3.12).
     short_counts: bool,
+    /// Instances have their attributes in a block of their own: which word of the head leads there, and by
+    /// how much it is off (3.11, 3.12).
+    attributes: Option<(usize, u64)>,
     /// Where an interpreter has its cache of attributes of types, where that is known.
     cache: Option<u64>,
 }
@@ -99,6 +116,11 @@ impl Python {
             compact: if old_strings { 72 } else { 56 },
             kinds: version >> 16 >= 0x030b,
             short_counts: version >> 16 >= 0x030c,
+            attributes: match version >> 16 {
+                0x030b => Some((0, 0)),
+                0x030c => Some((1, 1)),
+                _ => None,
+            },
             cache: match version >> 16 {
                 0x030b => Some(9056),
                 0x030c => Some(275_392),
@@ -386,6 +408,13 @@ impl Layout {
     /// Bytes of a block before an object of a type with these flags.
     fn before(&self, flags: u64) -> u64 {
         16 * (u64::from(flags & HAS_GC != 0) + u64::from(flags & self.preheader != 0))
+    }
+
+    /// Where the values of an instance's attributes are, if it has them in a block of their own.
+    fn attributes(&self, head: &[u64; HEAD_WORDS]) -> Option<u64> {
+        let (word, off) = self.attributes?;
+        let at = head.get(word)?.wrapping_add(off);
+        (at > 256 && at.is_multiple_of(8)).then_some(at)
     }
 
     /// Bytes of an object of the type, at least.
