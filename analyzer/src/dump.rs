@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use crate::report::escaped;
 use crate::sites::{NO_MODULE, Sites};
 use crate::trace::{self, What};
 
@@ -26,8 +27,8 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
         "# {:?} complete={} version={} host={} ns={} dropped={:?} waited={}",
         facts.ended,
         facts.complete(),
-        facts.tool_version,
-        facts.host,
+        escaped(&facts.tool_version),
+        escaped(&facts.host),
         facts.duration_ns,
         facts.dropped,
         facts.waited_ns
@@ -35,7 +36,12 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
     let orders = trace.orders().map_err(io::Error::other)?;
     writeln!(out, "# order {orders}")?;
     for warning in &facts.warnings {
-        writeln!(out, "# warning {}: {}", warning.code, warning.text)?;
+        writeln!(
+            out,
+            "# warning {}: {}",
+            escaped(&warning.code),
+            escaped(&warning.text)
+        )?;
     }
     for (id, process) in facts.processes.iter().enumerate() {
         writeln!(out, "# process {id} {process:?}")?;
@@ -71,20 +77,28 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
         for frame in sites.backtrace(shown as u32) {
             let module = sites.modules().get(frame.module as usize);
             match module.filter(|_| frame.module != NO_MODULE) {
-                Some(module) => write!(out, " {}+{:#x}", module.path, frame.file_address)?,
+                Some(module) => {
+                    write!(out, " {}+{:#x}", escaped(&module.path), frame.file_address)?
+                }
                 None => write!(out, " {:#x}", frame.file_address)?,
             }
         }
         for frame in sites.python_backtrace(shown as u32) {
             let code = frame.code.and_then(|code| sites.codes().get(code as usize));
             let (file, name) = code.map_or(("?", "?"), |code| (&code.file, &code.function));
+            let (file, name) = (escaped(file), escaped(name));
             write!(out, " {file}|{name}|{}", frame.line.unwrap_or(0))?;
         }
         writeln!(out)?;
         shown += 1;
     }
     for module in sites.modules() {
-        writeln!(out, "# module {} {:?}", module.path, module.build_id)?;
+        writeln!(
+            out,
+            "# module {} {:?}",
+            escaped(&module.path),
+            module.build_id
+        )?;
     }
     writeln!(out, "# {count} steps")?;
     out.flush()

@@ -12,10 +12,13 @@ pub mod analyze;
 pub mod cli;
 pub mod dump;
 pub(crate) mod figures;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod ledger;
 pub mod mapping;
 pub mod mark;
 pub mod progress;
+pub mod notice;
 pub mod python;
 pub mod record;
 pub mod replay;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use leak_analyze::cli::{Cli, Command};
-use leak_analyze::{dump, mark, record, run, show};
+use leak_analyze::{dump, mark, notice, record, run, show};
 
 /// The command could not be carried out.
 const TROUBLE: u8 = 2;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match done {
         Ok(status) => ExitCode::from(status),
         Err(text) => {
-            eprintln!("leak-analyze: {text}");
+            notice::say(&text);
             ExitCode::from(TROUBLE)
         }
     }

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::notice;
 use crate::record::names;
 use signals::Signals;
 
@@ -51,7 +52,7 @@ pub fn run(options: &Options) -> Result<Finished, String> {
     if let Some(path) = &path
         && let Some(why) = program::untraceable(path)
     {
-        eprintln!("leak-analyze: {}: {why}", path.display());
+        notice::say(&format!("{}: {why}", path.display()));
     }
     let given = options.variables.iter();
     let given = given.rev().find(|(name, _)| *name == "LEAK_TRACE");
@@ -76,7 +77,7 @@ pub fn run(options: &Options) -> Result<Finished, String> {
     let child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
-            eprintln!("leak-analyze: {}: {error}", name.display());
+            notice::say(&format!("{}: {error}", name.display()));
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             return Ok(Finished {
                 status: if missing { NOT_FOUND } else { CANT_RUN },

@@ -10,6 +10,7 @@ use crate::analysis::Analysis;
 use crate::analyze::{self, analyze};
 use crate::cli::report::{Boundary, Format, ReportOptions, Requests, Scope};
 use crate::progress::Progress;
+use crate::notice;
 use crate::report::{self, Criteria, Finding, RequestFilter};
 use crate::run::Finished;
 use crate::sites::Sites;
@@ -49,11 +50,11 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
     Ok(match finding {
         Finding::Nothing => READ,
         Finding::Found(text) => {
-            eprintln!("leak-analyze: --fail-on: {text}");
+            notice::say(&format!("--fail-on: {text}"));
             FOUND
         }
         Finding::CannotTell(text) => {
-            eprintln!("leak-analyze: --fail-on: nothing found, but {text}");
+            notice::say(&format!("--fail-on: nothing found, but {text}"));
             CANNOT_TELL
         }
     })
@@ -69,14 +70,14 @@ pub fn after_run(finished: &Finished, options: &ReportOptions) -> Result<u8, Str
         Some(trace) => show(trace, options),
         None if options.fail_on.is_empty() => return Ok(finished.status),
         None => {
-            eprintln!("leak-analyze: --fail-on: nothing was recorded");
+            notice::say("--fail-on: nothing was recorded");
             Ok(CANNOT_TELL)
         }
     };
     match shown {
         Ok(FOUND) => Ok(FOUND),
         Err(text) if finished.status != READ => {
-            eprintln!("leak-analyze: {text}");
+            notice::say(&text);
             Ok(finished.status)
         }
         _ if finished.status != READ => Ok(finished.status),

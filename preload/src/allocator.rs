@@ -6,7 +6,8 @@ use core::ffi::{CStr, c_void};
 
 use leak_wire::layout::warning;
 
-use crate::{kernel, notice, real};
+use crate::session::Name;
+use crate::{detour, kernel, notice, real};
 
 /// The address that the loader bound `$symbol` to for the whole process, 0 where nobody defines it.
 /// Read from the relocation table: `dlsym` would allocate when it finds nothing.
@@ -44,33 +45,73 @@ pub extern "C" fn __asan_default_options() -> *const core::ffi::c_char {
     c"verify_asan_link_order=0".as_ptr()
 }
 
-/// Bits of `warning` for allocators that take the calls; tells the user of them if `aloud` agrees.
-pub fn foreign(aloud: impl Fn() -> bool) -> u32 {
-    let Some(holder) = holder_of(bound!("malloc")) else {
-        return 0;
-    };
-    let own = holder_of(sanitizer as fn() -> Option<&'static [u8]> as usize);
-    if own.is_some_and(|own| own.base == holder.base) {
-        return operators();
-    }
-    let mut buffer = [0; 4096];
-    if holder.base == main_base() {
+/// Bits of `warning` for other allocators. One that takes the calls, or that the recorder found in the
+/// executable (`own`), is traced by detours where that can be; the user is told of it if `aloud` agrees.
+pub fn others(session: &Name, own: bool, aloud: impl Fn() -> bool) -> u32 {
+    let ours = holder_of(sanitizer as fn() -> Option<&'static [u8]> as usize);
+    let taker = holder_of(bound!("malloc"))
+        .filter(|holder| ours.as_ref().is_none_or(|ours| ours.base != holder.base));
+    let main = main_base();
+    let mut found = 0;
+    if own || taker.as_ref().is_some_and(|taker| taker.base == main) {
+        let mut buffer = [0; 4096];
         let program = kernel::read_link(c"/proc/self/exe", &mut buffer);
-        if aloud() {
-            notice::say(&[
-                program,
-                b" brings its own malloc, whose calls don't reach libleak: its memory is not traced; build it with the C library's malloc, or with its allocator as a shared library",
-            ]);
+        // SAFETY: getauxval reads a table of the C library.
+        let headers = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
+        found |= match detour::trace(session, headers) {
+            Ok(()) => {
+                if aloud() {
+                    notice::say(&[
+                        program,
+                        b" brings its own malloc: its entries are detoured and its memory is traced (LEAK_OWN_MALLOC=off leaves it alone)",
+                    ]);
+                }
+                warning::DETOURED
+            }
+            Err(refused) => {
+                if aloud() {
+                    notice::say(&[
+                        program,
+                        b" brings its own malloc, whose calls don't reach libleak: its memory is not traced (",
+                        refused.why(),
+                        b"); build it with the C library's malloc, or with its allocator as a shared library",
+                    ]);
+                }
+                warning::OWN_ALLOCATOR
+            }
+        };
+    }
+    match taker {
+        None => found | operators(),
+        Some(taker) if taker.base == main => found,
+        Some(taker) => found | preloaded(session, &taker, aloud),
+    }
+}
+
+/// The same for a library that comes before this one.
+fn preloaded(session: &Name, taker: &Holder, aloud: impl Fn() -> bool) -> u32 {
+    match detour::trace(session, taker.base) {
+        Ok(()) => {
+            if aloud() {
+                notice::say(&[
+                    taker.path,
+                    b" defines malloc and comes before libleak.so: its entries are detoured and its memory is traced; put libleak.so first in LD_PRELOAD to do without",
+                ]);
+            }
+            warning::DETOURED
         }
-        return warning::OWN_ALLOCATOR;
+        Err(refused) => {
+            if aloud() {
+                notice::say(&[
+                    taker.path,
+                    b" defines malloc and comes before libleak.so: its memory is not traced (",
+                    refused.why(),
+                    b"); put libleak.so first in LD_PRELOAD",
+                ]);
+            }
+            warning::PRELOADED_ALLOCATOR
+        }
     }
-    if aloud() {
-        notice::say(&[
-            holder.path,
-            b" defines malloc and comes before libleak.so: its memory is not traced; put libleak.so first in LD_PRELOAD",
-        ]);
-    }
-    warning::PRELOADED_ALLOCATOR
 }
 
 /// The C++ operators of an allocator after this library go by it: they call no `malloc`. (To export them

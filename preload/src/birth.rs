@@ -16,6 +16,8 @@ pub struct Answer {
     pub mapping: Mapping,
     /// The session's name.
     pub name: Name,
+    /// Whether the recorder has found an allocator in the executable.
+    pub own_allocator: bool,
 }
 
 /// How long a target waits for the recorder's first answer.
@@ -244,12 +246,16 @@ fn no_answer(error: Errno) -> Refused {
 
 fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, NoAnswer> {
     match (message.split_first(), fd) {
-        (Some((b'K', name)), Some(fd)) => {
+        (Some((letter @ (b'K' | b'O'), name)), Some(fd)) => {
             let name: Option<Name> = name.try_into().ok();
             let name = name.filter(|name| name.starts_with(SESSION_PREFIX.as_bytes()));
             let mapping = map_session(fd);
             match (name, mapping) {
-                (Some(name), Some(mapping)) => Ok(Answer { mapping, name }),
+                (Some(name), Some(mapping)) => Ok(Answer {
+                    mapping,
+                    name,
+                    own_allocator: *letter == b'O',
+                }),
                 (_, None) => Err(refuse(&[
                     b"the shared memory can't be mapped (is the address space limited, or is leak-analyze of another version?): this program is not traced",
                 ])

@@ -17,6 +17,7 @@ mod cancellable;
 mod children;
 mod config;
 mod connections;
+mod detour;
 mod dtv;
 mod environment;
 mod exit;

@@ -19,13 +19,20 @@ impl Line {
         }
     }
 
-    /// Appends bytes, as many as fit; control characters as `?`, so that a line stays a line.
+    /// Appends bytes, as many as fit; what steers a terminal as `?`, so that a line stays a line and is
+    /// read as it is written.
     pub fn push(&mut self, bytes: &[u8]) {
-        for byte in bytes {
+        let mut rest = bytes;
+        while let Some((first, more)) = rest.split_first() {
+            let (byte, length) = match steers(rest) {
+                0 => (*first, 1),
+                length => (b'?', length),
+            };
             if let Some(place) = self.bytes.get_mut(self.length) {
-                *place = if byte.is_ascii_control() { b'?' } else { *byte };
+                *place = byte;
                 self.length += 1;
             }
+            rest = rest.get(length..).unwrap_or(more);
         }
     }
 
@@ -41,6 +48,18 @@ impl Line {
     /// What it holds.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or(&[])
+    }
+}
+
+/// The length of the character at the start of `text` if it steers a terminal, else 0: controls (C0, C1,
+/// DEL), and those that turn the order of the text or can't be seen.
+fn steers(text: &[u8]) -> usize {
+    match text {
+        [byte, ..] if byte.is_ascii_control() => 1,
+        [0xc2, 0x80..=0x9f, ..] | [0xd8, 0x9c, ..] => 2,
+        [0xe2, 0x80, 0x8b..=0x8f | 0xa8..=0xae, ..] | [0xe2, 0x81, 0xa0..=0xaf, ..] => 3,
+        [0xef, 0xbb, 0xbf, ..] | [0xef, 0xbf, 0xb9..=0xbb, ..] => 3,
+        _ => 0,
     }
 }
 
@@ -67,4 +86,18 @@ pub fn say(parts: &[&[u8]]) {
     line.end();
     let _held = kernel::SignalsHeld::new();
     kernel::write(2, line.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        let mut line = Line::new();
+        line.push("a\x1b[31m\u{9b}ä\u{202e}日\u{2066}\u{feff}\u{61c}\x7fz\n".as_bytes());
+        line.end();
+        let text = core::str::from_utf8(line.as_bytes());
+        assert_eq!(text, Ok("a?[31m?ä?日????z?\n"));
+    }
 }

@@ -25,6 +25,8 @@ pub struct Session {
     mapping: Mapping,
     /// The name of the recorder's abstract socket.
     name: Name,
+    /// Whether the recorder has found an allocator in the executable.
+    own_allocator: bool,
 }
 
 /// A session's name.
@@ -99,6 +101,26 @@ fn start() {
             thread::record(event);
             true
         });
+        look_for_allocators();
+    }
+}
+
+/// Finds out who else serves this program's allocations, and has it traced where that can be.
+fn look_for_allocators() {
+    let (Some(session), Some(identity)) = (current(), process::known()) else {
+        return;
+    };
+    // Relaxed, all: written by this thread, read by the recorder when the process has ended; and a word
+    // by itself.
+    let slot = identity.slot.load(Ordering::Relaxed) as usize;
+    // Told once in a session, not by every program.
+    let aloud = || {
+        let quiet = &session.header().quiet;
+        quiet.fetch_or(ALLOCATOR_TOLD, Ordering::Relaxed) & ALLOCATOR_TOLD == 0
+    };
+    if let Some(slot) = session.mapping.process(slot) {
+        let found = allocator::others(&session.name, session.own_allocator, aloud);
+        slot.warnings.fetch_or(found, Ordering::Relaxed);
     }
 }
 
@@ -137,6 +159,7 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
     let session = Session {
         mapping: answer.mapping,
         name: answer.name,
+        own_allocator: answer.own_allocator,
     };
     if !process::prepare() {
         notice::say(&[b"this kernel can't wipe pages in forked children (Linux 4.14 can): this program is not traced"]);
@@ -158,20 +181,6 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
     let identity = process::claim_slot(&session.mapping, origin, 0).ok_or(Refused)?;
     // Relaxed: this thread wrote it.
     let image = identity.image.load(Ordering::Relaxed);
-    let slot = identity.slot.load(Ordering::Relaxed) as usize;
-    if let Some(slot) = session.mapping.process(slot) {
-        // Relaxed: read by the recorder when the process has ended.
-        let found = allocator::foreign(|| {
-            // Relaxed: a word by itself. Told once in a session, not by every program.
-            session
-                .header()
-                .quiet
-                .fetch_or(ALLOCATOR_TOLD, Ordering::Relaxed)
-                & ALLOCATOR_TOLD
-                == 0
-        });
-        slot.warnings.fetch_or(found, Ordering::Relaxed);
-    }
     // Relaxed: the recorder's number, written before the session.
     children::prepare(session.header().recorder_pid.load(Ordering::Relaxed));
     if session.follows() {

@@ -75,6 +75,8 @@ pub struct Thread {
     paused_at: Cell<usize>,
     /// The block that this call is about, 0: a new one.
     paused_for: Cell<usize>,
+    /// The block that a detour has recorded last.
+    made: Cell<usize>,
 }
 
 /// A thread without a lane asks for one at every so manieth event.
@@ -371,6 +373,16 @@ impl Thread {
         self.writer.pause();
         self.paused_at.set(paused_at);
         result
+    }
+
+    /// Remembers the block that a detour has just recorded; 0: none.
+    pub fn make(&self, block: usize) {
+        self.made.set(block);
+    }
+
+    /// The block that a detour has recorded last.
+    pub fn made(&self) -> usize {
+        self.made.get()
     }
 
     /// Whether the call that paused this thread was left by a jump out of a signal handler: the stack

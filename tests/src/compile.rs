@@ -41,8 +41,12 @@ impl Source {
     /// The library that a head's `// library: NAME` names, compiled.
     pub fn library(&self) -> Option<PathBuf> {
         let name = self.head("library").next()?;
-        let library = Source::read(&format!("libraries/{name}"));
-        Some(library.compile(&["-shared", "-fPIC"]))
+        Some(Source::read(&format!("libraries/{name}")).shared())
+    }
+
+    /// The source compiled as a shared library.
+    pub fn shared(&self) -> PathBuf {
+        self.compile(&["-shared", "-fPIC"])
     }
 
     fn compile(&self, more: &[&str]) -> PathBuf {

@@ -85,8 +85,9 @@ impl Count {
         command
             .env("LD_PRELOAD", &self.libraries)
             .env("COUNT_FILE", &self.file)
-            // Python's small objects lie in arenas: no calls that could be counted here.
-            .env("LEAK_PYTHON", "off");
+            // Python's small objects lie in arenas: no calls that could be counted here; nor can those of
+            // an allocator in the executable (rustc's).
+            .envs([("LEAK_PYTHON", "off"), ("LEAK_OWN_MALLOC", "off")]);
     }
 
     fn images(&self) -> Vec<Image> {

@@ -14,6 +14,7 @@ use nix::sys::socket::{
     UnixCredentials, accept4, bind, getsockopt, listen, recv, sendmsg, socket, sockopt,
 };
 
+use super::detours::{self, Allocators};
 use super::mapping::Mapping;
 use super::procfs::{self, Program};
 use super::system;
@@ -111,10 +112,17 @@ pub(crate) fn peer(socket: &impl AsFd) -> nix::Result<UnixCredentials> {
     getsockopt(&socket.as_fd(), sockopt::PeerCredentials)
 }
 
-/// Answers `K` with the session's name and mapping.
-pub(crate) fn welcome(socket: &impl AsFd, name: &str, mapping: &Mapping) -> nix::Result<()> {
+/// Answers with the session's name and mapping: `K`, or `O` where the executable has an allocator of its
+/// `own`.
+pub(crate) fn welcome(
+    socket: &impl AsFd,
+    name: &str,
+    mapping: &Mapping,
+    own: bool,
+) -> nix::Result<()> {
     let fds = [mapping.file().as_raw_fd()];
-    let parts = [IoSlice::new(b"K"), IoSlice::new(name.as_bytes())];
+    let letter = if own { b"O" } else { b"K" };
+    let parts = [IoSlice::new(letter), IoSlice::new(name.as_bytes())];
     sendmsg::<()>(
         socket.as_fd().as_raw_fd(),
         &parts,
@@ -125,9 +133,9 @@ pub(crate) fn welcome(socket: &impl AsFd, name: &str, mapping: &Mapping) -> nix:
     Ok(())
 }
 
-/// Answers with one line of text.
-pub(crate) fn answer(socket: &impl AsFd, text: &str) {
-    let parts = [IoSlice::new(text.as_bytes())];
+/// Answers with one line of text, or another message.
+pub(crate) fn answer(socket: &impl AsFd, message: impl AsRef<[u8]>) {
+    let parts = [IoSlice::new(message.as_ref())];
     let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
     // Who doesn't listen needs no answer.
     let _ = sendmsg::<()>(socket.as_fd().as_raw_fd(), &parts, &[], flags, None);
@@ -147,6 +155,8 @@ pub(crate) struct Control {
     pub(crate) tell: Sender<Told>,
     /// Connections that have said nothing yet.
     pub(crate) connections: HashMap<RawFd, OwnedFd>,
+    /// Which executables bring an allocator, unless those are to be left alone.
+    pub(crate) allocators: Option<Allocators>,
 }
 
 impl Control {
@@ -216,11 +226,12 @@ impl Control {
         match message.get(..size) {
             Some([b'A', pid @ ..]) => self.attach(&connection, pid),
             Some([b'M', rest @ ..]) => self.mark(&connection, rest),
+            Some([b'D', rest @ ..]) => self.detour(&connection, rest),
             _ => answer(&connection, "Eunknown message"),
         }
     }
 
-    fn attach(&self, connection: &OwnedFd, own_pid: &[u8]) {
+    fn attach(&mut self, connection: &OwnedFd, own_pid: &[u8]) {
         let Some(own_pid) = own_pid.try_into().ok().map(u32::from_le_bytes) else {
             return answer(connection, "Eunknown message");
         };
@@ -239,8 +250,19 @@ impl Control {
             program,
             from,
         });
+        let own = self.allocators.as_mut().is_some_and(|a| a.are_in(pid));
         // One that doesn't take the answer runs untraced.
-        let _ = welcome(connection, &self.name, &self.mapping);
+        let _ = welcome(connection, &self.name, &self.mapping, own);
+    }
+
+    fn detour(&self, connection: &OwnedFd, request: &[u8]) {
+        match (&self.allocators, peer(connection)) {
+            (Some(_), Ok(peer)) => {
+                answer(connection, detours::answer(peer.pid() as u32, request));
+            }
+            (None, _) => answer(connection, "ELEAK_OWN_MALLOC=off"),
+            (_, Err(_)) => {}
+        }
     }
 
     fn mark(&self, connection: &OwnedFd, rest: &[u8]) {
@@ -249,10 +271,7 @@ impl Control {
         };
         let pid = u32::from_le_bytes(*pid);
         if !self.watch.has(pid) {
-            return answer(
-                connection,
-                &format!("Eprocess {pid} is not in this session"),
-            );
+            return answer(connection, format!("Eprocess {pid} is not in this session"));
         }
         let label = label.to_vec();
         self.tell(Told::Mark { pid, label });

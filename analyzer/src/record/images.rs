@@ -328,7 +328,8 @@ impl Images {
             (_, None, Some(code)) => NotedOutcome::Exit {
                 code: Some((code & 0xff) as i32),
             },
-            (_, None, None) => NotedOutcome::Killed { signal: None },
+            // Reaped before we looked, and gone by a raw system call, or by a signal.
+            (_, None, None) => NotedOutcome::Unknown,
         };
         Some((image, outcome))
     }
@@ -352,7 +353,12 @@ impl Images {
     }
 }
 
-const WARNINGS: [(u32, &str, &str); 5] = [
+const WARNINGS: [(u32, &str, &str); 6] = [
+    (
+        warning::DETOURED,
+        "detoured",
+        "has an allocator of its own, traced by detours at its entries: what it gave before libleak began, and calls that the compiler inlined, are not here",
+    ),
     (
         warning::OWN_OPERATORS,
         "own_operators",
@@ -366,12 +372,12 @@ const WARNINGS: [(u32, &str, &str); 5] = [
     (
         warning::OWN_ALLOCATOR,
         "own_allocator",
-        "brings its own allocator, whose calls can't be seen; build it with the C library's malloc",
+        "brings its own allocator, whose calls can't be seen: its memory is not here; build it with the C library's malloc",
     ),
     (
         warning::PRELOADED_ALLOCATOR,
         "preloaded_allocator",
-        "has another allocator preloaded before libleak, whose calls can't be seen; name libleak.so first in LD_PRELOAD",
+        "has another allocator preloaded before libleak, whose calls can't be seen: its memory is not here; name libleak.so first in LD_PRELOAD",
     ),
     (
         warning::PYTHON_UNKNOWN,

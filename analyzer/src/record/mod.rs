@@ -10,7 +10,9 @@ mod birth;
 mod build_id;
 mod clock;
 mod control;
+mod detours;
 mod drain;
+pub(crate) mod fuzz;
 mod images;
 mod lanes;
 mod live;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use control::{Control, Watch};
+use detours::Allocators;
 use drain::Drain;
 use images::Images;
 
@@ -50,7 +53,7 @@ pub fn record(socket: i32) -> Result<(), String> {
     birth::detach(socket);
     let socket = system::owned(socket);
     if let Err(text) = session(&socket) {
-        control::answer(&socket, &format!("E{text}"));
+        control::answer(&socket, format!("E{text}"));
     }
     Ok(())
 }
@@ -72,6 +75,8 @@ fn session(socket: &OwnedFd) -> Result<(), String> {
     let mut images = Images::new(Arc::clone(&watch), session.name.clone());
     images.expect(session.first, session.first, session.program);
     let (tell, told) = channel();
+    let mut allocators = session.settings.own_malloc.then(Allocators::default);
+    let own = allocators.as_mut().is_some_and(|a| a.are_in(session.first));
     let control = Control {
         name: session.name.clone(),
         mapping: Arc::clone(&session.mapping),
@@ -79,6 +84,7 @@ fn session(socket: &OwnedFd) -> Result<(), String> {
         listener: session.listener,
         tell,
         connections: std::collections::HashMap::new(),
+        allocators,
     };
     std::thread::Builder::new()
         .name("leak-control".to_owned())
@@ -96,7 +102,7 @@ fn session(socket: &OwnedFd) -> Result<(), String> {
         // What one block of a sample stands for depends on its size: each is written.
         session.settings.keep_lasting && session.settings.sample == 0,
     );
-    control::welcome(&socket.as_fd(), &session.name, &session.mapping)
+    control::welcome(&socket.as_fd(), &session.name, &session.mapping, own)
         .map_err(|error| format!("can't answer: {error}"))?;
     if !drain.run() {
         // Nobody ever recorded: no trace is better than one of nothing.

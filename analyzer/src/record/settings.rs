@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) keep_lasting: bool,
     /// `LEAK_PYTHON` is `auto`.
     pub(crate) python: bool,
+    /// `LEAK_OWN_MALLOC` is `auto`: allocators that take libleak's calls are detoured.
+    pub(crate) own_malloc: bool,
     /// `LEAK_QUIET`.
     pub(crate) quiet: bool,
 }
@@ -45,6 +47,7 @@ impl Default for Settings {
             sample: 0,
             keep_lasting: false,
             python: true,
+            own_malloc: true,
             quiet: false,
         }
     }
@@ -116,6 +119,9 @@ impl Settings {
                 self.keep_lasting = choice(value, &[("all", false), ("lasting", true)])?;
             }
             "LEAK_PYTHON" => self.python = choice(value, &[("auto", true), ("off", false)])?,
+            "LEAK_OWN_MALLOC" => {
+                self.own_malloc = choice(value, &[("auto", true), ("off", false)])?;
+            }
             "LEAK_QUIET" => self.quiet = choice(value, &[("1", true), ("0", false)])?,
             _ => {}
         }
@@ -186,6 +192,7 @@ mod tests {
             ("LEAK_SAMPLE", "512K"),
             ("LEAK_KEEP", "lasting"),
             ("LEAK_PYTHON", "off"),
+            ("LEAK_OWN_MALLOC", "off"),
             ("LEAK_QUIET", "1"),
         ]);
         let expected = Settings {
@@ -199,6 +206,7 @@ mod tests {
             sample: 512 << 10,
             keep_lasting: true,
             python: false,
+            own_malloc: false,
             quiet: true,
         };
         assert_eq!(all, Ok(expected));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// `text` with every character that could steer a terminal, or turn the order of the text, written
 /// out as `\u{1b}`.
-pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(steers) {
         return Cow::Borrowed(text);
     }

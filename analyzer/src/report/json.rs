@@ -103,10 +103,11 @@ fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
     let rows = input.facts.processes.iter().zip(figures).enumerate();
     rows.map(|(id, (process, figures))| {
         let (end, exit_code, signal) = match process.outcome {
-            Outcome::Running => ("running", None, None),
-            Outcome::Exit(code) => ("exit", code, None),
-            Outcome::Exec => ("exec", None, None),
-            Outcome::Killed(signal) => ("killed", None, signal),
+            Outcome::Running => (Some("running"), None, None),
+            Outcome::Unknown => (None, None, None),
+            Outcome::Exit(code) => (Some("exit"), code, None),
+            Outcome::Exec => (Some("exec"), None, None),
+            Outcome::Killed(signal) => (Some("killed"), None, signal),
         };
         schema::Process {
             id,

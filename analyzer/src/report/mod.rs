@@ -22,6 +22,7 @@ use crate::symbols::Symbolizer;
 use crate::trace::{Facts, Warning};
 
 pub use check::{Criteria, Finding, check};
+pub(crate) use escape::escaped;
 pub use fingerprint::fingerprint;
 pub use json::json;
 pub use output::{color, print_to, width};

@@ -67,7 +67,7 @@ pub(super) struct Process<'r> {
     pub(super) parent_id: Option<u32>,
     pub(super) executable: &'r str,
     pub(super) arguments: &'r [String],
-    pub(super) end: &'static str,
+    pub(super) end: Option<&'static str>,
     pub(super) exit_code: Option<i32>,
     pub(super) signal: Option<i32>,
     pub(super) requests: u64,

@@ -156,6 +156,7 @@ impl Gathered {
                     NotedOutcome::Exit { code } => Outcome::Exit(code),
                     NotedOutcome::Exec => Outcome::Exec,
                     NotedOutcome::Killed { signal } => Outcome::Killed(signal),
+                    NotedOutcome::Unknown => Outcome::Unknown,
                 };
             }
             _ => {}

@@ -9,6 +9,7 @@ mod notes;
 mod open;
 mod orders;
 mod passed;
+pub(crate) mod packing;
 mod reader;
 mod readings;
 mod resolve;
@@ -152,6 +153,8 @@ pub enum Outcome {
     Exec,
     /// Ended by a signal, with its number where known.
     Killed(Option<i32>),
+    /// It has ended, and nobody told how.
+    Unknown,
 }
 
 /// One thread of one image.

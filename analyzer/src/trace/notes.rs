@@ -74,9 +74,15 @@ pub(crate) enum NotedOrigin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NotedOutcome {
-    Exit { code: Option<i32> },
+    Exit {
+        code: Option<i32>,
+    },
     Exec,
-    Killed { signal: Option<i32> },
+    Killed {
+        signal: Option<i32>,
+    },
+    /// Nobody told.
+    Unknown,
 }
 
 /// Why the recorder ended the file.

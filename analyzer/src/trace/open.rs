@@ -15,6 +15,7 @@ use super::notes::{self, NotedEnd, Trailer};
 use super::reader::{self, Chunk, Scan};
 use super::{Ended, Facts, ProcessId, Warning};
 use crate::figures::counted;
+use crate::notice;
 
 /// Why a trace can't be read. Each is one line.
 #[derive(Debug)]
@@ -114,10 +115,8 @@ pub fn open_or_wait(path: &Path, mut waiting: impl FnMut()) -> Result<Trace, Err
 pub fn open(path: impl AsRef<Path>) -> Result<Trace, Error> {
     let path = path.as_ref();
     open_or_wait(path, || {
-        eprintln!(
-            "leak-analyze: waiting for the recorder to finish {}",
-            path.display()
-        );
+        let path = path.display();
+        notice::say(&format!("waiting for the recorder to finish {path}"));
     })
 }
 

@@ -20,6 +20,7 @@ mod chunked;
 mod connection;
 mod detect;
 mod head;
+mod hostile;
 mod http;
 mod label;
 mod memcached;
@@ -31,6 +32,8 @@ mod runs;
 mod tests;
 
 pub use connection::{Buffers, Connection};
+#[doc(hidden)]
+pub use hostile::hostile;
 pub use label::LABEL_MAX;
 
 /// What was found in the bytes of a connection.

@@ -3,6 +3,7 @@
 //! own allocator are made.
 
 mod child;
+pub mod code;
 mod process;
 mod socket;
 

@@ -137,6 +137,8 @@ pub mod warning {
     pub const CONFINED: u32 = 1 << 4;
     /// An allocator after libleak brings C++ operators, whose calls don't reach libleak.
     pub const OWN_OPERATORS: u32 = 1 << 5;
+    /// The executable's own allocator, or one preloaded before libleak, is traced by detours.
+    pub const DETOURED: u32 = 1 << 6;
 }
 
 /// Values of `ProcessSlot::reading`.

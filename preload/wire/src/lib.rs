@@ -16,6 +16,7 @@
 extern crate std;
 
 pub mod bytes;
+pub mod detour;
 pub mod event;
 pub mod layout;
 pub mod order;

@@ -193,7 +193,7 @@ fn a_lane_whose_thread_is_gone_is_free_again() {
     fake.end(None);
     let trace = trace::open(&fake.path).unwrap();
     assert_eq!(trace.facts().threads.len(), 2);
-    assert_eq!(trace.facts().processes[0].outcome, Outcome::Killed(None));
+    assert_eq!(trace.facts().processes[0].outcome, Outcome::Unknown);
 }
 
 #[test]

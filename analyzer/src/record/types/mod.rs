@@ -4,6 +4,7 @@
 //! lived all that time. Whether it did, the analyzer knows.
 
 mod classes;
+mod fuzz;
 mod memory;
 mod python;
 
@@ -16,6 +17,7 @@ use crate::mapping::Mapping;
 use crate::trace::Reading;
 use crate::types::CACHED_NAME;
 use classes::Classes;
+pub(crate) use fuzz::fuzz;
 use memory::Memory;
 pub(crate) use memory::Unreadable;
 use python::{HEAD_WORDS, Looked, Python};

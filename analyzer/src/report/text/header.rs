@@ -178,7 +178,7 @@ fn command(process: &Process) -> String {
 fn outcome(process: &Process, ended: Ended) -> String {
     match process.outcome {
         Outcome::Running if ended == Ended::Recording => "still running".into(),
-        Outcome::Running => "its end was not seen".into(),
+        Outcome::Running | Outcome::Unknown => "its end was not seen".into(),
         Outcome::Exit(Some(code)) => format!("exit status {code}"),
         Outcome::Exit(None) => "exited".into(),
         Outcome::Exec => "went on as another program".into(),

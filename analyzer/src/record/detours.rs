@@ -1,0 +1,465 @@
+//! Allocators in executables: finds their entries by name, and writes the detours by which a target has
+//! them traced (`leak_wire::detour`). Everything that needs symbols or a decoder is done here, outside
+//! the target.
+//!
+//! An entry is detoured only if nothing else can tell: whole instructions give way, no other instruction
+//! of the function jumps into them, and they mean the same elsewhere. A call among them would return to
+//! where no unwinder knows its way: that is no matter but where exceptions come by.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use iced_x86::{
+    BlockEncoder, BlockEncoderOptions, Code, Decoder, DecoderOptions, FlowControl, Instruction,
+    InstructionBlock,
+};
+use leak_wire::detour::{Answer, Detour, JUMP, MAX_DISPLACED, MAX_MESSAGE, Request, Shape};
+use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
+
+use crate::mapping::Mapping;
+
+/// What allocators put before the names of their entries where they don't take the C library's.
+const PREFIXES: [&str; 5] = ["", "je_", "_rjem_", "mi_", "tc_"];
+
+/// The entries that are detoured, as C calls them.
+const ENTRIES: [(&str, Shape); 30] = [
+    ("malloc", Shape::Allocate),
+    ("valloc", Shape::Allocate),
+    ("pvalloc", Shape::Allocate),
+    ("mallocx", Shape::Allocate),
+    ("zalloc", Shape::Allocate),
+    ("malloc_small", Shape::Allocate),
+    ("zalloc_small", Shape::Allocate),
+    ("malloc_aligned", Shape::Allocate),
+    ("zalloc_aligned", Shape::Allocate),
+    ("malloc_skip_new_handler", Shape::Allocate),
+    ("calloc", Shape::Count),
+    ("calloc_aligned", Shape::Count),
+    ("mallocn", Shape::Count),
+    ("aligned_alloc", Shape::Aligned),
+    ("memalign", Shape::Aligned),
+    ("posix_memalign", Shape::Place),
+    ("realloc", Shape::Resize),
+    ("rallocx", Shape::Resize),
+    ("realloc_aligned", Shape::Resize),
+    ("reallocarray", Shape::ResizeCount),
+    ("reallocn", Shape::ResizeCount),
+    ("free", Shape::Free),
+    ("dallocx", Shape::Free),
+    ("sdallocx", Shape::Free),
+    ("free_size", Shape::Free),
+    ("free_size_aligned", Shape::Free),
+    ("free_aligned", Shape::Free),
+    ("free_sized", Shape::Free),
+    ("free_aligned_sized", Shape::Free),
+    ("sdallocx_noflags", Shape::Free),
+];
+
+/// What one that is neither exported nor has a prefix must have: its names could as well be those of
+/// something else.
+const NEEDED: [&str; 4] = ["malloc", "calloc", "realloc", "free"];
+
+/// The C++ operators, all of whose names begin so.
+fn operator(name: &str) -> Option<Shape> {
+    let known = |rest: &str| {
+        matches!(
+            rest,
+            "" | "RKSt9nothrow_t" | "St11align_val_t" | "St11align_val_tRKSt9nothrow_t"
+        )
+    };
+    let (made, freed) = (["_Znwm", "_Znam"], ["_ZdlPv", "_ZdaPv"]);
+    let rest = |starts: [&str; 2]| starts.iter().find_map(|start| name.strip_prefix(start));
+    if rest(made).is_some_and(known) {
+        return Some(Shape::Operator);
+    }
+    let rest = rest(freed)?;
+    (known(rest) || rest.strip_prefix('m').is_some_and(known)).then_some(Shape::Free)
+}
+
+/// An entry of an allocator in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    name: String,
+    /// In the file's address space.
+    address: u64,
+    size: u64,
+    shape: Shape,
+}
+
+/// The functions of a file that allocators have, each address once. Empty where there is no allocator.
+fn entries(file: &object::File<'_>) -> Vec<Entry> {
+    let mut found: BTreeMap<u64, Entry> = BTreeMap::new();
+    for prefix in PREFIXES {
+        for entry in family(file, prefix) {
+            found.entry(entry.address).or_insert(entry);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// The entries whose names begin with `prefix`, if they make an allocator.
+fn family(file: &object::File<'_>, prefix: &str) -> Vec<Entry> {
+    let mut exported: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut unexported: BTreeMap<String, Option<Entry>> = BTreeMap::new();
+    for symbol in file.symbols().chain(file.dynamic_symbols()) {
+        let Some(entry) = as_entry(&symbol, prefix) else {
+            continue;
+        };
+        if symbol.is_local() {
+            // Of two with one name, one is something else.
+            let once = unexported.entry(entry.name.clone());
+            once.and_modify(|before| *before = None)
+                .or_insert(Some(entry));
+        } else {
+            exported.insert(entry.name.clone(), entry);
+        }
+    }
+    let unexported: Vec<Entry> = unexported.into_values().flatten().collect();
+    let exported: Vec<Entry> = exported.into_values().collect();
+    if is_allocator(&exported, prefix) {
+        return exported;
+    }
+    let named = |name: &&str| unexported.iter().any(|entry| entry.name == **name);
+    let certain = !prefix.is_empty() || NEEDED.iter().all(named);
+    match certain && is_allocator(&unexported, prefix) {
+        true => unexported,
+        false => Vec::new(),
+    }
+}
+
+/// Whether it can give blocks and take them back; linkers leave out what a program doesn't call.
+fn is_allocator(entries: &[Entry], prefix: &str) -> bool {
+    let has = |shape: Shape, name: &str| {
+        let mut entries = entries.iter();
+        entries.any(|entry| entry.shape == shape && (!prefix.is_empty() || entry.name == name))
+    };
+    has(Shape::Allocate, "malloc") && has(Shape::Free, "free")
+}
+
+fn as_entry<'d>(symbol: &impl ObjectSymbol<'d>, prefix: &str) -> Option<Entry> {
+    if !symbol.is_definition() || symbol.kind() != SymbolKind::Text {
+        return None;
+    }
+    let name = symbol.name().ok()?;
+    let name = name.split('@').next().unwrap_or(name);
+    let plain = name.strip_prefix(prefix)?;
+    let shape = ENTRIES
+        .iter()
+        .find_map(|(entry, shape)| (*entry == plain).then_some(*shape))
+        .or_else(|| operator(plain).filter(|_| prefix.is_empty()))?;
+    Some(Entry {
+        name: name.to_owned(),
+        address: symbol.address(),
+        size: symbol.size(),
+        shape,
+    })
+}
+
+/// Answers targets, and remembers which executables bring an allocator.
+#[derive(Default)]
+pub(crate) struct Allocators {
+    known: HashMap<(u64, u64, i64, u64), bool>,
+}
+
+impl Allocators {
+    /// Whether the executable of `pid` brings an allocator.
+    pub(crate) fn are_in(&mut self, pid: u32) -> bool {
+        let path = PathBuf::from(format!("/proc/{pid}/exe"));
+        let Ok(of) = fs::metadata(&path) else {
+            return false;
+        };
+        let identity = (of.dev(), of.ino(), of.mtime(), of.len());
+        *self.known.entry(identity).or_insert_with(|| {
+            let file = Mapping::open(&path).ok();
+            let found = file.and_then(|file| {
+                let file = object::File::parse(&*file).ok()?;
+                Some(!entries(&file).is_empty())
+            });
+            found.unwrap_or(false)
+        })
+    }
+}
+
+/// The answer to what the process `pid` asks: a whole message.
+pub(crate) fn answer(pid: u32, request: &[u8]) -> Vec<u8> {
+    let refused = |why: String| format!("E{why}").into_bytes();
+    let Some(request) = Request::read(request) else {
+        return refused("unknown message".to_owned());
+    };
+    match plan(&file_of(pid, request.path), &request) {
+        Ok((detours, code)) => {
+            let mut message = vec![0; MAX_MESSAGE];
+            match Answer::write(&detours, &code, &mut message) {
+                Some(length) => {
+                    message.truncate(length);
+                    message
+                }
+                None => refused("it has too many entries".to_owned()),
+            }
+        }
+        Err(why) => refused(why),
+    }
+}
+
+/// The file of a module of `pid`, as that process sees it.
+fn file_of(pid: u32, path: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    if path.is_empty() {
+        return PathBuf::from(format!("/proc/{pid}/exe"));
+    }
+    let path = Path::new(std::ffi::OsStr::from_bytes(path));
+    let base = match path.is_absolute() {
+        true => format!("/proc/{pid}/root"),
+        false => format!("/proc/{pid}/cwd"),
+    };
+    let mut whole = PathBuf::from(base).into_os_string();
+    whole.push("/");
+    whole.push(path);
+    PathBuf::from(whole)
+}
+
+/// Detours for all entries of the file at `path`, and their code.
+pub(crate) fn plan(path: &Path, request: &Request<'_>) -> Result<(Vec<Detour>, Vec<u8>), String> {
+    let unreadable = |error: &dyn std::fmt::Display| format!("its file can't be read: {error}");
+    // Not mapped: a library may be cut while it is read, unlike a program that runs.
+    let file = fs::read(path).map_err(|error| unreadable(&error))?;
+    let file = object::File::parse(&*file).map_err(|error| unreadable(&error))?;
+    let entries = entries(&file);
+    if entries.is_empty() {
+        return Err("it has no symbols of a malloc and a free".to_owned());
+    }
+    let mut detours = Vec::new();
+    let mut code = Vec::new();
+    for entry in &entries {
+        let detour = text(&file, entry)
+            .ok_or("it has no code")
+            .and_then(|text| detour(entry, text, request, &mut code))
+            .map_err(|why| format!("no detour at {}: {why}", entry.name))?;
+        detours.push(detour);
+    }
+    let overlap = detours.windows(2).any(|pair| match pair {
+        [one, next] => one.at + u64::from(one.length) > next.at,
+        _ => false,
+    });
+    if overlap {
+        return Err("its entries overlap".to_owned());
+    }
+    match code.len() as u64 <= request.code_bytes {
+        true => Ok((detours, code)),
+        false => Err("it has too many entries".to_owned()),
+    }
+}
+
+/// The bytes of a function.
+fn text<'d>(file: &object::File<'d>, entry: &Entry) -> Option<&'d [u8]> {
+    file.segments().find_map(|segment| {
+        let bytes = segment.data_range(entry.address, entry.size).ok()??;
+        (!bytes.is_empty()).then_some(bytes)
+    })
+}
+
+/// The detour at an entry whose code in the file is `text`; its own code is put behind `code`.
+fn detour(
+    entry: &Entry,
+    text: &[u8],
+    request: &Request<'_>,
+    code: &mut Vec<u8>,
+) -> Result<Detour, &'static str> {
+    let at = request.bias.wrapping_add(entry.address);
+    let calls = entry.shape != Shape::Operator;
+    let displaced = displaced(text, at, calls)?;
+    let end = displaced.last().map_or(at, Instruction::next_ip);
+    let length = (end - at) as usize;
+    let mut before = [0; MAX_DISPLACED];
+    let kept = before.get_mut(..length).zip(text.get(..length));
+    let (kept, found) = kept.ok_or("its first instructions are too long")?;
+    kept.copy_from_slice(found);
+
+    // The stub tells the hook where the function goes on, and jumps to the hook.
+    let stub = request.code + code.len() as u64;
+    code.extend([0x4c, 0x8d, 0x1d, 14, 0, 0, 0]); // lea r11, [rip + 14]
+    code.extend([0xff, 0x25, 0, 0, 0, 0]); // jmp [rip]
+    let hook = request.hooks.get(entry.shape as usize).copied();
+    code.extend(hook.unwrap_or_default().to_le_bytes());
+    let mut moved = displaced;
+    let go_on = Instruction::with_branch(Code::Jmp_rel32_64, end);
+    moved.push(go_on.map_err(|_| "it lies too far away")?);
+    let block = InstructionBlock::new(&moved, request.code + code.len() as u64);
+    let moved = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE);
+    code.extend(
+        moved
+            .map_err(|_| "its first instructions can't lie elsewhere")?
+            .code_buffer,
+    );
+    code.resize(code.len().next_multiple_of(16), 0xcc);
+
+    let distance = stub.wrapping_sub(at + JUMP as u64) as i64;
+    let distance = i32::try_from(distance).map_err(|_| "it lies too far away")?;
+    let mut jump = [0xe9; JUMP];
+    jump[1..].copy_from_slice(&distance.to_le_bytes());
+    Ok(Detour {
+        at,
+        before,
+        length: length as u8,
+        jump,
+    })
+}
+
+/// The instructions at `at` that give way to a jump; also a call, if `calls`.
+fn displaced(text: &[u8], at: u64, calls: bool) -> Result<Vec<Instruction>, &'static str> {
+    let mut decoder = Decoder::with_ip(64, text, at, DecoderOptions::NONE);
+    let (mut displaced, mut end, mut into) = (Vec::new(), at, Vec::new());
+    while decoder.can_decode() {
+        let instruction = decoder.decode();
+        if instruction.is_invalid() {
+            return Err("its code can't be read");
+        }
+        if (end - at) < JUMP as u64 {
+            let flow = instruction.flow_control();
+            let last = instruction.next_ip() - at >= JUMP as u64;
+            let moves = moves(flow) || (calls && flow == FlowControl::Call);
+            if !moves || (ends(flow) && !last) {
+                return Err("its first instructions can't give way");
+            }
+            end = instruction.next_ip();
+            displaced.push(instruction);
+        }
+        if instruction.near_branch_target() != 0 {
+            into.push(instruction.near_branch_target());
+        }
+    }
+    if end - at < JUMP as u64 {
+        return Err("it is too short");
+    }
+    match into.iter().any(|target| (at + 1..end).contains(target)) {
+        true => Err("it jumps to its own beginning"),
+        false => Ok(displaced),
+    }
+}
+
+/// Whether an instruction of that kind may always give way.
+fn moves(flow: FlowControl) -> bool {
+    ends(flow) || matches!(flow, FlowControl::Next | FlowControl::ConditionalBranch)
+}
+
+/// Whether nothing goes on behind it.
+fn ends(flow: FlowControl) -> bool {
+    matches!(
+        flow,
+        FlowControl::UnconditionalBranch | FlowControl::IndirectBranch | FlowControl::Return
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: Request<'_> = Request {
+        bias: 0x5000_0000_0000,
+        code: 0x4fff_fff0_0000,
+        code_bytes: 4096,
+        hooks: [0x7fff_1234_5678; leak_wire::detour::SHAPES],
+        path: b"",
+    };
+
+    fn try_at(text: &[u8]) -> Result<(Detour, Vec<u8>), &'static str> {
+        let entry = Entry {
+            name: "malloc".to_owned(),
+            address: 0x1000,
+            size: text.len() as u64,
+            shape: Shape::Allocate,
+        };
+        let mut code = Vec::new();
+        detour(&entry, text, &REQUEST, &mut code).map(|detour| (detour, code))
+    }
+
+    /// What the moved instructions and the jump behind them are.
+    fn moved(code: &[u8]) -> Vec<Instruction> {
+        let start = 21;
+        let ip = REQUEST.code + start as u64;
+        let decoder = Decoder::with_ip(64, &code[start..], ip, DecoderOptions::NONE);
+        decoder
+            .into_iter()
+            .take_while(|i| i.code() != Code::Int3)
+            .collect()
+    }
+
+    #[test]
+    fn plain_instructions_give_way() {
+        // push r15; push r14; push r13; ret
+        let (detour, code) = try_at(&[0x41, 0x57, 0x41, 0x56, 0x41, 0x55, 0xc3]).unwrap();
+        assert_eq!(detour.at, 0x5000_0000_1000);
+        assert_eq!(detour.displaced(), [0x41, 0x57, 0x41, 0x56, 0x41, 0x55]);
+        assert_eq!(detour.jump[0], 0xe9);
+        let target = i32::from_le_bytes(detour.jump[1..].try_into().unwrap());
+        assert_eq!(
+            detour.at + 5,
+            REQUEST.code.wrapping_sub(i64::from(target) as u64)
+        );
+        assert_eq!(code[13..21], 0x7fff_1234_5678_u64.to_le_bytes());
+        let moved = moved(&code);
+        assert_eq!(moved.len(), 4);
+        assert_eq!(moved[3].near_branch_target(), detour.at + 6);
+    }
+
+    #[test]
+    fn what_depends_on_its_place_is_written_anew() {
+        // cmp rdi, 4096; ja +10, then room
+        let mut text = vec![0x83, 0xff, 0x10, 0x77, 10];
+        text.resize(40, 0x90);
+        let (detour, code) = try_at(&text).unwrap();
+        assert_eq!(moved(&code)[1].near_branch_target(), detour.at + 15);
+        // mov rax, [rip + 0x100]
+        let (detour, code) = try_at(&[0x48, 0x8b, 5, 0, 1, 0, 0, 0xc3]).unwrap();
+        assert_eq!(
+            moved(&code)[0].ip_rel_memory_address(),
+            detour.at + 7 + 0x100
+        );
+    }
+
+    #[test]
+    fn what_can_tell_is_refused() {
+        for (text, why) in [
+            (&[0xc3][..], "its first instructions can't give way"),
+            (&[0x90, 0x90], "it is too short"),
+            (
+                &[0x31, 0xc0, 0xc3, 0x90, 0x90],
+                "its first instructions can't give way",
+            ),
+            // push rax; inc eax; inc eax; jmp -4
+            (
+                &[0x50, 0xff, 0xc0, 0xff, 0xc0, 0xeb, 0xfa],
+                "it jumps to its own beginning",
+            ),
+            (
+                &[0x06, 0x06, 0x06, 0x06, 0x06, 0x06],
+                "its code can't be read",
+            ),
+        ] {
+            assert_eq!(try_at(text).unwrap_err(), why, "{text:x?}");
+        }
+    }
+
+    #[test]
+    fn a_call_gives_way_where_nothing_is_thrown() {
+        let text = [0xe8, 0, 0x10, 0, 0, 0xc3];
+        let (detour, code) = try_at(&text).unwrap();
+        assert_eq!(moved(&code)[0].near_branch_target(), detour.at + 0x1005);
+        assert!(displaced(&text, 0x1000, false).is_err());
+    }
+
+    #[test]
+    fn operators_are_known_by_their_names() {
+        for name in ["_Znwm", "_ZnamSt11align_val_tRKSt9nothrow_t"] {
+            assert_eq!(operator(name), Some(Shape::Operator));
+        }
+        for name in ["_ZdlPv", "_ZdaPvm", "_ZdlPvmSt11align_val_t"] {
+            assert_eq!(operator(name), Some(Shape::Free));
+        }
+        for name in ["_ZnwmPv", "_Znwj", "_ZdlPvS_", "malloc"] {
+            assert_eq!(operator(name), None);
+        }
+    }
+}

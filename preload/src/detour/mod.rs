@@ -1,0 +1,159 @@
+//! An allocator that takes the calls which this library should see (linked into the executable, or
+//! preloaded before it) is traced at its entries: a jump is written over the first instructions of each
+//! of its functions, which leads to a hook; the instructions that gave way are run from elsewhere.
+//!
+//! - Which functions, which bytes and what code is found out by the recorder (`leak_wire::detour`), from
+//!   the module's file. Here it is only checked and written.
+//! - All or nothing: an allocator of which a part can't be detoured is left alone.
+//! - Nothing is written unless the very bytes that the recorder saw lie there, while one thread runs.
+//!   Memory is changed through `/proc/self/mem`: code is never writable and never not executable, and
+//!   where the kernel, a filter or a policy won't have it, nothing has changed.
+
+mod entries;
+
+use leak_wire::detour::{Answer, Detour, MAX_DISPLACED, MAX_MESSAGE, Request};
+
+use crate::kernel::{self, code};
+use crate::session::Name;
+use crate::unwind::loader::{self, Object};
+
+/// Room for the code of one module's detours.
+const CODE_BYTES: usize = 16 << 10;
+/// How long the recorder may take to read the module's symbols.
+const PATIENCE_SECONDS: i64 = 10;
+
+/// Why a module's allocator can't be detoured.
+pub struct Refused {
+    text: [u8; 256],
+    length: usize,
+}
+
+impl Refused {
+    fn new(why: &[u8]) -> Refused {
+        let mut text = [0; 256];
+        let length = why.len().min(text.len());
+        for (place, byte) in text.iter_mut().zip(why) {
+            *place = *byte;
+        }
+        Refused { text, length }
+    }
+
+    /// In words.
+    pub fn why(&self) -> &[u8] {
+        self.text.get(..self.length).unwrap_or(&[])
+    }
+}
+
+/// Detours the allocator of the module in which `address` lies. While the process has one thread.
+pub fn trace(session: &Name, address: usize) -> Result<(), Refused> {
+    if !code::has_one_thread() {
+        return Err(Refused::new(b"threads ran before libleak was loaded"));
+    }
+    let module =
+        module_of(address).ok_or_else(|| Refused::new(b"it is not in the loader's list"))?;
+    let place = code::map_near(module.start, module.end, CODE_BYTES)
+        .ok_or_else(|| Refused::new(b"there is no room near its code"))?;
+    let Some(buffer) = kernel::map(MAX_MESSAGE) else {
+        return Err(Refused::new(b"there is no memory"));
+    };
+    // SAFETY: just mapped, with that many bytes, and nobody else's.
+    let message = unsafe { core::slice::from_raw_parts_mut(buffer, MAX_MESSAGE) };
+    let done = ask(session, &module, place, message)
+        .and_then(|length| apply(message.get(..length).unwrap_or(&[]), &module, place));
+    // SAFETY: ours, and not used any more.
+    unsafe { kernel::unmap(buffer, MAX_MESSAGE) };
+    if done.is_err() {
+        // SAFETY: nothing leads there.
+        unsafe { kernel::unmap(place, CODE_BYTES) };
+    }
+    done
+}
+
+fn module_of(address: usize) -> Option<Object> {
+    let mut found = None;
+    loader::for_each(|object| {
+        if (object.start..object.end).contains(&(address as u64)) {
+            found = Some(*object);
+        }
+    });
+    found
+}
+
+/// Asks the recorder for detours; the length of its answer.
+fn ask(
+    session: &Name,
+    module: &Object,
+    place: *mut u8,
+    message: &mut [u8],
+) -> Result<usize, Refused> {
+    let silence = |_| Refused::new(b"the recorder gives no answer");
+    let request = Request {
+        bias: module.bias,
+        code: place as u64,
+        code_bytes: CODE_BYTES as u64,
+        hooks: entries::all(),
+        path: module.name().to_bytes(),
+    };
+    let length = request
+        .write(message)
+        .ok_or_else(|| Refused::new(b"its path is too long"))?;
+    let socket = kernel::connect_abstract(session).map_err(silence)?;
+    kernel::set_timeouts(socket, PATIENCE_SECONDS);
+    let answered = kernel::send(socket, message.get(..length).unwrap_or(&[]))
+        .and_then(|()| kernel::receive(socket, message));
+    kernel::close(socket);
+    let (length, fd) = answered.map_err(silence)?;
+    if let Some(fd) = fd {
+        kernel::close(fd);
+    }
+    Ok(length)
+}
+
+/// Writes what the recorder answered.
+fn apply(message: &[u8], module: &Object, place: *mut u8) -> Result<(), Refused> {
+    let answer = match message.split_first() {
+        Some((b'P', rest)) => Answer::read(rest),
+        Some((b'E', why)) => return Err(Refused::new(why)),
+        _ => None,
+    };
+    let answer = answer.filter(|answer| answer.code.len() <= CODE_BYTES);
+    let answer = answer.ok_or_else(|| Refused::new(b"the recorder gives no answer"))?;
+    let memory =
+        code::OwnMemory::open().ok_or_else(|| Refused::new(b"/proc/self/mem can't be opened"))?;
+    let as_expected = answer.detours().all(|detour| {
+        let mut found = [0; MAX_DISPLACED];
+        let displaced = detour.displaced();
+        let found = found.get_mut(..displaced.len()).unwrap_or(&mut []);
+        let end = detour.at.saturating_add(displaced.len() as u64);
+        module.start <= detour.at
+            && end <= module.end
+            && memory.read(detour.at, found)
+            && found == displaced
+    });
+    if !as_expected {
+        return Err(Refused::new(b"its code in memory is not that of its file"));
+    }
+    // SAFETY: `place` has CODE_BYTES bytes, which nobody else knows yet; the code is no longer than that.
+    unsafe { place.copy_from_nonoverlapping(answer.code.as_ptr(), answer.code.len()) };
+    // SAFETY: the same pages.
+    if !unsafe { code::make_executable(place, CODE_BYTES) } {
+        return Err(Refused::new(b"new code is not allowed here"));
+    }
+    for (written, detour) in answer.detours().enumerate() {
+        // SAFETY: the jump leads to code that was made for this entry and is executable; whole
+        // instructions give way, into which nothing jumps, and no other thread is running them.
+        if !unsafe { memory.write(detour.at, &detour.jump) } {
+            undo(&memory, answer.detours().take(written));
+            return Err(Refused::new(b"its code can't be written"));
+        }
+    }
+    Ok(())
+}
+
+/// Puts back what lay at the entries before.
+fn undo(memory: &code::OwnMemory, detours: impl Iterator<Item = Detour>) {
+    for detour in detours {
+        // SAFETY: these bytes lay there; no thread is in the middle of them.
+        unsafe { memory.write(detour.at, detour.displaced()) };
+    }
+}

@@ -1,0 +1,4 @@
+//! See `leak_analyze::fuzz::lane`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| leak_analyze::fuzz::lane(bytes));
