@@ -79,7 +79,7 @@ pub fn whole_trace(bytes: &[u8]) {
         return;
     };
     let mut sites = Sites::default();
-    let Ok(analysis) = analyze(&trace, &mut sites, &analyze::Options::default()) else {
+    let Ok(analysis) = analyze(&trace, &mut sites, &analyze::Options::default(), |_| {}) else {
         return;
     };
     let files = Files::default();
