@@ -24,13 +24,13 @@ const PATIENCE_SECONDS: i64 = 10;
 
 /// Why a module's allocator can't be detoured.
 pub struct Refused {
-    text: [u8; 256],
+    text: [u8; 112],
     length: usize,
 }
 
 impl Refused {
     fn new(why: &[u8]) -> Refused {
-        let mut text = [0; 256];
+        let mut text = [0; 112];
         let length = why.len().min(text.len());
         for (place, byte) in text.iter_mut().zip(why) {
             *place = *byte;
