@@ -215,7 +215,7 @@ extern "C" fn resize_count_from(
     bp: u64,
 ) -> Block {
     // Where the product is too large, the function fails.
-    let bytes = count.checked_mul(size).unwrap_or(usize::MAX);
+    let bytes = count.saturating_mul(size);
     // SAFETY: as above.
     resizing(Caller { sp, bp }, block, bytes, || unsafe {
         function(block, count, size)
