@@ -384,7 +384,7 @@ fn passed(path: &Path) -> u64 {
 #[test]
 fn what_is_only_counted_changes_no_figure() {
     let mut counted = 0;
-    for seed in 1..=60 {
+    for seed in 1..=20 {
         let marks = seed % 4 == 0;
         let [all, lasting] = make(seed, 150, marks);
         for boundary in [Boundary::Auto, Boundary::Turn, Boundary::Connection] {
@@ -406,7 +406,7 @@ fn what_is_only_counted_changes_no_figure() {
         assert_eq!(passed(&all.path), 0);
         counted += passed(&lasting.path);
     }
-    assert!(counted > 5_000, "{counted}");
+    assert!(counted > 1_500, "{counted}");
 }
 
 fn first_difference(expected: &str, found: &str) -> String {
