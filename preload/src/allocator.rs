@@ -1,7 +1,6 @@
 //! Who else serves the target's allocations: an allocator in the executable or preloaded before this
 //! library takes the calls that it should see. A silent empty trace would be the worst answer.
 
-use core::arch::asm;
 use core::ffi::{CStr, c_void};
 
 use leak_wire::layout::warning;
@@ -16,7 +15,7 @@ macro_rules! bound {
         let address: usize;
         // SAFETY: reads one word of this library's own table.
         unsafe {
-            asm!(
+            core::arch::asm!(
                 $(concat!($weak, $symbol),)?
                 concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"),
                 out(reg) address, options(nostack, preserves_flags, readonly, pure),
@@ -25,6 +24,8 @@ macro_rules! bound {
         address
     }};
 }
+
+pub(crate) use bound;
 
 /// The sanitizer that the program is built with, if any: it replaces malloc and can't be traced.
 pub fn sanitizer() -> Option<&'static [u8]> {

@@ -9,6 +9,7 @@ use leak_wire::layout::{ProcessSlot, warning};
 
 use super::ending;
 use super::offsets::{self, Offsets, TOLD_WORDS};
+use crate::allocator::bound;
 use crate::real;
 use crate::symbols::Symbols;
 use crate::unwind::loader::{self, Object};
@@ -88,10 +89,14 @@ pub fn interpreter() -> Option<&'static Interpreter> {
 /// Looks for an interpreter in the executable and the libraries that came with it. Once, by the
 /// thread that starts the session.
 pub fn prepare() {
-    // SAFETY: a C string.
-    let symbol =
-        |name: &CStr| real::quietly(|| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) });
-    take(&symbol);
+    // A look-up that fails leaves an error behind, which the target's next one frees.
+    if bound!("_PyRuntime", ".weak ") != 0 {
+        let symbol = |name: &CStr| {
+            // SAFETY: a C string.
+            real::quietly(|| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
+        };
+        take(&symbol);
+    }
     // Relaxed: whoever looks at it compares and exchanges.
     WANTED.store(VERSION.load(Ordering::Relaxed) == 0, Ordering::Relaxed);
 }

@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use leak_wire::Wait;
 use libc::{clockid_t, pthread_cond_t, pthread_mutex_t, sem_t, timespec};
 
-use crate::real::{self, absent};
+use crate::allocator::bound;
+use crate::real::absent;
 use crate::{connections, process, python};
 
 mod next {
@@ -187,9 +188,7 @@ extern "C" fn constructor() {
 static CONSTRUCTOR: extern "C" fn() = constructor;
 
 fn find_runtime() {
-    // SAFETY: a C string.
-    let runtime =
-        real::quietly(|| unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_PyRuntime".as_ptr()) });
+    let runtime = bound!("_PyRuntime", ".weak ") as *const c_void;
     if runtime.is_null() {
         return;
     }
