@@ -4,6 +4,7 @@ mod ends;
 mod losses;
 mod types;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::mpsc::Receiver;
@@ -38,6 +39,8 @@ pub(crate) struct Drain {
     pub(crate) writer: Writer,
     pub(crate) images: Images,
     pub(crate) told: Receiver<Told>,
+    /// What was told and not dealt with yet.
+    news: VecDeque<Told>,
     pub(crate) name: String,
     pub(crate) follow: bool,
     keep_lasting: bool,
@@ -82,6 +85,7 @@ impl Drain {
             writer,
             images,
             told,
+            news: VecDeque::new(),
             name,
             follow,
             keep_lasting,
@@ -131,18 +135,13 @@ impl Drain {
         // Gives what follows in the lanes a time, also where no fact does.
         self.mapping.stamp();
         let mut ended: Vec<(u32, Option<i32>, bool)> = Vec::new();
-        while let Ok(told) = self.told.try_recv() {
+        self.hear();
+        while let Some(told) = self.news.pop_front() {
             match told {
-                Told::Attached {
-                    own_pid,
-                    pid,
-                    program,
-                    from,
-                } => {
-                    self.images.expect(own_pid, pid, program);
+                Told::Attached { pid, from, .. } => {
                     // The images that it replaces may have claimed slots that were not seen yet.
                     self.discover(true);
-                    let replaced = self.images.replaced(own_pid, pid, from);
+                    let replaced = self.images.replaced(pid, from);
                     ended.extend(replaced.into_iter().map(|image| (image, None, true)));
                 }
                 Told::Ended { pid, status } => {
@@ -175,8 +174,29 @@ impl Drain {
         Ok(pass)
     }
 
+    /// Takes in what the control thread tells. That an image is expected counts at once, the rest in its
+    /// turn.
+    fn hear(&mut self) {
+        while let Ok(told) = self.told.try_recv() {
+            if let Told::Attached {
+                own_pid,
+                pid,
+                program,
+                from,
+            } = &told
+            {
+                self.images.expect(*own_pid, *pid, *from, program.clone());
+            }
+            self.news.push_back(told);
+        }
+    }
+
     fn discover(&mut self, always: bool) {
-        for note in self.images.discover(&self.mapping, always) {
+        let seen = self.images.look(&self.mapping, always);
+        // Told before it claims its slot: what was seen is expected now. (By /proc it may have become
+        // another program meanwhile.)
+        self.hear();
+        for note in self.images.begin_new(&self.mapping, seen) {
             self.writer.note(note);
         }
     }

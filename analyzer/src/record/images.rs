@@ -41,6 +41,14 @@ pub(crate) struct Image {
     warned: u32,
 }
 
+/// An image that attached.
+struct Expected {
+    pid: u32,
+    program: Program,
+    /// Its number is this one or a later one; no later image of its process attached before it was taken.
+    from: u32,
+}
+
 /// All images and the processes that they run in.
 pub(crate) struct Images {
     /// By number; those that have not ended.
@@ -50,7 +58,7 @@ pub(crate) struct Images {
     /// Of them, those whose end nobody tells: looked after now and then.
     pub(crate) unwatched: HashSet<u32>,
     /// Images that attached and were not seen to claim a slot yet, by their own pid, in order.
-    expected: HashMap<u32, VecDeque<(u32, Program)>>,
+    expected: HashMap<u32, VecDeque<Expected>>,
     /// Numbers of images that have ended.
     ended: HashSet<u32>,
     watch: Arc<Watch>,
@@ -86,26 +94,34 @@ impl Images {
         }
     }
 
-    /// An image is about to claim its slot.
-    pub(crate) fn expect(&mut self, own_pid: u32, pid: u32, program: Program) {
+    /// An image is about to claim its slot, with a number from `from` on.
+    pub(crate) fn expect(&mut self, own_pid: u32, pid: u32, from: u32, program: Program) {
         self.join(pid);
         let expected = self.expected.entry(own_pid).or_default();
-        expected.push_back((pid, program));
+        expected.push_back(Expected { pid, program, from });
+    }
+
+    /// What attached as the image `number` of `own_pid`. Images of the process that attached earlier never
+    /// claimed a slot.
+    fn take_expected(&mut self, own_pid: u32, number: u32) -> Option<(u32, Program)> {
+        let queue = self.expected.get_mut(&own_pid)?;
+        let pid = queue.front()?.pid;
+        let mut taken = None;
+        queue.retain_mut(|one| {
+            let passed = one.pid == pid && one.from <= number;
+            if passed {
+                taken = Some((pid, std::mem::take(&mut one.program)));
+            }
+            !passed
+        });
+        taken
     }
 
     /// The images that those of `pid` from the number `from` on replace.
-    pub(crate) fn replaced(&mut self, own_pid: u32, pid: u32, from: u32) -> Vec<u32> {
-        let (replaced, begun): (Vec<u32>, Vec<u32>) = self
-            .of_process(pid)
-            .into_iter()
-            .partition(|number| *number < from);
-        // It may have been seen before it was expected.
-        if !begun.is_empty()
-            && let Some(expected) = self.expected.get_mut(&own_pid)
-        {
-            expected.retain(|(of, _)| *of != pid);
-        }
-        replaced
+    pub(crate) fn replaced(&self, pid: u32, from: u32) -> Vec<u32> {
+        let mut images = self.of_process(pid);
+        images.retain(|number| *number < from);
+        images
     }
 
     /// A process has ended: nothing more is expected of it.
@@ -113,7 +129,7 @@ impl Images {
         self.members.remove(&pid);
         self.unwatched.remove(&pid);
         self.expected
-            .retain(|_, expected| expected.iter().any(|(of, _)| *of != pid));
+            .retain(|_, expected| expected.iter().any(|one| one.pid != pid));
     }
 
     /// The running images of `pid`.
@@ -123,13 +139,13 @@ impl Images {
         of.map(|(number, _)| *number).collect()
     }
 
-    /// Looks for newly claimed slots, unless none can be. `always`: looks anyhow.
-    pub(crate) fn discover(&mut self, mapping: &Mapping, always: bool) -> Vec<Note> {
+    /// Looks for claimed slots, unless no new ones can be; `always`: looks anyhow. Numbers, indices and own
+    /// pids, for `begin_new`: by then, what attached before this must be expected.
+    pub(crate) fn look(&mut self, mapping: &Mapping, always: bool) -> Vec<(u32, usize, u32)> {
         // Relaxed: a hint; a slot that is not seen yet is seen by the next pass.
         let images = mapping.header().next_image.load(Ordering::Relaxed);
-        let mut notes = Vec::new();
         if images == self.seen_images && !self.half_claimed && !always {
-            return notes;
+            return Vec::new();
         }
         self.seen_images = images;
         self.half_claimed = false;
@@ -149,6 +165,16 @@ impl Images {
         }
         // In order of their numbers: parents before children, a process's images one after the other.
         live.sort_unstable();
+        live
+    }
+
+    /// The images of these slots begin, the new ones among them.
+    pub(crate) fn begin_new(
+        &mut self,
+        mapping: &Mapping,
+        live: Vec<(u32, usize, u32)>,
+    ) -> Vec<Note> {
+        let mut notes = Vec::new();
         for (number, index, own_pid) in live {
             notes.extend(self.begin(mapping, number, index, own_pid));
         }
@@ -183,17 +209,13 @@ impl Images {
                 // Without a parent any more, the program is as /proc tells it.
                 (pid, program.unwrap_or_else(|| procfs::program(pid)))
             }
-            _ => {
-                let expected = self.expected.get_mut(&own_pid);
-                let expected = expected.and_then(VecDeque::pop_front);
-                expected.unwrap_or_else(|| {
-                    let pid = match self.is_ours(own_pid) {
-                        true => own_pid,
-                        false => self.elsewhere(own_pid, number),
-                    };
-                    (pid, procfs::program(pid))
-                })
-            }
+            _ => self.take_expected(own_pid, number).unwrap_or_else(|| {
+                let pid = match self.is_ours(own_pid) {
+                    true => own_pid,
+                    false => self.elsewhere(own_pid, number),
+                };
+                (pid, procfs::program(pid))
+            }),
         };
         // A forked child has the modules of its parent.
         let types = self

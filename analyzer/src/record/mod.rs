@@ -73,7 +73,7 @@ fn session(socket: &OwnedFd) -> Result<(), String> {
     let watch = Watch::new().map_err(|error| format!("can't watch processes: {error}"))?;
     let watch = Arc::new(watch);
     let mut images = Images::new(Arc::clone(&watch), session.name.clone());
-    images.expect(session.first, session.first, session.program);
+    images.expect(session.first, session.first, 0, session.program);
     let (tell, told) = channel();
     let mut allocators = session.settings.own_malloc.then(Allocators::default);
     let own = allocators.as_mut().is_some_and(|a| a.are_in(session.first));

@@ -31,7 +31,7 @@ fn fake(name: &str) -> Fake {
     let writer = Writer::create(file, u64::MAX).unwrap();
     let mut images = Images::new(Arc::new(Watch::new().unwrap()), String::new());
     let pid = std::process::id();
-    images.expect(pid, pid, Program::default());
+    images.expect(pid, pid, 0, Program::default());
     let (tell, told) = channel();
     let name = "leak-nobody".to_owned();
     let drain = Drain::new(Arc::new(mapping), writer, images, told, name, false, false);
