@@ -32,6 +32,16 @@ pub struct Ended {
     pub err: String,
 }
 
+/// A shell that starts tests in the background has SIGINT and SIGQUIT ignored, and what is ignored stays so
+/// across exec: servers would never stop then.
+fn heed_signals() -> io::Result<()> {
+    for signal in [libc::SIGINT, libc::SIGQUIT] {
+        // SAFETY: SIG_DFL is a disposition that every signal can have.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    Ok(())
+}
+
 impl Group {
     /// Starts `command` in a process group of its own, its output kept in files in `directory`.
     pub fn start(mut command: Command, directory: &Path) -> Group {
@@ -50,6 +60,8 @@ impl Group {
             .stdout(create(&out))
             .stderr(create(&err))
             .process_group(0);
+        // SAFETY: signal is async-signal-safe (signal-safety(7)), and nothing else happens there.
+        unsafe { command.pre_exec(heed_signals) };
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));

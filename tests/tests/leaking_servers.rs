@@ -67,8 +67,13 @@ fn sampled() {
         assert_eq!(number(&endpoint["requests"], "requests"), REQUESTS as u64);
         let retained = sum(endpoint, "retained").bytes as f64;
         if row.verdict == "clean" {
-            assert_eq!(endpoint["verdict"], "clean", "{endpoint:#}");
-            assert_eq!(retained, 0.0, "{endpoint:#}");
+            // The sample may hold a background block or two that were each allocated beside one request:
+            // nothing then says that their site grows while there is none, too. The report says "inferred".
+            assert_eq!(
+                endpoint["retained_blocks"], endpoint["inferred_blocks"],
+                "{endpoint:#}"
+            );
+            assert_eq!(number(endpoint, "leaking_requests"), 0, "{endpoint:#}");
         } else if row.each && row.sum.bytes > 100 {
             let leaking = if row.status.is_some() {
                 REQUESTS / 2

@@ -1,6 +1,6 @@
 //! `--fail-on`: whether an analysis found what a script asked it to look for.
 
-use globset::GlobMatcher;
+use wildmatch::WildMatch;
 
 use super::{is_complete, site_bytes};
 use crate::analysis::{Analysis, Site, Verdict};
@@ -14,8 +14,8 @@ pub struct Criteria {
     pub verdicts: Vec<Verdict>,
     /// Call sites that hold less don't.
     pub min_bytes: u64,
-    /// Only the endpoints with such labels do.
-    pub label: Option<GlobMatcher>,
+    /// Only the endpoints with such labels do: `*` and `?` are wild, all else (`{id}`, too) is itself.
+    pub label: Option<WildMatch>,
 }
 
 /// What was found, with a line that says it.
@@ -64,7 +64,7 @@ fn counted_bytes(analysis: &Analysis, site: &Site, criteria: &Criteria) -> Optio
     };
     let parts = site.labels.iter().filter(|part| {
         let endpoint = analysis.endpoints.get(part.endpoint as usize);
-        endpoint.is_some_and(|endpoint| label.is_match(&endpoint.label))
+        endpoint.is_some_and(|endpoint| label.matches(&endpoint.label))
     });
     parts
         .map(|part| part.retained_bytes)
@@ -80,7 +80,7 @@ fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<Stri
         criteria
             .label
             .as_ref()
-            .is_none_or(|glob| glob.is_match(label))
+            .is_none_or(|glob| glob.matches(label))
     };
     let mut endpoints = analysis
         .endpoints
@@ -98,13 +98,12 @@ fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<Stri
 mod tests {
     use super::*;
     use crate::report::example;
-    use globset::Glob;
 
     fn criteria(verdicts: &[Verdict], min_bytes: u64, label: Option<&str>) -> Criteria {
         Criteria {
             verdicts: verdicts.to_vec(),
             min_bytes,
-            label: label.map(|glob| Glob::new(glob).unwrap().compile_matcher()),
+            label: label.map(WildMatch::new),
         }
     }
 
@@ -126,6 +125,9 @@ mod tests {
         let said = Finding::Found("leak found at 1 call site, 15.6 MiB".into());
         assert_eq!(found(&criteria(leak, 3_000_000, None)), said);
         assert_eq!(found(&criteria(leak, 0, Some("POST /orders/*"))), said);
+        // As the report prints it.
+        let printed = Some("POST /orders/{id}");
+        assert_eq!(found(&criteria(leak, 0, printed)), said);
     }
 
     #[test]
