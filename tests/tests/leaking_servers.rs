@@ -73,7 +73,7 @@ fn sampled() {
                 endpoint["retained_blocks"], endpoint["inferred_blocks"],
                 "{endpoint:#}"
             );
-            assert_eq!(number(endpoint, "leaking_requests"), 0, "{endpoint:#}");
+            assert_eq!(endpoint["leaking_requests"], 0, "{endpoint:#}");
         } else if row.each && row.sum.bytes > 100 {
             let leaking = if row.status.is_some() {
                 REQUESTS / 2
