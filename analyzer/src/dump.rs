@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use crate::report::escaped;
-use crate::sites::{NO_MODULE, Sites};
+use crate::sites::{NO_MODULE, Node, SiteId, Sites};
 use crate::trace::{self, What};
 
 /// Prints the facts and all steps of the trace at `path`.
@@ -50,7 +50,6 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "# {reading:?}")?;
     }
     let mut sites = Sites::default();
-    let mut shown = 1;
     let mut count = 0_u64;
     {
         let mut steps = trace.steps(&mut sites);
@@ -72,25 +71,8 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
             }
         }
     }
-    while shown < sites.len() {
-        write!(out, "# site {shown}:")?;
-        for frame in sites.backtrace(shown as u32) {
-            let module = sites.modules().get(frame.module as usize);
-            match module.filter(|_| frame.module != NO_MODULE) {
-                Some(module) => {
-                    write!(out, " {}+{:#x}", escaped(&module.path), frame.file_address)?
-                }
-                None => write!(out, " {:#x}", frame.file_address)?,
-            }
-        }
-        for frame in sites.python_backtrace(shown as u32) {
-            let code = frame.code.and_then(|code| sites.codes().get(code as usize));
-            let (file, name) = code.map_or(("?", "?"), |code| (&code.file, &code.function));
-            let (file, name) = (escaped(file), escaped(name));
-            write!(out, " {file}|{name}|{}", frame.line.unwrap_or(0))?;
-        }
-        writeln!(out)?;
-        shown += 1;
+    for site in 1..sites.len() as SiteId {
+        print_site(&sites, site, out)?;
     }
     for module in sites.modules() {
         writeln!(
@@ -102,4 +84,28 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "# {count} steps")?;
     out.flush()
+}
+
+/// One node: a frame, and after `<` the node that called it; or a native and a Python node.
+fn print_site(sites: &Sites, site: SiteId, out: &mut impl Write) -> io::Result<()> {
+    write!(out, "# site {site} ")?;
+    match sites.at(site) {
+        Node::Root => writeln!(out, "unknown"),
+        Node::Native(parent, frame) => {
+            let module = sites.modules().get(frame.module as usize);
+            let module = module.filter(|_| frame.module != NO_MODULE);
+            let path = module.map_or("?", |module| &module.path);
+            let path = escaped(path);
+            writeln!(out, "< {parent} {path}+{:#x}", frame.file_address)
+        }
+        Node::Python(parent, frame) => {
+            let code = frame.code.and_then(|code| sites.codes().get(code as usize));
+            let (file, name) = code.map_or(("?", "?"), |code| (&code.file, &code.function));
+            let (file, name) = (escaped(file), escaped(name));
+            writeln!(out, "< {parent} {file}|{name}|{}", frame.line.unwrap_or(0))
+        }
+        Node::Pair(native, python, asked) => {
+            writeln!(out, "= {native} {python} {asked:?}")
+        }
+    }
 }

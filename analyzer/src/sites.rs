@@ -55,12 +55,16 @@ pub struct PythonFrame {
     pub line: Option<u32>,
 }
 
-/// A node.
+/// What a [`SiteId`] stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Node {
+pub enum Node {
+    /// [`NO_SITE`].
     Root,
+    /// A native frame, and the node that called it.
     Native(SiteId, Frame),
+    /// A Python frame, and the node that called it.
     Python(SiteId, PythonFrame),
+    /// A native and a Python node, and of whom the memory was asked.
     Pair(SiteId, SiteId, Asked),
 }
 
@@ -135,7 +139,8 @@ impl Sites {
         id
     }
 
-    fn at(&self, site: SiteId) -> Node {
+    /// The node itself; the root for unknown ids.
+    pub fn at(&self, site: SiteId) -> Node {
         self.nodes.get(site as usize).copied().unwrap_or(Node::Root)
     }
 

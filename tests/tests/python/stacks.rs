@@ -10,11 +10,8 @@ use leak_tests::artifacts;
 use leak_tests::python;
 use leak_tests::run::Place;
 
-/// Blocks looked at for an interpreter, at least: the dumps that tell them are long.
-fn count(interpreter: &Path) -> usize {
-    let system = interpreter == Path::new(python::SYSTEM);
-    if system { 10_000 } else { 3_000 }
-}
+/// Blocks looked at for each interpreter, at least.
+const COUNT: usize = 10_000;
 
 /// size → the frames that the interpreter told.
 fn told(log: &Path) -> HashMap<u64, String> {
@@ -35,49 +32,83 @@ fn field(line: &str, name: &str) -> Option<u64> {
     rest[..end].parse().ok()
 }
 
+/// The Python side of the dump's sites.
+#[derive(Default)]
+struct Sites {
+    /// A frame's site → its caller's, and the frame.
+    frames: HashMap<u64, (u64, String)>,
+    /// A block's site → its innermost frame's.
+    innermost: HashMap<u64, u64>,
+}
+
+impl Sites {
+    /// `SITE < CALLER file|name|line`, or `SITE = NATIVE PYTHON ASKED`.
+    fn add(&mut self, line: &str) {
+        let number = |word: &str| word.parse().expect("a site");
+        let mut words = line.splitn(4, ' ');
+        let mut word = || words.next().expect("a word");
+        let (site, kind, caller, last) = (number(word()), word(), word(), word());
+        if kind == "=" {
+            let python = last.split(' ').next().expect("a site");
+            self.innermost.insert(site, number(python));
+        } else if last.contains('|') {
+            let frame = last.replace("<frozen ", "<frozen_");
+            self.frames.insert(site, (number(caller), frame));
+        }
+    }
+
+    fn stack(&self, block: u64) -> String {
+        let mut frames = Vec::new();
+        let mut at = self.innermost.get(&block);
+        while let Some((caller, frame)) = at.and_then(|site| self.frames.get(site)) {
+            frames.push(frame.as_str());
+            at = Some(caller);
+        }
+        frames.join(" ")
+    }
+}
+
 /// size → the frames that the trace has, for the sizes of `told`.
 fn traced(trace: &Path, told: &HashMap<u64, String>) -> HashMap<u64, String> {
     let mut command = Command::new(artifacts::leak_analyze());
     command.arg("dump").arg(trace).stdout(Stdio::piped());
     let mut child = command.spawn().expect("leak-analyze runs");
     let out = child.stdout.take().expect("a pipe");
-    let mut sites: HashMap<u64, u64> = HashMap::new();
-    let mut frames: HashMap<u64, String> = HashMap::new();
+    let mut blocks: HashMap<u64, u64> = HashMap::new();
+    let mut sites = Sites::default();
     for line in BufReader::new(out).lines() {
         let line = line.expect("text");
-        if let Some(rest) = line.strip_prefix("# site ") {
-            let (site, rest) = rest.split_once(':').expect("a site");
-            let rest = rest.replace("<frozen ", "<frozen_");
-            let python: Vec<&str> = rest.split(' ').filter(|word| word.contains('|')).collect();
-            frames.insert(site.parse().expect("a number"), python.join(" "));
+        if let Some(site) = line.strip_prefix("# site ") {
+            sites.add(site);
         } else if line.contains("Allocation {") {
             let size = field(&line, "size: ").filter(|size| told.contains_key(size));
             if let (Some(size), Some(site)) = (size, field(&line, "site: ")) {
-                sites.insert(size, site);
+                blocks.insert(size, site);
             }
         }
     }
     assert!(child.wait().expect("it ends").success());
-    let of = |(size, site)| Some((size, frames.get(&site)?.clone()));
-    sites.into_iter().filter_map(of).collect()
+    let stacks = blocks.into_iter();
+    stacks
+        .map(|(size, site)| (size, sites.stack(site)))
+        .collect()
 }
 
 #[test]
 fn stacks_are_what_the_interpreter_says() {
     for interpreter in python::interpreters() {
         let place = Place::new();
-        let count = count(&interpreter);
         let log = place.path("log");
         let mut command = place.traced(&interpreter);
         command.env("LEAK_DEPTH", "512");
         command
             .arg(python::script("stacks.py"))
             .arg(&log)
-            .arg(count.to_string());
+            .arg(COUNT.to_string());
         let ended = place.run(command);
         assert!(ended.status.success(), "{interpreter:?}: {}", ended.err);
         let told = told(&log);
-        assert!(told.len() >= count);
+        assert!(told.len() >= COUNT);
         let traced = traced(&place.trace(), &told);
         for (size, frames) in &told {
             assert_eq!(
