@@ -96,14 +96,47 @@ fn the_first_process_of_a_namespace() {
     let program = Source::read("harmless/reaper.c").program();
     let script = "unshare -p -f --mount-proc env LD_PRELOAD=$PRELOAD $PROGRAM";
     let report = same_script(&program, script).report();
-    // The kernel kills all others of the namespace with it, the recorder too: there is no end in the trace.
-    assert_eq!(report.number("/trace/dropped_events"), 0);
+    // The kernel kills all others of the namespace with it, the recorder too: the trace ends before that.
+    report.assert_complete();
     let images = report.list("/processes").iter();
     let own = images.filter(|row| row["executable"].to_string().contains("reaper"));
     let allocations = own
         .filter_map(|row| row["allocations"].as_u64())
         .sum::<u64>();
     assert!(allocations >= 2, "{:#?}", report.at("/processes"));
+    let mut images = report.list("/processes").iter();
+    let first = images.find(|row| row["pid"] == 1 && row["end"] != "exec");
+    let first = first.expect("the first process");
+    assert_eq!(
+        (&first["end"], &first["exit_code"]),
+        (&"exit".into(), &3.into())
+    );
+}
+
+/// What it leaves running is killed with it, and both rows say how they ended.
+#[test]
+fn what_the_first_process_of_a_namespace_leaves_running() {
+    let program = Source::read("harmless/reaper.c").program();
+    // 230 is clock_nanosleep: it has attached.
+    let script = "unshare -p -f --mount-proc env LD_PRELOAD=$PRELOAD bash -c '
+        sleep 60 & until grep -q ^230 /proc/$!/syscall; do :; done; exit 3'; echo $?";
+    let report = same_script(&program, script).report();
+    assert_eq!(report.at("/trace/complete"), true);
+    let end = |name: &str| {
+        let mut images = report.list("/processes").iter();
+        let of = |row: &&serde_json::Value| {
+            row["executable"].to_string().contains(name) && row["end"] != "exec"
+        };
+        let row = images.find(of).unwrap_or_else(|| panic!("{name} ran"));
+        (
+            row["end"].clone(),
+            row["exit_code"].clone(),
+            row["signal"].clone(),
+        )
+    };
+    let null = serde_json::Value::Null;
+    assert_eq!(end("bash"), ("exit".into(), 3.into(), null.clone()));
+    assert_eq!(end("sleep"), ("killed".into(), null, 9.into()));
 }
 
 #[test]

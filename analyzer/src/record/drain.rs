@@ -54,6 +54,8 @@ pub(crate) struct Drain {
     scarce: bool,
     slotless: u64,
     looks: Looks,
+    /// The image that is our namespace's first process, once it exits: the kernel kills us with it.
+    dies_with: Option<u32>,
 }
 
 /// What a pass found.
@@ -98,6 +100,7 @@ impl Drain {
             scarce: false,
             slotless: 0,
             looks: Looks::start(now),
+            dies_with: None,
         }
     }
 
@@ -113,6 +116,10 @@ impl Drain {
                 Err(WriteError::Limit) => break (NotedEnd::Limit, Stop::Limit),
                 Err(WriteError::Disk(_)) => break (NotedEnd::DiskFull, Stop::Disk),
             };
+            if let Some(first) = self.dies_with {
+                self.die_with(first);
+                return true;
+            }
             sleep = next_sleep(sleep, pass);
             if self.has_ended() {
                 break (NotedEnd::Complete, Stop::RecorderGone);

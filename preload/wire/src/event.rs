@@ -25,12 +25,12 @@ pub enum Event<'a> {
     },
     /// A realloc of a non-null block is about to happen; recorded *before* the real call.
     ReallocationBegin {
-        /// The old block.
+        /// The old block; 0 where the session samples and it is not in the sample.
         address: u64,
     },
     /// The realloc begun last on this lane succeeded; recorded *after* the real call.
     ReallocationEnd {
-        /// The new block, maybe at the old address.
+        /// The new block, maybe at the old address; 0 where the session samples and it is not in the sample.
         address: u64,
         /// Bytes, as the program asked.
         size: u64,

@@ -69,6 +69,10 @@ fn every_allocator() {
         let report = report(Path::new(SYSTEM), &[], "plain", &variables);
         assert_exact(&report, allocator);
     }
+    for interpreter in python::interpreters() {
+        let report = report(&interpreter, &[], "plain", &[("PYTHONMALLOC", "malloc")]);
+        assert_exact(&report, &format!("{}, malloc", interpreter.display()));
+    }
 }
 
 #[test]
@@ -82,6 +86,10 @@ fn every_way_to_start() {
     ] {
         let report = report(Path::new(SYSTEM), options, "plain", &[]);
         assert_exact(&report, &format!("{options:?}"));
+    }
+    for interpreter in python::interpreters() {
+        let report = report(&interpreter, &["-EIS", "-X", "dev"], "plain", &[]);
+        assert_exact(&report, &format!("{}, all", interpreter.display()));
     }
 }
 

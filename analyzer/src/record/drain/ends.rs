@@ -141,6 +141,19 @@ impl Drain {
         self.images.members.is_empty()
     }
 
+    /// The image `first` exits, and all others of our namespace are killed when it is gone: ends the trace
+    /// while `first` still waits for us. What other threads do from here on nobody will see.
+    pub(super) fn die_with(&mut self, first: u32) {
+        let numbers: Vec<u32> = self.images.running.keys().copied().collect();
+        for number in numbers {
+            let status = (number != first).then_some(libc::SIGKILL);
+            // An error here shows again below.
+            let _ = self.end_image(number, status, false);
+        }
+        self.finish(NotedEnd::Complete);
+        self.stop(Stop::RecorderGone);
+    }
+
     /// Targets record nothing from here on, and none waits for us.
     pub(super) fn stop(&self, why: Stop) {
         let header = self.mapping.header();

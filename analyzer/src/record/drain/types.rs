@@ -78,7 +78,7 @@ impl Drain {
         let mut more = false;
         let mut running = self.images.running.values();
         if running.any(|image| image.pid == 1 && waits(&self.mapping, image)) {
-            // With the first process of our own namespace we end, too, at once.
+            // With the first process of our own namespace we end, too, at once, maybe before all is read.
             self.write_out()?;
         }
         for (number, image) in &mut self.images.running {
@@ -110,8 +110,13 @@ impl Drain {
             }
             let queued = image.types.is_queued();
             if image.types.ends && !queued {
-                image.types.ends = false;
-                done(&self.mapping, image);
+                if image.pid == 1 && image.exit.is_some() {
+                    // It waits on, until the trace has its end.
+                    self.dies_with = Some(*number);
+                } else {
+                    image.types.ends = false;
+                    done(&self.mapping, image);
+                }
             }
             more |= queued && (image.types.ends || self.looks.has_credit());
         }
