@@ -11,13 +11,14 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use leak_wire::layout::Stop;
-use leak_wire::{Event, Record};
+use leak_wire::{Common, Event, Record};
 
 use super::build_id::BuildIds;
 use super::clock::Clock;
 use super::control::Told;
 use super::images::{Image, Images};
-use super::lanes::{Claimed, Lanes, OpenLane};
+use super::lanes::{Claimed, Lanes, OpenLane, Take};
+use super::live::LiveBlocks;
 use super::mapping::Mapping;
 use super::{procfs, resident, system};
 use crate::trace::{At, Note, NotedEnd, ThreadEvents, WriteError, Writer};
@@ -269,29 +270,17 @@ impl Drain {
     fn drain_lane(&mut self, index: usize, now: Instant) -> Result<u32, WriteError> {
         let before = self.lanes.open.get(index).and_then(Option::as_ref);
         let was_broken = before.is_none_or(|lane| lane.broken);
-        let (writer, images) = (&mut self.writer, &mut self.images);
-        let build_ids = &mut self.build_ids;
-        // Taken out once for all of them: nearly every event is of a block.
         let of = before.map(|lane| lane.image);
-        let mut live = of.and_then(|of| images.running.get_mut(&of)?.types.live.take());
-        let drained = self.lanes.drain(&self.mapping, index, |lane, at, record| {
-            if let Some(live) = &mut live {
-                live.see(&record.event, lane.events.order(at), &mut lane.follower);
-            }
-            if is_news(&record.event)
-                && let Some(image) = images.running.get_mut(&lane.image)
-            {
-                notice(&record, lane, image, build_ids, writer);
-                // A module may be the first that brings types.
-                live = live.take().or_else(|| image.types.live.take());
-            }
-            match lane.events.push(at, record.event) {
-                true => writer.write_events(&mut lane.events),
-                false => Ok(()),
-            }
-        });
-        if let Some(live) = live
-            && let Some(image) = of.and_then(|of| images.running.get_mut(&of))
+        let running = &mut self.images.running;
+        let mut taker = Taker {
+            live: of.and_then(|of| running.get_mut(&of)?.types.live.take()),
+            images: &mut self.images,
+            build_ids: &mut self.build_ids,
+            writer: &mut self.writer,
+        };
+        let drained = self.lanes.drain(&self.mapping, index, &mut taker);
+        if let Some(live) = taker.live
+            && let Some(image) = of.and_then(|of| self.images.running.get_mut(&of))
         {
             image.types.live = Some(live);
         }
@@ -407,6 +396,51 @@ fn next_sleep(sleep: Duration, pass: Pass) -> Duration {
         _ => sleep * 2,
     };
     next.clamp(SLEEP.0, SLEEP.1)
+}
+
+/// Takes in what one lane holds.
+struct Taker<'a> {
+    /// The blocks of the lane's image; taken out once for all events, as nearly every one is of a block.
+    live: Option<Box<LiveBlocks>>,
+    images: &'a mut Images,
+    build_ids: &'a mut BuildIds,
+    writer: &'a mut Writer,
+}
+
+impl Take<WriteError> for Taker<'_> {
+    #[inline]
+    fn common(&mut self, lane: &mut OpenLane, at: At, common: Common) -> Result<(), WriteError> {
+        if let Some(live) = &mut self.live {
+            let order = lane.events.order(at);
+            live.see_common(common, order, &mut lane.follower);
+        }
+        match lane.events.common(at, common) {
+            true => self.writer.write_events(&mut lane.events),
+            false => Ok(()),
+        }
+    }
+
+    fn record(
+        &mut self,
+        lane: &mut OpenLane,
+        at: At,
+        record: Record<'_>,
+    ) -> Result<(), WriteError> {
+        if let Some(live) = &mut self.live {
+            live.see(&record.event, lane.events.order(at), &mut lane.follower);
+        }
+        if is_news(&record.event)
+            && let Some(image) = self.images.running.get_mut(&lane.image)
+        {
+            notice(&record, lane, image, self.build_ids, self.writer);
+            // A module may be the first that brings types.
+            self.live = self.live.take().or_else(|| image.types.live.take());
+        }
+        match lane.events.push(at, record.event) {
+            true => self.writer.write_events(&mut lane.events),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Whether the recorder itself has to know of the event. Nearly all events are of memory: those pass

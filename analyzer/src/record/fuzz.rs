@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use leak_wire::detour::{Request, SHAPES};
 use leak_wire::layout::claim;
-use leak_wire::ring;
+use leak_wire::{Common, Record, ring};
 
-use super::lanes::{self, Lanes, OpenLane};
+use super::lanes::{self, Lanes, OpenLane, Take};
 use super::mapping::Mapping;
 use super::settings::Settings;
-use crate::trace::{NotedEnd, Writer};
+use crate::trace::{At, NotedEnd, WriteError, Writer};
 
 pub(crate) use super::types::fuzz as types;
 
@@ -46,18 +46,37 @@ pub(crate) fn drain(words: &[u64], trace: File) {
             head += 1;
         }
         ring::publish(&header.head, head);
-        let drained = lanes.drain(&mapping, 0, |lane, at, record| {
-            match lane.events.push(at, record.event) {
-                true => writer.write_events(&mut lane.events),
-                false => Ok(()),
-            }
-        });
+        let drained = lanes.drain(&mapping, 0, &mut Written(&mut writer));
         assert!(drained.is_ok());
     }
     for lane in lanes.open.iter_mut().flatten() {
         assert!(writer.write_events(&mut lane.events).is_ok());
     }
     assert!(writer.finish(NotedEnd::Complete, mapping.stamp()).is_ok());
+}
+
+/// Everything goes into the trace.
+struct Written<'a>(&'a mut Writer);
+
+impl Take<WriteError> for Written<'_> {
+    fn common(&mut self, lane: &mut OpenLane, at: At, common: Common) -> Result<(), WriteError> {
+        match lane.events.common(at, common) {
+            true => self.0.write_events(&mut lane.events),
+            false => Ok(()),
+        }
+    }
+
+    fn record(
+        &mut self,
+        lane: &mut OpenLane,
+        at: At,
+        record: Record<'_>,
+    ) -> Result<(), WriteError> {
+        match lane.events.push(at, record.event) {
+            true => self.0.write_events(&mut lane.events),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Makes detours for whatever allocator the file has.

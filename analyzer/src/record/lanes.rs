@@ -5,12 +5,21 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Instant;
 
 use leak_wire::layout::{CLASSES, LaneHeader, claim};
-use leak_wire::{Entry, Malformed, Order, Prefix, Record, ring};
+use leak_wire::{Common, Entry, Malformed, Order, Prefix, Record, ring};
 
 use super::live::Follower;
 use super::mapping::Mapping;
 use super::system;
 use crate::trace::{At, ThreadEvents};
+
+/// What is done with the records of a lane.
+pub(crate) trait Take<E> {
+    /// One of the two that nearly all are; `at` is its place.
+    fn common(&mut self, lane: &mut OpenLane, at: At, common: Common) -> Result<(), E>;
+
+    /// Any other.
+    fn record(&mut self, lane: &mut OpenLane, at: At, record: Record<'_>) -> Result<(), E>;
+}
 
 /// Lanes of each class that have memory before the first image starts: little, for a quick start.
 const FIRST: [u32; CLASSES] = [2, 4, 4];
@@ -173,13 +182,13 @@ impl Lanes {
         }
     }
 
-    /// Drains lane `index`: each record goes to `take`. Says how full the lane was, in 256ths.
+    /// Drains lane `index`: each record goes to `takes`. Says how full the lane was, in 256ths.
     /// A lane that breaks the rules is marked broken, and what it holds is let go.
     pub(crate) fn drain<E>(
         &mut self,
         mapping: &Mapping,
         index: usize,
-        mut take: impl FnMut(&mut OpenLane, At, Record<'_>) -> Result<(), E>,
+        takes: &mut impl Take<E>,
     ) -> Result<u32, E> {
         let (Some(Some(lane)), Some(header)) =
             (self.open.get_mut(index), mapping.lanes().get(index))
@@ -210,6 +219,13 @@ impl Lanes {
         let mut rest = words.as_slice();
         let mut at = At::Epoch;
         while !rest.is_empty() {
+            // Blocks have a place wherever they are.
+            if let Some((common, used)) = Common::decode(rest) {
+                takes.common(lane, at, common)?;
+                at = At::Epoch;
+                rest = rest.get(used..).unwrap_or_default();
+                continue;
+            }
             let believed = Entry::decode(rest).and_then(|(entry, used)| {
                 let next = placed(lane, at, &entry, latest).ok_or(Malformed::Field(0))?;
                 Ok((next, entry, used))
@@ -220,7 +236,7 @@ impl Lanes {
             };
             at = next;
             if let Entry::Record(record) = entry {
-                take(lane, at, record)?;
+                takes.record(lane, at, record)?;
                 at = At::Epoch;
             }
             rest = rest.get(used..).unwrap_or_default();

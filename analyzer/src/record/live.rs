@@ -11,7 +11,7 @@
 
 use std::collections::hash_map::Entry;
 
-use leak_wire::{Event, Wait};
+use leak_wire::{Common, Event, Wait};
 use rustc_hash::FxHashMap;
 
 /// Young blocks, at most; a power of two.
@@ -128,6 +128,19 @@ impl LiveBlocks {
             Event::Enter { wait, .. } if wait != Wait::Write => self.passes(follower),
             Event::MarkEnd | Event::Mark { .. } => self.passes(follower),
             _ => {}
+        }
+    }
+
+    /// [`see`](Self::see) of what nearly all is.
+    #[inline]
+    pub(crate) fn see_common(&mut self, common: Common, order: u64, follower: &mut Follower) {
+        match common {
+            Common::Allocation { address, size, .. } => {
+                self.insert(address, follower.block(u64::from(size), order));
+            }
+            Common::Free { address } => {
+                self.end(address, order);
+            }
         }
     }
 

@@ -220,35 +220,57 @@ impl Columns {
         (self.first, self.last) = (stamp, stamp);
     }
 
-    /// Adds an event. A fact needs a stamp; what has its place only in the lane never has one.
+    /// Adds an allocation.
     #[inline]
-    pub(crate) fn push(&mut self, at: At, event: Event<'_>) {
-        let order = event.order();
-        let at = match (order, at) {
-            (Order::Lane, _) => At::Epoch,
-            (Order::Fact, At::Turn(_) | At::Epoch) => At::Stamp(self.epoch),
-            _ => at,
-        };
+    pub(crate) fn allocation(&mut self, at: At, address: u64, size: u64, site: u32) {
+        let flag = self.place(at, address);
+        self.block(kind::ALLOCATION | flag, address, size, site);
+    }
+
+    /// Adds a free.
+    #[inline]
+    pub(crate) fn free(&mut self, at: At, address: u64) {
+        let flag = self.place(at, address);
+        self.pointer(kind::FREE | flag, address);
+    }
+
+    /// Where the next event, about the block at `address`, has its place; the flag that its kind has by that.
+    #[inline]
+    fn place(&mut self, at: At, address: u64) -> u8 {
         self.start(at);
         self.events += 1;
-        let entry = self.columns[KINDS].len();
-        if let At::Stamp(stamp) = at {
-            self.epoch = stamp;
-            self.stamp(stamp);
-        }
-        self.event(event);
-        let flag = match (at, order) {
-            (At::Stamp(_), Order::Block(_)) => kind::WITH_STAMP,
-            (At::Turn(turn), Order::Block(address)) => {
+        match at {
+            At::Epoch => 0,
+            At::Stamp(stamp) => {
+                self.epoch = stamp;
+                self.stamp(stamp);
+                kind::WITH_STAMP
+            }
+            At::Turn(turn) => {
                 let last = self.previous.turn(address);
                 let step = turn.wrapping_sub(*last) as i64;
                 *last = turn;
                 put(&mut self.columns[TURNS], zigzag(step));
                 kind::WITH_TURN
             }
-            _ => return,
+        }
+    }
+
+    /// Adds an event. A fact needs a stamp; what has its place only in the lane never has one.
+    #[inline]
+    pub(crate) fn push(&mut self, at: At, event: Event<'_>) {
+        let order = event.order();
+        let (at, address) = match (order, at) {
+            (Order::Block(address), at) => (at, address),
+            (Order::Lane, _) => (At::Epoch, 0),
+            (Order::Fact, At::Stamp(stamp)) => (At::Stamp(stamp), 0),
+            (Order::Fact, _) => (At::Stamp(self.epoch), 0),
         };
-        if let Some(kind) = self.columns[KINDS].get_mut(entry) {
+        let flag = self.place(at, address);
+        let entry = self.columns[KINDS].len();
+        self.event(event);
+        // Only blocks are told by three kinds of place.
+        if let (Order::Block(_), Some(kind)) = (order, self.columns[KINDS].get_mut(entry)) {
             *kind |= flag;
         }
     }

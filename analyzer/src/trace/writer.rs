@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use leak_wire::Event;
+use leak_wire::{Common, Event};
 use zstd::bulk::Compressor;
 
 use super::columns::{At, Columns};
@@ -96,6 +96,23 @@ impl ThreadEvents {
             self.tree = self.tree.wrapping_add(1);
         }
         self.columns.push(at, event);
+        self.is_full()
+    }
+
+    /// [`push`](Self::push) of what nearly all is.
+    #[inline]
+    pub(crate) fn common(&mut self, at: At, common: Common) -> bool {
+        if self.run.is_some() {
+            return self.push(at, common.event());
+        }
+        match common {
+            Common::Allocation {
+                address,
+                size,
+                site,
+            } => self.columns.allocation(at, address, u64::from(size), site),
+            Common::Free { address } => self.columns.free(at, address),
+        }
         self.is_full()
     }
 

@@ -26,4 +26,4 @@ pub mod ring;
 pub use bytes::Bytes;
 pub use event::{Asked, Event, Protocol, Transfer, Unseen, Wait};
 pub use order::Order;
-pub use record::{Entry, Malformed, Prefix, Record};
+pub use record::{Common, Entry, Malformed, Prefix, Record};

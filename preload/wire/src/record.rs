@@ -389,6 +389,66 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// The two records that nearly all are: read without the detour by an [`Entry`], whose size costs more than
+/// the reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Common {
+    /// [`Event::Allocation`] of less than 4 GiB.
+    Allocation {
+        /// Where it starts.
+        address: u64,
+        /// Bytes, as the program asked.
+        size: u32,
+        /// As the event's.
+        site: u32,
+    },
+    /// [`Event::Free`].
+    Free {
+        /// Where it starts.
+        address: u64,
+    },
+}
+
+impl Common {
+    /// Reads the record at the start of `words`; also says how many words it took. `None`: it is another one,
+    /// or none, and [`Entry::decode`] says which.
+    #[inline(always)]
+    pub fn decode(words: &[u64]) -> Option<(Common, usize)> {
+        let first = *words.first()?;
+        let address = first & OPERAND_MASK;
+        match (first >> OPERAND_BITS) as u8 {
+            kind::FREE => Some((Common::Free { address }, 1)),
+            kind::ALLOCATION => {
+                let second = *words.get(1)?;
+                let (size, site) = (low(second), high(second));
+                let allocation = Common::Allocation {
+                    address,
+                    size,
+                    site,
+                };
+                Some((allocation, 2))
+            }
+            _ => None,
+        }
+    }
+
+    /// The event that it is.
+    pub fn event(self) -> Event<'static> {
+        match self {
+            Common::Allocation {
+                address,
+                size,
+                site,
+            } => Event::Allocation {
+                address,
+                size: u64::from(size),
+                site,
+            },
+            Common::Free { address } => Event::Free { address },
+        }
+    }
+}
+
 /// Whether records of this kind have a stamp; as [`Event::order`] says.
 fn is_fact(kind: u8) -> bool {
     !matches!(
@@ -691,6 +751,15 @@ mod tests {
             assert_eq!(words.len(), record.words());
             let read = Entry::decode(&words);
             assert_eq!(read, Ok((Entry::Record(record), words.len())));
+            // The short way says the same, or nothing.
+            let small = matches!(
+                event,
+                Event::Allocation { size: 24, .. } | Event::Free { .. }
+            );
+            let common = small.then_some((event, words.len()));
+            let read = Common::decode(&words).map(|(common, used)| (common.event(), used));
+            assert_eq!(read, common);
+            assert_eq!(Common::decode(&words[..words.len() - 1]), None);
         }
     }
 
