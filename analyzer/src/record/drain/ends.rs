@@ -8,7 +8,7 @@ use leak_wire::layout::{Stop, claim};
 use super::{Drain, types};
 use crate::record::images::Image;
 use crate::record::lanes::{Claimed, Lanes, wake};
-use crate::record::procfs;
+use crate::record::{procfs, system};
 use crate::trace::{Note, NotedEnd, NotedOutcome, WriteError};
 
 /// How long a thread must have been silent before anybody asks whether it is gone.
@@ -144,9 +144,13 @@ impl Drain {
     /// The image `first` exits, and all others of our namespace are killed when it is gone: ends the trace
     /// while `first` still waits for us. What other threads do from here on nobody will see.
     pub(super) fn die_with(&mut self, first: u32) {
-        let numbers: Vec<u32> = self.images.running.keys().copied().collect();
-        for number in numbers {
-            let status = (number != first).then_some(libc::SIGKILL);
+        let others = self.images.running.iter();
+        let numbers: Vec<(u32, u32)> = others.map(|(number, image)| (*number, image.pid)).collect();
+        for (number, pid) in numbers {
+            let status = match number == first {
+                true => None,
+                false => last_status(pid),
+            };
             // An error here shows again below.
             let _ = self.end_image(number, status, false);
         }
@@ -188,4 +192,12 @@ impl Drain {
         // What can't be written is missing; the reader says so.
         let _ = self.writer.finish(ended, self.mapping.stamp());
     }
+}
+
+/// The wait status of a process that will be killed with its namespace, unless it has ended before.
+fn last_status(pid: u32) -> Option<i32> {
+    if procfs::is_ours() && procfs::has_ended(pid) {
+        return procfs::zombie_status(pid);
+    }
+    system::exists(pid).then_some(libc::SIGKILL)
 }
