@@ -74,6 +74,9 @@ fn sampled() {
                 "{endpoint:#}"
             );
             assert_eq!(endpoint["leaking_requests"], 0, "{endpoint:#}");
+            if retained == 0.0 {
+                assert_eq!(endpoint["verdict"], "clean", "{endpoint:#}");
+            }
         } else if row.each && row.sum.bytes > 100 {
             let leaking = if row.status.is_some() {
                 REQUESTS / 2
