@@ -195,6 +195,10 @@ unsafe fn new_pair(
     let mut python = 0;
     for frame in frames.iter().take(count).rev() {
         // SAFETY: a frame's code is alive as long as the frame.
+        if unsafe { frames::is_of_interpreter(offsets, frame.code) } {
+            continue;
+        }
+        // SAFETY: as above.
         let code = unsafe { codes::number(stack.interpreter, frame.code, tell) };
         let instruction = frame.offset(offsets);
         let parent = python;

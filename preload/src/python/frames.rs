@@ -85,6 +85,24 @@ pub unsafe fn walk(
     generator
 }
 
+/// Whether `code` is no function's, but what the interpreter lets return from an `__init__` that it calls
+/// without leaving its loop (from 3.12 on). Such code has no line, and one string for its file and its name.
+///
+/// # Safety
+/// `code` is a live code object.
+pub unsafe fn is_of_interpreter(offsets: &Offsets, code: u64) -> bool {
+    let at = |offset: u16| code + u64::from(offset);
+    // SAFETY: fields of a live object, at their own offsets.
+    let (file, name, first_line) = unsafe {
+        (
+            (at(offsets.file) as *const u64).read(),
+            (at(offsets.name) as *const u64).read(),
+            (at(offsets.first_line) as *const i32).read(),
+        )
+    };
+    first_line == 0 && file == name
+}
+
 /// Where the block of the coroutine starts whose frame is `frame`; 0: it is no coroutine's.
 ///
 /// # Safety

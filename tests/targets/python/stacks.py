@@ -42,6 +42,10 @@ def delegating(count):
 class Klass:
     attribute = probe()
 
+    def __init__(self):
+        # Once such calls are specialised, a frame of the interpreter's own lies around this one.
+        probe()
+
     def method(self):
         return [probe() for _ in range(2)] + list(map(lambda _: probe(), range(2)))
 
