@@ -78,6 +78,8 @@ struct Layout {
     attributes: Option<(usize, u64)>,
     /// Where an interpreter has its cache of attributes of types, where that is known.
     cache: Option<u64>,
+    /// The runtime tells where its interpreters are (3.13).
+    tells: bool,
 }
 
 /// What is read of a type object.
@@ -125,8 +127,10 @@ impl Python {
                 0x030b => Some(9056),
                 0x030c => Some(275_392),
                 0x030d => Some(84_656),
+                0x030e => Some(81_928),
                 _ => None,
             },
+            tells: version >> 16 >= 0x030d,
         };
         Some(Python {
             type_type,
@@ -189,16 +193,13 @@ impl Python {
         let Some(cache) = self.layout.cache else {
             return Ok(FxHashSet::default());
         };
-        // From 3.13 the runtime tells where its interpreters are.
-        let head = match self.layout.cache {
-            Some(84_656) => memory.word::<1>(self.runtime.wrapping_add(40))?[0],
-            _ => 40,
+        let head = match self.layout.tells {
+            true => memory.word::<1>(self.runtime.wrapping_add(40))?[0],
+            false => 40,
         };
         let [interpreter] = memory.word(self.runtime.wrapping_add(head))?;
         let bytes = memory.bytes(interpreter.wrapping_add(cache), CACHED * 24)?;
-        let entries = bytes.as_chunks::<8>().0.chunks_exact(3);
-        let names = entries.filter_map(|entry| Some(u64::from_le_bytes(*entry.get(1)?)));
-        Ok(names.filter(|name| *name != 0).collect())
+        Ok(names_of(&bytes))
     }
 
     /// Whether the object at the start of a block is a string with one reference.
@@ -393,6 +394,24 @@ impl Python {
             char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER)
         });
         Ok(matches!(kind, 1 | 2 | 4).then(|| points.collect()))
+    }
+}
+
+/// The names in a cache of (a type's version, name, value). None where it has anything else, as it would
+/// in a build whose interpreter is laid out otherwise.
+fn names_of(cache: &[u8]) -> FxHashSet<u64> {
+    let words = cache.as_chunks::<8>().0;
+    let entries = words.as_chunks::<3>().0;
+    let entries = entries.iter().map(|entry| entry.map(u64::from_le_bytes));
+    let is_entry = |[version, name, _]: [u64; 3]| {
+        u32::try_from(version).is_ok() && name.is_multiple_of(8) && (version == 0 || name != 0)
+    };
+    match entries.clone().all(is_entry) {
+        true => entries
+            .map(|[_, name, _]| name)
+            .filter(|name| *name != 0)
+            .collect(),
+        false => FxHashSet::default(),
     }
 }
 
