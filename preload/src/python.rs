@@ -181,14 +181,14 @@ unsafe fn new_pair(
     let offsets = &stack.interpreter.offsets;
     let mut count = 0;
     // SAFETY: the caller's promise.
-    unsafe {
+    let found = unsafe {
         frames::walk(offsets, stack.state, stack.limit, |frame| {
             if let Some(place) = frames.get_mut(count) {
                 *place = frame;
                 count += 1;
             }
-        });
-    }
+        })
+    };
     if count == 0 && asked == Asked::Native {
         return Ok(None);
     }
@@ -211,6 +211,15 @@ unsafe fn new_pair(
             })
         })?;
     }
+    // Python's frames tell how the interpreter's loop came to run: of a block of its own allocators only
+    // what the loop called is kept, so that one line makes one call site, whoever it was called by.
+    let inside = match asked {
+        Asked::Interpreter if python != 0 && !found.edge.is_null() => {
+            nodes.inside(found.edge as u64, stack.limit, tell)?
+        }
+        _ => None,
+    };
+    let native = inside.unwrap_or(native);
     let pair = nodes.pair(native, python, asked as u32, |id| {
         tell(Event::Pair {
             id,
@@ -245,8 +254,8 @@ pub fn task() -> u64 {
     offsets.generator.map_or(0, |place| {
         // SAFETY: the thread's own state, inside a call that it made.
         unsafe {
-            let generator = frames::walk(offsets, own, MAX_FRAMES, |_| {});
-            frames::coroutine(place, generator, interpreter.coroutine_type)
+            let found = frames::walk(offsets, own, MAX_FRAMES, |_| {});
+            frames::coroutine(place, found.generator, interpreter.coroutine_type)
         }
     })
 }

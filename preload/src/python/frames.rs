@@ -21,8 +21,17 @@ const TAGS: u64 = 7;
 /// No stack is believed to be longer.
 const MAX_LINKS: usize = 1 << 20;
 
-/// Gives the frames to `each`, the innermost first, at most `limit`. Gives back where the outermost of
-/// them lies that is a generator's or coroutine's, or null.
+/// What else a walk finds.
+#[derive(Clone, Copy)]
+pub struct Found {
+    /// Where the outermost frame lies that is a generator's or coroutine's, or null.
+    pub generator: *const u8,
+    /// A place in the stack frame of the interpreter's innermost loop, or null: what it called since, native
+    /// frames as well, lies further in.
+    pub edge: *const u8,
+}
+
+/// Gives the frames to `each`, the innermost first, at most `limit`.
 ///
 /// # Safety
 /// `state` is null or the calling thread's own thread state, and the thread is in a call that no frame
@@ -33,18 +42,25 @@ pub unsafe fn walk(
     state: *const u8,
     limit: usize,
     mut each: impl FnMut(Frame),
-) -> *const u8 {
-    let mut generator = null();
+) -> Found {
+    let mut found = Found {
+        generator: null(),
+        edge: null(),
+    };
     // SAFETY: the interpreter's own structures, at its own offsets; so it is for all reads.
     let pointer = |base: *const u8, offset: u16| unsafe {
         base.add(offset.into()).cast::<*const u8>().read()
     };
     if state.is_null() {
-        return generator;
+        return found;
     }
     let holder = offsets
         .cframe
         .map_or(state, |cframe| pointer(state, cframe));
+    // The loop's own variable, to 3.12; from then on the frame that stands for the loop's caller is.
+    if offsets.cframe.is_some() {
+        found.edge = holder;
+    }
     let mut frame = match holder.is_null() {
         true => null(),
         false => pointer(holder, offsets.frame),
@@ -57,7 +73,7 @@ pub unsafe fn walk(
         if let Some(place) = offsets.generator {
             // SAFETY: as above.
             if unsafe { frame.add(place.owner.into()).read() } == OWNED_BY_GENERATOR {
-                generator = frame;
+                found.generator = frame;
             }
         }
         let owner = offsets.owner.map_or(0, |owner| {
@@ -79,10 +95,12 @@ pub unsafe fn walk(
                 instruction,
             });
             left -= 1;
+        } else if found.edge.is_null() {
+            found.edge = frame;
         }
         frame = pointer(frame, offsets.previous);
     }
-    generator
+    found
 }
 
 /// Whether `code` is no function's, but what the interpreter lets return from an `__init__` that it calls
@@ -127,7 +145,7 @@ pub unsafe fn coroutine(place: Generator, frame: *const u8, coroutine_type: u64)
 }
 
 /// A number for the stack: equal for equal stacks, and as good as never for others. `seed` sets
-/// stacks of different times apart. And what [`walk`] gives back.
+/// stacks of different times apart. And the generator that [`walk`] found.
 ///
 /// # Safety
 /// As for [`walk`].
@@ -140,14 +158,14 @@ pub unsafe fn hash(
 ) -> (u64, *const u8) {
     let mut hash = seed;
     // SAFETY: the caller's promise.
-    let generator = unsafe {
+    let found = unsafe {
         walk(offsets, state, limit, |frame| {
             hash = (hash ^ frame.code ^ frame.instruction.rotate_left(32))
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15);
             hash ^= hash >> 32;
         })
     };
-    (hash, generator)
+    (hash, found.generator)
 }
 
 impl Frame {

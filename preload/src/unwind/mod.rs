@@ -18,6 +18,7 @@ mod chain;
 mod check;
 mod code;
 mod expression;
+mod inside;
 mod last;
 pub(crate) mod loader;
 mod memo;

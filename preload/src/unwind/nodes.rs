@@ -12,8 +12,10 @@ const KEY: u64 = (1 << 62) - 1;
 
 /// The tree, while no capture is under way.
 pub struct Nodes<'a> {
-    tree: &'a mut Tree,
+    pub(super) tree: &'a mut Tree,
     generation: u64,
+    /// Where the hook was called.
+    pub(super) place: (Registers, Bounds),
 }
 
 impl State {
@@ -45,6 +47,7 @@ impl State {
         let result = work(&mut Nodes {
             tree: &mut state.tree,
             generation: state.generation,
+            place: (registers, bounds),
         });
         state.busy.clear();
         Some(result)
