@@ -1,5 +1,6 @@
 //! The CPython interpreters that there are to test with, and what a report says of Python lines.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::artifacts;
@@ -9,23 +10,39 @@ use crate::stated::Sum;
 /// Debian's Python, which is always there.
 pub const SYSTEM: &str = "/usr/bin/python3.11";
 
-/// All CPython interpreters from 3.8 on: the system's, and pyenv's where it is used.
+/// All CPython interpreters with a GIL from 3.8 on: the system's, and pyenv's where it is used.
 pub fn interpreters() -> Vec<PathBuf> {
-    let minors = || (8..=14).map(|minor| format!("python3.{minor}"));
-    let mut found: Vec<PathBuf> = minors()
-        .map(|name| Path::new("/usr/bin").join(name))
-        .collect();
-    let home = std::env::var_os("HOME").unwrap_or_default();
-    let versions = std::fs::read_dir(Path::new(&home).join(".pyenv/versions"));
-    for version in versions.into_iter().flatten().flatten() {
-        found.extend(minors().map(|name| version.path().join("bin").join(name)));
-    }
-    found.retain(|path| path.exists());
+    let mut found = installed("");
+    // A build without one has the plain name, too.
+    let file = |path: &PathBuf| path.metadata().map(|file| (file.dev(), file.ino())).ok();
+    let without: Vec<_> = installed("t").iter().map(file).collect();
+    found.retain(|path| !without.contains(&file(path)));
     assert!(
         found.contains(&SYSTEM.into()),
         "{SYSTEM} is missing: run scripts/setup"
     );
     found
+}
+
+/// Those without a GIL, if there are any.
+pub fn free_threaded() -> Vec<PathBuf> {
+    installed("t")
+}
+
+/// The interpreters whose names end so after their version.
+fn installed(end: &str) -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let versions = [Path::new(&home).join(".pyenv/versions"), "/opt".into()];
+    let versions = versions.into_iter().filter_map(|path| path.read_dir().ok());
+    let versions = versions.flatten().flatten().map(|version| version.path());
+    let prefixes = versions.chain(["/usr".into()]);
+    let named = |prefix: PathBuf| {
+        (8..=14).map(move |minor| prefix.join(format!("bin/python3.{minor}{end}")))
+    };
+    prefixes
+        .flat_map(named)
+        .filter(|path| path.exists())
+        .collect()
 }
 
 /// A script of `targets/python`.

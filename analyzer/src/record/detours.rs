@@ -57,6 +57,11 @@ const ENTRIES: [(&str, Shape); 30] = [
     ("sdallocx_noflags", Shape::Free),
 ];
 
+/// The prefix of mimalloc's own names, and what CPython defines that carries a copy of it within (from 3.13
+/// on): that one gives what Python's own allocators are asked for, from heaps whose entries are others.
+const MIMALLOC: &str = "mi_";
+const PYTHON: &str = "_PyRuntime";
+
 /// What one that is neither exported nor has a prefix must have: its names could as well be those of
 /// something else.
 const NEEDED: [&str; 4] = ["malloc", "calloc", "realloc", "free"];
@@ -91,7 +96,10 @@ struct Entry {
 /// The functions of a file that allocators have, each address once. Empty where there is no allocator.
 fn entries(file: &object::File<'_>) -> Vec<Entry> {
     let mut found: BTreeMap<u64, Entry> = BTreeMap::new();
-    for prefix in PREFIXES {
+    let mut symbols = file.symbols().chain(file.dynamic_symbols());
+    let is_python = symbols.any(|symbol| symbol.is_definition() && symbol.name() == Ok(PYTHON));
+    let prefixes = PREFIXES.into_iter();
+    for prefix in prefixes.filter(|prefix| !(is_python && *prefix == MIMALLOC)) {
         for entry in family(file, prefix) {
             found.entry(entry.address).or_insert(entry);
         }

@@ -375,7 +375,7 @@ impl Images {
     }
 }
 
-const WARNINGS: [(u32, &str, &str); 6] = [
+const WARNINGS: [(u32, &str, &str); 7] = [
     (
         warning::DETOURED,
         "detoured",
@@ -404,6 +404,11 @@ const WARNINGS: [(u32, &str, &str); 6] = [
     (
         warning::PYTHON_UNKNOWN,
         "python_unknown",
-        "runs a Python of an unknown version; only native frames and blocks are seen, use a later leak-analyze",
+        "runs a Python of an unknown version: its objects and its lines are not here, only what it asks of the C library; use a later libleak",
+    ),
+    (
+        warning::PYTHON_FREE_THREADED,
+        "python_free_threaded",
+        "runs a free-threaded Python: its objects and its lines are not here, only what it asks of the C library; run a build with the GIL to see them",
     ),
 ];

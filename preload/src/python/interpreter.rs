@@ -61,6 +61,8 @@ static PRESENT: AtomicBool = AtomicBool::new(false);
 
 /// `PY_VERSION_HEX` of an interpreter, understood or not.
 static VERSION: AtomicU32 = AtomicU32::new(0);
+/// Whether it is built without the GIL.
+static FREE_THREADED: AtomicBool = AtomicBool::new(false);
 static RUNTIME: AtomicU64 = AtomicU64::new(0);
 static TYPE_TYPE: AtomicU64 = AtomicU64::new(0);
 /// None came with the program: one may come later.
@@ -162,7 +164,12 @@ fn take(symbol: &dyn Fn(&CStr) -> *mut c_void) {
     // Relaxed, all: read by this thread when it claims a slot, and by its forked children.
     VERSION.store(version, Ordering::Relaxed);
     RUNTIME.store(runtime as u64, Ordering::Relaxed);
-    let offsets = offsets_of(version, text, runtime);
+    let free_threaded = is_free_threaded(text);
+    FREE_THREADED.store(free_threaded, Ordering::Relaxed);
+    let offsets = match free_threaded {
+        true => None,
+        false => offsets_of(version, runtime),
+    };
     let found = offsets.and_then(|offsets| find(symbol, version, offsets));
     if let Some(found) = found {
         TYPE_TYPE.store(symbol(c"PyType_Type") as u64, Ordering::Relaxed);
@@ -183,8 +190,11 @@ pub fn describe(slot: &ProcessSlot) {
         return;
     }
     if !is_present() {
-        slot.warnings
-            .fetch_or(warning::PYTHON_UNKNOWN, Ordering::Relaxed);
+        let why = match FREE_THREADED.load(Ordering::Relaxed) {
+            true => warning::PYTHON_FREE_THREADED,
+            false => warning::PYTHON_UNKNOWN,
+        };
+        slot.warnings.fetch_or(why, Ordering::Relaxed);
     }
     slot.python_version.store(version, Ordering::Relaxed);
     let type_type = TYPE_TYPE.load(Ordering::Relaxed);
@@ -207,10 +217,14 @@ fn parse(text: &[u8]) -> u32 {
     major << 24 | minor << 16 | micro << 8 | 0xf0
 }
 
-fn offsets_of(version: u32, text: &[u8], runtime: *mut c_void) -> Option<Offsets> {
+/// Whether `3.13.0 experimental free-threading build (main, ...` stands there.
+fn is_free_threaded(text: &[u8]) -> bool {
+    text.windows(14).any(|part| part == b"free-threading")
+}
+
+fn offsets_of(version: u32, runtime: *mut c_void) -> Option<Offsets> {
     let (major, minor) = (version >> 24, version >> 16 & 0xff);
-    let free_threaded = text.windows(14).any(|part| part == b"free-threading");
-    if major != 3 || free_threaded {
+    if major != 3 {
         return None;
     }
     offsets::of_version(minor).or_else(|| {
@@ -316,5 +330,18 @@ mod tests {
         assert_eq!(parse(b"3.11.2 (main, Apr 28 2025)"), 0x030b_02f0);
         assert_eq!(parse(b"3.14.0rc2 (main)"), 0x030e_00f0);
         assert_eq!(parse(b""), 0xf0);
+    }
+
+    #[test]
+    fn builds_without_the_gil_are_told() {
+        assert!(is_free_threaded(
+            b"3.14.7 free-threading build (main, Nov 23 2026)"
+        ));
+        assert!(is_free_threaded(
+            b"3.13.0 experimental free-threading build (main)"
+        ));
+        assert!(!is_free_threaded(
+            b"3.14.7 (main, Nov 23 2026, 01:50:12) [GCC 12.2.0]"
+        ));
     }
 }

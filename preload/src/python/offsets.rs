@@ -1,5 +1,5 @@
 //! Where the fields lie that a Python stack is read from, x86_64, for each minor version: `offsetof`
-//! over the headers of CPython 3.8 to 3.13. From 3.13 the runtime tells its own (`_Py_DebugOffsets`,
+//! over the headers of CPython 3.8 to 3.14. From 3.13 the runtime tells its own (`_Py_DebugOffsets`,
 //! the first member of `_PyRuntime`): those are taken.
 
 /// Offsets of fields, bytes.
@@ -182,4 +182,68 @@ pub fn told(minor: u32, told: &[u64; TOLD_WORDS]) -> Option<Offsets> {
         text: ascii + 16,
         generator: Some(Generator { owner, frame: 72 }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What 3.14.7 tells of itself, as far as it is looked at.
+    fn v3_14() -> [u64; TOLD_WORDS] {
+        let mut words = [0; TOLD_WORDS];
+        (words[0], words[1]) = (COOKIE, 0x030e_07f0);
+        for (place, value) in [
+            (208, 72),
+            (256, 8),
+            (264, 0),
+            (272, 56),
+            (288, 74),
+            (320, 112),
+            (336, 128),
+            (344, 136),
+            (352, 68),
+            (384, 208),
+            (632, 16),
+            (640, 40),
+        ] {
+            words[place / 8] = value;
+        }
+        words
+    }
+
+    #[test]
+    fn what_a_runtime_tells_is_taken() {
+        let offsets = told(14, &v3_14()).expect("they are all there");
+        assert_eq!(
+            offsets,
+            Offsets {
+                cframe: None,
+                frame: 72,
+                owner: Some(74),
+                place: Place::Pointer(208),
+                generator: Some(Generator {
+                    owner: 74,
+                    frame: 72
+                }),
+                ..V3_12
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_alone() {
+        assert_eq!(told(13, &v3_14()), None, "of another version");
+        assert_eq!(told(15, &v3_14()), None);
+        for (word, value) in [
+            (0, 0),
+            (1, 0x030f_00f0),
+            (2, 1),
+            (632 / 8, 24),
+            (26, 1 << 20),
+        ] {
+            let mut words = v3_14();
+            words[word] = value;
+            assert_eq!(told(14, &words), None, "word {word}: {value}");
+        }
+    }
 }

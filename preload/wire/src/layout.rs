@@ -139,6 +139,8 @@ pub mod warning {
     pub const OWN_OPERATORS: u32 = 1 << 5;
     /// The executable's own allocator, or one preloaded before libleak, is traced by detours.
     pub const DETOURED: u32 = 1 << 6;
+    /// The interpreter is a free-threaded build: native only.
+    pub const PYTHON_FREE_THREADED: u32 = 1 << 7;
 }
 
 /// Values of `ProcessSlot::reading`.

@@ -93,6 +93,47 @@ fn children_of_multiprocessing() {
     }
 }
 
+/// The codes of the warnings.
+fn warnings(report: &Report) -> Vec<&str> {
+    let rows = report.list("/trace/warnings").iter();
+    rows.map(|row| text(&row["code"], "code")).collect()
+}
+
+#[test]
+fn builds_without_the_gil() {
+    for interpreter in python::free_threaded() {
+        for gil in ["0", "1"] {
+            let place = Place::new();
+            let mut command = place.traced(&interpreter);
+            command.env("PYTHON_GIL", gil);
+            command.arg(python::script("instances.py")).arg("thread");
+            let report = run(&place, command);
+            assert_eq!(warnings(&report), ["python_free_threaded"], "GIL: {gil}");
+            assert_eq!(python::live(&report), 0);
+            assert_eq!(report.number("/totals/unknown_frees"), 0);
+        }
+    }
+}
+
+#[test]
+fn versions_that_are_not_known() {
+    for (version, warning) in [
+        ("3.99.0 (main, Nov 23 2099)", "python_unknown"),
+        ("4.0.0 (main)", "python_unknown"),
+        ("", "python_unknown"),
+        ("3.14.7 free-threading build (main)", "python_free_threaded"),
+        // Of a known one, but without what it tells of itself.
+        ("3.14.7 (main, Nov 23 2026)", "python_unknown"),
+    ] {
+        let place = Place::new();
+        let mut command = place.traced(Source::read("python/pretender.c").program());
+        command.env("VERSION", version);
+        let report = run(&place, command);
+        assert_eq!(warnings(&report), [warning], "{version}");
+        assert_eq!(report.number("/totals/live_blocks"), 10, "{version}");
+    }
+}
+
 /// Its recorder is of the same user, and that does not suffice here.
 #[test]
 fn a_process_that_lets_nobody_read_it() {
@@ -118,13 +159,8 @@ fn a_process_that_lets_nobody_read_it() {
     command.arg(format!("LD_PRELOAD={}", libleak.display()));
     command.arg(SYSTEM).arg(script);
     let report = run(&place, command);
-    let warnings = report.list("/trace/warnings");
-    let codes: Vec<&str> = warnings
-        .iter()
-        .map(|row| text(&row["code"], "code"))
-        .collect();
-    assert_eq!(codes, ["types_unreadable"], "{warnings:#?}");
-    let advice = text(&warnings[0]["text"], "text");
+    assert_eq!(warnings(&report), ["types_unreadable"]);
+    let advice = text(report.at("/trace/warnings/0/text"), "text");
     assert!(advice.contains("ptrace_scope") && advice.contains("CAP_SYS_PTRACE"));
     assert!(
         python::live(&report) > 1000,
