@@ -17,7 +17,7 @@ pub use crate::requests::machine::{Boundary, Options};
 pub use crate::requests::owner::Scope;
 use crate::sample::Sample;
 use crate::sites::Sites;
-use crate::trace::{Error, Facts, Origin, Passed, ProcessId, Reading, Step, Trace, What};
+use crate::trace::{Error, Facts, Origin, Passed, ProcessId, Reading, Run, Step, Trace, What};
 use crate::types::{TypeId, TypeNames};
 
 /// After so many events the one who waits is told how far it has come.
@@ -37,10 +37,15 @@ pub fn analyze(
         let mut analyzer = Analyzer::new(trace.facts(), &options);
         let mut steps = trace.steps(sites);
         let mut by_marks = false;
+        let mut told_at = 0;
         while let Some(step) = steps.next() {
             analyzer.step(&step?);
-            if analyzer.events.is_multiple_of(TOLD_EVERY) {
+            if let Some(run) = steps.run() {
+                analyzer.run(run);
+            }
+            if analyzer.events >= told_at {
                 told(analyzer.part());
+                told_at = analyzer.events + TOLD_EVERY;
             }
             if analyzer.wants_marks() {
                 by_marks = true;
@@ -154,6 +159,13 @@ impl<'f> Analyzer<'f> {
                     .passed(step.process, step.thread, step.stamp, *passed);
             }
         }
+    }
+
+    /// What the thread of the last step goes on with.
+    fn run(&mut self, run: Run<'_>) {
+        let (process, thread, stamp) = (run.process, run.thread, run.stamp);
+        let events = self.machine.run(process, thread, stamp, run);
+        self.events = self.events.saturating_add(events);
     }
 
     /// Adds to the timeline, when that is due, how things stand before the step: blocks that pass come

@@ -9,12 +9,14 @@
 mod close;
 mod finish;
 pub mod holding;
+mod index;
 mod log;
 pub mod site;
 mod types;
 
 pub use finish::{Finished, FinishedSite, Reached, Retained, SLICES};
 use holding::{Account, AccountId, Holding, InFlight, Kind};
+use index::HoldingIndex;
 pub use log::Log;
 use rustc_hash::{FxHashMap, FxHashSet};
 use site::{SiteFigures, SiteIndex};
@@ -56,8 +58,7 @@ pub struct Ledger {
     pub counts: Counts,
     holdings: Vec<Holding>,
     free_holdings: Vec<HoldingId>,
-    /// By account (high half) and site (low half).
-    index: FxHashMap<u64, HoldingId>,
+    index: HoldingIndex,
     accounts: Vec<Account>,
     free_accounts: Vec<AccountId>,
     direct: FxHashMap<RequestId, AccountId>,
@@ -111,7 +112,7 @@ impl Ledger {
             counts: Counts::default(),
             holdings: Vec::new(),
             free_holdings: Vec::new(),
-            index: FxHashMap::default(),
+            index: HoldingIndex::default(),
             accounts: vec![outside],
             free_accounts: Vec::new(),
             direct: FxHashMap::default(),
@@ -183,7 +184,14 @@ impl Ledger {
         self.flight_version += 1;
     }
 
+    /// What happens at `address` will be told soon.
+    #[inline]
+    pub fn expect(&self, address: u64) {
+        self.heap.expect(address);
+    }
+
     /// A new block.
+    #[inline]
     pub fn allocate(
         &mut self,
         account: AccountId,
@@ -198,6 +206,7 @@ impl Ledger {
     }
 
     /// The end of the block at `address`, if there is one. `was_task`: in a sample it is told in any case.
+    #[inline]
     pub fn free(&mut self, address: u64, was_task: bool) {
         let found = self.heap.remove(address);
         let untaken = was_task && self.heap.sample().is_partial();
@@ -271,6 +280,7 @@ impl Ledger {
     }
 
     /// What was found at `address` has ended; gives what it counted for.
+    #[inline]
     fn ends(&mut self, address: u64, found: Found) -> Amount {
         match found {
             Found::Own(block) => self.release(address, block),
@@ -279,6 +289,7 @@ impl Ledger {
         }
     }
 
+    #[inline]
     fn add(
         &mut self,
         account: AccountId,
@@ -323,6 +334,7 @@ impl Ledger {
     }
 
     /// A block has ended; gives what it counted for.
+    #[inline]
     fn release(&mut self, address: u64, block: Block) -> Amount {
         let amount = self.heap.amount(address, &block);
         self.counts.live_blocks -= amount.blocks;
@@ -385,11 +397,16 @@ impl Ledger {
     }
 
     /// The holding of `account` at `site`, new or known.
+    #[inline]
     fn holding(&mut self, account: AccountId, site: SiteId) -> HoldingId {
-        let key = u64::from(account) << 32 | u64::from(site);
-        if let Some(id) = self.index.get(&key) {
-            return *id;
+        if let Some(id) = self.index.get(account, site) {
+            return id;
         }
+        self.new_holding(account, site)
+    }
+
+    #[cold]
+    fn new_holding(&mut self, account: AccountId, site: SiteId) -> HoldingId {
         let next = self.sites.len() as SiteIndex;
         let site_index = *self.site_index.entry(site).or_insert(next);
         if site_index == next {
@@ -410,14 +427,14 @@ impl Ledger {
                 self.holdings.len() as HoldingId - 1
             }
         };
-        self.index.insert(key, id);
+        self.index.insert(account, site, id);
         self.accounts[account as usize].holdings.push(id);
         id
     }
 
-    fn key(&self, account: AccountId, holding: HoldingId) -> u64 {
+    fn site_of(&self, holding: HoldingId) -> SiteId {
         let site = self.holdings[holding as usize].site;
-        u64::from(account) << 32 | u64::from(self.sites[site as usize].id)
+        self.sites[site as usize].id
     }
 
     fn open_account(&mut self, kind: Kind, thread: ThreadId) -> AccountId {

@@ -5,10 +5,11 @@
 //! outcome ([`Heap::remove`], then [`Heap::put_back`] or [`Heap::insert`]), so that another thread may
 //! be given the same address meanwhile.
 
+mod blocks;
 mod inherited;
 
+use blocks::Blocks;
 use inherited::{Inherited, Snapshot};
-use rustc_hash::FxHashMap;
 
 use crate::sample::{Amount, Sample};
 use crate::types::TypeId;
@@ -43,7 +44,7 @@ pub enum Found {
 /// The live blocks of a process.
 #[derive(Debug, Default)]
 pub struct Heap {
-    own: FxHashMap<u64, Block>,
+    own: Blocks,
     /// All of `own` together.
     whole: Amount,
     sample: Sample,
@@ -73,6 +74,7 @@ impl Heap {
     }
 
     /// A new block; gives what was live there, which ended unseen.
+    #[inline]
     pub fn insert(&mut self, address: u64, block: Block) -> Found {
         self.snapshot.changed(address);
         self.whole += self.amount(address, &block);
@@ -89,10 +91,17 @@ impl Heap {
         }
     }
 
+    /// What is live at `address` will be asked for soon.
+    #[inline]
+    pub fn expect(&self, address: u64) {
+        self.own.expect(address);
+    }
+
     /// Takes out what is live at `address`.
+    #[inline]
     pub fn remove(&mut self, address: u64) -> Found {
         self.snapshot.changed(address);
-        match self.own.remove(&address) {
+        match self.own.remove(address) {
             Some(block) => {
                 self.whole -= self.amount(address, &block);
                 Found::Own(block)
@@ -107,7 +116,7 @@ impl Heap {
     /// Undoes a [`Heap::remove`]. Where the address is taken by now the newer block stays, and false is
     /// given: the old one has ended.
     pub fn put_back(&mut self, address: u64, found: Found) -> bool {
-        if self.own.contains_key(&address) || self.inherited.contains(address) {
+        if self.own.get(address).is_some() || self.inherited.contains(address) {
             return false;
         }
         self.snapshot.changed(address);
@@ -137,7 +146,7 @@ impl Heap {
 
     /// The block at `address` is of this type, if it was there before `begin`.
     pub fn set_type(&mut self, address: u64, begin: u64, of_type: TypeId) {
-        if let Some(block) = self.own.get_mut(&address)
+        if let Some(block) = self.own.get_mut(address)
             && block.born < begin
         {
             block.of_type = of_type;
@@ -146,7 +155,7 @@ impl Heap {
 
     /// The live blocks of the process's own, with their addresses.
     pub fn own(&self) -> impl Iterator<Item = (u64, &Block)> {
-        self.own.iter().map(|(address, block)| (*address, block))
+        self.own.iter()
     }
 
     /// How many inherited blocks are live, and their bytes.

@@ -110,8 +110,8 @@ impl Ledger {
     pub(super) fn take_holdings(&mut self, account: AccountId) -> Vec<HoldingId> {
         let holdings = std::mem::take(&mut self.accounts[account as usize].holdings);
         for id in &holdings {
-            let key = self.key(account, *id);
-            self.index.remove(&key);
+            let site = self.site_of(*id);
+            self.index.remove(account, site);
         }
         self.free_accounts.push(account);
         holdings
@@ -217,13 +217,13 @@ impl Ledger {
             (target.kind, target.thread)
         };
         for id in self.take_holdings(from) {
-            let key = self.key(into, id);
-            let Some(target) = self.index.get(&key).copied() else {
+            let site = self.site_of(id);
+            let Some(target) = self.index.get(into, site) else {
                 let holding = &mut self.holdings[id as usize];
                 (holding.kind, holding.thread) = (kind, thread);
                 holding.ended = false;
                 (holding.survivor_blocks, holding.survivor_bytes) = (0, 0);
-                self.index.insert(key, id);
+                self.index.insert(into, site, id);
                 self.accounts[into as usize].holdings.push(id);
                 continue;
             };

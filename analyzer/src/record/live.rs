@@ -136,7 +136,7 @@ impl LiveBlocks {
     pub(crate) fn see_common(&mut self, common: Common, order: u64, follower: &mut Follower) {
         match common {
             Common::Allocation { address, size, .. } => {
-                self.insert(address, follower.block(u64::from(size), order));
+                self.insert(address, follower.block(size, order));
             }
             Common::Free { address } => {
                 self.end(address, order);

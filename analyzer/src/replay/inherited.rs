@@ -6,6 +6,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::Block;
+use super::blocks::Blocks;
 use crate::sample::Amount;
 
 type Amounts = FxHashMap<u64, Amount>;
@@ -85,6 +86,7 @@ struct Shared {
 
 impl Snapshot {
     /// Notes that something happened at `address`. A copy that too much has changed since is given up.
+    #[inline]
     pub(super) fn changed(&mut self, address: u64) {
         if let Some(shared) = &mut self.shared {
             shared.changed.push(address);
@@ -97,14 +99,14 @@ impl Snapshot {
     /// What a child forked now inherits.
     pub(super) fn take(
         &mut self,
-        own: &FxHashMap<u64, Block>,
+        own: &Blocks,
         whole: Amount,
         inherited: &Inherited,
         amount: impl Fn(u64, &Block) -> Amount,
     ) -> Inherited {
         let shared = self.shared.get_or_insert_with(|| {
             let mine = own.iter();
-            let mine = mine.map(|(address, block)| (*address, amount(*address, block)));
+            let mine = mine.map(|(address, block)| (address, amount(address, block)));
             Shared {
                 base: Rc::new(inherited.iter().chain(mine).collect()),
                 changed: Vec::new(),
@@ -113,7 +115,7 @@ impl Snapshot {
         shared.changed.sort_unstable();
         shared.changed.dedup();
         let now = |address: u64| {
-            let mine = own.get(&address).map(|block| amount(address, block));
+            let mine = own.get(address).map(|block| amount(address, block));
             mine.or_else(|| inherited.get(address))
         };
         let overrides: FxHashMap<u64, Option<Amount>> =

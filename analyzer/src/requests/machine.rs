@@ -1,6 +1,6 @@
 //! The state machine that turns events into requests and owners; its rules stand in the parent module.
 
-use leak_wire::{Event, Protocol, Transfer, Wait};
+use leak_wire::{Common, Event, Protocol, Transfer, Wait};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::connection::{Connection, Mode, Waiting};
@@ -9,7 +9,9 @@ use super::owner::{Owners, Scope};
 use super::record::{Record, RequestId};
 use super::task::Tasks;
 use crate::ledger::Ledger;
+use crate::ledger::holding::AccountId;
 use crate::sample::Sample;
+use crate::sites::SiteId;
 use crate::trace::{Passed, ProcessId, ThreadId};
 
 /// Where requests come from.
@@ -73,6 +75,10 @@ pub(super) struct Process {
     /// Threads that ended without saying so; maybe the whole process did.
     pub(super) gone: Vec<(ThreadId, u64)>,
 }
+
+/// So many events of a run are read before the first of them is taken, while what they need comes from
+/// memory.
+const AHEAD: usize = 32;
 
 /// See the parent module.
 #[derive(Debug)]
@@ -158,6 +164,73 @@ impl Machine {
         }
     }
 
+    /// Events that follow each other on one thread at one stamp; gives their number.
+    pub fn run(
+        &mut self,
+        process: ProcessId,
+        thread: ThreadId,
+        stamp: u64,
+        mut events: impl Iterator<Item = Common>,
+    ) -> u64 {
+        let mut count = 0;
+        let mut ahead = [Common::Free { address: 0 }; AHEAD];
+        loop {
+            let ledger = self.owners.ledger(process);
+            let mut taken = 0;
+            for (slot, event) in ahead.iter_mut().zip(&mut events) {
+                let (Common::Allocation { address, .. } | Common::Free { address }) = event;
+                ledger.expect(address);
+                *slot = event;
+                taken += 1;
+            }
+            if taken == 0 {
+                return count;
+            }
+            count += taken as u64;
+            self.common((process, thread, stamp), &ahead[..taken]);
+        }
+    }
+
+    fn common(&mut self, (process, thread, stamp): (ProcessId, ThreadId, u64), events: &[Common]) {
+        let mut place = None;
+        for event in events {
+            let (at, account) = *place.get_or_insert_with(|| {
+                let at = self.at(process, thread, stamp);
+                self.comes(at, 0);
+                (at, self.owners.account(at.thread))
+            });
+            match *event {
+                Common::Allocation {
+                    address,
+                    size,
+                    site,
+                } => self.allocated(at, account, (address, size, site)),
+                Common::Free { address } => {
+                    // The task that ran may be the one that ended.
+                    if self.freed(at, address) {
+                        place = None;
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn allocated(&mut self, at: At, account: AccountId, block: (u64, u64, SiteId)) {
+        let (address, size, site) = block;
+        self.change(at, |ledger| {
+            ledger.allocate(account, address, size, site, at.stamp);
+        });
+    }
+
+    /// Whether the block was a task.
+    #[inline]
+    fn freed(&mut self, at: At, address: u64) -> bool {
+        let was_task = self.task_freed(at, address);
+        self.change(at, |ledger| ledger.free(address, was_task));
+        was_task
+    }
+
     /// Blocks came and went.
     pub fn passed(&mut self, process: ProcessId, thread: ThreadId, stamp: u64, passed: Passed) {
         let at = self.at(process, thread, stamp);
@@ -219,66 +292,61 @@ impl Machine {
     }
 
     fn memory(&mut self, at: At, event: &Event<'_>) {
-        let (before, after) = match *event {
+        match *event {
             Event::Allocation {
                 address,
                 size,
                 site,
             } => {
                 let account = self.owners.account(at.thread);
-                self.change(at, |ledger| {
-                    ledger.allocate(account, address, size, site, at.stamp);
-                })
+                self.allocated(at, account, (address, size, site));
             }
             Event::Free { address } => {
-                let was_task = self.task_freed(at, address);
-                self.change(at, |ledger| ledger.free(address, was_task))
+                self.freed(at, address);
             }
             Event::ReallocationBegin { address } => {
-                return self.owners.reallocation_begins(at.thread, address);
+                self.owners.reallocation_begins(at.thread, address);
             }
             Event::ReallocationEnd {
                 address,
                 size,
                 site,
-            } => {
-                let old = self.owners.reallocated(at.thread);
-                let account = self.owners.account(at.thread);
-                self.change(at, |ledger| match old {
-                    Some(old) => {
-                        ledger.reallocation_ends(old, account, address, size, site, at.stamp);
-                    }
-                    // Its begin was lost: the new block is what is known.
-                    None if address != 0 => {
-                        ledger.allocate(account, address, size, site, at.stamp);
-                    }
-                    None => {}
-                })
+            } => self.reallocated(at, (address, size, site)),
+            Event::ReallocationFailed => {
+                if let Some((address, old)) = self.owners.reallocated(at.thread) {
+                    self.change(at, |ledger| ledger.reallocation_failed(address, old));
+                }
             }
-            Event::ReallocationFailed => match self.owners.reallocated(at.thread) {
-                Some((address, old)) => {
-                    self.change(at, |ledger| ledger.reallocation_failed(address, old))
+            Event::ReallocationFreed => {
+                if let Some((address, old)) = self.owners.reallocated(at.thread) {
+                    self.change(at, |ledger| ledger.reallocation_freed(address, old));
                 }
-                None => return,
-            },
-            Event::ReallocationFreed => match self.owners.reallocated(at.thread) {
-                Some((address, old)) => {
-                    self.change(at, |ledger| ledger.reallocation_freed(address, old))
-                }
-                None => return,
-            },
-            _ => return,
-        };
-        self.live_bytes = self.live_bytes + after - before;
-        self.peak_live_bytes = self.peak_live_bytes.max(self.live_bytes);
+            }
+            _ => {}
+        }
     }
 
-    /// Changes the process's ledger; gives its live bytes before and after.
-    fn change(&mut self, at: At, act: impl FnOnce(&mut Ledger)) -> (u64, u64) {
+    fn reallocated(&mut self, at: At, (address, size, site): (u64, u64, SiteId)) {
+        let old = self.owners.reallocated(at.thread);
+        let account = self.owners.account(at.thread);
+        match old {
+            Some(old) => self.change(at, |ledger| {
+                ledger.reallocation_ends(old, account, address, size, site, at.stamp);
+            }),
+            // Its begin was lost: the new block is what is known.
+            None if address != 0 => self.allocated(at, account, (address, size, site)),
+            None => {}
+        }
+    }
+
+    /// Changes the process's ledger, and with it what is live over all.
+    #[inline]
+    fn change(&mut self, at: At, act: impl FnOnce(&mut Ledger)) {
         let ledger = self.owners.ledger(at.process);
         let before = ledger.counts.live_bytes;
         act(ledger);
-        (before, ledger.counts.live_bytes)
+        self.live_bytes = self.live_bytes + ledger.counts.live_bytes - before;
+        self.peak_live_bytes = self.peak_live_bytes.max(self.live_bytes);
     }
 
     fn enter(&mut self, at: At, wait: Wait, connection: u32) {

@@ -92,6 +92,7 @@ impl Machine {
     }
 
     /// A block is freed: the task whose coroutine lay in it is over. Whether there was one.
+    #[inline]
     pub(super) fn task_freed(&mut self, at: At, block: u64) -> bool {
         if self.tasks.workers.is_empty() {
             return false;

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use leak_wire::Event;
+use leak_wire::{Common, Event};
 
 use super::codes::Codes;
 use super::columns::{ColumnReader, Found};
@@ -161,9 +161,6 @@ impl Steps<'_> {
         if self.failed {
             return None;
         }
-        if let Some(thread) = self.stays_with() {
-            return Some(self.event(self.position, thread));
-        }
         match self.turn() {
             Ok(None) => None,
             Ok(Some(Turn::Change(step))) => Some(Ok(step)),
@@ -181,20 +178,32 @@ impl Steps<'_> {
         }
     }
 
-    /// The thread whose event was given out last, if its next one has the same place: then it is there.
-    /// So are nearly all events; the others take the long way.
+    /// What the thread whose event was given out last goes on with in the same place, before anything
+    /// else: nearly all events come so. What it leaves comes with the next step.
     #[inline]
-    fn stays_with(&mut self) -> Option<ThreadId> {
+    pub fn run(&mut self) -> Option<Run<'_>> {
         let thread = self.pending?;
-        let entry = (self.position, Item::Event(thread));
-        if self.running != Some(entry) || entry >= self.until {
+        let open = self.open.get_mut(thread as usize)?.as_deref_mut()?;
+        if let Some(turn) = open.shard_turn() {
+            open.turn = None;
+            let woken = self.turns.take(turn);
+            resume(&mut self.queue, &mut self.until, woken);
+        }
+        let entry = self.running?;
+        if entry.1 != Item::Event(thread) {
             return None;
         }
-        let open = self.open.get_mut(thread as usize)?.as_deref_mut()?;
-        let stays = open.turn.is_none() && open.reader.as_mut()?.stays(&open.raw);
-        stays.then(|| {
-            open.passed = None;
-            thread
+        Some(Run {
+            stamp: self.position,
+            process: open.process,
+            thread,
+            entry,
+            raw: &open.raw,
+            reader: open.reader.as_mut()?,
+            tree: &open.tree,
+            turns: &mut self.turns,
+            queue: &mut self.queue,
+            until: &mut self.until,
         })
     }
 
@@ -296,13 +305,8 @@ impl Steps<'_> {
         false
     }
 
-    /// Puts a thread that has waited back into the queue.
     fn resume(&mut self, waiting: Option<Waiting>) {
-        if let Some(waiting) = waiting {
-            let entry = (waiting.position, Item::Event(waiting.thread));
-            self.queue.push(Reverse(entry));
-            self.until = self.until.min(entry);
-        }
+        resume(&mut self.queue, &mut self.until, waiting);
     }
 
     fn change(&mut self, stamp: u64, item: Item) -> Result<Turn, Error> {
@@ -515,6 +519,63 @@ impl Steps<'_> {
             thread,
             what: What::Event(event),
         })
+    }
+}
+
+/// Puts a thread that has waited back into the queue.
+fn resume(queue: &mut BinaryHeap<Entry>, until: &mut (u64, Item), waiting: Option<Waiting>) {
+    if let Some(waiting) = waiting {
+        let entry = (waiting.position, Item::Event(waiting.thread));
+        queue.push(Reverse(entry));
+        *until = (*until).min(entry);
+    }
+}
+
+/// Allocations and frees of one thread that follow each other in one place. They are read without an
+/// [`Event`] of each, whose copies would cost more than the reading.
+pub struct Run<'s> {
+    /// Where they are in the order of all events.
+    pub stamp: u64,
+    /// Whose.
+    pub process: ProcessId,
+    /// Which thread's.
+    pub thread: ThreadId,
+    entry: (u64, Item),
+    raw: &'s [u8],
+    reader: &'s mut ColumnReader,
+    tree: &'s Tree,
+    turns: &'s mut Turns,
+    queue: &'s mut BinaryHeap<Entry>,
+    until: &'s mut (u64, Item),
+}
+
+impl Iterator for Run<'_> {
+    type Item = Common;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Common> {
+        if self.entry >= *self.until {
+            return None;
+        }
+        let (process, turns) = (self.process, &mut *self.turns);
+        let (queue, until) = (&mut *self.queue, &mut *self.until);
+        let takes = |shard, number| {
+            let turn = ShardTurn {
+                process,
+                shard,
+                number,
+            };
+            let is_due = turns.is_due(turn);
+            if is_due {
+                resume(queue, until, turns.take(turn));
+            }
+            is_due
+        };
+        let mut common = self.reader.common(self.raw, takes)?;
+        if let Common::Allocation { site, .. } = &mut common {
+            *site = self.tree.site(*site);
+        }
+        Some(common)
     }
 }
 

@@ -21,7 +21,7 @@ mod writer;
 
 use leak_wire::Event;
 
-pub use merge::Steps;
+pub use merge::{Run, Steps};
 pub use open::{Error, Trace, open, open_or_wait};
 pub use readings::Reading;
 

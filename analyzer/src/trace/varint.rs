@@ -82,6 +82,18 @@ impl Column {
         self.end
     }
 
+    /// How far it was read; [`Column::back_to`] goes there again.
+    #[inline]
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Goes back to where [`Column::at`] was.
+    #[inline]
+    pub(crate) fn back_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// The next byte, left where it is.
     #[inline]
     pub(crate) fn peek(&self, buffer: &[u8]) -> Option<u8> {

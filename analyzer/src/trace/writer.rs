@@ -110,7 +110,7 @@ impl ThreadEvents {
                 address,
                 size,
                 site,
-            } => self.columns.allocation(at, address, u64::from(size), site),
+            } => self.columns.allocation(at, address, size, site),
             Common::Free { address } => self.columns.free(at, address),
         }
         self.is_full()

@@ -393,12 +393,12 @@ impl<'a> Entry<'a> {
 /// the reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Common {
-    /// [`Event::Allocation`] of less than 4 GiB.
+    /// [`Event::Allocation`]; in a lane, one of less than 4 GiB.
     Allocation {
         /// Where it starts.
         address: u64,
         /// Bytes, as the program asked.
-        size: u32,
+        size: u64,
         /// As the event's.
         site: u32,
     },
@@ -420,7 +420,7 @@ impl Common {
             kind::FREE => Some((Common::Free { address }, 1)),
             kind::ALLOCATION => {
                 let second = *words.get(1)?;
-                let (size, site) = (low(second), high(second));
+                let (size, site) = (u64::from(low(second)), high(second));
                 let allocation = Common::Allocation {
                     address,
                     size,
@@ -441,7 +441,7 @@ impl Common {
                 site,
             } => Event::Allocation {
                 address,
-                size: u64::from(size),
+                size,
                 site,
             },
             Common::Free { address } => Event::Free { address },

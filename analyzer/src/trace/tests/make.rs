@@ -7,7 +7,9 @@ use leak_wire::{Bytes, Event, Order, Protocol, Transfer, Unseen, Wait};
 
 use crate::sites::{NO_MODULE, SiteId, Sites};
 use crate::trace::writer::{ThreadEvents, Writer};
-use crate::trace::{At, Error, Facts, Note, NotedEnd, NotedOrigin, NotedOutcome, What, open};
+use crate::trace::{
+    At, Error, Facts, Note, NotedEnd, NotedOrigin, NotedOutcome, ThreadId, Trace, What, open,
+};
 
 /// xorshift64*.
 pub(super) struct Random(pub(super) u64);
@@ -266,23 +268,39 @@ pub(super) fn addresses(sites: &Sites, site: SiteId) -> Vec<u64> {
         .collect()
 }
 
+/// Gives all events in order; `in_runs`: those that come in runs as such, as a reader in a hurry takes them.
+pub(super) fn each_event(
+    trace: &Trace,
+    sites: &mut Sites,
+    in_runs: bool,
+    mut take: impl FnMut(u64, ThreadId, Event<'_>),
+) -> Result<(), Error> {
+    let mut steps = trace.steps(sites);
+    while let Some(step) = steps.next() {
+        let step = step?;
+        if let What::Event(event) = step.what {
+            take(step.stamp, step.thread, event);
+        }
+        if let Some(run) = steps.run().filter(|_| in_runs) {
+            let (stamp, thread) = (run.stamp, run.thread);
+            run.for_each(|common| take(stamp, thread, common.event()));
+        }
+    }
+    Ok(())
+}
+
 /// Everything that reading gives: the facts' end, whether they call it complete, all event lines in order.
 pub(super) fn read(path: &Path) -> Result<(Facts, Vec<Line>), Error> {
     let trace = open(path)?;
     let mut sites = Sites::default();
     let mut raw: Vec<(u64, u32, Option<SiteId>, String)> = Vec::new();
-    let mut steps = trace.steps(&mut sites);
-    while let Some(step) = steps.next() {
-        let step = step?;
-        if let What::Event(event) = step.what {
-            let site = match event {
-                Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } => Some(site),
-                _ => None,
-            };
-            raw.push((step.stamp, step.thread, site, text(event, &[])));
-        }
-    }
-    drop(steps);
+    each_event(&trace, &mut sites, true, |stamp, thread, event| {
+        let site = match event {
+            Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } => Some(site),
+            _ => None,
+        };
+        raw.push((stamp, thread, site, text(event, &[])));
+    })?;
     let lines = raw.into_iter().map(|(stamp, thread, site, line)| {
         let line = match site {
             Some(site) => line.replace("[]", &format!("{:?}", addresses(&sites, site))),

@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 use leak_wire::Event;
 use leak_wire::order::shard;
 
-use super::make::{Random, place};
+use super::make::{Random, each_event, place};
 use crate::sites::Sites;
 use crate::trace::writer::{ThreadEvents, Writer};
-use crate::trace::{At, Note, NotedEnd, NotedOrigin, What, open};
+use crate::trace::{At, Note, NotedEnd, NotedOrigin, open};
 
 const SHARED: u32 = u32::MAX;
 const ENDING: u32 = u32::MAX - 1;
@@ -267,28 +267,30 @@ fn check(seed: u64, threads: usize, steps: usize, chaos: Chaos) {
         .unwrap();
 
     let trace = open(&path).unwrap();
-    let mut sites = Sites::default();
-    let mut read = trace.steps(&mut sites);
-    let mut live: HashMap<u64, bool> = HashMap::new();
-    let (mut facts, mut events) = (0, 0);
-    while let Some(step) = read.next() {
-        let (address, lives) = match step.unwrap().what {
-            What::Event(Event::Exit { code }) => {
-                facts += 1;
-                assert_eq!(code, facts, "seed {seed}: facts out of order");
-                continue;
+    for in_runs in [false, true] {
+        let mut live: HashMap<u64, bool> = HashMap::new();
+        let (mut facts, mut events) = (0, 0);
+        let mut sites = Sites::default();
+        let read = each_event(&trace, &mut sites, in_runs, |_, _, event| {
+            let (address, lives) = match event {
+                Event::Exit { code } => {
+                    facts += 1;
+                    assert_eq!(code, facts, "seed {seed}: facts out of order");
+                    return;
+                }
+                Event::Allocation { address, .. } => (address, true),
+                Event::Free { address } => (address, false),
+                _ => return,
+            };
+            events += 1;
+            let before = live.insert(address, lives);
+            if !world.torn.contains(&address) {
+                assert_eq!(before.unwrap_or(false), !lives, "seed {seed}: {address:#x}");
             }
-            What::Event(Event::Allocation { address, .. }) => (address, true),
-            What::Event(Event::Free { address }) => (address, false),
-            _ => continue,
-        };
-        events += 1;
-        let before = live.insert(address, lives);
-        if !world.torn.contains(&address) {
-            assert_eq!(before.unwrap_or(false), !lives, "seed {seed}: {address:#x}");
-        }
+        });
+        read.unwrap();
+        assert_eq!((facts, events), (world.facts, world.events), "seed {seed}");
     }
-    assert_eq!((facts, events), (world.facts, world.events), "seed {seed}");
     std::fs::remove_file(&path).unwrap();
 }
 

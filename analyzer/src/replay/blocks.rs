@@ -1,0 +1,207 @@
+//! A map of blocks by address, for a reader that is asked for tens of millions of them a second.
+//!
+//! Open addressing with linear probing and no tombstones: a block and its address lie in half a cache
+//! line, so that a look is one miss, and one that can be seen coming ([`Blocks::expect`]) is none.
+
+use super::Block;
+
+/// A place for a block; an address of 0: free.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+struct Slot {
+    address: u64,
+    block: Block,
+}
+
+const FREE: Slot = Slot {
+    address: 0,
+    block: Block {
+        size: 0,
+        born: 0,
+        holding: 0,
+        of_type: 0,
+    },
+};
+
+/// The smallest number of slots, a power of two.
+const SMALLEST: usize = 64;
+/// 2⁶⁴ / φ: Fibonacci hashing (D. E. Knuth, The Art of Computer Programming 3, section 6.4).
+const FIBONACCI: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// See the module's documentation. No block lies at address 0: one that is put there is not kept.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    /// A power of two of them, at least a quarter free.
+    slots: Vec<Slot>,
+    count: usize,
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Blocks {
+            slots: vec![FREE; SMALLEST],
+            count: 0,
+        }
+    }
+}
+
+impl Blocks {
+    /// Where the search for an address begins.
+    #[inline]
+    fn home(&self, address: u64) -> usize {
+        let bits = self.slots.len().trailing_zeros();
+        (address.wrapping_mul(FIBONACCI) >> (64 - bits)) as usize
+    }
+
+    #[inline]
+    fn after(&self, slot: usize) -> usize {
+        (slot + 1) & (self.slots.len() - 1)
+    }
+
+    /// The slot of an address, or the free one that ends the search for it.
+    #[inline]
+    fn find(&self, address: u64) -> usize {
+        let mut slot = self.home(address);
+        while self.slots[slot].address != address && self.slots[slot].address != 0 {
+            slot = self.after(slot);
+        }
+        slot
+    }
+
+    /// The block at `address` will be asked for soon.
+    #[inline]
+    pub(super) fn expect(&self, address: u64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let slot: *const Slot = &raw const self.slots[self.home(address)];
+        // SAFETY: a prefetch reads nothing, and the slot is there.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(slot.cast()) }
+    }
+
+    /// The block at `address`.
+    #[inline]
+    pub(super) fn get(&self, address: u64) -> Option<&Block> {
+        let slot = &self.slots[self.find(address)];
+        (slot.address != 0).then_some(&slot.block)
+    }
+
+    /// The block at `address`, to be changed.
+    pub(super) fn get_mut(&mut self, address: u64) -> Option<&mut Block> {
+        let slot = self.find(address);
+        let slot = &mut self.slots[slot];
+        (slot.address != 0).then_some(&mut slot.block)
+    }
+
+    /// Puts a block at `address`; gives the one that was there.
+    #[inline]
+    pub(super) fn insert(&mut self, address: u64, block: Block) -> Option<Block> {
+        if address == 0 {
+            return None;
+        }
+        let slot = self.find(address);
+        let slot = &mut self.slots[slot];
+        let old = std::mem::replace(slot, Slot { address, block });
+        if old.address != 0 {
+            return Some(old.block);
+        }
+        self.count += 1;
+        if self.count > self.slots.len() / 4 * 3 {
+            self.grow();
+        }
+        None
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let slots = vec![FREE; self.slots.len() * 2];
+        let old = std::mem::replace(&mut self.slots, slots);
+        for slot in old.into_iter().filter(|slot| slot.address != 0) {
+            let place = self.find(slot.address);
+            self.slots[place] = slot;
+        }
+    }
+
+    /// Takes out the block at `address`.
+    #[inline]
+    pub(super) fn remove(&mut self, address: u64) -> Option<Block> {
+        let mut hole = self.find(address);
+        let removed = self.slots[hole];
+        if removed.address == 0 {
+            return None;
+        }
+        self.count -= 1;
+        // What was put further on because this slot was taken moves up, so that searches end where they
+        // would have without it.
+        let mut slot = self.after(hole);
+        while self.slots[slot].address != 0 {
+            let home = self.home(self.slots[slot].address);
+            let mask = self.slots.len() - 1;
+            if slot.wrapping_sub(home) & mask >= slot.wrapping_sub(hole) & mask {
+                self.slots[hole] = self.slots[slot];
+                hole = slot;
+            }
+            slot = self.after(slot);
+        }
+        self.slots[hole].address = 0;
+        Some(removed.block)
+    }
+
+    /// All blocks, with their addresses.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Block)> {
+        let taken = self.slots.iter().filter(|slot| slot.address != 0);
+        taken.map(|slot| (slot.address, &slot.block))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn block(size: u64) -> Block {
+        Block { size, ..FREE.block }
+    }
+
+    #[test]
+    fn holds_what_a_plain_map_holds() {
+        // Few addresses beside each other and far apart, so that searches run into each other and wrap.
+        let mut state = 1_u64;
+        let mut random = move |below: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % below
+        };
+        let (mut blocks, mut plain) = (Blocks::default(), BTreeMap::new());
+        for step in 0..200_000_u64 {
+            // Grows, shrinks, and is as often asked for what it has not.
+            let few = if step / 20_000 % 2 == 0 { 4000 } else { 40 };
+            let address = 16 + random(few) * 16 + (random(3) << 40);
+            match random(3) {
+                0 => assert_eq!(blocks.remove(address), plain.remove(&address)),
+                1 => assert_eq!(blocks.get(address), plain.get(&address)),
+                _ => {
+                    let old = plain.insert(address, block(step));
+                    assert_eq!(blocks.insert(address, block(step)), old);
+                }
+            }
+            assert_eq!(blocks.count, plain.len());
+        }
+        let all: BTreeMap<u64, Block> = blocks.iter().map(|(at, block)| (at, *block)).collect();
+        assert_eq!(all, plain);
+        for address in plain.keys() {
+            assert!(blocks.remove(*address).is_some());
+        }
+        assert_eq!(blocks.iter().count(), 0);
+    }
+
+    #[test]
+    fn nothing_is_ever_at_address_0() {
+        let mut blocks = Blocks::default();
+        assert_eq!(blocks.insert(0, block(1)), None);
+        assert_eq!(blocks.get(0), None);
+        assert_eq!(blocks.get_mut(0), None);
+        assert_eq!(blocks.remove(0), None);
+        assert_eq!(blocks.iter().count(), 0);
+    }
+}

@@ -1,0 +1,379 @@
+//! Gathers events into the columns of a chunk.
+
+use leak_wire::{Bytes, Event, Order};
+
+use super::{
+    ADDRESSES, At, COLUMNS, FRAMES, KINDS, NUMBERS, Previous, SITES, SIZES, STAMPS, TEXT, TURNS,
+    kind,
+};
+use crate::trace::passed::Sum;
+use crate::trace::varint::{put, zigzag};
+
+/// Events being gathered for a chunk.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    columns: [Vec<u8>; COLUMNS],
+    previous: Previous,
+    count: u32,
+    events: u32,
+    first: u64,
+    last: u64,
+    /// The epoch or stamp told last, in this chunk or an earlier one.
+    epoch: u64,
+}
+
+impl Columns {
+    /// How many entries there are: events, and what orders them.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// How many of them are events.
+    pub(crate) fn events(&self) -> u32 {
+        self.events
+    }
+
+    /// The lowest and the highest stamp or epoch.
+    pub(crate) fn span(&self) -> (u64, u64) {
+        (self.first, self.last)
+    }
+
+    /// Bytes gathered so far, before compression.
+    pub(crate) fn len(&self) -> usize {
+        self.columns.iter().map(Vec::len).sum()
+    }
+
+    /// What follows happened at this epoch.
+    pub(crate) fn epoch(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            // Nobody needs it before an event; another one may come first.
+            if self.count > 0 {
+                self.kind(kind::EPOCH);
+                self.stamp(epoch);
+            }
+        }
+    }
+
+    /// The epoch at which the next event happened.
+    #[inline]
+    pub(crate) fn told_epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Nobody has this turn.
+    pub(crate) fn skip(&mut self, shard: u8, turn: u64) {
+        self.start(At::Epoch);
+        self.kind(kind::SKIP);
+        put(&mut self.columns[TURNS], u64::from(shard));
+        put(&mut self.columns[TURNS], turn);
+    }
+
+    /// Blocks of a call site that passed, from here on.
+    pub(in crate::trace) fn passed(&mut self, sum: Sum) {
+        self.start(At::Epoch);
+        // An allocation and a free each.
+        self.events = self.events.saturating_add(sum.blocks as u32 * 2);
+        self.kind(kind::PASSED);
+        put(&mut self.columns[SITES], u64::from(sum.site));
+        put(&mut self.columns[SIZES], sum.bytes);
+        put(&mut self.columns[NUMBERS], sum.blocks);
+    }
+
+    /// Live bytes were higher by so much here, by blocks that passed.
+    pub(in crate::trace) fn peak(&mut self, bytes: u64) {
+        self.start(At::Epoch);
+        self.kind(kind::PEAK);
+        put(&mut self.columns[NUMBERS], bytes);
+    }
+
+    fn stamp(&mut self, stamp: u64) {
+        self.first = self.first.min(stamp);
+        self.last = self.last.max(stamp);
+        let step = stamp.wrapping_sub(self.previous.stamp) as i64;
+        put(&mut self.columns[STAMPS], zigzag(step));
+        self.previous.stamp = stamp;
+    }
+
+    /// A chunk begins with a stamp, or with the epoch that holds at its begin.
+    fn start(&mut self, at: At) {
+        if self.count > 0 {
+            return;
+        }
+        let At::Stamp(stamp) = at else {
+            (self.first, self.last) = (self.epoch, self.epoch);
+            self.kind(kind::EPOCH);
+            self.stamp(self.epoch);
+            return;
+        };
+        (self.first, self.last) = (stamp, stamp);
+    }
+
+    /// Adds an allocation.
+    #[inline]
+    pub(crate) fn allocation(&mut self, at: At, address: u64, size: u64, site: u32) {
+        let flag = self.place(at, address);
+        self.block(kind::ALLOCATION | flag, address, size, site);
+    }
+
+    /// Adds a free.
+    #[inline]
+    pub(crate) fn free(&mut self, at: At, address: u64) {
+        let flag = self.place(at, address);
+        self.pointer(kind::FREE | flag, address);
+    }
+
+    /// Where the next event, about the block at `address`, has its place; the flag that its kind has by that.
+    #[inline]
+    fn place(&mut self, at: At, address: u64) -> u8 {
+        self.start(at);
+        self.events += 1;
+        match at {
+            At::Epoch => 0,
+            At::Stamp(stamp) => {
+                self.epoch = stamp;
+                self.stamp(stamp);
+                kind::WITH_STAMP
+            }
+            At::Turn(turn) => {
+                let last = self.previous.turn(address);
+                let step = turn.wrapping_sub(*last) as i64;
+                *last = turn;
+                put(&mut self.columns[TURNS], zigzag(step));
+                kind::WITH_TURN
+            }
+        }
+    }
+
+    /// Adds an event. A fact needs a stamp; what has its place only in the lane never has one.
+    #[inline]
+    pub(crate) fn push(&mut self, at: At, event: Event<'_>) {
+        let order = event.order();
+        let (at, address) = match (order, at) {
+            (Order::Block(address), at) => (at, address),
+            (Order::Lane, _) => (At::Epoch, 0),
+            (Order::Fact, At::Stamp(stamp)) => (At::Stamp(stamp), 0),
+            (Order::Fact, _) => (At::Stamp(self.epoch), 0),
+        };
+        let flag = self.place(at, address);
+        let entry = self.columns[KINDS].len();
+        self.event(event);
+        // Only blocks are told by three kinds of place.
+        if let (Order::Block(_), Some(kind)) = (order, self.columns[KINDS].get_mut(entry)) {
+            *kind |= flag;
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Allocation {
+                address,
+                size,
+                site,
+            } => self.block(kind::ALLOCATION, address, size, site),
+            Event::ReallocationEnd {
+                address,
+                size,
+                site,
+            } => self.block(kind::REALLOCATION_END, address, size, site),
+            Event::Free { address } => self.pointer(kind::FREE, address),
+            Event::ReallocationBegin { address } => self.pointer(kind::REALLOCATION_BEGIN, address),
+            Event::Frame {
+                id,
+                parent,
+                address,
+            } => self.frame(id, parent, address),
+            other => self.rare(other),
+        }
+    }
+
+    fn kind(&mut self, kind: u8) {
+        self.count += 1;
+        self.columns[KINDS].push(kind);
+    }
+
+    fn pointer(&mut self, kind: u8, address: u64) {
+        self.kind(kind);
+        let step = address.wrapping_sub(self.previous.address) as i64;
+        // Blocks lie 16 bytes apart as a rule: four bits less, and one bit that says so.
+        let coded = match step & 15 {
+            0 => zigzag(step >> 4) << 1,
+            _ => zigzag(step) << 1 | 1,
+        };
+        put(&mut self.columns[ADDRESSES], coded);
+        self.previous.address = address;
+    }
+
+    fn block(&mut self, kind: u8, address: u64, size: u64, site: u32) {
+        self.pointer(kind, address);
+        put(&mut self.columns[SIZES], size);
+        put(&mut self.columns[SITES], u64::from(site));
+    }
+
+    fn frame(&mut self, id: u32, parent: u32, address: u64) {
+        self.node(kind::FRAME, id, &[parent]);
+        let step = address.wrapping_sub(self.previous.frame) as i64;
+        put(&mut self.columns[FRAMES], zigzag(step));
+        self.previous.frame = address;
+    }
+
+    /// A node of the tree, and the nodes that it refers to.
+    fn node(&mut self, kind: u8, id: u32, others: &[u32]) {
+        self.kind(kind);
+        let past = |from: u32| zigzag(i64::from(id) - i64::from(from));
+        let column = &mut self.columns[FRAMES];
+        put(column, past(self.previous.id));
+        others.iter().for_each(|other| put(column, past(*other)));
+        self.previous.id = id;
+    }
+
+    fn numbers(&mut self, kind: u8, numbers: &[u64]) {
+        self.kind(kind);
+        numbers
+            .iter()
+            .for_each(|number| put(&mut self.columns[NUMBERS], *number));
+    }
+
+    fn text(&mut self, bytes: Bytes<'_>) {
+        put(&mut self.columns[NUMBERS], bytes.len() as u64);
+        self.columns[TEXT].extend(bytes.iter());
+    }
+
+    fn rare(&mut self, event: Event<'_>) {
+        match event {
+            Event::Allocation { .. }
+            | Event::ReallocationEnd { .. }
+            | Event::Free { .. }
+            | Event::ReallocationBegin { .. }
+            | Event::Frame { .. } => {}
+            Event::ReallocationFailed => self.kind(kind::REALLOCATION_FAILED),
+            Event::ReallocationFreed => self.kind(kind::REALLOCATION_FREED),
+            Event::TreeReset => self.kind(kind::TREE_RESET),
+            Event::Task { task } => self.numbers(kind::TASK, &[task]),
+            Event::ModuleLoaded {
+                start,
+                end,
+                bias,
+                path,
+            } => {
+                self.numbers(kind::MODULE_LOADED, &[start, end, bias]);
+                self.text(path);
+            }
+            Event::ModuleUnloaded { start } => self.numbers(kind::MODULE_UNLOADED, &[start]),
+            Event::Exec => self.kind(kind::EXEC),
+            Event::ExecFailed => self.kind(kind::EXEC_FAILED),
+            Event::Exit { code } => self.numbers(kind::EXIT, &[code.into()]),
+            Event::Accept { connection, local } => {
+                self.numbers(kind::ACCEPT, &[connection.into()]);
+                self.text(local);
+            }
+            Event::Enter { wait, connection } => {
+                self.numbers(kind::ENTER, &[wait as u64, connection.into()]);
+            }
+            Event::Transferred {
+                connection,
+                transfer,
+                bytes,
+            } => self.numbers(
+                kind::TRANSFERRED,
+                &[connection.into(), transfer as u64, bytes],
+            ),
+            Event::RequestBegun { connection } => {
+                self.numbers(kind::REQUEST_BEGUN, &[connection.into()]);
+            }
+            Event::Request {
+                connection,
+                count,
+                protocol,
+                label,
+            } => {
+                let numbers = [connection.into(), count.into(), protocol as u64];
+                self.numbers(kind::REQUEST, &numbers);
+                self.text(label);
+            }
+            Event::Answer {
+                connection,
+                count,
+                status,
+            } => self.numbers(
+                kind::ANSWER,
+                &[connection.into(), count.into(), status.into()],
+            ),
+            Event::Upgraded { connection } => self.numbers(kind::UPGRADED, &[connection.into()]),
+            Event::Unseen { connection, reason } => {
+                self.numbers(kind::UNSEEN, &[connection.into(), reason as u64]);
+            }
+            Event::Close { connection } => self.numbers(kind::CLOSE, &[connection.into()]),
+            Event::MarkBegin { label } => {
+                self.kind(kind::MARK_BEGIN);
+                self.text(label);
+            }
+            Event::MarkEnd => self.kind(kind::MARK_END),
+            Event::Mark { label } => {
+                self.kind(kind::MARK);
+                self.text(label);
+            }
+            Event::ThreadEnd => self.kind(kind::THREAD_END),
+            Event::PythonFrame { .. }
+            | Event::Pair { .. }
+            | Event::PythonCode { .. }
+            | Event::PythonLines { .. } => self.python(event),
+        }
+    }
+
+    fn python(&mut self, event: Event<'_>) {
+        match event {
+            Event::PythonFrame {
+                id,
+                parent,
+                code,
+                instruction,
+            } => {
+                self.node(kind::PYTHON_FRAME, id, &[parent]);
+                put(&mut self.columns[NUMBERS], code.into());
+                put(&mut self.columns[NUMBERS], instruction.into());
+            }
+            Event::Pair {
+                id,
+                native,
+                python,
+                asked,
+            } => {
+                self.node(kind::PAIR, id, &[native, python]);
+                put(&mut self.columns[NUMBERS], asked as u64);
+            }
+            Event::PythonCode {
+                code,
+                first_line,
+                version,
+                text,
+            } => {
+                let numbers = [code.into(), first_line.into(), version.into()];
+                self.numbers(kind::PYTHON_CODE, &numbers);
+                self.text(text);
+            }
+            Event::PythonLines {
+                code,
+                offset,
+                bytes,
+            } => {
+                self.numbers(kind::PYTHON_LINES, &[code.into(), offset.into()]);
+                self.text(bytes);
+            }
+            _ => {}
+        }
+    }
+
+    /// Appends the chunk's bytes to `out` and starts anew.
+    pub(crate) fn take(&mut self, out: &mut Vec<u8>) {
+        for column in &self.columns {
+            put(out, column.len() as u64);
+        }
+        for column in &mut self.columns {
+            out.append(column);
+        }
+        self.previous = Previous::default();
+        self.count = 0;
+        self.events = 0;
+    }
+}
