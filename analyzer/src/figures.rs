@@ -1,6 +1,7 @@
 //! Figures, for people.
 
 use std::fmt::Write;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// `15.6 MiB`: binary units, one digit after the point.
 pub(crate) fn bytes(bytes: u64) -> String {
@@ -69,6 +70,12 @@ pub(crate) fn duration(ns: u64) -> String {
     out
 }
 
+/// `2023-11-14T22:13:20Z`, of nanoseconds since 1970; parts of a second where there are any.
+pub(crate) fn moment(ns: u64) -> String {
+    let moment = UNIX_EPOCH + Duration::from_nanos(ns);
+    humantime::format_rfc3339(moment).to_string()
+}
+
 /// `SIGKILL`, or `signal 99`.
 pub(crate) fn signal(number: i32) -> String {
     match nix::sys::signal::Signal::try_from(number) {
@@ -115,6 +122,14 @@ mod tests {
         assert_eq!(duration(12_340_000_000), "12.3 s");
         assert_eq!(duration(187_000_000_000), "3 min 07 s");
         assert_eq!(duration(3_720_000_000_000), "1 h 02 min");
+    }
+
+    #[test]
+    fn moments() {
+        assert_eq!(moment(0), "1970-01-01T00:00:00Z");
+        assert_eq!(moment(951_827_696_000_000_000), "2000-02-29T12:34:56Z");
+        assert_eq!(moment(1_500_000_000), "1970-01-01T00:00:01.500000000Z");
+        assert_eq!(moment(u64::MAX), "2554-07-21T23:34:33.709551615Z");
     }
 
     #[test]

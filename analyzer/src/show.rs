@@ -164,8 +164,7 @@ fn request_options(options: &ReportOptions) -> analyze::Options {
 }
 
 fn symbol_options(facts: &Facts, options: &ReportOptions) -> SymbolOptions {
-    let started = u64::try_from(facts.started_at_ns).ok();
-    let ended = started.and_then(|at| at.checked_add(facts.duration_ns));
+    let ended = facts.started_at_ns.checked_add(facts.duration_ns);
     SymbolOptions {
         debug_dirs: options.debug_dir.clone(),
         recorded_until: ended.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_nanos(at))),

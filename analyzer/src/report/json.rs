@@ -8,6 +8,7 @@ use rustc_hash::FxHashSet;
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
 use crate::analysis::{Analysis, Endpoint, Request, Site, TypeRow};
+use crate::figures;
 use crate::sites::{PythonFrame, SiteId, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::{Ended, Facts, Outcome, Warning};
@@ -61,7 +62,7 @@ fn trace<'r>(input: &Input<'r>, warnings: Vec<Warning>) -> schema::Trace<'r> {
         path: &input.options.trace_path,
         tool_version: &facts.tool_version,
         host: &facts.host,
-        started_at: jiff::Timestamp::from_nanosecond(facts.started_at_ns).ok(),
+        started_at: figures::moment(facts.started_at_ns),
         duration_ns: facts.duration_ns,
         ended: match facts.ended {
             Ended::Complete => "complete",

@@ -34,7 +34,7 @@ pub(super) struct Trace<'r> {
     pub(super) path: &'r str,
     pub(super) tool_version: &'r str,
     pub(super) host: &'r str,
-    pub(super) started_at: Option<jiff::Timestamp>,
+    pub(super) started_at: String,
     pub(super) duration_ns: u64,
     pub(super) ended: &'static str,
     pub(super) complete: bool,

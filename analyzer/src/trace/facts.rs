@@ -57,7 +57,7 @@ impl Gathered {
             } => {
                 facts.tool_version = tool_version;
                 facts.host = host;
-                facts.started_at_ns = started_at_ns.into();
+                facts.started_at_ns = started_at_ns;
                 facts.sample_bytes = sample_bytes;
             }
             Note::Clock { stamp, ns } => {

@@ -45,7 +45,7 @@ pub struct Facts {
     /// Host name.
     pub host: String,
     /// Start, nanoseconds since the epoch.
-    pub started_at_ns: i128,
+    pub started_at_ns: u64,
     /// First to last moment, nanoseconds.
     pub duration_ns: u64,
     /// How it ended.

@@ -3,7 +3,7 @@
 use super::page::Page;
 use super::table::{cut, paint};
 
-use crate::figures::{bytes, count, counted, duration, signal};
+use crate::figures::{bytes, count, counted, duration, moment, signal};
 use crate::report::escape::escaped;
 use crate::report::{Input, dropped_events};
 use crate::trace::{Ended, Outcome, Process, Warning};
@@ -128,9 +128,8 @@ fn write_seen(page: &mut Page, input: &Input<'_>) {
         }
         page.paragraph("  ", dim, &parts.join(", "));
     }
-    let begin = jiff::Timestamp::from_nanosecond(facts.started_at_ns).ok();
-    let begin = begin.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
-    let begin = begin.unwrap_or_else(|| "an unknown time".into());
+    let second = facts.started_at_ns / 1_000_000_000 * 1_000_000_000;
+    let begin = moment(second).replace('T', " ").replace('Z', " UTC");
     let line = format!("from {begin} for {}", duration(facts.duration_ns));
     page.paragraph("  ", dim, &line);
     let mut parts = vec![requests(input), counted(input.analysis.events, "event")];
