@@ -7,7 +7,7 @@ mod states;
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::c_void;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use leak_wire::{Asked, Event, Wait, record};
 
@@ -32,6 +32,8 @@ pub struct Caller {
 /// What stays in a forked child.
 pub struct Kept {
     next: Cell<*mut Thread>,
+    /// Somebody takes the state over: its owner may be wiped at the moment, and it isn't free.
+    taking: AtomicBool,
     /// The thread's stack.
     pub bounds: Cell<Bounds>,
     /// When the fork that is under way began.

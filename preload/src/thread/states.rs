@@ -125,8 +125,21 @@ fn map_new(owner: u32) -> Option<&'static Thread> {
 }
 
 impl Thread {
-    /// Takes this state over for `owner` if its thread is gone.
+    /// Takes this state over for `owner` if its thread is gone. No second taker comes in meanwhile: to it the
+    /// owner that is wiped here would look like a free state's. (A child forked meanwhile never takes this
+    /// one over.)
     fn take_over(&self, owner: u32) -> bool {
+        let taking = &self.kept().taking;
+        // Acquire: pairs with the Release below.
+        if taking.swap(true, Ordering::Acquire) {
+            return false;
+        }
+        let taken = self.take_over_alone(owner);
+        taking.store(false, Ordering::Release);
+        taken
+    }
+
+    fn take_over_alone(&self, owner: u32) -> bool {
         let before = self.owner.load(Ordering::Relaxed);
         let gone =
             before != RESERVED && (before == 0 || before == owner || kernel::thread_gone(before));
@@ -155,5 +168,31 @@ impl Thread {
         }
         self.owner.store(owner, Ordering::Relaxed);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_reserved_once() {
+        let held = Mutex::new(HashSet::new());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let state = reserve_for_new().unwrap();
+                        let address = core::ptr::from_ref(state) as usize;
+                        assert!(held.lock().unwrap().insert(address), "reserved twice");
+                        held.lock().unwrap().remove(&address);
+                        give_back(state);
+                    }
+                });
+            }
+        });
     }
 }
