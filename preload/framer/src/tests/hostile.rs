@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::Random;
+use super::{Random, rounds};
 use crate::hostile;
 
 const SEEDS: [&[u8]; 12] = [
@@ -41,7 +41,7 @@ fn junk(random: &mut Random) -> Vec<u8> {
 #[test]
 fn hostile_bytes_do_no_harm() {
     let mut random = Random(7);
-    for _ in 0..60_000 {
+    for _ in 0..rounds(60_000) {
         let mut steps = Vec::new();
         for _ in 0..random.below(8) {
             let what = random.below(8) as u8;

@@ -4,7 +4,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
 
-use super::{Random, Step, facts_cut, normal, read, wrote};
+use super::{Random, Step, facts_cut, normal, read, rounds, wrote};
 
 /// The simplest framer: text in, heads found with `find`, bodies as the heads say.
 fn naive(stream: &str, bodiless: impl Fn(usize, &str) -> bool) -> Vec<String> {
@@ -91,7 +91,7 @@ fn conversation(random: &mut Random) -> (String, String) {
 #[test]
 fn the_framer_agrees_with_a_naive_one() {
     let mut random = Random(42);
-    for round in 0..400 {
+    for round in 0..rounds(400) {
         let (requests, answers) = conversation(&mut random);
         let lines = naive(&requests, |_, _| false);
         let methods: Vec<&str> = lines
