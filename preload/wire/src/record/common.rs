@@ -3,7 +3,7 @@
 use super::{OPERAND_BITS, OPERAND_MASK, high, kind, low};
 use crate::Event;
 
-/// The two records that nearly all are: read without the detour by an [`Entry`], whose size costs more than
+/// The two records that nearly all are: read without the detour by an [`Entry`](super::Entry), whose size costs more than
 /// the reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Common {
@@ -25,7 +25,7 @@ pub enum Common {
 
 impl Common {
     /// Reads the record at the start of `words`; also says how many words it took. `None`: it is another one,
-    /// or none, and [`Entry::decode`] says which.
+    /// or none, and [`Entry::decode`](super::Entry::decode) says which.
     #[inline(always)]
     pub fn decode(words: &[u64]) -> Option<(Common, usize)> {
         let first = *words.first()?;
