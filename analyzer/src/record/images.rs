@@ -12,7 +12,7 @@ use super::mapping::Mapping;
 use super::procfs::{self, Program};
 use super::resident::{self, Readings};
 use super::system;
-use super::types::Types;
+use super::types::{Forked, Types};
 use crate::trace::{Note, NotedOrigin, NotedOutcome, ThreadEvents};
 
 /// One program image.
@@ -41,6 +41,28 @@ pub(crate) struct Image {
     warned: u32,
 }
 
+/// What a forked child has of its parent.
+#[derive(Clone, Debug)]
+struct Inherited {
+    program: Program,
+    /// The parent is in a pid namespace of its own.
+    inside: bool,
+    types: Forked,
+}
+
+impl Image {
+    fn to_child(&self) -> Inherited {
+        Inherited {
+            program: self.program.clone(),
+            inside: self.pid != self.own_pid,
+            types: self.types.to_child(),
+        }
+    }
+}
+
+/// Images that ended last, so many: a child may claim its slot after its parent has ended.
+const REMEMBERED: usize = 1024;
+
 /// An image that attached.
 struct Expected {
     pid: u32,
@@ -61,6 +83,8 @@ pub(crate) struct Images {
     expected: HashMap<u32, VecDeque<Expected>>,
     /// Numbers of images that have ended.
     ended: HashSet<u32>,
+    /// The last of them, with what is their children's, the oldest first.
+    parents: VecDeque<(u32, Inherited)>,
     watch: Arc<Watch>,
     /// The session's name.
     name: String,
@@ -79,6 +103,7 @@ impl Images {
             unwatched: HashSet::new(),
             expected: HashMap::new(),
             ended: HashSet::new(),
+            parents: VecDeque::new(),
             watch,
             name,
             seen_images: 1,
@@ -197,32 +222,31 @@ impl Images {
             1 => NotedOrigin::Fork,
             _ => NotedOrigin::Exec,
         };
-        let (pid, program) = match origin {
+        let (pid, program, types) = match origin {
             NotedOrigin::Fork => {
-                let parent = self.running.get(&parent);
-                let inside = parent.is_some_and(|parent| parent.pid != parent.own_pid);
-                let program = parent.map(|parent| parent.program.clone());
+                let inherited = self.inherited(parent);
+                let inside = inherited.as_ref().is_some_and(|parent| parent.inside);
                 let pid = match inside || !self.is_ours(own_pid) {
                     true => self.elsewhere(own_pid, number),
                     false => own_pid,
                 };
-                // Without a parent any more, the program is as /proc tells it.
-                (pid, program.unwrap_or_else(|| procfs::program(pid)))
+                match inherited {
+                    Some(inherited) => (pid, inherited.program, Types::of_child(inherited.types)),
+                    // A parent that nobody knows any more: the program is as /proc tells it.
+                    None => (pid, procfs::program(pid), Types::default()),
+                }
             }
-            _ => self.take_expected(own_pid, number).unwrap_or_else(|| {
-                let pid = match self.is_ours(own_pid) {
-                    true => own_pid,
-                    false => self.elsewhere(own_pid, number),
-                };
-                (pid, procfs::program(pid))
-            }),
+            _ => {
+                let (pid, program) = self.take_expected(own_pid, number).unwrap_or_else(|| {
+                    let pid = match self.is_ours(own_pid) {
+                        true => own_pid,
+                        false => self.elsewhere(own_pid, number),
+                    };
+                    (pid, procfs::program(pid))
+                });
+                (pid, program, Types::default())
+            }
         };
-        // A forked child has the modules of its parent.
-        let types = self
-            .running
-            .get(&parent)
-            .map(|parent| parent.types.forked());
-        let types = types.filter(|_| origin == NotedOrigin::Fork);
         self.any = true;
         self.join(pid);
         let start = slot.start.load(Ordering::Relaxed).min(mapping.stamp());
@@ -236,7 +260,7 @@ impl Images {
                 exit: None,
                 active: false,
                 readings: Readings::start(Instant::now()),
-                types: types.unwrap_or_default(),
+                types,
                 marks: None,
                 slot: index,
                 warned: 0,
@@ -253,6 +277,16 @@ impl Images {
         };
         let reading = resident::note(number, pid, mapping.stamp());
         std::iter::once(begins).chain(reading).collect()
+    }
+
+    /// What a child of this image has of it, if it is known.
+    fn inherited(&self, parent: u32) -> Option<Inherited> {
+        if let Some(parent) = self.running.get(&parent) {
+            return Some(parent.to_child());
+        }
+        let mut parents = self.parents.iter();
+        let (_, left) = parents.rfind(|(number, _)| *number == parent)?;
+        Some(left.clone())
     }
 
     /// Resident sets of the images that did something, as far as they are due.
@@ -328,6 +362,10 @@ impl Images {
     ) -> Option<(Image, NotedOutcome)> {
         let image = self.running.remove(&number)?;
         self.ended.insert(number);
+        if self.parents.len() == REMEMBERED {
+            self.parents.pop_front();
+        }
+        self.parents.push_back((number, image.to_child()));
         let mut told = image.exit;
         if let Some(slot) = mapping.slots().get(image.slot) {
             // Relaxed: the process has ended, or is one image further.
@@ -412,3 +450,6 @@ const WARNINGS: [(u32, &str, &str); 7] = [
         "runs a free-threaded Python: its objects and its lines are not here, only what it asks of the C library; run a build with the GIL to see them",
     ),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -46,12 +46,31 @@ pub(crate) struct Types {
     pub(crate) ends: bool,
 }
 
+/// What a forked child has of its parent's.
+#[derive(Clone, Debug)]
+pub(crate) struct Forked {
+    is_followed: bool,
+    modules: Vec<(u64, u64)>,
+}
+
 impl Types {
-    /// Of a child forked from an image with these.
-    pub(crate) fn forked(&self) -> Types {
-        Types {
-            live: self.live.is_some().then(|| Box::new(LiveBlocks::new())),
+    /// What a child forked now begins with.
+    pub(crate) fn to_child(&self) -> Forked {
+        Forked {
+            is_followed: self.live.is_some(),
             modules: self.modules.clone(),
+        }
+    }
+
+    /// Of a forked child.
+    pub(crate) fn of_child(forked: Forked) -> Types {
+        let Forked {
+            is_followed,
+            modules,
+        } = forked;
+        Types {
+            live: is_followed.then(|| Box::new(LiveBlocks::new())),
+            modules,
             ..Types::default()
         }
     }
