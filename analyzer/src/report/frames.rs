@@ -34,6 +34,11 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// Whether it asked for the block, on its own account.
+    fn asks(&self) -> bool {
+        self.kind != Kind::Runtime && !self.name.starts_with("_start")
+    }
+
     /// Its place without directories, where there is little room.
     pub(super) fn short_place(&self) -> &str {
         self.place.rsplit('/').next().unwrap_or_default()
@@ -69,75 +74,65 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
 
     /// The backtrace of a site.
     pub(super) fn of(&mut self, site: SiteId) -> Stack {
-        let python = self.python_lines(site);
-        if !python.is_empty() {
-            let mut lines = self.below_python(site);
-            lines.extend(python);
-            return Stack { lines };
-        }
-        let mut lines = Vec::new();
-        for frame in self.sites.backtrace(site) {
-            let module = self.sites.modules().get(frame.module as usize);
-            for symbol in self.symbolizer.symbols(frame).iter() {
-                lines.push(self.line(frame, module, symbol));
-            }
-        }
-        let shim = lines.windows(2).position(|pair| {
-            pair[0].name.starts_with("std::rt::lang_start") && pair[1].name == "main"
-        });
-        // The C `main` of a Rust program, which the compiler made.
-        if let Some(main) = shim.and_then(|at| lines.get_mut(at + 1)) {
-            main.kind = Kind::Runtime;
-        }
-        Stack { lines }
+        self.until(site, |_| false)
     }
 
-    fn python_lines(&self, site: SiteId) -> Vec<Line> {
-        let line = |frame: PythonFrame| {
-            let code = frame
-                .code
-                .and_then(|code| self.sites.codes().get(code as usize));
-            let Some(code) = code else {
-                return Line {
-                    name: "(Python code that was not told)".into(),
-                    place: String::new(),
-                    kind: Kind::Library,
-                };
-            };
-            let place = match frame.line {
-                Some(line) => format!("{}:{line}", code.file),
-                None => code.file.clone(),
-            };
-            Line {
-                name: escaped(&code.function).into_owned(),
-                place: escaped(&place).into_owned(),
-                kind: match is_installed(&code.file) {
-                    true => Kind::Library,
-                    false => Kind::Own,
-                },
-            }
-        };
-        self.sites.python_backtrace(site).map(line).collect()
+    /// Whether its blocks are the runtime's own: no program or library asked for them, or they are buffers
+    /// that the runtime keeps for the program. Looks no further out than it must: this is asked of all sites,
+    /// and few of them are printed.
+    pub(super) fn are_runtimes_own(&mut self, site: SiteId) -> bool {
+        self.until(site, Line::asks).is_runtimes_own()
     }
 
-    /// The native frames that the innermost Python frame called: those before the interpreter's.
-    fn below_python(&mut self, site: SiteId) -> Vec<Line> {
-        let mut lines = Vec::new();
-        for frame in self.sites.backtrace(site) {
-            let module = self.sites.modules().get(frame.module as usize);
-            if module.is_some_and(|module| is_interpreter(last(&module.path))) {
+    /// The backtrace of a site as far as the first frame that is `enough`.
+    fn until(&mut self, site: SiteId, enough: impl Fn(&Line) -> bool) -> Stack {
+        let sites = self.sites;
+        let is_python = sites.python_backtrace(site).next().is_some();
+        let mut stack = Stack::default();
+        for frame in sites.backtrace(site) {
+            let module = sites.modules().get(frame.module as usize);
+            if is_python && module.is_some_and(|module| is_interpreter(last(&module.path))) {
                 break;
             }
             for symbol in self.symbolizer.symbols(frame).iter() {
                 let mut line = self.line(frame, module, symbol);
-                // An extension module's: shown, but the Python line is what is looked for.
-                if line.kind == Kind::Own {
-                    line.kind = Kind::Wrapper;
+                line.kind = stack.kind_of_next(&line, is_python);
+                if stack.add(line, &enough) {
+                    return stack;
                 }
-                lines.push(line);
             }
         }
-        lines
+        for frame in sites.python_backtrace(site) {
+            if stack.add(self.python_line(frame), &enough) {
+                break;
+            }
+        }
+        stack
+    }
+
+    fn python_line(&self, frame: PythonFrame) -> Line {
+        let code = frame
+            .code
+            .and_then(|code| self.sites.codes().get(code as usize));
+        let Some(code) = code else {
+            return Line {
+                name: "(Python code that was not told)".into(),
+                place: String::new(),
+                kind: Kind::Library,
+            };
+        };
+        let place = match frame.line {
+            Some(line) => format!("{}:{line}", code.file),
+            None => code.file.clone(),
+        };
+        Line {
+            name: escaped(&code.function).into_owned(),
+            place: escaped(&place).into_owned(),
+            kind: match is_installed(&code.file) {
+                true => Kind::Library,
+                false => Kind::Own,
+            },
+        }
     }
 
     /// What stood in the way of naming functions.
@@ -184,6 +179,25 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
 }
 
 impl Stack {
+    /// Adds a line; whether it was `enough`.
+    fn add(&mut self, line: Line, enough: impl Fn(&Line) -> bool) -> bool {
+        let is = enough(&line);
+        self.lines.push(line);
+        is
+    }
+
+    /// Whose `line` is, given what lies further in.
+    fn kind_of_next(&self, line: &Line, is_python: bool) -> Kind {
+        let started = |inner: &Line| inner.name.starts_with("std::rt::lang_start");
+        match line.kind {
+            // An extension module's: shown, but the Python line is what is looked for.
+            Kind::Own if is_python => Kind::Wrapper,
+            // The C `main` of a Rust program, which the compiler made.
+            _ if line.name == "main" && self.lines.last().is_some_and(started) => Kind::Runtime,
+            kind => kind,
+        }
+    }
+
     /// The frame that a person looks for: the innermost of the program's own, else of a library's,
     /// else of any.
     pub(super) fn head(&self) -> usize {
@@ -204,9 +218,14 @@ impl Stack {
         }
     }
 
-    /// Whether the block is the runtime's own: no program or library asked for it, or a buffer that
-    /// the runtime keeps for the program.
-    pub(super) fn is_runtimes_own(&self) -> bool {
+    /// The runtime's function that the program called to get the block.
+    pub(super) fn asked_for(mut self) -> Option<String> {
+        let at = self.leading().saturating_sub(1);
+        (at < self.lines.len()).then(|| self.lines.swap_remove(at).name)
+    }
+
+    /// See [`Stacks::are_runtimes_own`].
+    fn is_runtimes_own(&self) -> bool {
         const KEPT: [&str; 8] = [
             "_IO_file_doallocate",
             "_IO_wfile_doallocate",
@@ -218,10 +237,9 @@ impl Stack {
             "_dl_allocate_tls",
         ];
         let kept = |line: &Line| line.kind == Kind::Runtime && KEPT.contains(&line.name.as_str());
-        let asked = |line: &Line| line.kind != Kind::Runtime && !line.name.starts_with("_start");
         let innermost = self.lines.get(..self.leading()).unwrap_or_default();
         !self.lines.is_empty()
-            && (!self.lines.iter().any(asked)
+            && (!self.lines.iter().any(Line::asks)
                 || innermost.iter().any(kept)
                 || innermost
                     .first()

@@ -6,30 +6,25 @@ use super::{site, write_more};
 use crate::analysis::Site;
 use crate::figures::{bytes, counted};
 use crate::report::Input;
-use crate::report::frames::{Stack, Stacks};
+use crate::report::frames::Stacks;
 
 /// Writes it.
 pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
     let totals = &input.analysis.totals;
-    let mut live: Vec<(&Site, Stack)> = input
-        .analysis
-        .sites
-        .iter()
-        .filter(|site| site.live_blocks > 0)
-        .map(|site| (site, stacks.of(site.id)))
-        .collect();
-    live.sort_by_key(|(site, _)| std::cmp::Reverse(site.live_bytes));
-    let (runtime, own): (Vec<_>, Vec<_>) = live
+    let mut live: Vec<&Site> = input.analysis.sites.iter().collect();
+    live.retain(|site| site.live_blocks > 0);
+    live.sort_by_key(|site| std::cmp::Reverse(site.live_bytes));
+    let (runtime, own): (Vec<&Site>, Vec<&Site>) = live
         .into_iter()
-        .partition(|(_, stack)| stack.is_runtimes_own());
+        .partition(|site| stacks.are_runtimes_own(site.id));
     write_result(page, input, &own);
-    for (number, (site, stack)) in own.iter().take(input.options.most_sites).enumerate() {
+    for (number, site) in own.iter().take(input.options.most_sites).enumerate() {
         let live = (site.live_blocks, site.live_bytes);
         page.blank();
         site::write_live(
             page,
             input,
-            stack,
+            &stacks.of(site.id),
             number + 1,
             site,
             live,
@@ -37,13 +32,13 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
         );
     }
     write_more(page, own.len(), input.options.most_sites);
-    write_runtime(page, &runtime);
+    write_runtime(page, stacks, &runtime);
 }
 
-fn write_result(page: &mut Page, input: &Input<'_>, own: &[(&Site, Stack)]) {
+fn write_result(page: &mut Page, input: &Input<'_>, own: &[&Site]) {
     let totals = &input.analysis.totals;
-    let blocks: u64 = own.iter().map(|(site, _)| site.live_blocks).sum();
-    let sum: u64 = own.iter().map(|(site, _)| site.live_bytes).sum();
+    let blocks: u64 = own.iter().map(|site| site.live_blocks).sum();
+    let sum: u64 = own.iter().map(|site| site.live_bytes).sum();
     let followed = format!(
         "{} and {} followed, {} live at most",
         counted(totals.allocations, "allocation"),
@@ -75,16 +70,15 @@ fn write_result(page: &mut Page, input: &Input<'_>, own: &[(&Site, Stack)]) {
     );
 }
 
-fn write_runtime(page: &mut Page, runtime: &[(&Site, Stack)]) {
-    let blocks: u64 = runtime.iter().map(|(site, _)| site.live_blocks).sum();
-    let sum: u64 = runtime.iter().map(|(site, _)| site.live_bytes).sum();
+fn write_runtime(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, runtime: &[&Site]) {
+    let blocks: u64 = runtime.iter().map(|site| site.live_blocks).sum();
+    let sum: u64 = runtime.iter().map(|site| site.live_bytes).sum();
     if blocks == 0 {
         return;
     }
-    let mut names: Vec<&str> = runtime
+    let mut names: Vec<String> = runtime
         .iter()
-        .filter_map(|(_, stack)| stack.lines.get(stack.leading().saturating_sub(1)))
-        .map(|line| line.name.as_str())
+        .filter_map(|site| stacks.of(site.id).asked_for())
         .collect();
     names.sort_unstable();
     names.dedup();

@@ -60,28 +60,17 @@ fn write_still(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, sites: &[&Site]
     let mut rest = (0, 0);
     let mut shown = 0;
     for site in sites.iter().filter(|site| site.outside_blocks > 0) {
-        let stack = stacks.of(site.id);
-        let line = stack.lines.get(stack.head());
-        match line.filter(|_| shown < MOST_LINES && !stack.is_runtimes_own()) {
-            Some(line) => {
+        let sum = match stacks.are_runtimes_own(site.id) {
+            true => &mut runtime,
+            false if shown < MOST_LINES => {
                 shown += 1;
-                table.row(vec![
-                    Cell::new(bytes(site.outside_bytes)),
-                    Cell::styled(counted(site.outside_blocks, "block"), page.ink.dim),
-                    Cell::styled(&line.name, page.ink.strong),
-                    Cell::new(line.short_place()),
-                ]);
+                table.row(still_row(page, stacks, site));
+                continue;
             }
-            None => {
-                let sum = if stack.is_runtimes_own() {
-                    &mut runtime
-                } else {
-                    &mut rest
-                };
-                sum.0 += site.outside_blocks;
-                sum.1 += site.outside_bytes;
-            }
-        }
+            false => &mut rest,
+        };
+        sum.0 += site.outside_blocks;
+        sum.1 += site.outside_bytes;
     }
     for (sum, whose) in [(rest, "from elsewhere"), (runtime, "the runtime's own")] {
         if sum.0 > 0 {
@@ -96,4 +85,18 @@ fn write_still(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, sites: &[&Site]
         page.line(paint(page.ink.dim, "  Not growing:"));
     }
     page.table(4, &table);
+}
+
+fn still_row(page: &Page, stacks: &mut Stacks<'_, '_, '_>, site: &Site) -> Vec<Cell> {
+    let stack = stacks.of(site.id);
+    let (name, place) = match stack.lines.get(stack.head()) {
+        Some(line) => (line.name.as_str(), line.short_place()),
+        None => ("(no backtrace)", ""),
+    };
+    vec![
+        Cell::new(bytes(site.outside_bytes)),
+        Cell::styled(counted(site.outside_blocks, "block"), page.ink.dim),
+        Cell::styled(name, page.ink.strong),
+        Cell::new(place),
+    ]
 }
