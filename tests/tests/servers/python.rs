@@ -185,7 +185,7 @@ fn django_with_threads() {
 }
 
 /// A greenlet begins on the stack of the one that started it: what lies outside Python's innermost loop sets no
-/// call sites apart. (Eight at a time: it writes heads and bodies apart, and one client waits 40 ms for each.)
+/// call sites apart.
 #[test]
 fn gevent_with_greenlets() {
     let report = real::check_http(&gevent, libc::SIGTERM, 8, &kept_requests());

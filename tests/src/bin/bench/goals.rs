@@ -39,15 +39,23 @@ pub(crate) fn all(outcomes: &[Outcome]) -> Vec<Goal> {
     goals.extend(each(|one| vec![in_all_beside_memray(one)]));
     goals.extend(each(|one| vec![memory(one)]));
     goals.extend(each(|one| vec![written(one)]));
-    goals.extend(each(|one| match one.events >= WORTH_READING {
-        false => Vec::new(),
-        true => vec![
-            report_speed(one, Tool::Heaptrack, 2.0),
-            report_speed(one, Tool::HeaptrackRaw, 8.0),
-            report_memory(one),
-        ],
+    goals.extend(each(|one| {
+        match one.events >= WORTH_READING && sees_the_same(one) {
+            false => Vec::new(),
+            true => vec![
+                report_speed(one, Tool::Heaptrack, 2.0),
+                report_speed(one, Tool::HeaptrackRaw, 8.0),
+                report_memory(one),
+            ],
+        }
     }));
     goals
+}
+
+/// Whether heaptrack sees what libleak does: of blocks from the interpreter's own allocators, where memray
+/// runs beside them, it sees the arenas.
+fn sees_the_same(outcome: &Outcome) -> bool {
+    outcome.row(Tool::Memray).is_none()
 }
 
 fn in_target(outcome: &Outcome) -> Option<Goal> {
@@ -163,6 +171,9 @@ fn memory(outcome: &Outcome) -> Option<Goal> {
 }
 
 fn written(outcome: &Outcome) -> Option<Goal> {
+    if !sees_the_same(outcome) {
+        return None;
+    }
     let (ours, theirs) = (
         outcome.bytes_per_event(Tool::Exact)?,
         outcome.bytes_per_event(Tool::HeaptrackRaw)?,

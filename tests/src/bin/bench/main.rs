@@ -11,12 +11,13 @@ mod tool;
 mod workload;
 
 use std::fs;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use leak_tests::artifacts;
-use leak_tests::report::Report;
+use serde::Deserialize;
 
 use crate::machine::Machine;
 use crate::measure::{Role, Watch};
@@ -25,7 +26,8 @@ use crate::tool::Tool;
 use crate::workload::{Kind, Workload};
 
 const USAGE: &str = "usage: bench [--quick] [--rounds N] [--only TEXT]
-  --quick      less of everything, into target/bench; else into tests/bench, where the results are kept
+  --quick      less of everything, into target/bench; else into tests/bench, where the results are kept,
+               once all is done: until then, and when it is stopped, they are in target/bench
   --rounds N   how often each workload runs under each tool
   --only TEXT  the workloads whose name has TEXT in it, into target/bench";
 
@@ -46,31 +48,29 @@ fn main() -> ExitCode {
     let directory = directory.expect("the temporary directory can be written");
     open_to_all(directory.path());
     let machine = Machine::here(options.quick, options.rounds);
-    let outcomes: Vec<Outcome> = workload::wanted(&options.only, options.quick, directory.path())
-        .iter()
-        .map(|workload| {
-            eprintln!(
-                "{:4.0} s  {}",
-                started.elapsed().as_secs_f64(),
-                workload.name
-            );
-            outcome(workload, &options, directory.path())
-        })
-        .collect();
-    let goals = goals::all(&outcomes);
+    let mut outcomes = Vec::new();
+    for workload in workload::wanted(&options.only, options.quick, directory.path()) {
+        let seconds = started.elapsed().as_secs_f64();
+        eprintln!("{seconds:4.0} s  {}", workload.name);
+        outcomes.push(outcome(&workload, &options, directory.path()));
+        // A run that is stopped keeps what it has.
+        publish(&passing_results(), &machine, &outcomes);
+    }
     let results = results(&options);
-    let text = table::markdown(&machine, &outcomes, &goals);
-    let json = format!("{:#}\n", table::json(&machine, &outcomes, &goals));
-    let written = fs::create_dir_all(&results)
+    publish(&results, &machine, &outcomes);
+    let seconds = started.elapsed().as_secs_f64();
+    eprintln!("{seconds:4.0} s  {}", results.join("results.md").display());
+    ExitCode::SUCCESS
+}
+
+fn publish(results: &Path, machine: &Machine, outcomes: &[Outcome]) {
+    let goals = goals::all(outcomes);
+    let text = table::markdown(machine, outcomes, &goals);
+    let json = format!("{:#}\n", table::json(machine, outcomes, &goals));
+    let written = fs::create_dir_all(results)
         .and_then(|()| fs::write(results.join("results.md"), text))
         .and_then(|()| fs::write(results.join("results.json"), json));
     written.expect("the results can be written");
-    eprintln!(
-        "{:4.0} s  {}",
-        started.elapsed().as_secs_f64(),
-        results.join("results.md").display()
-    );
-    ExitCode::SUCCESS
 }
 
 fn options() -> Option<Options> {
@@ -103,14 +103,16 @@ fn options() -> Option<Options> {
 /// Only a whole run replaces the results that are kept.
 fn results(options: &Options) -> PathBuf {
     if options.quick || !options.only.is_empty() {
-        let target = artifacts::directory();
-        target
-            .parent()
-            .expect("a profile lies in target/")
-            .join("bench")
+        passing_results()
     } else {
         artifacts::source("bench")
     }
+}
+
+fn passing_results() -> PathBuf {
+    let profile = artifacts::directory();
+    let target = profile.parent().expect("a profile lies in target/");
+    target.join("bench")
 }
 
 fn open_to_all(directory: &Path) {
@@ -164,10 +166,7 @@ fn outcome(workload: &Workload, options: &Options, directory: &Path) -> Outcome 
                     made => made.and_then(Result::ok),
                 };
                 if row.tool == Tool::Exact {
-                    outcome.events = events(&Report::with(
-                        &place.join("out.trace"),
-                        &["--requests", "none"],
-                    ));
+                    outcome.events = events(&place.join("out.trace"));
                 }
             }
         }
@@ -175,13 +174,37 @@ fn outcome(workload: &Workload, options: &Options, directory: &Path) -> Outcome 
     outcome
 }
 
-/// All calls that made, ended or moved a block.
-fn events(report: &Report) -> f64 {
-    let kinds = ["allocations", "frees", "reallocations"];
-    kinds
-        .iter()
-        .map(|kind| report.number(&format!("/totals/{kind}")) as f64)
-        .sum()
+/// All calls that made, ended or moved a block. No more of the report is kept: what this process holds as it
+/// forks is where a child's peak of memory begins (Linux, `exec_mmap` in fs/exec.c).
+fn events(trace: &Path) -> f64 {
+    let mut command = Command::new(artifacts::leak_analyze());
+    command.arg(trace);
+    command.args(["--requests", "none", "--format", "json"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("leak-analyze starts");
+    let out = BufReader::new(child.stdout.take().expect("it is piped"));
+    let report: Counted = serde_json::from_reader(out).expect("the report is JSON with totals");
+    assert!(child.wait().is_ok_and(|status| status.success()));
+    let Totals {
+        allocations,
+        frees,
+        reallocations,
+    } = report.totals;
+    (allocations + frees + reallocations) as f64
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    totals: Totals,
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    allocations: u64,
+    frees: u64,
+    reallocations: u64,
 }
 
 fn run(workload: &Workload, tool: Tool, options: &Options, place: &Path) -> Result<Run, String> {
