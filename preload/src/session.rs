@@ -119,7 +119,7 @@ fn look_for_allocators() {
         quiet.fetch_or(ALLOCATOR_TOLD, Ordering::Relaxed) & ALLOCATOR_TOLD == 0
     };
     if let Some(slot) = session.mapping.process(slot) {
-        let found = allocator::others(&session.name, session.own_allocator, aloud);
+        let found = allocator::others(&session.name, session.own_allocator, &aloud);
         slot.warnings.fetch_or(found, Ordering::Relaxed);
     }
 }

@@ -3,13 +3,17 @@
 //!
 //! What the allocator calls of its own entries while it serves a call is its own affair, and not
 //! recorded; nor are the calls of an entry that only wraps the allocator which libleak sees anyway.
+//! Of the allocator that the exported hooks call, a call that comes from within or from this library
+//! is part of one that is recorded already.
 
 use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use leak_wire::Event;
 use leak_wire::detour::SHAPES;
 
 use crate::thread::{self, Caller, Thread};
+use crate::unwind::loader::Object;
 use crate::{dtv, real, sample};
 
 type Block = *mut c_void;
@@ -54,6 +58,42 @@ pub fn all() -> [u64; SHAPES] {
     .map(|entry: extern "C" fn()| entry as usize as u64)
 }
 
+/// Addresses from which calls are not recorded: all zeros, none.
+struct Range {
+    start: AtomicU64,
+    length: AtomicU64,
+}
+
+static PASSED: [Range; 2] = [const {
+    Range {
+        start: AtomicU64::new(0),
+        length: AtomicU64::new(0),
+    }
+}; 2];
+
+/// Calls that come from that module are not recorded any more. Of two modules, while there is one thread.
+pub fn pass_calls_from(module: &Object) {
+    // Relaxed, all, here and below: written by the only thread.
+    let is_free = |range: &&Range| range.length.load(Ordering::Relaxed) == 0;
+    if let Some(range) = PASSED.iter().find(is_free) {
+        range.start.store(module.start, Ordering::Relaxed);
+        let length = module.end - module.start;
+        range.length.store(length, Ordering::Relaxed);
+    }
+}
+
+/// This thread, if the call that was made at `sp` is one to record.
+#[inline(always)]
+fn recording(sp: u64) -> Option<&'static Thread> {
+    // SAFETY: at a function's entry its return address lies at the stack pointer.
+    let from = unsafe { *(sp as *const u64) };
+    let passed = PASSED.iter().any(|range| {
+        from.wrapping_sub(range.start.load(Ordering::Relaxed))
+            < range.length.load(Ordering::Relaxed)
+    });
+    if passed { None } else { thread::current() }
+}
+
 /// Records a new block, and remembers it.
 #[inline(always)]
 fn made(thread: &Thread, block: u64, size: usize, caller: Caller) {
@@ -74,7 +114,7 @@ fn allocating(caller: Caller, size: usize, call: impl Fn() -> Block) -> Block {
     if real::is_resolving() {
         return real::pool_allocate(size, 0);
     }
-    let Some(thread) = thread::current() else {
+    let Some(thread) = recording(caller.sp) else {
         return call();
     };
     let block = thread.paused(0, call);
@@ -135,7 +175,7 @@ extern "C" fn place_from(
 ) -> c_int {
     // SAFETY: as above.
     let call = || unsafe { function(place, alignment, size) };
-    let Some(thread) = thread::current() else {
+    let Some(thread) = recording(sp) else {
         return call();
     };
     let result = thread.paused(0, call);
@@ -153,7 +193,7 @@ fn resizing(caller: Caller, block: usize, size: usize, call: impl Fn() -> Block)
     if block == 0 {
         return allocating(caller, size, call);
     }
-    let Some(thread) = thread::current() else {
+    let Some(thread) = recording(caller.sp) else {
         return call();
     };
     let begun = thread.reallocation_begins(block as u64);
@@ -222,18 +262,16 @@ extern "C" fn resize_count_from(
     })
 }
 
-extern "C" fn free_from(block: usize, b: usize, c: usize, function: Function<()>) {
+extern "C" fn free_from(block: usize, b: usize, c: usize, function: Function<()>, sp: u64) {
     if real::pool_size(block as Block).is_some() {
         return;
     }
     // SAFETY: as above.
     let call = || unsafe { function(block, b, c) };
-    let Some(thread) = thread::current().filter(|_| block != 0) else {
+    let Some(thread) = recording(sp).filter(|_| block != 0) else {
         return call();
     };
-    if thread.made() == block {
-        thread.make(0);
-    }
+    thread.unmake(block);
     if sample::ends(block as u64) {
         thread.record(Event::Free {
             address: block as u64,
@@ -243,7 +281,8 @@ extern "C" fn free_from(block: usize, b: usize, c: usize, function: Function<()>
 }
 
 /// C++ `operator new`, which may throw, and may run the program's new-handler: so it is no pause, and
-/// no Rust frame lies above it. Where it calls an entry that is detoured too, the block is recorded there.
+/// no Rust frame lies above it. Where it calls an entry that is detoured too, or an exported hook, the block
+/// is recorded there.
 #[unsafe(naked)]
 extern "C" fn operator() {
     core::arch::naked_asm!(
@@ -254,6 +293,7 @@ extern "C" fn operator() {
         "mov [rsp + 8], rsi",
         "mov [rsp + 16], rdx",
         "mov [rsp + 24], r11",
+        "lea rdi, [rsp + 40]",
         "call {before}",
         "mov rdi, [rsp]",
         "mov rsi, [rsp + 8]",
@@ -273,14 +313,14 @@ extern "C" fn operator() {
     )
 }
 
-extern "C" fn before_operator() {
-    if let Some(thread) = thread::current() {
+extern "C" fn before_operator(sp: u64) {
+    if let Some(thread) = recording(sp) {
         thread.make(0);
     }
 }
 
 extern "C" fn after_operator(block: Block, size: usize, sp: u64, bp: u64) -> Block {
-    if let Some(thread) = thread::current()
+    if let Some(thread) = recording(sp)
         && !block.is_null()
         && thread.made() != block as usize
     {

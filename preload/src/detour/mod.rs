@@ -1,6 +1,8 @@
 //! An allocator that takes the calls which this library should see (linked into the executable, or
 //! preloaded before it) is traced at its entries: a jump is written over the first instructions of each
 //! of its functions, which leads to a hook; the instructions that gave way are run from elsewhere.
+//! So is one behind this library that has entries which are not exported here: C++ operators and names
+//! of its own. The exported hooks then go on where nothing leads back to a hook.
 //!
 //! - Which functions, which bytes and what code is found out by the recorder (`leak_wire::detour`), from
 //!   the module's file. Here it is only checked and written.
@@ -14,6 +16,7 @@ mod entries;
 use leak_wire::detour::{Answer, Detour, MAX_DISPLACED, MAX_MESSAGE, Request};
 
 use crate::kernel::{self, code};
+use crate::real;
 use crate::session::Name;
 use crate::unwind::loader::{self, Object};
 
@@ -46,6 +49,27 @@ impl Refused {
 
 /// Detours the allocator of the module in which `address` lies. While the process has one thread.
 pub fn trace(session: &Name, address: usize) -> Result<(), Refused> {
+    detour(session, address, |_, _| {})
+}
+
+/// The same for the allocator that this library's exported hooks call.
+pub fn trace_next(session: &Name, address: usize) -> Result<(), Refused> {
+    detour(session, address, |module, detours| {
+        for detour in detours {
+            real::lead_past(detour.at as usize, detour.undetoured() as usize);
+        }
+        entries::pass_calls_from(module);
+        if let Some(own) = module_of(trace as *const () as usize) {
+            entries::pass_calls_from(&own);
+        }
+    })
+}
+
+fn detour(
+    session: &Name,
+    address: usize,
+    then: impl FnOnce(&Object, &mut dyn Iterator<Item = Detour>),
+) -> Result<(), Refused> {
     if !code::has_one_thread() {
         return Err(Refused::new(b"threads ran before libleak was loaded"));
     }
@@ -58,8 +82,11 @@ pub fn trace(session: &Name, address: usize) -> Result<(), Refused> {
     };
     // SAFETY: just mapped, with that many bytes, and nobody else's.
     let message = unsafe { core::slice::from_raw_parts_mut(buffer, MAX_MESSAGE) };
-    let done = ask(session, &module, place, message)
-        .and_then(|length| apply(message.get(..length).unwrap_or(&[]), &module, place));
+    let done = ask(session, &module, place, message).and_then(|length| {
+        let answer = apply(message.get(..length).unwrap_or(&[]), &module, place)?;
+        then(&module, &mut answer.detours());
+        Ok(())
+    });
     // SAFETY: ours, and not used any more.
     unsafe { kernel::unmap(buffer, MAX_MESSAGE) };
     if done.is_err() {
@@ -110,7 +137,7 @@ fn ask(
 }
 
 /// Writes what the recorder answered.
-fn apply(message: &[u8], module: &Object, place: *mut u8) -> Result<(), Refused> {
+fn apply<'a>(message: &'a [u8], module: &Object, place: *mut u8) -> Result<Answer<'a>, Refused> {
     let answer = match message.split_first() {
         Some((b'P', rest)) => Answer::read(rest),
         Some((b'E', why)) => return Err(Refused::new(why)),
@@ -147,7 +174,7 @@ fn apply(message: &[u8], module: &Object, place: *mut u8) -> Result<(), Refused>
             return Err(Refused::new(b"its code can't be written"));
         }
     }
-    Ok(())
+    Ok(answer)
 }
 
 /// Puts back what lay at the entries before.

@@ -46,6 +46,8 @@ fn allocated(block: *mut c_void, size: usize, caller: Caller) -> *mut c_void {
     if let Some(thread) = thread::state()
         && !block.is_null()
     {
+        // An `operator new` may be what asks: it is not to be recorded twice.
+        thread.make(block as usize);
         let done = match sample::is_on() {
             true => thread.passes(size),
             false => thread.allocates_as_usual(caller, block as u64, size),
@@ -207,9 +209,13 @@ pub extern "C" fn free(block: *mut c_void) {
     if block.is_null() || real::pool_size(block).is_some() {
         return;
     }
+    let thread = thread::state();
+    if let Some(thread) = thread {
+        thread.unmake(block as usize);
+    }
     let done = match sample::is_on() {
         true => !sample::ends(block as u64),
-        false => thread::state().is_some_and(|thread| thread.frees_as_usual(block as u64)),
+        false => thread.is_some_and(|thread| thread.frees_as_usual(block as u64)),
     };
     if !done {
         return free_anew(block);
