@@ -7,9 +7,13 @@ use leak_tests::artifacts;
 use leak_tests::compile::Source;
 use leak_tests::report::{Report, sum};
 use leak_tests::run::Place;
-use leak_tests::stated::Stated;
+use leak_tests::stated::{Stated, Sum};
 
 const DIRECTORY: &str = "/usr/lib/x86_64-linux-gnu";
+const NONE: Sum = Sum {
+    blocks: 0,
+    bytes: 0,
+};
 
 /// Runs `own_malloc/NAME` with `libraries` after libleak and without it; all that can be seen of
 /// libleak is `says`.
@@ -37,14 +41,17 @@ fn report(name: &str, libraries: &str, arguments: &[&str], says: &str) -> (Place
     (place, report)
 }
 
-/// What `own_malloc/NAME` states is what is counted, and nothing has to be said.
-fn traced(name: &str, libraries: &str, arguments: &[&str]) -> Report {
+/// What `own_malloc/NAME` states, and what is the allocator's own, is what is counted, and nothing has to be
+/// said.
+fn traced(name: &str, libraries: &str, arguments: &[&str], its_own: Sum) -> Report {
     let name = format!("own_malloc/{name}");
     let (_place, report) = report(&name, libraries, arguments, "");
     report.assert_complete();
     assert!(report.list("/trace/warnings").is_empty(), "{libraries}");
     assert_eq!(report.number("/totals/unknown_frees"), 0, "{libraries}");
     let mut stated = Stated::of(&Source::read(&name)).live;
+    stated.blocks += its_own.blocks;
+    stated.bytes += its_own.bytes;
     if arguments.is_empty() {
         // What `operators.h` keeps.
         stated.blocks += 5;
@@ -57,25 +64,41 @@ fn traced(name: &str, libraries: &str, arguments: &[&str]) -> Report {
 
 #[test]
 fn linked() {
-    traced("shared_jemalloc.cpp", "", &[]);
-    traced("shared_tcmalloc.cpp", "", &[]);
-    traced("shared_mimalloc.cpp", "", &["calm"]);
+    traced("shared_jemalloc.cpp", "", &[], NONE);
+    traced("shared_tcmalloc.cpp", "", &[], NONE);
+    traced("shared_mimalloc.cpp", "", &["calm"], NONE);
 }
 
 #[test]
 fn preloaded() {
-    let path = |name: &str| format!("{DIRECTORY}/{name}");
-    let all = [
-        traced("shared_plain.cpp", &path("libjemalloc.so.2"), &[]),
-        traced("shared_plain.cpp", &path("libtcmalloc_minimal.so.4"), &[]),
-    ];
-    let calm = ["calm"];
-    traced("shared_plain.cpp", &path("libmimalloc.so.2.0"), &calm);
+    let traced = |library: &str, arguments: &[&str], its_own| {
+        let path = format!("{DIRECTORY}/{library}");
+        traced("shared_plain.cpp", &path, arguments, its_own)
+    };
+    let tcmalloc = Sum {
+        blocks: 2,
+        bytes: 24,
+    };
+    traced("libtcmalloc_minimal.so.4", &[], tcmalloc);
+    traced("libjemalloc.so.2", &[], NONE);
     // Not only what is left: every call of the one is one of the other.
+    let one = traced("libjemalloc.so.2", &["calm"], NONE);
+    let other = traced("libmimalloc.so.2.0", &["calm"], NONE);
     for figure in ["allocations", "allocated_bytes", "reallocations", "frees"] {
         let figure = format!("/totals/{figure}");
-        assert_eq!(all[0].number(&figure), all[1].number(&figure), "{figure}");
+        assert_eq!(one.number(&figure), other.number(&figure), "{figure}");
     }
+}
+
+/// One whose own C++ code asks its operators, too: nothing is given that is not seen, or taken back.
+#[test]
+fn that_uses_its_own_operators() {
+    let name = "own_malloc/shared_plain.cpp";
+    let libraries = format!("{DIRECTORY}/libtcmalloc.so.4");
+    let (_place, report) = report(name, &libraries, &[], "");
+    report.assert_complete();
+    assert!(report.list("/trace/warnings").is_empty());
+    assert_eq!(report.number("/totals/unknown_frees"), 0);
 }
 
 /// Without detours, what the operators give is not there, and that is said.

@@ -2,18 +2,15 @@
 //! comes in r11: code that runs the instructions which gave way to the detour, and goes on behind them.
 //!
 //! What the allocator calls of its own entries while it serves a call is its own affair, and not
-//! recorded; nor are the calls of an entry that only wraps the allocator which libleak sees anyway.
-//! Of the allocator that the exported hooks call, a call that comes from within or from this library
-//! is part of one that is recorded already.
+//! recorded; nor are the calls of an entry that only wraps the allocator which libleak sees anyway. So
+//! it is with what it calls while it serves an exported hook.
 
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use leak_wire::Event;
 use leak_wire::detour::SHAPES;
 
 use crate::thread::{self, Caller, Thread};
-use crate::unwind::loader::Object;
 use crate::{dtv, real, sample};
 
 type Block = *mut c_void;
@@ -58,40 +55,24 @@ pub fn all() -> [u64; SHAPES] {
     .map(|entry: extern "C" fn()| entry as usize as u64)
 }
 
-/// Addresses from which calls are not recorded: all zeros, none.
-struct Range {
-    start: AtomicU64,
-    length: AtomicU64,
+/// Calls what gives a block for an exported hook, which records it; `old` is the block that it takes the
+/// place of, 0: none.
+pub fn giving(old: usize, call: impl Fn() -> Block) -> Block {
+    let Some(thread) = thread::current() else {
+        return call();
+    };
+    let block = thread.paused(old, call);
+    thread.make(block as usize);
+    block
 }
 
-static PASSED: [Range; 2] = [const {
-    Range {
-        start: AtomicU64::new(0),
-        length: AtomicU64::new(0),
-    }
-}; 2];
-
-/// Calls that come from that module are not recorded any more. Of two modules, while there is one thread.
-pub fn pass_calls_from(module: &Object) {
-    // Relaxed, all, here and below: written by the only thread.
-    let is_free = |range: &&Range| range.length.load(Ordering::Relaxed) == 0;
-    if let Some(range) = PASSED.iter().find(is_free) {
-        range.start.store(module.start, Ordering::Relaxed);
-        let length = module.end - module.start;
-        range.length.store(length, Ordering::Relaxed);
-    }
-}
-
-/// This thread, if the call that was made at `sp` is one to record.
-#[inline(always)]
-fn recording(sp: u64) -> Option<&'static Thread> {
-    // SAFETY: at a function's entry its return address lies at the stack pointer.
-    let from = unsafe { *(sp as *const u64) };
-    let passed = PASSED.iter().any(|range| {
-        from.wrapping_sub(range.start.load(Ordering::Relaxed))
-            < range.length.load(Ordering::Relaxed)
-    });
-    if passed { None } else { thread::current() }
+/// Calls what takes `block` back for an exported hook, which has recorded it.
+pub fn taking(block: usize, call: impl Fn()) {
+    let Some(thread) = thread::current() else {
+        return call();
+    };
+    thread.unmake(block);
+    thread.paused(block, call);
 }
 
 /// Records a new block, and remembers it.
@@ -114,7 +95,7 @@ fn allocating(caller: Caller, size: usize, call: impl Fn() -> Block) -> Block {
     if real::is_resolving() {
         return real::pool_allocate(size, 0);
     }
-    let Some(thread) = recording(caller.sp) else {
+    let Some(thread) = thread::current() else {
         return call();
     };
     let block = thread.paused(0, call);
@@ -175,7 +156,7 @@ extern "C" fn place_from(
 ) -> c_int {
     // SAFETY: as above.
     let call = || unsafe { function(place, alignment, size) };
-    let Some(thread) = recording(sp) else {
+    let Some(thread) = thread::current() else {
         return call();
     };
     let result = thread.paused(0, call);
@@ -193,7 +174,7 @@ fn resizing(caller: Caller, block: usize, size: usize, call: impl Fn() -> Block)
     if block == 0 {
         return allocating(caller, size, call);
     }
-    let Some(thread) = recording(caller.sp) else {
+    let Some(thread) = thread::current() else {
         return call();
     };
     let begun = thread.reallocation_begins(block as u64);
@@ -262,13 +243,13 @@ extern "C" fn resize_count_from(
     })
 }
 
-extern "C" fn free_from(block: usize, b: usize, c: usize, function: Function<()>, sp: u64) {
+extern "C" fn free_from(block: usize, b: usize, c: usize, function: Function<()>) {
     if real::pool_size(block as Block).is_some() {
         return;
     }
     // SAFETY: as above.
     let call = || unsafe { function(block, b, c) };
-    let Some(thread) = recording(sp).filter(|_| block != 0) else {
+    let Some(thread) = thread::current().filter(|_| block != 0) else {
         return call();
     };
     thread.unmake(block);
@@ -293,7 +274,6 @@ extern "C" fn operator() {
         "mov [rsp + 8], rsi",
         "mov [rsp + 16], rdx",
         "mov [rsp + 24], r11",
-        "lea rdi, [rsp + 40]",
         "call {before}",
         "mov rdi, [rsp]",
         "mov rsi, [rsp + 8]",
@@ -313,14 +293,14 @@ extern "C" fn operator() {
     )
 }
 
-extern "C" fn before_operator(sp: u64) {
-    if let Some(thread) = recording(sp) {
+extern "C" fn before_operator() {
+    if let Some(thread) = thread::current() {
         thread.make(0);
     }
 }
 
 extern "C" fn after_operator(block: Block, size: usize, sp: u64, bp: u64) -> Block {
-    if let Some(thread) = recording(sp)
+    if let Some(thread) = thread::current()
         && !block.is_null()
         && thread.made() != block as usize
     {

@@ -13,6 +13,8 @@
 
 mod entries;
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use leak_wire::detour::{Answer, Detour, MAX_DISPLACED, MAX_MESSAGE, Request};
 
 use crate::kernel::{self, code};
@@ -20,10 +22,21 @@ use crate::real;
 use crate::session::Name;
 use crate::unwind::loader::{self, Object};
 
+pub use entries::{giving, taking};
+
 /// Room for the code of one module's detours.
 const CODE_BYTES: usize = 16 << 10;
 /// How long the recorder may take to read the module's symbols.
 const PATIENCE_SECONDS: i64 = 10;
+
+static NEXT: AtomicBool = AtomicBool::new(false);
+
+/// Whether the allocator that the exported hooks call is detoured: they call it by [`giving`] and [`taking`].
+#[inline(always)]
+pub fn of_next() -> bool {
+    // Relaxed: stored while there was one thread.
+    NEXT.load(Ordering::Relaxed)
+}
 
 /// Why a module's allocator can't be detoured.
 pub struct Refused {
@@ -49,26 +62,24 @@ impl Refused {
 
 /// Detours the allocator of the module in which `address` lies. While the process has one thread.
 pub fn trace(session: &Name, address: usize) -> Result<(), Refused> {
-    detour(session, address, |_, _| {})
+    detour(session, address, |_| {})
 }
 
 /// The same for the allocator that this library's exported hooks call.
 pub fn trace_next(session: &Name, address: usize) -> Result<(), Refused> {
-    detour(session, address, |module, detours| {
+    detour(session, address, |detours| {
         for detour in detours {
             real::lead_past(detour.at as usize, detour.undetoured() as usize);
         }
-        entries::pass_calls_from(module);
-        if let Some(own) = module_of(trace as *const () as usize) {
-            entries::pass_calls_from(&own);
-        }
+        // Relaxed: there is one thread.
+        NEXT.store(true, Ordering::Relaxed);
     })
 }
 
 fn detour(
     session: &Name,
     address: usize,
-    then: impl FnOnce(&Object, &mut dyn Iterator<Item = Detour>),
+    then: impl FnOnce(&mut dyn Iterator<Item = Detour>),
 ) -> Result<(), Refused> {
     if !code::has_one_thread() {
         return Err(Refused::new(b"threads ran before libleak was loaded"));
@@ -84,7 +95,7 @@ fn detour(
     let message = unsafe { core::slice::from_raw_parts_mut(buffer, MAX_MESSAGE) };
     let done = ask(session, &module, place, message).and_then(|length| {
         let answer = apply(message.get(..length).unwrap_or(&[]), &module, place)?;
-        then(&module, &mut answer.detours());
+        then(&mut answer.detours());
         Ok(())
     });
     // SAFETY: ours, and not used any more.

@@ -27,9 +27,12 @@ const BESIDE: u64 = 16 << 20;
 const RAISED: u64 = 0x2b5;
 const BITS: u64 = 0x3ff;
 
-/// What the program's limits are raised by, 0 where it isn't traced.
+/// What the program's limits are raised by, 0 where nothing is mapped.
 fn share() -> u64 {
-    session::current().map_or(0, |session| session.mapping().bytes() as u64 + BESIDE)
+    match session::mapped_bytes() as u64 {
+        0 => 0,
+        bytes => bytes + BESIDE,
+    }
 }
 
 fn raised(value: u64, share: u64) -> u64 {
