@@ -158,12 +158,11 @@ extern "C" fn posix_memalign_from(
     sp: u64,
     bp: u64,
 ) -> c_int {
-    // SAFETY: the caller's contract is passed on.
     let result = Cell::new(0);
+    // SAFETY: the caller's contract is passed on; on success the pointer was just written.
     let block = given(null_mut(), || unsafe {
         result.set(next::posix_memalign(place, alignment, size));
         match result.get() {
-            // On success the caller's pointer was just written.
             0 => *place,
             _ => null_mut(),
         }
