@@ -48,7 +48,7 @@ pub extern "C" fn __asan_default_options() -> *const core::ffi::c_char {
 
 /// Bits of `warning` for other allocators. One that takes the calls, or that the recorder found in the
 /// executable (`own`), is traced by detours where that can be; the user is told of it if `aloud` agrees.
-pub fn others(session: &Name, own: bool, aloud: impl Fn() -> bool) -> u32 {
+pub fn others(session: &Name, own: bool, aloud: &dyn Fn() -> bool) -> u32 {
     let ours = holder_of(sanitizer as fn() -> Option<&'static [u8]> as usize);
     let taker = holder_of(bound!("malloc"))
         .filter(|holder| ours.as_ref().is_none_or(|ours| ours.base != holder.base));
@@ -83,14 +83,14 @@ pub fn others(session: &Name, own: bool, aloud: impl Fn() -> bool) -> u32 {
         };
     }
     match taker {
-        None => found | operators(),
+        None => found | next(session, aloud),
         Some(taker) if taker.base == main => found,
         Some(taker) => found | preloaded(session, &taker, aloud),
     }
 }
 
 /// The same for a library that comes before this one.
-fn preloaded(session: &Name, taker: &Holder, aloud: impl Fn() -> bool) -> u32 {
+fn preloaded(session: &Name, taker: &Holder, aloud: &dyn Fn() -> bool) -> u32 {
     match detour::trace(session, taker.base) {
         Ok(()) => {
             if aloud() {
@@ -115,16 +115,39 @@ fn preloaded(session: &Name, taker: &Holder, aloud: impl Fn() -> bool) -> u32 {
     }
 }
 
-/// The C++ operators of an allocator after this library go by it: they call no `malloc`. (To export them
-/// here would take them from plugins whose C++ library this one can't see.) The report says so; a notice
-/// would be heard by C programs too, which lose nothing.
-fn operators() -> u32 {
-    // SAFETY: a C string; dlsym has no other precondition.
-    let malloc = real::quietly(|| unsafe { libc::dlsym(libc::RTLD_NEXT, c"malloc".as_ptr()) });
-    let operators = holder_of(bound!("_Znwm", ".weak "));
-    match (operators, holder_of(malloc as usize)) {
-        (Some(operators), Some(malloc)) if operators.base == malloc.base => warning::OWN_OPERATORS,
-        _ => 0,
+/// The same for the allocator behind this library, whose `malloc` the exported hooks call, if it brings C++
+/// operators too: those call no `malloc`. (To export them here would take them from plugins whose C++
+/// library this one can't see.) Nothing is lost where it is detoured, and nothing said.
+fn next(session: &Name, aloud: &dyn Fn() -> bool) -> u32 {
+    let bound = bound!("_Znwm", ".weak ");
+    if bound == 0 {
+        return 0;
+    }
+    let next = |name: &CStr| {
+        // SAFETY: a C string; dlsym has no other precondition.
+        holder_of(real::quietly(|| unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) }) as usize)
+    };
+    // Bound to the program's own stub, it leads to the next one.
+    let operators = holder_of(bound).or_else(|| next(c"_Znwm"));
+    let (Some(operators), Some(malloc)) = (operators, next(c"malloc")) else {
+        return 0;
+    };
+    if operators.base != malloc.base {
+        return 0;
+    }
+    match detour::trace_next(session, operators.base) {
+        Ok(()) => 0,
+        Err(refused) => {
+            if aloud() {
+                notice::say(&[
+                    operators.path,
+                    b" has C++ operators that don't reach libleak: what they give is not traced (",
+                    refused.why(),
+                    b"); do without that library to see it",
+                ]);
+            }
+            warning::OWN_OPERATORS
+        }
     }
 }
 

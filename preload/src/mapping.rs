@@ -51,6 +51,11 @@ impl Mapping {
         unsafe { &*self.base.cast() }
     }
 
+    /// How much is mapped.
+    pub fn bytes(&self) -> usize {
+        self.geometry.total_bytes().next_multiple_of(layout::PAGE)
+    }
+
     /// The process slot `index`, if there is one.
     pub fn process(&self, index: usize) -> Option<&'static ProcessSlot> {
         if index >= layout::PROCESS_SLOTS {

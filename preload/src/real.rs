@@ -92,15 +92,35 @@ unsafe extern "C" {
 /// Looks all of them up. Early and at once: each `dlsym` throws away what the target's next `dlerror`
 /// would have told.
 pub fn resolve_all() {
+    for_each(|entry| {
+        entry.get();
+    });
+}
+
+fn for_each(work: impl Fn(&Next)) {
     let mut entry = (&raw const FIRST).cast::<Next>();
     let end = (&raw const PAST_LAST).cast::<Next>();
     while entry < end {
         // SAFETY: the section holds nothing but `Next`s, one after the other, between these bounds.
         unsafe {
-            (*entry).get();
+            work(&*entry);
             entry = entry.add(1);
         }
     }
+}
+
+/// Has the calls that would go to `function` go to `beyond` instead. While the process has one thread.
+pub fn lead_past(function: usize, beyond: usize) {
+    resolve_all();
+    for_each(|entry| {
+        // Relaxed, both: there is one thread.
+        if entry.found.load(Ordering::Relaxed) as usize == function {
+            entry.found.store(
+                core::ptr::with_exposed_provenance_mut(beyond),
+                Ordering::Relaxed,
+            );
+        }
+    });
 }
 
 /// What a function without a next definition returns: the C way to fail.

@@ -1,7 +1,7 @@
 //! Start and stop: how this process comes to a session, and when it records nothing any more.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use leak_wire::layout::{self, SessionHeader, Stop, claim};
 
@@ -19,6 +19,7 @@ const TRACING: u32 = 2;
 const INERT: u32 = 3;
 
 static STATE: AtomicU32 = AtomicU32::new(UNSTARTED);
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// What all threads of this process share.
 pub struct Session {
@@ -48,6 +49,12 @@ static SESSION: Place = Place(UnsafeCell::new(None));
 pub fn is_tracing() -> bool {
     // Relaxed: whoever goes on to use the session reads STATE again, with Acquire.
     STATE.load(Ordering::Relaxed) == TRACING
+}
+
+/// How much is mapped for the session, also when recording has ended; 0: there is none.
+pub fn mapped_bytes() -> usize {
+    // Relaxed: a number by itself.
+    MAPPED.load(Ordering::Relaxed)
 }
 
 /// Whether nobody has tried to start yet.
@@ -119,7 +126,7 @@ fn look_for_allocators() {
         quiet.fetch_or(ALLOCATOR_TOLD, Ordering::Relaxed) & ALLOCATOR_TOLD == 0
     };
     if let Some(slot) = session.mapping.process(slot) {
-        let found = allocator::others(&session.name, session.own_allocator, aloud);
+        let found = allocator::others(&session.name, session.own_allocator, &aloud);
         slot.warnings.fetch_or(found, Ordering::Relaxed);
     }
 }
@@ -156,6 +163,8 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
             }
         },
     };
+    // Relaxed: a number by itself.
+    MAPPED.store(answer.mapping.bytes(), Ordering::Relaxed);
     let session = Session {
         mapping: answer.mapping,
         name: answer.name,

@@ -77,7 +77,7 @@ pub struct Thread {
     paused_at: Cell<usize>,
     /// The block that this call is about, 0: a new one.
     paused_for: Cell<usize>,
-    /// The block that a detour has recorded last.
+    /// The block that a hook has recorded last, unless it was freed; 0: none.
     made: Cell<usize>,
 }
 
@@ -377,12 +377,21 @@ impl Thread {
         result
     }
 
-    /// Remembers the block that a detour has just recorded; 0: none.
+    /// Remembers the block that a hook has just recorded; 0: none.
+    #[inline(always)]
     pub fn make(&self, block: usize) {
         self.made.set(block);
     }
 
-    /// The block that a detour has recorded last.
+    /// That block is free again.
+    #[inline(always)]
+    pub fn unmake(&self, block: usize) {
+        if self.made.get() == block {
+            self.made.set(0);
+        }
+    }
+
+    /// The block that a hook has recorded last, unless it was freed.
     pub fn made(&self) -> usize {
         self.made.get()
     }

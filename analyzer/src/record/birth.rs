@@ -16,6 +16,7 @@ use super::lanes;
 use super::mapping::Mapping;
 use super::place;
 use super::procfs::{self, Program};
+use super::room;
 use super::settings::Settings;
 use super::system;
 
@@ -98,7 +99,8 @@ pub(crate) fn prepare(
     let name = session_name().map_err(|error| format!("no random numbers: {error}"))?;
     let listener = control::listener(&name)
         .map_err(|error| format!("can't listen for child processes: {error}"))?;
-    let mapping = Mapping::create(&name, &settings)
+    let memory = settings.memory.map_or_else(|| room::for_lanes(first), Ok)?;
+    let mapping = Mapping::create(&name, memory, &settings)
         .map_err(|error| format!("no memory for the lanes: {error}; {}", remedy(&error)))?;
     lanes::allocate_first(&mapping)
         .map_err(|error| format!("no memory for the lanes: {error}; {}", remedy(&error)))?;

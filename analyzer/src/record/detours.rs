@@ -15,7 +15,7 @@ use iced_x86::{
     BlockEncoder, BlockEncoderOptions, Code, Decoder, DecoderOptions, FlowControl, Instruction,
     InstructionBlock,
 };
-use leak_wire::detour::{Answer, Detour, JUMP, MAX_DISPLACED, MAX_MESSAGE, Request, Shape};
+use leak_wire::detour::{Answer, Detour, JUMP, MAX_DISPLACED, MAX_MESSAGE, Request, STUB, Shape};
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 
 use crate::mapping::Mapping;
@@ -291,6 +291,7 @@ fn detour(
     code.extend([0xff, 0x25, 0, 0, 0, 0]); // jmp [rip]
     let hook = request.hooks.get(entry.shape as usize).copied();
     code.extend(hook.unwrap_or_default().to_le_bytes());
+    debug_assert_eq!(request.code + code.len() as u64, stub + STUB as u64);
     let mut moved = displaced;
     let go_on = Instruction::with_branch(Code::Jmp_rel32_64, end);
     moved.push(go_on.map_err(|_| "it lies too far away")?);
@@ -385,7 +386,7 @@ mod tests {
 
     /// What the moved instructions and the jump behind them are.
     fn moved(code: &[u8]) -> Vec<Instruction> {
-        let start = 21;
+        let start = STUB;
         let ip = REQUEST.code + start as u64;
         let decoder = Decoder::with_ip(64, &code[start..], ip, DecoderOptions::NONE);
         decoder
@@ -406,7 +407,8 @@ mod tests {
             detour.at + 5,
             REQUEST.code.wrapping_sub(i64::from(target) as u64)
         );
-        assert_eq!(code[13..21], 0x7fff_1234_5678_u64.to_le_bytes());
+        assert_eq!(detour.undetoured(), REQUEST.code + STUB as u64);
+        assert_eq!(code[13..STUB], 0x7fff_1234_5678_u64.to_le_bytes());
         let moved = moved(&code);
         assert_eq!(moved.len(), 4);
         assert_eq!(moved[3].near_branch_target(), detour.at + 6);

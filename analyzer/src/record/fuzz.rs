@@ -18,11 +18,8 @@ pub(crate) use super::types::fuzz as types;
 
 /// Drains a lane that holds `words`, into a trace.
 pub(crate) fn drain(words: &[u64], trace: File) {
-    let settings = Settings {
-        memory: 4 << 20,
-        ..Settings::default()
-    };
-    let Ok(mapping) = Mapping::create("leak-fuzz", &settings) else {
+    let settings = Settings::default();
+    let Ok(mapping) = Mapping::create("leak-fuzz", 4 << 20, &settings) else {
         return;
     };
     let Ok(mut writer) = Writer::create(trace, 1 << 30) else {

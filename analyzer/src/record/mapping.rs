@@ -29,11 +29,12 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Makes the mapping called `name`: sized, sealed, its headers allocated and filled.
-    pub(crate) fn create(name: &str, settings: &Settings) -> io::Result<Mapping> {
+    /// Makes the mapping called `name`, with lanes of so many bytes: sized, sealed, its headers allocated
+    /// and filled.
+    pub(crate) fn create(name: &str, bytes: u64, settings: &Settings) -> io::Result<Mapping> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let file = File::from(memfd_create(name, flags)?);
-        let geometry = Geometry::for_budget(settings.memory);
+        let geometry = Geometry::for_budget(bytes);
         file.set_len(geometry.total_bytes() as u64)?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         fcntl(file.as_fd(), FcntlArg::F_ADD_SEALS(seals))?;

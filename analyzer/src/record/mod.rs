@@ -20,6 +20,7 @@ mod mapping;
 mod place;
 mod procfs;
 mod resident;
+mod room;
 mod settings;
 mod system;
 mod types;

@@ -16,8 +16,8 @@ pub(crate) struct Settings {
     pub(crate) follow: bool,
     /// `LEAK_FULL` is `drop`.
     pub(crate) drop_when_full: bool,
-    /// `LEAK_MEMORY`, bytes.
-    pub(crate) memory: u64,
+    /// `LEAK_MEMORY`, bytes; `None`: as the address space allows.
+    pub(crate) memory: Option<u64>,
     /// `LEAK_MAX_TRACE`, bytes; `None`: by free space.
     pub(crate) max_trace: Option<u64>,
     /// `LEAK_DEPTH`.
@@ -41,7 +41,7 @@ impl Default for Settings {
             only: None,
             follow: true,
             drop_when_full: false,
-            memory: 256 << 20,
+            memory: None,
             max_trace: None,
             depth: 128,
             sample: 0,
@@ -98,9 +98,10 @@ impl Settings {
             }
             "LEAK_MEMORY" => {
                 let range = Geometry::MIN_BUDGET..=Geometry::MAX_BUDGET;
-                self.memory = bytes(value).filter(|bytes| range.contains(bytes)).ok_or(
+                let size = bytes(value).filter(|bytes| range.contains(bytes));
+                self.memory = Some(size.ok_or(
                     "a size between 4M and 64G, such as 256M (a number with K, M or G after it)",
-                )?;
+                )?);
             }
             "LEAK_MAX_TRACE" => {
                 let size = bytes(value).filter(|bytes| *bytes >= MIN_TRACE);
@@ -200,7 +201,7 @@ mod tests {
             only: Some("nginx,php*".into()),
             follow: false,
             drop_when_full: true,
-            memory: 64 << 20,
+            memory: Some(64 << 20),
             max_trace: Some(3 << 29),
             depth: 20,
             sample: 512 << 10,

@@ -2,7 +2,8 @@
 //! comes in r11: code that runs the instructions which gave way to the detour, and goes on behind them.
 //!
 //! What the allocator calls of its own entries while it serves a call is its own affair, and not
-//! recorded; nor are the calls of an entry that only wraps the allocator which libleak sees anyway.
+//! recorded; nor are the calls of an entry that only wraps the allocator which libleak sees anyway. So
+//! it is with what it calls while it serves an exported hook.
 
 use core::ffi::{c_int, c_void};
 
@@ -52,6 +53,26 @@ pub fn all() -> [u64; SHAPES] {
         free,
     ]
     .map(|entry: extern "C" fn()| entry as usize as u64)
+}
+
+/// Calls what gives a block for an exported hook, which records it; `old` is the block that it takes the
+/// place of, 0: none.
+pub fn giving(old: usize, call: impl Fn() -> Block) -> Block {
+    let Some(thread) = thread::current() else {
+        return call();
+    };
+    let block = thread.paused(old, call);
+    thread.make(block as usize);
+    block
+}
+
+/// Calls what takes `block` back for an exported hook, which has recorded it.
+pub fn taking(block: usize, call: impl Fn()) {
+    let Some(thread) = thread::current() else {
+        return call();
+    };
+    thread.unmake(block);
+    thread.paused(block, call);
 }
 
 /// Records a new block, and remembers it.
@@ -231,9 +252,7 @@ extern "C" fn free_from(block: usize, b: usize, c: usize, function: Function<()>
     let Some(thread) = thread::current().filter(|_| block != 0) else {
         return call();
     };
-    if thread.made() == block {
-        thread.make(0);
-    }
+    thread.unmake(block);
     if sample::ends(block as u64) {
         thread.record(Event::Free {
             address: block as u64,
@@ -243,7 +262,8 @@ extern "C" fn free_from(block: usize, b: usize, c: usize, function: Function<()>
 }
 
 /// C++ `operator new`, which may throw, and may run the program's new-handler: so it is no pause, and
-/// no Rust frame lies above it. Where it calls an entry that is detoured too, the block is recorded there.
+/// no Rust frame lies above it. Where it calls an entry that is detoured too, or an exported hook, the block
+/// is recorded there.
 #[unsafe(naked)]
 extern "C" fn operator() {
     core::arch::naked_asm!(

@@ -1,6 +1,8 @@
 //! An allocator that takes the calls which this library should see (linked into the executable, or
 //! preloaded before it) is traced at its entries: a jump is written over the first instructions of each
 //! of its functions, which leads to a hook; the instructions that gave way are run from elsewhere.
+//! So is one behind this library that has entries which are not exported here: C++ operators and names
+//! of its own. The exported hooks then go on where nothing leads back to a hook.
 //!
 //! - Which functions, which bytes and what code is found out by the recorder (`leak_wire::detour`), from
 //!   the module's file. Here it is only checked and written.
@@ -11,16 +13,30 @@
 
 mod entries;
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use leak_wire::detour::{Answer, Detour, MAX_DISPLACED, MAX_MESSAGE, Request};
 
 use crate::kernel::{self, code};
+use crate::real;
 use crate::session::Name;
 use crate::unwind::loader::{self, Object};
+
+pub use entries::{giving, taking};
 
 /// Room for the code of one module's detours.
 const CODE_BYTES: usize = 16 << 10;
 /// How long the recorder may take to read the module's symbols.
 const PATIENCE_SECONDS: i64 = 10;
+
+static NEXT: AtomicBool = AtomicBool::new(false);
+
+/// Whether the allocator that the exported hooks call is detoured: they call it by [`giving`] and [`taking`].
+#[inline(always)]
+pub fn of_next() -> bool {
+    // Relaxed: stored while there was one thread.
+    NEXT.load(Ordering::Relaxed)
+}
 
 /// Why a module's allocator can't be detoured.
 pub struct Refused {
@@ -46,6 +62,25 @@ impl Refused {
 
 /// Detours the allocator of the module in which `address` lies. While the process has one thread.
 pub fn trace(session: &Name, address: usize) -> Result<(), Refused> {
+    detour(session, address, |_| {})
+}
+
+/// The same for the allocator that this library's exported hooks call.
+pub fn trace_next(session: &Name, address: usize) -> Result<(), Refused> {
+    detour(session, address, |detours| {
+        for detour in detours {
+            real::lead_past(detour.at as usize, detour.undetoured() as usize);
+        }
+        // Relaxed: there is one thread.
+        NEXT.store(true, Ordering::Relaxed);
+    })
+}
+
+fn detour(
+    session: &Name,
+    address: usize,
+    then: impl FnOnce(&mut dyn Iterator<Item = Detour>),
+) -> Result<(), Refused> {
     if !code::has_one_thread() {
         return Err(Refused::new(b"threads ran before libleak was loaded"));
     }
@@ -58,8 +93,11 @@ pub fn trace(session: &Name, address: usize) -> Result<(), Refused> {
     };
     // SAFETY: just mapped, with that many bytes, and nobody else's.
     let message = unsafe { core::slice::from_raw_parts_mut(buffer, MAX_MESSAGE) };
-    let done = ask(session, &module, place, message)
-        .and_then(|length| apply(message.get(..length).unwrap_or(&[]), &module, place));
+    let done = ask(session, &module, place, message).and_then(|length| {
+        let answer = apply(message.get(..length).unwrap_or(&[]), &module, place)?;
+        then(&mut answer.detours());
+        Ok(())
+    });
     // SAFETY: ours, and not used any more.
     unsafe { kernel::unmap(buffer, MAX_MESSAGE) };
     if done.is_err() {
@@ -110,7 +148,7 @@ fn ask(
 }
 
 /// Writes what the recorder answered.
-fn apply(message: &[u8], module: &Object, place: *mut u8) -> Result<(), Refused> {
+fn apply<'a>(message: &'a [u8], module: &Object, place: *mut u8) -> Result<Answer<'a>, Refused> {
     let answer = match message.split_first() {
         Some((b'P', rest)) => Answer::read(rest),
         Some((b'E', why)) => return Err(Refused::new(why)),
@@ -147,7 +185,7 @@ fn apply(message: &[u8], module: &Object, place: *mut u8) -> Result<(), Refused>
             return Err(Refused::new(b"its code can't be written"));
         }
     }
-    Ok(())
+    Ok(answer)
 }
 
 /// Puts back what lay at the entries before.

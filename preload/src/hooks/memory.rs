@@ -3,14 +3,16 @@
 //! The entries are naked: they pass on the stack and frame pointers as the caller left them, from
 //! which its backtrace is found.
 
+use core::cell::Cell;
 use core::ffi::{c_int, c_void};
+use core::ptr::null_mut;
 
 use leak_wire::Event;
 
-use crate::dtv;
 use crate::real::{self, memory as next};
 use crate::sample;
 use crate::thread::{self, Caller};
+use crate::{detour, dtv};
 
 /// `entry! { name(registers of its own arguments..) => implementation }`: the exported symbol, which
 /// jumps to the implementation with the caller's rsp and rbp as two more arguments.
@@ -73,6 +75,31 @@ fn allocated_anew(block: *mut c_void, size: usize, caller: Caller) -> *mut c_voi
     block
 }
 
+/// Calls the real allocator for a block that takes the place of `old`, if that is one.
+#[inline(always)]
+fn given(old: *mut c_void, call: impl Fn() -> *mut c_void) -> *mut c_void {
+    match detour::of_next() {
+        true => given_beside_detours(old, call),
+        false => call(),
+    }
+}
+
+#[cold]
+fn given_beside_detours(old: *mut c_void, call: impl Fn() -> *mut c_void) -> *mut c_void {
+    detour::giving(old as usize, call)
+}
+
+/// Calls the real allocator to take `block` back.
+#[inline(always)]
+fn taken(block: *mut c_void) {
+    // SAFETY: the caller's contract is passed on.
+    let call = || unsafe { next::free(block) };
+    match detour::of_next() {
+        true => detour::taking(block as usize, call),
+        false => call(),
+    }
+}
+
 /// While `dlsym` looks for the real allocator, it is served from a pool.
 #[cold]
 fn pooled(size: usize, alignment: usize) -> *mut c_void {
@@ -84,17 +111,20 @@ extern "C" fn malloc_from(size: usize, sp: u64, bp: u64) -> *mut c_void {
         return pooled(size, 0);
     }
     // SAFETY: any size is legal; so it is for the others below.
-    allocated(unsafe { next::malloc(size) }, size, Caller { sp, bp })
+    let block = given(null_mut(), || unsafe { next::malloc(size) });
+    allocated(block, size, Caller { sp, bp })
 }
 
 extern "C" fn valloc_from(size: usize, sp: u64, bp: u64) -> *mut c_void {
     // SAFETY: as above.
-    allocated(unsafe { next::valloc(size) }, size, Caller { sp, bp })
+    let block = given(null_mut(), || unsafe { next::valloc(size) });
+    allocated(block, size, Caller { sp, bp })
 }
 
 extern "C" fn pvalloc_from(size: usize, sp: u64, bp: u64) -> *mut c_void {
     // SAFETY: as above.
-    allocated(unsafe { next::pvalloc(size) }, size, Caller { sp, bp })
+    let block = given(null_mut(), || unsafe { next::pvalloc(size) });
+    allocated(block, size, Caller { sp, bp })
 }
 
 extern "C" fn calloc_from(count: usize, size: usize, sp: u64, bp: u64) -> *mut c_void {
@@ -102,20 +132,22 @@ extern "C" fn calloc_from(count: usize, size: usize, sp: u64, bp: u64) -> *mut c
         return pooled(count.saturating_mul(size), 0);
     }
     // SAFETY: any numbers are legal; an overflow makes the real one fail.
-    let block = unsafe { next::calloc(count, size) };
+    let block = given(null_mut(), || unsafe { next::calloc(count, size) });
     let size = dtv::recorded_size(count, size, sp);
     allocated(block, size, Caller { sp, bp })
 }
 
 extern "C" fn aligned_alloc_from(alignment: usize, size: usize, sp: u64, bp: u64) -> *mut c_void {
     // SAFETY: the real one checks the alignment.
-    let block = unsafe { next::aligned_alloc(alignment, size) };
+    let block = given(null_mut(), || unsafe {
+        next::aligned_alloc(alignment, size)
+    });
     allocated(block, size, Caller { sp, bp })
 }
 
 extern "C" fn memalign_from(alignment: usize, size: usize, sp: u64, bp: u64) -> *mut c_void {
     // SAFETY: the real one checks the alignment.
-    let block = unsafe { next::memalign(alignment, size) };
+    let block = given(null_mut(), || unsafe { next::memalign(alignment, size) });
     allocated(block, size, Caller { sp, bp })
 }
 
@@ -126,13 +158,17 @@ extern "C" fn posix_memalign_from(
     sp: u64,
     bp: u64,
 ) -> c_int {
-    // SAFETY: the caller's contract is passed on.
-    let result = unsafe { next::posix_memalign(place, alignment, size) };
-    if result == 0 {
-        // SAFETY: on success the caller's pointer was just written.
-        allocated(unsafe { *place }, size, Caller { sp, bp });
-    }
-    result
+    let result = Cell::new(0);
+    // SAFETY: the caller's contract is passed on; on success the pointer was just written.
+    let block = given(null_mut(), || unsafe {
+        result.set(next::posix_memalign(place, alignment, size));
+        match result.get() {
+            0 => *place,
+            _ => null_mut(),
+        }
+    });
+    allocated(block, size, Caller { sp, bp });
+    result.get()
 }
 
 extern "C" fn reallocarray_from(
@@ -157,7 +193,8 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
             return pooled(size, 0);
         }
         // SAFETY: a null pointer is legal.
-        return allocated(unsafe { next::realloc(block, size) }, size, caller);
+        let new = given(null_mut(), || unsafe { next::realloc(block, size) });
+        return allocated(new, size, caller);
     }
     if let Some(old) = real::pool_size(block) {
         return out_of_pool(block, old, size, caller);
@@ -171,7 +208,7 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
     };
     let ends = thread.reallocation_begins(block as u64);
     // SAFETY: the caller's contract is passed on.
-    let moved = unsafe { next::realloc(block, size) };
+    let moved = given(block, || unsafe { next::realloc(block, size) });
     if !moved.is_null() && thread.takes(moved as u64, size) {
         thread.reallocation_goes_on(ends);
         thread.record_at(caller, |site| Event::ReallocationEnd {
@@ -189,7 +226,7 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
 #[cold]
 fn out_of_pool(block: *mut c_void, old: usize, size: usize, caller: Caller) -> *mut c_void {
     // SAFETY: any size is legal.
-    let moved = unsafe { next::malloc(size) };
+    let moved = given(null_mut(), || unsafe { next::malloc(size) });
     if !moved.is_null() {
         // SAFETY: both blocks have at least so many bytes, and they are different ones.
         unsafe {
@@ -214,8 +251,7 @@ pub extern "C" fn free(block: *mut c_void) {
     if !done {
         return free_anew(block);
     }
-    // SAFETY: the caller's contract is passed on.
-    unsafe { next::free(block) };
+    taken(block);
 }
 
 #[cold]
@@ -226,8 +262,7 @@ fn free_anew(block: *mut c_void) {
             address: block as u64,
         });
     }
-    // SAFETY: as above.
-    unsafe { next::free(block) };
+    taken(block);
 }
 
 /// The hook of `cfree`, which old programs call with up to three arguments.

@@ -33,6 +33,8 @@ pub const SHAPES: usize = 8;
 pub const MAX_MESSAGE: usize = 32 << 10;
 /// Bytes that a detour writes over the entry: `jmp rel32`.
 pub const JUMP: usize = 5;
+/// Where a jump leads, so many bytes come before the instructions that gave way to it.
+pub const STUB: usize = 21;
 /// The most bytes of whole instructions that it writes over.
 pub const MAX_DISPLACED: usize = JUMP + 14;
 
@@ -139,6 +141,13 @@ impl Detour {
     pub fn displaced(&self) -> &[u8] {
         self.before.get(..usize::from(self.length)).unwrap_or(&[])
     }
+
+    /// Where those lie now: called there, the function does as if nothing was written over it.
+    pub fn undetoured(&self) -> u64 {
+        let [_, distance @ ..] = self.jump;
+        let stub = (self.at + JUMP as u64).wrapping_add_signed(i32::from_le_bytes(distance).into());
+        stub.wrapping_add(STUB as u64)
+    }
 }
 
 /// What the recorder answers: detours and the code that they lead to.
@@ -218,6 +227,7 @@ mod tests {
         assert_eq!(answer.detours().collect::<Vec<_>>(), detours);
         assert_eq!(answer.code, b"code");
         assert_eq!(detours[2].displaced(), [2; 7]);
+        assert_eq!(detours[2].undetoured(), 2 + 5 + 0x0403_0201 + 21);
         // Anything else is no answer.
         assert_eq!(Answer::read(&bytes[1..40]), None);
         bytes[1] = 0xff;

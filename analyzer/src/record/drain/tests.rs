@@ -20,11 +20,8 @@ struct Fake {
 }
 
 fn fake(name: &str) -> Fake {
-    let settings = Settings {
-        memory: 4 << 20,
-        ..Settings::default()
-    };
-    let mapping = Mapping::create("leak-test", &settings).unwrap();
+    let settings = Settings::default();
+    let mapping = Mapping::create("leak-test", 4 << 20, &settings).unwrap();
     crate::record::lanes::allocate_first(&mapping).unwrap();
     let path = std::env::temp_dir().join(format!("leak-drain-{}-{name}", std::process::id()));
     let file = std::fs::File::create(&path).unwrap();

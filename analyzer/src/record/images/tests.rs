@@ -15,11 +15,8 @@ fn claim_slot(mapping: &Mapping, index: usize, (image, parent, origin): (u32, u3
 
 #[test]
 fn a_child_is_known_by_its_parent_though_that_has_ended() {
-    let settings = Settings {
-        memory: 4 << 20,
-        ..Settings::default()
-    };
-    let mapping = Mapping::create("leak-test", &settings).unwrap();
+    let settings = Settings::default();
+    let mapping = Mapping::create("leak-test", 4 << 20, &settings).unwrap();
     let watch = Arc::new(Watch::new().unwrap());
     let mut images = Images::new(watch, "leak-nobody".to_owned());
     let pid = std::process::id();

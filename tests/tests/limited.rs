@@ -1,0 +1,104 @@
+//! Programs in a limited address space, in which the memory shared with the recorder counts: they do under
+//! libleak what they do without, and are traced, or it is said that they are not.
+
+use std::process::Command;
+
+use leak_tests::artifacts;
+use leak_tests::compile::Source;
+use leak_tests::process::Ended;
+use leak_tests::report::sum;
+use leak_tests::run::Place;
+use leak_tests::stated::Stated;
+
+/// Runs what `command` makes with a value for `LD_PRELOAD`: once none, once libleak. How the second ended.
+fn both(place: &Place, command: impl Fn(&str) -> Command) -> Ended {
+    let expected = place.run(command(""));
+    let libleak = artifacts::libleak();
+    let found = place.run(command(&libleak.to_string_lossy()));
+    assert_eq!(found.out, expected.out, "{}", found.err);
+    assert_eq!(found.status, expected.status, "{}", found.err);
+    assert_eq!(expected.err, "");
+    found
+}
+
+/// `program` started by a shell that is not traced, and allows it `kib` KiB.
+fn limited(place: &Place, kib: u32, program: &str) -> Ended {
+    both(place, |preload| {
+        let mut command = place.plain("bash");
+        let script = format!("ulimit -v {kib}; LD_PRELOAD={preload} exec {program}");
+        command.args(["-c", &script]);
+        command
+    })
+}
+
+#[test]
+fn limits_that_a_program_sets_itself() {
+    let program = Source::read("harmless/limits.c").program();
+    let place = Place::new();
+    let ended = both(&place, |preload| {
+        let mut command = place.plain(&program);
+        command.env("LD_PRELOAD", preload);
+        command
+    });
+    assert!(ended.status.success(), "{:?}", ended.out);
+    assert_eq!(ended.err, "");
+    let report = place.report();
+    report.assert_complete();
+    // Itself, its child, and what that became.
+    assert_eq!(report.list("/processes").len(), 3);
+}
+
+#[test]
+fn a_shell_that_limits_its_children() {
+    let place = Place::new();
+    let ended = both(&place, |preload| {
+        let mut command = place.plain("bash");
+        let script = "ulimit -v 100000; ulimit -v; perl -e 'print length \"x\" x 1e6'; exit 3";
+        command.args(["-c", script]).env("LD_PRELOAD", preload);
+        command
+    });
+    assert_eq!(ended.status.code(), Some(3));
+    assert_eq!(ended.err, "");
+    let report = place.report();
+    report.assert_complete();
+    let images = report.list("/processes");
+    assert!(images.iter().any(|image| {
+        let executable = image["executable"].as_str().unwrap_or_default();
+        executable.ends_with("/perl") && image["allocations"].as_u64() > Some(500)
+    }));
+}
+
+#[test]
+fn started_with_little() {
+    let source = Source::read("own_malloc/plain.c");
+    let program = source.program().display().to_string();
+    for kib in [250_000, 1_000_000] {
+        let place = Place::new();
+        assert_eq!(limited(&place, kib, &program).err, "");
+        let report = place.report();
+        report.assert_complete();
+        assert_eq!(
+            sum(report.at("/totals"), "live"),
+            Stated::of(&source).live,
+            "{kib}"
+        );
+    }
+    let place = Place::new();
+    let ended = limited(&place, 40_000, "sh -c '/bin/echo out; exit 3'");
+    assert_eq!((ended.status.code(), ended.err.as_str()), (Some(3), ""));
+    place.report().assert_complete();
+}
+
+#[test]
+fn started_with_too_little() {
+    let place = Place::new();
+    let ended = limited(&place, 16_000, "sh -c '/bin/echo out; exit 3'");
+    assert_eq!(ended.status.code(), Some(3));
+    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    assert!(
+        ended.err.starts_with("libleak: ") && ended.err.contains("not traced"),
+        "{}",
+        ended.err
+    );
+    assert!(!place.trace().exists());
+}
