@@ -42,6 +42,8 @@ pub(crate) struct Types {
     pub(crate) named: u64,
     /// Its memory can't be read.
     denied: bool,
+    /// It waited in vain, when so many blocks were unread.
+    pub(crate) left: Option<u64>,
     /// It waits for its last reading.
     pub(crate) ends: bool,
 }
@@ -146,6 +148,13 @@ impl Types {
     /// The process is gone.
     pub(crate) fn give_up(&mut self) {
         self.queue = Vec::new();
+    }
+
+    /// Reads no more: what is live may be taken apart.
+    pub(crate) fn leave(&mut self) {
+        self.left = Some(self.unread());
+        self.queue = Vec::new();
+        self.ends = false;
     }
 
     /// Reads no more: nobody lets us.

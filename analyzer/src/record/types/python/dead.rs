@@ -7,6 +7,8 @@
 //! - The collector has let go of it: the first word of its head is null.
 //! - The block is just as large as an object of the type.
 
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 
 use super::super::memory::{Memory, Unreadable};
@@ -77,10 +79,10 @@ impl Python {
     ) -> Result<(), Unreadable> {
         let mut kept: FxHashMap<u64, bool> = FxHashMap::default();
         for dead in &*candidates {
-            if !kept.contains_key(&dead.of_type) {
+            if let Entry::Vacant(place) = kept.entry(dead.of_type) {
                 let is = self.is_type(memory, dead.of_type)?
                     && has_free_list(&self.name(memory, dead.of_type)?);
-                kept.insert(dead.of_type, is);
+                place.insert(is);
             }
         }
         candidates.retain(|dead| kept.get(&dead.of_type) == Some(&true));
