@@ -2,17 +2,21 @@
 
 use rustc_hash::FxHashMap;
 
-/// Index into [`TypeNames`].
+/// Index into [`TypeNames`], with [`FREE`] beside it.
 pub type TypeId = u32;
+/// In the id of objects that wait on a free list.
+const FREE: TypeId = 1 << 31;
 /// Nobody looked, or what was seen is no object of a class.
 pub const UNKNOWN: TypeId = 0;
 
 /// What the recorder calls a string that only CPython's cache of attribute names refers to: made for one
 /// look-up, kept until another takes its place.
 pub const CACHED_NAME: &str = "str (attribute cache)";
+/// What the recorder appends to the type of freed objects that CPython keeps on a free list.
+pub const FREE_LIST: &str = " (free list)";
 /// Types of which CPython keeps freed objects for later use, in one version of 3.8 to 3.14 or another. (3.14
-/// does so with ints, too: they are left out, or real leaks of ints would be excused everywhere.) The request
-/// that a block was allocated for may be another one than that whose object it is now.
+/// does so with ints, too: living ones are left out, or real leaks of ints would be excused everywhere.) The
+/// request that a block was allocated for may be another one than that whose object it is now.
 const REUSED: [&str; 20] = [
     "list",
     "tuple",
@@ -36,6 +40,21 @@ const REUSED: [&str; 20] = [
     CACHED_NAME,
 ];
 
+/// Whether objects of the type `name` are used again without being freed in between.
+pub fn is_reused(name: &str) -> bool {
+    REUSED.contains(&name)
+}
+
+/// Whether CPython keeps freed objects of the type `name` on a free list.
+pub fn has_free_list(name: &str) -> bool {
+    is_reused(name) || name == "int"
+}
+
+/// Whether blocks of this type hold freed objects that CPython keeps on a free list.
+pub fn is_free(id: TypeId) -> bool {
+    id & FREE != 0
+}
+
 /// All names.
 #[derive(Debug)]
 pub struct TypeNames {
@@ -58,21 +77,27 @@ impl TypeNames {
         if let Some(id) = self.ids.get(name) {
             return *id;
         }
-        let id = self.names.len() as TypeId;
+        let of = name.strip_suffix(FREE_LIST);
+        let free = if of.is_some_and(has_free_list) {
+            FREE
+        } else {
+            0
+        };
+        let id = self.names.len() as TypeId | free;
         self.names.push(name.to_owned());
         self.ids.insert(name.to_owned(), id);
         id
     }
 
-    /// Whether objects of the type are used again without being freed in between.
+    /// Whether objects of the type are used again without being freed in between, or wait for that.
     pub fn is_reused(&self, id: TypeId) -> bool {
-        REUSED.contains(&self.name(id))
+        is_free(id) || is_reused(self.name(id))
     }
 
     /// What `id` stands for.
     pub fn name(&self, id: TypeId) -> &str {
         self.names
-            .get(id as usize)
+            .get((id & !FREE) as usize)
             .map_or("unknown", String::as_str)
     }
 }

@@ -71,15 +71,37 @@ pub fn rest() {
 /// Waits, bounded, until the recorder has seen everything and read the types of what is live.
 fn await_recorder(session: &Session, slot: &ProcessSlot, image: u32) {
     let mut patience = Patience::start();
-    if drain(session, image, &mut patience) {
-        // Release: pairs with the recorder's Acquire: the lanes are drained.
-        slot.reading.store(reading::WANTED, Ordering::Release);
-        session.mapping().ring_doorbell();
-        // Acquire: pairs with the recorder's Release; it reads no more.
-        while slot.reading.load(Ordering::Acquire) == reading::WANTED && patience.lasts(session) {
-            kernel::futex_wait(&slot.reading, reading::WANTED, LOOK);
-        }
+    if !drain(session, image, &mut patience) {
+        return leave(slot, reading::NONE);
     }
+    // Release: pairs with the recorder's Acquire: the lanes are drained. Who was left once is not waited for
+    // again: what there was to read may be gone.
+    let asked = slot.reading.compare_exchange(
+        reading::NONE,
+        reading::WANTED,
+        Ordering::Release,
+        Ordering::Relaxed,
+    );
+    if asked.is_err() {
+        return;
+    }
+    session.mapping().ring_doorbell();
+    // Acquire: pairs with the recorder's Release; it reads no more.
+    while slot.reading.load(Ordering::Acquire) == reading::WANTED {
+        if !patience.lasts(session) {
+            return leave(slot, reading::WANTED);
+        }
+        kernel::futex_wait(&slot.reading, reading::WANTED, LOOK);
+    }
+}
+
+/// Tells the recorder that nobody waits any more, unless it is done meanwhile (`state` has changed then).
+fn leave(slot: &ProcessSlot, state: u32) {
+    // Release: pairs with the recorder's Acquire: what is freed from here on comes later. Nothing is read here
+    // where it fails.
+    let _ =
+        slot.reading
+            .compare_exchange(state, reading::LEFT, Ordering::Release, Ordering::Relaxed);
 }
 
 /// Waits until the lanes of `image` are drained; whether they are.

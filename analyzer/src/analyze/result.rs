@@ -185,7 +185,7 @@ fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>) -> Leaking {
     for kept in parts
         .filter(|part| part.verdict.leaks())
         .flat_map(|part| &part.retained)
-        .filter(|kept| !lenders.contains(&kept.request))
+        .filter(|kept| kept.is_used() && !lenders.contains(&kept.request))
     {
         let entry = leaking.entry(kept.request).or_default();
         *entry = (entry.0 + kept.blocks, entry.1 + kept.bytes);

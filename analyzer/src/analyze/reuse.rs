@@ -2,6 +2,7 @@
 //! names that it looked up; the C library keeps stacks of threads that ended. The request for which such
 //! a block was allocated need not be the one that holds it now.
 //!
+//! - What is left of a site are freed objects on free lists: those are of bounded length.
 //! - A site of attribute names is a cache: 4,096 of them are kept at most.
 //! - Where something else leaks, sites of reused types make no other endpoint a leaking one: what leaks
 //!   takes its lists from those that were freed.
@@ -12,14 +13,16 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::sites::{Judged, JudgedLabel};
 use crate::analysis::Verdict;
+use crate::ledger::Retained;
 use crate::requests::label::LabelId;
 use crate::requests::record::RequestId;
 use crate::types::{CACHED_NAME, TypeId, TypeNames, UNKNOWN};
 
 /// A request that left less than this part of what the worst one left only lent its blocks.
 const LENT: u64 = 100;
-/// Bytes that make no growing buffer yet.
-const LITTLE: u64 = 512;
+/// Bytes that make no growing buffer yet: three tables of a thread's storage (288 bytes each), which the C
+/// library keeps with the stacks of threads that ended.
+const LITTLE: u64 = 1024;
 
 /// Corrects the verdicts of sites whose blocks are used again; gives the requests that don't leak though
 /// they left blocks at sites that do.
@@ -30,6 +33,8 @@ pub(super) fn correct(sites: &mut [Judged], names: &TypeNames) -> FxHashSet<Requ
         let is_reused = is_mostly(site, |id| names.is_reused(id));
         if is_cache {
             site.bound("CPython's cache of attribute names: it keeps 4,096 at most");
+        } else if site.is_free() {
+            site.wait_for_reuse();
         } else if site.verdict == Verdict::GrowingBuffer && (is_reused || site.is_little()) {
             site.bound("a few small objects of the interpreter's, which it uses again");
         }
@@ -58,7 +63,7 @@ fn lenders(sites: &[Judged], reused: &[bool]) -> FxHashSet<RequestId> {
             }
             for kept in &part.retained {
                 let sum = left.entry(kept.request).or_insert((part.label, 0));
-                sum.1 += if *reused { 0 } else { kept.bytes };
+                sum.1 += if *reused { 0 } else { kept.used_bytes() };
                 let most = most.entry(part.label).or_default();
                 *most = sum.1.max(*most);
             }
@@ -95,6 +100,23 @@ impl Judged {
         parts().any(|part| !part.types.is_empty())
             && parts().all(|part| part.reallocations == 0)
             && parts().map(|part| part.live_bytes).sum::<u64>() <= LITTLE
+    }
+
+    /// Nothing is left here but freed objects on free lists.
+    fn is_free(&self) -> bool {
+        let mut left = self.labels.iter().flat_map(|label| &label.retained);
+        left.clone().next().is_some() && !left.any(Retained::is_used)
+    }
+
+    /// What is left here waits for its next use.
+    fn wait_for_reuse(&mut self) {
+        self.verdict = Verdict::Bounded;
+        self.evidence.text =
+            "all that is left are freed objects that CPython keeps for later use, on free lists of bounded length"
+                .to_owned();
+        let kept = self.labels.iter_mut();
+        let kept = kept.filter(|label| !label.retained.is_empty());
+        kept.for_each(|label| label.verdict = Verdict::Bounded);
     }
 
     /// What is kept here is bounded, for the reason that `text` tells.

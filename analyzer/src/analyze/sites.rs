@@ -100,6 +100,13 @@ impl Judged {
     }
 }
 
+impl JudgedLabel {
+    /// Whether anything in use is left here.
+    fn retains(&self) -> bool {
+        self.retained.iter().any(Retained::is_used)
+    }
+}
+
 struct Judge<'r> {
     sequences: Vec<Sequences>,
     records: &'r [Record],
@@ -180,14 +187,14 @@ impl Judge<'_> {
         for judged in labels.iter_mut().filter(|_| shared) {
             judged.verdict = match verdict {
                 Verdict::Bounded => verdict,
-                _ if judged.retained.is_empty() => Verdict::FreedLater,
+                _ if !judged.retains() => Verdict::FreedLater,
                 Verdict::Leak => self.alone(parts, judged.label),
                 _ => verdict,
             };
         }
         // A leak that no label has by itself is the one of all.
         if verdict == Verdict::Leak && labels.iter().all(|label| label.verdict != verdict) {
-            for judged in labels.iter_mut().filter(|label| !label.retained.is_empty()) {
+            for judged in labels.iter_mut().filter(|label| label.retains()) {
                 judged.verdict = verdict;
             }
         }

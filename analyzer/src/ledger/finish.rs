@@ -9,6 +9,7 @@ use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Sample;
 use crate::sites::SiteId;
+use crate::types::is_free;
 
 /// Into how many parts a process's life of serving is cut when it is judged.
 pub const SLICES: usize = 8;
@@ -90,6 +91,22 @@ pub struct Retained {
     pub bytes: u64,
     /// Of `blocks`, by inference only.
     pub inferred_blocks: u64,
+    /// Of `blocks`, those that hold freed objects on a free list of CPython's.
+    pub free_blocks: u64,
+    /// Their bytes.
+    pub free_bytes: u64,
+}
+
+impl Retained {
+    /// Whether anything in use is left.
+    pub fn is_used(&self) -> bool {
+        self.blocks > self.free_blocks
+    }
+
+    /// Bytes in use.
+    pub fn used_bytes(&self) -> u64 {
+        self.bytes - self.free_bytes
+    }
 }
 
 /// A call site's blocks in no request, over equal slices of the serving time.
@@ -258,6 +275,7 @@ impl Ledger {
             entry.0 += amount.blocks;
             entry.1 += amount.bytes;
         }
+        let free = self.free_by_holding();
         let mut by_site: FxHashMap<u32, FxHashMap<RequestId, Retained>> = FxHashMap::default();
         for (id, (blocks, bytes)) in left {
             let holding: &Holding = &self.holdings[id as usize];
@@ -274,9 +292,14 @@ impl Ledger {
                 blocks: 0,
                 bytes: 0,
                 inferred_blocks: 0,
+                free_blocks: 0,
+                free_bytes: 0,
             });
             entry.blocks += blocks;
             entry.bytes += bytes;
+            let (free_blocks, free_bytes) = free.get(&id).copied().unwrap_or_default();
+            entry.free_blocks += free_blocks;
+            entry.free_bytes += free_bytes;
             entry.inferred_blocks += if inferred { blocks } else { 0 };
             if let Some(record) = records.get_mut(request as usize) {
                 record.figures.retained_blocks += blocks;
@@ -317,6 +340,10 @@ impl Ledger {
             if live {
                 *blocks += amount.blocks;
                 *bytes += amount.bytes;
+            }
+            // Bounded, however long it waits there.
+            if is_free(block.of_type) {
+                continue;
             }
             match slice(block.born) {
                 None if block.born < start => {

@@ -5,10 +5,10 @@ use rustc_hash::FxHashMap;
 use super::Ledger;
 use super::holding::Kind;
 use super::site::SiteIndex;
-use crate::replay::Block;
+use crate::replay::{Block, HoldingId};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
-use crate::types::TypeId;
+use crate::types::{TypeId, is_free};
 
 /// Blocks of one type at a call site in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,30 @@ impl Ledger {
             });
         }
         by_site
+    }
+
+    /// Blocks and bytes of freed objects on CPython's free lists, by holding.
+    pub(super) fn free_by_holding(&self) -> FxHashMap<HoldingId, (u64, u64)> {
+        let mut sums: FxHashMap<HoldingId, (u64, u64)> = FxHashMap::default();
+        let live = self
+            .heap
+            .own()
+            .map(|(address, block)| (address, block, None));
+        let ended = self.pending.iter();
+        let ended = ended.map(|ended| (ended.address, &ended.block, Some(ended.survived)));
+        // Few are typed so; where nothing was read there is nothing to look for.
+        let all = live.chain(ended).filter(|_| self.typed);
+        for (address, block, freed) in all.filter(|(_, block, _)| is_free(block.of_type)) {
+            let holding = self.resolve(block);
+            let request = self.holdings.get(holding as usize);
+            let request = request.and_then(|holding| holding.kind.request());
+            if freed.is_none_or(|by| by == request) {
+                let amount = self.heap.amount(address, block);
+                let sum = sums.entry(holding).or_default();
+                *sum = (sum.0 + amount.blocks, sum.1 + amount.bytes);
+            }
+        }
+        sums
     }
 
     /// The block's site, and the label whose requests retained it. `freed`: it was, after serving had

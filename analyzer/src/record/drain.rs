@@ -163,6 +163,7 @@ impl Drain {
             }
         }
         self.discover(false);
+        self.see_who_left();
         let mut pass = self.drain_all(now)?;
         for (image, status, replaced) in ended {
             self.end_image(image, status, replaced)?;
@@ -230,6 +231,8 @@ impl Drain {
                 pass.fullest = pass.fullest.max(BUSY);
             }
             let fill = self.drain_lane(index, now)?;
+            // Relaxed: as above. One pass may take long on a busy machine.
+            mapping.header().progress.fetch_add(1, Ordering::Relaxed);
             pass.busy |= fill > 0;
             pass.fullest = pass.fullest.max(fill);
         }

@@ -76,8 +76,8 @@ pub(crate) struct LiveBlocks {
     /// Address 0: empty.
     young: Box<[(u64, Block)]>,
     table: FxHashMap<u64, Block>,
-    /// Those that were read twice in vain.
-    typeless: FxHashMap<u64, Block>,
+    /// Those that were read twice in vain, or showed what may change: due again when all are.
+    late: FxHashMap<u64, Block>,
     /// Frees of addresses where nothing was, by what they are ordered by: of this pass and the last one.
     early: [FxHashMap<u64, u64>; 2],
     /// Boundaries that each thread has passed, where any.
@@ -94,7 +94,7 @@ impl LiveBlocks {
         LiveBlocks {
             young: vec![(0, Block::default()); YOUNG].into_boxed_slice(),
             table: FxHashMap::default(),
-            typeless: FxHashMap::default(),
+            late: FxHashMap::default(),
             early: Default::default(),
             passed: FxHashMap::default(),
             news: false,
@@ -216,7 +216,7 @@ impl LiveBlocks {
                 Some(place.1)
             }
             _ => {
-                let tables = [&mut self.table, &mut self.typeless];
+                let tables = [&mut self.table, &mut self.late];
                 let mut tables = tables.into_iter();
                 let table = tables.find(|table| table.contains_key(&address))?;
                 let earlier = table.get(&address)?.order <= order;
@@ -257,8 +257,8 @@ impl LiveBlocks {
         let due = due.filter(|(_, block)| all || self.is_due(block));
         let mut due: Vec<u64> = due.map(|(address, _)| *address).collect();
         if all {
-            let typeless = self.typeless.keys().copied();
-            due.extend(typeless.filter(|address| !self.table.contains_key(address)));
+            let late = self.late.keys().copied();
+            due.extend(late.filter(|address| !self.table.contains_key(address)));
         }
         // All blocks of threads that are gone are among them.
         let gone = self.passed.values_mut().filter(|passed| **passed == GONE);
@@ -301,8 +301,15 @@ impl LiveBlocks {
                 ..block
             };
             self.settle(address, block);
-        } else if to_the_end && self.typeless.len() < MOST {
-            self.typeless.insert(address, block);
+        } else if to_the_end {
+            self.at_the_end(address, block);
+        }
+    }
+
+    /// Takes the block back that `take` gave: it is read again when all are.
+    pub(crate) fn at_the_end(&mut self, address: u64, block: Block) {
+        if self.late.len() < MOST {
+            self.late.insert(address, block);
         }
     }
 

@@ -82,7 +82,7 @@ pub fn of_requests(
         newest: sequences.newest,
         ..Series::default()
     };
-    for retained in &site.retained {
+    for retained in site.retained.iter().filter(|retained| retained.is_used()) {
         let request = retained.request as usize;
         let label = records.get(request).and_then(|record| record.label);
         if !label.is_some_and(|label| labels.contains(&label)) {
@@ -93,8 +93,8 @@ pub fn of_requests(
         let slice = slice.unwrap_or(SLICES - 1);
         series.retaining += 1;
         series.retaining_late += u64::from(slice >= QUARTER);
-        series.retained_bytes[slice] += retained.bytes;
-        series.retained_blocks += retained.blocks;
+        series.retained_bytes[slice] += retained.used_bytes();
+        series.retained_blocks += retained.blocks - retained.free_blocks;
     }
     for (slice, end) in ends.iter().enumerate() {
         series.live_bytes[slice] = site.live_log.level_before(*end);

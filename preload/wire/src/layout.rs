@@ -149,6 +149,8 @@ pub mod reading {
     pub const NONE: u32 = 0;
     /// The process waits for its last reading.
     pub const WANTED: u32 = 1;
+    /// It waited in vain and goes on: what is live may be taken apart.
+    pub const LEFT: u32 = 2;
 }
 
 /// States of a claim (the low half of `ProcessSlot::claim` and `LaneHeader::claim`; the high half is

@@ -81,7 +81,8 @@ impl Drain {
             // With the first process of our own namespace we end, too, at once, maybe before all is read.
             self.write_out()?;
         }
-        for (number, image) in &mut self.images.running {
+        let running = self.images.running.iter_mut();
+        for (number, image) in running.filter(|(_, image)| image.types.left.is_none()) {
             look_for_python(&self.mapping, image);
             if !image.types.ends && waits(&self.mapping, image) {
                 image.types.ends = true;
@@ -125,6 +126,19 @@ impl Drain {
 }
 
 impl Drain {
+    /// Reads no more of images that waited in vain: they take apart what was to be read. Before the lanes are
+    /// drained: what such an image frees then is unread all the same.
+    pub(super) fn see_who_left(&mut self) {
+        for image in self.images.running.values_mut() {
+            let slot = self.mapping.slots().get(image.slot);
+            // Acquire: pairs with the target's Release.
+            let state = slot.map(|slot| slot.reading.load(Ordering::Acquire));
+            if state == Some(reading::LEFT) && image.types.left.is_none() {
+                image.types.leave();
+            }
+        }
+    }
+
     /// Writes all that is held back.
     fn write_out(&mut self) -> Result<(), WriteError> {
         for lane in self.lanes.open.iter_mut().flatten() {
@@ -179,16 +193,23 @@ fn denied(image: &Image) -> Note {
 
 /// What is to be said of blocks whose types were not read.
 pub(super) fn unread(image: &Image) -> Option<Note> {
-    let unread = image.types.unread();
-    if image.types.named == 0 || unread == 0 {
+    let left = image.types.left;
+    let unread = image.types.unread().max(left.unwrap_or(0));
+    if image.types.named == 0 && left.is_none() || unread == 0 {
         return None;
     }
+    let why = match left {
+        Some(_) => {
+            "it waited for that, in vain: the recorder showed no sign of life for 2 s, or took more than the \
+             10 s that an exit waits; give it CPU time and a disk that keeps up"
+        }
+        None => "it was killed; let it end by exit",
+    };
     Some(Note::Warning {
         code: "types_unread".to_owned(),
         text: format!(
             "{unread} blocks of process {} ({}) were live when it ended and their types not read, so \
-             that they are `unknown`: it was killed, or reading them took more than the 10 s that an \
-             exit waits; let it end by exit, or rest a second after its last request",
+             that they are `unknown`: {why}, or rest a second after its last request",
             image.pid, image.program.executable
         ),
     })

@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::live::{Block, LiveBlocks};
 use crate::mapping::Mapping;
 use crate::trace::Reading;
-use crate::types::CACHED_NAME;
+use crate::types::{CACHED_NAME, FREE_LIST, is_reused};
 use classes::Classes;
 pub(crate) use fuzz::fuzz;
 use memory::Memory;
@@ -42,8 +42,23 @@ pub(crate) struct Types {
     pub(crate) named: u64,
     /// Its memory can't be read.
     denied: bool,
+    /// It waited in vain, when so many blocks were unread.
+    pub(crate) left: Option<u64>,
     /// It waits for its last reading.
     pub(crate) ends: bool,
+}
+
+/// What is known of a block before it has a name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Known {
+    /// Its first word at most.
+    Nothing,
+    /// The type of the object in it.
+    Object,
+    /// The same, and it is a string that only the cache of attributes refers to.
+    Cached,
+    /// The type of the dead object in it.
+    Dead,
 }
 
 /// What a forked child has of its parent's.
@@ -135,6 +150,13 @@ impl Types {
         self.queue = Vec::new();
     }
 
+    /// Reads no more: what is live may be taken apart.
+    pub(crate) fn leave(&mut self) {
+        self.left = Some(self.unread());
+        self.queue = Vec::new();
+        self.ends = false;
+    }
+
     /// Reads no more: nobody lets us.
     pub(crate) fn deny(&mut self) {
         self.denied = true;
@@ -171,19 +193,35 @@ impl Types {
         let done = self.look(pid, &blocks, &mut reading);
         reading.end = stamp();
         self.named += reading.blocks.len() as u64;
-        if let Some(live) = &mut self.live {
-            let named: FxHashSet<u64> = reading.blocks.iter().map(|block| block.0).collect();
-            for (address, block) in blocks {
-                if named.contains(&address) {
-                    continue;
-                }
-                match done {
-                    Ok(()) => live.again(address, block, self.python.is_some()),
-                    Err(_) => live.put_back(address, block),
-                }
+        self.take_back(blocks, &reading, done);
+        done.map(|()| reading)
+    }
+
+    /// Takes those of `blocks` back that have to be read again.
+    fn take_back(
+        &mut self,
+        blocks: Vec<(u64, Block)>,
+        reading: &Reading,
+        done: Result<(), Unreadable>,
+    ) {
+        let Some(live) = &mut self.live else {
+            return;
+        };
+        let named: FxHashMap<u64, u32> = reading.blocks.iter().copied().collect();
+        let changes = |name: &u32| {
+            let name = reading.names.get(*name as usize);
+            name.is_some_and(|name| is_reused(name.trim_end_matches(FREE_LIST)))
+        };
+        for (address, block) in blocks {
+            match (named.get(&address), done) {
+                // Another object may come to lie there, or none. What an interpreter that has ended takes
+                // apart tells nothing any more.
+                (Some(name), _) if !self.ends && changes(name) => live.at_the_end(address, block),
+                (Some(_), _) => {}
+                (None, Ok(())) => live.again(address, block, self.python.is_some()),
+                (None, Err(_)) => live.put_back(address, block),
             }
         }
-        done.map(|()| reading)
     }
 
     /// Reads what `blocks` are, which stand by their addresses.
@@ -202,11 +240,20 @@ impl Types {
             Some(python) => python.types_of(memory, &blocks)?,
             None => vec![None; blocks.len()],
         };
+        let dead = match &mut self.python {
+            Some(python) => python.dead(memory, &blocks, &objects)?,
+            None => vec![None; blocks.len()],
+        };
         let mut cached: Option<FxHashSet<u64>> = None;
-        let mut numbers: FxHashMap<(u8, u64), u32> = FxHashMap::default();
+        let mut numbers: FxHashMap<(Known, u64), u32> = FxHashMap::default();
         let mut owners = Vec::with_capacity(blocks.len());
-        for ((address, (_, head)), object) in addresses.iter().zip(&blocks).zip(&objects) {
-            let mut key = (u8::from(object.is_some()), object.unwrap_or(head[0]));
+        let looked = addresses.iter().zip(&blocks).zip(objects.iter().zip(&dead));
+        for ((address, (_, head)), (object, dead)) in looked {
+            let mut key = match (object, dead) {
+                (Some(object), _) => (Known::Object, *object),
+                (None, Some(dead)) => (Known::Dead, *dead),
+                (None, None) => (Known::Nothing, head[0]),
+            };
             if let (Some(object), Some(python)) = (object, &self.python)
                 && python.may_be_cached(*object, head)
             {
@@ -214,14 +261,17 @@ impl Types {
                     Some(names) => names,
                     None => python.cached_names(memory)?,
                 };
-                key.0 += u8::from(names.contains(address));
+                if names.contains(address) {
+                    key.0 = Known::Cached;
+                }
                 cached = Some(names);
             }
             let mut number = numbers.get(&key).copied();
             if number.is_none() {
-                let name = match (object, &mut self.python) {
-                    (Some(_), Some(_)) if key.0 == 2 => Some(CACHED_NAME.to_owned()),
-                    (Some(object), Some(python)) => Some(python.name(memory, *object)?),
+                let name = match (key.0, &mut self.python) {
+                    (Known::Cached, Some(_)) => Some(CACHED_NAME.to_owned()),
+                    (Known::Object, Some(python)) => Some(python.name(memory, key.1)?),
+                    (Known::Dead, Some(python)) => Some(python.name(memory, key.1)? + FREE_LIST),
                     _ => self
                         .classes
                         .name(memory, &self.modules, head[0])?

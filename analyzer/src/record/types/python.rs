@@ -6,6 +6,7 @@
 //!   count tells objects from dead ones on a free list.
 //! - Type objects are read anew each time: they can go, and others come to lie there.
 
+mod dead;
 mod parts;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -78,8 +79,10 @@ struct Layout {
     attributes: Option<(usize, u64)>,
     /// Where an interpreter has its cache of attributes of types, where that is known.
     cache: Option<u64>,
-    /// The runtime tells where its interpreters are (3.13).
-    tells: bool,
+    /// Where `_PyRuntime` has its first interpreter; `None`: it tells (3.13).
+    interpreter: Option<u64>,
+    /// Free lists go through the first words of the objects on them (3.14).
+    links: bool,
 }
 
 /// What is read of a type object.
@@ -124,13 +127,19 @@ impl Python {
                 _ => None,
             },
             cache: match version >> 16 {
+                0x030a => Some(15_216),
                 0x030b => Some(9056),
                 0x030c => Some(275_392),
                 0x030d => Some(84_656),
                 0x030e => Some(81_928),
                 _ => None,
             },
-            tells: version >> 16 >= 0x030d,
+            interpreter: match version >> 16 {
+                ..=0x030a => Some(32),
+                0x030b | 0x030c => Some(40),
+                _ => None,
+            },
+            links: version >> 16 >= 0x030e,
         };
         Some(Python {
             type_type,
@@ -193,9 +202,9 @@ impl Python {
         let Some(cache) = self.layout.cache else {
             return Ok(FxHashSet::default());
         };
-        let head = match self.layout.tells {
-            true => memory.word::<1>(self.runtime.wrapping_add(40))?[0],
-            false => 40,
+        let head = match self.layout.interpreter {
+            Some(head) => head,
+            None => memory.word::<1>(self.runtime.wrapping_add(40))?[0],
         };
         let [interpreter] = memory.word(self.runtime.wrapping_add(head))?;
         let bytes = memory.bytes(interpreter.wrapping_add(cache), CACHED * 24)?;

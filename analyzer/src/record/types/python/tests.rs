@@ -68,9 +68,9 @@ impl Drop for Running {
     }
 }
 
-fn start(path: &PathBuf) -> Running {
+fn start(path: &PathBuf, script: &str) -> Running {
     let mut child = Command::new(path)
-        .args(["-I", "-c", SCRIPT])
+        .args(["-I", "-c", script])
         .env("PYTHONIOENCODING", "utf-8")
         .env("PYTHONUTF8", "1")
         .stdin(Stdio::piped())
@@ -88,7 +88,7 @@ fn start(path: &PathBuf) -> Running {
 fn objects_of_every_installed_interpreter() {
     let mut seen = 0;
     for path in interpreters() {
-        let running = start(&path);
+        let running = start(&path, SCRIPT);
         let numbers = |line: &str| -> Vec<u64> {
             let words = line.split(' ');
             words.filter_map(|word| word.parse().ok()).collect()
@@ -123,6 +123,68 @@ fn objects_of_every_installed_interpreter() {
         seen += 1;
     }
     assert!(seen > 0, "no Python to ask");
+}
+
+/// Makes and frees lists, dicts and tuples, and prints where they were; then what only looks like a dead one.
+const FREES: &str = r#"
+import array, sys
+kept = []
+lines = []
+for make, size in (lambda: [], 56), (lambda: {}, 64), (lambda: (kept, kept), 56):
+    made = [make() for _ in range(40)]
+    lines += [f"{id(o) - 16} {size + 8 * (type(o) is tuple and sys.hexversion >> 16 >= 0x30e)} {type(o).__name__}" for o in made]
+    kept.append(made)
+alike = [array.array("Q", [0, 0, id(int), id(t), 0, 0, 0]) for t in (list, dict, tuple)]
+lines += [f"{o.buffer_info()[0]} {size} alike" for o in alike for size in (56, 64)]
+text = "\n".join([f"{id(type)} {sys.hexversion}"] + lines) + "\n\n"
+write, flush, read = sys.stdout.write, sys.stdout.flush, sys.stdin.read
+made = make = o = None
+while kept: kept.pop()
+write(text)
+flush()
+read()
+"#;
+
+#[test]
+fn objects_on_free_lists_are_told_from_living_ones() {
+    for path in interpreters() {
+        let running = start(&path, FREES);
+        let row = |line: &String| -> (u64, u64, String) {
+            let mut words = line.split(' ');
+            let mut number = || words.next().and_then(|word| word.parse().ok());
+            let (first, second) = (number().unwrap(), number().unwrap());
+            (first, second, words.next().unwrap_or_default().to_owned())
+        };
+        let (type_type, version, _) = row(&running.lines[0]);
+        let Some(mut python) = Python::new(type_type, version as u32, 0) else {
+            continue;
+        };
+        let memory = Memory::of(running.child.id()).unwrap();
+        let rows: Vec<_> = running.lines[1..].iter().map(row).collect();
+        let at: Vec<u64> = rows.iter().map(|row| row.0).collect();
+        let heads = memory.words::<HEAD_WORDS>(&at).unwrap();
+        let sizes = rows.iter().map(|row| row.1);
+        let blocks: Vec<_> = sizes.zip(heads).collect();
+        let living = python.types_of(&memory, &blocks).unwrap();
+        let dead = python.dead(&memory, &blocks, &living).unwrap();
+        let mut counts = [0; 3];
+        for ((_, _, of_type), dead) in rows.iter().zip(dead) {
+            let name = dead.map(|dead| python.name(&memory, dead).unwrap());
+            assert!(
+                name.is_none_or(|name| name == *of_type),
+                "{path:?}: {of_type}"
+            );
+            let kinds = ["list", "dict", "tuple"];
+            if let Some(kind) = kinds.iter().position(|kind| kind == of_type) {
+                counts[kind] += u64::from(dead.is_some());
+            }
+        }
+        // A few were used again, or found a full list.
+        assert!(
+            counts.iter().all(|count| *count >= 30),
+            "{path:?}: {counts:?}"
+        );
+    }
 }
 
 #[test]
