@@ -1,6 +1,6 @@
 //! Python programs with known survivors, and the server of the founding story: exact counts by type.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use leak_tests::artifacts;
@@ -319,10 +319,19 @@ fn signal(pid: u32, signal: i32) {
     assert_eq!(unsafe { libc::kill(pid as i32, signal) }, 0);
 }
 
-/// On each interpreter, whatever its free lists keep.
+/// The system's interpreter and those whose free lists keep more kinds of objects.
+fn fixed_server_runs_on() -> Vec<PathBuf> {
+    let mut pythons = python::interpreters();
+    pythons.retain(|python| {
+        let name = python.file_name().unwrap_or_default();
+        python == Path::new(python::SYSTEM) || name == "python3.13" || name == "python3.14"
+    });
+    pythons
+}
+
 #[test]
 fn closed_pools_do_not_leak_though_garbage_is_left() {
-    for python in python::interpreters() {
+    for python in fixed_server_runs_on() {
         let of = python.display();
         let (report, told) = city(&python, &["fixed"]);
         assert!(
@@ -331,7 +340,8 @@ fn closed_pools_do_not_leak_though_garbage_is_left() {
         );
         let of_endpoint = &report.endpoint(ENDPOINT)["types"];
         let vehicles = blocks(of_endpoint, "__main__.FloatingVehicle");
-        // Not on 3.14.7: there the report has shown none of them, for a reason that is not known yet.
+        // Not asked of 3.14.7: twice, on a busy machine, the report showed none of them there. Later runs, busy
+        // or not, showed all; the reason is not known.
         if python == Path::new(python::SYSTEM) {
             assert_eq!(vehicles, told, "{of}: {of_endpoint:#}");
             for endpoint in report.list("/endpoints") {
