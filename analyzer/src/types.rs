@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-/// Index into [`TypeNames`], with [`FREE`] beside it.
+/// Index into [`TypeNames`]; its highest bit is set where objects of the type wait on a free list ([`is_free`]).
 pub type TypeId = u32;
 /// In the id of objects that wait on a free list.
 const FREE: TypeId = 1 << 31;
