@@ -139,8 +139,8 @@ impl State {
         }
         match self.intern(&walk, &memory, tell) {
             Ok(site) => {
-                if self.last.is_at(registers) && walk.kept > 0 {
-                    self.memorize(registers, walk.kept, walk.new);
+                if self.last.is_at(registers) {
+                    self.memorize(registers, walk.kept + walk.new);
                 }
                 site
             }

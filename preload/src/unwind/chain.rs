@@ -27,9 +27,6 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// Stands where there is none.
-    pub(super) const NONE: Check = Check { slot: 0, value: 0 };
-
     /// Whether all hold: the last ones first, which are the innermost and fail most often.
     #[inline(always)]
     pub(super) fn all_hold(mut checks: &[Check]) -> bool {
