@@ -131,6 +131,7 @@ impl State {
         let limit = (depth as usize).min(MAX_DEPTH);
         let mut memory = Memory::new(registers.sp, bounds);
         self.last.forget();
+        self.missed = 0;
         self.limit = limit;
         let walk = self.walk(registers, &mut memory, limit, tell);
         if walk.new == 0 {

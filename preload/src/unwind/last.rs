@@ -74,10 +74,17 @@ impl State {
     /// The same, while the state is marked as busy, and its epoch is known to be right.
     #[inline(always)]
     pub(super) fn known(&mut self, registers: Registers) -> u32 {
-        match self.again(registers) {
-            0 => self.recall(registers),
-            site => site,
+        if core::mem::take(&mut self.missed) == registers.sp {
+            return 0;
         }
+        let mut site = self.again(registers);
+        if site == 0 {
+            site = self.recall(registers);
+        }
+        if site == 0 {
+            self.missed = registers.sp;
+        }
+        site
     }
 
     /// The last call site, if it is that one.

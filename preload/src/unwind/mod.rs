@@ -63,6 +63,9 @@ pub struct State {
     busy: Mark,
     epoch: u64,
     last: Last,
+    /// rsp of the capture for which nothing was remembered, until it is walked: so that it is looked for
+    /// once. 0: none.
+    missed: u64,
     chain: Chain,
     tree: Tree,
     /// Rises with each new tree.
