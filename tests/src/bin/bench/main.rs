@@ -28,7 +28,7 @@ use crate::workload::{Kind, Workload};
 const USAGE: &str = "usage: bench [--quick] [--rounds N] [--only TEXT]
   --quick      less of everything, into target/bench; else into tests/bench, where the results are kept,
                once all is done: until then, and when it is stopped, they are in target/bench
-  --rounds N   how often each workload runs under each tool
+  --rounds N   how often each workload runs under each tool; servers twice as often
   --only TEXT  the workloads whose name has TEXT in it, into target/bench";
 
 struct Options {
@@ -141,7 +141,12 @@ fn outcome(workload: &Workload, options: &Options, directory: &Path) -> Outcome 
         rows: tools.map(row).collect(),
     };
     let count = outcome.rows.len();
-    for round in 0..options.rounds {
+    let rounds = match workload.kind {
+        // How a server's requests meet decides what each costs.
+        Kind::Server(_) => 2 * options.rounds,
+        Kind::Storm | Kind::Program => options.rounds,
+    };
+    for round in 0..rounds {
         for turn in 0..count {
             let row = &mut outcome.rows[(round + turn) % count];
             if row.failed.is_some() || (row.tool.runs_once() && round > 0) {
@@ -156,7 +161,7 @@ fn outcome(workload: &Workload, options: &Options, directory: &Path) -> Outcome 
                     continue;
                 }
             }
-            if round + 1 == options.rounds || row.tool.runs_once() {
+            if round + 1 == rounds || row.tool.runs_once() {
                 row.written = row.tool.written(&place);
                 row.report = match row.tool.report(&place, &workload.line[0]) {
                     Some(Err(error)) => {

@@ -18,7 +18,7 @@ pub(crate) fn markdown(machine: &Machine, outcomes: &[Outcome], goals: &[Goal]) 
          Tools alternate within each round; figures are medians, ± half of the interquartile range as a part of \
          the median. CPU is user and system time. *Added* is against bare by the medians, for each event of memory \
          (an allocation and its free are two). jemalloc's and tcmalloc's rows are against bare glibc: the change \
-         of allocator is in them. valgrind and tcmalloc run once.\n",
+         of allocator is in them. valgrind and tcmalloc run once, servers twice as often as the rest.\n",
         if machine.quick { " --quick" } else { "" }
     );
     let reached = goals.iter().filter(|goal| goal.reached).count();

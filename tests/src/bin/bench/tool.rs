@@ -20,6 +20,8 @@ pub(crate) enum Tool {
     Bare,
     /// libleak, every event.
     Exact,
+    /// libleak, counting what outlives nothing: `LEAK_KEEP=lasting`.
+    Lasting,
     /// libleak, a sample every 512 KiB.
     Sampled,
     /// heaptrack, its interpreter running beside the program.
@@ -42,6 +44,7 @@ impl Tool {
         match self {
             Tool::Bare => "bare",
             Tool::Exact => "libleak",
+            Tool::Lasting => "libleak, lasting",
             Tool::Sampled => "libleak, sampled",
             Tool::Heaptrack => "heaptrack",
             Tool::HeaptrackRaw => "heaptrack --raw",
@@ -56,7 +59,7 @@ impl Tool {
     pub(crate) fn is_extra(self) -> bool {
         matches!(
             self,
-            Tool::Dhat | Tool::Memray | Tool::Jemalloc | Tool::Tcmalloc
+            Tool::Lasting | Tool::Dhat | Tool::Memray | Tool::Jemalloc | Tool::Tcmalloc
         )
     }
 
@@ -104,12 +107,14 @@ impl Tool {
         let at = |name: &str| place.join(name).display().to_string();
         match self {
             Tool::Bare | Tool::Dhat | Tool::Memray => {}
-            Tool::Exact | Tool::Sampled => {
+            Tool::Exact | Tool::Lasting | Tool::Sampled => {
                 command.env("LD_PRELOAD", at("libleak.so"));
                 command.env("LEAK_TRACE", at("out.trace"));
-                if self == Tool::Sampled {
-                    command.env("LEAK_SAMPLE", "512k");
-                }
+                match self {
+                    Tool::Lasting => command.env("LEAK_KEEP", "lasting"),
+                    Tool::Sampled => command.env("LEAK_SAMPLE", "512k"),
+                    _ => command,
+                };
             }
             Tool::Heaptrack | Tool::HeaptrackRaw => {
                 command.env("LD_PRELOAD", format!("{HEAPTRACK}/libheaptrack_preload.so"));
@@ -176,7 +181,7 @@ impl Tool {
         let python = real::python;
         let line: Vec<String> = match self {
             Tool::Bare | Tool::Dhat => return None,
-            Tool::Exact | Tool::Sampled => vec![
+            Tool::Exact | Tool::Lasting | Tool::Sampled => vec![
                 artifacts::leak_analyze().display().to_string(),
                 path("out.trace"),
             ],

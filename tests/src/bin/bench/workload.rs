@@ -35,9 +35,10 @@ pub(crate) enum Kind {
     Server(&'static Server),
 }
 
-const NATIVE: [Tool; 8] = [
+const NATIVE: [Tool; 9] = [
     Tool::Bare,
     Tool::Exact,
+    Tool::Lasting,
     Tool::Sampled,
     Tool::Heaptrack,
     Tool::HeaptrackRaw,
@@ -45,9 +46,15 @@ const NATIVE: [Tool; 8] = [
     Tool::Jemalloc,
     Tool::Tcmalloc,
 ];
-const BESIDE_SERVERS: [Tool; 4] = [Tool::Bare, Tool::Exact, Tool::Sampled, Tool::Heaptrack];
+const BESIDE_SERVERS: [Tool; 5] = [
+    Tool::Bare,
+    Tool::Exact,
+    Tool::Lasting,
+    Tool::Sampled,
+    Tool::Heaptrack,
+];
 /// heaptrack stops at a fork: of a server that forks it would show the first process alone.
-const BESIDE_FORKING_SERVERS: [Tool; 3] = [Tool::Bare, Tool::Exact, Tool::Sampled];
+const BESIDE_FORKING_SERVERS: [Tool; 4] = [Tool::Bare, Tool::Exact, Tool::Lasting, Tool::Sampled];
 
 /// The storms that the slowest tools run, too: minutes each.
 const FOR_ALL: [&str; 2] = ["storm, shallow", "storm, 60 frames, changing leaf"];
