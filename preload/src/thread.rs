@@ -97,12 +97,12 @@ struct KeptPage(Kept);
 /// This thread's state, ready to write; `None` while nothing is traced.
 #[inline(always)]
 pub fn current() -> Option<&'static Thread> {
-    if let Some(thread) = state()
-        && thread.writer.is_open()
-    {
-        return Some(thread);
+    match state() {
+        Some(thread) if thread.writer.is_open() => Some(thread),
+        // What the allocator of a call that pauses asks for is met at each such call.
+        Some(thread) if thread.is_in_pause() => None,
+        _ => attach(),
     }
-    attach()
 }
 
 /// How far before what it gives a debugging allocator asks for more, at most.
@@ -394,6 +394,14 @@ impl Thread {
     /// The block that a hook has recorded last, unless it was freed.
     pub fn made(&self) -> usize {
         self.made.get()
+    }
+
+    /// Whether this is called by the call that paused this thread, as far as the stack pointer tells: it is
+    /// further down.
+    #[inline(always)]
+    fn is_in_pause(&self) -> bool {
+        let here = 0_u8;
+        (&raw const here as usize) < self.paused_at.get()
     }
 
     /// Whether the call that paused this thread was left by a jump out of a signal handler: the stack
