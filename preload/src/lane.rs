@@ -4,13 +4,16 @@
 //! at any instruction, which write there too, or jump elsewhere and never come back. So a record is a
 //! transaction: its words are written where the next ones belong, which nobody sees yet, and one
 //! instruction publishes them, unless anything was published there meanwhile. Then all that the record
-//! rests on is found out again. Nothing is ever reserved, or half there.
+//! rests on is found out again. Nothing is ever reserved, or half there. That an interrupted frame does not
+//! go on to write over what its handler has published is the kernel's part: see `restartable`.
 
 mod block;
+mod restartable;
 mod room;
 
 use core::arch::asm;
 use core::cell::Cell;
+use core::ffi::c_void;
 use core::ptr::null;
 use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
@@ -23,6 +26,8 @@ use crate::order::{self, Regions};
 use crate::stack::Bounds;
 use block::Block;
 use room::{Kind, Room};
+
+pub use restartable::prepare;
 
 /// Words of a short fact.
 const SHORT: usize = 12;
@@ -53,6 +58,8 @@ pub struct Writer {
     turning: Mark,
     /// The thread's stack.
     bounds: Cell<Bounds>,
+    /// Where the kernel looks for the sequence that is under way.
+    sequence: Cell<*mut *const c_void>,
 }
 
 impl Writer {
@@ -70,6 +77,7 @@ impl Writer {
         self.told.set(0);
         self.turning.clear();
         self.bounds.set(bounds);
+        self.sequence.set(restartable::place());
         self.regions.set(order::regions());
         self.owner
             .set(order::regions().map_or(order::NOBODY, Regions::new_owner));
@@ -237,23 +245,17 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Writes its next words.
+    /// Writes its next words, as long as nothing else was published since its position was found.
     #[inline(always)]
     fn put(&mut self, new: &[u64]) {
-        // A handler may have closed the lane, or forked: then this is the child. So it is looked for
-        // as late as can be.
-        compiler_fence(Ordering::SeqCst);
-        let (words, mask) = (self.writer.words.get(), self.writer.mask.get());
-        if words.is_null() {
-            self.whole = false;
-            return;
+        let mut written = restartable::Written::Interrupted;
+        let mut tries = 0;
+        while written == restartable::Written::Interrupted {
+            tries += 1;
+            written = restartable::write(self.writer, self.start, self.end, new, tries);
         }
-        for word in new {
-            let at = (self.end & mask) as usize;
-            // SAFETY: the ring has mask + 1 words. Relaxed: `publish` orders them for the recorder.
-            unsafe { (*words.add(at)).store(*word, Ordering::Relaxed) };
-            self.end += 1;
-        }
+        self.whole &= written == restartable::Written::All;
+        self.end += new.len() as u64;
     }
 
     /// Makes it visible, whole. False if anything else was published since its position was found:

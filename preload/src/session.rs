@@ -9,7 +9,7 @@ use crate::config::{self, Environment};
 use crate::mapping::{Lane, Mapping};
 use crate::process::{Identity, Origin};
 use crate::{
-    allocator, birth, children, environment, kernel, modules, notice, order, process, python,
+    allocator, birth, children, environment, kernel, lane, modules, notice, order, process, python,
     sample, stack, thread, unwind,
 };
 
@@ -187,6 +187,7 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
         return Err(Refused);
     }
     order::prepare();
+    lane::prepare();
     let identity = process::claim_slot(&session.mapping, origin, 0).ok_or(Refused)?;
     // Relaxed: this thread wrote it.
     let image = identity.image.load(Ordering::Relaxed);

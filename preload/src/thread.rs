@@ -210,6 +210,7 @@ impl Thread {
         if size >= bytes {
             return memory;
         }
+        scratch.set((null_mut(), 0));
         if size > 0 {
             // SAFETY: nobody uses it any more, by the contract above.
             unsafe { kernel::unmap(memory, size) };

@@ -55,6 +55,11 @@ fn same_script(program: &Path, script: &str) -> Place {
 }
 
 #[test]
+fn all_that_a_program_sees_of_itself() {
+    same_program("seen.c", &[]).assert_complete();
+}
+
+#[test]
 fn late_in_the_life_of_threads_and_programs() {
     same_program("late.cpp", &[]).assert_complete();
 }
@@ -177,18 +182,51 @@ fn a_setuid_program() {
     }
 }
 
+/// One that replaces malloc and what comes with it can't be traced.
 #[test]
 fn a_program_with_a_sanitizer() {
-    let program = Source::read("harmless/sanitized.c").program();
-    let place = Place::new();
-    let ended = place.run(place.traced(program));
-    assert_eq!(
-        (out(&ended).as_str(), ended.status.code()),
-        ("sane\n", Some(3))
-    );
-    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
-    assert!(ended.err.contains("AddressSanitizer"), "{}", ended.err);
-    assert!(!place.trace().exists());
+    for (name, sanitizer) in [
+        ("sanitized.c", "AddressSanitizer"),
+        ("sanitized_threads.c", "ThreadSanitizer"),
+    ] {
+        let program = Source::read(&format!("harmless/{name}")).program();
+        let place = Place::new();
+        let ended = place.run(place.traced(program));
+        assert_eq!(
+            (out(&ended).as_str(), ended.status.code()),
+            ("sane\n", Some(3))
+        );
+        assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+        assert!(ended.err.contains(sanitizer), "{}", ended.err);
+        assert!(!place.trace().exists());
+    }
+    same_program("sanitized_leaks.c", &[]).assert_complete();
+}
+
+/// Preloaded before libleak and after it.
+#[test]
+fn a_library_that_handles_crashes() {
+    let program = Source::read("exact/segfault.c").program();
+    let library = Source::read("libraries/crash.c").shared();
+    for first in [true, false] {
+        let place = both_ways(|place, preload| {
+            let mut libraries = vec![library.as_path()];
+            libraries.extend(preload);
+            if first {
+                libraries.reverse();
+            }
+            let libraries: Vec<_> = libraries
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            let mut command = place.plain(&program);
+            command.env("LD_PRELOAD", libraries.join(":"));
+            command
+        });
+        let report = place.report();
+        assert_eq!(report.text("/trace/ended"), "killed");
+        assert_eq!(report.number("/processes/0/signal"), libc::SIGSEGV as u64);
+    }
 }
 
 #[test]

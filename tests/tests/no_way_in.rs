@@ -1,7 +1,7 @@
 //! Nobody else comes in: sockets, files and names of a session, and programs with more rights than their user.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,6 +64,27 @@ fn the_socket_takes_its_own_user_alone() {
     end(&mut group);
     let report = place.report();
     assert_eq!(report.list("/requests").len(), 0);
+}
+
+/// The shared memory has no name but in /proc, where it is the user's alone.
+#[test]
+fn the_shared_memory_belongs_to_the_user() {
+    let place = Place::new();
+    let (mut group, name) = waiting(&place);
+    let recorder = group.member("leak-recorder").expect("a recorder");
+    let entries = fs::read_dir(format!("/proc/{recorder}/fd")).expect("it is ours");
+    let mut files = entries.map(|entry| entry.expect("it is ours").path());
+    let shared = files.find(|file| {
+        let target = fs::read_link(file).unwrap_or_default();
+        target
+            .to_string_lossy()
+            .starts_with(&format!("/memfd:{name}"))
+    });
+    let shared = fs::metadata(shared.expect("the recorder made it")).expect("it is ours");
+    assert_eq!(shared.permissions().mode() & 0o7777, 0o600);
+    // SAFETY: geteuid has no preconditions.
+    assert_eq!(shared.uid(), unsafe { libc::geteuid() });
+    end(&mut group);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! little shared memory, and up to the instant at which the target is killed.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -163,21 +164,115 @@ fn a_target_killed_at_any_instant() {
     assert!(events > kills() * 1000, "only {events} events");
 }
 
+/// Makes `command` and all that it starts run on the first core only.
+fn on_one_core(command: &mut Command) {
+    let stay = || {
+        // SAFETY: a set of cores is valid in all zeros, and nothing else is touched.
+        let done = unsafe {
+            let mut cores: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(0, &mut cores);
+            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &cores)
+        };
+        match done {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: the closure makes one system call, and touches no memory of the parent's.
+    unsafe { command.pre_exec(stay) };
+}
+
+/// Storms of so many threads, all on one core with their recorders, which are niced, stopped for 5 s and go on.
 #[test]
-fn a_recorder_stopped_for_seconds() {
-    let own = own(8);
+fn recorders_stopped_for_seconds() {
+    let storms = [1, 2, 8, 64].map(|threads| {
+        let (own, storm) = (own(threads), Storm::new(threads));
+        // More than lanes hold.
+        let mut command = storm.traced(4_000_000 / threads);
+        command.env("LEAK_MEMORY", "8M");
+        on_one_core(&mut command);
+        let mut group = storm.place.start(command);
+        storm.await_threads(&mut group);
+        let pid = recorder(&group);
+        // SAFETY: takes numbers only; the process is one of the test's own.
+        let niced = unsafe { libc::setpriority(libc::PRIO_PROCESS, pid as u32, 19) };
+        assert_eq!(niced, 0);
+        signal(pid, libc::SIGSTOP);
+        (own, storm, group, pid)
+    });
+    std::thread::sleep(Duration::from_secs(5)); // as long as the issue asks for
+    for (own, storm, mut group, recorder) in storms {
+        assert!(group.runs(), "{}", group.err());
+        signal(recorder, libc::SIGCONT);
+        let ended = group.wait(LIMIT);
+        group.assert_nothing_left(LIMIT);
+        assert_stormed(&ended);
+        assert_eq!(ended.err, "");
+        let report = storm.place.report();
+        storm.assert_whole(&report, own);
+        assert!(report.number("/trace/waited_ns") > 0, "{}", storm.threads);
+    }
+}
+
+/// Threads that wait for a recorder which is killed go on, and what it has written can be read.
+#[test]
+fn a_recorder_killed_while_lanes_are_full() {
     let storm = Storm::new(8);
     let mut group = storm.place.start(storm.traced(300_000));
     storm.await_threads(&mut group);
     let recorder = recorder(&group);
     signal(recorder, libc::SIGSTOP);
-    std::thread::sleep(Duration::from_secs(5)); // as long as the issue asks for
-    signal(recorder, libc::SIGCONT);
+    // Until nothing goes on: all wait.
+    let mut counted = storm.counted();
+    loop {
+        std::thread::sleep(Duration::from_millis(300));
+        match storm.counted() {
+            now if now == counted => break,
+            now => counted = now,
+        }
+    }
+    signal(recorder, libc::SIGKILL);
     let ended = group.wait(LIMIT);
     group.assert_nothing_left(LIMIT);
     assert_stormed(&ended);
-    assert_eq!(ended.err, "");
-    storm.assert_whole(&storm.place.report(), own);
+    let notice = "libleak: the recorder is gone: recording has ended, the program goes on\n";
+    assert_eq!(ended.err, notice);
+    let report = storm.place.report();
+    assert_eq!(report.at("/trace/complete"), false);
+    assert!(report.number("/totals/unknown_frees") == 0);
+}
+
+/// The first process of a container and its recorder are killed at the same instant: what is older than a
+/// second is in the trace. By another user than root, on a root that can't be written, without /dev/shm.
+#[test]
+fn a_container_that_is_killed() {
+    let storm = Storm::new(2);
+    let copy = |from: PathBuf, name: &str| {
+        fs::copy(from, storm.place.path(name)).expect("the test's directory can be written");
+    };
+    copy(leak_tests::artifacts::libleak(), "libleak.so");
+    copy(leak_tests::artifacts::leak_analyze(), "leak-analyze");
+    copy(storm.program.clone(), "contained");
+    let mut command = storm.place.plain("unshare");
+    let script =
+        "umount -l /dev/shm 2>/dev/null; mount --bind . . && cd $PWD && mount --bind / / &&
+        mount -o remount,ro,bind / && ! touch /nowhere 2>/dev/null &&
+        exec setpriv --reuid 65534 --clear-groups env LD_PRELOAD=$PWD/libleak.so ./contained 2 0";
+    command.args(["-m", "-p", "-f", "bash", "-c", script]);
+    command.env("COUNTS", storm.place.path("counts"));
+    let mut group = storm.place.start(command);
+    storm.await_threads(&mut group);
+    let first = group.member("contained").expect("it runs");
+    let counted = storm.counted();
+    assert!(counted.allocations > 0);
+    std::thread::sleep(Duration::from_secs(1)); // what is older is promised
+    signal(first as i32, libc::SIGKILL);
+    group.wait(LIMIT);
+    group.assert_nothing_left(LIMIT);
+    let report = storm.place.report();
+    assert_eq!(report.at("/trace/complete"), false);
+    assert!(allocations(&report) >= counted.allocations, "{counted:?}");
+    assert!(frees(&report) >= counted.frees, "{counted:?}");
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! are taken before numbers are checked, and nothing in it decides how much of it is touched: the
 //! geometry is our own.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use leak_wire::layout::{
@@ -34,6 +35,8 @@ impl Mapping {
     pub(crate) fn create(name: &str, bytes: u64, settings: &Settings) -> io::Result<Mapping> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let file = File::from(memfd_create(name, flags)?);
+        // For whoever gets at it through /proc: it is the user's alone, as the trace is.
+        file.set_permissions(Permissions::from_mode(0o600))?;
         let geometry = Geometry::for_budget(bytes);
         file.set_len(geometry.total_bytes() as u64)?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;

@@ -75,7 +75,7 @@ impl State {
         let known = epoch & !check::COMPARED;
         if self.epoch != known || self.busy.is_set() {
             self.epoch = known;
-            if !self.start_anew(tell) {
+            if !self.start_anew(registers, tell) {
                 return 0;
             }
         }
@@ -109,9 +109,16 @@ impl State {
 
     /// A new tree, told. False if it could not be told: then the old one must not be used either.
     #[cold]
-    fn start_anew(&mut self, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
-        self.reset();
+    fn start_anew(
+        &mut self,
+        registers: Registers,
+        tell: &mut impl FnMut(Event<'_>) -> bool,
+    ) -> bool {
+        // What this changes, a handler must not find either.
+        self.busy.set(registers.sp, registers.pc);
+        self.forget_all();
         let told = tell(Event::TreeReset);
+        self.busy.clear();
         if !told {
             // Tried again with the next capture.
             self.epoch = UNKNOWN_EPOCH;
@@ -160,7 +167,7 @@ impl State {
         limit: usize,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
-        if !self.start_anew(tell) {
+        if !self.start_anew(registers, tell) {
             return 0;
         }
         self.busy.set(registers.sp, registers.pc);

@@ -83,7 +83,12 @@ impl State {
     /// that begins another lane generation, where nodes are numbered from 1 again; in a forked
     /// child too. To be called on a state that was used before its memory is wiped or unmapped.
     pub fn reset(&mut self) {
+        self.forget_all();
         self.busy.clear();
+    }
+
+    /// The same while a capture is under way.
+    fn forget_all(&mut self) {
         self.last.forget();
         self.chain.clear();
         self.tree.clear();

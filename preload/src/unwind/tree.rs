@@ -2,8 +2,12 @@
 //!
 //! A hash table with open addressing. The first nodes lie in the thread's state itself, so that a
 //! thread that allocates little maps nothing; then it doubles, up to a bound.
+//!
+//! A signal handler may jump out of any of this and never come back. Then the tree is cleared before it is
+//! used again; so only what `clear` rests on must be right at every instruction: memory that is mapped.
 
 use core::ptr;
+use core::sync::atomic::{Ordering, compiler_fence};
 
 /// In the state itself.
 const FIRST_SLOTS: usize = 128;
@@ -26,11 +30,32 @@ const EMPTY: Slot = Slot {
 
 /// All-zero is an empty tree.
 pub(super) struct Tree {
-    /// Slots in mapped memory; null while the first ones suffice.
-    mapped: *mut Slot,
-    mapped_slots: usize,
+    /// Slots in mapped memory.
+    mapped: Mapped,
     nodes: u32,
     first: [Slot; FIRST_SLOTS],
+}
+
+/// Where mapped slots lie, at a page's start, and below that the power of two that is their number: one word,
+/// so that it changes at once. Zero: there are none, the first ones suffice.
+#[derive(Clone, Copy)]
+struct Mapped(usize);
+
+impl Mapped {
+    const NONE: Mapped = Mapped(0);
+    const POWER: usize = 0xfff;
+
+    fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    fn slots(self) -> usize {
+        1 << (self.0 & Mapped::POWER)
+    }
+
+    fn start(self) -> *mut Slot {
+        (self.0 & !Mapped::POWER) as *mut Slot
+    }
 }
 
 /// Why there is no node.
@@ -65,25 +90,34 @@ impl Tree {
 
     /// No nodes any more, and no mapped memory.
     pub(super) fn clear(&mut self) {
-        if !self.mapped.is_null() {
-            unmap(self.mapped, self.mapped_slots);
-        }
-        self.mapped = ptr::null_mut();
-        self.mapped_slots = 0;
+        self.map_instead(Mapped::NONE);
         if self.nodes != 0 {
             self.first = [EMPTY; FIRST_SLOTS];
         }
+        compiler_fence(Ordering::SeqCst);
         self.nodes = 0;
+    }
+
+    /// Has `new` for its slots, and gives the old ones back: in this order, so that a jump in between loses
+    /// memory at worst, and never leads to what is no longer the tree's.
+    fn map_instead(&mut self, new: Mapped) {
+        let old = self.mapped;
+        compiler_fence(Ordering::SeqCst);
+        self.mapped = new;
+        compiler_fence(Ordering::SeqCst);
+        if !old.is_none() {
+            unmap(old);
+        }
     }
 
     #[inline]
     fn slots(&mut self) -> &mut [Slot] {
-        if self.mapped.is_null() {
+        if self.mapped.is_none() {
             return &mut self.first;
         }
         // SAFETY: `grow` mapped that many slots there, zeroed, aligned to a page, and only this
         // tree, which is borrowed, refers to them.
-        unsafe { core::slice::from_raw_parts_mut(self.mapped, self.mapped_slots) }
+        unsafe { core::slice::from_raw_parts_mut(self.mapped.start(), self.mapped.slots()) }
     }
 
     #[cold]
@@ -118,20 +152,17 @@ impl Tree {
             return false;
         }
         let mapped = map(slots);
-        if mapped.is_null() {
+        if mapped.is_none() {
             return false;
         }
         // SAFETY: freshly mapped: that many slots, zeroed, page aligned, and nobody else's.
-        let new = unsafe { core::slice::from_raw_parts_mut(mapped, slots) };
+        let new = unsafe { core::slice::from_raw_parts_mut(mapped.start(), slots) };
         for old in self.slots().iter().filter(|slot| slot.node != 0) {
             if let Some(slot) = find(new, old.parent, old.address) {
                 *slot = *old;
             }
         }
-        if !self.mapped.is_null() {
-            unmap(self.mapped, self.mapped_slots);
-        }
-        (self.mapped, self.mapped_slots) = (mapped, slots);
+        self.map_instead(mapped);
         true
     }
 }
@@ -155,7 +186,8 @@ fn find(slots: &mut [Slot], parent: u32, address: u64) -> Option<&mut Slot> {
     None
 }
 
-fn map(slots: usize) -> *mut Slot {
+/// Memory for `slots`, a power of two.
+fn map(slots: usize) -> Mapped {
     // SAFETY: errno is the calling thread's own; a fresh anonymous mapping touches nothing else.
     unsafe {
         let errno = *libc::__errno_location();
@@ -169,17 +201,17 @@ fn map(slots: usize) -> *mut Slot {
         );
         *libc::__errno_location() = errno;
         if mapped == libc::MAP_FAILED {
-            ptr::null_mut()
+            Mapped::NONE
         } else {
-            mapped.cast()
+            Mapped(mapped as usize | slots.trailing_zeros() as usize)
         }
     }
 }
 
-fn unmap(mapped: *mut Slot, slots: usize) {
+fn unmap(mapped: Mapped) {
     // SAFETY: `map` gave exactly this range, and the caller gives up its only reference to it.
     // munmap of a whole mapping does not fail, so errno stays.
-    unsafe { libc::munmap(mapped.cast(), slots * size_of::<Slot>()) };
+    unsafe { libc::munmap(mapped.start().cast(), mapped.slots() * size_of::<Slot>()) };
 }
 
 #[cfg(test)]
@@ -189,8 +221,7 @@ mod tests {
 
     fn tree() -> Tree {
         Tree {
-            mapped: ptr::null_mut(),
-            mapped_slots: 0,
+            mapped: Mapped::NONE,
             nodes: 0,
             first: [EMPTY; FIRST_SLOTS],
         }

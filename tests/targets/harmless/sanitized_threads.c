@@ -1,0 +1,2 @@
+// flags: -fsanitize=thread
+#include "sanitized.c"
