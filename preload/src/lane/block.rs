@@ -6,7 +6,7 @@ use leak_wire::order::shard;
 use leak_wire::{Event, Prefix, Record};
 
 use super::room::{Kind, Room};
-use super::{Draft, Writer};
+use super::{Draft, Writer, restartable};
 use crate::order::{self, NOBODY, Place, Regions, Shared};
 
 /// The words of a memory event.
@@ -57,9 +57,22 @@ impl Writer {
         {
             return false;
         }
-        let mut draft = Draft::at(self, position);
-        draft.put(words);
-        draft.publish()
+        match *words {
+            [first] if self.has_sequences() => restartable::publish_one(self, position, [first]),
+            [first, second] if self.has_sequences() => {
+                restartable::publish_two(self, position, [first, second])
+            }
+            _ => {
+                let mut draft = Draft::at(self, position);
+                draft.put(words);
+                draft.publish()
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn has_sequences(&self) -> bool {
+        !self.sequence.get().is_null()
     }
 
     /// An event of memory.

@@ -153,3 +153,93 @@ pub(super) fn write(writer: &Writer, start: u64, at: u64, words: &[u64], tries: 
         _ => Written::Not,
     }
 }
+
+/// A whole record of few words in one sequence, whose last instruction publishes it: so that takes no
+/// exchange. `$store` are the instructions for the words.
+macro_rules! publish {
+    ($writer:ident, $start:ident, $count:literal, [$($store:literal),*], $($word:ident),*) => {{
+        let sequence = $writer.sequence.get();
+        compiler_fence(Ordering::SeqCst);
+        // SAFETY: as in `write`, but `sequence` is the thread's own. Nobody else stores the lane's head; its
+        // store is a Release, as all on this processor; pairs with the recorder's Acquire in
+        // `ring::published`.
+        unsafe {
+            asm!(
+                "lea {t}, [rip + 2f]",
+                "mov qword ptr [{sequence}], {t}",
+                "3:",
+                "mov {t}, qword ptr [{writer} + {WORDS}]",
+                "test {t}, {t}",
+                "jz {not}",
+                "mov {head}, qword ptr [{writer} + {HEAD}]",
+                "cmp qword ptr [{head}], {start}",
+                "jne {not}",
+                $($store,)*
+                concat!("lea {at}, [{start} + ", $count, "]"),
+                "mov qword ptr [{head}], {at}",
+                "6:",
+                ".pushsection .data.rel.ro.leak_sequences, \"aw\"",
+                ".balign 32",
+                "2: .long 0, 0",
+                ".quad 3b, 6b - 3b, 7f",
+                ".popsection",
+                ".pushsection .text.leak_sequences, \"ax\"",
+                ".long {SIGNATURE}",
+                "7:",
+                "jmp {not}",
+                ".popsection",
+                writer = in(reg) core::ptr::from_ref($writer),
+                sequence = in(reg) sequence,
+                start = in(reg) $start,
+                $($word = in(reg) $word,)*
+                t = out(reg) _,
+                head = out(reg) _,
+                at = out(reg) _,
+                not = label { return false; },
+                WORDS = const offset_of!(Writer, words),
+                HEAD = const offset_of!(Writer, head),
+                MASK = const offset_of!(Writer, mask),
+                SIGNATURE = const SIGNATURE,
+                options(nostack),
+            );
+        }
+        true
+    }};
+}
+
+/// Writes and publishes a record, if the lane's head is `start`. False: it was not, or a signal or another
+/// thread's turn on this core came in between, and nothing was done. There must be sequences.
+#[inline(always)]
+pub(super) fn publish_one(writer: &Writer, start: u64, [first]: [u64; 1]) -> bool {
+    publish!(
+        writer,
+        start,
+        "1",
+        [
+            "mov {at}, {start}",
+            "and {at}, qword ptr [{writer} + {MASK}]",
+            "mov qword ptr [{t} + 8 * {at}], {first}"
+        ],
+        first
+    )
+}
+
+/// The same of two words.
+#[inline(always)]
+pub(super) fn publish_two(writer: &Writer, start: u64, [first, second]: [u64; 2]) -> bool {
+    publish!(
+        writer,
+        start,
+        "2",
+        [
+            "mov {at}, {start}",
+            "and {at}, qword ptr [{writer} + {MASK}]",
+            "mov qword ptr [{t} + 8 * {at}], {first}",
+            "lea {at}, [{start} + 1]",
+            "and {at}, qword ptr [{writer} + {MASK}]",
+            "mov qword ptr [{t} + 8 * {at}], {second}"
+        ],
+        first,
+        second
+    )
+}
