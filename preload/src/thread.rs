@@ -15,19 +15,10 @@ use crate::lane::Writer;
 use crate::sample::Countdown;
 use crate::slot::slot;
 use crate::stack::Bounds;
-use crate::unwind::Registers;
 use crate::{kernel, python, session, unwind};
 
+pub use crate::unwind::Caller;
 pub use states::{begin, give_back, is_gone, own, reserve_for_new};
-
-/// The caller of a hook: its stack pointer (at the return address) and frame pointer at the entry.
-#[derive(Clone, Copy)]
-pub struct Caller {
-    /// rsp; the return address lies there.
-    pub sp: u64,
-    /// rbp.
-    pub bp: u64,
-}
 
 /// What stays in a forked child.
 pub struct Kept {
@@ -241,8 +232,7 @@ impl Thread {
             return false;
         }
         // SAFETY: only this thread and its handlers use the state; the hook's frame is live.
-        let site =
-            unsafe { unwind::State::recalled(self.kept().unwinder.get(), registers(caller)) };
+        let site = unsafe { unwind::State::recalled(self.kept().unwinder.get(), caller) };
         site != 0
             && self
                 .writer
@@ -308,7 +298,7 @@ impl Thread {
         unsafe {
             unwind::State::capture(
                 kept.unwinder.get(),
-                registers(caller),
+                caller,
                 kept.bounds.get(),
                 kept.depth.get(),
                 |event| self.writer.write(event),
@@ -326,32 +316,36 @@ impl Thread {
     }
 
     /// The call site `native` with the Python stack that led to it.
-    #[inline(never)]
+    #[inline(always)]
     fn pair(&self, caller: Caller, native: u32, asked: Asked) -> u32 {
+        match self.pair_in_tree(caller, native, asked) {
+            Ok(site) => site,
+            Err(python::Full) => self.pair_in_new_tree(caller, asked),
+        }
+    }
+
+    #[inline(never)]
+    fn pair_in_tree(&self, caller: Caller, native: u32, asked: Asked) -> Result<u32, python::Full> {
         let kept = self.kept();
-        let pair = |native| {
-            // SAFETY: only this thread and its handlers use the state.
-            let found = unsafe {
-                unwind::State::with_nodes(
-                    kept.unwinder.get(),
-                    registers(caller),
-                    kept.bounds.get(),
-                    |nodes| {
-                        let mut tell = |event: Event<'_>| self.writer.write(event);
-                        let depth = kept.depth.get();
-                        // The stacks are this thread's, and only reached through its nodes.
-                        python::site(&kept.stacks, nodes, depth, native, asked, &mut tell)
-                    },
-                )
-            };
-            found.unwrap_or(Ok(native))
+        // SAFETY: only this thread and its handlers use the state.
+        let found = unsafe {
+            unwind::State::with_nodes(kept.unwinder.get(), caller, kept.bounds.get(), |nodes| {
+                let mut tell = |event: Event<'_>| self.writer.write(event);
+                let depth = kept.depth.get();
+                // The stacks are this thread's, and only reached through its nodes.
+                python::site(&kept.stacks, nodes, depth, native, asked, &mut tell)
+            })
         };
-        pair(native).unwrap_or_else(|python::Full| {
-            // SAFETY: no capture is under way.
-            unsafe { (*kept.unwinder.get()).distrust() };
-            let native = self.site(caller);
-            pair(native).unwrap_or(native)
-        })
+        found.unwrap_or(Ok(native))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pair_in_new_tree(&self, caller: Caller, asked: Asked) -> u32 {
+        // SAFETY: no capture is under way.
+        unsafe { (*self.kept().unwinder.get()).distrust() };
+        let native = self.site(caller);
+        self.pair_in_tree(caller, native, asked).unwrap_or(native)
     }
 
     /// Runs `call`, an allocator's for `block` (0: a new one), during which nothing is recorded on this
@@ -426,16 +420,5 @@ impl Thread {
             let header = session.header();
             header.laneless_events.fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-/// The registers at the entry of the hook that `caller` called.
-#[inline(always)]
-fn registers(caller: Caller) -> Registers {
-    Registers {
-        // SAFETY: at a hook's entry the return address lies at rsp.
-        pc: unsafe { *(caller.sp as *const u64) },
-        sp: caller.sp,
-        bp: caller.bp,
     }
 }

@@ -8,7 +8,7 @@ use super::rule::Kind;
 use super::rules;
 use super::step::{Cursor, Step, step};
 use super::tree::Refused;
-use super::{EPOCH, Registers, State, UNKNOWN_EPOCH};
+use super::{Caller, EPOCH, State, UNKNOWN_EPOCH};
 use crate::modules;
 use crate::stack::Bounds;
 use core::sync::atomic::Ordering;
@@ -35,11 +35,11 @@ impl State {
     ///
     /// # Safety
     /// `state` must be valid, and used by no one but the calling thread and its signal handlers;
-    /// `registers.sp` must be an address of the live stack that the thread runs on.
+    /// `caller.sp` must be an address of the live stack that the thread runs on.
     #[inline]
     pub unsafe fn capture(
         state: *mut State,
-        registers: Registers,
+        caller: Caller,
         bounds: Bounds,
         depth: u32,
         mut tell: impl FnMut(Event<'_>) -> bool,
@@ -50,15 +50,15 @@ impl State {
         // capture may hold the state; nothing else is touched before it says that none does.
         let busy = unsafe { &(*state).busy };
         let interrupted = busy.is_set();
-        if interrupted && !busy.was_abandoned(registers.sp, bounds) {
+        if interrupted && !busy.was_abandoned(caller.sp, bounds) {
             return 0;
         }
         // SAFETY: no capture is under way, so this is the only reference.
         let state = unsafe { &mut *state };
         if interrupted || state.epoch != epoch {
-            return state.capture_anew(registers, bounds, depth, epoch, &mut tell);
+            return state.capture_anew(caller, bounds, depth, epoch, &mut tell);
         }
-        state.guarded(registers, bounds, depth, &mut tell)
+        state.guarded(caller, bounds, depth, &mut tell)
     }
 
     /// Deals with what is seldom: an abandoned capture, a new epoch, comparison.
@@ -66,7 +66,7 @@ impl State {
     #[inline(never)]
     fn capture_anew(
         &mut self,
-        registers: Registers,
+        caller: Caller,
         bounds: Bounds,
         depth: u32,
         epoch: u64,
@@ -75,14 +75,14 @@ impl State {
         let known = epoch & !check::COMPARED;
         if self.epoch != known || self.busy.is_set() {
             self.epoch = known;
-            if !self.start_anew(registers, tell) {
+            if !self.start_anew(caller, tell) {
                 return 0;
             }
         }
-        let site = self.guarded(registers, bounds, depth, tell);
+        let site = self.guarded(caller, bounds, depth, tell);
         if epoch & check::COMPARED != 0 && site != 0 {
             let limit = (depth as usize).min(MAX_DEPTH);
-            check::compare(self, registers, bounds, limit, site);
+            check::compare(self, caller, bounds, limit, site);
         }
         site
     }
@@ -92,16 +92,16 @@ impl State {
     #[inline(always)]
     fn guarded(
         &mut self,
-        registers: Registers,
+        caller: Caller,
         bounds: Bounds,
         depth: u32,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
         // A signal handler on this thread sees the mark before any change, and its end after all.
-        self.busy.set(registers.sp, registers.pc);
-        let mut site = self.known(registers);
+        self.busy.set(caller.sp, caller.pc());
+        let mut site = self.known(caller);
         if site == 0 {
-            site = self.site(registers, bounds, depth, tell);
+            site = self.site(caller, bounds, depth, tell);
         }
         self.busy.clear();
         site
@@ -109,13 +109,9 @@ impl State {
 
     /// A new tree, told. False if it could not be told: then the old one must not be used either.
     #[cold]
-    fn start_anew(
-        &mut self,
-        registers: Registers,
-        tell: &mut impl FnMut(Event<'_>) -> bool,
-    ) -> bool {
+    fn start_anew(&mut self, caller: Caller, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
         // What this changes, a handler must not find either.
-        self.busy.set(registers.sp, registers.pc);
+        self.busy.set(caller.sp, caller.pc());
         self.forget_all();
         let told = tell(Event::TreeReset);
         self.busy.clear();
@@ -130,30 +126,30 @@ impl State {
     #[inline(always)]
     fn site(
         &mut self,
-        registers: Registers,
+        caller: Caller,
         bounds: Bounds,
         depth: u32,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
         let limit = (depth as usize).min(MAX_DEPTH);
-        let mut memory = Memory::new(registers.sp, bounds);
+        let mut memory = Memory::new(caller.sp, bounds);
         self.last.forget();
         self.missed = 0;
         self.limit = limit;
-        let walk = self.walk(registers, &mut memory, limit, tell);
+        let walk = self.walk(caller, &mut memory, limit, tell);
         if walk.new == 0 {
             self.remember_last(walk.kept);
             return self.chain.node(walk.kept);
         }
         match self.intern(&walk, &memory, tell) {
             Ok(site) => {
-                if self.last.is_at(registers) {
-                    self.memorize(registers, walk.kept + walk.new);
+                if self.last.is_at(caller) {
+                    self.memorize(caller, walk.kept + walk.new);
                 }
                 site
             }
             Err(Refused::Untold) => 0,
-            Err(Refused::Full) => self.site_in_new_tree(registers, bounds, limit, tell),
+            Err(Refused::Full) => self.site_in_new_tree(caller, bounds, limit, tell),
         }
     }
 
@@ -162,17 +158,17 @@ impl State {
     #[inline(never)]
     fn site_in_new_tree(
         &mut self,
-        registers: Registers,
+        caller: Caller,
         bounds: Bounds,
         limit: usize,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
-        if !self.start_anew(registers, tell) {
+        if !self.start_anew(caller, tell) {
             return 0;
         }
-        self.busy.set(registers.sp, registers.pc);
-        let mut memory = Memory::new(registers.sp, bounds);
-        let walk = self.walk(registers, &mut memory, limit, tell);
+        self.busy.set(caller.sp, caller.pc());
+        let mut memory = Memory::new(caller.sp, bounds);
+        let walk = self.walk(caller, &mut memory, limit, tell);
         self.intern(&walk, &memory, tell).unwrap_or(0)
     }
 
@@ -181,15 +177,15 @@ impl State {
     #[inline(always)]
     fn walk(
         &mut self,
-        registers: Registers,
+        caller: Caller,
         memory: &mut Memory,
         limit: usize,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> Walk {
         let mut cursor = Cursor {
-            address: registers.pc,
-            sp: registers.sp + 8,
-            bp: registers.bp,
+            address: caller.pc(),
+            sp: caller.sp + 8,
+            bp: caller.bp,
             bx_slot: 0,
         };
         let mut sound = memory.on_stack(cursor.sp);

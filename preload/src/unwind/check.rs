@@ -8,7 +8,7 @@ use super::chain::Walked;
 use super::memory::Memory;
 use super::rules;
 use super::step::{Cursor, Step, step};
-use super::{Registers, State};
+use super::{Caller, State};
 use crate::stack::Bounds;
 use core::ffi::{CStr, c_int, c_void};
 use core::fmt::Write;
@@ -52,19 +52,13 @@ pub(super) fn prepare() -> u64 {
 /// Compares `site`, which a capture has just given, with a full walk.
 #[cold]
 #[inline(never)]
-pub(super) fn compare(
-    state: &mut State,
-    registers: Registers,
-    bounds: Bounds,
-    limit: usize,
-    site: u32,
-) {
-    let mut memory = Memory::new(registers.sp, bounds);
+pub(super) fn compare(state: &mut State, caller: Caller, bounds: Bounds, limit: usize, site: u32) {
+    let mut memory = Memory::new(caller.sp, bounds);
     let mut frames = 0;
     let mut cursor = Cursor {
-        address: registers.pc,
-        sp: registers.sp + 8,
-        bp: registers.bp,
+        address: caller.pc(),
+        sp: caller.sp + 8,
+        bp: caller.bp,
         bx_slot: 0,
     };
     while let Some(walked) = state.walked.get_mut(frames).filter(|_| frames < limit) {

@@ -47,12 +47,12 @@ impl Nodes<'_> {
         frames: &mut [u64; MOST],
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> Option<usize> {
-        let (registers, bounds) = self.place;
-        let memory = Memory::new(registers.sp, bounds);
+        let (caller, bounds) = self.place;
+        let memory = Memory::new(caller.sp, bounds);
         let mut cursor = Cursor {
-            address: registers.pc,
-            sp: registers.sp + 8,
-            bp: registers.bp,
+            address: caller.pc(),
+            sp: caller.sp + 8,
+            bp: caller.bp,
             bx_slot: 0,
         };
         for (index, frame) in frames.iter_mut().take(limit).enumerate() {

@@ -2,7 +2,7 @@
 //! from the same place again and again.
 
 use super::chain::Frame;
-use super::{EPOCH, Registers, State};
+use super::{Caller, EPOCH, State};
 use core::sync::atomic::Ordering;
 
 /// The innermost frame of the last capture, in the chain. All-zero: none.
@@ -40,10 +40,10 @@ impl Last {
     }
 
     #[inline(always)]
-    pub(super) fn is_at(&self, registers: Registers) -> bool {
-        self.sp == registers.sp
-            && self.address == registers.pc
-            && (self.bp ^ registers.bp) & self.bp_mask == 0
+    pub(super) fn is_at(&self, caller: Caller) -> bool {
+        self.sp == caller.sp
+            && self.address == caller.pc()
+            && (self.bp ^ caller.bp) & self.bp_mask == 0
     }
 }
 
@@ -53,17 +53,17 @@ impl State {
     /// # Safety
     /// As for [`State::capture`].
     #[inline(always)]
-    pub unsafe fn recalled(state: *mut State, registers: Registers) -> u32 {
+    pub unsafe fn recalled(state: *mut State, caller: Caller) -> u32 {
         // SAFETY: valid, as the caller promises; see `capture`.
         if unsafe { (*state).busy.is_set() } {
             return 0;
         }
         // SAFETY: no capture is under way, so this is the only reference.
         let state = unsafe { &mut *state };
-        state.busy.set(registers.sp, registers.pc);
+        state.busy.set(caller.sp, caller.pc());
         // Acquire pairs with the Release in `forget`.
         let site = if state.epoch == EPOCH.load(Ordering::Acquire) {
-            state.known(registers)
+            state.known(caller)
         } else {
             0
         };
@@ -73,16 +73,16 @@ impl State {
 
     /// The same, while the state is marked as busy, and its epoch is known to be right.
     #[inline(always)]
-    pub(super) fn known(&mut self, registers: Registers) -> u32 {
-        if core::mem::take(&mut self.missed) == registers.sp {
+    pub(super) fn known(&mut self, caller: Caller) -> u32 {
+        if core::mem::take(&mut self.missed) == caller.sp {
             return 0;
         }
-        let mut site = self.again(registers);
+        let mut site = self.again(caller);
         if site == 0 {
-            site = self.recall(registers);
+            site = self.recall(caller);
         }
         if site == 0 {
-            self.missed = registers.sp;
+            self.missed = caller.sp;
         }
         site
     }
@@ -93,8 +93,8 @@ impl State {
     /// which it was remembered; so if all its checks hold, it gives the same frames. Nor has the limit
     /// of frames changed.
     #[inline(always)]
-    fn again(&mut self, registers: Registers) -> u32 {
-        if !self.last.is_at(registers) {
+    fn again(&mut self, caller: Caller) -> u32 {
+        if !self.last.is_at(caller) {
             return 0;
         }
         if !self.chain.all_hold(self.last.checks as usize) {

@@ -2,7 +2,7 @@
 //! requests allocates from the same few places again and again.
 //!
 //! An entry knows the innermost frames of a backtrace by the words of the stack that led through them,
-//! and which frame of the chain they came to. Where the capture starts with the same registers, all
+//! and which frame of the chain they came to. Where the capture starts with the same caller, all
 //! these words hold, the chain still has that frame, and what the chain knows of it holds, a full walk
 //! would go the same way. So an entry that is found leaves the chain as it is.
 //!
@@ -11,7 +11,7 @@
 //! that hangs on them until the entry itself.
 
 use super::chain::{Chain, Check};
-use super::{Registers, State};
+use super::{Caller, State};
 
 /// 384 KiB; a thread with few call sites touches few of them.
 const ENTRIES: usize = 1 << 11;
@@ -41,10 +41,10 @@ struct Place {
 
 impl Place {
     #[inline(always)]
-    fn new(registers: Registers, generation: u64) -> Place {
+    fn new(caller: Caller, generation: u64) -> Place {
         Place {
-            sp: registers.sp,
-            address: registers.pc,
+            sp: caller.sp,
+            address: caller.pc(),
             generation,
         }
     }
@@ -217,9 +217,9 @@ impl Entry {
             .map(|(word, value)| (*word, *value))
     }
 
-    /// The call site, if it is proven; else 0. The entry is from these registers' place.
+    /// The call site, if it is proven; else 0. The entry is from these caller' place.
     #[inline(always)]
-    fn proven(&self, registers: Registers, chain: &Chain, limit: usize) -> u32 {
+    fn proven(&self, caller: Caller, chain: &Chain, limit: usize) -> u32 {
         let join = usize::from(self.join);
         let Some(frame) = chain.held(join) else {
             return 0;
@@ -228,7 +228,7 @@ impl Entry {
             && frame.node == self.join_node
             && frame.bp_matters() == self.join_bp_matters
             && (!self.join_bp_matters || frame.bp == self.join_bp)
-            && (!self.bp_matters || registers.bp == self.bp);
+            && (!self.bp_matters || caller.bp == self.bp);
         if same
             && self.holds()
             && chain.fits(join, usize::from(self.frames), limit)
@@ -290,16 +290,16 @@ impl State {
     /// The call site of the code that called the hook, if it is one of those that are remembered; else
     /// 0. The state is marked as busy, and its epoch known to be right.
     #[inline(never)]
-    pub(super) fn recall(&self, registers: Registers) -> u32 {
-        let place = Place::new(registers, self.generation);
+    pub(super) fn recall(&self, caller: Caller) -> u32 {
+        let place = Place::new(caller, self.generation);
         let found = self.memo.find(place);
-        found.map_or(0, |entry| entry.proven(registers, &self.chain, self.limit))
+        found.map_or(0, |entry| entry.proven(caller, &self.chain, self.limit))
     }
 
     /// Remembers the capture of `frames` frames that was pushed to the chain last. The entry takes in as
     /// many of them as it can: what hangs on few frames of the chain goes on when others change.
     #[inline(never)]
-    pub(super) fn memorize(&mut self, registers: Registers, frames: usize) {
+    pub(super) fn memorize(&mut self, caller: Caller, frames: usize) {
         let Some(innermost) = self.chain.held(frames) else {
             return;
         };
@@ -316,7 +316,7 @@ impl State {
         };
         let mut new = Entry {
             key: 0,
-            place: Place::new(registers, self.generation),
+            place: Place::new(caller, self.generation),
             bp: innermost.bp,
             join_sp: joined.sp,
             join_bp: joined.bp,
@@ -492,7 +492,8 @@ mod tests {
     use std::boxed::Box;
     use std::vec::Vec;
 
-    /// A stack whose words differ from site to site, and what is remembered of the sites.
+    /// A stack whose words differ from site to site, but for the return address below them, and what is
+    /// remembered of the sites.
     struct Sites {
         stack: Vec<u64>,
         memo: Box<Memo>,
@@ -501,22 +502,21 @@ mod tests {
     impl Sites {
         fn new() -> Sites {
             Sites {
-                stack: Vec::from([0; 8]),
+                stack: Vec::from([0; 9]),
                 // SAFETY: all-zero is empty.
                 memo: unsafe { Box::new_zeroed().assume_init() },
             }
         }
 
-        fn registers(&self) -> Registers {
-            Registers {
-                pc: 100,
+        fn caller(&self) -> Caller {
+            Caller {
                 sp: self.stack.as_ptr() as u64,
                 bp: 0,
             }
         }
 
         fn place(&self, generation: u64) -> Place {
-            Place::new(self.registers(), generation)
+            Place::new(self.caller(), generation)
         }
 
         /// Remembers as site `node` that these words of the stack, outermost first, are as they are.
@@ -543,10 +543,15 @@ mod tests {
         }
 
         fn check(&self, word: usize) -> Check {
+            let word = &self.stack[1 + word];
             Check {
-                slot: core::ptr::from_ref(&self.stack[word]) as u64,
-                value: self.stack[word],
+                slot: core::ptr::from_ref(word) as u64,
+                value: *word,
             }
+        }
+
+        fn set(&mut self, word: usize, value: u64) {
+            self.stack[1 + word] = value;
         }
 
         fn find(&self, generation: u64) -> Option<u32> {
@@ -567,9 +572,9 @@ mod tests {
             lost = 0;
             for node in 1..=512 {
                 // They differ in one, two or three words.
-                sites.stack[1] = u64::from(node % 8);
-                sites.stack[4] = u64::from(node / 8 % 8);
-                sites.stack[7] = u64::from(node / 64);
+                sites.set(1, u64::from(node % 8));
+                sites.set(4, u64::from(node / 8 % 8));
+                sites.set(7, u64::from(node / 64));
                 if sites.find(1) != Some(node) {
                     lost += 1;
                     sites.put(node, &ALL);
@@ -589,10 +594,13 @@ mod tests {
             for node in 1..=64 {
                 // Half of them have a frame more, where the others have a variable.
                 let is_long = node % 2 == 0;
-                sites.stack[0] = u64::from(is_long);
-                sites.stack[2] = u64::from(if is_long { node % 4 } else { round * 64 + node });
-                sites.stack[5] = u64::from(node / 4);
-                sites.stack[6] = u64::from(node % 4);
+                sites.set(0, u64::from(is_long));
+                sites.set(
+                    2,
+                    u64::from(if is_long { node % 4 } else { round * 64 + node }),
+                );
+                sites.set(5, u64::from(node / 4));
+                sites.set(6, u64::from(node % 4));
                 let words: &[usize] = if is_long { &ALL } else { &[6, 5, 4, 0] };
                 if sites.find(1) != Some(node) {
                     lost += 1;
@@ -618,6 +626,6 @@ mod tests {
         // SAFETY: all-zero is an empty chain.
         let chain: Box<Chain> = unsafe { Box::new_zeroed().assume_init() };
         let found = sites.memo.find(sites.place(1)).unwrap();
-        assert_eq!(found.proven(sites.registers(), &chain, 128), 0);
+        assert_eq!(found.proven(sites.caller(), &chain, 128), 0);
     }
 }

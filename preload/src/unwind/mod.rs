@@ -38,15 +38,25 @@ pub use nodes::Nodes;
 pub use tree::Refused;
 use tree::Tree;
 
-/// The registers at a hook's entry.
+/// The caller of a hook: its registers at the entry.
+///
+/// Two words, which are passed in registers: three would be stored, and what is loaded in pairs right after it
+/// was stored one by one stalls.
 #[derive(Clone, Copy, Debug)]
-pub struct Registers {
-    /// The hook's return address: the word at `sp`.
-    pub pc: u64,
-    /// rsp, which points at the return address.
+pub struct Caller {
+    /// rsp: the return address lies there, in the live part of the stack that the thread runs on.
     pub sp: u64,
     /// rbp.
     pub bp: u64,
+}
+
+impl Caller {
+    /// Where the hook was called: its return address.
+    #[inline(always)]
+    fn pc(self) -> u64 {
+        // SAFETY: as `sp` says.
+        unsafe { *(self.sp as *const u64) }
+    }
 }
 
 /// Changes when code was unmapped: what threads remember is void then.

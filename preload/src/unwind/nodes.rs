@@ -2,7 +2,7 @@
 //! and pairs of a native and a Python node. All share one sequence of numbers.
 
 use super::tree::{Refused, Tree};
-use super::{Registers, State, UNKNOWN_EPOCH};
+use super::{Caller, State, UNKNOWN_EPOCH};
 use crate::stack::Bounds;
 
 /// The kinds of keys, in the top two bits; an address has none of them set.
@@ -15,7 +15,7 @@ pub struct Nodes<'a> {
     pub(super) tree: &'a mut Tree,
     generation: u64,
     /// Where the hook was called.
-    pub(super) place: (Registers, Bounds),
+    pub(super) place: (Caller, Bounds),
 }
 
 impl State {
@@ -27,14 +27,14 @@ impl State {
     #[inline(always)]
     pub unsafe fn with_nodes<R>(
         state: *mut State,
-        registers: Registers,
+        caller: Caller,
         bounds: Bounds,
         work: impl FnOnce(&mut Nodes<'_>) -> R,
     ) -> Option<R> {
         // SAFETY: valid, as the caller promises; see `capture`.
         let busy = unsafe { &(*state).busy };
         let interrupted = busy.is_set();
-        if interrupted && !busy.was_abandoned(registers.sp, bounds) {
+        if interrupted && !busy.was_abandoned(caller.sp, bounds) {
             return None;
         }
         // SAFETY: no capture is under way, so this is the only reference.
@@ -43,11 +43,11 @@ impl State {
             return None;
         }
         // As in `capture`: a handler sees the mark before any change, and its end after all.
-        state.busy.set(registers.sp, registers.pc);
+        state.busy.set(caller.sp, caller.pc());
         let result = work(&mut Nodes {
             tree: &mut state.tree,
             generation: state.generation,
-            place: (registers, bounds),
+            place: (caller, bounds),
         });
         state.busy.clear();
         Some(result)
