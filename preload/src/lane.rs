@@ -10,6 +10,8 @@
 mod block;
 mod restartable;
 mod room;
+#[cfg(test)]
+mod tests;
 
 use core::arch::asm;
 use core::cell::Cell;

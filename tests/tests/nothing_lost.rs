@@ -214,6 +214,36 @@ fn recorders_stopped_for_seconds() {
     }
 }
 
+/// No wait is without a bound: threads give a recorder up that does nothing for 30 s, and what they do then is
+/// counted as dropped.
+#[test]
+fn a_recorder_stopped_for_good() {
+    let own = own(2);
+    let storm = Storm::new(2);
+    let mut group = storm.place.start(storm.traced(1_000_000));
+    storm.await_threads(&mut group);
+    let recorder = recorder(&group);
+    signal(recorder, libc::SIGSTOP);
+    let began = Instant::now();
+    let ended = group.wait(LIMIT);
+    let lasted = began.elapsed().as_secs();
+    signal(recorder, libc::SIGCONT);
+    group.assert_nothing_left(LIMIT);
+    assert_stormed(&ended);
+    assert!((30..60).contains(&lasted), "{lasted} s");
+    let (report, counted) = (storm.place.report(), storm.counted());
+    assert_eq!(report.at("/trace/complete"), false);
+    let happened = counted.allocations + own.allocations + counted.frees + own.frees;
+    let unknown = report.number("/totals/unknown_frees");
+    let recorded = allocations(&report) + frees(&report) + unknown;
+    let dropped = report.number("/trace/dropped_events");
+    // Of what was dropped, some tells of call sites and threads' ends.
+    assert!(
+        recorded < happened && recorded + dropped >= happened,
+        "{recorded} {dropped} {happened}"
+    );
+}
+
 /// Threads that wait for a recorder which is killed go on, and what it has written can be read.
 #[test]
 fn a_recorder_killed_while_lanes_are_full() {

@@ -107,7 +107,12 @@ impl Writer {
         let capacity = self.mask.get() + 1;
         // Acquire: pairs with the recorder's Release: it has read what is overwritten next.
         let tail = lane.header.tail.load(Ordering::Acquire);
-        if tail > end || end - tail > usable {
+        if tail > end {
+            // Handlers that came in between have published more, and that was read: `end` is old, and to be
+            // found out again. Without them the tail can't be there. Relaxed: only this thread stores it.
+            return lane.header.head.load(Ordering::Relaxed) >= tail;
+        }
+        if end - tail > usable {
             return false;
         }
         if end - tail > capacity / 2 {
