@@ -11,7 +11,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use leak_wire::layout::Stop;
-use leak_wire::{Common, Event, Record};
+use leak_wire::{Event, Record};
 
 use super::build_id::BuildIds;
 use super::clock::Clock;
@@ -412,15 +412,18 @@ struct Taker<'a> {
 
 impl Take<WriteError> for Taker<'_> {
     #[inline]
-    fn common(&mut self, lane: &mut OpenLane, at: At, common: Common) -> Result<(), WriteError> {
+    fn common(&mut self, lane: &mut OpenLane, at: At, words: &[u64]) -> Result<usize, WriteError> {
+        let first = lane.events.order(at);
+        let (used, full) = lane.events.common(at, words);
         if let Some(live) = &mut self.live {
-            let order = lane.events.order(at);
-            live.see_common(common, order, &mut lane.follower);
+            let orders = (first, lane.events.order(At::Epoch));
+            let words = words.get(..used).unwrap_or_default();
+            live.see_common(words, orders, &mut lane.follower);
         }
-        match lane.events.common(at, common) {
-            true => self.writer.write_events(&mut lane.events),
-            false => Ok(()),
+        if full {
+            self.writer.write_events(&mut lane.events)?;
         }
+        Ok(used)
     }
 
     fn record(

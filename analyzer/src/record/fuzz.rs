@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use leak_wire::detour::{Request, SHAPES};
 use leak_wire::layout::claim;
-use leak_wire::{Common, Record, ring};
+use leak_wire::{Record, ring};
 
 use super::lanes::{self, Lanes, OpenLane, Take};
 use super::mapping::Mapping;
@@ -56,11 +56,12 @@ pub(crate) fn drain(words: &[u64], trace: File) {
 struct Written<'a>(&'a mut Writer);
 
 impl Take<WriteError> for Written<'_> {
-    fn common(&mut self, lane: &mut OpenLane, at: At, common: Common) -> Result<(), WriteError> {
-        match lane.events.common(at, common) {
-            true => self.0.write_events(&mut lane.events),
-            false => Ok(()),
+    fn common(&mut self, lane: &mut OpenLane, at: At, words: &[u64]) -> Result<usize, WriteError> {
+        let (used, full) = lane.events.common(at, words);
+        if full {
+            self.0.write_events(&mut lane.events)?;
         }
+        Ok(used)
     }
 
     fn record(

@@ -99,23 +99,39 @@ impl ThreadEvents {
         self.is_full()
     }
 
-    /// [`push`](Self::push) of what nearly all is.
-    #[inline]
-    pub(crate) fn common(&mut self, at: At, common: Common) -> bool {
-        if self.run.is_some() {
-            return self.push(at, common.event());
+    /// [`push`](Self::push) of what nearly all is: as many as `words` begin with, or fewer where a chunk is full.
+    /// The first is at `at`, all others are in the epoch told last. Gives the number of words that they take, too.
+    pub(crate) fn common(&mut self, mut at: At, words: &[u64]) -> (usize, bool) {
+        let mut used = 0;
+        let mut full = false;
+        while !full
+            && let Some((common, len)) = Common::decode(words.get(used..).unwrap_or_default())
+        {
+            full = match (common, &self.run) {
+                (_, Some(_)) => self.push(at, common.event()),
+                (Common::Free { address }, None) => {
+                    self.columns.free(at, address);
+                    self.is_full()
+                }
+                (
+                    Common::Allocation {
+                        address,
+                        size,
+                        site,
+                    },
+                    None,
+                ) => {
+                    self.columns.allocation(at, address, size, site);
+                    self.is_full()
+                }
+            };
+            at = At::Epoch;
+            used += len;
         }
-        match common {
-            Common::Allocation {
-                address,
-                size,
-                site,
-            } => self.columns.allocation(at, address, size, site),
-            Common::Free { address } => self.columns.free(at, address),
-        }
-        self.is_full()
+        (used, full)
     }
 
+    #[inline]
     fn is_full(&self) -> bool {
         let count = self.columns.count();
         count >= CHUNK_EVENTS || count.is_multiple_of(256) && self.columns.len() >= CHUNK_BYTES
