@@ -21,7 +21,7 @@ use super::lanes::{Claimed, Lanes, OpenLane, Take};
 use super::live::LiveBlocks;
 use super::mapping::Mapping;
 use super::{procfs, resident, system};
-use crate::trace::{At, Note, NotedEnd, ThreadEvents, WriteError, Writer};
+use crate::trace::{At, Commons, Note, NotedEnd, ThreadEvents, WriteError, Writer};
 pub(crate) use types::Looks;
 
 /// Shortest and longest sleep between passes.
@@ -412,13 +412,11 @@ struct Taker<'a> {
 
 impl Take<WriteError> for Taker<'_> {
     #[inline]
-    fn common(&mut self, lane: &mut OpenLane, at: At, words: &[u64]) -> Result<usize, WriteError> {
-        let first = lane.events.order(at);
-        let (used, full) = lane.events.common(at, words);
+    fn common(&mut self, lane: &mut OpenLane, commons: Commons<'_>) -> Result<usize, WriteError> {
+        let (used, full) = lane.events.common(commons);
         if let Some(live) = &mut self.live {
-            let orders = (first, lane.events.order(At::Epoch));
-            let words = words.get(..used).unwrap_or_default();
-            live.see_common(words, orders, &mut lane.follower);
+            let taken = commons.within(used);
+            live.see_common(taken, lane.events.order(At::Epoch), &mut lane.follower);
         }
         if full {
             self.writer.write_events(&mut lane.events)?;

@@ -12,7 +12,7 @@ use leak_wire::{Record, ring};
 use super::lanes::{self, Lanes, OpenLane, Take};
 use super::mapping::Mapping;
 use super::settings::Settings;
-use crate::trace::{At, NotedEnd, WriteError, Writer};
+use crate::trace::{At, Commons, NotedEnd, WriteError, Writer};
 
 pub(crate) use super::types::fuzz as types;
 
@@ -56,8 +56,8 @@ pub(crate) fn drain(words: &[u64], trace: File) {
 struct Written<'a>(&'a mut Writer);
 
 impl Take<WriteError> for Written<'_> {
-    fn common(&mut self, lane: &mut OpenLane, at: At, words: &[u64]) -> Result<usize, WriteError> {
-        let (used, full) = lane.events.common(at, words);
+    fn common(&mut self, lane: &mut OpenLane, commons: Commons<'_>) -> Result<usize, WriteError> {
+        let (used, full) = lane.events.common(commons);
         if full {
             self.0.write_events(&mut lane.events)?;
         }

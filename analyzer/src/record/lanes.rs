@@ -10,13 +10,12 @@ use leak_wire::{Entry, Malformed, Order, Prefix, Record, ring};
 use super::live::Follower;
 use super::mapping::Mapping;
 use super::system;
-use crate::trace::{At, ThreadEvents};
+use crate::trace::{At, Commons, ThreadEvents};
 
 /// What is done with the records of a lane.
 pub(crate) trait Take<E> {
-    /// Those of the two kinds that nearly all are, as many as `words` begin with or fewer; `at` is the place of
-    /// the first, all others are in the epoch told last. Gives the number of words that they take: 0 for none.
-    fn common(&mut self, lane: &mut OpenLane, at: At, words: &[u64]) -> Result<usize, E>;
+    /// Those of the two kinds that nearly all are. Gives the number of words that were taken: 0 for none.
+    fn common(&mut self, lane: &mut OpenLane, commons: Commons<'_>) -> Result<usize, E>;
 
     /// Any other.
     fn record(&mut self, lane: &mut OpenLane, at: At, record: Record<'_>) -> Result<(), E>;
@@ -221,7 +220,7 @@ impl Lanes {
         let mut at = At::Epoch;
         while !rest.is_empty() {
             // Blocks have a place wherever they are.
-            let used = takes.common(lane, at, rest)?;
+            let used = takes.common(lane, Commons::new(at, rest))?;
             if used > 0 {
                 at = At::Epoch;
                 rest = rest.get(used..).unwrap_or_default();

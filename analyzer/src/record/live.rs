@@ -12,6 +12,7 @@ use leak_wire::{Common, Event, Wait};
 use rustc_hash::FxHashMap;
 
 use crate::addresses::ByAddress;
+use crate::trace::Commons;
 
 /// Blocks in each of the tables, at most: 256 MiB.
 const MOST: usize = 1 << 22;
@@ -127,17 +128,16 @@ impl LiveBlocks {
         }
     }
 
-    /// [`see`](Self::see) of what nearly all is: the records that `words` hold, the first of them of one order and
-    /// all others of another.
+    /// [`see`](Self::see) of what nearly all is, `epoch` being the one told last.
     pub(crate) fn see_common(
         &mut self,
-        mut words: &[u64],
-        (first, others): (u64, u64),
+        mut commons: Commons<'_>,
+        epoch: u64,
         follower: &mut Follower,
     ) {
-        let mut order = first;
-        while let Some((common, used)) = Common::decode(words) {
-            self.expect(words.get(AHEAD..).unwrap_or_default());
+        while let Some((at, common)) = commons.next() {
+            self.expect(commons.words().get(AHEAD..).unwrap_or_default());
+            let order = at.order(epoch);
             match common {
                 Common::Allocation { address, size, .. } => {
                     self.insert(address, follower.block(size, order));
@@ -146,8 +146,6 @@ impl LiveBlocks {
                     self.end(address, order);
                 }
             }
-            order = others;
-            words = words.get(used..).unwrap_or_default();
         }
     }
 

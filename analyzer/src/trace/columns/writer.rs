@@ -115,21 +115,21 @@ impl Columns {
     }
 
     /// Adds an allocation.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn allocation(&mut self, at: At, address: u64, size: u64, site: u32) {
         let flag = self.place(at, address);
         self.block(kind::ALLOCATION | flag, address, size, site);
     }
 
     /// Adds a free.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn free(&mut self, at: At, address: u64) {
         let flag = self.place(at, address);
         self.pointer(kind::FREE | flag, address);
     }
 
     /// Where the next event, about the block at `address`, has its place; the flag that its kind has by that.
-    #[inline]
+    #[inline(always)]
     fn place(&mut self, at: At, address: u64) -> u8 {
         self.start(at);
         self.events += 1;
@@ -192,13 +192,13 @@ impl Columns {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn kind(&mut self, kind: u8) {
         self.count += 1;
         self.columns[KINDS].byte(kind);
     }
 
-    #[inline]
+    #[inline(always)]
     fn pointer(&mut self, kind: u8, address: u64) {
         self.kind(kind);
         let step = address.wrapping_sub(self.previous.address) as i64;
@@ -211,7 +211,7 @@ impl Columns {
         self.previous.address = address;
     }
 
-    #[inline]
+    #[inline(always)]
     fn block(&mut self, kind: u8, address: u64, size: u64, site: u32) {
         self.pointer(kind, address);
         self.columns[SIZES].number(size);
