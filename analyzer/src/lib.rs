@@ -7,6 +7,7 @@
 //! `symbols` (addresses → functions) · `report` (the result, printed) · `show` (all of it in one go).
 //! Only `cli` knows clap, only `report` and `progress` print, and `replay`, `requests`, `sites` and `verdict` do no I/O at all.
 
+mod addresses;
 pub mod analysis;
 pub mod analyze;
 pub mod cli;

@@ -5,12 +5,11 @@
 //! outcome ([`Heap::remove`], then [`Heap::put_back`] or [`Heap::insert`]), so that another thread may
 //! be given the same address meanwhile.
 
-mod blocks;
 mod inherited;
 
-use blocks::Blocks;
 use inherited::{Inherited, Snapshot};
 
+use crate::addresses::ByAddress;
 use crate::sample::{Amount, Sample};
 use crate::types::TypeId;
 
@@ -18,7 +17,7 @@ use crate::types::TypeId;
 pub type HoldingId = u32;
 
 /// A live block of the process's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Block {
     /// Bytes, as the program asked.
     pub size: u64,
@@ -44,7 +43,7 @@ pub enum Found {
 /// The live blocks of a process.
 #[derive(Debug, Default)]
 pub struct Heap {
-    own: Blocks,
+    own: ByAddress<Block>,
     /// All of `own` together.
     whole: Amount,
     sample: Sample,

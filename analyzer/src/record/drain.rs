@@ -11,7 +11,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use leak_wire::layout::Stop;
-use leak_wire::{Common, Event, Record};
+use leak_wire::{Event, Record};
 
 use super::build_id::BuildIds;
 use super::clock::Clock;
@@ -21,7 +21,7 @@ use super::lanes::{Claimed, Lanes, OpenLane, Take};
 use super::live::LiveBlocks;
 use super::mapping::Mapping;
 use super::{procfs, resident, system};
-use crate::trace::{At, Note, NotedEnd, ThreadEvents, WriteError, Writer};
+use crate::trace::{At, Commons, Note, NotedEnd, ThreadEvents, WriteError, Writer};
 pub(crate) use types::Looks;
 
 /// Shortest and longest sleep between passes.
@@ -412,15 +412,16 @@ struct Taker<'a> {
 
 impl Take<WriteError> for Taker<'_> {
     #[inline]
-    fn common(&mut self, lane: &mut OpenLane, at: At, common: Common) -> Result<(), WriteError> {
+    fn common(&mut self, lane: &mut OpenLane, commons: Commons<'_>) -> Result<usize, WriteError> {
+        let (used, full) = lane.events.common(commons);
         if let Some(live) = &mut self.live {
-            let order = lane.events.order(at);
-            live.see_common(common, order, &mut lane.follower);
+            let taken = commons.within(used);
+            live.see_common(taken, lane.events.order(At::Epoch), &mut lane.follower);
         }
-        match lane.events.common(at, common) {
-            true => self.writer.write_events(&mut lane.events),
-            false => Ok(()),
+        if full {
+            self.writer.write_events(&mut lane.events)?;
         }
+        Ok(used)
     }
 
     fn record(

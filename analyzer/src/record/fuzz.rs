@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use leak_wire::detour::{Request, SHAPES};
 use leak_wire::layout::claim;
-use leak_wire::{Common, Record, ring};
+use leak_wire::{Record, ring};
 
 use super::lanes::{self, Lanes, OpenLane, Take};
 use super::mapping::Mapping;
 use super::settings::Settings;
-use crate::trace::{At, NotedEnd, WriteError, Writer};
+use crate::trace::{At, Commons, NotedEnd, WriteError, Writer};
 
 pub(crate) use super::types::fuzz as types;
 
@@ -56,11 +56,12 @@ pub(crate) fn drain(words: &[u64], trace: File) {
 struct Written<'a>(&'a mut Writer);
 
 impl Take<WriteError> for Written<'_> {
-    fn common(&mut self, lane: &mut OpenLane, at: At, common: Common) -> Result<(), WriteError> {
-        match lane.events.common(at, common) {
-            true => self.0.write_events(&mut lane.events),
-            false => Ok(()),
+    fn common(&mut self, lane: &mut OpenLane, commons: Commons<'_>) -> Result<usize, WriteError> {
+        let (used, full) = lane.events.common(commons);
+        if full {
+            self.0.write_events(&mut lane.events)?;
         }
+        Ok(used)
     }
 
     fn record(

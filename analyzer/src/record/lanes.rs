@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Instant;
 
 use leak_wire::layout::{CLASSES, LaneHeader, claim};
-use leak_wire::{Common, Entry, Malformed, Order, Prefix, Record, ring};
+use leak_wire::{Entry, Malformed, Order, Prefix, Record, ring};
 
 use super::live::Follower;
 use super::mapping::Mapping;
 use super::system;
-use crate::trace::{At, ThreadEvents};
+use crate::trace::{At, Commons, ThreadEvents};
 
 /// What is done with the records of a lane.
 pub(crate) trait Take<E> {
-    /// One of the two that nearly all are; `at` is its place.
-    fn common(&mut self, lane: &mut OpenLane, at: At, common: Common) -> Result<(), E>;
+    /// Those of the two kinds that nearly all are. Gives the number of words that were taken: 0 for none.
+    fn common(&mut self, lane: &mut OpenLane, commons: Commons<'_>) -> Result<usize, E>;
 
     /// Any other.
     fn record(&mut self, lane: &mut OpenLane, at: At, record: Record<'_>) -> Result<(), E>;
@@ -220,8 +220,8 @@ impl Lanes {
         let mut at = At::Epoch;
         while !rest.is_empty() {
             // Blocks have a place wherever they are.
-            if let Some((common, used)) = Common::decode(rest) {
-                takes.common(lane, at, common)?;
+            let used = takes.common(lane, Commons::new(at, rest))?;
+            if used > 0 {
                 at = At::Epoch;
                 rest = rest.get(used..).unwrap_or_default();
                 continue;

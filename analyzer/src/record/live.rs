@@ -1,6 +1,5 @@
 //! The blocks of an image that live and whose types are still to be read.
 //!
-//! - Young blocks wait in a small cache: those that are freed soon never reach the table.
 //! - Lanes are drained one after the other, so that a free may be seen after the next allocation at its
 //!   address, or before the one that it is of. Both carry what the trace orders them by: a free ends only
 //!   what came before it, and one that nothing was there for is remembered for a while.
@@ -9,15 +8,16 @@
 //! - A block is due once its thread has come to a wait or a mark after it: by then it is initialised, or
 //!   nearly always: one that shows no type is due once more, and again when all are.
 
-use std::collections::hash_map::Entry;
-
 use leak_wire::{Common, Event, Wait};
 use rustc_hash::FxHashMap;
 
-/// Young blocks, at most; a power of two.
-const YOUNG: usize = 2048;
-/// Blocks in each of the tables, at most: some 280 MiB.
+use crate::addresses::ByAddress;
+use crate::trace::Commons;
+
+/// Blocks in each of the tables, at most: 256 MiB.
 const MOST: usize = 1 << 22;
+/// Words between a record that is seen and the one that is expected: what that needs takes some 100 ns to come.
+const AHEAD: usize = 16;
 /// Frees that are remembered, at most.
 const FREES: usize = 1 << 16;
 /// The count of a thread that is gone.
@@ -73,11 +73,9 @@ impl Follower {
 /// The blocks of one image.
 #[derive(Debug)]
 pub(crate) struct LiveBlocks {
-    /// Address 0: empty.
-    young: Box<[(u64, Block)]>,
-    table: FxHashMap<u64, Block>,
+    table: ByAddress<Block>,
     /// Those that were read twice in vain, or showed what may change: due again when all are.
-    late: FxHashMap<u64, Block>,
+    late: ByAddress<Block>,
     /// Frees of addresses where nothing was, by what they are ordered by: of this pass and the last one.
     early: [FxHashMap<u64, u64>; 2],
     /// Boundaries that each thread has passed, where any.
@@ -92,9 +90,8 @@ impl LiveBlocks {
     /// No blocks yet.
     pub(crate) fn new() -> LiveBlocks {
         LiveBlocks {
-            young: vec![(0, Block::default()); YOUNG].into_boxed_slice(),
-            table: FxHashMap::default(),
-            late: FxHashMap::default(),
+            table: ByAddress::default(),
+            late: ByAddress::default(),
             early: Default::default(),
             passed: FxHashMap::default(),
             news: false,
@@ -131,16 +128,34 @@ impl LiveBlocks {
         }
     }
 
-    /// [`see`](Self::see) of what nearly all is.
+    /// [`see`](Self::see) of what nearly all is, `epoch` being the one told last.
+    pub(crate) fn see_common(
+        &mut self,
+        mut commons: Commons<'_>,
+        epoch: u64,
+        follower: &mut Follower,
+    ) {
+        while let Some((at, common)) = commons.next() {
+            self.expect(commons.words().get(AHEAD..).unwrap_or_default());
+            let order = at.order(epoch);
+            match common {
+                Common::Allocation { address, size, .. } => {
+                    self.insert(address, follower.block(size, order));
+                }
+                Common::Free { address } => {
+                    self.end(address, order);
+                }
+            }
+        }
+    }
+
+    /// What the first of these records is about will be asked for soon. They may begin within a record: then a
+    /// wrong place is fetched, and now and then.
     #[inline]
-    pub(crate) fn see_common(&mut self, common: Common, order: u64, follower: &mut Follower) {
-        match common {
-            Common::Allocation { address, size, .. } => {
-                self.insert(address, follower.block(size, order));
-            }
-            Common::Free { address } => {
-                self.end(address, order);
-            }
+    fn expect(&self, words: &[u64]) {
+        if let Some((common, _)) = Common::decode(words) {
+            let (Common::Allocation { address, .. } | Common::Free { address }) = common;
+            self.table.expect(address);
         }
     }
 
@@ -170,16 +185,7 @@ impl LiveBlocks {
         if self.was_freed(address, block.order) {
             return;
         }
-        let Some(place) = self.young.get_mut(place(address)) else {
-            return;
-        };
-        if place.0 == address && block.order < place.1.order {
-            return;
-        }
-        let (older, evicted) = std::mem::replace(place, (address, block));
-        if older != 0 && older != address {
-            self.settle(older, evicted);
-        }
+        self.settle(address, block);
     }
 
     /// Whether the free of a block that was allocated at `order` was seen already. Equal orders are those of
@@ -193,35 +199,32 @@ impl LiveBlocks {
         })
     }
 
+    #[inline]
     fn settle(&mut self, address: u64, block: Block) {
-        let full = self.table.len() >= MOST;
-        match self.table.entry(address) {
-            Entry::Occupied(known) if known.get().order > block.order => {}
-            Entry::Occupied(mut known) => {
-                known.insert(block);
-            }
-            Entry::Vacant(_) if full => self.refused += 1,
-            Entry::Vacant(place) => {
-                place.insert(block);
-            }
+        if self.table.len() >= MOST && self.table.get(address).is_none() {
+            self.refused += 1;
+            return;
+        }
+        // The later one stays.
+        if let Some(known) = self.table.insert(address, block)
+            && known.order > block.order
+        {
+            self.table.insert(address, known);
         }
     }
 
     /// Ends what was at `address` before `order`.
     #[inline]
     fn remove(&mut self, address: u64, order: u64) -> Option<Block> {
-        match self.young.get_mut(place(address)) {
-            Some(place) if place.0 == address && place.1.order <= order => {
-                place.0 = 0;
-                Some(place.1)
-            }
-            _ => {
-                let tables = [&mut self.table, &mut self.late];
-                let mut tables = tables.into_iter();
-                let table = tables.find(|table| table.contains_key(&address))?;
-                let earlier = table.get(&address)?.order <= order;
-                earlier.then(|| table.remove(&address))?
-            }
+        let mut known = false;
+        let earlier = |block: &Block| {
+            known = true;
+            block.order <= order
+        };
+        let removed = self.table.remove_if(address, earlier);
+        match known {
+            true => removed,
+            false => self.late.remove_if(address, |block| block.order <= order),
         }
     }
 
@@ -245,20 +248,14 @@ impl LiveBlocks {
     /// The addresses of the blocks that are due; `all`: of every block. Each is still to be taken.
     pub(crate) fn due(&mut self, all: bool) -> Vec<u64> {
         self.news = false;
-        for at in 0..self.young.len() {
-            let young = self.young.get_mut(at).map(std::mem::take);
-            if let Some((address, block)) = young.filter(|(address, _)| *address != 0) {
-                self.settle(address, block);
-            }
-        }
         // What was queued before was read since.
         self.passed.retain(|_, passed| *passed != QUEUED);
         let due = self.table.iter();
         let due = due.filter(|(_, block)| all || self.is_due(block));
-        let mut due: Vec<u64> = due.map(|(address, _)| *address).collect();
+        let mut due: Vec<u64> = due.map(|(address, _)| address).collect();
         if all {
-            let late = self.late.keys().copied();
-            due.extend(late.filter(|address| !self.table.contains_key(address)));
+            let late = self.late.iter().map(|(address, _)| address);
+            due.extend(late.filter(|address| self.table.get(*address).is_none()));
         }
         // All blocks of threads that are gone are among them.
         let gone = self.passed.values_mut().filter(|passed| **passed == GONE);
@@ -315,16 +312,9 @@ impl LiveBlocks {
 
     /// How many blocks there are that were never read.
     pub(crate) fn unread(&self) -> u64 {
-        let young = self.young.iter().filter(|(address, _)| *address != 0);
-        let table = self.table.values().filter(|block| !block.looked);
-        (table.count() + young.count()) as u64 + self.refused
+        let unread = self.table.iter().filter(|(_, block)| !block.looked);
+        unread.count() as u64 + self.refused
     }
-}
-
-/// Where a young block at `address` stands: blocks lie 16 bytes apart at least.
-#[inline]
-fn place(address: u64) -> usize {
-    ((address >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as usize % YOUNG
 }
 
 #[cfg(test)]

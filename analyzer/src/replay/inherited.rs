@@ -6,7 +6,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::Block;
-use super::blocks::Blocks;
+use crate::addresses::ByAddress;
 use crate::sample::Amount;
 
 type Amounts = FxHashMap<u64, Amount>;
@@ -99,7 +99,7 @@ impl Snapshot {
     /// What a child forked now inherits.
     pub(super) fn take(
         &mut self,
-        own: &Blocks,
+        own: &ByAddress<Block>,
         whole: Amount,
         inherited: &Inherited,
         amount: impl Fn(u64, &Block) -> Amount,

@@ -191,28 +191,45 @@ impl Machine {
         }
     }
 
-    fn common(&mut self, (process, thread, stamp): (ProcessId, ThreadId, u64), events: &[Common]) {
-        let mut place = None;
-        for event in events {
-            let (at, account) = *place.get_or_insert_with(|| {
-                let at = self.at(process, thread, stamp);
-                self.comes(at, 0);
-                (at, self.owners.account(at.thread))
-            });
+    fn common(
+        &mut self,
+        (process, thread, stamp): (ProcessId, ThreadId, u64),
+        mut events: &[Common],
+    ) {
+        while !events.is_empty() {
+            let at = self.at(process, thread, stamp);
+            self.comes(at, 0);
+            let account = self.owners.account(at.thread);
+            let taken = self.blocks(at, account, events);
+            events = &events[taken..];
+            // The task that ran may be the one that ended.
+            if let Some((Common::Free { address }, rest)) = events.split_first() {
+                self.freed(at, *address);
+                events = rest;
+            }
+        }
+    }
+
+    /// The first of these events, up to the end of a task; gives their number.
+    fn blocks(&mut self, at: At, account: AccountId, events: &[Common]) -> usize {
+        let ledger = self.owners.ledger(at.process);
+        for (taken, event) in events.iter().enumerate() {
+            let before = ledger.counts.live_bytes;
             match *event {
                 Common::Allocation {
                     address,
                     size,
                     site,
-                } => self.allocated(at, account, (address, size, site)),
-                Common::Free { address } => {
-                    // The task that ran may be the one that ended.
-                    if self.freed(at, address) {
-                        place = None;
-                    }
+                } => ledger.allocate(account, address, size, site, at.stamp),
+                Common::Free { address } if self.tasks.is_task(at.process, address) => {
+                    return taken;
                 }
+                Common::Free { address } => ledger.free(address, false),
             }
+            self.live_bytes = self.live_bytes + ledger.counts.live_bytes - before;
+            self.peak_live_bytes = self.peak_live_bytes.max(self.live_bytes);
         }
+        events.len()
     }
 
     #[inline]

@@ -51,6 +51,12 @@ impl Tasks {
         running.map_or(thread, |running| running.worker)
     }
 
+    /// Whether the block at `address` is a task's.
+    #[inline]
+    pub(super) fn is_task(&self, process: ProcessId, address: u64) -> bool {
+        !self.workers.is_empty() && self.workers.contains_key(&(process, address))
+    }
+
     fn number(&mut self) -> ThreadId {
         self.free.pop().unwrap_or_else(|| {
             self.given += 1;

@@ -92,6 +92,19 @@ pub(crate) enum At {
     Epoch,
 }
 
+impl At {
+    /// What sets a memory event apart from others on its address, `epoch` being the one told last: the later one
+    /// has more. What has no turn comes before all that has one, as regions are shared for good.
+    #[inline]
+    pub(crate) fn order(self, epoch: u64) -> u64 {
+        match self {
+            At::Stamp(stamp) => stamp,
+            At::Turn(turn) => turn | 1 << 63,
+            At::Epoch => epoch,
+        }
+    }
+}
+
 /// What the differences are taken from; the same on both sides.
 #[derive(Clone, Copy, Debug)]
 struct Previous {

@@ -29,7 +29,7 @@ pub use orders::Orders;
 
 pub(crate) use columns::At;
 pub(crate) use notes::{Note, NotedEnd, NotedOrigin, NotedOutcome};
-pub(crate) use writer::{ThreadEvents, WriteError, Writer};
+pub(crate) use writer::{Commons, ThreadEvents, WriteError, Writer};
 
 /// Index into [`Facts::processes`].
 pub type ProcessId = u32;

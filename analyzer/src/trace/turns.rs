@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use leak_wire::order::SHARDS;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use super::{ProcessId, ThreadId};
 
@@ -34,7 +34,8 @@ pub(crate) struct Waiting {
 /// All counts, and who waits.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    next: FxHashMap<ProcessId, Box<[u64; SHARDS]>>,
+    /// By process; those whose threads share nothing have none.
+    next: Vec<Option<Box<[u64; SHARDS]>>>,
     skipped: FxHashSet<Turn>,
     waiting: BTreeMap<Turn, Waiting>,
     /// The lowest `seen_after` of those who wait.
@@ -42,13 +43,18 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
+    #[inline]
     fn next(&mut self, turn: Turn) -> &mut u64 {
-        let shards = self.next.entry(turn.process);
-        let shards = shards.or_insert_with(|| Box::new([0; SHARDS]));
+        let process = turn.process as usize;
+        if self.next.len() <= process {
+            self.next.resize_with(process + 1, || None);
+        }
+        let shards = self.next[process].get_or_insert_with(|| Box::new([0; SHARDS]));
         &mut shards[usize::from(turn.shard)]
     }
 
     /// Whether the event that has `turn` may be given out.
+    #[inline]
     pub(crate) fn is_due(&mut self, turn: Turn) -> bool {
         // A lower one comes late, after it was given up.
         turn.number <= *self.next(turn)

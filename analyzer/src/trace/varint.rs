@@ -5,13 +5,104 @@
 pub(crate) struct Bad;
 
 /// Appends `value` in 1 to 10 bytes.
-#[inline]
 pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+/// A column that is being written. Each number is stored as a whole and then counted by its length: a branch for
+/// each byte would be guessed wrong half of the time.
+#[derive(Debug, Default)]
+pub(crate) struct Filling {
+    /// Longer than what was written.
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Filling {
+    /// Appends a number.
+    #[inline(always)]
+    pub(crate) fn number(&mut self, value: u64) {
+        let (word, len) = match value {
+            0..0x4000 => {
+                let more = u64::from(value > 0x7f);
+                (
+                    value & 0x7f | more << 7 | value >> 7 << 8,
+                    1 + more as usize,
+                )
+            }
+            0x4000..0x0100_0000_0000_0000 => spread(value),
+            _ => return self.longest(value),
+        };
+        self.word(word, len);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn longest(&mut self, value: u64) {
+        let mut bytes = Vec::new();
+        put(&mut bytes, value);
+        bytes.into_iter().for_each(|byte| self.byte(byte));
+    }
+
+    /// Appends a byte.
+    #[inline]
+    pub(crate) fn byte(&mut self, byte: u8) {
+        self.word(byte.into(), 1);
+    }
+
+    /// Appends the first `len` bytes of a word.
+    #[inline(always)]
+    fn word(&mut self, word: u64, len: usize) {
+        let rest = self.bytes.get_mut(self.len..);
+        match rest.and_then(|rest| rest.first_chunk_mut()) {
+            Some(room) => {
+                *room = word.to_le_bytes();
+                self.len += len;
+            }
+            None => self.grow(word, len),
+        }
+    }
+
+    /// [`Filling::word`] where there is no room.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, word: u64, len: usize) {
+        self.bytes.resize(self.bytes.len() * 2 + 64, 0);
+        self.word(word, len);
+    }
+
+    /// How many bytes were written.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The byte that was written at `at`, to be changed.
+    #[inline]
+    pub(crate) fn at(&mut self, at: usize) -> Option<&mut u8> {
+        self.bytes.get_mut(at)
+    }
+
+    /// Appends what was written to `out` and starts anew.
+    pub(crate) fn take(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.bytes.get(..self.len).unwrap_or_default());
+        self.len = 0;
+    }
+}
+
+/// A number of less than 57 bits and not 0 as the bytes that it is coded as, and how many they are: the inverse
+/// of [`long`].
+#[inline]
+fn spread(value: u64) -> (u64, usize) {
+    let bits = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let bits = bits & 0x0000_3fff_0000_3fff | (bits & 0x0fff_c000_0fff_c000) << 2;
+    let bits = bits & 0x007f_007f_007f_007f | (bits & 0x3f80_3f80_3f80_3f80) << 1;
+    let len = bits.ilog2() as usize / 8 + 1;
+    let more = 0x0080_8080_8080_8080 & !(u64::MAX << (8 * (len - 1)));
+    (bits | more, len)
 }
 
 /// Small magnitudes to small numbers.
@@ -186,15 +277,19 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_to_read_agree() {
+    fn both_ways_to_write_and_to_read_agree() {
         for bits in 0..64 {
             for value in [
                 1_u64 << bits,
                 (1_u64 << bits) - 1,
                 0x5555_5555_5555_5555 >> bits,
             ] {
-                let mut bytes = Vec::new();
+                let (mut bytes, mut column) = (Vec::new(), Vec::new());
                 put(&mut bytes, value);
+                let mut filling = Filling::default();
+                filling.number(value);
+                filling.take(&mut column);
+                assert_eq!(bytes, column);
                 let len = bytes.len();
                 // What follows must not matter.
                 for after in [0x00, 0x7f, 0x80, 0xff] {

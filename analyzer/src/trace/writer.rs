@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use leak_wire::{Common, Event};
+use leak_wire::{Common, Event, Prefix};
 use zstd::bulk::Compressor;
 
 use super::columns::{At, Columns};
@@ -62,15 +62,10 @@ impl ThreadEvents {
         }
     }
 
-    /// What sets a memory event apart from others on its address: the later one has more. What has no
-    /// turn comes before all that has one, as regions are shared for good.
+    /// See [`At::order`].
     #[inline]
     pub(crate) fn order(&self, at: At) -> u64 {
-        match at {
-            At::Stamp(stamp) => stamp,
-            At::Turn(turn) => turn | 1 << 63,
-            At::Epoch => self.columns.told_epoch(),
-        }
+        at.order(self.columns.told_epoch())
     }
 
     /// Blocks that pass are only counted from now on, see [`super::passed`].
@@ -99,23 +94,35 @@ impl ThreadEvents {
         self.is_full()
     }
 
-    /// [`push`](Self::push) of what nearly all is.
-    #[inline]
-    pub(crate) fn common(&mut self, at: At, common: Common) -> bool {
-        if self.run.is_some() {
-            return self.push(at, common.event());
+    /// [`push`](Self::push) of what nearly all is. Gives the words that they took, too: where a chunk is full
+    /// some may be left.
+    pub(crate) fn common(&mut self, mut commons: Commons<'_>) -> (usize, bool) {
+        let begin = commons.words.len();
+        let mut full = false;
+        while !full && let Some((at, common)) = commons.next() {
+            full = match (common, &self.run) {
+                (_, Some(_)) => self.push(at, common.event()),
+                (Common::Free { address }, None) => {
+                    self.columns.free(at, address);
+                    self.is_full()
+                }
+                (
+                    Common::Allocation {
+                        address,
+                        size,
+                        site,
+                    },
+                    None,
+                ) => {
+                    self.columns.allocation(at, address, size, site);
+                    self.is_full()
+                }
+            };
         }
-        match common {
-            Common::Allocation {
-                address,
-                size,
-                site,
-            } => self.columns.allocation(at, address, size, site),
-            Common::Free { address } => self.columns.free(at, address),
-        }
-        self.is_full()
+        (begin - commons.words.len(), full)
     }
 
+    #[inline]
     fn is_full(&self) -> bool {
         let count = self.columns.count();
         count >= CHUNK_EVENTS || count.is_multiple_of(256) && self.columns.len() >= CHUNK_BYTES
@@ -152,6 +159,53 @@ fn names_site(event: &Event<'_>) -> bool {
         event,
         Event::Frame { .. } | Event::PythonFrame { .. } | Event::Pair { .. }
     )
+}
+
+/// The allocations and frees that a lane's words begin with, each with its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Commons<'a> {
+    /// The place of the next one, where that was told before it.
+    at: At,
+    /// What is left of the words.
+    words: &'a [u64],
+}
+
+impl<'a> Commons<'a> {
+    /// Those of `words`, of which the first is at `at`.
+    pub(crate) fn new(at: At, words: &'a [u64]) -> Commons<'a> {
+        Commons { at, words }
+    }
+
+    /// Those within the first `len` words.
+    pub(crate) fn within(self, len: usize) -> Commons<'a> {
+        let words = self.words.get(..len).unwrap_or_default();
+        Commons { words, ..self }
+    }
+
+    /// What is left of the words.
+    pub(crate) fn words(&self) -> &'a [u64] {
+        self.words
+    }
+}
+
+impl Iterator for Commons<'_> {
+    type Item = (At, Common);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(At, Common)> {
+        let (mut at, mut words) = (self.at, self.words);
+        let (first, last) = (Prefix::Turn(0).word(), Prefix::Turn(u64::MAX).word());
+        if let Some((word, rest)) = words.split_first()
+            && (first..=last).contains(word)
+            && at == At::Epoch
+        {
+            (at, words) = (At::Turn(word - first), rest);
+        }
+        let (common, len) = Common::decode(words)?;
+        self.words = words.get(len..)?;
+        self.at = At::Epoch;
+        Some((at, common))
+    }
 }
 
 /// A trace being written.

@@ -7,12 +7,12 @@ use super::{
     kind,
 };
 use crate::trace::passed::Sum;
-use crate::trace::varint::{put, zigzag};
+use crate::trace::varint::{Filling, put, zigzag};
 
 /// Events being gathered for a chunk.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
-    columns: [Vec<u8>; COLUMNS],
+    columns: [Filling; COLUMNS],
     previous: Previous,
     count: u32,
     events: u32,
@@ -40,7 +40,7 @@ impl Columns {
 
     /// Bytes gathered so far, before compression.
     pub(crate) fn len(&self) -> usize {
-        self.columns.iter().map(Vec::len).sum()
+        self.columns.iter().map(Filling::len).sum()
     }
 
     /// What follows happened at this epoch.
@@ -65,8 +65,8 @@ impl Columns {
     pub(crate) fn skip(&mut self, shard: u8, turn: u64) {
         self.start(At::Epoch);
         self.kind(kind::SKIP);
-        put(&mut self.columns[TURNS], u64::from(shard));
-        put(&mut self.columns[TURNS], turn);
+        self.columns[TURNS].number(u64::from(shard));
+        self.columns[TURNS].number(turn);
     }
 
     /// Blocks of a call site that passed, from here on.
@@ -75,31 +75,36 @@ impl Columns {
         // An allocation and a free each.
         self.events = self.events.saturating_add(sum.blocks as u32 * 2);
         self.kind(kind::PASSED);
-        put(&mut self.columns[SITES], u64::from(sum.site));
-        put(&mut self.columns[SIZES], sum.bytes);
-        put(&mut self.columns[NUMBERS], sum.blocks);
+        self.columns[SITES].number(u64::from(sum.site));
+        self.columns[SIZES].number(sum.bytes);
+        self.columns[NUMBERS].number(sum.blocks);
     }
 
     /// Live bytes were higher by so much here, by blocks that passed.
     pub(in crate::trace) fn peak(&mut self, bytes: u64) {
         self.start(At::Epoch);
         self.kind(kind::PEAK);
-        put(&mut self.columns[NUMBERS], bytes);
+        self.columns[NUMBERS].number(bytes);
     }
 
     fn stamp(&mut self, stamp: u64) {
         self.first = self.first.min(stamp);
         self.last = self.last.max(stamp);
         let step = stamp.wrapping_sub(self.previous.stamp) as i64;
-        put(&mut self.columns[STAMPS], zigzag(step));
+        self.columns[STAMPS].number(zigzag(step));
         self.previous.stamp = stamp;
     }
 
     /// A chunk begins with a stamp, or with the epoch that holds at its begin.
+    #[inline]
     fn start(&mut self, at: At) {
-        if self.count > 0 {
-            return;
+        if self.count == 0 {
+            self.begin(at);
         }
+    }
+
+    #[cold]
+    fn begin(&mut self, at: At) {
         let At::Stamp(stamp) = at else {
             (self.first, self.last) = (self.epoch, self.epoch);
             self.kind(kind::EPOCH);
@@ -110,21 +115,21 @@ impl Columns {
     }
 
     /// Adds an allocation.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn allocation(&mut self, at: At, address: u64, size: u64, site: u32) {
         let flag = self.place(at, address);
         self.block(kind::ALLOCATION | flag, address, size, site);
     }
 
     /// Adds a free.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn free(&mut self, at: At, address: u64) {
         let flag = self.place(at, address);
         self.pointer(kind::FREE | flag, address);
     }
 
     /// Where the next event, about the block at `address`, has its place; the flag that its kind has by that.
-    #[inline]
+    #[inline(always)]
     fn place(&mut self, at: At, address: u64) -> u8 {
         self.start(at);
         self.events += 1;
@@ -139,7 +144,7 @@ impl Columns {
                 let last = self.previous.turn(address);
                 let step = turn.wrapping_sub(*last) as i64;
                 *last = turn;
-                put(&mut self.columns[TURNS], zigzag(step));
+                self.columns[TURNS].number(zigzag(step));
                 kind::WITH_TURN
             }
         }
@@ -159,7 +164,7 @@ impl Columns {
         let entry = self.columns[KINDS].len();
         self.event(event);
         // Only blocks are told by three kinds of place.
-        if let (Order::Block(_), Some(kind)) = (order, self.columns[KINDS].get_mut(entry)) {
+        if let (Order::Block(_), Some(kind)) = (order, self.columns[KINDS].at(entry)) {
             *kind |= flag;
         }
     }
@@ -187,11 +192,13 @@ impl Columns {
         }
     }
 
+    #[inline(always)]
     fn kind(&mut self, kind: u8) {
         self.count += 1;
-        self.columns[KINDS].push(kind);
+        self.columns[KINDS].byte(kind);
     }
 
+    #[inline(always)]
     fn pointer(&mut self, kind: u8, address: u64) {
         self.kind(kind);
         let step = address.wrapping_sub(self.previous.address) as i64;
@@ -200,20 +207,21 @@ impl Columns {
             0 => zigzag(step >> 4) << 1,
             _ => zigzag(step) << 1 | 1,
         };
-        put(&mut self.columns[ADDRESSES], coded);
+        self.columns[ADDRESSES].number(coded);
         self.previous.address = address;
     }
 
+    #[inline(always)]
     fn block(&mut self, kind: u8, address: u64, size: u64, site: u32) {
         self.pointer(kind, address);
-        put(&mut self.columns[SIZES], size);
-        put(&mut self.columns[SITES], u64::from(site));
+        self.columns[SIZES].number(size);
+        self.columns[SITES].number(u64::from(site));
     }
 
     fn frame(&mut self, id: u32, parent: u32, address: u64) {
         self.node(kind::FRAME, id, &[parent]);
         let step = address.wrapping_sub(self.previous.frame) as i64;
-        put(&mut self.columns[FRAMES], zigzag(step));
+        self.columns[FRAMES].number(zigzag(step));
         self.previous.frame = address;
     }
 
@@ -222,8 +230,8 @@ impl Columns {
         self.kind(kind);
         let past = |from: u32| zigzag(i64::from(id) - i64::from(from));
         let column = &mut self.columns[FRAMES];
-        put(column, past(self.previous.id));
-        others.iter().for_each(|other| put(column, past(*other)));
+        column.number(past(self.previous.id));
+        others.iter().for_each(|other| column.number(past(*other)));
         self.previous.id = id;
     }
 
@@ -231,12 +239,12 @@ impl Columns {
         self.kind(kind);
         numbers
             .iter()
-            .for_each(|number| put(&mut self.columns[NUMBERS], *number));
+            .for_each(|number| self.columns[NUMBERS].number(*number));
     }
 
     fn text(&mut self, bytes: Bytes<'_>) {
-        put(&mut self.columns[NUMBERS], bytes.len() as u64);
-        self.columns[TEXT].extend(bytes.iter());
+        self.columns[NUMBERS].number(bytes.len() as u64);
+        bytes.iter().for_each(|byte| self.columns[TEXT].byte(byte));
     }
 
     fn rare(&mut self, event: Event<'_>) {
@@ -330,8 +338,8 @@ impl Columns {
                 instruction,
             } => {
                 self.node(kind::PYTHON_FRAME, id, &[parent]);
-                put(&mut self.columns[NUMBERS], code.into());
-                put(&mut self.columns[NUMBERS], instruction.into());
+                self.columns[NUMBERS].number(code.into());
+                self.columns[NUMBERS].number(instruction.into());
             }
             Event::Pair {
                 id,
@@ -340,7 +348,7 @@ impl Columns {
                 asked,
             } => {
                 self.node(kind::PAIR, id, &[native, python]);
-                put(&mut self.columns[NUMBERS], asked as u64);
+                self.columns[NUMBERS].number(asked as u64);
             }
             Event::PythonCode {
                 code,
@@ -370,7 +378,7 @@ impl Columns {
             put(out, column.len() as u64);
         }
         for column in &mut self.columns {
-            out.append(column);
+            column.take(out);
         }
         self.previous = Previous::default();
         self.count = 0;

@@ -1,27 +1,17 @@
-//! A map of blocks by address, for a reader that is asked for tens of millions of them a second.
+//! A map of blocks by address, for who is asked for tens of millions of them a second: the recorder and the
+//! reader of a trace.
 //!
-//! Open addressing with linear probing and no tombstones: a block and its address lie in half a cache
-//! line, so that a look is one miss, and one that can be seen coming ([`Blocks::expect`]) is none.
-
-use super::Block;
+//! Open addressing with linear probing and no tombstones: what is kept of a block, 24 bytes at best, and its
+//! address lie in half a cache line, so that a look is one miss, and one that can be seen coming
+//! ([`ByAddress::expect`]) is none.
 
 /// A place for a block; an address of 0: free.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(align(32))]
-struct Slot {
+struct Slot<B> {
     address: u64,
-    block: Block,
+    block: B,
 }
-
-const FREE: Slot = Slot {
-    address: 0,
-    block: Block {
-        size: 0,
-        born: 0,
-        holding: 0,
-        of_type: 0,
-    },
-};
 
 /// The smallest number of slots, a power of two.
 const SMALLEST: usize = 64;
@@ -30,27 +20,35 @@ const FIBONACCI: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// See the module's documentation. No block lies at address 0: one that is put there is not kept.
 #[derive(Debug)]
-pub(super) struct Blocks {
-    /// A power of two of them, at least a quarter free.
-    slots: Vec<Slot>,
+pub(crate) struct ByAddress<B> {
+    /// A power of two of them, at least half of them free: what a longer search costs is not its steps,
+    /// but that nobody can tell their number before.
+    slots: Vec<Slot<B>>,
     count: usize,
 }
 
-impl Default for Blocks {
+impl<B: Copy + Default> Default for ByAddress<B> {
     fn default() -> Self {
-        Blocks {
-            slots: vec![FREE; SMALLEST],
+        ByAddress {
+            slots: vec![Slot::default(); SMALLEST],
             count: 0,
         }
     }
 }
 
-impl Blocks {
-    /// Where the search for an address begins.
+impl<B: Copy + Default> ByAddress<B> {
+    /// How many blocks there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Where the search for an address begins. Pages are strewn, and the blocks of one page lie as they do there:
+    /// what is allocated in a row is looked for in a row.
     #[inline]
     fn home(&self, address: u64) -> usize {
         let bits = self.slots.len().trailing_zeros();
-        (address.wrapping_mul(FIBONACCI) >> (64 - bits)) as usize
+        let page = (address >> 12).wrapping_mul(FIBONACCI) >> (64 - bits);
+        (page + (address >> 4 & 0xff)) as usize & (self.slots.len() - 1)
     }
 
     #[inline]
@@ -70,22 +68,22 @@ impl Blocks {
 
     /// The block at `address` will be asked for soon.
     #[inline]
-    pub(super) fn expect(&self, address: u64) {
+    pub(crate) fn expect(&self, address: u64) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let slot: *const Slot = &raw const self.slots[self.home(address)];
+        let slot: *const Slot<B> = &raw const self.slots[self.home(address)];
         // SAFETY: a prefetch reads nothing, and the slot is there.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(slot.cast()) }
     }
 
     /// The block at `address`.
     #[inline]
-    pub(super) fn get(&self, address: u64) -> Option<&Block> {
+    pub(crate) fn get(&self, address: u64) -> Option<&B> {
         let slot = &self.slots[self.find(address)];
         (slot.address != 0).then_some(&slot.block)
     }
 
     /// The block at `address`, to be changed.
-    pub(super) fn get_mut(&mut self, address: u64) -> Option<&mut Block> {
+    pub(crate) fn get_mut(&mut self, address: u64) -> Option<&mut B> {
         let slot = self.find(address);
         let slot = &mut self.slots[slot];
         (slot.address != 0).then_some(&mut slot.block)
@@ -93,7 +91,7 @@ impl Blocks {
 
     /// Puts a block at `address`; gives the one that was there.
     #[inline]
-    pub(super) fn insert(&mut self, address: u64, block: Block) -> Option<Block> {
+    pub(crate) fn insert(&mut self, address: u64, block: B) -> Option<B> {
         if address == 0 {
             return None;
         }
@@ -104,7 +102,7 @@ impl Blocks {
             return Some(old.block);
         }
         self.count += 1;
-        if self.count > self.slots.len() / 4 * 3 {
+        if self.count > self.slots.len() / 2 {
             self.grow();
         }
         None
@@ -112,7 +110,7 @@ impl Blocks {
 
     #[cold]
     fn grow(&mut self) {
-        let slots = vec![FREE; self.slots.len() * 2];
+        let slots = vec![Slot::default(); self.slots.len() * 2];
         let old = std::mem::replace(&mut self.slots, slots);
         for slot in old.into_iter().filter(|slot| slot.address != 0) {
             let place = self.find(slot.address);
@@ -122,10 +120,16 @@ impl Blocks {
 
     /// Takes out the block at `address`.
     #[inline]
-    pub(super) fn remove(&mut self, address: u64) -> Option<Block> {
+    pub(crate) fn remove(&mut self, address: u64) -> Option<B> {
+        self.remove_if(address, |_| true)
+    }
+
+    /// Takes out the block at `address` if it is one that `goes`.
+    #[inline]
+    pub(crate) fn remove_if(&mut self, address: u64, goes: impl FnOnce(&B) -> bool) -> Option<B> {
         let mut hole = self.find(address);
         let removed = self.slots[hole];
-        if removed.address == 0 {
+        if removed.address == 0 || !goes(&removed.block) {
             return None;
         }
         self.count -= 1;
@@ -146,7 +150,7 @@ impl Blocks {
     }
 
     /// All blocks, with their addresses.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Block)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &B)> {
         let taken = self.slots.iter().filter(|slot| slot.address != 0);
         taken.map(|slot| (slot.address, &slot.block))
     }
@@ -158,10 +162,6 @@ mod tests {
 
     use super::*;
 
-    fn block(size: u64) -> Block {
-        Block { size, ..FREE.block }
-    }
-
     #[test]
     fn holds_what_a_plain_map_holds() {
         // Few addresses beside each other and far apart, so that searches run into each other and wrap.
@@ -172,7 +172,7 @@ mod tests {
                 .wrapping_add(1);
             (state >> 33) % below
         };
-        let (mut blocks, mut plain) = (Blocks::default(), BTreeMap::new());
+        let (mut blocks, mut plain) = (ByAddress::default(), BTreeMap::new());
         for step in 0..200_000_u64 {
             // Grows, shrinks, and is as often asked for what it has not.
             let few = if step / 20_000 % 2 == 0 { 4000 } else { 40 };
@@ -181,13 +181,13 @@ mod tests {
                 0 => assert_eq!(blocks.remove(address), plain.remove(&address)),
                 1 => assert_eq!(blocks.get(address), plain.get(&address)),
                 _ => {
-                    let old = plain.insert(address, block(step));
-                    assert_eq!(blocks.insert(address, block(step)), old);
+                    let old = plain.insert(address, step);
+                    assert_eq!(blocks.insert(address, step), old);
                 }
             }
             assert_eq!(blocks.count, plain.len());
         }
-        let all: BTreeMap<u64, Block> = blocks.iter().map(|(at, block)| (at, *block)).collect();
+        let all: BTreeMap<u64, u64> = blocks.iter().map(|(at, block)| (at, *block)).collect();
         assert_eq!(all, plain);
         for address in plain.keys() {
             assert!(blocks.remove(*address).is_some());
@@ -197,8 +197,8 @@ mod tests {
 
     #[test]
     fn nothing_is_ever_at_address_0() {
-        let mut blocks = Blocks::default();
-        assert_eq!(blocks.insert(0, block(1)), None);
+        let mut blocks = ByAddress::default();
+        assert_eq!(blocks.insert(0, 1), None);
         assert_eq!(blocks.get(0), None);
         assert_eq!(blocks.get_mut(0), None);
         assert_eq!(blocks.remove(0), None);
