@@ -6,21 +6,26 @@
 //!   the event that made the epoch comes before those that only saw it.
 //! - In memory is one chunk for each thread that has begun and not ended.
 
+mod run;
+mod thread;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ops::Range;
 
-use leak_wire::{Common, Event};
+use leak_wire::Event;
 
 use super::codes::Codes;
-use super::columns::{ColumnReader, Found};
 use super::open::{Error, Trace};
 use super::reader;
 use super::readings::Reading;
-use super::resolve::{self, Modules, Tree};
+use super::resolve::{self, Modules};
 use super::turns::{Turn as ShardTurn, Turns, Waiting};
 use super::{Passed, ProcessId, Step, ThreadId, What};
 use crate::sites::Sites;
+
+pub use run::Run;
+use run::resume;
+use thread::Open;
 
 /// What can be next. At equal stamps the order of these counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,26 +45,6 @@ type Entry = Reverse<(u64, Item)>;
 
 /// No entry comes after this one.
 const LAST: (u64, Item) = (u64::MAX, Item::ProcessEnds(ProcessId::MAX));
-
-/// A thread whose events are being read.
-#[derive(Debug, Default)]
-struct Open {
-    process: ProcessId,
-    next_chunk: usize,
-    chunk_at: u64,
-    raw: Vec<u8>,
-    reader: Option<ColumnReader>,
-    position: u64,
-    /// The event that it stands at made its epoch.
-    first: bool,
-    /// The turn of that event: shard and number.
-    turn: Option<(u8, u64)>,
-    /// It stands at no event, but at blocks that are only counted.
-    passed: Option<Passed>,
-    /// Turns that nobody has, found on the way to it.
-    skipped: Vec<(u8, u64)>,
-    tree: Tree,
-}
 
 /// All steps of a trace, in order. Give it to one reading only: sites are interned as they come.
 pub struct Steps<'t> {
@@ -522,163 +507,9 @@ impl Steps<'_> {
     }
 }
 
-/// Puts a thread that has waited back into the queue.
-fn resume(queue: &mut BinaryHeap<Entry>, until: &mut (u64, Item), waiting: Option<Waiting>) {
-    if let Some(waiting) = waiting {
-        let entry = (waiting.position, Item::Event(waiting.thread));
-        queue.push(Reverse(entry));
-        *until = (*until).min(entry);
-    }
-}
-
-/// Allocations and frees of one thread that follow each other in one place. They are read without an
-/// [`Event`] of each, whose copies would cost more than the reading.
-pub struct Run<'s> {
-    /// Where they are in the order of all events.
-    pub stamp: u64,
-    /// Whose.
-    pub process: ProcessId,
-    /// Which thread's.
-    pub thread: ThreadId,
-    entry: (u64, Item),
-    raw: &'s [u8],
-    reader: &'s mut ColumnReader,
-    tree: &'s Tree,
-    turns: &'s mut Turns,
-    queue: &'s mut BinaryHeap<Entry>,
-    until: &'s mut (u64, Item),
-}
-
-impl Iterator for Run<'_> {
-    type Item = Common;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Common> {
-        if self.entry >= *self.until {
-            return None;
-        }
-        let (process, turns) = (self.process, &mut *self.turns);
-        let (queue, until) = (&mut *self.queue, &mut *self.until);
-        let takes = |shard, number| {
-            let turn = ShardTurn {
-                process,
-                shard,
-                number,
-            };
-            let is_due = turns.is_due(turn);
-            if is_due {
-                resume(queue, until, turns.take(turn));
-            }
-            is_due
-        };
-        let mut common = self.reader.common(self.raw, takes)?;
-        if let Common::Allocation { site, .. } = &mut common {
-            *site = self.tree.site(*site);
-        }
-        Some(common)
-    }
-}
-
 impl Trace {
     fn process_of(&self, thread: ThreadId) -> ProcessId {
         let known = self.facts.threads.get(thread as usize);
         known.map_or(0, |known| known.process)
-    }
-}
-
-impl Open {
-    /// The turn of its event.
-    #[inline]
-    fn shard_turn(&self) -> Option<ShardTurn> {
-        let (shard, number) = self.turn?;
-        Some(ShardTurn {
-            process: self.process,
-            shard,
-            number,
-        })
-    }
-
-    /// Where its event stands in the queue.
-    fn entry(&self, thread: ThreadId) -> (u64, Item) {
-        match self.first {
-            true => (self.position, Item::First(thread)),
-            false => (self.position, Item::Event(thread)),
-        }
-    }
-
-    /// An epoch that the thread saw only after its event.
-    fn seen_after(&self, trace: &Trace, thread: ThreadId) -> u64 {
-        let reader = self.reader.as_ref();
-        let here = reader.and_then(|reader| reader.seen_after(&self.raw));
-        let lane = trace.lanes.get(thread as usize);
-        let next = || lane.and_then(|lane| lane.chunks.get(self.next_chunk));
-        let seen = here.or_else(|| next().map(|chunk| chunk.header.first));
-        let seen = seen.or_else(|| lane.and_then(|lane| lane.end));
-        seen.map_or(u64::MAX, |seen| seen.max(self.position))
-    }
-
-    /// Whether one of these turns is still to come in its chunk.
-    fn holds(&self, shard: u8, turns: &Range<u64>) -> bool {
-        let Some(mut reader) = self.reader.clone() else {
-            return false;
-        };
-        // The event that it stands at has another turn.
-        let mut stands_at_event = self.passed.is_none();
-        while !stands_at_event || reader.event(&self.raw).is_ok() {
-            stands_at_event = match reader.next(&self.raw) {
-                Ok(Found::Event { turn, .. }) => {
-                    if turn.is_some_and(|(of, number)| of == shard && turns.contains(&number)) {
-                        return true;
-                    }
-                    true
-                }
-                Ok(Found::Skip(..) | Found::Passed(..)) => false,
-                Ok(Found::End) | Err(_) => return false,
-            };
-        }
-        false
-    }
-
-    /// Goes to the next event, in the next chunk if need be; false: there is none.
-    fn advance(&mut self, trace: &Trace, thread: ThreadId) -> Result<bool, Error> {
-        loop {
-            let malformed = |at| Error::Malformed(trace.path.clone(), at);
-            while let Some(reader) = &mut self.reader {
-                let found = reader.next(&self.raw);
-                match found.map_err(|_| malformed(self.chunk_at))? {
-                    Found::Passed(epoch, passed) => {
-                        self.position = self.position.max(epoch);
-                        (self.first, self.turn) = (false, None);
-                        self.passed = Some(passed);
-                        return Ok(true);
-                    }
-                    Found::Event { stamp, first, turn } => {
-                        self.passed = None;
-                        // A stamp may only lie behind the position in a damaged trace, or of version 1.
-                        self.first = first && stamp >= self.position;
-                        self.position = self.position.max(stamp);
-                        self.turn = turn;
-                        return Ok(true);
-                    }
-                    Found::Skip(shard, number) => self.skipped.push((shard, number)),
-                    Found::End => self.reader = None,
-                }
-            }
-            let lane = trace.lanes.get(thread as usize);
-            let Some(chunk) = lane.and_then(|lane| lane.chunks.get(self.next_chunk)) else {
-                return Ok(false);
-            };
-            self.next_chunk += 1;
-            self.chunk_at = chunk.at;
-            let whole = reader::load(&trace.file, chunk, &mut self.raw)
-                .map_err(|error| Error::Io(trace.path.clone(), error))?;
-            if !whole {
-                // Opening found its checksum right.
-                return Err(malformed(chunk.at));
-            }
-            let reader = ColumnReader::new(&self.raw, chunk.header.count, trace.version);
-            self.reader = Some(reader.map_err(|_| malformed(chunk.at))?);
-            self.tree.expect(chunk.header.tree);
-        }
     }
 }

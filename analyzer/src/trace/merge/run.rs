@@ -1,0 +1,73 @@
+//! Blocks of one thread that follow each other, read without a look at the others.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use leak_wire::Common;
+
+use super::{Entry, Item};
+use crate::trace::columns::ColumnReader;
+use crate::trace::resolve::Tree;
+use crate::trace::turns::{Turn, Turns, Waiting};
+use crate::trace::{ProcessId, ThreadId};
+
+/// Allocations and frees of one thread that follow each other in one place. They are read without an
+/// [`leak_wire::Event`] of each, whose copies would cost more than the reading.
+pub struct Run<'s> {
+    /// Where they are in the order of all events.
+    pub stamp: u64,
+    /// Whose.
+    pub process: ProcessId,
+    /// Which thread's.
+    pub thread: ThreadId,
+    pub(super) entry: (u64, Item),
+    pub(super) raw: &'s [u8],
+    pub(super) reader: &'s mut ColumnReader,
+    pub(super) tree: &'s Tree,
+    pub(super) turns: &'s mut Turns,
+    pub(super) queue: &'s mut BinaryHeap<Entry>,
+    pub(super) until: &'s mut (u64, Item),
+}
+
+impl Iterator for Run<'_> {
+    type Item = Common;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Common> {
+        if self.entry >= *self.until {
+            return None;
+        }
+        let (process, turns) = (self.process, &mut *self.turns);
+        let (queue, until) = (&mut *self.queue, &mut *self.until);
+        let takes = |shard, number| {
+            let turn = Turn {
+                process,
+                shard,
+                number,
+            };
+            let is_due = turns.is_due(turn);
+            if is_due {
+                resume(queue, until, turns.take(turn));
+            }
+            is_due
+        };
+        let mut common = self.reader.common(self.raw, takes)?;
+        if let Common::Allocation { site, .. } = &mut common {
+            *site = self.tree.site(*site);
+        }
+        Some(common)
+    }
+}
+
+/// Puts a thread that has waited back into the queue.
+pub(super) fn resume(
+    queue: &mut BinaryHeap<Entry>,
+    until: &mut (u64, Item),
+    waiting: Option<Waiting>,
+) {
+    if let Some(waiting) = waiting {
+        let entry = (waiting.position, Item::Event(waiting.thread));
+        queue.push(Reverse(entry));
+        *until = (*until).min(entry);
+    }
+}
