@@ -70,7 +70,7 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
             endpoint.retained_bytes_per_leaking_request = None;
         }
     }
-    analysis.requests = requests(&machine.records, &endpoint_of, &leaking, facts);
+    analysis.requests = requests(machine.records, &endpoint_of, &leaking, facts);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();
     analysis
@@ -139,14 +139,18 @@ fn processes_and_totals(
     analysis.totals = totals;
 }
 
+/// Each one takes its record's place in memory: there may be millions.
 fn requests(
-    records: &[Record],
+    records: Vec<Record>,
     endpoint_of: &FxHashMap<LabelId, u32>,
     leaking: &Leaking,
     facts: &Facts,
 ) -> Vec<Request> {
-    let real = (0..).zip(records).filter(|(_, record)| !record.void);
-    let request = |(id, record): (RequestId, &Record)| {
+    const { assert!(size_of::<Request>() <= size_of::<Record>()) };
+    let real = records.into_iter().enumerate();
+    let real = real.filter(|(_, record)| !record.void);
+    let request = |(id, record): (usize, Record)| {
+        let id = id as RequestId;
         let figures = &record.figures;
         let thread = facts.threads.get(record.host as usize);
         Request {
