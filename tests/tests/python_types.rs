@@ -211,8 +211,15 @@ const REQUESTS: u64 = 40;
 const VEHICLES: u64 = 10_000;
 const ENDPOINT: &str = "GET /areas/{id}/vehicles";
 
-/// The report on the server, and how many vehicles it says are left.
-fn city(python: &Path, more: &[&str]) -> (Report, u64) {
+struct City {
+    report: Report,
+    /// The one that infers nothing.
+    direct: Report,
+    /// How many vehicles the server says are left.
+    told: u64,
+}
+
+fn city(python: &Path, more: &[&str]) -> City {
     let place = Place::new();
     let port = http::free_port();
     let mut command = place.traced(python);
@@ -231,22 +238,29 @@ fn city(python: &Path, more: &[&str]) -> (Report, u64) {
     server.signal(libc::SIGTERM);
     let ended = server.wait(LIMIT);
     assert!(ended.status.success(), "{}", ended.err);
-    let report = place.report();
     server.assert_nothing_left(LIMIT);
     let out = String::from_utf8(ended.out).expect("text");
     let told = out.strip_suffix(" vehicles are left\n");
-    (
-        report,
-        told.and_then(|told| told.parse().ok()).expect("a number"),
-    )
+    City {
+        report: place.report(),
+        direct: Report::with(&place.trace(), &["--scope", "thread"]),
+        told: told.and_then(|told| told.parse().ok()).expect("a number"),
+    }
 }
 
 #[test]
 fn abandoned_pools_leak_the_vehicles_of_failed_requests() {
-    let (report, told) = city(Path::new(PYTHON), &[]);
+    let City {
+        report,
+        direct,
+        told,
+    } = city(Path::new(PYTHON), &[]);
     let endpoint = report.endpoint(ENDPOINT);
     assert_eq!(endpoint["verdict"], "leak");
-    assert_eq!(report.endpoint("GET /areas")["leaking_requests"], 0);
+    // On a busy machine a pool's thread may do its first steps while the next request is the only one in flight,
+    // and what they leave is inferred to be that one's.
+    let listing = direct.endpoint("GET /areas");
+    assert_eq!(listing["leaking_requests"], 0, "{listing:#}");
     let failed = REQUESTS / 2;
     assert_eq!(told, failed * VEHICLES);
     assert_eq!(
@@ -333,7 +347,7 @@ fn fixed_server_runs_on() -> Vec<PathBuf> {
 fn closed_pools_do_not_leak_though_garbage_is_left() {
     for python in fixed_server_runs_on() {
         let of = python.display();
-        let (report, told) = city(&python, &["fixed"]);
+        let City { report, told, .. } = city(&python, &["fixed"]);
         assert!(
             told >= VEHICLES && told.is_multiple_of(VEHICLES),
             "{of}: {told}"

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use leak_wire::{Bytes, Event, Order, Protocol, Transfer, Unseen, Wait};
 
@@ -63,8 +64,13 @@ impl Drop for Made {
     }
 }
 
+/// A path that no other call gets, tests being run at once.
 pub(super) fn place(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("leak-trace-{}-{name}", std::process::id()))
+    static PLACES: AtomicU32 = AtomicU32::new(0);
+    // Relaxed: only the number has to be its own.
+    let number = PLACES.fetch_add(1, Ordering::Relaxed);
+    let of_process = std::process::id();
+    std::env::temp_dir().join(format!("leak-trace-{of_process}-{number}-{name}"))
 }
 
 pub(super) fn text(event: Event<'_>, backtrace: &[u64]) -> String {
