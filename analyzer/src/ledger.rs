@@ -227,6 +227,17 @@ impl Ledger {
         holding.allocated_bytes += bytes;
     }
 
+    /// A block that came to `address` and went with nothing in between. `false`: it has to be told one after
+    /// the other, as another is live there, or it stands for more than itself.
+    #[inline]
+    pub fn pass_one(&mut self, account: AccountId, address: u64, size: u64, site: SiteId) -> bool {
+        let passes = !self.heap.sample().is_partial() && !self.heap.may_hold(address);
+        if passes {
+            self.pass(account, site, 1, size);
+        }
+        passes
+    }
+
     /// Takes the block at `address` out until its realloc's outcome is known.
     pub fn reallocation_begins(&mut self, address: u64) -> Found {
         self.heap.remove(address)

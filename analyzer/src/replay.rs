@@ -96,6 +96,12 @@ impl Heap {
         self.own.expect(address);
     }
 
+    /// Whether something is live at `address`, or never can be told to be.
+    #[inline]
+    pub fn may_hold(&self, address: u64) -> bool {
+        address == 0 || self.own.get(address).is_some() || self.inherited.contains(address)
+    }
+
     /// Takes out what is live at `address`.
     #[inline]
     pub fn remove(&mut self, address: u64) -> Found {

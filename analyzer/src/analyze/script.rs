@@ -14,7 +14,7 @@
 
 use std::collections::HashMap;
 
-use leak_wire::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
+use leak_wire::{Bytes, Common, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::{Analyzer, Boundary, Options};
 use crate::analysis::Analysis;
@@ -218,6 +218,41 @@ impl Script {
 
     /// The analysis of all steps; step i has stamp i + 1, and a tick is a nanosecond.
     pub(super) fn analysis(&self, options: &Options) -> Analysis {
+        self.analysis_by(options, |analyzer| {
+            self.play(|step| analyzer.step(step));
+        })
+    }
+
+    /// The same, where a thread goes on with blocks these in one run, as a reader of a trace gives them.
+    pub(super) fn analysis_in_runs(&self, options: &Options) -> Analysis {
+        self.analysis_by(options, |analyzer| {
+            let mut run: Option<(u32, u32, u64, Vec<Common>)> = None;
+            let end = |analyzer: &mut Analyzer<'_>, run: &mut Option<_>| {
+                if let Some((process, thread, stamp, blocks)) = run.take() {
+                    let blocks: Vec<Common> = blocks;
+                    analyzer
+                        .machine
+                        .run(process, thread, stamp, blocks.into_iter());
+                }
+            };
+            self.play(|step| {
+                if let Some((process, thread, _, blocks)) = &mut run
+                    && (*process, *thread) == (step.process, step.thread)
+                    && let Some(block) = block(&step.what)
+                {
+                    return blocks.push(block);
+                }
+                end(analyzer, &mut run);
+                analyzer.step(step);
+                if let What::Event(_) = step.what {
+                    run = Some((step.process, step.thread, step.stamp, Vec::new()));
+                }
+            });
+            end(analyzer, &mut run);
+        })
+    }
+
+    fn analysis_by(&self, options: &Options, mut take: impl FnMut(&mut Analyzer<'_>)) -> Analysis {
         let mut facts = self.facts.clone();
         facts.clock = Clock {
             points: vec![(0, 0), (1 << 40, 1 << 40)],
@@ -225,7 +260,7 @@ impl Script {
         let mut options = options.clone();
         loop {
             let mut analyzer = Analyzer::new(&facts, &options);
-            self.play(|step| analyzer.step(step));
+            take(&mut analyzer);
             if !analyzer.wants_marks() {
                 return analyzer.finish();
             }
@@ -265,6 +300,23 @@ impl Script {
                 what,
             });
         }
+    }
+}
+
+/// What of a step comes in runs.
+fn block(what: &What<'_>) -> Option<Common> {
+    match *what {
+        What::Event(Event::Allocation {
+            address,
+            size,
+            site,
+        }) => Some(Common::Allocation {
+            address,
+            size,
+            site,
+        }),
+        What::Event(Event::Free { address }) => Some(Common::Free { address }),
+        _ => None,
     }
 }
 

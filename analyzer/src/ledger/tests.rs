@@ -27,6 +27,29 @@ fn reallocs_have_three_outcomes() {
 }
 
 #[test]
+fn a_block_passes_where_none_is_live() {
+    let mut ledger = Ledger::new(Sample::default());
+    ledger.allocate(OUTSIDE, 16, 100, 1, 1);
+    assert!(ledger.pass_one(OUTSIDE, 32, 10, 1));
+    let passed = Counts {
+        allocations: 2,
+        frees: 1,
+        allocated_bytes: 110,
+        live_blocks: 1,
+        live_bytes: 100,
+        ..Counts::default()
+    };
+    assert_eq!(ledger.counts, passed);
+    // What ended unseen, and what is never found again, has to be told.
+    assert!(!ledger.pass_one(OUTSIDE, 16, 10, 1) && !ledger.pass_one(OUTSIDE, 0, 10, 1));
+    let mut child = ledger.fork();
+    assert!(!child.pass_one(OUTSIDE, 16, 10, 1) && child.pass_one(OUTSIDE, 32, 10, 1));
+    let mut sampled = Ledger::new(Sample::every(4096));
+    assert!(!sampled.pass_one(OUTSIDE, 32, 10, 1));
+    assert_eq!(ledger.counts, passed);
+}
+
+#[test]
 fn a_missed_free_ends_the_old_block() {
     let mut ledger = Ledger::new(Sample::default());
     ledger.allocate(OUTSIDE, 16, 100, 1, 1);

@@ -213,18 +213,33 @@ impl Machine {
     /// The first of these events, up to the end of a task; gives their number.
     fn blocks(&mut self, at: At, account: AccountId, events: &[Common]) -> usize {
         let ledger = self.owners.ledger(at.process);
-        for (taken, event) in events.iter().enumerate() {
+        let mut left = events;
+        while let Some((event, rest)) = left.split_first() {
+            left = rest;
             let before = ledger.counts.live_bytes;
             match *event {
+                Common::Free { address } if self.tasks.is_task(at.process, address) => {
+                    return events.len() - rest.len() - 1;
+                }
+                Common::Free { address } => ledger.free(address, false),
                 Common::Allocation {
                     address,
                     size,
                     site,
-                } => ledger.allocate(account, address, size, site, at.stamp),
-                Common::Free { address } if self.tasks.is_task(at.process, address) => {
-                    return taken;
+                } => {
+                    // Every other block of many programs: the next thing is its end.
+                    if let Some((Common::Free { address: freed }, rest)) = rest.split_first()
+                        && *freed == address
+                        && !self.tasks.is_task(at.process, address)
+                        && ledger.pass_one(account, address, size, site)
+                    {
+                        left = rest;
+                        let highest = self.live_bytes.saturating_add(size);
+                        self.peak_live_bytes = self.peak_live_bytes.max(highest);
+                        continue;
+                    }
+                    ledger.allocate(account, address, size, site, at.stamp);
                 }
-                Common::Free { address } => ledger.free(address, false),
             }
             self.live_bytes = self.live_bytes + ledger.counts.live_bytes - before;
             self.peak_live_bytes = self.peak_live_bytes.max(self.live_bytes);

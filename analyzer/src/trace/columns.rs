@@ -61,6 +61,8 @@ mod kind {
     pub(super) const SKIP: u8 = 33;
     pub(super) const PASSED: u8 = 34;
     pub(super) const PEAK: u8 = 35;
+    /// An allocation, and the end of its block right after it.
+    pub(super) const BRIEF: u8 = 36;
     /// Added to the kind of a memory event that has a turn, or a stamp.
     pub(super) const WITH_TURN: u8 = 0x40;
     pub(super) const WITH_STAMP: u8 = 0x80;
@@ -75,7 +77,7 @@ mod kind {
     pub(super) fn has_stamp(kind: u8) -> bool {
         match kind & !FLAGS {
             ALLOCATION..=TREE_RESET => kind & WITH_STAMP != 0,
-            PYTHON_FRAME | PAIR | TASK | SKIP | PASSED | PEAK => false,
+            PYTHON_FRAME | PAIR | TASK | SKIP | PASSED | PEAK | BRIEF => false,
             _ => true,
         }
     }

@@ -7,6 +7,7 @@ mod python;
 
 use leak_wire::{Bytes, Event};
 
+use super::columns::Columns;
 use super::format::{CHUNK_HEADER, FILE_HEADER};
 use super::writer::{ThreadEvents, Writer};
 use super::{At, Ended, Error, Note, NotedEnd, NotedOrigin, NotedOutcome, What, open};
@@ -41,6 +42,27 @@ fn what_is_written_is_read_in_order() {
             );
         }
     }
+}
+
+#[test]
+fn a_brief_block_is_one_entry() {
+    let mut columns = Columns::default();
+    let block = |columns: &mut Columns, at| {
+        columns.allocation(at, 4096, 10, 3);
+        columns.free(at, 4096);
+    };
+    block(&mut columns, At::Epoch);
+    // The epoch that begins a chunk is the other one.
+    assert_eq!((columns.count(), columns.events()), (2, 2));
+    block(&mut columns, At::Turn(0));
+    assert_eq!((columns.count(), columns.events()), (4, 4));
+    columns.allocation(At::Epoch, 4096, 10, 3);
+    columns.epoch(8);
+    columns.free(At::Epoch, 4096);
+    assert_eq!((columns.count(), columns.events()), (7, 6));
+    block(&mut columns, At::Stamp(9));
+    columns.free(At::Epoch, 4096);
+    assert_eq!((columns.count(), columns.events()), (10, 9));
 }
 
 /// A damaged trace: fewer events, in the order they had, and never other ones. Where the notes are

@@ -80,10 +80,10 @@ impl Filling {
         self.len
     }
 
-    /// The byte that was written at `at`, to be changed.
-    #[inline]
-    pub(crate) fn at(&mut self, at: usize) -> Option<&mut u8> {
-        self.bytes.get_mut(at)
+    /// The byte that was written last, to be changed.
+    #[inline(always)]
+    pub(crate) fn last_mut(&mut self) -> Option<&mut u8> {
+        self.bytes.get_mut(self.len.checked_sub(1)?)
     }
 
     /// Appends what was written to `out` and starts anew.
@@ -213,9 +213,11 @@ impl Column {
     pub(crate) fn number(&mut self, buffer: &[u8]) -> Result<u64, Bad> {
         let rest = buffer.get(self.at..self.end).ok_or(Bad)?;
         match *rest {
-            [byte, ..] if byte < 0x80 => {
-                self.at += 1;
-                Ok(byte.into())
+            // Of one byte or two, which nobody can guess: no branch tells them apart.
+            [first, second, ..] if first & second < 0x80 => {
+                let more = u64::from(first >> 7);
+                self.at += 1 + more as usize;
+                Ok(u64::from(first & 0x7f) | u64::from(second) << 7 & more.wrapping_neg())
             }
             _ => {
                 let (value, len) = long(rest).ok_or(Bad)?;

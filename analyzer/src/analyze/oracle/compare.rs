@@ -151,6 +151,14 @@ fn random_traces_give_what_the_rules_say() {
         let length = 20 + (seed as usize % 7) * 30;
         let (script, text) = random::script(seed, length);
         let analysis = script.analysis(&Options::default());
+        let in_runs = script.analysis_in_runs(&Options::default());
+        assert_eq!(
+            by_stream(&in_runs),
+            by_stream(&analysis),
+            "seed {seed}:\n{text}"
+        );
+        let totals = [&in_runs, &analysis].map(|analysis| format!("{:?}", analysis.totals));
+        assert_eq!(totals[0], totals[1], "seed {seed}:\n{text}");
         let reached = requests_by_site(&script);
         for site in &analysis.sites {
             let requests = reached.get(&site.id).copied().unwrap_or(0);

@@ -49,7 +49,8 @@ pub(super) fn script(seed: u64, length: usize) -> (Script, String) {
             count => Some(mine[dice.below(count as u64) as usize]),
         };
         let line = match (dice.below(40), connection) {
-            (0..=8, _) => format!("alloc {block} {size} @{site}"),
+            (0..=6, _) => format!("alloc {block} {size} @{site}"),
+            (7..=8, _) => format!("alloc {block} {size} @{site}; {thread} free {block}"),
             (9..=12, _) => format!("free {block}"),
             (13, _) => format!("realloc {block} b{} {size} @{site}", dice.below(10)),
             (14, _) => format!("intent {block}"),

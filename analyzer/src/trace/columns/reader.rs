@@ -10,6 +10,11 @@ use super::{
 use crate::trace::Passed;
 use crate::trace::varint::{Bad, Column, unzigzag};
 
+const FREE_WITH_TURN: u8 = kind::FREE | kind::WITH_TURN;
+const ALLOCATION_WITH_TURN: u8 = kind::ALLOCATION | kind::WITH_TURN;
+/// In no file: the second event of a brief block's entry.
+const BRIEF_END: u8 = 0;
+
 /// An entry that a reader came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -39,6 +44,8 @@ pub(crate) struct ColumnReader {
     left: u32,
     /// The kind of the event that was found last.
     kind: u8,
+    /// That was an allocation whose block is freed with the next event, which is no entry of its own.
+    is_brief: bool,
     /// Version 1: every event has a stamp, and no other entry is there.
     all_stamped: bool,
 }
@@ -69,6 +76,7 @@ impl ColumnReader {
             previous: Previous::default(),
             left: count,
             kind: 0,
+            is_brief: false,
             all_stamped: version == 1,
         })
     }
@@ -76,6 +84,14 @@ impl ColumnReader {
     /// Goes to the next event, or what else there is.
     #[inline]
     pub(crate) fn next(&mut self, raw: &[u8]) -> Result<Found, Bad> {
+        if std::mem::take(&mut self.is_brief) {
+            self.kind = BRIEF_END;
+            return Ok(Found::Event {
+                stamp: self.previous.stamp,
+                first: false,
+                turn: None,
+            });
+        }
         loop {
             if self.left == 0 {
                 return match self.columns.iter().all(Column::is_done) {
@@ -97,7 +113,9 @@ impl ColumnReader {
                 kind::WITH_STAMP if kind::is_block(self.kind) => None,
                 _ => return Err(Bad),
             };
+            self.is_brief = self.kind == kind::BRIEF;
             match self.kind {
+                BRIEF_END => return Err(Bad),
                 kind::EPOCH if !self.all_stamped => {}
                 kind::SKIP if !self.all_stamped => return self.skip(raw),
                 kind::PASSED | kind::PEAK if !self.all_stamped => return self.passed(raw),
@@ -122,10 +140,14 @@ impl ColumnReader {
         raw: &[u8],
         takes: impl FnOnce(u8, u64) -> bool,
     ) -> Option<Common> {
+        if std::mem::take(&mut self.is_brief) {
+            let address = self.previous.address;
+            return Some(Common::Free { address });
+        }
         let kind = self.columns[KINDS].peek(raw)?;
-        let is_free = match kind & !kind::WITH_TURN {
-            kind::FREE => true,
-            kind::ALLOCATION => false,
+        let is_free = match kind {
+            kind::FREE | FREE_WITH_TURN => true,
+            kind::ALLOCATION | ALLOCATION_WITH_TURN | kind::BRIEF => false,
             _ => return None,
         };
         if self.all_stamped {
@@ -146,6 +168,7 @@ impl ColumnReader {
             Some(_) => {
                 self.columns[KINDS].skip_byte();
                 self.left = self.left.saturating_sub(1);
+                self.is_brief = kind == kind::BRIEF;
             }
             // There are entries left and no kind: that is what `next` finds then.
             None => self.columns[KINDS] = Column::default(),
@@ -233,6 +256,9 @@ impl ColumnReader {
     /// as the next entry tells: an epoch that the thread saw only then, or the one before its stamp.
     /// `None`: the chunk has no more.
     pub(crate) fn seen_after(&self, raw: &[u8]) -> Option<u64> {
+        if self.is_brief {
+            return Some(self.previous.stamp);
+        }
         let kind = self.columns[KINDS].peek(raw)?;
         match self.has_stamp(kind) {
             true if kind == kind::EPOCH => self.stamp_after(raw).ok(),
@@ -322,7 +348,7 @@ impl ColumnReader {
     #[inline]
     pub(crate) fn event<'a>(&mut self, raw: &'a [u8]) -> Result<Event<'a>, Bad> {
         Ok(match self.kind {
-            kind::ALLOCATION => Event::Allocation {
+            kind::ALLOCATION | kind::BRIEF => Event::Allocation {
                 address: self.address(raw)?,
                 size: self.columns[SIZES].number(raw)?,
                 site: self.columns[SITES].small(raw)?,
@@ -339,6 +365,9 @@ impl ColumnReader {
                 site: self.columns[SITES].small(raw)?,
             },
             kind::FRAME => self.frame(raw)?,
+            BRIEF_END => Event::Free {
+                address: self.previous.address,
+            },
             rare => self.rare(rare, raw)?,
         })
     }

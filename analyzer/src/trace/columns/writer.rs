@@ -124,8 +124,25 @@ impl Columns {
     /// Adds a free.
     #[inline(always)]
     pub(crate) fn free(&mut self, at: At, address: u64) {
+        if at == At::Epoch && self.previous.address == address && self.is_brief() {
+            self.events += 1;
+            return;
+        }
         let flag = self.place(at, address);
         self.pointer(kind::FREE | flag, address);
+    }
+
+    /// Makes the last entry, if it is an allocation that is alone at its address, one of a block that is gone
+    /// at once.
+    #[inline(always)]
+    fn is_brief(&mut self) -> bool {
+        match self.columns[KINDS].last_mut() {
+            Some(last) if *last == kind::ALLOCATION => {
+                *last = kind::BRIEF;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Where the next event, about the block at `address`, has its place; the flag that its kind has by that.
@@ -153,6 +170,9 @@ impl Columns {
     /// Adds an event. A fact needs a stamp; what has its place only in the lane never has one.
     #[inline]
     pub(crate) fn push(&mut self, at: At, event: Event<'_>) {
+        if let Event::Free { address } = event {
+            return self.free(at, address);
+        }
         let order = event.order();
         let (at, address) = match (order, at) {
             (Order::Block(address), at) => (at, address),
@@ -161,10 +181,9 @@ impl Columns {
             (Order::Fact, _) => (At::Stamp(self.epoch), 0),
         };
         let flag = self.place(at, address);
-        let entry = self.columns[KINDS].len();
         self.event(event);
         // Only blocks are told by three kinds of place.
-        if let (Order::Block(_), Some(kind)) = (order, self.columns[KINDS].at(entry)) {
+        if let (Order::Block(_), Some(kind)) = (order, self.columns[KINDS].last_mut()) {
             *kind |= flag;
         }
     }
@@ -181,7 +200,6 @@ impl Columns {
                 size,
                 site,
             } => self.block(kind::REALLOCATION_END, address, size, site),
-            Event::Free { address } => self.pointer(kind::FREE, address),
             Event::ReallocationBegin { address } => self.pointer(kind::REALLOCATION_BEGIN, address),
             Event::Frame {
                 id,

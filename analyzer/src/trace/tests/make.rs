@@ -44,6 +44,8 @@ pub(super) struct Written {
     /// Backtraces by node, innermost address first.
     pub(super) nodes: Vec<Vec<u64>>,
     pub(super) lines: Vec<Line>,
+    /// Where it allocated last.
+    last: u64,
 }
 
 pub(super) struct Made {
@@ -157,6 +159,7 @@ impl Written {
             stamp: 1000,
             nodes: vec![Vec::new()],
             lines: Vec::new(),
+            last: 0,
         }
     }
 
@@ -186,8 +189,13 @@ impl Written {
                     address,
                 }
             }
+            // Right after it, or after what it is no brief block by.
+            10..30 => Event::Free { address: self.last },
             _ => any_event(random, self.nodes.len(), b"GET /users/{id}/photos"),
         };
+        if let Event::Allocation { address, .. } = event {
+            self.last = address;
+        }
         // What has no stamp of its own has the epoch that was told last.
         let at = match (event.order(), random.below(3)) {
             (Order::Fact, _) | (Order::Block(_), 0) => At::Stamp(stamp),
