@@ -32,16 +32,35 @@ fn refuse(parts: &[&[u8]]) -> Refused {
     Refused
 }
 
+/// What a recorder is started with. Not on the stack, of which a program can have little (`ulimit -s`).
+struct Birth {
+    path: [u8; PATH_MAX],
+    variables: [*const c_char; MAX_VARIABLES],
+}
+
 /// Starts a recorder and takes its answer.
 pub fn start_recorder(environment: Environment) -> Result<Answer, Refused> {
-    let mut buffer = [0; PATH_MAX];
-    let path = find_recorder(environment, &mut buffer)?;
+    let Some(memory) = kernel::map(size_of::<Birth>()) else {
+        return Err(refuse(&[
+            b"no memory to start the recorder with: this program is not traced",
+        ]));
+    };
+    // SAFETY: fresh memory of the kernel's, aligned to a page and long enough, whose zeros are bytes and null
+    // pointers; nobody else knows it.
+    let birth = unsafe { &mut *memory.cast::<Birth>() };
+    let answer = start_with(birth, environment);
+    // SAFETY: the mapping as it was made; `birth` is not used any more, and the answer borrows nothing.
+    unsafe { kernel::unmap(memory, size_of::<Birth>()) };
+    answer
+}
+
+fn start_with(birth: &mut Birth, environment: Environment) -> Result<Answer, Refused> {
+    let path = find_recorder(environment, &mut birth.path)?;
     let [ours, theirs] = kernel::socket_pair().map_err(|_| {
         refuse(&[b"no socket for the recorder (too many open files?): this program is not traced"])
     })?;
-    let mut variables = [core::ptr::null::<c_char>(); MAX_VARIABLES];
-    copy_variables(environment, &mut variables);
-    let born = kernel::fork_and_wait(|| bear(path, theirs, &variables));
+    copy_variables(environment, &mut birth.variables);
+    let born = kernel::fork_and_wait(|| bear(path, theirs, &birth.variables));
     kernel::close(theirs);
     let answer = match born {
         Ok(()) => take_answer(ours).map_err(|why| match why {
@@ -263,7 +282,7 @@ fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, NoAnswer> {
                 (None, _) => Err(NoAnswer::Silence(libc::EPROTO)),
             }
         }
-        (Some((b'E', text)), _) => Err(refuse(&[text]).into()),
+        (Some((b'E', text)), _) => Err(refuse(&[text, b"; this program is not traced"]).into()),
         _ => Err(NoAnswer::Silence(libc::EPROTO)),
     }
 }

@@ -1,5 +1,6 @@
-//! Programs in a limited address space, in which the memory shared with the recorder counts: they do under
-//! libleak what they do without, and are traced, or it is said that they are not.
+//! Programs under limits: of the address space, in which the memory shared with the recorder counts, of the
+//! stack and of descriptors. They do under libleak what they do without, and are traced, or it is said that
+//! they are not.
 
 use std::process::Command;
 
@@ -21,11 +22,11 @@ fn both(place: &Place, command: impl Fn(&str) -> Command) -> Ended {
     found
 }
 
-/// `program` started by a shell that is not traced, and allows it `kib` KiB.
-fn limited(place: &Place, kib: u32, program: &str) -> Ended {
+/// `program` started by a shell that is not traced, under a limit as `ulimit` sets it (in KiB where it is bytes).
+fn limited(place: &Place, limit: &str, program: &str) -> Ended {
     both(place, |preload| {
         let mut command = place.plain("bash");
-        let script = format!("ulimit -v {kib}; LD_PRELOAD={preload} exec {program}");
+        let script = format!("ulimit {limit}; LD_PRELOAD={preload} exec {program}");
         command.args(["-c", &script]);
         command
     })
@@ -72,33 +73,35 @@ fn a_shell_that_limits_its_children() {
 fn started_with_little() {
     let source = Source::read("own_malloc/plain.c");
     let program = source.program().display().to_string();
-    for kib in [250_000, 1_000_000] {
+    for limit in ["-v 250000", "-v 1000000", "-s 256", "-n 10"] {
         let place = Place::new();
-        assert_eq!(limited(&place, kib, &program).err, "");
+        assert_eq!(limited(&place, limit, &program).err, "", "{limit}");
         let report = place.report();
         report.assert_complete();
         assert_eq!(
             sum(report.at("/totals"), "live"),
             Stated::of(&source).live,
-            "{kib}"
+            "{limit}"
         );
     }
     let place = Place::new();
-    let ended = limited(&place, 40_000, "sh -c '/bin/echo out; exit 3'");
+    let ended = limited(&place, "-v 40000", "sh -c '/bin/echo out; exit 3'");
     assert_eq!((ended.status.code(), ended.err.as_str()), (Some(3), ""));
     place.report().assert_complete();
 }
 
 #[test]
 fn started_with_too_little() {
-    let place = Place::new();
-    let ended = limited(&place, 16_000, "sh -c '/bin/echo out; exit 3'");
-    assert_eq!(ended.status.code(), Some(3));
-    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
-    assert!(
-        ended.err.starts_with("libleak: ") && ended.err.contains("not traced"),
-        "{}",
-        ended.err
-    );
-    assert!(!place.trace().exists());
+    for limit in ["-v 16000", "-s 32", "-n 4"] {
+        let place = Place::new();
+        let ended = limited(&place, limit, "sh -c '/bin/echo out; exit 3'");
+        assert_eq!(ended.status.code(), Some(3));
+        assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+        assert!(
+            ended.err.starts_with("libleak: ") && ended.err.contains("not traced"),
+            "{}",
+            ended.err
+        );
+        assert!(!place.trace().exists());
+    }
 }

@@ -22,8 +22,8 @@ pub(crate) fn for_lanes(pid: u32) -> Result<u64, String> {
         Some(left) => part_of(left).ok_or_else(|| {
             let left = left >> 20;
             format!(
-                "its address space is limited (ulimit -v), and {left} MiB are left: this program is not traced; \
-                 allow it more, or set LEAK_MEMORY"
+                "its address space is limited (ulimit -v), and {left} MiB are left; allow it more, or set \
+                 LEAK_MEMORY"
             )
         }),
     }
