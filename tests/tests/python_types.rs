@@ -367,8 +367,11 @@ fn closed_pools_do_not_leak_though_garbage_is_left() {
                 .map(Value::from)
                 .contains(&row["verdict"])
         };
+        // A free list that is not told may keep a block of a few requests: on a busy machine of 3 in 40 once.
+        let more =
+            |row: &&Value| number(&row["retained_blocks"], "retained_blocks") > REQUESTS / 10;
         // The C library keeps the stacks of some threads that ended, and their tables of storage.
-        let sites = report.list("/sites").iter().filter(leaks);
+        let sites = report.list("/sites").iter().filter(leaks).filter(more);
         let mut sites = sites.filter(|site| !calls(site, "_dl_allocate_tls"));
         assert_eq!(sites.next(), None, "{of}");
     }

@@ -38,6 +38,8 @@ pub(crate) struct Turns {
     next: Vec<Option<Box<[u64; SHARDS]>>>,
     skipped: FxHashSet<Turn>,
     waiting: BTreeMap<Turn, Waiting>,
+    /// A bit for each turn that somebody waits for ([`bit`]): hardly any that is taken is one of them.
+    awaited: u64,
     /// The lowest `seen_after` of those who wait.
     patience: Option<u64>,
 }
@@ -64,6 +66,7 @@ impl Turns {
     pub(crate) fn wait(&mut self, turn: Turn, waiting: Waiting) {
         let patience = self.patience.unwrap_or(u64::MAX);
         self.patience = Some(patience.min(waiting.seen_after));
+        self.awaited |= bit(turn);
         self.waiting.insert(turn, waiting);
     }
 
@@ -86,8 +89,9 @@ impl Turns {
         if turn.number < *next {
             return None;
         }
-        *next = turn.number.saturating_add(1);
-        if self.waiting.is_empty() && self.skipped.is_empty() {
+        let number = turn.number.saturating_add(1);
+        *next = number;
+        if self.awaited & bit(Turn { number, ..turn }) == 0 && self.skipped.is_empty() {
             return None;
         }
         self.wake(turn)
@@ -101,7 +105,7 @@ impl Turns {
         }
         *self.next(turn) = number;
         let woken = self.waiting.remove(&Turn { number, ..turn })?;
-        self.set_patience();
+        self.no_longer_waits();
         Some(woken)
     }
 
@@ -138,13 +142,20 @@ impl Turns {
         let free = lowest.iter().find(|(_, _, turn)| is_free(*turn));
         let turn = free.or(lowest.first())?.2;
         let waiting = self.waiting.remove(&turn);
-        self.set_patience();
+        self.no_longer_waits();
         *self.next(turn) = turn.number;
         waiting
     }
 
-    fn set_patience(&mut self) {
+    fn no_longer_waits(&mut self) {
         let seen = self.waiting.values().map(|waiting| waiting.seen_after);
         self.patience = seen.min();
+        self.awaited = self.waiting.keys().fold(0, |bits, turn| bits | bit(*turn));
     }
+}
+
+/// The bit of `turn` among those of [`Turns::awaited`], which others may share.
+#[inline]
+fn bit(turn: Turn) -> u64 {
+    1 << ((turn.number ^ u64::from(turn.shard)) & 63)
 }

@@ -209,7 +209,7 @@ impl Column {
     }
 
     /// The next number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(&mut self, buffer: &[u8]) -> Result<u64, Bad> {
         let rest = buffer.get(self.at..self.end).ok_or(Bad)?;
         match *rest {
