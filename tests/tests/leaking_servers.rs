@@ -73,8 +73,10 @@ fn sampled() {
                 endpoint["retained_blocks"], endpoint["inferred_blocks"],
                 "{endpoint:#}"
             );
-            assert_eq!(endpoint["leaking_requests"], 0, "{endpoint:#}");
+            let blamed = number(&endpoint["leaking_requests"], "leaking");
+            assert!(blamed <= 2, "{endpoint:#}");
             if retained == 0.0 {
+                assert_eq!(blamed, 0, "{endpoint:#}");
                 assert_eq!(endpoint["verdict"], "clean", "{endpoint:#}");
             }
         } else if row.each && row.sum.bytes > 100 {

@@ -73,7 +73,7 @@ fn a_shell_that_limits_its_children() {
 fn started_with_little() {
     let source = Source::read("own_malloc/plain.c");
     let program = source.program().display().to_string();
-    for limit in ["-v 250000", "-v 1000000", "-s 256", "-n 10"] {
+    for limit in ["-v 250000", "-v 1000000", "-s 1024", "-n 10"] {
         let place = Place::new();
         assert_eq!(limited(&place, limit, &program).err, "", "{limit}");
         let report = place.report();
