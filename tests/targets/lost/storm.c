@@ -1,6 +1,6 @@
 // Allocates and frees on THREADS threads, ROUNDS times each (0: until killed), and counts in the file
-// COUNTS what has been done: word 0 the threads that run, then for each thread a line of 8 words: its
-// allocations, its frees. What is counted there has happened, and at most one call more.
+// COUNTS what has been done: word 0 the threads that have allocated, then for each thread a line of 8
+// words: its allocations, its frees. What is counted there has happened, and at most one call more.
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,7 +17,6 @@ static void *run(void *number) {
   atomic_ulong *own = counts + LINE * (1 + (size_t)number);
   void *blocks[BLOCKS] = {NULL};
   unsigned long random = 88172645463325252ull + (size_t)number;
-  atomic_fetch_add(counts, 1);
   for (unsigned long round = 0; rounds == 0 || round < rounds; round++) {
     random ^= random << 13, random ^= random >> 7, random ^= random << 17;
     void **block = &blocks[random % BLOCKS];
@@ -27,6 +26,7 @@ static void *run(void *number) {
     }
     *block = malloc(random >> 8 & 1023);
     atomic_fetch_add(own, 1);
+    if (round == 0) atomic_fetch_add(counts, 1);
   }
   for (int i = 0; i < BLOCKS; i++) {
     if (!blocks[i]) continue;
