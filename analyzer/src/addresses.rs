@@ -42,13 +42,14 @@ impl<B: Copy + Default> ByAddress<B> {
         self.count
     }
 
-    /// Where the search for an address begins. Pages are strewn, and the blocks of one page lie as they do there:
-    /// what is allocated in a row is looked for in a row.
+    /// Where the search for an address begins. Neighbourhoods of 256 bytes are strewn, and the blocks of one lie
+    /// as they do there: what is allocated in a row is looked for in a row. Not of whole pages: where those are
+    /// full of blocks of 8 or 16 bytes, they would be rows of hundreds of taken slots, to be searched to the end.
     #[inline]
     fn home(&self, address: u64) -> usize {
         let bits = self.slots.len().trailing_zeros();
-        let page = (address >> 12).wrapping_mul(FIBONACCI) >> (64 - bits);
-        (page + (address >> 4 & 0xff)) as usize & (self.slots.len() - 1)
+        let neighbourhood = (address >> 8).wrapping_mul(FIBONACCI) >> (64 - bits);
+        (neighbourhood + (address >> 4 & 0xf)) as usize & (self.slots.len() - 1)
     }
 
     #[inline]
