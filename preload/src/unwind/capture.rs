@@ -246,7 +246,9 @@ impl State {
         memory: &Memory,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> Result<u32, Refused> {
-        let mut node = self.chain.node(walk.kept);
+        let mut at = self.tree.at(self.chain.node(walk.kept));
+        let new = self.walked.get(..walk.new).unwrap_or(&[]);
+        self.tree.expect(at, new.iter().rev().map(Walked::address));
         let mut remember = walk.sound;
         if remember {
             self.chain.keep(walk.kept);
@@ -256,8 +258,8 @@ impl State {
             let Some(walked) = self.walked.get(index) else {
                 break;
             };
-            let (parent, address) = (node, walked.address());
-            node = self.tree.child(parent, address, |id| {
+            let (parent, address) = (at.node, walked.address());
+            at = self.tree.child(at, address, |id| {
                 tell(Event::Frame {
                     id,
                     parent,
@@ -266,9 +268,10 @@ impl State {
             })?;
             if remember {
                 remember = if outermost {
-                    self.chain.push_outermost(walked, node, walk.ended, memory)
+                    self.chain
+                        .push_outermost(walked, at.node, walk.ended, memory)
                 } else {
-                    self.chain.push(walked, node, memory)
+                    self.chain.push(walked, at.node, memory)
                 };
             }
             outermost = false;
@@ -276,7 +279,7 @@ impl State {
         if remember {
             self.remember_last(walk.kept + walk.new);
         }
-        Ok(node)
+        Ok(at.node)
     }
 
     /// The innermost frame of this capture is the `kept`-th of the chain, from the outermost.

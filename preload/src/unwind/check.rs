@@ -8,6 +8,7 @@ use super::chain::Walked;
 use super::memory::Memory;
 use super::rules;
 use super::step::{Cursor, Step, step};
+use super::tree::At;
 use super::{Caller, State};
 use crate::stack::Bounds;
 use core::ffi::{CStr, c_int, c_void};
@@ -75,9 +76,13 @@ pub(super) fn compare(state: &mut State, caller: Caller, bounds: Bounds, limit: 
         };
     }
     let walked = state.walked.get(..frames).unwrap_or(&[]);
-    let node = walked.iter().rev().try_fold(0, |parent, walked| {
-        state.tree.known(parent, walked.address())
-    });
+    let node = walked
+        .iter()
+        .rev()
+        .try_fold(At::default(), |parent, walked| {
+            state.tree.known(parent, walked.address())
+        });
+    let node = node.map(|at| at.node);
     CAPTURES.fetch_add(1, Ordering::Relaxed);
     if node != Some(site) {
         DIFFERENT.fetch_add(1, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use super::memory::Memory;
 use super::nodes::Nodes;
 use super::rules;
 use super::step::{Cursor, Step, step};
-use super::tree::Refused;
+use super::tree::{At, Refused};
 use crate::modules;
 use leak_wire::Event;
 
@@ -24,10 +24,10 @@ impl Nodes<'_> {
         let Some(count) = self.walk_to(edge, limit, &mut frames, tell) else {
             return Ok(None);
         };
-        let mut node = 0;
+        let mut at = At::default();
         for address in frames.into_iter().take(count.max(1)).rev() {
-            let parent = node;
-            node = self.tree.child(parent, address, |id| {
+            let parent = at.node;
+            at = self.tree.child(at, address, |id| {
                 tell(Event::Frame {
                     id,
                     parent,
@@ -35,7 +35,7 @@ impl Nodes<'_> {
                 })
             })?;
         }
-        Ok(Some(node))
+        Ok(Some(at.node))
     }
 
     /// Writes the return addresses of the frames from the hook's caller to the one around `edge`; how many

@@ -69,7 +69,7 @@ impl Nodes<'_> {
         tell: impl FnOnce(u32) -> bool,
     ) -> Result<u32, Refused> {
         let place = u64::from(code) << 32 | u64::from(instruction);
-        self.tree.child(parent, PYTHON | spread(place), tell)
+        self.child(parent, PYTHON | spread(place), tell)
     }
 
     /// The node of a pair of nodes; `sort` sets pairs of the same nodes apart.
@@ -81,7 +81,17 @@ impl Nodes<'_> {
         tell: impl FnOnce(u32) -> bool,
     ) -> Result<u32, Refused> {
         let pair = u64::from(sort) << 32 | u64::from(python);
-        self.tree.child(native, PAIR | spread(pair), tell)
+        self.child(native, PAIR | spread(pair), tell)
+    }
+
+    fn child(
+        &mut self,
+        parent: u32,
+        key: u64,
+        tell: impl FnOnce(u32) -> bool,
+    ) -> Result<u32, Refused> {
+        let parent = self.tree.at(parent);
+        self.tree.child(parent, key, tell).map(|at| at.node)
     }
 }
 

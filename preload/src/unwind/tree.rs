@@ -1,43 +1,97 @@
 //! One thread's tree of call sites: (parent node, return address) → node.
 //!
-//! A hash table with open addressing. The first nodes lie in the thread's state itself, so that a
-//! thread that allocates little maps nothing; then it doubles, up to a bound.
+//! Nodes lie in the order of their numbers, and a hash table with open addressing finds them. Its hash is of
+//! all addresses of the way to a node, not of the parent's number: so where a walk leads through many nodes,
+//! none has to be found before it is known where the next is, and the waits for memory overlap.
+//!
+//! The first nodes lie in the thread's state itself, so that a thread that allocates little maps nothing;
+//! then the room doubles, up to a bound.
 //!
 //! A signal handler may jump out of any of this and never come back. Then the tree is cleared before it is
-//! used again; so only what `clear` rests on must be right at every instruction: memory that is mapped.
+//! used again; so only what `clear` rests on must be right at every instruction: memory that is mapped, and
+//! that there are nodes.
 
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::ptr;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 /// In the state itself.
-const FIRST_SLOTS: usize = 128;
+const FIRST_SLOTS: usize = 1 << 7;
 /// 4 MiB for one thread: some 200,000 nodes, three times what a large Python program made.
-const MAX_SLOTS: usize = 1 << 18;
-
-/// All-zero is an empty slot: node numbers start at 1.
-#[derive(Clone, Copy)]
-struct Slot {
-    address: u64,
-    parent: u32,
-    node: u32,
+const MAX_SLOTS: usize = 1 << NUMBER_BITS;
+/// A quarter of the slots stays empty, so that searches are short.
+const fn nodes_for(slots: usize) -> usize {
+    slots / 4 * 3
 }
 
-const EMPTY: Slot = Slot {
-    address: 0,
-    parent: 0,
-    node: 0,
-};
+/// A node. The first of them is the root.
+#[derive(Clone, Copy)]
+struct Node {
+    address: u64,
+    parent: u32,
+    /// See [`At`].
+    path: u32,
+}
+
+/// A place in the tree. The root's is the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct At {
+    /// The node's number.
+    pub(super) node: u32,
+    /// The hash of all addresses on the way to it.
+    path: u32,
+}
+
+impl At {
+    /// The hash of the child for `address`.
+    #[inline(always)]
+    fn turn(self, address: u64) -> u32 {
+        // A multiplication carries bits upwards only: the way has to be added where the result is taken
+        // from, and the address below.
+        let hash = (address ^ u64::from(self.path) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash >> 32) as u32
+    }
+}
+
+/// The number of a node, below the bits of its path's hash that don't tell where to look. 0: none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Slot(u32);
+
+const NUMBER_BITS: u32 = 18;
+
+impl Slot {
+    const EMPTY: Slot = Slot(0);
+    const NUMBER: u32 = (1 << NUMBER_BITS) - 1;
+
+    #[inline(always)]
+    fn new(node: u32, path: u32) -> Slot {
+        Slot(path & !Slot::NUMBER | node)
+    }
+
+    #[inline(always)]
+    fn node(self) -> u32 {
+        self.0 & Slot::NUMBER
+    }
+
+    /// Whether it can be one's with this hash.
+    #[inline(always)]
+    fn fits(self, path: u32) -> bool {
+        (self.0 ^ path) & !Slot::NUMBER == 0
+    }
+}
 
 /// All-zero is an empty tree.
 pub(super) struct Tree {
-    /// Slots in mapped memory.
+    /// Room in mapped memory.
     mapped: Mapped,
-    nodes: u32,
-    first: [Slot; FIRST_SLOTS],
+    /// How many nodes there are, without the root.
+    count: u32,
+    first_nodes: [Node; nodes_for(FIRST_SLOTS)],
+    first_slots: [Slot; FIRST_SLOTS],
 }
 
-/// Where mapped slots lie, at a page's start, and below that the power of two that is their number: one word,
-/// so that it changes at once. Zero: there are none, the first ones suffice.
+/// Where mapped nodes lie, at a page's start, and below that the power of two that is the number of slots, which
+/// follow: one word, so that it changes at once. Zero: there are none, the first ones suffice.
 #[derive(Clone, Copy)]
 struct Mapped(usize);
 
@@ -53,9 +107,23 @@ impl Mapped {
         1 << (self.0 & Mapped::POWER)
     }
 
-    fn start(self) -> *mut Slot {
-        (self.0 & !Mapped::POWER) as *mut Slot
+    fn nodes(self) -> *mut Node {
+        (self.0 & !Mapped::POWER) as *mut Node
     }
+
+    fn bytes(self) -> usize {
+        bytes_for(self.slots())
+    }
+}
+
+const fn bytes_for(slots: usize) -> usize {
+    nodes_for(slots) * size_of::<Node>() + slots * size_of::<Slot>()
+}
+
+/// The nodes, the root included, and the slots that name them.
+struct Room<'a> {
+    nodes: &'a mut [Node],
+    slots: &'a mut [Slot],
 }
 
 /// Why there is no node.
@@ -68,37 +136,61 @@ pub enum Refused {
 }
 
 impl Tree {
+    /// Where `node` is.
+    #[inline(always)]
+    pub(super) fn at(&mut self, node: u32) -> At {
+        let path = self.room().nodes.get(node as usize).map_or(0, |of| of.path);
+        At { node, path }
+    }
+
+    /// What is on the way from `start` along `addresses` will be asked for soon: the waits for it overlap.
+    #[inline(always)]
+    pub(super) fn expect(&mut self, start: At, addresses: impl Iterator<Item = u64>) {
+        let (mut way, slots) = (start, self.room().slots);
+        for address in addresses {
+            way.path = way.turn(address);
+            if let Some(slot) = slots.get(way.path as usize & (slots.len() - 1)) {
+                // SAFETY: a prefetch reads nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(slot).cast()) }
+            }
+        }
+    }
+
     /// The node for `address` under `parent`. A new one is told to `tell` before it exists.
     #[inline(always)]
     pub(super) fn child(
         &mut self,
-        parent: u32,
+        parent: At,
         address: u64,
         tell: impl FnOnce(u32) -> bool,
-    ) -> Result<u32, Refused> {
-        match find(self.slots(), parent, address) {
-            Some(slot) if slot.node != 0 => Ok(slot.node),
-            _ => self.insert(parent, address, tell),
+    ) -> Result<At, Refused> {
+        let path = parent.turn(address);
+        match self.room().find(parent.node, path, address) {
+            Found::Node(node) => Ok(At { node, path }),
+            Found::Empty(_) => self.insert(parent, address, tell),
         }
     }
 
     /// The node for `address` under `parent`, if there is one.
-    pub(super) fn known(&mut self, parent: u32, address: u64) -> Option<u32> {
-        let slot = find(self.slots(), parent, address)?;
-        (slot.node != 0).then_some(slot.node)
+    pub(super) fn known(&mut self, parent: At, address: u64) -> Option<At> {
+        let path = parent.turn(address);
+        match self.room().find(parent.node, path, address) {
+            Found::Node(node) => Some(At { node, path }),
+            Found::Empty(_) => None,
+        }
     }
 
     /// No nodes any more, and no mapped memory.
     pub(super) fn clear(&mut self) {
         self.map_instead(Mapped::NONE);
-        if self.nodes != 0 {
-            self.first = [EMPTY; FIRST_SLOTS];
+        if self.count != 0 {
+            self.first_slots = [Slot::EMPTY; FIRST_SLOTS];
         }
         compiler_fence(Ordering::SeqCst);
-        self.nodes = 0;
+        self.count = 0;
     }
 
-    /// Has `new` for its slots, and gives the old ones back: in this order, so that a jump in between loses
+    /// Has `new` for its memory, and gives the old one back: in this order, so that a jump in between loses
     /// memory at worst, and never leads to what is no longer the tree's.
     fn map_instead(&mut self, new: Mapped) {
         let old = self.mapped;
@@ -110,44 +202,54 @@ impl Tree {
         }
     }
 
-    #[inline]
-    fn slots(&mut self) -> &mut [Slot] {
+    #[inline(always)]
+    fn room(&mut self) -> Room<'_> {
         if self.mapped.is_none() {
-            return &mut self.first;
+            return Room {
+                nodes: &mut self.first_nodes,
+                slots: &mut self.first_slots,
+            };
         }
-        // SAFETY: `grow` mapped that many slots there, zeroed, aligned to a page, and only this
-        // tree, which is borrowed, refers to them.
-        unsafe { core::slice::from_raw_parts_mut(self.mapped.start(), self.mapped.slots()) }
+        // SAFETY: the tree's own, and it is borrowed.
+        unsafe { self.mapped.room() }
     }
 
     #[cold]
     #[inline(never)]
     fn insert(
         &mut self,
-        parent: u32,
+        parent: At,
         address: u64,
         tell: impl FnOnce(u32) -> bool,
-    ) -> Result<u32, Refused> {
-        if (self.nodes as usize + 1) * 4 > self.slots().len() * 3 && !self.grow() {
+    ) -> Result<At, Refused> {
+        let node = self.count + 1;
+        if node as usize >= self.room().nodes.len() && !self.grow() {
             return Err(Refused::Full);
         }
-        let node = self.nodes + 1;
-        let slot = find(self.slots(), parent, address).ok_or(Refused::Full)?;
         if !tell(node) {
             return Err(Refused::Untold);
         }
-        *slot = Slot {
+        // Before there is a slot that has to be cleared.
+        self.count = node;
+        compiler_fence(Ordering::SeqCst);
+        let path = parent.turn(address);
+        let new = Node {
             address,
-            parent,
-            node,
+            parent: parent.node,
+            path,
         };
-        self.nodes = node;
-        Ok(node)
+        if let Some(place) = self.room().nodes.get_mut(node as usize) {
+            *place = new;
+        }
+        self.room().name(node, new);
+        Ok(At { node, path })
     }
 
-    /// Twice as many slots; false if the bound is reached or no memory is to be had.
+    /// Twice as much room; false if the bound is reached or no memory is to be had.
     fn grow(&mut self) -> bool {
-        let slots = self.slots().len() * 2;
+        let count = self.count as usize;
+        let old = self.room();
+        let slots = old.slots.len() * 2;
         if slots > MAX_SLOTS {
             return false;
         }
@@ -155,45 +257,85 @@ impl Tree {
         if mapped.is_none() {
             return false;
         }
-        // SAFETY: freshly mapped: that many slots, zeroed, page aligned, and nobody else's.
-        let new = unsafe { core::slice::from_raw_parts_mut(mapped.start(), slots) };
-        for old in self.slots().iter().filter(|slot| slot.node != 0) {
-            if let Some(slot) = find(new, old.parent, old.address) {
-                *slot = *old;
+        // SAFETY: freshly mapped, and nobody else's.
+        let mut new = unsafe { mapped.room() };
+        // The root is there: all-zero.
+        for (node, of) in old.nodes.iter().enumerate().take(count + 1).skip(1) {
+            if let Some(place) = new.nodes.get_mut(node) {
+                *place = *of;
             }
+            new.name(node as u32, *of);
         }
         self.map_instead(mapped);
         true
     }
 }
 
-/// The slot that holds the pair, or the empty one where it belongs. There always is one: a
-/// quarter of the slots is empty.
-#[inline(always)]
-fn find(slots: &mut [Slot], parent: u32, address: u64) -> Option<&mut Slot> {
-    // A multiplication carries bits upwards only: the parent has to be added where the index is
-    // taken from, and the address below.
-    let hash = (address ^ u64::from(parent) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mask = slots.len() - 1;
-    let mut index = (hash >> 32) as usize & mask;
-    for _ in 0..slots.len() {
-        let slot = *slots.get(index)?;
-        if slot.node == 0 || (slot.address == address && slot.parent == parent) {
-            return slots.get_mut(index);
-        }
-        index = (index + 1) & mask;
-    }
-    None
+/// What a search comes to.
+enum Found {
+    Node(u32),
+    /// The slot where the node belongs.
+    Empty(usize),
 }
 
-/// Memory for `slots`, a power of two.
+impl Room<'_> {
+    /// There always is an empty slot.
+    #[inline(always)]
+    fn find(&self, parent: u32, path: u32, address: u64) -> Found {
+        let mask = self.slots.len() - 1;
+        let mut index = path as usize & mask;
+        for _ in 0..self.slots.len() {
+            let slot = self.slots.get(index).copied().unwrap_or(Slot::EMPTY);
+            if slot == Slot::EMPTY {
+                break;
+            }
+            if slot.fits(path)
+                && let Some(node) = self.nodes.get(slot.node() as usize)
+                && node.address == address
+                && node.parent == parent
+            {
+                return Found::Node(slot.node());
+            }
+            index = (index + 1) & mask;
+        }
+        Found::Empty(index)
+    }
+
+    /// `node`, which is `of`, can be found from now on.
+    fn name(&mut self, node: u32, of: Node) {
+        if let Found::Empty(index) = self.find(of.parent, of.path, of.address)
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            *slot = Slot::new(node, of.path);
+        }
+    }
+}
+
+impl Mapped {
+    /// # Safety
+    /// It is still mapped, and no one else refers to it.
+    #[inline(always)]
+    unsafe fn room<'a>(self) -> Room<'a> {
+        let (nodes, slots) = (self.nodes(), self.slots());
+        // SAFETY: `map` mapped room for both, zeroed, at a page's start; nobody else's, as the caller says.
+        unsafe {
+            let behind = nodes.add(nodes_for(slots)).cast();
+            Room {
+                nodes: core::slice::from_raw_parts_mut(nodes, nodes_for(slots)),
+                slots: core::slice::from_raw_parts_mut(behind, slots),
+            }
+        }
+    }
+}
+
+/// Memory for `slots`, a power of two, and their nodes.
 fn map(slots: usize) -> Mapped {
     // SAFETY: errno is the calling thread's own; a fresh anonymous mapping touches nothing else.
     unsafe {
         let errno = *libc::__errno_location();
         let mapped = libc::mmap(
             ptr::null_mut(),
-            slots * size_of::<Slot>(),
+            bytes_for(slots),
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
             -1,
@@ -211,7 +353,7 @@ fn map(slots: usize) -> Mapped {
 fn unmap(mapped: Mapped) {
     // SAFETY: `map` gave exactly this range, and the caller gives up its only reference to it.
     // munmap of a whole mapping does not fail, so errno stays.
-    unsafe { libc::munmap(mapped.start().cast(), mapped.slots() * size_of::<Slot>()) };
+    unsafe { libc::munmap(mapped.nodes().cast(), mapped.bytes()) };
 }
 
 #[cfg(test)]
@@ -220,11 +362,21 @@ mod tests {
     use std::vec::Vec;
 
     fn tree() -> Tree {
+        let root = Node {
+            address: 0,
+            parent: 0,
+            path: 0,
+        };
         Tree {
             mapped: Mapped::NONE,
-            nodes: 0,
-            first: [EMPTY; FIRST_SLOTS],
+            count: 0,
+            first_nodes: [root; nodes_for(FIRST_SLOTS)],
+            first_slots: [Slot::EMPTY; FIRST_SLOTS],
         }
+    }
+
+    fn number(at: Result<At, Refused>) -> Result<u32, Refused> {
+        at.map(|at| at.node)
     }
 
     #[test]
@@ -233,43 +385,58 @@ mod tests {
         let mut told = Vec::new();
         for _ in 0..2 {
             for (parent, address, node) in [(0, 10, 1), (1, 20, 2), (1, 10, 3), (2, 20, 4)] {
+                let parent = tree.at(parent);
                 let child = tree.child(parent, address, |id| {
                     told.push(id);
                     true
                 });
-                assert_eq!(child, Ok(node));
+                let child = child.unwrap();
+                assert_eq!(child.node, node);
+                assert_eq!(child, tree.at(node), "the way to it is the same");
             }
         }
         assert_eq!(told, [1, 2, 3, 4]);
+        let parent = tree.at(4);
         assert_eq!(
-            tree.child(4, 20, |_| false),
+            tree.child(parent, 20, |_| false),
             Err(Refused::Untold),
             "what can't be told does not exist"
         );
-        assert_eq!(tree.child(4, 20, |id| id == 5), Ok(5));
+        assert_eq!(number(tree.child(parent, 20, |id| id == 5)), Ok(5));
         tree.clear();
-        assert_eq!(tree.known(0, 10), None);
-        assert_eq!(tree.child(0, 10, |id| id == 1), Ok(1));
+        assert_eq!(tree.known(At::default(), 10), None);
+        assert_eq!(number(tree.child(At::default(), 10, |id| id == 1)), Ok(1));
+    }
+
+    #[test]
+    fn ways_with_one_hash_are_told_apart() {
+        let mut tree = tree();
+        let (one, other) = (At { node: 1, path: 7 }, At { node: 2, path: 7 });
+        assert_eq!(number(tree.child(one, 10, |_| true)), Ok(1));
+        assert_eq!(number(tree.child(other, 10, |_| true)), Ok(2));
+        assert_eq!(tree.known(one, 10).map(|at| at.node), Some(1));
+        assert_eq!(tree.known(other, 10).map(|at| at.node), Some(2));
     }
 
     #[test]
     fn grows_to_its_bound() {
         let mut tree = tree();
-        let mut nodes = 0;
+        let mut last = At::default();
         // A chain: each node is the last one's child.
         let full = loop {
-            match tree.child(nodes, 0x1000 + u64::from(nodes % 7), |_| true) {
-                Ok(node) => nodes = node,
+            match tree.child(last, 0x1000 + u64::from(last.node % 7), |_| true) {
+                Ok(node) => last = node,
                 Err(refused) => break refused,
             }
-            assert!(nodes < MAX_SLOTS as u32, "no bound");
+            assert!(last.node < MAX_SLOTS as u32, "no bound");
         };
         assert_eq!(full, Refused::Full);
-        assert_eq!(nodes as usize, MAX_SLOTS / 4 * 3);
-        let mut at = 0;
-        for node in 1..=nodes {
+        assert_eq!(last.node as usize, nodes_for(MAX_SLOTS) - 1);
+        let mut at = At::default();
+        for node in 1..=last.node {
             at = tree.known(at, 0x1000 + u64::from((node - 1) % 7)).unwrap();
-            assert_eq!(at, node);
+            assert_eq!(at.node, node);
+            assert_eq!(at, tree.at(node));
         }
         tree.clear();
     }
