@@ -54,8 +54,10 @@ pub struct Series {
     pub sample: Sample,
     /// Processes that it is the sum of.
     pub processes: u64,
-    /// Requests in the sequence.
+    /// Requests in the sequence: those that were read and answered together are one.
     pub judged: u64,
+    /// How many they are one by one.
+    pub served: u64,
     /// Of them, those that retained blocks here.
     pub retaining: u64,
     /// Of those, the ones after the first quarter.
@@ -102,6 +104,7 @@ impl Series {
         self.sample = other.sample;
         self.processes += other.processes;
         self.judged += other.judged;
+        self.served += other.served;
         self.retaining += other.retaining;
         self.retaining_late += other.retaining_late;
         for slice in 0..SLICES {
@@ -297,11 +300,15 @@ fn text(series: &Series, verdict: Verdict, needed: Option<u64>) -> String {
 }
 
 fn kept_by(series: &Series) -> String {
-    let (retaining, judged) = (count(series.retaining), series.judged);
+    let retaining = count(series.retaining);
     match series.unit {
-        Unit::Requests => format!("{retaining} of {} kept blocks", counted(judged, "request")),
+        Unit::Requests => {
+            let served = counted(series.served, "request");
+            format!("{retaining} of {served} kept blocks")
+        }
         Unit::Time => {
-            format!("{retaining} of {judged} eighths of the serving time kept blocks")
+            let slices = series.judged;
+            format!("{retaining} of {slices} eighths of the serving time kept blocks")
         }
     }
 }

@@ -10,21 +10,33 @@ use crate::requests::record::Record;
 /// The sequences of requests of one process, by the labels that they have.
 #[derive(Debug)]
 pub struct Sequences {
-    /// Orders of the ends of each label's requests.
-    by_label: FxHashMap<LabelId, Vec<u32>>,
-    /// How many requests the labels together have, and for each slice the order after its last one.
-    cuts: FxHashMap<Vec<LabelId>, (u64, [u64; SLICES])>,
+    /// Orders of the ends of each label's requests, and how many those are one by one.
+    by_label: FxHashMap<LabelId, (Vec<u32>, u64)>,
+    cuts: FxHashMap<Vec<LabelId>, Cut>,
     newest: u64,
     requests: u64,
+}
+
+/// The requests of some labels together.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    judged: u64,
+    served: u64,
+    /// For each slice the order after its last one.
+    ends: [u64; SLICES],
 }
 
 impl Sequences {
     /// Of a process that held `connections` at once at most.
     pub fn new(finished: &Finished, records: &[Record], connections: usize) -> Self {
-        let mut by_label: FxHashMap<LabelId, Vec<u32>> = FxHashMap::default();
+        let mut by_label: FxHashMap<LabelId, (Vec<u32>, u64)> = FxHashMap::default();
         for (order, request) in (0..).zip(&finished.ends) {
-            if let Some(label) = records.get(*request as usize).and_then(|r| r.label) {
-                by_label.entry(label).or_default().push(order);
+            if let Some(record) = records.get(*request as usize)
+                && let Some(label) = record.label
+            {
+                let (orders, served) = by_label.entry(label).or_default();
+                orders.push(order);
+                *served += u64::from(record.count);
             }
         }
         Sequences {
@@ -40,13 +52,16 @@ impl Sequences {
         self.requests
     }
 
-    /// How many requests have one of the labels, and the order after the last one of each slice.
-    fn cut(&mut self, labels: &[LabelId]) -> (u64, [u64; SLICES]) {
+    /// The requests that have one of the labels.
+    fn cut(&mut self, labels: &[LabelId]) -> Cut {
         if let Some(cut) = self.cuts.get(labels) {
             return *cut;
         }
-        let of_labels = labels.iter().filter_map(|label| self.by_label.get(label));
-        let mut orders: Vec<u32> = of_labels.flatten().copied().collect();
+        let (mut orders, mut served) = (Vec::new(), 0);
+        for (of_label, count) in labels.iter().filter_map(|label| self.by_label.get(label)) {
+            orders.extend_from_slice(of_label);
+            served += count;
+        }
         orders.sort_unstable();
         let mut ends = [0; SLICES];
         for (slice, end) in ends.iter_mut().enumerate() {
@@ -56,7 +71,11 @@ impl Sequences {
                 None => 0,
             };
         }
-        let cut = (orders.len() as u64, ends);
+        let cut = Cut {
+            judged: orders.len() as u64,
+            served,
+            ends,
+        };
         self.cuts.insert(labels.to_vec(), cut);
         cut
     }
@@ -71,11 +90,16 @@ pub fn of_requests(
     records: &[Record],
     orders: &[u32],
 ) -> Series {
-    let (judged, ends) = sequences.cut(labels);
+    let Cut {
+        judged,
+        served,
+        ends,
+    } = sequences.cut(labels);
     let mut series = Series {
         unit: Unit::Requests,
         processes: 1,
         judged,
+        served,
         sample: site.sample,
         survivor_blocks: site.survivor_blocks,
         reallocations: site.reallocations,

@@ -6,6 +6,7 @@ fn series(n: usize, leaves: impl Fn(usize) -> (u64, u64), live: impl Fn(usize) -
     let mut series = Series {
         processes: 1,
         judged: n as u64,
+        served: n as u64,
         newest: 1,
         ..Series::default()
     };
@@ -153,6 +154,12 @@ fn evidence_is_short_and_has_units() {
          100 % of 13.7 MiB of older survivors stayed (50 %+)"
     );
     assert!(text.len() <= 140, "two lines beside its title");
+    let by_sixteen = Series {
+        served: 16_000,
+        ..leak
+    };
+    let text = judge(&by_sixteen).1.text;
+    assert!(text.starts_with("1,000 of 16,000 requests kept"), "{text}");
     let one = series(1, |_| (10, 10), |_| 10);
     assert_eq!(
         judge(&one).1.text,
