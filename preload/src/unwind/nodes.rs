@@ -95,7 +95,7 @@ impl Nodes<'_> {
     }
 }
 
-/// A key's bits in other places, one to one below 2⁶²: the tree's hash adds the parent where a code's
+/// A key's bits in other places, one to one below 2⁶²: the tree's hash adds the way where a code's
 /// number would lie.
 fn spread(key: u64) -> u64 {
     key.wrapping_mul(0xd6e8_feb8_6659_fd93) & KEY

@@ -19,6 +19,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 const FIRST_SLOTS: usize = 1 << 7;
 /// 4 MiB for one thread: some 200,000 nodes, three times what a large Python program made.
 const MAX_SLOTS: usize = 1 << NUMBER_BITS;
+
 /// A quarter of the slots stays empty, so that searches are short.
 const fn nodes_for(slots: usize) -> usize {
     slots / 4 * 3
@@ -53,11 +54,12 @@ impl At {
     }
 }
 
+/// A node's number takes so many bits of a slot.
+const NUMBER_BITS: u32 = 18;
+
 /// The number of a node, below the bits of its path's hash that don't tell where to look. 0: none.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Slot(u32);
-
-const NUMBER_BITS: u32 = 18;
 
 impl Slot {
     const EMPTY: Slot = Slot(0);
@@ -113,6 +115,21 @@ impl Mapped {
 
     fn bytes(self) -> usize {
         bytes_for(self.slots())
+    }
+
+    /// # Safety
+    /// It is still mapped, and no one else refers to it.
+    #[inline(always)]
+    unsafe fn room<'a>(self) -> Room<'a> {
+        let (nodes, slots) = (self.nodes(), self.slots());
+        // SAFETY: `map` mapped room for both, zeroed, at a page's start; nobody else's, as the caller says.
+        unsafe {
+            let behind = nodes.add(nodes_for(slots)).cast();
+            Room {
+                nodes: core::slice::from_raw_parts_mut(nodes, nodes_for(slots)),
+                slots: core::slice::from_raw_parts_mut(behind, slots),
+            }
+        }
     }
 }
 
@@ -307,23 +324,6 @@ impl Room<'_> {
             && let Some(slot) = self.slots.get_mut(index)
         {
             *slot = Slot::new(node, of.path);
-        }
-    }
-}
-
-impl Mapped {
-    /// # Safety
-    /// It is still mapped, and no one else refers to it.
-    #[inline(always)]
-    unsafe fn room<'a>(self) -> Room<'a> {
-        let (nodes, slots) = (self.nodes(), self.slots());
-        // SAFETY: `map` mapped room for both, zeroed, at a page's start; nobody else's, as the caller says.
-        unsafe {
-            let behind = nodes.add(nodes_for(slots)).cast();
-            Room {
-                nodes: core::slice::from_raw_parts_mut(nodes, nodes_for(slots)),
-                slots: core::slice::from_raw_parts_mut(behind, slots),
-            }
         }
     }
 }
