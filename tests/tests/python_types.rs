@@ -321,11 +321,11 @@ fn what_nobody_came_to_read_is_said() {
     assert_eq!(count(&report, "__main__.C"), 0);
     assert_eq!(report.at("/trace/warnings/0/code"), "types_unread");
     let warning = text(report.at("/trace/warnings/0/text"), "text");
-    let told = warning.split(' ').next().and_then(|told| told.parse().ok());
-    assert!(
-        (N..=report.number("/totals/live_blocks")).contains(&told.expect("a number")),
-        "{warning}"
-    );
+    let told = warning.strip_prefix("up to ").expect("a bound");
+    let told: u64 = told.split(' ').next().unwrap_or("").parse().expect("it");
+    let live = report.number("/totals/live_blocks");
+    // What the loop has at hand when the recorder stops is freed later.
+    assert!((N..live + 100).contains(&told), "{live}: {warning}");
 }
 
 fn signal(pid: u32, signal: i32) {

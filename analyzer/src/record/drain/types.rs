@@ -198,17 +198,19 @@ pub(super) fn unread(image: &Image) -> Option<Note> {
     if image.types.named == 0 && left.is_none() || unread == 0 {
         return None;
     }
-    let why = match left {
-        Some(_) => {
+    let (at_most, why) = match left {
+        // Some may have been freed before: of who left, that is not told from what it frees then.
+        Some(_) => (
+            "up to ",
             "it waited for that, in vain: the recorder showed no sign of life for 2 s, or took more than the \
-             10 s that an exit waits; give it CPU time and a disk that keeps up"
-        }
-        None => "it was killed; let it end by exit",
+             10 s that an exit waits; give it CPU time and a disk that keeps up",
+        ),
+        None => ("", "it was killed; let it end by exit"),
     };
     Some(Note::Warning {
         code: "types_unread".to_owned(),
         text: format!(
-            "{unread} blocks of process {} ({}) were live when it ended and their types not read, so \
+            "{at_most}{unread} blocks of process {} ({}) were live when it ended and their types not read, so \
              that they are `unknown`: {why}, or rest a second after its last request",
             image.pid, image.program.executable
         ),
