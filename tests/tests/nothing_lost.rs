@@ -298,6 +298,7 @@ fn a_container_that_is_killed() {
     storm.await_threads(&mut group);
     let first = group.member("contained").expect("it runs");
     let counted = storm.counted();
+    assert!(counted.allocations > 0);
     std::thread::sleep(Duration::from_secs(1)); // what is older is promised
     signal(first as i32, libc::SIGKILL);
     group.wait(LIMIT);
