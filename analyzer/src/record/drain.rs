@@ -49,8 +49,8 @@ pub(crate) struct Drain {
     clock: Clock,
     build_ids: BuildIds,
     threads: u32,
-    born: Instant,
     last_tick: Instant,
+    ticks: u32,
     busy_since_tick: bool,
     scarce: bool,
     slotless: u64,
@@ -95,8 +95,8 @@ impl Drain {
             clock: Clock::start(),
             build_ids: BuildIds::default(),
             threads: 0,
-            born: now,
             last_tick: now,
+            ticks: 0,
             busy_since_tick: false,
             scarce: false,
             slotless: 0,
@@ -178,6 +178,7 @@ impl Drain {
         }
         if now - self.last_tick >= TICK {
             self.last_tick = now;
+            self.ticks += 1;
             self.tick()?;
         }
         Ok(pass)
@@ -365,14 +366,12 @@ impl Drain {
         }
         self.count_session_losses();
         self.images.free_abandoned(&self.mapping);
-        let gone = self.images.unwatched.iter().copied();
-        let gone: Vec<u32> = gone.filter(|pid| procfs::has_ended(*pid)).collect();
-        for pid in gone {
-            self.images.leave(pid);
-            for image in self.images.of_process(pid) {
-                self.end_image(image, None, false)?;
-            }
-        }
+        let unwatched = self.images.unwatched.iter().copied();
+        let gone = unwatched.filter(|pid| procfs::has_ended(*pid));
+        // Dealt with as if told: what they claimed and published after this pass looked is seen first.
+        let status = None;
+        self.news
+            .extend(gone.map(|pid| Told::Ended { pid, status }));
         self.writer.write_notes()
     }
 

@@ -17,8 +17,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u32 = 5;
 /// The same while lanes are scarce.
 const SHORT_SILENCE: Duration = Duration::from_millis(10);
-/// How long the first image may take to claim its slot.
-const BIRTH: Duration = Duration::from_secs(10);
+/// How many ticks the first image may take to claim its slot. No time: who was stopped for long must look once
+/// more.
+const BIRTH: u32 = 10;
 
 impl Drain {
     /// Frees the lanes of threads that are gone.
@@ -126,7 +127,7 @@ impl Drain {
 
     /// Whether the tree has ended (or never began).
     pub(super) fn has_ended(&mut self) -> bool {
-        if !self.images.any && self.born.elapsed() > BIRTH {
+        if !self.images.any && self.ticks > BIRTH {
             return true;
         }
         if !self.images.members.is_empty() {

@@ -20,6 +20,11 @@ struct Fake {
 }
 
 fn fake(name: &str) -> Fake {
+    fake_of(name, std::process::id())
+}
+
+/// A target that is the process `pid`, though it calls itself by our number.
+fn fake_of(name: &str, pid: u32) -> Fake {
     let settings = Settings::default();
     let mapping = Mapping::create("leak-test", 4 << 20, &settings).unwrap();
     crate::record::lanes::allocate_first(&mapping).unwrap();
@@ -27,8 +32,7 @@ fn fake(name: &str) -> Fake {
     let file = std::fs::File::create(&path).unwrap();
     let writer = Writer::create(file, u64::MAX).unwrap();
     let mut images = Images::new(Arc::new(Watch::new().unwrap()), String::new());
-    let pid = std::process::id();
-    images.expect(pid, pid, 0, Program::default());
+    images.expect(std::process::id(), pid, 0, Program::default());
     let (tell, told) = channel();
     let name = "leak-nobody".to_owned();
     let drain = Drain::new(Arc::new(mapping), writer, images, told, name, false, false);
@@ -173,6 +177,59 @@ fn what_threads_record_is_in_the_trace() {
         }
     }
     assert_eq!((allocations, waits, marks, ends), (40_000, 40_000, 1, 3));
+}
+
+#[test]
+fn a_recorder_that_was_stopped_looks_once_more() {
+    let mut fake = fake("stopped");
+    fake.drain.pass().unwrap();
+    // Stopped here, for a minute.
+    fake.drain.last_tick -= Duration::from_secs(60);
+    assert!(!fake.drain.has_ended());
+    fake.claim_slot(0, 1);
+    fake.drain.pass().unwrap();
+    assert!(fake.drain.images.any && !fake.drain.has_ended());
+}
+
+#[test]
+fn a_target_that_never_begins_is_given_up() {
+    let mut fake = fake("unborn");
+    let seconds = (1..100).find(|_| {
+        fake.drain.last_tick -= TICK;
+        fake.drain.pass().unwrap();
+        fake.drain.has_ended()
+    });
+    assert_eq!(seconds, Some(11));
+}
+
+#[test]
+fn what_an_unwatched_process_did_last_is_in_the_trace() {
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    let mut fake = fake_of("unwatched", child.id());
+    assert!(fake.drain.images.unwatched.contains(&child.id()));
+    fake.drain.pass().unwrap();
+    // After the pass has looked for slots and lanes.
+    fake.claim_slot(0, 1);
+    fake.claim_lane(999_999_999, 1).write(Event::Allocation {
+        address: 32,
+        size: 32,
+        site: 0,
+    });
+    fake.drain.tick().unwrap();
+    assert!(!fake.drain.has_ended());
+    fake.drain.pass().unwrap();
+    assert!(fake.drain.has_ended());
+    fake.drain.finish(NotedEnd::Complete);
+    let trace = trace::open(&fake.path).unwrap();
+    let mut sites = Sites::default();
+    let mut steps = trace.steps(&mut sites);
+    let mut allocations = 0;
+    while let Some(step) = steps.next() {
+        let what = step.unwrap().what;
+        allocations += usize::from(matches!(what, What::Event(Event::Allocation { .. })));
+    }
+    assert_eq!(allocations, 1);
 }
 
 #[test]
