@@ -98,10 +98,10 @@ impl<B: Copy + Default> ByAddress<B> {
         }
         let slot = self.find(address);
         let slot = &mut self.slots[slot];
-        let old = std::mem::replace(slot, Slot { address, block });
-        if old.address != 0 {
-            return Some(old.block);
+        if slot.address != 0 {
+            return Some(std::mem::replace(&mut slot.block, block));
         }
+        *slot = Slot { address, block };
         self.count += 1;
         if self.count > self.slots.len() / 2 {
             self.grow();

@@ -162,9 +162,10 @@ impl<'f> Analyzer<'f> {
     }
 
     /// What the thread of the last step goes on with.
-    fn run(&mut self, run: Run<'_>) {
+    fn run(&mut self, mut run: Run<'_>) {
         let (process, thread, stamp) = (run.process, run.thread, run.stamp);
-        let events = self.machine.run(process, thread, stamp, run);
+        let read = |out: &mut [_]| run.read(out);
+        let events = self.machine.run(process, thread, stamp, read);
         self.events = self.events.saturating_add(events);
     }
 

@@ -208,12 +208,15 @@ impl Ledger {
     /// The end of the block at `address`, if there is one. `was_task`: in a sample it is told in any case.
     #[inline]
     pub fn free(&mut self, address: u64, was_task: bool) {
-        let found = self.heap.remove(address);
-        let untaken = was_task && self.heap.sample().is_partial();
-        if found == Found::Nothing && !untaken {
-            self.counts.unknown_frees += 1;
-        }
-        self.counts.frees += self.ends(address, found).blocks;
+        self.counts.frees += match self.heap.remove(address) {
+            Found::Own(block) => self.release(address, block).blocks,
+            Found::Inherited(amount) => amount.blocks,
+            Found::Nothing => {
+                let untaken = was_task && self.heap.sample().is_partial();
+                self.counts.unknown_frees += u64::from(!untaken);
+                0
+            }
+        };
     }
 
     /// Blocks that came and went.
@@ -354,7 +357,11 @@ impl Ledger {
         let holding = &mut self.holdings[id as usize];
         holding.live_blocks -= amount.blocks;
         holding.live_bytes -= amount.bytes;
-        let (kind, ended, site) = (holding.kind, holding.ended, holding.site);
+        let (kind, site) = (holding.kind, holding.site);
+        let outlived = match kind {
+            Kind::Outside => !self.ends.is_empty() && block.born < self.last_end,
+            _ => holding.ended,
+        };
         let figures = &mut self.sites[site as usize];
         figures.live_blocks -= amount.blocks;
         figures.live_bytes -= amount.bytes;
@@ -362,10 +369,6 @@ impl Ledger {
             figures.dirty = true;
             self.dirty.push(site);
         }
-        let outlived = match kind {
-            Kind::Outside => !self.ends.is_empty() && block.born < self.last_end,
-            _ => ended,
-        };
         if outlived {
             self.pending.push(Pending {
                 address,
@@ -379,12 +382,16 @@ impl Ledger {
     }
 
     /// A block names the holding no more; one that nothing needs any more is given up.
+    #[inline]
     fn unhold(&mut self, mut id: HoldingId) {
         loop {
             let holding = &mut self.holdings[id as usize];
             holding.held -= 1;
             let Some(target) = holding.moved else {
-                return self.retire(id);
+                if holding.held == 0 && holding.ended {
+                    self.retire(id);
+                }
+                return;
             };
             if holding.held == 0 {
                 self.free_holdings.push(id);

@@ -44,8 +44,6 @@ pub enum Found {
 #[derive(Debug, Default)]
 pub struct Heap {
     own: ByAddress<Block>,
-    /// All of `own` together.
-    whole: Amount,
     sample: Sample,
     inherited: Inherited,
     snapshot: Snapshot,
@@ -76,12 +74,8 @@ impl Heap {
     #[inline]
     pub fn insert(&mut self, address: u64, block: Block) -> Found {
         self.snapshot.changed(address);
-        self.whole += self.amount(address, &block);
         match self.own.insert(address, block) {
-            Some(old) => {
-                self.whole -= self.amount(address, &old);
-                Found::Own(old)
-            }
+            Some(old) => Found::Own(old),
             None if self.inherited.blocks() == 0 => Found::Nothing,
             None => match self.inherited.remove(address) {
                 Some(amount) => Found::Inherited(amount),
@@ -107,10 +101,7 @@ impl Heap {
     pub fn remove(&mut self, address: u64) -> Found {
         self.snapshot.changed(address);
         match self.own.remove(address) {
-            Some(block) => {
-                self.whole -= self.amount(address, &block);
-                Found::Own(block)
-            }
+            Some(block) => Found::Own(block),
             None => match self.inherited.remove(address) {
                 Some(amount) => Found::Inherited(amount),
                 None => Found::Nothing,
@@ -127,7 +118,6 @@ impl Heap {
         self.snapshot.changed(address);
         match found {
             Found::Own(block) => {
-                self.whole += self.amount(address, &block);
                 self.own.insert(address, block);
             }
             Found::Inherited(amount) => self.inherited.insert(address, amount),
@@ -140,9 +130,7 @@ impl Heap {
     pub fn fork(&mut self) -> Heap {
         let sample = self.sample;
         let amount = |address: u64, block: &Block| sample.amount(block.size, address ^ block.born);
-        let inherited = self
-            .snapshot
-            .take(&self.own, self.whole, &self.inherited, amount);
+        let inherited = self.snapshot.take(&self.own, &self.inherited, amount);
         Heap {
             inherited,
             ..Heap::new(sample)

@@ -230,9 +230,14 @@ impl Script {
             let end = |analyzer: &mut Analyzer<'_>, run: &mut Option<_>| {
                 if let Some((process, thread, stamp, blocks)) = run.take() {
                     let blocks: Vec<Common> = blocks;
-                    analyzer
-                        .machine
-                        .run(process, thread, stamp, blocks.into_iter());
+                    let mut left = blocks.as_slice();
+                    let read = |room: &mut [Common]| {
+                        let (next, rest) = left.split_at(left.len().min(room.len()));
+                        room[..next.len()].copy_from_slice(next);
+                        left = rest;
+                        next.len()
+                    };
+                    analyzer.machine.run(process, thread, stamp, read);
                 }
             };
             self.play(|step| {

@@ -81,6 +81,8 @@ pub(super) struct Snapshot {
 #[derive(Debug)]
 struct Shared {
     base: Rc<Amounts>,
+    /// All of `base` together.
+    whole: Amount,
     changed: Vec<u64>,
 }
 
@@ -100,15 +102,18 @@ impl Snapshot {
     pub(super) fn take(
         &mut self,
         own: &ByAddress<Block>,
-        whole: Amount,
         inherited: &Inherited,
         amount: impl Fn(u64, &Block) -> Amount,
     ) -> Inherited {
         let shared = self.shared.get_or_insert_with(|| {
             let mine = own.iter();
             let mine = mine.map(|(address, block)| (address, amount(address, block)));
+            let base: Amounts = inherited.iter().chain(mine).collect();
+            let mut whole = Amount::default();
+            base.values().for_each(|amount| whole += *amount);
             Shared {
-                base: Rc::new(inherited.iter().chain(mine).collect()),
+                base: Rc::new(base),
+                whole,
                 changed: Vec::new(),
             }
         });
@@ -120,12 +125,19 @@ impl Snapshot {
         };
         let overrides: FxHashMap<u64, Option<Amount>> =
             shared.changed.iter().map(|at| (*at, now(*at))).collect();
-        let mut all = inherited.whole;
-        all += whole;
+        let mut whole = shared.whole;
+        for (address, amount) in &overrides {
+            if let Some(before) = shared.base.get(address) {
+                whole -= *before;
+            }
+            if let Some(amount) = amount {
+                whole += *amount;
+            }
+        }
         Inherited {
             base: Rc::clone(&shared.base),
             overrides,
-            whole: all,
+            whole,
         }
     }
 }

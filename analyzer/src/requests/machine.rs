@@ -164,30 +164,30 @@ impl Machine {
         }
     }
 
-    /// Events that follow each other on one thread at one stamp; gives their number.
+    /// Events that follow each other on one thread at one stamp, as `read` puts them into its room, none at the end;
+    /// gives their number.
     pub fn run(
         &mut self,
         process: ProcessId,
         thread: ThreadId,
         stamp: u64,
-        mut events: impl Iterator<Item = Common>,
+        mut read: impl FnMut(&mut [Common]) -> usize,
     ) -> u64 {
         let mut count = 0;
         let mut ahead = [Common::Free { address: 0 }; AHEAD];
         loop {
-            let ledger = self.owners.ledger(process);
-            let mut taken = 0;
-            for (slot, event) in ahead.iter_mut().zip(&mut events) {
-                let (Common::Allocation { address, .. } | Common::Free { address }) = event;
-                ledger.expect(address);
-                *slot = event;
-                taken += 1;
-            }
-            if taken == 0 {
+            let taken = read(&mut ahead);
+            let events = ahead.get(..taken).unwrap_or_default();
+            if events.is_empty() {
                 return count;
             }
+            let ledger = self.owners.ledger(process);
+            for event in events {
+                let (Common::Allocation { address, .. } | Common::Free { address }) = event;
+                ledger.expect(*address);
+            }
             count += taken as u64;
-            self.common((process, thread, stamp), &ahead[..taken]);
+            self.common((process, thread, stamp), events);
         }
     }
 
@@ -213,14 +213,12 @@ impl Machine {
     /// The first of these events, up to the end of a task; gives their number.
     fn blocks(&mut self, at: At, account: AccountId, events: &[Common]) -> usize {
         let ledger = self.owners.ledger(at.process);
+        let elsewhere = self.live_bytes - ledger.counts.live_bytes;
+        let mut peak = self.peak_live_bytes;
         let mut left = events;
         while let Some((event, rest)) = left.split_first() {
-            left = rest;
-            let before = ledger.counts.live_bytes;
             match *event {
-                Common::Free { address } if self.tasks.is_task(at.process, address) => {
-                    return events.len() - rest.len() - 1;
-                }
+                Common::Free { address } if self.tasks.is_task(at.process, address) => break,
                 Common::Free { address } => ledger.free(address, false),
                 Common::Allocation {
                     address,
@@ -228,23 +226,25 @@ impl Machine {
                     site,
                 } => {
                     // Every other block of many programs: the next thing is its end.
-                    if let Some((Common::Free { address: freed }, rest)) = rest.split_first()
+                    if let Some((Common::Free { address: freed }, after)) = rest.split_first()
                         && *freed == address
                         && !self.tasks.is_task(at.process, address)
                         && ledger.pass_one(account, address, size, site)
                     {
-                        left = rest;
-                        let highest = self.live_bytes.saturating_add(size);
-                        self.peak_live_bytes = self.peak_live_bytes.max(highest);
+                        left = after;
+                        let highest = ledger.counts.live_bytes.saturating_add(size);
+                        peak = peak.max(elsewhere.saturating_add(highest));
                         continue;
                     }
                     ledger.allocate(account, address, size, site, at.stamp);
+                    peak = peak.max(elsewhere + ledger.counts.live_bytes);
                 }
             }
-            self.live_bytes = self.live_bytes + ledger.counts.live_bytes - before;
-            self.peak_live_bytes = self.peak_live_bytes.max(self.live_bytes);
+            left = rest;
         }
-        events.len()
+        self.live_bytes = elsewhere + ledger.counts.live_bytes;
+        self.peak_live_bytes = peak;
+        events.len() - left.len()
     }
 
     #[inline]

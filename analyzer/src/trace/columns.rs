@@ -3,6 +3,7 @@
 //!
 //! Every chunk stands for itself: all differences start from 0 at its start.
 
+mod blocks;
 mod reader;
 mod writer;
 

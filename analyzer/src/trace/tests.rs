@@ -1,5 +1,6 @@
 //! Traces of seeded random events, written, read, cut and damaged, against what was put in.
 
+mod blocks;
 mod lasting;
 mod make;
 mod order;

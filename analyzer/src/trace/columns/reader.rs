@@ -1,7 +1,7 @@
 //! Reads the columns of a chunk back into events.
 
 use leak_wire::order::shard;
-use leak_wire::{Asked, Bytes, Common, Event, Protocol, Transfer, Unseen, Wait};
+use leak_wire::{Asked, Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::{
     ADDRESSES, COLUMNS, COLUMNS_1, FRAMES, KINDS, NUMBERS, Previous, SITES, SIZES, STAMPS, TEXT,
@@ -10,8 +10,6 @@ use super::{
 use crate::trace::Passed;
 use crate::trace::varint::{Bad, Column, unzigzag};
 
-const FREE_WITH_TURN: u8 = kind::FREE | kind::WITH_TURN;
-const ALLOCATION_WITH_TURN: u8 = kind::ALLOCATION | kind::WITH_TURN;
 /// In no file: the second event of a brief block's entry.
 const BRIEF_END: u8 = 0;
 
@@ -35,19 +33,29 @@ pub(crate) enum Found {
     End,
 }
 
+/// The address that comes after `previous`, as it is coded.
+#[inline(always)]
+pub(super) fn address_after(previous: u64, coded: u64) -> u64 {
+    let step = match coded & 1 {
+        0 => unzigzag(coded >> 1) << 4,
+        _ => unzigzag(coded >> 1),
+    };
+    previous.wrapping_add(step as u64)
+}
+
 /// Reads the events of a chunk, in order. The chunk's bytes are given anew to each call, so that a
 /// reader can own both.
 #[derive(Clone, Debug)]
 pub(crate) struct ColumnReader {
-    columns: [Column; COLUMNS],
-    previous: Previous,
-    left: u32,
+    pub(super) columns: [Column; COLUMNS],
+    pub(super) previous: Previous,
+    pub(super) left: u32,
     /// The kind of the event that was found last.
     kind: u8,
     /// That was an allocation whose block is freed with the next event, which is no entry of its own.
-    is_brief: bool,
+    pub(super) is_brief: bool,
     /// Version 1: every event has a stamp, and no other entry is there.
-    all_stamped: bool,
+    pub(super) all_stamped: bool,
 }
 
 impl ColumnReader {
@@ -130,84 +138,6 @@ impl ColumnReader {
         }
     }
 
-    /// The next event if it is a common one in the place of the one before: it has no stamp, and `takes`
-    /// takes its shard and turn if it has these. All else is left to [`ColumnReader::next`].
-    ///
-    /// The columns are read in place: a copy of one would wait for the stores that went before it.
-    #[inline(always)]
-    pub(crate) fn common(
-        &mut self,
-        raw: &[u8],
-        takes: impl FnOnce(u8, u64) -> bool,
-    ) -> Option<Common> {
-        if std::mem::take(&mut self.is_brief) {
-            let address = self.previous.address;
-            return Some(Common::Free { address });
-        }
-        let kind = self.columns[KINDS].peek(raw)?;
-        let is_free = match kind {
-            kind::FREE | FREE_WITH_TURN => true,
-            kind::ALLOCATION | ALLOCATION_WITH_TURN | kind::BRIEF => false,
-            _ => return None,
-        };
-        if self.all_stamped {
-            return None;
-        }
-        let before = (self.columns[ADDRESSES].at(), self.previous.address);
-        let address = self.address(raw).ok()?;
-        if kind & kind::WITH_TURN != 0 && !self.takes_turn(raw, address, takes) {
-            self.columns[ADDRESSES].back_to(before.0);
-            self.previous.address = before.1;
-            return None;
-        }
-        let common = match is_free {
-            true => Some(Common::Free { address }),
-            false => self.allocation(raw, address),
-        };
-        match common {
-            Some(_) => {
-                self.columns[KINDS].skip_byte();
-                self.left = self.left.saturating_sub(1);
-                self.is_brief = kind == kind::BRIEF;
-            }
-            // There are entries left and no kind: that is what `next` finds then.
-            None => self.columns[KINDS] = Column::default(),
-        }
-        common
-    }
-
-    #[inline(always)]
-    fn allocation(&mut self, raw: &[u8], address: u64) -> Option<Common> {
-        Some(Common::Allocation {
-            address,
-            size: self.columns[SIZES].number(raw).ok()?,
-            site: self.columns[SITES].small(raw).ok()?,
-        })
-    }
-
-    /// Whether `takes` takes the next turn, that of the block at `address`. If not it is left.
-    #[inline(always)]
-    fn takes_turn(
-        &mut self,
-        raw: &[u8],
-        address: u64,
-        takes: impl FnOnce(u8, u64) -> bool,
-    ) -> bool {
-        let before = self.columns[TURNS].at();
-        let Ok(step) = self.columns[TURNS].number(raw) else {
-            return false;
-        };
-        let shard = shard(address);
-        let last = &mut self.previous.turns[usize::from(shard)];
-        let turn = last.wrapping_add(unzigzag(step) as u64);
-        let taken = takes(shard, turn);
-        match taken {
-            true => *last = turn,
-            false => self.columns[TURNS].back_to(before),
-        }
-        taken
-    }
-
     fn has_stamp(&self, kind: u8) -> bool {
         self.all_stamped || kind::has_stamp(kind)
     }
@@ -224,7 +154,7 @@ impl ColumnReader {
         // The address is read again with the event.
         let before = (self.columns[ADDRESSES].at(), self.previous.address);
         let own = self.address(raw)?;
-        self.columns[ADDRESSES].back_to(before.0);
+        self.columns[ADDRESSES].go_to(before.0);
         self.previous.address = before.1;
         let step = unzigzag(self.columns[TURNS].number(raw)?);
         let turn = self.previous.turn(own);
@@ -270,13 +200,9 @@ impl ColumnReader {
         }
     }
 
-    fn address(&mut self, raw: &[u8]) -> Result<u64, Bad> {
+    pub(super) fn address(&mut self, raw: &[u8]) -> Result<u64, Bad> {
         let coded = self.columns[ADDRESSES].number(raw)?;
-        let step = match coded & 1 {
-            0 => unzigzag(coded >> 1) << 4,
-            _ => unzigzag(coded >> 1),
-        };
-        self.previous.address = self.previous.address.wrapping_add(step as u64);
+        self.previous.address = address_after(self.previous.address, coded);
         Ok(self.previous.address)
     }
 

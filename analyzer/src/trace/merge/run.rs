@@ -29,14 +29,32 @@ pub struct Run<'s> {
     pub(super) until: &'s mut (u64, Item),
 }
 
-impl Iterator for Run<'_> {
-    type Item = Common;
+impl Run<'_> {
+    /// Reads the next events into `out`, which has room for some; gives their number, 0 at the end.
+    #[inline(always)]
+    pub fn read(&mut self, out: &mut [Common]) -> usize {
+        let mut count = 0;
+        // What is read at once needs room for two: the last place stays empty, unless it is the only one.
+        let last = out.len().saturating_sub(1).max(1);
+        while self.entry < *self.until && count < last {
+            let (room, tree) = (&mut out[count..], self.tree);
+            count += match self.reader.plain(self.raw, room, |node| tree.site(node)) {
+                0 => match self.next() {
+                    Some(event) => {
+                        room[0] = event;
+                        1
+                    }
+                    None => break,
+                },
+                read => read,
+            };
+        }
+        count
+    }
 
+    /// The next event by itself.
     #[inline(always)]
     fn next(&mut self) -> Option<Common> {
-        if self.entry >= *self.until {
-            return None;
-        }
         let (process, turns) = (self.process, &mut *self.turns);
         let (queue, until) = (&mut *self.queue, &mut *self.until);
         let takes = |shard, number| {

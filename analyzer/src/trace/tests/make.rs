@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use leak_wire::{Bytes, Event, Order, Protocol, Transfer, Unseen, Wait};
+use leak_wire::{Bytes, Common, Event, Order, Protocol, Transfer, Unseen, Wait};
 
 use crate::sites::{NO_MODULE, SiteId, Sites};
 use crate::trace::writer::{ThreadEvents, Writer};
@@ -295,9 +295,19 @@ pub(super) fn each_event(
         if let What::Event(event) = step.what {
             take(step.stamp, step.thread, event);
         }
-        if let Some(run) = steps.run().filter(|_| in_runs) {
+        if let Some(mut run) = steps.run().filter(|_| in_runs) {
             let (stamp, thread) = (run.stamp, run.thread);
-            run.for_each(|common| take(stamp, thread, common.event()));
+            // Little room, so that it ends everywhere.
+            let mut room = [Common::Free { address: 0 }; 5];
+            for size in (1..=room.len()).cycle() {
+                let read = run.read(&mut room[..size]);
+                if read == 0 {
+                    break;
+                }
+                for common in &room[..read] {
+                    take(stamp, thread, common.event());
+                }
+            }
         }
     }
     Ok(())

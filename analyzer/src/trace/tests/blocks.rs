@@ -1,0 +1,119 @@
+//! Blocks that are read many at once, against a reader that takes every event by itself.
+
+use leak_wire::{Common, Event};
+
+use super::make::Random;
+use crate::trace::At;
+use crate::trace::columns::{ColumnReader, Columns, Found};
+
+/// The columns of random blocks: in runs, with turns, brief ones, with numbers of all lengths; and their count.
+fn written(random: &mut Random) -> (Vec<u8>, u32) {
+    let mut columns = Columns::default();
+    let mut address = 4096;
+    for step in 0..300_u64 {
+        let bits = [4, 12, 20, 40, 64][random.below(5) as usize];
+        address = random.number(bits) ^ address & 0xff_fff0;
+        let at = match random.below(8) {
+            0 => At::Turn(random.number(20)),
+            _ => At::Epoch,
+        };
+        match random.below(12) {
+            0 => columns.epoch(1000 + step),
+            1 => columns.push(at, Event::ReallocationBegin { address }),
+            2..5 => columns.free(at, address),
+            5..8 => {
+                columns.allocation(at, address, random.number(16), random.number(10) as u32);
+                columns.free(at, address);
+            }
+            _ => {
+                let (size, site) = (random.number(bits), random.number(32) as u32);
+                columns.allocation(at, address, size, site);
+            }
+        }
+    }
+    let (mut raw, count) = (Vec::new(), columns.count());
+    columns.take(&mut raw);
+    (raw, count)
+}
+
+/// What the columns hold, up to their end or to what is damaged.
+fn one_by_one(raw: &[u8], count: u32) -> Vec<String> {
+    let mut lines = Vec::new();
+    let Ok(mut reader) = ColumnReader::new(raw, count, 4) else {
+        return lines;
+    };
+    loop {
+        match reader.next(raw) {
+            Ok(Found::Event { .. }) => match reader.event(raw) {
+                Ok(event) => lines.push(format!("{event:?}")),
+                Err(_) => break lines.push("bad".to_owned()),
+            },
+            Ok(Found::End) => break,
+            Ok(other) => lines.push(format!("{other:?}")),
+            Err(_) => break lines.push("bad".to_owned()),
+        }
+    }
+    lines
+}
+
+/// The same, with so much room; and how many events came at once.
+fn at_once(raw: &[u8], count: u32, room: usize) -> (Vec<String>, usize) {
+    let (mut lines, mut together) = (Vec::new(), 0);
+    let Ok(mut reader) = ColumnReader::new(raw, count, 4) else {
+        return (lines, 0);
+    };
+    let mut room = vec![Common::Free { address: 0 }; room];
+    loop {
+        let read = reader.plain(raw, &mut room, |site| site);
+        together += read;
+        lines.extend(
+            room[..read]
+                .iter()
+                .map(|common| format!("{:?}", common.event())),
+        );
+        if let Some(common) = reader.common(raw, |_, turn| turn % 3 != 0) {
+            lines.push(format!("{:?}", common.event()));
+            continue;
+        }
+        match reader.next(raw) {
+            Ok(Found::Event { .. }) => match reader.event(raw) {
+                Ok(event) => lines.push(format!("{event:?}")),
+                Err(_) => break lines.push("bad".to_owned()),
+            },
+            Ok(Found::End) => break,
+            Ok(other) => lines.push(format!("{other:?}")),
+            Err(_) => break lines.push("bad".to_owned()),
+        }
+    }
+    (lines, together)
+}
+
+#[test]
+fn blocks_read_at_once_are_those_read_one_by_one() {
+    let mut random = Random(7);
+    let (mut whole, mut bad, mut together) = (0, 0, 0);
+    for _ in 0..2000 {
+        let (mut raw, count) = written(&mut random);
+        // As a hostile file may have it: lengths and numbers that lie.
+        for _ in 0..random.below(4) {
+            let at = match random.below(2) {
+                0 => random.below(20.min(raw.len() as u64)),
+                _ => random.below(raw.len() as u64),
+            };
+            raw[at as usize] = random.number(8) as u8;
+        }
+        let expected = one_by_one(&raw, count);
+        let room = 1 + random.below(40) as usize;
+        let (lines, at_once) = at_once(&raw, count, room);
+        assert_eq!(lines, expected);
+        together += at_once;
+        match expected.last().is_some_and(|last| last == "bad") {
+            true => bad += 1,
+            false => whole += 1,
+        }
+    }
+    assert!(
+        whole > 500 && bad > 500 && together > 100_000,
+        "{whole} {bad} {together}"
+    );
+}
