@@ -13,6 +13,7 @@ mod demangle;
 mod elf;
 mod functions;
 mod module;
+mod units;
 
 use std::path::PathBuf;
 use std::rc::Rc;

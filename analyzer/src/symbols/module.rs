@@ -1,22 +1,20 @@
 //! One module: its file, its debug files, and what they know of an address.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use addr2line::Context;
-use gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
 
 use super::debugfile::{self, Wanted};
 use super::elf::{Elf, Files};
 use super::functions::{Bounds, Functions};
+use super::units::{Slice, Units};
 use super::{Symbol, SymbolOptions, demangle};
 use crate::sites::Module;
 use crate::trace::Warning;
 
 /// An unpacked mini debug file is at most this large.
 const MOST_UNPACKED: u64 = 1 << 30;
-
-type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// Why a module gives no symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +55,7 @@ impl Trouble {
 
 /// A module whose files were looked for.
 pub(super) struct Opened<'a> {
-    dwarf: Option<Context<Slice<'a>>>,
+    units: Option<Units<'a>>,
     functions: Functions<'a>,
     bounds: Option<Bounds<'a>>,
     pub(super) trouble: Option<Trouble>,
@@ -84,14 +82,14 @@ impl<'a> Opened<'a> {
             false => debugfile::find(files, &wanted, &options.debug_dirs),
         };
         let mini = own.as_ref().and_then(|elf| mini_debug_file(files, elf));
-        let dwarf = [separate.as_ref(), own.as_ref()]
+        let units = [separate.as_ref(), own.as_ref()]
             .into_iter()
             .flatten()
             .find(|elf| elf.has_dwarf())
-            .and_then(|elf| load_dwarf(files, elf, &options.debug_dirs));
+            .map(|elf| Units::of(files, elf, &options.debug_dirs));
         let with_tables = [separate.as_ref(), own.as_ref(), mini.as_ref()];
         Opened {
-            dwarf,
+            units,
             functions: Functions::of(&with_tables.into_iter().flatten().collect::<Vec<_>>()),
             bounds: own.as_ref().map(Bounds::of),
             // Names from a debug file are as good as the module's own.
@@ -100,7 +98,7 @@ impl<'a> Opened<'a> {
     }
 
     /// The functions that `address` lies in, the innermost first; empty if none is known.
-    pub(super) fn symbols(&self, address: u64) -> Vec<Symbol> {
+    pub(super) fn symbols(&mut self, address: u64) -> Vec<Symbol> {
         let mut symbols = self.by_dwarf(address).unwrap_or_default();
         if let Some(last) = symbols.last_mut() {
             last.inlined = false;
@@ -119,31 +117,35 @@ impl<'a> Opened<'a> {
         symbols
     }
 
-    fn by_dwarf(&self, address: u64) -> Option<Vec<Symbol>> {
-        let lookup = self.dwarf.as_ref()?.find_frames(address);
-        let mut frames = lookup.skip_all_loads().ok()?;
-        let mut symbols = Vec::new();
-        while let Ok(Some(frame)) = frames.next() {
-            let raw = frame
-                .function
-                .as_ref()
-                .and_then(|name| name.raw_name().ok());
-            let location = frame.location.as_ref();
-            symbols.push(Symbol {
-                function: raw.as_deref().map(demangle::full),
-                short: raw.as_deref().map(demangle::short),
-                file: location.and_then(|at| at.file).map(str::to_owned),
-                line: location.and_then(|at| at.line).filter(|line| *line > 0),
-                inlined: true,
-            });
-        }
-        Some(symbols)
+    fn by_dwarf(&mut self, address: u64) -> Option<Vec<Symbol>> {
+        self.units
+            .as_mut()?
+            .at(address, |context| functions(context, address))
     }
 
     fn by_tables(&self, address: u64) -> Option<&'a str> {
         let bounds = || self.bounds.as_ref()?.around(address);
         self.functions.name(address, bounds)
     }
+}
+
+/// The functions that `address` lies in, as far as `context` knows.
+fn functions(context: &Context<Slice<'_>>, address: u64) -> Option<Vec<Symbol>> {
+    let mut frames = context.find_frames(address).skip_all_loads().ok()?;
+    let mut symbols = Vec::new();
+    while let Ok(Some(frame)) = frames.next() {
+        let name = frame.function.as_ref();
+        let raw = name.and_then(|name| name.raw_name().ok());
+        let location = frame.location.as_ref();
+        symbols.push(Symbol {
+            function: raw.as_deref().map(demangle::full),
+            short: raw.as_deref().map(demangle::short),
+            file: location.and_then(|at| at.file).map(str::to_owned),
+            line: location.and_then(|at| at.line).filter(|line| *line > 0),
+            inlined: true,
+        });
+    }
+    (!symbols.is_empty()).then_some(symbols)
 }
 
 /// DWARF calls a lambda `operator()` and no more; the symbol table knows whose it is.
@@ -195,18 +197,4 @@ fn mini_debug_file<'a>(files: &'a Files, elf: &Elf<'a>) -> Option<Elf<'a>> {
         .read_to_end(&mut unpacked)
         .ok()?;
     Elf::parse(files, &elf.path, files.keep(unpacked))
-}
-
-fn load_dwarf<'a>(files: &'a Files, elf: &Elf<'a>, dirs: &[PathBuf]) -> Option<Context<Slice<'a>>> {
-    let mut dwarf = sections(elf)?;
-    if let Some(supplementary) = debugfile::supplementary(files, elf, dirs) {
-        dwarf.set_sup(sections(&supplementary)?);
-    }
-    Context::from_dwarf(dwarf).ok()
-}
-
-fn sections<'a>(elf: &Elf<'a>) -> Option<Dwarf<Slice<'a>>> {
-    let load =
-        |id: SectionId| Ok::<_, gimli::Error>(Slice::new(elf.section(id.name()), LittleEndian));
-    Dwarf::load(load).ok()
 }

@@ -7,6 +7,7 @@ mod blocks;
 mod reader;
 mod writer;
 
+pub(super) use blocks::Taken;
 use leak_wire::order::{SHARDS, shard};
 pub(super) use reader::{ColumnReader, Found};
 pub(super) use writer::Columns;

@@ -97,7 +97,7 @@ pub(crate) fn load(file: &File, chunk: &Chunk, raw: &mut Vec<u8>) -> io::Result<
     if crc32fast::hash(&stored) != chunk.header.crc {
         return Ok(false);
     }
-    raw.clear();
+    // Written over, all of it, or of no use.
     raw.resize(chunk.header.raw as usize, 0);
     let size = zstd::bulk::decompress_to_buffer(&stored, raw.as_mut_slice());
     Ok(matches!(size, Ok(size) if size == raw.len()))

@@ -45,7 +45,7 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, turn: Turn) -> &mut u64 {
         let process = turn.process as usize;
         if self.next.len() <= process {
@@ -83,7 +83,7 @@ impl Turns {
     }
 
     /// The event of `turn` is given out. Whose turn it is now if somebody waits for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, turn: Turn) -> Option<Waiting> {
         let next = self.next(turn);
         if turn.number < *next {
@@ -98,6 +98,7 @@ impl Turns {
     }
 
     /// Who waits for the turn after `turn`, past those that nobody has.
+    #[cold]
     fn wake(&mut self, turn: Turn) -> Option<Waiting> {
         let mut number = turn.number.saturating_add(1);
         while self.skipped.remove(&Turn { number, ..turn }) {

@@ -226,12 +226,6 @@ impl Column {
         (self.at < self.end).then(|| buffer.get(self.at).copied())?
     }
 
-    /// Goes past the byte that was peeked at.
-    #[inline]
-    pub(crate) fn skip_byte(&mut self) {
-        self.at += 1;
-    }
-
     /// The next byte.
     #[inline]
     pub(crate) fn byte(&mut self, buffer: &[u8]) -> Result<u8, Bad> {

@@ -200,7 +200,7 @@ impl ColumnReader {
         }
     }
 
-    pub(super) fn address(&mut self, raw: &[u8]) -> Result<u64, Bad> {
+    fn address(&mut self, raw: &[u8]) -> Result<u64, Bad> {
         let coded = self.columns[ADDRESSES].number(raw)?;
         self.previous.address = address_after(self.previous.address, coded);
         Ok(self.previous.address)

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use leak_wire::Common;
 
 use super::{Entry, Item};
-use crate::trace::columns::ColumnReader;
+use crate::trace::columns::{ColumnReader, Taken};
 use crate::trace::resolve::Tree;
 use crate::trace::turns::{Turn, Turns, Waiting};
 use crate::trace::{ProcessId, ThreadId};
@@ -30,50 +30,31 @@ pub struct Run<'s> {
 }
 
 impl Run<'_> {
-    /// Reads the next events into `out`, which has room for some; gives their number, 0 at the end.
+    /// Reads the next events into `out`, which has room for two or more; gives their number, 0 at the end.
     #[inline(always)]
     pub fn read(&mut self, out: &mut [Common]) -> usize {
-        let mut count = 0;
-        // What is read at once needs room for two: the last place stays empty, unless it is the only one.
-        let last = out.len().saturating_sub(1).max(1);
-        while self.entry < *self.until && count < last {
-            let (room, tree) = (&mut out[count..], self.tree);
-            count += match self.reader.plain(self.raw, room, |node| tree.site(node)) {
-                0 => match self.next() {
-                    Some(event) => {
-                        room[0] = event;
-                        1
-                    }
-                    None => break,
-                },
-                read => read,
-            };
+        let (entry, process, tree) = (self.entry, self.process, self.tree);
+        if entry >= *self.until {
+            return 0;
         }
-        count
-    }
-
-    /// The next event by itself.
-    #[inline(always)]
-    fn next(&mut self) -> Option<Common> {
-        let (process, turns) = (self.process, &mut *self.turns);
-        let (queue, until) = (&mut *self.queue, &mut *self.until);
+        let (turns, queue, until) = (&mut *self.turns, &mut *self.queue, &mut *self.until);
         let takes = |shard, number| {
             let turn = Turn {
                 process,
                 shard,
                 number,
             };
-            let is_due = turns.is_due(turn);
-            if is_due {
-                resume(queue, until, turns.take(turn));
+            if !turns.is_due(turn) {
+                return Taken::NotYet;
             }
-            is_due
+            resume(queue, until, turns.take(turn));
+            match entry < *until {
+                true => Taken::Now,
+                false => Taken::Last,
+            }
         };
-        let mut common = self.reader.common(self.raw, takes)?;
-        if let Common::Allocation { site, .. } = &mut common {
-            *site = self.tree.site(*site);
-        }
-        Some(common)
+        self.reader
+            .blocks(self.raw, out, |node| tree.site(node), takes)
     }
 }
 

@@ -4,7 +4,7 @@ use leak_wire::{Common, Event};
 
 use super::make::Random;
 use crate::trace::At;
-use crate::trace::columns::{ColumnReader, Columns, Found};
+use crate::trace::columns::{ColumnReader, Columns, Found, Taken};
 
 /// The columns of random blocks: in runs, with turns, brief ones, with numbers of all lengths; and their count.
 fn written(random: &mut Random) -> (Vec<u8>, u32) {
@@ -64,17 +64,15 @@ fn at_once(raw: &[u8], count: u32, room: usize) -> (Vec<String>, usize) {
     };
     let mut room = vec![Common::Free { address: 0 }; room];
     loop {
-        let read = reader.plain(raw, &mut room, |site| site);
+        let takes = |_, turn| match turn % 7 {
+            0 => Taken::NotYet,
+            1 => Taken::Last,
+            _ => Taken::Now,
+        };
+        let read = reader.blocks(raw, &mut room, |site| site, takes);
         together += read;
-        lines.extend(
-            room[..read]
-                .iter()
-                .map(|common| format!("{:?}", common.event())),
-        );
-        if let Some(common) = reader.common(raw, |_, turn| turn % 3 != 0) {
-            lines.push(format!("{:?}", common.event()));
-            continue;
-        }
+        let blocks = room[..read].iter();
+        lines.extend(blocks.map(|common| format!("{:?}", common.event())));
         match reader.next(raw) {
             Ok(Found::Event { .. }) => match reader.event(raw) {
                 Ok(event) => lines.push(format!("{event:?}")),

@@ -299,7 +299,7 @@ pub(super) fn each_event(
             let (stamp, thread) = (run.stamp, run.thread);
             // Little room, so that it ends everywhere.
             let mut room = [Common::Free { address: 0 }; 5];
-            for size in (1..=room.len()).cycle() {
+            for size in (2..=room.len()).cycle() {
                 let read = run.read(&mut room[..size]);
                 if read == 0 {
                     break;
