@@ -192,9 +192,12 @@ impl Ledger {
     /// Inferred blocks become their request's, unless the same site also allocates on that thread
     /// while no request is in flight: then they belong to none.
     fn settle_inferred(&mut self, records: &mut [Record]) {
-        let mut orders: FxHashMap<RequestId, u64> = FxHashMap::default();
-        for (order, request) in self.ends.iter().enumerate() {
-            orders.insert(*request, order as u64);
+        // By request, as there may be millions; 0: it never ended, else its place in the order of ends plus 1.
+        let mut orders: Vec<u32> = vec![0; records.len()];
+        for (place, request) in (1..).zip(&self.ends) {
+            if let Some(order) = orders.get_mut(*request as usize) {
+                *order = place;
+            }
         }
         let gone = self.settled_later.len();
         let mut all = std::mem::take(&mut self.settled_later);
@@ -238,9 +241,9 @@ impl Ledger {
             }
             site.survive(record.label, holding.survivor_blocks);
             if holding.survivor_bytes > 0
-                && let Some(order) = orders.get(&request)
+                && let Some(order) = orders[request as usize].checked_sub(1)
             {
-                site.survivor_log.add(*order, holding.survivor_bytes);
+                site.survivor_log.add(order.into(), holding.survivor_bytes);
             }
         }
     }
