@@ -30,9 +30,7 @@ pub(crate) struct Session {
     pub(crate) mapping: Arc<Mapping>,
     /// Where later images connect.
     pub(crate) listener: OwnedFd,
-    /// The trace's file, locked.
-    pub(crate) file: Flock<File>,
-    /// Where that is.
+    /// Where the trace's file is.
     pub(crate) path: PathBuf,
     /// This machine's name.
     pub(crate) host: String,
@@ -77,14 +75,14 @@ fn remedy(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// Prepares the session for the process at the other end of `socket`.
+/// Prepares the session for the process at the other end of `socket`; gives the trace's file, locked, with it.
 ///
 /// # Errors
 /// One line for the target to print.
 pub(crate) fn prepare(
     socket: &OwnedFd,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Session, String> {
+) -> Result<(Session, Flock<File>), String> {
     let settings = Settings::from_variables(variables)?;
     let peer = control::peer(socket).map_err(|error| format!("no target to record: {error}"))?;
     let first = peer.pid() as u32;
@@ -109,19 +107,19 @@ pub(crate) fn prepare(
     let limit = settings
         .max_trace
         .unwrap_or_else(|| most_of_free_space(&file));
-    Ok(Session {
+    let session = Session {
         settings,
         name,
         mapping: Arc::new(mapping),
         listener,
-        file,
         path,
         host,
         started_at_ns: since_epoch.as_nanos() as u64,
         first,
         program,
         limit,
-    })
+    };
+    Ok((session, file))
 }
 
 /// A name that nobody can guess.

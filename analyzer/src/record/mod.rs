@@ -25,10 +25,12 @@ mod settings;
 mod system;
 mod types;
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
+use birth::Session;
 use control::{Control, Watch};
 use detours::Allocators;
 use drain::Drain;
@@ -60,9 +62,22 @@ pub fn record(socket: i32) -> Result<(), String> {
 }
 
 fn session(socket: &OwnedFd) -> Result<(), String> {
-    let session = birth::prepare(socket, std::env::vars_os())?;
+    let (session, file) = birth::prepare(socket, std::env::vars_os())?;
+    let path = session.path.clone();
+    let ended = begin(socket, session, &file).map(Drain::run);
+    if ended != Ok(true) {
+        // Nobody ever recorded: no trace is better than one of nothing.
+        let _ = std::fs::remove_file(path);
+    }
+    // Its lock is held until here.
+    drop(file);
+    ended.map(|_| ())
+}
+
+/// Makes all that a session needs, and welcomes the target.
+fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, String> {
     let cant_write = |error| format!("can't write {}: {error}", session.path.display());
-    let file = session.file.try_clone().map_err(cant_write)?;
+    let file = file.try_clone().map_err(cant_write)?;
     let mut writer = Writer::create(file, session.limit).map_err(cant_write)?;
     writer.note(Note::Session {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,10 +120,5 @@ fn session(socket: &OwnedFd) -> Result<(), String> {
     );
     control::welcome(&socket.as_fd(), &session.name, &session.mapping, own)
         .map_err(|error| format!("can't answer: {error}"))?;
-    if !drain.run() {
-        // Nobody ever recorded: no trace is better than one of nothing.
-        let _ = std::fs::remove_file(&session.path);
-    }
-    drop(session.file);
-    Ok(())
+    Ok(drain)
 }

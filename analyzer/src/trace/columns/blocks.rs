@@ -48,6 +48,9 @@ impl ColumnReader {
         site: impl Fn(u32) -> u32,
         takes: impl FnMut(u8, u64) -> Taken,
     ) -> usize {
+        if self.all_stamped {
+            return 0;
+        }
         if self.is_brief
             && let Some(first) = out.first_mut()
         {
