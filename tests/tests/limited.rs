@@ -22,12 +22,13 @@ fn both(place: &Place, command: impl Fn(&str) -> Command) -> Ended {
     found
 }
 
-/// `program` started by a shell that is not traced, under a limit as `ulimit` sets it (in KiB where it is bytes).
+/// `program` started by a shell that is not traced, under a limit as `ulimit` sets it (in KiB where it is bytes),
+/// which nobody may raise.
 fn limited(place: &Place, limit: &str, program: &str) -> Ended {
     both(place, |preload| {
-        let mut command = place.plain("bash");
+        let mut command = place.plain("setpriv");
         let script = format!("ulimit {limit}; LD_PRELOAD={preload} exec {program}");
-        command.args(["-c", &script]);
+        command.args(["--bounding-set=-sys_resource", "bash", "-c", &script]);
         command
     })
 }
@@ -78,7 +79,7 @@ fn started_with_little() {
         true => "-s 1024",
         false => "-s 256",
     };
-    for limit in ["-v 250000", "-v 1000000", stack, "-n 10"] {
+    for limit in ["-v 250000", "-v 1000000", stack, "-n 16"] {
         let place = Place::new();
         assert_eq!(limited(&place, limit, &program).err, "", "{limit}");
         let report = place.report();
@@ -95,9 +96,37 @@ fn started_with_little() {
     place.report().assert_complete();
 }
 
+/// The recorder is left fewer descriptors than there are processes, and has no right to more: those whose end
+/// nobody tells it are recorded as whole as the others.
+#[test]
+fn more_processes_than_descriptors() {
+    let program = Source::read("harmless/many.c").program();
+    let place = Place::new();
+    let ended = limited(&place, "-n 40", &program.display().to_string());
+    assert_eq!(
+        (ended.out.as_slice(), ended.err.as_str()),
+        (&b"60\n"[..], "")
+    );
+    let report = place.report();
+    report.assert_complete();
+    let (_, children) = report
+        .list("/processes")
+        .split_first()
+        .expect("there is a first one");
+    assert_eq!(children.len(), 60);
+    for child in children {
+        let counts = ["allocations", "frees"].map(|name| child[name].as_u64());
+        assert_eq!(counts, [Some(2000); 2], "{child}");
+        assert_eq!(
+            (&child["end"], &child["exit_code"]),
+            (&"exit".into(), &0.into())
+        );
+    }
+}
+
 #[test]
 fn started_with_too_little() {
-    for limit in ["-v 16000", "-s 32", "-n 4", "-n 8"] {
+    for limit in ["-v 16000", "-s 32", "-n 4", "-n 8", "-n 9"] {
         let place = Place::new();
         let ended = limited(&place, limit, "sh -c '/bin/echo out; exit 3'");
         assert_eq!(ended.status.code(), Some(3));

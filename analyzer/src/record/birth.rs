@@ -61,9 +61,16 @@ pub(crate) fn detach(socket: i32) {
         // The target's own limits were not meant for us.
         if let Ok((_, hard)) = getrlimit(resource) {
             let _ = setrlimit(resource, hard, hard);
+            // Each process of the tree takes a descriptor. Root may have more of them than it was left.
+            if resource == Resource::RLIMIT_NOFILE && hard < MANY_FILES {
+                let _ = setrlimit(resource, MANY_FILES, MANY_FILES);
+            }
         }
     }
 }
+
+/// Descriptors that suffice for any tree of processes.
+const MANY_FILES: u64 = 1 << 16;
 
 /// What to do where the lanes can't be had: a limit of the program's (which the recorder inherits) is
 /// no matter of their size.

@@ -1,7 +1,7 @@
 //! The control thread: images that attach, marks from outside, processes that end. It tells the
 //! drain thread and never touches a lane.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
@@ -9,6 +9,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr,
     UnixCredentials, accept4, bind, getsockopt, listen, recv, sendmsg, socket, sockopt,
@@ -47,52 +48,89 @@ const MAX_CONNECTIONS: usize = 256;
 /// The longest message: a mark with its label.
 const MAX_MESSAGE: usize = 5 + 4096;
 
+/// Descriptors that are left for /proc, files and connections, where there may be many.
+const RESERVE: usize = 16;
+/// With fewer than these nothing of a target could be read.
+const FEWEST: usize = 4;
+
 /// The processes whose end is awaited. Shared by both threads.
 pub(crate) struct Watch {
     epoll: Epoll,
-    processes: Mutex<HashMap<u32, OwnedFd>>,
+    processes: Mutex<Processes>,
+    /// How many can be watched: each takes a descriptor.
+    most: usize,
+}
+
+#[derive(Default)]
+struct Processes {
+    watched: HashMap<u32, OwnedFd>,
+    /// Those whose end nobody tells.
+    others: HashSet<u32>,
 }
 
 impl Watch {
-    /// Watches nobody yet.
-    pub(crate) fn new() -> nix::Result<Watch> {
+    /// Watches nobody yet. Made when all else is open.
+    ///
+    /// # Errors
+    /// What is in the way: too few descriptors are allowed.
+    pub(crate) fn new() -> Result<Watch, String> {
+        let too_few =
+            |error| format!("can't watch processes: {error}; allow more open files (ulimit -n)");
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(too_few)?;
+        let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).map_err(too_few)?;
+        // The lowest free number is given out: all below this one are taken.
+        let taken = epoll.0.as_raw_fd() as usize + 1;
+        let left = usize::try_from(limit)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(taken);
+        if left < FEWEST {
+            return Err(too_few(nix::errno::Errno::EMFILE));
+        }
         Ok(Watch {
-            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            epoll,
             processes: Mutex::default(),
+            most: left.saturating_sub(RESERVE),
         })
     }
 
-    fn processes(&self) -> MutexGuard<'_, HashMap<u32, OwnedFd>> {
+    fn processes(&self) -> MutexGuard<'_, Processes> {
         self.processes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches `pid`; false: its end will not be told (it is gone, or the kernel can't).
+    /// Watches `pid`; false: its end will not be told (it is gone, there are too many, or the kernel can't).
     pub(crate) fn add(&self, pid: u32) -> bool {
         let mut processes = self.processes();
-        if processes.contains_key(&pid) {
+        if processes.watched.contains_key(&pid) {
             return true;
         }
-        let Ok(pidfd) = system::pidfd_open(pid) else {
-            return false;
-        };
         let event = EpollEvent::new(EpollFlags::EPOLLIN, PROCESS | u64::from(pid));
-        if self.epoll.add(&pidfd, event).is_err() {
-            return false;
+        let room = processes.watched.len() < self.most;
+        let pidfd = room.then(|| system::pidfd_open(pid).ok()).flatten();
+        match pidfd.filter(|pidfd| self.epoll.add(pidfd, event).is_ok()) {
+            Some(pidfd) => processes.watched.insert(pid, pidfd).is_none(),
+            None => {
+                processes.others.insert(pid);
+                false
+            }
         }
-        processes.insert(pid, pidfd);
-        true
     }
 
-    /// Whether `pid` is watched.
+    /// `pid`, whose end nobody told, has ended.
+    pub(crate) fn forget(&self, pid: u32) {
+        self.processes().others.remove(&pid);
+    }
+
+    /// Whether `pid` is in the session.
     fn has(&self, pid: u32) -> bool {
-        self.processes().contains_key(&pid)
+        let processes = self.processes();
+        processes.watched.contains_key(&pid) || processes.others.contains(&pid)
     }
 
     /// `pid` has ended: its wait status where the kernel tells.
     fn remove(&self, pid: u32) -> Option<i32> {
-        let pidfd = self.processes().remove(&pid)?;
+        let pidfd = self.processes().watched.remove(&pid)?;
         // A zombie tells by /proc; once it is reaped the descriptor itself does, on newer kernels.
         procfs::zombie_status(pid).or_else(|| system::pidfd_exit_status(&pidfd))
     }

@@ -152,7 +152,9 @@ impl Images {
     /// A process has ended: nothing more is expected of it.
     pub(crate) fn leave(&mut self, pid: u32) {
         self.members.remove(&pid);
-        self.unwatched.remove(&pid);
+        if self.unwatched.remove(&pid) {
+            self.watch.forget(pid);
+        }
         self.expected
             .retain(|_, expected| expected.iter().any(|one| one.pid != pid));
     }

@@ -86,8 +86,7 @@ fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, Strin
         sample_bytes: session.settings.sample,
         recorder_pid: std::process::id(),
     });
-    let watch = Watch::new().map_err(|error| format!("can't watch processes: {error}"))?;
-    let watch = Arc::new(watch);
+    let watch = Arc::new(Watch::new()?);
     let mut images = Images::new(Arc::clone(&watch), session.name.clone());
     images.expect(session.first, session.first, 0, session.program);
     let (tell, told) = channel();

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use super::system;
+
 /// What a program image is: its executable's path and its command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Program {
@@ -61,9 +63,12 @@ pub(crate) fn zombie_status(pid: u32) -> Option<i32> {
     (state == 'Z').then_some(status)
 }
 
-/// Whether `pid` is gone or a zombie.
+/// Whether `pid` is gone or a zombie. Where /proc can't be read, a zombie is not told from one that lives.
 pub(crate) fn has_ended(pid: u32) -> bool {
-    stat(pid).is_none_or(|(state, _)| matches!(state, 'Z' | 'X'))
+    match stat(pid) {
+        Some((state, _)) => matches!(state, 'Z' | 'X'),
+        None => !system::exists(pid),
+    }
 }
 
 /// Whether `pid` is gone, a zombie, or about to be one: its memory may be gone already.

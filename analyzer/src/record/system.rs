@@ -103,10 +103,13 @@ pub(crate) fn set_name(name: &std::ffi::CStr) {
     }
 }
 
-/// Whether a process `pid` exists, a zombie included.
+/// Whether a process `pid` exists, a zombie included. None has the number 0, or one of more than 31 bits.
 pub(crate) fn exists(pid: u32) -> bool {
+    let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else {
+        return false;
+    };
     // SAFETY: signal 0 is only checked, never sent; no memory is touched.
-    let sent = unsafe { libc::kill(pid as libc::pid_t, 0) };
+    let sent = unsafe { libc::kill(pid, 0) };
     sent == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
 }
 
