@@ -8,8 +8,9 @@ use std::process::Command;
 use leak_tests::artifacts;
 use leak_tests::compile::Source;
 use leak_tests::process::Ended;
-use leak_tests::report::Report;
+use leak_tests::report::{Report, sum};
 use leak_tests::run::Place;
+use leak_tests::stated::Stated;
 
 fn out(ended: &Ended) -> String {
     String::from_utf8_lossy(&ended.out).into_owned()
@@ -20,7 +21,7 @@ fn both_ways(command: impl Fn(&Place, Option<&Path>) -> Command) -> Place {
     let (plain, traced) = (Place::new(), Place::new());
     let expected = plain.run(command(&plain, None));
     let found = traced.run(command(&traced, Some(&artifacts::libleak())));
-    assert_eq!(out(&found), out(&expected));
+    assert_eq!(out(&found), out(&expected), "{}", expected.err);
     assert_eq!(found.err, expected.err);
     assert_eq!(found.status, expected.status);
     traced
@@ -116,6 +117,39 @@ fn the_first_process_of_a_namespace() {
         (&first["end"], &first["exit_code"]),
         (&"exit".into(), &3.into())
     );
+}
+
+/// A pid namespace whose /proc is that of the outer one, which calls processes by other numbers, or that has none.
+#[test]
+fn a_proc_of_another_namespace_or_none() {
+    let source = Source::read("harmless/silent.c");
+    let program = source.program();
+    let foreign = "unshare -p -f env LD_PRELOAD=$PRELOAD $PROGRAM";
+    let none = "unshare -m -p -f bash -c 'umount -l /proc; LD_PRELOAD=$PRELOAD exec $PROGRAM'";
+    let [foreign, none] = [foreign, none].map(|script| same_script(&program, script).report());
+    let warned = |report: &Report| {
+        let mut warnings = report.list("/trace/warnings").iter();
+        warnings.any(|warning| warning["code"] == "no_proc")
+    };
+    assert!(!warned(&foreign) && warned(&none));
+    for report in [&foreign, &none] {
+        report.assert_complete();
+        let mut images = report.list("/processes").iter();
+        let last = images
+            .rfind(|image| image["end"] == "exit")
+            .expect("it ended");
+        assert_eq!((&last["pid"], &last["exit_code"]), (&1.into(), &0.into()));
+        assert!(last["allocations"].as_u64() >= Some(12 * 1001), "{last}");
+        let sites = report.list("/sites").iter().map(|site| sum(site, "live"));
+        let own = sites.filter(|live| live.bytes == live.blocks * 1000);
+        let blocks: u64 = own.map(|live| live.blocks).sum();
+        assert_eq!(blocks, Stated::of(&source).live.blocks);
+    }
+    let name = foreign
+        .list("/processes")
+        .last()
+        .map(|image| image["executable"].to_string());
+    assert!(name.is_some_and(|name| name.contains("silent")));
 }
 
 /// What it leaves running is killed with it, and both rows say how they ended.

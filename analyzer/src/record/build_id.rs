@@ -6,6 +6,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use object::{Object, ReadCache};
 
+use super::procfs;
+
 /// Build-ids that were read, and what was told of each path.
 #[derive(Debug, Default)]
 pub(crate) struct BuildIds {
@@ -20,7 +22,7 @@ impl BuildIds {
         // `[vdso]` and the like are no files.
         let path_is_whole = path.starts_with('/');
         let file = path_is_whole
-            .then(|| open(&format!("/proc/{pid}/root{path}")).or_else(|| open(path)))
+            .then(|| open(&format!("{}/root{path}", procfs::of(pid))).or_else(|| open(path)))
             .flatten();
         let build_id = file.and_then(|file| self.of(file));
         if self.told.get(path) == Some(&build_id) {

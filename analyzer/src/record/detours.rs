@@ -18,6 +18,7 @@ use iced_x86::{
 use leak_wire::detour::{Answer, Detour, JUMP, MAX_DISPLACED, MAX_MESSAGE, Request, STUB, Shape};
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 
+use super::procfs;
 use crate::mapping::Mapping;
 
 /// What allocators put before the names of their entries where they don't take the C library's.
@@ -174,7 +175,7 @@ pub(crate) struct Allocators {
 impl Allocators {
     /// Whether the executable of `pid` brings an allocator.
     pub(crate) fn are_in(&mut self, pid: u32) -> bool {
-        let path = PathBuf::from(format!("/proc/{pid}/exe"));
+        let path = PathBuf::from(procfs::of(pid) + "/exe");
         let Ok(of) = fs::metadata(&path) else {
             return false;
         };
@@ -215,12 +216,12 @@ pub(crate) fn answer(pid: u32, request: &[u8]) -> Vec<u8> {
 fn file_of(pid: u32, path: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     if path.is_empty() {
-        return PathBuf::from(format!("/proc/{pid}/exe"));
+        return PathBuf::from(procfs::of(pid) + "/exe");
     }
     let path = Path::new(std::ffi::OsStr::from_bytes(path));
     let base = match path.is_absolute() {
-        true => format!("/proc/{pid}/root"),
-        false => format!("/proc/{pid}/cwd"),
+        true => procfs::of(pid) + "/root",
+        false => procfs::of(pid) + "/cwd",
     };
     let mut whole = PathBuf::from(base).into_os_string();
     whole.push("/");

@@ -86,6 +86,14 @@ fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, Strin
         sample_bytes: session.settings.sample,
         recorder_pid: std::process::id(),
     });
+    if !procfs::shows(session.first) {
+        writer.note(Note::Warning {
+            code: "no_proc".to_owned(),
+            text: "/proc was not mounted where this ran: names of programs, their resident sets and types of \
+                   objects are not here; mount it there"
+                .to_owned(),
+        });
+    }
     let watch = Arc::new(Watch::new()?);
     let mut images = Images::new(Arc::clone(&watch), session.name.clone());
     images.expect(session.first, session.first, 0, session.program);

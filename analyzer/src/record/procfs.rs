@@ -1,6 +1,11 @@
 //! What /proc tells about the processes of the tree.
+//!
+//! It may be that of an outer pid namespace (`unshare --pid` without a /proc of its own), which shows processes by
+//! other numbers than ours, or not be mounted at all: then nothing is known of them, but whether they live.
 
+use std::collections::HashMap;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 
 use super::system;
 
@@ -14,12 +19,60 @@ pub(crate) struct Program {
 /// Bytes kept of a command line.
 const MAX_ARGUMENTS: usize = 4096;
 
+/// Where /proc tells of `pid`; a place that is nowhere if it does not.
+pub(crate) fn of(pid: u32) -> String {
+    let shown = match is_ours() {
+        true => Some(pid),
+        false => shown(pid),
+    };
+    match shown {
+        Some(shown) => format!("/proc/{shown}"),
+        None => "/proc/none".to_owned(),
+    }
+}
+
+/// Whether /proc tells of `pid`.
+pub(crate) fn shows(pid: u32) -> bool {
+    fs::metadata(of(pid)).is_ok()
+}
+
+/// The number by which the /proc of an outer namespace shows our process `pid`.
+fn shown(pid: u32) -> Option<u32> {
+    static KNOWN: Mutex<Option<HashMap<u32, u32>>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    let last = known.get(&pid).copied();
+    let found = last
+        .filter(|shown| number(*shown) == Some(pid))
+        .or_else(|| all().find(|shown| number(*shown) == Some(pid)))?;
+    known.insert(pid, found);
+    Some(found)
+}
+
+/// Our number of the process that /proc shows as `shown`, if it is one of our namespace.
+fn number(shown: u32) -> Option<u32> {
+    if is_ours() {
+        return Some(shown);
+    }
+    let namespace = |of: &str| fs::read_link(format!("/proc/{of}/ns/pid")).ok();
+    let number = innermost(shown)?;
+    let ours = namespace("self")?;
+    (namespace(&shown.to_string()) == Some(ours)).then_some(number)
+}
+
+/// All processes, by the numbers by which /proc shows them.
+fn all() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
 /// The program that `pid` runs now.
 pub(crate) fn program(pid: u32) -> Program {
-    let executable = fs::read_link(format!("/proc/{pid}/exe"))
+    let of = of(pid);
+    let executable = fs::read_link(format!("{of}/exe"))
         .map(|path| path.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let mut line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut line = fs::read(format!("{of}/cmdline")).unwrap_or_default();
     line.truncate(MAX_ARGUMENTS);
     if line.last() == Some(&0) {
         line.pop();
@@ -38,19 +91,14 @@ pub(crate) fn program(pid: u32) -> Program {
 
 /// The resident set of `pid`, bytes. A zombie has none any more.
 pub(crate) fn resident(pid: u32) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let statm = fs::read_to_string(of(pid) + "/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     (pages > 0).then_some(pages * 4096)
 }
 
-/// Whether the thread `tid` of `pid` is there.
-pub(crate) fn has_thread(pid: u32, tid: u32) -> bool {
-    fs::metadata(format!("/proc/{pid}/task/{tid}")).is_ok()
-}
-
 /// The state letter of `pid`, and its wait status where it is a zombie and we may know.
 fn stat(pid: u32) -> Option<(char, i32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read_to_string(of(pid) + "/stat").ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
     let state = fields.next()?.chars().next()?;
@@ -75,22 +123,22 @@ pub(crate) fn has_ended(pid: u32) -> bool {
 pub(crate) fn is_ending(pid: u32) -> bool {
     /// `PF_EXITING`.
     const EXITING: u64 = 4;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = fs::read_to_string(of(pid) + "/stat").unwrap_or_default();
     let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
     let flags = fields.and_then(|fields| fields.split_whitespace().nth(6)?.parse::<u64>().ok());
     flags.is_none_or(|flags| flags & EXITING != 0)
 }
 
-/// The parent of `pid`, a zombie's too.
+/// The parent of `pid`, a zombie's too, as /proc shows it.
 pub(crate) fn parent(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read_to_string(of(pid) + "/stat").ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Whether `pid` has the mapping of the session called `name`.
 pub(crate) fn has_mapping(pid: u32, name: &str) -> bool {
-    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let maps = fs::read(of(pid) + "/maps").unwrap_or_default();
     maps.windows(name.len()).any(|part| part == name.as_bytes())
 }
 
@@ -102,14 +150,13 @@ pub(crate) fn is_ours() -> bool {
 
 /// The process of the session called `name` that, in a pid namespace of its own, is `own_pid`.
 pub(crate) fn elsewhere(own_pid: u32, name: &str) -> Option<u32> {
-    let pids = fs::read_dir("/proc").ok()?.flatten();
-    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.find(|pid| innermost(*pid) == Some(own_pid) && has_mapping(*pid, name))
+    all().find(|pid| innermost(*pid) == Some(own_pid) && has_mapping(*pid, name))
 }
 
-/// The number of `pid` in its own pid namespace, if that is another one than ours.
-fn innermost(pid: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+/// The number in its own pid namespace of the process that /proc shows as `shown`, if that is another namespace than
+/// that of /proc.
+fn innermost(shown: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{shown}/status")).ok()?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("NSpid:"))?;
@@ -121,24 +168,16 @@ fn innermost(pid: u32) -> Option<u32> {
 /// a fork that has recorded nothing yet still has the mapping, an image that is starting or is not
 /// traced has the name in its environment.
 pub(crate) fn strangers(name: &str) -> Vec<u32> {
-    let mut found = Vec::new();
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return found;
+    let named = |file: String| {
+        let text = fs::read(file).unwrap_or_default();
+        text.windows(name.len()).any(|part| part == name.as_bytes())
     };
-    for entry in entries.flatten() {
-        let pid = entry.file_name().to_str().and_then(|pid| pid.parse().ok());
-        let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else {
-            continue;
-        };
-        let named = |file: &str| {
-            let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-            text.windows(name.len()).any(|part| part == name.as_bytes())
-        };
-        if (named("maps") || named("environ")) && !has_ended(pid) {
-            found.push(pid);
-        }
-    }
-    found
+    let others = all().filter(|shown| {
+        named(format!("/proc/{shown}/maps")) || named(format!("/proc/{shown}/environ"))
+    });
+    let mut others: Vec<u32> = others.filter_map(number).collect();
+    others.retain(|pid| *pid != std::process::id() && !has_ended(*pid));
+    others
 }
 
 #[cfg(test)]
@@ -152,13 +191,12 @@ mod tests {
         assert!(program.executable.contains("leak_analyze"));
         assert!(!program.arguments.is_empty());
         assert!(resident(pid).unwrap() > 4096);
-        assert!(has_thread(pid, pid) && !has_thread(pid, u32::MAX));
         assert!(!has_ended(pid) && has_ended(u32::MAX));
         assert!(!is_ending(pid) && is_ending(u32::MAX));
         assert_eq!(zombie_status(pid), None);
         assert_eq!(parent(pid), Some(std::os::unix::process::parent_id()));
         assert!(has_mapping(pid, "leak_analyze") && !has_mapping(pid, "libleak-none"));
-        assert!(is_ours());
+        assert!(is_ours() && number(pid) == Some(pid));
         assert_eq!(innermost(pid), None);
         assert_eq!(elsewhere(1, "libleak-none"), None);
     }

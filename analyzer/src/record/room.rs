@@ -5,6 +5,8 @@ use std::fs;
 
 use leak_wire::layout::Geometry;
 
+use super::procfs;
+
 /// Without a limit, bytes.
 const USUAL: u64 = 256 << 20;
 /// The part of what is left that the lanes take, and the most of it that the smallest ones may.
@@ -16,7 +18,7 @@ const MOST: u64 = 4;
 /// # Errors
 /// One line: too little is left.
 pub(crate) fn for_lanes(pid: u32) -> Result<u64, String> {
-    let left = [left_to(&pid.to_string()), left_to("self")];
+    let left = [left_to(&procfs::of(pid)), left_to("/proc/self")];
     match left.into_iter().flatten().min() {
         None => Ok(USUAL),
         Some(left) => part_of(left).ok_or_else(|| {
@@ -34,10 +36,10 @@ fn part_of(left: u64) -> Option<u64> {
     enough.then(|| (left / PART).clamp(Geometry::MIN_BUDGET, USUAL))
 }
 
-/// What the process may still map; `None`: as much as it likes, or nobody knows.
+/// What the process may still map of which this folder tells; `None`: as much as it likes, or nobody knows.
 fn left_to(process: &str) -> Option<u64> {
-    let limits = fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
-    let statm = fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    let limits = fs::read_to_string(format!("{process}/limits")).ok()?;
+    let statm = fs::read_to_string(format!("{process}/statm")).ok()?;
     let pages: u64 = statm.split(' ').next()?.parse().ok()?;
     Some(address_space(&limits)?.saturating_sub(pages * 4096))
 }

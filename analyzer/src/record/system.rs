@@ -113,6 +113,18 @@ pub(crate) fn exists(pid: u32) -> bool {
     sent == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
 }
 
+/// Whether the thread `tid` of the process `pid` is there.
+pub(crate) fn has_thread(pid: u32, tid: u32) -> bool {
+    let numbers = (libc::pid_t::try_from(pid), libc::pid_t::try_from(tid));
+    let (Ok(pid), Ok(tid)) = numbers else {
+        return false;
+    };
+    // SAFETY: signal 0 is only checked, never sent; no memory is touched.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, 0) };
+    let gone = [libc::ESRCH, libc::EINVAL].map(Some);
+    sent == 0 || !gone.contains(&io::Error::last_os_error().raw_os_error())
+}
+
 /// A descriptor that a call has just returned, as owned.
 pub(crate) fn owned(fd: i32) -> OwnedFd {
     // SAFETY: callers pass a descriptor that the kernel has just given them and nobody else owns.

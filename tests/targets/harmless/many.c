@@ -1,5 +1,6 @@
-// Leaks 0 bytes in 0 blocks, in each of its processes: CHILDREN of them are there at once, for longer than the
-// recorder takes to look for those whose end nobody tells it. Each makes and frees BLOCKS blocks before and after.
+// live at exit: 0 blocks, 0 bytes
+// In each of its processes: CHILDREN of them are there at once, for longer than the recorder takes to look for
+// those whose end nobody tells it. Each makes and frees BLOCKS blocks before and after.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>

@@ -41,7 +41,7 @@ impl Drain {
                 None => true,
                 // In a pid namespace of its own its threads can't be asked for.
                 Some(image) if image.pid != image.own_pid => false,
-                Some(image) => !procfs::has_thread(image.pid, lane.tid),
+                Some(image) => !system::has_thread(image.pid, lane.tid),
             };
             if !gone {
                 // Not asked again at once.
@@ -197,7 +197,7 @@ impl Drain {
 
 /// The wait status of a process that will be killed with its namespace, unless it has ended before.
 fn last_status(pid: u32) -> Option<i32> {
-    if procfs::is_ours() && procfs::has_ended(pid) {
+    if procfs::has_ended(pid) {
         return procfs::zombie_status(pid);
     }
     system::exists(pid).then_some(libc::SIGKILL)

@@ -7,6 +7,8 @@ use nix::errno::Errno;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
+use crate::record::procfs;
+
 /// Places read with one system call.
 const LOT: usize = 512;
 /// Places that begin within so many bytes are read as one: less than a page, so that nothing unmapped lies
@@ -33,7 +35,7 @@ pub(crate) struct Memory {
 impl Memory {
     /// Of the process `pid`.
     pub(crate) fn of(pid: u32) -> Result<Memory, Unreadable> {
-        let maps = fs::read_to_string(format!("/proc/{pid}/maps"));
+        let maps = fs::read_to_string(procfs::of(pid) + "/maps");
         let maps = maps.map_err(|error| match error.kind() {
             std::io::ErrorKind::PermissionDenied => Unreadable::Denied,
             _ => Unreadable::Gone,

@@ -161,7 +161,10 @@ fn requests(input: &Input<'_>) -> String {
 
 fn command(process: &Process) -> String {
     if process.arguments.is_empty() {
-        return process.executable.clone();
+        return match process.executable.is_empty() {
+            true => "(a program of unknown name)".into(),
+            false => process.executable.clone(),
+        };
     }
     let word = |word: &String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
