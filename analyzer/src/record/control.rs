@@ -109,7 +109,10 @@ impl Watch {
         let room = processes.watched.len() < self.most;
         let pidfd = room.then(|| system::pidfd_open(pid).ok()).flatten();
         match pidfd.filter(|pidfd| self.epoll.add(pidfd, event).is_ok()) {
-            Some(pidfd) => processes.watched.insert(pid, pidfd).is_none(),
+            Some(pidfd) => {
+                processes.others.remove(&pid);
+                processes.watched.insert(pid, pidfd).is_none()
+            }
             None => {
                 processes.others.insert(pid);
                 false

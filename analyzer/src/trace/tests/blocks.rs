@@ -36,52 +36,47 @@ fn written(random: &mut Random) -> (Vec<u8>, u32) {
     (raw, count)
 }
 
-/// What the columns hold, up to their end or to what is damaged.
-fn one_by_one(raw: &[u8], count: u32) -> Vec<String> {
-    let mut lines = Vec::new();
-    let Ok(mut reader) = ColumnReader::new(raw, count, 4) else {
-        return lines;
-    };
-    loop {
-        match reader.next(raw) {
-            Ok(Found::Event { .. }) => match reader.event(raw) {
-                Ok(event) => lines.push(format!("{event:?}")),
-                Err(_) => break lines.push("bad".to_owned()),
-            },
-            Ok(Found::End) => break,
-            Ok(other) => lines.push(format!("{other:?}")),
-            Err(_) => break lines.push("bad".to_owned()),
+const DAMAGED: &str = "damaged";
+
+/// What comes next, by itself; `None` at the end.
+fn next(reader: &mut ColumnReader, raw: &[u8]) -> Option<String> {
+    let damaged = DAMAGED.to_owned();
+    match reader.next(raw) {
+        Ok(Found::Event { .. }) => {
+            let event = reader.event(raw);
+            Some(event.map_or(damaged, |event| format!("{event:?}")))
         }
+        Ok(Found::End) => None,
+        Ok(other) => Some(format!("{other:?}")),
+        Err(_) => Some(damaged),
     }
-    lines
 }
 
-/// The same, with so much room; and how many events came at once.
-fn at_once(raw: &[u8], count: u32, room: usize) -> (Vec<String>, usize) {
+/// What the columns hold, up to their end or to what is damaged, with so much room for blocks that are read at once;
+/// and how many were. Without room: each by itself.
+fn read(raw: &[u8], count: u32, room: usize) -> (Vec<String>, usize) {
     let (mut lines, mut together) = (Vec::new(), 0);
     let Ok(mut reader) = ColumnReader::new(raw, count, 4) else {
         return (lines, 0);
     };
     let mut room = vec![Common::Free { address: 0 }; room];
-    loop {
+    while lines.last().is_none_or(|last| last != DAMAGED) {
         let takes = |_, turn| match turn % 7 {
             0 => Taken::NotYet,
             1 => Taken::Last,
             _ => Taken::Now,
         };
-        let read = reader.blocks(raw, &mut room, |site| site, takes);
+        let read = match room.len() {
+            0 => 0,
+            _ => reader.blocks(raw, &mut room, |site| site, takes),
+        };
         together += read;
         let blocks = room[..read].iter();
         lines.extend(blocks.map(|common| format!("{:?}", common.event())));
-        match reader.next(raw) {
-            Ok(Found::Event { .. }) => match reader.event(raw) {
-                Ok(event) => lines.push(format!("{event:?}")),
-                Err(_) => break lines.push("bad".to_owned()),
-            },
-            Ok(Found::End) => break,
-            Ok(other) => lines.push(format!("{other:?}")),
-            Err(_) => break lines.push("bad".to_owned()),
-        }
+        let Some(line) = next(&mut reader, raw) else {
+            break;
+        };
+        lines.push(line);
     }
     (lines, together)
 }
@@ -100,12 +95,12 @@ fn blocks_read_at_once_are_those_read_one_by_one() {
             };
             raw[at as usize] = random.number(8) as u8;
         }
-        let expected = one_by_one(&raw, count);
+        let (expected, _) = read(&raw, count, 0);
         let room = 1 + random.below(40) as usize;
-        let (lines, at_once) = at_once(&raw, count, room);
+        let (lines, at_once) = read(&raw, count, room);
         assert_eq!(lines, expected);
         together += at_once;
-        match expected.last().is_some_and(|last| last == "bad") {
+        match expected.last().is_some_and(|last| last == DAMAGED) {
             true => bad += 1,
             false => whole += 1,
         }
