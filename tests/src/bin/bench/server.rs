@@ -74,7 +74,6 @@ pub(crate) const ALL: [Server; 4] = [
         load: |seconds| {
             let time = seconds.to_string();
             let options = [
-                "-n",
                 "-c",
                 "4",
                 "-T",
@@ -270,7 +269,7 @@ fn create_cluster(data: &Path) {
     let (data, options) = (data.display(), format!("-p {PORT} -h 127.0.0.1 -k /tmp"));
     let (postgres, pgbench) = (postgres_binary("pg_ctl"), postgres_binary("pgbench"));
     let script = format!(
-        "{postgres} -D {data} -o '{options}' -w start && {pgbench} -i -q -h 127.0.0.1 -p {PORT} postgres; {postgres} -D {data} -w -m fast stop"
+        "{postgres} -D {data} -o '{options}' -w start && {pgbench} -i -q -s 10 -h 127.0.0.1 -p {PORT} postgres; {postgres} -D {data} -w -m fast stop"
     );
     let mut fill = Command::new("sh");
     fill.args(["-c", &script]).current_dir("/");
