@@ -25,6 +25,8 @@ pub(crate) trait Take<E> {
 const FIRST: [u32; CLASSES] = [2, 4, 4];
 /// Lanes of each class that are kept ready beyond those in use.
 const AHEAD: [u32; CLASSES] = [12, 32, 64];
+/// Words that are copied and taken at once: so few that they, and what is made of them, stay in the fastest cache.
+const PIECE: u64 = 1 << 10;
 /// A record's stamp may lie this far in our future (ticks): clocks of other cores, and no more.
 const FUTURE: u64 = 1 << 40;
 
@@ -209,37 +211,19 @@ impl Lanes {
         if head == lane.tail {
             return Ok(0);
         }
-        let words = &mut self.words;
-        words.clear();
-        ring::copy(ring, lane.tail, head, |word| words.push(word));
         let fill = ((head - lane.tail) * 256 / ring.len() as u64) as u32;
-        lane.tail = head;
-        give_room(header, head);
         let latest = mapping.stamp().saturating_add(FUTURE);
-        let mut rest = words.as_slice();
         let mut at = At::Epoch;
-        while !rest.is_empty() {
-            // Blocks have a place wherever they are.
-            let used = takes.common(lane, Commons::new(at, rest))?;
-            if used > 0 {
-                at = At::Epoch;
-                rest = rest.get(used..).unwrap_or_default();
-                continue;
-            }
-            let believed = Entry::decode(rest).and_then(|(entry, used)| {
-                let next = placed(lane, at, &entry, latest).ok_or(Malformed::Field(0))?;
-                Ok((next, entry, used))
-            });
-            let Ok((next, entry, used)) = believed else {
-                lane.broken = true;
-                break;
-            };
-            at = next;
-            if let Entry::Record(record) = entry {
-                takes.record(lane, at, record)?;
-                at = At::Epoch;
-            }
-            rest = rest.get(used..).unwrap_or_default();
+        self.words.clear();
+        while lane.tail < head && !lane.broken {
+            let end = head.min(lane.tail + PIECE);
+            ring::copy(ring, lane.tail, end, |word| self.words.push(word));
+            lane.tail = end;
+            give_room(header, end);
+            let used = take_piece(lane, &mut at, &self.words, latest, takes)?;
+            self.words.drain(..used);
+            // A record goes on in the next piece, if in any.
+            lane.broken |= end == head && !self.words.is_empty();
         }
         Ok(fill.max(1))
     }
@@ -275,6 +259,45 @@ impl Lanes {
             header.claim.store(free, Ordering::Release);
         }
     }
+}
+
+/// Takes the whole records that `words` begin with, the first of which is at `at`; gives the number of their words.
+fn take_piece<E>(
+    lane: &mut OpenLane,
+    at: &mut At,
+    words: &[u64],
+    latest: u64,
+    takes: &mut impl Take<E>,
+) -> Result<usize, E> {
+    let mut rest = words;
+    while !rest.is_empty() {
+        // Blocks have a place wherever they are.
+        let used = takes.common(lane, Commons::new(*at, rest))?;
+        if used > 0 {
+            *at = At::Epoch;
+            rest = rest.get(used..).unwrap_or_default();
+            continue;
+        }
+        let believed = Entry::decode(rest).and_then(|(entry, used)| {
+            let next = placed(lane, *at, &entry, latest).ok_or(Malformed::Field(0))?;
+            Ok((next, entry, used))
+        });
+        let (next, entry, used) = match believed {
+            Ok(believed) => believed,
+            Err(Malformed::Short { .. }) => break,
+            Err(_) => {
+                lane.broken = true;
+                break;
+            }
+        };
+        *at = next;
+        if let Entry::Record(record) = entry {
+            takes.record(lane, *at, record)?;
+            *at = At::Epoch;
+        }
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    Ok(words.len() - rest.len())
 }
 
 /// The place of the entry, if it is a record, or of the one after it; `before` is what was told of that.

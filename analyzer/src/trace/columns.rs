@@ -3,17 +3,16 @@
 //!
 //! Every chunk stands for itself: all differences start from 0 at its start.
 
-mod blocks;
+mod filling;
 mod reader;
 mod writer;
 
-pub(super) use blocks::Taken;
 use leak_wire::order::{SHARDS, shard};
-pub(super) use reader::{ColumnReader, Found};
+pub(super) use reader::{ColumnReader, Found, Taken};
 pub(super) use writer::Columns;
 
 /// How many columns there are; see FORMAT.md for what each holds.
-const COLUMNS: usize = 9;
+pub(super) const COLUMNS: usize = 9;
 const KINDS: usize = 0;
 const STAMPS: usize = 1;
 const ADDRESSES: usize = 2;

@@ -2,6 +2,7 @@
 
 mod codes;
 mod columns;
+mod compress;
 mod facts;
 mod format;
 mod merge;

@@ -48,21 +48,27 @@ fn what_is_written_is_read_in_order() {
 #[test]
 fn a_brief_block_is_one_entry() {
     let mut columns = Columns::default();
+    let allocation = Event::Allocation {
+        address: 4096,
+        size: 10,
+        site: 3,
+    };
+    let free = Event::Free { address: 4096 };
     let block = |columns: &mut Columns, at| {
-        columns.allocation(at, 4096, 10, 3);
-        columns.free(at, 4096);
+        columns.push(at, allocation);
+        columns.push(at, free);
     };
     block(&mut columns, At::Epoch);
     // The epoch that begins a chunk is the other one.
     assert_eq!((columns.count(), columns.events()), (2, 2));
     block(&mut columns, At::Turn(0));
     assert_eq!((columns.count(), columns.events()), (4, 4));
-    columns.allocation(At::Epoch, 4096, 10, 3);
+    columns.push(At::Epoch, allocation);
     columns.epoch(8);
-    columns.free(At::Epoch, 4096);
+    columns.push(At::Epoch, free);
     assert_eq!((columns.count(), columns.events()), (7, 6));
     block(&mut columns, At::Stamp(9));
-    columns.free(At::Epoch, 4096);
+    columns.push(At::Epoch, free);
     assert_eq!((columns.count(), columns.events()), (10, 9));
 }
 

@@ -1,5 +1,8 @@
 //! Numbers of the columns: LEB128, and zigzag for signed differences.
 
+/// Bytes of the longest number.
+pub(crate) const LONGEST: usize = 10;
+
 /// The column ends within a number, or a number has more than 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bad;
@@ -13,94 +16,43 @@ pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// A column that is being written. Each number is stored as a whole and then counted by its length: a branch for
-/// each byte would be guessed wrong half of the time.
-#[derive(Debug, Default)]
-pub(crate) struct Filling {
-    /// Longer than what was written.
-    bytes: Vec<u8>,
-    len: usize,
+/// A number as the bytes that it is coded as, and how many they are, where nearly all are one or two; 0: more than
+/// eight.
+#[inline(always)]
+pub(crate) fn short_coded(value: u64) -> (u64, usize) {
+    if value < 0x4000 {
+        let more = u64::from(value > 0x7f);
+        // Those above the lowest seven move by one: added once more.
+        return (value + (value & 0x3f80) + (more << 7), 1 + more as usize);
+    }
+    coded(value)
 }
 
-impl Filling {
-    /// Appends a number.
-    #[inline(always)]
-    pub(crate) fn number(&mut self, value: u64) {
-        let (word, len) = match value {
-            0..0x4000 => {
-                let more = u64::from(value > 0x7f);
-                (
-                    value & 0x7f | more << 7 | value >> 7 << 8,
-                    1 + more as usize,
-                )
-            }
-            0x4000..0x0100_0000_0000_0000 => spread(value),
-            _ => return self.longest(value),
-        };
-        self.word(word, len);
+/// The same where nearly all are one to four, which nobody can guess.
+#[inline(always)]
+pub(crate) fn coded(value: u64) -> (u64, usize) {
+    if value >= 1 << 28 {
+        return long_coded(value);
     }
-
-    #[cold]
-    #[inline(never)]
-    fn longest(&mut self, value: u64) {
-        let mut bytes = Vec::new();
-        put(&mut bytes, value);
-        bytes.into_iter().for_each(|byte| self.byte(byte));
-    }
-
-    /// Appends a byte.
-    #[inline]
-    pub(crate) fn byte(&mut self, byte: u8) {
-        self.word(byte.into(), 1);
-    }
-
-    /// Appends the first `len` bytes of a word.
-    #[inline(always)]
-    fn word(&mut self, word: u64, len: usize) {
-        let rest = self.bytes.get_mut(self.len..);
-        match rest.and_then(|rest| rest.first_chunk_mut()) {
-            Some(room) => {
-                *room = word.to_le_bytes();
-                self.len += len;
-            }
-            None => self.grow(word, len),
-        }
-    }
-
-    /// [`Filling::word`] where there is no room.
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self, word: u64, len: usize) {
-        self.bytes.resize(self.bytes.len() * 2 + 64, 0);
-        self.word(word, len);
-    }
-
-    /// How many bytes were written.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// The byte that was written last, to be changed.
-    #[inline(always)]
-    pub(crate) fn last_mut(&mut self) -> Option<&mut u8> {
-        self.bytes.get_mut(self.len.checked_sub(1)?)
-    }
-
-    /// Appends what was written to `out` and starts anew.
-    pub(crate) fn take(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.bytes.get(..self.len).unwrap_or_default());
-        self.len = 0;
-    }
+    let value = value as u32;
+    let bits = value + 3 * (value & 0x0fff_c000);
+    let bits = bits + (bits & 0x3f80_3f80);
+    let gap = (bits | 1).ilog2() & 24;
+    let more = 0x0080_8080 & ((1 << gap) - 1);
+    (u64::from(bits | more), gap as usize / 8 + 1)
 }
 
-/// A number of less than 57 bits and not 0 as the bytes that it is coded as, and how many they are: the inverse
-/// of [`long`].
-#[inline]
-fn spread(value: u64) -> (u64, usize) {
+/// The same where nearly all are more: the inverse of [`long`].
+#[cold]
+#[inline(never)]
+fn long_coded(value: u64) -> (u64, usize) {
+    if value >= 1 << 56 {
+        return (0, 0);
+    }
     let bits = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
     let bits = bits & 0x0000_3fff_0000_3fff | (bits & 0x0fff_c000_0fff_c000) << 2;
     let bits = bits & 0x007f_007f_007f_007f | (bits & 0x3f80_3f80_3f80_3f80) << 1;
-    let len = bits.ilog2() as usize / 8 + 1;
+    let len = (bits | 1).ilog2() as usize / 8 + 1;
     let more = 0x0080_8080_8080_8080 & !(u64::MAX << (8 * (len - 1)));
     (bits | more, len)
 }
@@ -325,13 +277,14 @@ mod tests {
                 (1_u64 << bits) - 1,
                 0x5555_5555_5555_5555 >> bits,
             ] {
-                let (mut bytes, mut column) = (Vec::new(), Vec::new());
+                let mut bytes = Vec::new();
                 put(&mut bytes, value);
-                let mut filling = Filling::default();
-                filling.number(value);
-                filling.take(&mut column);
-                assert_eq!(bytes, column);
                 let len = bytes.len();
+                for code in [coded, short_coded] {
+                    let (word, coded) = code(value);
+                    assert_eq!(coded, if len > 8 { 0 } else { len });
+                    assert_eq!(word.to_le_bytes()[..coded], bytes[..coded]);
+                }
                 // What follows must not matter.
                 for after in [0x00, 0x7f, 0x80, 0xff] {
                     bytes.resize(len + 8, after);

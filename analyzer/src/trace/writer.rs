@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use leak_wire::{Common, Event, Prefix};
-use zstd::bulk::Compressor;
 
 use super::columns::{At, Columns};
+use super::compress::{Habits, Packer};
 use super::format::{self, CHUNK_HEADER, ChunkHeader, Kind};
 use super::notes::{Note, NotedEnd, Trailer};
 use super::passed::Run;
@@ -17,8 +17,6 @@ use super::readings::Reading;
 const CHUNK_EVENTS: u32 = 1 << 16;
 /// Bytes gathered before a chunk is written.
 const CHUNK_BYTES: usize = 2 << 20;
-/// zstd's fastest; higher levels cost more than they save.
-const LEVEL: i32 = 1;
 /// The most chunks that the trailer's index lists.
 const MAX_INDEX: usize = 1 << 20;
 /// Kept free below the limit for the notes and the trailer at the end.
@@ -41,6 +39,7 @@ pub(crate) struct ThreadEvents {
     /// The image that it belongs to.
     pub(crate) image: u32,
     columns: Columns,
+    habits: Habits,
     /// What is held back, where blocks that pass are only counted.
     run: Option<Box<Run>>,
     serial: u32,
@@ -55,6 +54,7 @@ impl ThreadEvents {
             thread,
             image,
             columns: Columns::default(),
+            habits: Habits::default(),
             run: None,
             serial: 0,
             tree: 0,
@@ -99,23 +99,15 @@ impl ThreadEvents {
     pub(crate) fn common(&mut self, mut commons: Commons<'_>) -> (usize, bool) {
         let begin = commons.words.len();
         let mut full = false;
-        while !full && let Some((at, common)) = commons.next() {
-            full = match (common, &self.run) {
-                (_, Some(_)) => self.push(at, common.event()),
-                (Common::Free { address }, None) => {
-                    self.columns.free(at, address);
-                    self.is_full()
+        while !full && let Some((at, common)) = { commons }.next() {
+            full = match (at, &self.run) {
+                (At::Stamp(_), _) | (_, Some(_)) => {
+                    commons.next();
+                    self.push(at, common.event())
                 }
-                (
-                    Common::Allocation {
-                        address,
-                        size,
-                        site,
-                    },
-                    None,
-                ) => {
-                    self.columns.allocation(at, address, size, site);
-                    self.is_full()
+                (At::Epoch | At::Turn(_), None) => {
+                    commons = self.columns.blocks(commons);
+                    self.columns.count() >= CHUNK_EVENTS || self.columns.len() >= CHUNK_BYTES
                 }
             };
         }
@@ -221,7 +213,7 @@ pub(crate) struct Writer {
     readings: u32,
     raw: Vec<u8>,
     out: Vec<u8>,
-    compressor: Compressor<'static>,
+    packer: Packer,
 }
 
 impl Writer {
@@ -240,7 +232,7 @@ impl Writer {
             readings: 0,
             raw: Vec::new(),
             out: Vec::new(),
-            compressor: Compressor::new(LEVEL)?,
+            packer: Packer::new()?,
         })
     }
 
@@ -260,7 +252,7 @@ impl Writer {
         let (count, events) = (thread.columns.count(), thread.columns.events());
         self.last = self.last.max(last);
         self.raw.clear();
-        thread.columns.take(&mut self.raw);
+        let columns = thread.columns.take(&mut self.raw);
         let header = ChunkHeader {
             kind: Kind::Events,
             thread: thread.thread,
@@ -274,7 +266,9 @@ impl Writer {
             last,
             crc: 0,
         };
-        self.write_chunk(header)?;
+        self.write_packed(header, |packer, raw, out| {
+            packer.columns(raw, &columns, &mut thread.habits, out)
+        })?;
         thread.serial += 1;
         thread.tree_before = thread.tree;
         self.events += u64::from(events);
@@ -344,17 +338,21 @@ impl Writer {
     }
 
     /// Compresses `self.raw` and writes it under `header`.
-    fn write_chunk(&mut self, mut header: ChunkHeader) -> Result<(), WriteError> {
-        let bound = zstd::zstd_safe::compress_bound(self.raw.len());
+    fn write_chunk(&mut self, header: ChunkHeader) -> Result<(), WriteError> {
+        self.write_packed(header, Packer::whole)
+    }
+
+    /// The same, compressed by `pack`.
+    fn write_packed(
+        &mut self,
+        mut header: ChunkHeader,
+        pack: impl FnOnce(&mut Packer, &[u8], &mut Vec<u8>) -> io::Result<()>,
+    ) -> Result<(), WriteError> {
         self.out.clear();
-        self.out.resize(CHUNK_HEADER + bound, 0);
-        let stored = self
-            .compressor
-            .compress_to_buffer(&self.raw, &mut self.out[CHUNK_HEADER..])
-            .map_err(WriteError::Disk)?;
-        self.out.truncate(CHUNK_HEADER + stored);
+        self.out.resize(CHUNK_HEADER, 0);
+        pack(&mut self.packer, &self.raw, &mut self.out).map_err(WriteError::Disk)?;
         header.raw = self.raw.len() as u32;
-        header.stored = stored as u32;
+        header.stored = (self.out.len() - CHUNK_HEADER) as u32;
         header.crc = crc32fast::hash(&self.out[CHUNK_HEADER..]);
         self.out[..CHUNK_HEADER].copy_from_slice(&header.encode());
         if header.kind == Kind::Trailer {

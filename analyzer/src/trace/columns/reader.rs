@@ -1,5 +1,8 @@
 //! Reads the columns of a chunk back into events.
 
+mod blocks;
+
+pub(in crate::trace) use blocks::Taken;
 use leak_wire::order::shard;
 use leak_wire::{Asked, Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
@@ -35,7 +38,7 @@ pub(crate) enum Found {
 
 /// The address that comes after `previous`, as it is coded.
 #[inline(always)]
-pub(super) fn address_after(previous: u64, coded: u64) -> u64 {
+fn address_after(previous: u64, coded: u64) -> u64 {
     let step = match coded & 1 {
         0 => unzigzag(coded >> 1) << 4,
         _ => unzigzag(coded >> 1),
@@ -47,15 +50,15 @@ pub(super) fn address_after(previous: u64, coded: u64) -> u64 {
 /// reader can own both.
 #[derive(Clone, Debug)]
 pub(crate) struct ColumnReader {
-    pub(super) columns: [Column; COLUMNS],
-    pub(super) previous: Previous,
-    pub(super) left: u32,
+    columns: [Column; COLUMNS],
+    previous: Previous,
+    left: u32,
     /// The kind of the event that was found last.
     kind: u8,
     /// That was an allocation whose block is freed with the next event, which is no entry of its own.
-    pub(super) is_brief: bool,
+    is_brief: bool,
     /// Version 1: every event has a stamp, and no other entry is there.
-    pub(super) all_stamped: bool,
+    all_stamped: bool,
 }
 
 impl ColumnReader {

@@ -1,13 +1,37 @@
 //! Gathers events into the columns of a chunk.
 
+mod blocks;
+
+use std::ops::Range;
+
 use leak_wire::{Bytes, Event, Order};
 
+use super::filling::Filling;
 use super::{
     ADDRESSES, At, COLUMNS, FRAMES, KINDS, NUMBERS, Previous, SITES, SIZES, STAMPS, TEXT, TURNS,
     kind,
 };
 use crate::trace::passed::Sum;
-use crate::trace::varint::{Filling, put, zigzag};
+use crate::trace::varint::{put, zigzag};
+
+/// How an address is coded that comes after `previous`.
+#[inline(always)]
+fn address_coded(previous: u64, address: u64) -> u64 {
+    let step = address.wrapping_sub(previous) as i64;
+    // Blocks lie 16 bytes apart as a rule: four bits less, and one bit that says so.
+    match step & 15 {
+        0 => zigzag(step >> 4) << 1,
+        _ => zigzag(step) << 1 | 1,
+    }
+}
+
+/// How a turn is coded that comes after `last` of its shard, and becomes the last.
+#[inline(always)]
+fn turn_coded(last: &mut u64, turn: u64) -> u64 {
+    let step = turn.wrapping_sub(*last) as i64;
+    *last = turn;
+    zigzag(step)
+}
 
 /// Events being gathered for a chunk.
 #[derive(Debug, Default)]
@@ -114,16 +138,7 @@ impl Columns {
         (self.first, self.last) = (stamp, stamp);
     }
 
-    /// Adds an allocation.
-    #[inline(always)]
-    pub(crate) fn allocation(&mut self, at: At, address: u64, size: u64, site: u32) {
-        let flag = self.place(at, address);
-        self.block(kind::ALLOCATION | flag, address, size, site);
-    }
-
-    /// Adds a free.
-    #[inline(always)]
-    pub(crate) fn free(&mut self, at: At, address: u64) {
+    fn free(&mut self, at: At, address: u64) {
         if at == At::Epoch && self.previous.address == address && self.is_brief() {
             self.events += 1;
             return;
@@ -134,7 +149,6 @@ impl Columns {
 
     /// Makes the last entry, if it is an allocation that is alone at its address, one of a block that is gone
     /// at once.
-    #[inline(always)]
     fn is_brief(&mut self) -> bool {
         match self.columns[KINDS].last_mut() {
             Some(last) if *last == kind::ALLOCATION => {
@@ -146,7 +160,6 @@ impl Columns {
     }
 
     /// Where the next event, about the block at `address`, has its place; the flag that its kind has by that.
-    #[inline(always)]
     fn place(&mut self, at: At, address: u64) -> u8 {
         self.start(at);
         self.events += 1;
@@ -158,10 +171,8 @@ impl Columns {
                 kind::WITH_STAMP
             }
             At::Turn(turn) => {
-                let last = self.previous.turn(address);
-                let step = turn.wrapping_sub(*last) as i64;
-                *last = turn;
-                self.columns[TURNS].number(zigzag(step));
+                let coded = turn_coded(self.previous.turn(address), turn);
+                self.columns[TURNS].number(coded);
                 kind::WITH_TURN
             }
         }
@@ -219,13 +230,7 @@ impl Columns {
     #[inline(always)]
     fn pointer(&mut self, kind: u8, address: u64) {
         self.kind(kind);
-        let step = address.wrapping_sub(self.previous.address) as i64;
-        // Blocks lie 16 bytes apart as a rule: four bits less, and one bit that says so.
-        let coded = match step & 15 {
-            0 => zigzag(step >> 4) << 1,
-            _ => zigzag(step) << 1 | 1,
-        };
-        self.columns[ADDRESSES].number(coded);
+        self.columns[ADDRESSES].number(address_coded(self.previous.address, address));
         self.previous.address = address;
     }
 
@@ -262,7 +267,8 @@ impl Columns {
 
     fn text(&mut self, bytes: Bytes<'_>) {
         self.columns[NUMBERS].number(bytes.len() as u64);
-        bytes.iter().for_each(|byte| self.columns[TEXT].byte(byte));
+        let mut room = self.columns[TEXT].room(bytes.len());
+        bytes.iter().for_each(|byte| room.byte(byte));
     }
 
     fn rare(&mut self, event: Event<'_>) {
@@ -390,16 +396,19 @@ impl Columns {
         }
     }
 
-    /// Appends the chunk's bytes to `out` and starts anew.
-    pub(crate) fn take(&mut self, out: &mut Vec<u8>) {
+    /// Appends the chunk's bytes to `out`, of which it gives where the columns lie, and starts anew.
+    pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> [Range<usize>; COLUMNS] {
         for column in &self.columns {
             put(out, column.len() as u64);
         }
-        for column in &mut self.columns {
+        let places = self.columns.each_mut().map(|column| {
+            let start = out.len();
             column.take(out);
-        }
+            start..out.len()
+        });
         self.previous = Previous::default();
         self.count = 0;
         self.events = 0;
+        places
     }
 }

@@ -1,10 +1,10 @@
-//! Blocks that are read many at once, against a reader that takes every event by itself.
+//! Blocks that are read and written many at once, against a reader and a writer that take every event by itself.
 
-use leak_wire::{Common, Event};
+use leak_wire::{Common, Event, Prefix, Record};
 
 use super::make::Random;
-use crate::trace::At;
 use crate::trace::columns::{ColumnReader, Columns, Found, Taken};
+use crate::trace::{At, Commons};
 
 /// The columns of random blocks: in runs, with turns, brief ones, with numbers of all lengths; and their count.
 fn written(random: &mut Random) -> (Vec<u8>, u32) {
@@ -20,20 +20,29 @@ fn written(random: &mut Random) -> (Vec<u8>, u32) {
         match random.below(12) {
             0 => columns.epoch(1000 + step),
             1 => columns.push(at, Event::ReallocationBegin { address }),
-            2..5 => columns.free(at, address),
+            2..5 => columns.push(at, Event::Free { address }),
             5..8 => {
-                columns.allocation(at, address, random.number(16), random.number(10) as u32);
-                columns.free(at, address);
+                let (size, site) = (random.number(16), random.number(10) as u32);
+                columns.push(at, allocation(address, size, site));
+                columns.push(at, Event::Free { address });
             }
             _ => {
                 let (size, site) = (random.number(bits), random.number(32) as u32);
-                columns.allocation(at, address, size, site);
+                columns.push(at, allocation(address, size, site));
             }
         }
     }
     let (mut raw, count) = (Vec::new(), columns.count());
     columns.take(&mut raw);
     (raw, count)
+}
+
+fn allocation(address: u64, size: u64, site: u32) -> Event<'static> {
+    Event::Allocation {
+        address,
+        size,
+        site,
+    }
 }
 
 const DAMAGED: &str = "damaged";
@@ -109,4 +118,69 @@ fn blocks_read_at_once_are_those_read_one_by_one() {
         whole > 500 && bad > 500 && together > 100_000,
         "{whole} {bad} {together}"
     );
+}
+
+/// Random blocks as a lane has them, with the first at its place already told: their words, and each with its place.
+fn recorded(random: &mut Random, first: At) -> (Vec<u64>, Vec<(At, Event<'static>)>) {
+    let (mut words, mut events) = (Vec::new(), Vec::new());
+    let mut address = 4096;
+    for _ in 0..1 + random.below(700) {
+        let bits = [4, 12, 20, 40, 56][random.below(5) as usize];
+        // Often where the last one was: the free of a block that was gone at once.
+        if random.below(3) > 0 {
+            address = random.number(bits) & ((1 << 56) - 1);
+        }
+        let at = match random.below(6) {
+            _ if events.is_empty() => first,
+            0 => At::Turn(random.number(48)),
+            _ => At::Epoch,
+        };
+        if let (At::Turn(turn), false) = (at, events.is_empty()) {
+            words.push(Prefix::Turn(turn).word());
+        }
+        let event = match random.below(2) {
+            0 => Event::Free { address },
+            _ => allocation(address, random.number(32), random.number(32) as u32),
+        };
+        Record { stamp: 0, event }.encode(|word| words.push(word));
+        events.push((at, event));
+    }
+    (words, events)
+}
+
+#[test]
+fn blocks_written_at_once_are_those_written_one_by_one() {
+    let mut random = Random(11);
+    let (mut brief, mut calls) = (0, 0);
+    for round in 0..1000 {
+        let (mut at_once, mut by_one) = (Columns::default(), Columns::default());
+        for columns in [&mut at_once, &mut by_one] {
+            columns.epoch(round);
+            // What lies before may be a block, or anything else, or nothing.
+            match round % 3 {
+                0 => columns.push(At::Epoch, allocation(4096, 1, 1)),
+                1 => columns.push(At::Stamp(round), Event::MarkEnd),
+                _ => {}
+            }
+        }
+        let first = [At::Epoch, At::Turn(round)][random.below(2) as usize];
+        let (words, events) = recorded(&mut random, first);
+        let mut rest = Commons::new(first, &words);
+        while !rest.words().is_empty() {
+            rest = at_once.blocks(rest);
+            calls += 1;
+        }
+        events
+            .iter()
+            .for_each(|(at, event)| by_one.push(*at, *event));
+        let told = |columns: &mut Columns| {
+            let numbers = (columns.count(), columns.events(), columns.span());
+            let mut bytes = Vec::new();
+            columns.take(&mut bytes);
+            (numbers, bytes)
+        };
+        brief += events.len() as u32 + 2 - by_one.count();
+        assert_eq!(told(&mut at_once), told(&mut by_one), "round {round}");
+    }
+    assert!(brief > 10_000 && calls > 1500, "{brief} {calls}");
 }

@@ -4,8 +4,8 @@
 use leak_wire::Common;
 use leak_wire::order::shard;
 
-use super::reader::{ColumnReader, address_after};
-use super::{ADDRESSES, KINDS, SITES, SIZES, TURNS, kind};
+use super::super::{ADDRESSES, KINDS, SITES, SIZES, TURNS, kind};
+use super::{ColumnReader, address_after};
 use crate::trace::varint::{number, short, unzigzag, word_at};
 
 const FREE_WITH_TURN: u8 = kind::FREE | kind::WITH_TURN;
