@@ -160,7 +160,7 @@ impl Column {
         self.end
     }
 
-    /// How far it was read; [`Column::back_to`] goes there again.
+    /// How far it was read; [`Column::go_to`] goes there again.
     #[inline]
     pub(crate) fn at(&self) -> usize {
         self.at
