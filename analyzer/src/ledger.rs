@@ -60,6 +60,7 @@ pub struct Ledger {
     free_holdings: Vec<HoldingId>,
     index: HoldingIndex,
     accounts: Vec<Account>,
+    /// They have no holdings.
     free_accounts: Vec<AccountId>,
     direct: FxHashMap<RequestId, AccountId>,
     /// Inferred and provisional accounts of requests in flight.
@@ -456,21 +457,17 @@ impl Ledger {
     }
 
     fn open_account(&mut self, kind: Kind, thread: ThreadId) -> AccountId {
-        let account = Account {
+        if let Some(id) = self.free_accounts.pop() {
+            let account = &mut self.accounts[id as usize];
+            (account.kind, account.thread) = (kind, thread);
+            return id;
+        }
+        self.accounts.push(Account {
             kind,
             thread,
             holdings: Vec::new(),
-        };
-        match self.free_accounts.pop() {
-            Some(id) => {
-                self.accounts[id as usize] = account;
-                id
-            }
-            None => {
-                self.accounts.push(account);
-                self.accounts.len() as AccountId - 1
-            }
-        }
+        });
+        self.accounts.len() as AccountId - 1
     }
 
     /// The account of what `request` allocates directly.

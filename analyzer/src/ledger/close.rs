@@ -21,7 +21,7 @@ impl Ledger {
         for account in self.inferring.remove(&request).unwrap_or_default() {
             self.end_inferring(account);
         }
-        for site in std::mem::take(&mut self.dirty) {
+        for site in self.dirty.drain(..) {
             let figures = &mut self.sites[site as usize];
             figures.dirty = false;
             let live = figures.live_bytes;
@@ -52,7 +52,8 @@ impl Ledger {
             return;
         };
         let inferred = self.inferring_sites(request);
-        for id in self.take_holdings(account) {
+        let mut holdings = self.take_holdings(account);
+        for id in holdings.drain(..) {
             let holding = &mut self.holdings[id as usize];
             record.figures.allocations += holding.allocations;
             record.figures.allocated_bytes += holding.allocated_bytes;
@@ -77,6 +78,8 @@ impl Ledger {
                 self.retire(id);
             }
         }
+        // Its memory serves the next request.
+        self.accounts[account as usize].holdings = holdings;
     }
 
     /// Call sites where `request` may turn out to have allocated by inference, too.
@@ -238,7 +241,8 @@ impl Ledger {
 
     /// Frees of blocks that had outlived their request are final: another request has ended since.
     fn commit_pending(&mut self) {
-        for Pending { address, block, .. } in std::mem::take(&mut self.pending) {
+        let mut pending = std::mem::take(&mut self.pending);
+        for Pending { address, block, .. } in pending.drain(..) {
             let holding = self.resolve(&block);
             if self.holdings[holding as usize].kind == Kind::Outside {
                 let site = self.holdings[holding as usize].site;
@@ -248,6 +252,7 @@ impl Ledger {
             }
             self.unhold(block.holding);
         }
+        self.pending = pending;
     }
 
     /// The holding that a block counts in.

@@ -445,7 +445,7 @@ impl Machine {
         let local = local.map_or("", |connection| connection.local.as_str());
         match verb {
             "" => self.labels.intern(local),
-            verb => self.labels.intern(&format!("{local} {verb}")),
+            verb => self.labels.intern(&[local, " ", verb].concat()),
         }
     }
 

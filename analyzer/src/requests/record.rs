@@ -139,11 +139,10 @@ impl Machine {
 
     /// The thread enters a wait: what it has answered ends.
     pub(super) fn end_answered(&mut self, at: At) {
-        if self.threads[at.thread as usize].answered.is_empty() {
-            return;
-        }
-        for request in std::mem::take(&mut self.threads[at.thread as usize].answered) {
+        let mut answered = std::mem::take(&mut self.threads[at.thread as usize].answered);
+        for request in answered.drain(..) {
             self.end(request, at.stamp);
         }
+        self.threads[at.thread as usize].answered = answered;
     }
 }

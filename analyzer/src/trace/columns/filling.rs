@@ -18,11 +18,13 @@ impl Filling {
     }
 
     /// Appends a number.
+    #[inline(always)]
     pub(super) fn number(&mut self, value: u64) {
         self.room(1).short(value);
     }
 
     /// Appends a byte.
+    #[inline(always)]
     pub(super) fn byte(&mut self, byte: u8) {
         self.room(1).byte(byte);
     }
