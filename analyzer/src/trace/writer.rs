@@ -106,7 +106,8 @@ impl ThreadEvents {
                     self.push(at, common.event())
                 }
                 (At::Epoch | At::Turn(_), None) => {
-                    commons = self.columns.blocks(commons);
+                    let used = self.columns.blocks(commons);
+                    commons = commons.after(used);
                     self.columns.count() >= CHUNK_EVENTS || self.columns.len() >= CHUNK_BYTES
                 }
             };
@@ -172,6 +173,11 @@ impl<'a> Commons<'a> {
     pub(crate) fn within(self, len: usize) -> Commons<'a> {
         let words = self.words.get(..len).unwrap_or_default();
         Commons { words, ..self }
+    }
+
+    /// Those after the first `len` words.
+    fn after(self, len: usize) -> Commons<'a> {
+        Commons::new(At::Epoch, self.words.get(len..).unwrap_or_default())
     }
 
     /// What is left of the words.

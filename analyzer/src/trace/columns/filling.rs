@@ -49,7 +49,7 @@ impl Filling {
             self.grow(needed);
         }
         Room {
-            at: self.len,
+            at: self.len as u32,
             bytes: &mut self.bytes,
             len: &mut self.len,
         }
@@ -71,7 +71,8 @@ impl Filling {
 /// Room in a column, whose end a loop has in a register.
 pub(super) struct Room<'a> {
     bytes: &'a mut [u8],
-    at: usize,
+    /// Of 32 bits, so that no addition to it overflows and is to be checked for that: a chunk is far smaller.
+    at: u32,
     len: &'a mut usize,
 }
 
@@ -91,7 +92,7 @@ impl Room<'_> {
     /// Appends a byte.
     #[inline(always)]
     pub(super) fn byte(&mut self, byte: u8) {
-        if let Some(room) = self.bytes.get_mut(self.at) {
+        if let Some(room) = self.bytes.get_mut(self.at as usize) {
             *room = byte;
             self.at += 1;
         }
@@ -102,10 +103,10 @@ impl Room<'_> {
         if len == 0 {
             return self.longest(value);
         }
-        let room = self.bytes.get_mut(self.at..);
-        if let Some(room) = room.and_then(|room| room.first_chunk_mut()) {
-            *room = word.to_le_bytes();
-            self.at += len;
+        let at = self.at as usize;
+        if let Some(room) = self.bytes.get_mut(at..at + size_of::<u64>()) {
+            room.copy_from_slice(&word.to_le_bytes());
+            self.at += len as u32;
         }
     }
 
@@ -120,7 +121,7 @@ impl Room<'_> {
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        *self.len = self.at;
+        *self.len = self.at as usize;
     }
 }
 

@@ -165,9 +165,10 @@ fn blocks_written_at_once_are_those_written_one_by_one() {
         }
         let first = [At::Epoch, At::Turn(round)][random.below(2) as usize];
         let (words, events) = recorded(&mut random, first);
-        let mut rest = Commons::new(first, &words);
-        while !rest.words().is_empty() {
-            rest = at_once.blocks(rest);
+        let (mut place, mut rest) = (first, &words[..]);
+        while !rest.is_empty() {
+            let used = at_once.blocks(Commons::new(place, rest));
+            (place, rest) = (At::Epoch, &rest[used..]);
             calls += 1;
         }
         events

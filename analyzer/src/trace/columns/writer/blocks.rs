@@ -11,29 +11,30 @@ const MOST: usize = 256;
 
 impl Columns {
     /// Adds the events that `commons` begin with, of which there is one at least and none has a stamp. Gives the
-    /// rest, where they are too many for one call.
-    pub(in crate::trace) fn blocks<'a>(&mut self, mut commons: Commons<'a>) -> Commons<'a> {
+    /// number of their words: of all, or of as many as go at once.
+    pub(in crate::trace) fn blocks(&mut self, mut commons: Commons<'_>) -> usize {
+        let words = commons.words().len();
         self.start(At::Epoch);
         let some = [KINDS, ADDRESSES, SIZES, SITES, TURNS];
         let Ok([kinds, addresses, sizes, sites, turns]) = self.columns.get_disjoint_mut(some)
         else {
-            return commons;
+            return 0;
         };
         // Not yet written: an allocation becomes a brief one where the next event is its block's free.
         let mut last = kinds.pop().unwrap_or_default();
         let (mut kinds, mut addresses) = (kinds.room(MOST + 1), addresses.room(MOST));
         let (mut sizes, mut sites) = (sizes.room(MOST), sites.room(MOST));
         let mut previous = self.previous.address;
-        let (mut entries, mut events) = (0, 0);
+        let (mut entries, mut brief) = (0, 0);
         while entries < MOST as u32
             && let Some((at, common)) = commons.next()
         {
-            events += 1;
             let (kind, address) = match common {
                 Common::Free { address }
                     if last == kind::ALLOCATION && address == previous && at == At::Epoch =>
                 {
                     last = kind::BRIEF;
+                    brief += 1;
                     continue;
                 }
                 Common::Free { address } => (kind::FREE, address),
@@ -59,7 +60,7 @@ impl Columns {
         kinds.byte(last);
         self.previous.address = previous;
         self.count += entries;
-        self.events += events;
-        commons
+        self.events += entries + brief;
+        words - commons.words().len()
     }
 }
