@@ -217,7 +217,7 @@ impl Lanes {
         self.words.clear();
         while lane.tail < head && !lane.broken {
             let end = head.min(lane.tail + PIECE);
-            ring::copy(ring, lane.tail, end, |word| self.words.push(word));
+            ring::copy(ring, lane.tail, end, &mut self.words);
             lane.tail = end;
             give_room(header, end);
             let used = take_piece(lane, &mut at, &self.words, latest, takes)?;

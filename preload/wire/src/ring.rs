@@ -30,14 +30,15 @@ pub fn published(head: &AtomicU64, tail: u64, capacity: usize) -> Option<u64> {
     (head >= tail && head - tail <= capacity as u64).then_some(head)
 }
 
-/// Copies the words from `tail` to `head` (at most the ring's length) to the end of `out`, through `push`.
-pub fn copy(words: &[AtomicU64], tail: u64, head: u64, mut push: impl FnMut(u64)) {
-    let mask = words.len() - 1;
-    for position in tail..head.min(tail + words.len() as u64) {
-        if let Some(slot) = words.get(position as usize & mask) {
-            // Relaxed: `published` ordered the words before this read.
-            push(slot.load(Ordering::Relaxed));
-        }
+/// Copies the words from `tail` to `head` (at most the ring's length) to the end of `out`.
+pub fn copy(words: &[AtomicU64], tail: u64, head: u64, out: &mut impl Extend<u64>) {
+    let start = tail as usize & (words.len() - 1);
+    let (before, from) = words.split_at(start);
+    let len = words.len().min((head - tail) as usize);
+    let first = len.min(from.len());
+    for part in [&from[..first], &before[..len - first]] {
+        // Relaxed: `published` ordered the words before this read.
+        out.extend(part.iter().map(|slot| slot.load(Ordering::Relaxed)));
     }
 }
 
@@ -56,7 +57,7 @@ mod tests {
             publish(&head, round * 5 + 5);
             let to = published(&head, tail, words.len()).unwrap();
             let mut out = Vec::new();
-            copy(&words, tail, to, |word| out.push(word));
+            copy(&words, tail, to, &mut out);
             assert_eq!(out, (tail..to).collect::<Vec<_>>());
             tail = to;
         }
