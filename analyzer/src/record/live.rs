@@ -135,10 +135,15 @@ impl LiveBlocks {
         epoch: u64,
         follower: &mut Follower,
     ) {
+        let mut ahead = commons.words().iter().skip(AHEAD);
+        let mut left = commons.words().len();
         while let Some((at, common)) = commons.next() {
-            self.expect(commons.words().get(AHEAD..).unwrap_or_default());
             let order = at.order(epoch);
             match common {
+                // Gone at once, as many are: nobody can have asked for it.
+                Common::Allocation { address, .. } if commons.is_free_of(address) => {
+                    commons.next();
+                }
                 Common::Allocation { address, size, .. } => {
                     self.insert(address, follower.block(size, order));
                 }
@@ -146,15 +151,19 @@ impl LiveBlocks {
                     self.end(address, order);
                 }
             }
+            let rest = commons.words().len();
+            for word in ahead.by_ref().take(left - rest) {
+                self.expect(*word);
+            }
+            left = rest;
         }
     }
 
-    /// What the first of these records is about will be asked for soon. They may begin within a record: then a
-    /// wrong place is fetched, and now and then.
+    /// What the record that begins with this word is about will be asked for soon. The word may be another one's:
+    /// then nothing is fetched, or a wrong place.
     #[inline]
-    fn expect(&self, words: &[u64]) {
-        if let Some((common, _)) = Common::decode(words) {
-            let (Common::Allocation { address, .. } | Common::Free { address }) = common;
+    fn expect(&self, word: u64) {
+        if let Some(address) = Common::address_in(word) {
             self.table.expect(address);
         }
     }

@@ -99,7 +99,7 @@ impl ThreadEvents {
     pub(crate) fn common(&mut self, mut commons: Commons<'_>) -> (usize, bool) {
         let begin = commons.words.len();
         let mut full = false;
-        while !full && let Some((at, common)) = { commons }.next() {
+        while !full && let Some((at, common)) = commons.peek() {
             full = match (at, &self.run) {
                 (At::Stamp(_), _) | (_, Some(_)) => {
                     commons.next();
@@ -173,6 +173,19 @@ impl<'a> Commons<'a> {
     pub(crate) fn within(self, len: usize) -> Commons<'a> {
         let words = self.words.get(..len).unwrap_or_default();
         Commons { words, ..self }
+    }
+
+    /// The next one, left where it is.
+    #[inline(always)]
+    fn peek(self) -> Option<(At, Common)> {
+        let mut rest = self;
+        rest.next()
+    }
+
+    /// Whether the next one frees the block at `address`.
+    #[inline(always)]
+    pub(crate) fn is_free_of(self, address: u64) -> bool {
+        matches!(self.peek(), Some((_, Common::Free { address: freed })) if freed == address)
     }
 
     /// Those after the first `len` words.

@@ -46,6 +46,13 @@ impl Common {
         }
     }
 
+    /// The address in the first word of such a record.
+    #[inline(always)]
+    pub fn address_in(word: u64) -> Option<u64> {
+        matches!((word >> OPERAND_BITS) as u8, kind::FREE | kind::ALLOCATION)
+            .then_some(word & OPERAND_MASK)
+    }
+
     /// The event that it is.
     pub fn event(self) -> Event<'static> {
         match self {
