@@ -18,7 +18,7 @@ const LEVEL: i32 = 1;
 const NO_SEARCH: u32 = 1 << 17;
 /// Bytes of a column that is compressed by itself; smaller ones go with their neighbours.
 const ALONE: usize = 4 << 10;
-/// How many chunks more are compressed by what was best for one.
+/// How many chunks more are compressed by what was best for one, at most: what threads do first is not what they do.
 const TRUSTED: u8 = 15;
 
 /// How the columns of a thread are compressed.
@@ -31,6 +31,8 @@ struct Habit {
     plainly: bool,
     /// For so many chunks more.
     trusted: u8,
+    /// For so many when it was tried last.
+    span: u8,
 }
 
 /// Compresses to frames of zstd.
@@ -97,9 +99,15 @@ impl Packer {
         frame(&mut self.search, raw, out)?;
         self.other.clear();
         frame(&mut self.plain, raw, &mut self.other)?;
-        habit.trusted = TRUSTED;
-        // The search takes four times as long or more: it has to save a fifth.
-        habit.plainly = self.other.len() * 4 <= (out.len() - begin) * 5;
+        // The search is not worth it where it saves less than a fifth, and less than a bit for each byte that it looks
+        // at: of addresses of Python and of compilers it saves two, of those of a storm one at most.
+        let (plain, searched) = (self.other.len(), out.len() - begin);
+        let plainly = plain * 4 <= searched * 5 && plain <= searched + raw.len() / 8;
+        habit.span = match plainly == habit.plainly {
+            true => TRUSTED.min(habit.span * 2 + 1),
+            false => 1,
+        };
+        (habit.plainly, habit.trusted) = (plainly, habit.span);
         if habit.plainly {
             out.truncate(begin);
             out.extend_from_slice(&self.other);
@@ -175,20 +183,25 @@ mod tests {
             .each_ref()
             .map(|habit| (habit.plainly, habit.trusted));
         // All alike: there is nothing to search.
-        assert_eq!(ways[0], (true, TRUSTED));
-        assert_eq!(ways[2], (true, TRUSTED));
-        assert_eq!(ways[8], (false, TRUSTED));
+        assert_eq!(ways[0], (true, 1));
+        assert_eq!(ways[2], (true, 1));
+        assert_eq!(ways[8], (false, 1));
         assert_eq!(ways[1], (false, 0));
         // 20 values have 4.3 bits.
         assert!(len < LEN * 44 / 80 + 3000, "{len}");
-        for left in (0..TRUSTED).rev() {
+        // Trusted for one chunk, then for 3, 7, 15.
+        for left in [0, 3, 2, 1, 0, 7, 6, 5, 4, 3, 2, 1, 0, TRUSTED] {
             assert_eq!(packed(&raw, &columns, &mut habits), (len, frames));
             assert_eq!(habits.0[2].trusted, left);
         }
-        // Once it repeats it is tried again.
+        // Once it repeats it is tried again, when it is time.
         raw.copy_within(columns[8].clone(), columns[2].start);
+        for _ in 0..TRUSTED {
+            packed(&raw, &columns, &mut habits);
+            assert!(habits.0[2].plainly);
+        }
         packed(&raw, &columns, &mut habits);
-        assert!(!habits.0[2].plainly);
+        assert_eq!((habits.0[2].plainly, habits.0[2].trusted), (false, 1));
     }
 
     #[test]

@@ -203,7 +203,7 @@ fn report_speed(outcome: &Outcome, peer: Tool, times: f64) -> Option<Goal> {
 }
 
 fn report_memory(outcome: &Outcome) -> Option<Goal> {
-    let peak = |tool| Some(outcome.row(tool)?.report?.target.rss as f64 / MIB);
+    let peak = |tool| Some(outcome.row(tool)?.report_rss()?.median() / MIB);
     let (ours, theirs) = (peak(Tool::Exact)?, peak(Tool::Heaptrack)?);
     Some(Goal {
         what: format!("memory of the text report: {}", outcome.name),

@@ -131,7 +131,7 @@ fn outcome(workload: &Workload, options: &Options, directory: &Path) -> Outcome 
         tool: *tool,
         runs: Vec::new(),
         written: 0,
-        report: None,
+        reports: Vec::new(),
         failed: None,
     };
     let mut outcome = Outcome {
@@ -161,18 +161,22 @@ fn outcome(workload: &Workload, options: &Options, directory: &Path) -> Outcome 
                     continue;
                 }
             }
-            if round + 1 == rounds || row.tool.runs_once() {
+            let is_last = round + 1 == rounds || row.tool.runs_once();
+            if is_last {
                 row.written = row.tool.written(&place);
-                row.report = match row.tool.report(&place, &workload.line[0]) {
+            }
+            // One is enough where time is short.
+            if is_last || !options.quick {
+                match row.tool.report(&place, &workload.line[0]) {
+                    Some(Ok(report)) => row.reports.push(report),
                     Some(Err(error)) => {
                         eprintln!("        report of {}: {error}", row.tool.name());
-                        None
                     }
-                    made => made.and_then(Result::ok),
-                };
-                if row.tool == Tool::Exact {
-                    outcome.events = events(&place.join("out.trace"));
+                    None => {}
                 }
+            }
+            if is_last && row.tool == Tool::Exact {
+                outcome.events = events(&place.join("out.trace"));
             }
         }
     }

@@ -28,8 +28,8 @@ pub(crate) struct Row {
     pub(crate) runs: Vec<Run>,
     /// What the tool wrote in the last run, in bytes.
     pub(crate) written: u64,
-    /// What its text report cost.
-    pub(crate) report: Option<Usage>,
+    /// What its text reports cost, each of a run's own recording.
+    pub(crate) reports: Vec<Usage>,
     /// Why there is no more.
     pub(crate) failed: Option<String>,
 }
@@ -69,6 +69,22 @@ impl Row {
     /// Peak memory of the target, in bytes.
     pub(crate) fn target_rss(&self) -> Stat {
         self.stat(|run| run.usage.target.rss as f64)
+    }
+
+    /// CPU seconds of a text report; `None`: it has none.
+    pub(crate) fn report_cpu(&self) -> Option<Stat> {
+        self.of_reports(|report| report.target.cpu.as_secs_f64())
+    }
+
+    /// Peak memory of a text report, in bytes.
+    pub(crate) fn report_rss(&self) -> Option<Stat> {
+        self.of_reports(|report| report.target.rss as f64)
+    }
+
+    /// A figure of all reports.
+    pub(crate) fn of_reports(&self, figure: impl Fn(&Usage) -> f64) -> Option<Stat> {
+        let figures = || self.reports.iter().map(figure);
+        (!self.reports.is_empty()).then(|| Stat::of(figures()))
     }
 
     /// Peak memory of what ran beside it.
@@ -137,7 +153,6 @@ impl Outcome {
 
     /// Events a second of CPU to the text report.
     pub(crate) fn report_rate(&self, tool: Tool) -> Option<f64> {
-        let report = self.row(tool)?.report?;
-        Some(self.events / report.target.cpu.as_secs_f64())
+        Some(self.events / self.row(tool)?.report_cpu()?.median())
     }
 }

@@ -112,14 +112,15 @@ fn cells(outcome: &Outcome, row: &Row) -> Vec<String> {
         } else {
             format!("{:.3} B", row.written as f64 / outcome.events)
         },
-        row.report.map_or_else(dash, |report| {
-            let seconds = report.target.cpu.as_secs_f64();
-            format!(
-                "{seconds:.2} s, {:.1} M/s, {:.0} MiB",
-                outcome.events / seconds / 1e6,
-                report.target.rss as f64 / MIB
-            )
-        }),
+        match (row.report_cpu(), row.report_rss()) {
+            (Some(cpu), Some(rss)) => format!(
+                "{:.2} s, {:.1} M/s, {:.0} MiB",
+                cpu.median(),
+                outcome.events / cpu.median() / 1e6,
+                rss.median() / MIB
+            ),
+            _ => dash(),
+        },
     ];
     if let (Some(rate), Some(each)) = (row.rate(), row.cpu_per_request()) {
         cells.push(format!("{:.0} {}", rate.median(), noise(&rate)));
@@ -140,9 +141,11 @@ pub(crate) fn json(machine: &Machine, outcomes: &[Outcome], goals: &[Goal]) -> V
             "target_peak_bytes": row.target_rss().json(),
             "recorder_peak_bytes": row.recorder_rss().json(),
             "written_bytes": row.written,
-            "report_cpu_s": row.report.map(|report| report.target.cpu.as_secs_f64()),
-            "report_wall_s": row.report.map(|report| report.wall.as_secs_f64()),
-            "report_peak_bytes": row.report.map(|report| report.target.rss),
+            "report_cpu_s": row.report_cpu().map(|stat| stat.json()),
+            "report_wall_s": row
+                .of_reports(|report| report.wall.as_secs_f64())
+                .map(|stat| stat.json()),
+            "report_peak_bytes": row.report_rss().map(|stat| stat.json()),
             "requests_per_s": row.rate().map(|stat| stat.json()),
             "cpu_us_per_request": row.cpu_per_request().map(|stat| stat.json()),
         })
