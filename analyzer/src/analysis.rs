@@ -1,6 +1,7 @@
 //! The result of an analysis, as data: what every report prints. Sites stand by id; the report joins
 //! them with symbols. Field names and meanings are those of the JSON schema.
 
+use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::trace::ProcessId;
 
@@ -88,6 +89,19 @@ pub struct Totals {
     pub python_live_bytes: u64,
     /// Blocks that belong to no request.
     pub outside: Outside,
+    /// How it is known whose the retained ones are.
+    pub ownership: Ownership,
+}
+
+/// How it is known whose retained bytes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ownership {
+    /// Proved.
+    pub proved_bytes: u64,
+    /// Not proved: associated with a label.
+    pub associated_bytes: u64,
+    /// Neither, though requests were in flight when they were allocated.
+    pub unknown_bytes: u64,
 }
 
 /// What happened outside requests.
@@ -152,8 +166,8 @@ pub struct Request {
     pub allocations: u64,
     /// Their bytes.
     pub allocated_bytes: u64,
-    /// Of `allocations`, those that are its own by inference only.
-    pub inferred_blocks: u64,
+    /// Of what it retained, what nothing proves to be its own.
+    pub associated: Amount,
     /// Its blocks live at its process's end.
     pub live_blocks: u64,
     /// Their bytes.
@@ -201,6 +215,8 @@ pub struct Endpoint {
     pub requests: u64,
     /// Those with blocks retained at a leaking or growing site.
     pub leaking_requests: u64,
+    /// How many of them there are at least and at most, where it is not known which they are.
+    pub leaking_requests_range: [u64; 2],
     /// Sum over its requests.
     pub survivor_blocks: u64,
     /// Sum over its requests.
@@ -209,8 +225,8 @@ pub struct Endpoint {
     pub retained_blocks: u64,
     /// Sum over its requests.
     pub retained_bytes: u64,
-    /// Of `retained_blocks`, those attributed by inference only.
-    pub inferred_blocks: u64,
+    /// Of what is retained, what nothing proves to be its own.
+    pub associated: Amount,
     /// Retained bytes at leaking sites by leaking requests, divided by `leaking_requests`.
     pub retained_bytes_per_leaking_request: Option<u64>,
     /// Its sites, the worst first.
@@ -245,6 +261,8 @@ pub struct Site {
     pub verdict: Verdict,
     /// Why.
     pub evidence: Evidence,
+    /// How it is known whose its blocks are, where that is not proved.
+    pub whose: String,
     /// Requests that allocated here.
     pub requests: u64,
     /// Blocks alive at their request's end.
@@ -255,8 +273,8 @@ pub struct Site {
     pub retained_blocks: u64,
     /// Bytes.
     pub retained_bytes: u64,
-    /// Of `retained_blocks`, those attributed by inference only.
-    pub inferred_blocks: u64,
+    /// Of what is retained, what nothing proves to be its own.
+    pub associated: Amount,
     /// Blocks live at their process's end, in a request or not.
     pub live_blocks: u64,
     /// Bytes.
@@ -279,10 +297,35 @@ pub struct SiteLabel {
     pub endpoint: u32,
     /// Requests of the endpoint that retained blocks here.
     pub requests: u64,
-    /// Blocks.
-    pub retained_blocks: u64,
-    /// Bytes.
-    pub retained_bytes: u64,
+    /// What they retained.
+    pub retained: Amount,
+    /// Of that, what nothing proves to be theirs.
+    pub associated: Amount,
+}
+
+impl Request {
+    /// What it retained.
+    pub fn retained(&self) -> Amount {
+        amount(self.retained_blocks, self.retained_bytes)
+    }
+}
+
+impl Endpoint {
+    /// What its requests retained.
+    pub fn retained(&self) -> Amount {
+        amount(self.retained_blocks, self.retained_bytes)
+    }
+}
+
+impl Site {
+    /// What requests retained here.
+    pub fn retained(&self) -> Amount {
+        amount(self.retained_blocks, self.retained_bytes)
+    }
+}
+
+fn amount(blocks: u64, bytes: u64) -> Amount {
+    Amount { blocks, bytes }
 }
 
 /// The figures behind a verdict.

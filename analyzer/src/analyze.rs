@@ -1,6 +1,7 @@
 //! From a trace to its analysis: drives replay and requests over all steps, then has every call site
 //! judged.
 
+mod range;
 mod result;
 mod reuse;
 mod sites;
@@ -87,6 +88,7 @@ struct Process {
 pub struct Analyzer<'f> {
     facts: &'f Facts,
     boundary: Boundary,
+    scope: Scope,
     machine: Machine,
     processes: Vec<Process>,
     types: TypeNames,
@@ -100,6 +102,7 @@ impl<'f> Analyzer<'f> {
         Analyzer {
             facts,
             boundary: options.boundary,
+            scope: options.scope,
             machine: Machine::new(
                 options,
                 facts.threads.len(),

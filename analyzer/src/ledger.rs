@@ -8,17 +8,21 @@
 
 mod close;
 mod finish;
+mod flight;
 pub mod holding;
 mod index;
 mod log;
+mod loose;
 pub mod site;
 mod types;
 
-pub use finish::{Finished, FinishedSite, Reached, Retained, SLICES};
-use holding::{Account, AccountId, Holding, InFlight, Kind};
+pub use finish::{Certain, Finished, FinishedSite, OutsideSeries, Reached, Retained, SLICES, Serving};
+use flight::Flight;
+use holding::{Account, AccountId, Holding, Kind, Proof};
 use index::HoldingIndex;
 pub use log::Log;
-use rustc_hash::{FxHashMap, FxHashSet};
+pub use loose::Loose;
+use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
 pub use types::Typed;
 
@@ -62,27 +66,24 @@ pub struct Ledger {
     accounts: Vec<Account>,
     /// They have no holdings.
     free_accounts: Vec<AccountId>,
-    direct: FxHashMap<RequestId, AccountId>,
-    /// Inferred and provisional accounts of requests in flight.
-    inferring: FxHashMap<RequestId, Vec<AccountId>>,
+    /// Of each request that has one, by what proves it; [`OUTSIDE`](holding::OUTSIDE): none.
+    proved: FxHashMap<RequestId, [AccountId; PROOFS]>,
     sites: Vec<SiteFigures>,
     site_index: FxHashMap<SiteId, SiteIndex>,
     dirty: Vec<SiteIndex>,
     /// Freed blocks that had outlived a request's end.
     pending: Vec<Pending>,
-    /// (thread, site) that allocated while no request was in flight.
-    idle: FxHashSet<(ThreadId, SiteIndex)>,
-    /// Call sites that requests reached directly, and may have reached by inference, too.
-    reached: FxHashSet<(RequestId, SiteIndex)>,
-    /// Inferred holdings without live blocks of requests that have ended.
-    settled_later: Vec<Holding>,
-    in_flight: Vec<RequestId>,
-    flight_version: u32,
-    most_in_flight: usize,
+    /// What is in flight.
+    pub flight: Flight,
     ends: Vec<RequestId>,
     requests_ended: u64,
-    first_begin: Option<u64>,
-    last_end: u64,
+    /// Call sites where a request was counted that has ended, and to which more may come.
+    reached: FxHashMap<RequestId, Vec<SiteIndex>>,
+    /// Allocations that are proved to be a request's, of those that have ended.
+    proved_allocations: u64,
+    /// Who frees blocks now.
+    pub freeing: ThreadId,
+    serving: Serving,
     /// Types of blocks were read.
     typed: bool,
 }
@@ -94,7 +95,12 @@ struct Pending {
     block: Block,
     /// Whose survivor it was when it was freed.
     survived: Option<RequestId>,
+    /// Who freed it.
+    by: ThreadId,
 }
+
+/// How many kinds of proof there are.
+const PROOFS: usize = 4;
 
 impl Ledger {
     /// Nothing happened yet, in a trace whose blocks count so.
@@ -105,7 +111,7 @@ impl Ledger {
     fn with(heap: Heap) -> Self {
         let outside = Account {
             kind: Kind::Outside,
-            thread: 0,
+            busy: false,
             holdings: Vec::new(),
         };
         Ledger {
@@ -116,22 +122,18 @@ impl Ledger {
             index: HoldingIndex::default(),
             accounts: vec![outside],
             free_accounts: Vec::new(),
-            direct: FxHashMap::default(),
-            inferring: FxHashMap::default(),
+            proved: FxHashMap::default(),
             sites: Vec::new(),
             site_index: FxHashMap::default(),
             dirty: Vec::new(),
             pending: Vec::new(),
-            idle: FxHashSet::default(),
-            reached: FxHashSet::default(),
-            settled_later: Vec::new(),
-            in_flight: Vec::new(),
-            flight_version: 0,
-            most_in_flight: 0,
+            flight: Flight::default(),
             ends: Vec::new(),
             requests_ended: 0,
-            first_begin: None,
-            last_end: 0,
+            serving: Serving::default(),
+            reached: FxHashMap::default(),
+            proved_allocations: 0,
+            freeing: 0,
             typed: false,
         }
     }
@@ -151,38 +153,10 @@ impl Ledger {
         self.requests_ended
     }
 
-    /// Changes with every begin and end of a request.
-    pub fn flight_version(&self) -> u32 {
-        self.flight_version
-    }
-
-    /// What is in flight now.
-    pub fn in_flight(&self) -> InFlight {
-        match self.in_flight.as_slice() {
-            [] => InFlight::None,
-            [one] => InFlight::One(*one),
-            _ => InFlight::Several,
-        }
-    }
-
-    /// The request that has been in flight for the longest time.
-    pub fn oldest_in_flight(&self) -> Option<RequestId> {
-        self.in_flight.first().copied()
-    }
-
     /// `request` is in flight from now on.
     pub fn begin(&mut self, request: RequestId, stamp: u64) {
-        let at = self.in_flight.partition_point(|other| *other < request);
-        self.in_flight.insert(at, request);
-        self.most_in_flight = self.most_in_flight.max(self.in_flight.len());
-        self.flight_version += 1;
-        self.first_begin.get_or_insert(stamp);
-    }
-
-    /// `request` is not in flight any more.
-    pub(crate) fn land(&mut self, request: RequestId) {
-        self.in_flight.retain(|other| *other != request);
-        self.flight_version += 1;
+        self.flight.begin(request, stamp);
+        self.serving.from.get_or_insert(stamp);
     }
 
     /// What happens at `address` will be told soon.
@@ -221,11 +195,18 @@ impl Ledger {
     }
 
     /// Blocks that came and went.
-    pub fn pass(&mut self, account: AccountId, site: SiteId, blocks: u64, bytes: u64) {
+    pub fn pass(
+        &mut self,
+        account: AccountId,
+        site: SiteId,
+        stamp: u64,
+        blocks: u64,
+        bytes: u64,
+    ) {
         self.counts.allocations += blocks;
         self.counts.frees += blocks;
         self.counts.allocated_bytes += bytes;
-        let id = self.holding(account, site);
+        let id = self.holding(account, site, stamp);
         let holding = &mut self.holdings[id as usize];
         holding.allocations += blocks;
         holding.allocated_bytes += bytes;
@@ -234,10 +215,17 @@ impl Ledger {
     /// A block that came to `address` and went with nothing in between. `false`: it has to be told one after
     /// the other, as another is live there, or it stands for more than itself.
     #[inline]
-    pub fn pass_one(&mut self, account: AccountId, address: u64, size: u64, site: SiteId) -> bool {
+    pub fn pass_one(
+        &mut self,
+        account: AccountId,
+        address: u64,
+        size: u64,
+        site: SiteId,
+        stamp: u64,
+    ) -> bool {
         let passes = !self.heap.sample().is_partial() && !self.heap.may_hold(address);
         if passes {
-            self.pass(account, site, 1, size);
+            self.pass(account, site, stamp, 1, size);
         }
         passes
     }
@@ -313,7 +301,7 @@ impl Ledger {
         site: SiteId,
         stamp: u64,
     ) -> (SiteIndex, Amount) {
-        let id = self.holding(account, site);
+        let id = self.holding(account, site, stamp);
         let block = Block {
             size,
             born: stamp,
@@ -360,9 +348,13 @@ impl Ledger {
         holding.live_bytes -= amount.bytes;
         let (kind, site) = (holding.kind, holding.site);
         let outlived = match kind {
-            Kind::Outside => !self.ends.is_empty() && block.born < self.last_end,
-            _ => holding.ended,
+            Kind::Proved(..) => holding.ended,
+            // It may have outlived its request, whosever it is.
+            Kind::Outside | Kind::Pending(_) | Kind::Open(_) => {
+                !self.ends.is_empty() && block.born < self.serving.to
+            }
         };
+        let survived = matches!(kind, Kind::Open(_)) && self.flight.are_over(block.born);
         let figures = &mut self.sites[site as usize];
         figures.live_blocks -= amount.blocks;
         figures.live_bytes -= amount.bytes;
@@ -371,10 +363,15 @@ impl Ledger {
             self.dirty.push(site);
         }
         if outlived {
+            if survived {
+                figures.open_freed += amount;
+                figures.survivor_log.add(self.ends.len() as u64, amount.bytes);
+            }
             self.pending.push(Pending {
                 address,
                 block,
                 survived: kind.request(),
+                by: self.freeing,
             });
         } else {
             self.unhold(block.holding);
@@ -389,9 +386,7 @@ impl Ledger {
             let holding = &mut self.holdings[id as usize];
             holding.held -= 1;
             let Some(target) = holding.moved else {
-                if holding.held == 0 && holding.ended {
-                    self.retire(id);
-                }
+                self.retire(id);
                 return;
             };
             if holding.held == 0 {
@@ -401,31 +396,26 @@ impl Ledger {
         }
     }
 
-    /// Gives up a holding that has ended and that no block names.
+    /// Gives up a holding whose account is closed and that no block names.
+    #[inline]
     fn retire(&mut self, id: HoldingId) {
         let holding = &self.holdings[id as usize];
-        if holding.held > 0 || !holding.ended {
-            return;
+        if holding.held == 0 && holding.closed {
+            self.free_holdings.push(id);
         }
-        match holding.kind {
-            Kind::Direct(_) => {}
-            Kind::Inferred(_) => self.settled_later.push(holding.clone()),
-            Kind::Outside | Kind::Provisional(_) => return,
-        }
-        self.free_holdings.push(id);
     }
 
     /// The holding of `account` at `site`, new or known.
     #[inline]
-    fn holding(&mut self, account: AccountId, site: SiteId) -> HoldingId {
+    fn holding(&mut self, account: AccountId, site: SiteId, stamp: u64) -> HoldingId {
         if let Some(id) = self.index.get(account, site) {
             return id;
         }
-        self.new_holding(account, site)
+        self.new_holding(account, site, stamp)
     }
 
     #[cold]
-    fn new_holding(&mut self, account: AccountId, site: SiteId) -> HoldingId {
+    fn new_holding(&mut self, account: AccountId, site: SiteId, stamp: u64) -> HoldingId {
         let next = self.sites.len() as SiteIndex;
         let site_index = *self.site_index.entry(site).or_insert(next);
         if site_index == next {
@@ -434,8 +424,8 @@ impl Ledger {
                 ..SiteFigures::default()
             });
         }
-        let owner = &self.accounts[account as usize];
-        let holding = Holding::new(owner.kind, owner.thread, site_index);
+        let kind = self.accounts[account as usize].kind;
+        let holding = Holding::new(kind, site_index, stamp);
         let id = match self.free_holdings.pop() {
             Some(id) => {
                 self.holdings[id as usize] = holding;
@@ -456,43 +446,55 @@ impl Ledger {
         self.sites[site as usize].id
     }
 
-    fn open_account(&mut self, kind: Kind, thread: ThreadId) -> AccountId {
+    fn open_account(&mut self, kind: Kind) -> AccountId {
+        let busy = self.flight.any();
         if let Some(id) = self.free_accounts.pop() {
             let account = &mut self.accounts[id as usize];
-            (account.kind, account.thread) = (kind, thread);
+            (account.kind, account.busy) = (kind, busy);
             return id;
         }
         self.accounts.push(Account {
             kind,
-            thread,
+            busy,
             holdings: Vec::new(),
         });
         self.accounts.len() as AccountId - 1
     }
 
-    /// The account of what `request` allocates directly.
-    pub fn direct_account(&mut self, request: RequestId) -> AccountId {
-        if let Some(id) = self.direct.get(&request) {
-            return *id;
+    /// The account of what is proved to be `request`'s in this way.
+    pub fn proved_account(&mut self, request: RequestId, proof: Proof) -> AccountId {
+        let known = self.proved.get(&request).map(|of| of[proof as usize]);
+        if let Some(id @ 1..) = known {
+            return id;
         }
-        let id = self.open_account(Kind::Direct(request), 0);
-        self.direct.insert(request, id);
+        let id = self.open_account(Kind::Proved(request, proof));
+        self.proved.entry(request).or_default()[proof as usize] = id;
         id
     }
 
-    /// A new account for what `thread`, serving none, allocates in the present state of the process.
-    pub fn provisional_account(&mut self, thread: ThreadId) -> AccountId {
-        let state = self.in_flight();
-        let id = self.open_account(Kind::Provisional(state), thread);
-        if let InFlight::One(request) = state {
-            self.inferring.entry(request).or_default().push(id);
-        }
-        id
+    /// A new account for what a worker allocates in a zone that is not over.
+    pub fn pending_account(&mut self, worker: ThreadId) -> AccountId {
+        self.open_account(Kind::Pending(worker))
     }
 
-    /// What the account stands for.
-    pub fn kind(&self, account: AccountId) -> Kind {
-        self.accounts[account as usize].kind
+    /// The account's blocks wait for what `worker` will have done.
+    pub fn wait_for(&mut self, account: AccountId, worker: ThreadId) {
+        let account = &mut self.accounts[account as usize];
+        account.kind = Kind::Pending(worker);
+        for id in &account.holdings {
+            self.holdings[*id as usize].kind = account.kind;
+        }
+    }
+
+    /// Whether anything was allocated in the account.
+    pub fn has_holdings(&self, account: AccountId) -> bool {
+        !self.accounts[account as usize].holdings.is_empty()
+    }
+
+    /// Whose the live block at `address` is.
+    pub fn kind_of_block(&self, address: u64) -> Option<Kind> {
+        let block = self.heap.get(address)?;
+        Some(self.holdings[self.resolve(block) as usize].kind)
     }
 }
 

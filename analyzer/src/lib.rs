@@ -10,6 +10,7 @@
 mod addresses;
 pub mod analysis;
 pub mod analyze;
+pub mod association;
 pub mod cli;
 pub mod dump;
 pub(crate) mod figures;

@@ -84,6 +84,11 @@ impl Heap {
         }
     }
 
+    /// The block of the process's own at `address`.
+    pub fn get(&self, address: u64) -> Option<&Block> {
+        self.own.get(address)
+    }
+
     /// What is live at `address` will be asked for soon.
     #[inline]
     pub fn expect(&self, address: u64) {

@@ -449,6 +449,7 @@ extern "C" fn constructor() {
         }
     }
     crate::exit::prepare();
+    thread::end::prepare();
     // First of all: in a child it runs before the handlers of others, which may allocate; in a parent
     // after them. SAFETY: the handlers stay loaded.
     unsafe {

@@ -2,6 +2,7 @@
 //!
 //! The state's pages are wiped in a forked child, so that it never writes into its parent's lane.
 
+pub mod end;
 mod states;
 
 use core::cell::{Cell, UnsafeCell};
@@ -60,6 +61,8 @@ pub struct Thread {
     owner: AtomicU32,
     /// Where the lane ended when it was told last that the thread waits; see `repeats`.
     waits_from: Cell<u64>,
+    /// The same of a queue's lock.
+    queue_from: Cell<u64>,
     /// Events that found no lane, to try again now and then.
     laneless: Cell<u32>,
     /// To the next block of a sample.
@@ -175,6 +178,8 @@ fn attach() -> Option<&'static Thread> {
             unsafe { (*thread.kept().unwinder.get()).reset() };
             thread.kept().stacks.begin();
             thread.waits_from.set(0);
+            thread.queue_from.set(0);
+            end::arm();
             thread.writer.open(lane, thread.kept().bounds.get());
             Some(thread)
         }
@@ -242,18 +247,30 @@ impl Thread {
     /// Writes `event` to the lane, with what orders it. Inlined, so that a known kind folds.
     #[inline(always)]
     pub fn record(&self, event: Event<'_>) {
-        let waits = matches!(event, Event::Enter { wait, .. } if wait != Wait::Write);
-        if waits && self.repeats() {
+        let Event::Enter { wait, .. } = event else {
+            self.writer.write(event);
+            return;
+        };
+        // After a wait, a queue's lock tells nothing more.
+        let told = match wait {
+            Wait::Write => None,
+            Wait::Queue if self.repeats(&self.waits_from) => return,
+            Wait::Queue => Some(&self.queue_from),
+            _ => Some(&self.waits_from),
+        };
+        if told.is_some_and(|from| self.repeats(from)) {
             return;
         }
-        if self.writer.write(event) && waits {
-            self.waits_from.set(self.writer.position().unwrap_or(0));
+        if self.writer.write(event)
+            && let Some(from) = told
+        {
+            from.set(self.writer.position().unwrap_or(0));
         }
     }
 
-    /// Whether the thread is known to wait, and nothing came since.
-    fn repeats(&self) -> bool {
-        let from = self.waits_from.get();
+    /// Whether nothing came since the lane ended there.
+    fn repeats(&self, from: &Cell<u64>) -> bool {
+        let from = from.get();
         from != 0 && self.writer.position() == Some(from)
     }
 

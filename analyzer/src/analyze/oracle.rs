@@ -4,6 +4,7 @@
 mod blocks;
 mod compare;
 mod random;
+mod workers;
 
 use std::collections::HashMap;
 
@@ -20,7 +21,14 @@ struct Request {
     process: u32,
     /// Steps are numbered from 0.
     begin: usize,
+    /// Who read its head; `u32::MAX`: it never was its turn.
+    reader: u32,
+    /// It begins with the read of its head, not with the answer to the one before.
+    by_head: bool,
+    answer: Option<usize>,
     end: Option<usize>,
+    /// It ends with its process, as of its answer.
+    last: bool,
     /// It waits for an answer when its connection closes: when, who held it last, whether by a close.
     closing: Option<(usize, u32, bool)>,
     /// It never was its turn: it ends as this one does.
@@ -61,6 +69,10 @@ struct Oracle<'s> {
     requests: Vec<Request>,
     /// (step, thread, request): the thread touched it. Several of one step in their order.
     touches: Vec<(usize, u32, usize)>,
+    /// Whose each block is, and whether the proof holds in its process.
+    owners: HashMap<usize, (usize, bool)>,
+    /// Blocks of threads that lived for one request, and when that was known.
+    born_for: HashMap<usize, usize>,
     blocks: Vec<Block>,
     frees: HashMap<u32, u64>,
     unknown_frees: u64,
@@ -73,6 +85,8 @@ impl<'s> Oracle<'s> {
             parents: script.facts.processes.iter().map(|p| p.parent).collect(),
             requests: Vec::new(),
             touches: Vec::new(),
+            owners: HashMap::new(),
+            born_for: HashMap::new(),
             blocks: Vec::new(),
             frees: HashMap::new(),
             unknown_frees: 0,
@@ -80,11 +94,9 @@ impl<'s> Oracle<'s> {
         for connection in 1..64 {
             oracle.cut(connection);
         }
-        oracle.write_touches();
-        // Within a step the order of noting is kept: the sort is stable.
-        oracle.touches.sort_by_key(|touch| touch.0);
-        oracle.close();
         oracle.replay();
+        workers::run(&mut oracle);
+        oracle.close();
         oracle
     }
 
@@ -100,7 +112,7 @@ impl<'s> Oracle<'s> {
             Some(Event::Enter { wait, .. }) => match wait {
                 Wait::Accept | Wait::Poll | Wait::Lock => true,
                 Wait::Read => !idle,
-                Wait::Write => false,
+                Wait::Write | Wait::Queue => false,
             },
             _ => false,
         }
@@ -207,34 +219,30 @@ impl<'s> Oracle<'s> {
                 true => answers.get(index - 1),
                 false => Some(head),
             };
-            let (begun_by, begin, process) = match (starts, closed) {
+            let (reader, begin, process) = match (starts, closed) {
                 // Until its first head a connection may be anything: its first bytes begin a request.
-                (Some(one), _) if index == 0 => (one.thread, one.batch, one.process),
-                (Some(one), _) => (one.thread, one.step, one.process),
+                (Some(one), _) if index == 0 => (head.thread, one.batch, one.process),
+                (Some(one), _) => (head.thread, one.step, one.process),
                 // Never its turn: begins and ends with the close.
                 (None, Some((step, _, true))) => (u32::MAX, step, 0),
                 (None, _) => continue,
             };
             let id = self.requests.len();
-            let end = answer.and_then(|answer| self.next_wait(answer.thread, answer.step));
             self.requests.push(Request {
                 label: head.label.clone(),
                 status: answer.map_or(0, |answer| answer.status),
                 count: 1,
                 process,
                 begin,
-                end,
+                reader,
+                by_head: !behind,
+                answer: answer.map(|answer| answer.step),
+                end: None,
+                last: false,
                 closing: closed.filter(|_| answer.is_none()),
                 void: false,
-                behind: last.filter(|_| begun_by == u32::MAX),
+                behind: last.filter(|_| reader == u32::MAX),
             });
-            if begun_by != u32::MAX {
-                self.touches.push((begin, begun_by, id));
-            }
-            if let Some(answer) = answer {
-                self.touches.push((answer.step, answer.thread, id));
-                // What the answer begins is touched after it.
-            }
             last = Some(id);
         }
     }
@@ -273,23 +281,6 @@ impl<'s> Oracle<'s> {
                 && !matches!(told, Told::Begins | Told::Ends)
                 && (self.is_wait(*step, false) || matches!(told, Told::Event(Event::ThreadEnd)))
         })
-    }
-
-    /// Entering a write touches the first request that is not answered.
-    fn write_touches(&mut self) {
-        for step in 0..self.steps.len() {
-            let Some(Event::Enter {
-                wait: Wait::Write,
-                connection,
-            }) = self.event(step)
-            else {
-                continue;
-            };
-            let (connection, thread) = (*connection, self.steps[step].1);
-            if let Some(first) = self.first_unanswered(connection, step) {
-                self.touches.push((step, thread, first));
-            }
-        }
     }
 
     /// The request whose head is the first of the connection without an answer at `step`.

@@ -5,17 +5,21 @@ use std::collections::BTreeSet;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::sites::{Judged, judge};
+use super::range::leaking_ranges;
+use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
 use super::{Analyzer, Timeline, reuse};
 use crate::analysis::{
-    Analysis, Endpoint, Outside, ProcessFigures, Request, Site, SiteLabel, StatusFigures, Totals,
+    Analysis, Endpoint, Outside, Ownership, ProcessFigures, Request, Site, SiteLabel, StatusFigures, Totals,
     TypeRow, Verdict,
 };
-use crate::ledger::Finished;
+use crate::association::associate;
+use crate::ledger::{Finished, Retained};
 use crate::requests::label::{INCOMPLETE, LabelId, MAX_LABELS, OTHER};
+use crate::requests::owner::Scope;
 use crate::requests::record::{Record, RequestId};
+use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::trace::{Facts, ProcessId, Warning};
 
@@ -27,14 +31,22 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
         processes,
         types: names,
         events,
+        scope,
         ..
     } = analyzer;
     let mut labels = machine.labels.names().to_vec();
     name_the_incomplete(&mut machine.records, &mut labels);
-    let (timelines, ended): (Vec<Timeline>, Vec<(Finished, usize)>) = processes
+    let (timelines, mut ended): (Vec<Timeline>, Vec<(Finished, usize)>) = processes
         .into_iter()
         .map(|process| (process.timeline, process.ended.unwrap_or_default()))
         .unzip();
+    let mut finished: Vec<&mut Finished> = ended.iter_mut().map(|(end, _)| end).collect();
+    let associated = associate(
+        &mut finished,
+        &mut machine.records,
+        &labels,
+        scope == Scope::Thread,
+    );
     let mut analysis = Analysis {
         events,
         unseen: unseen(&machine.unseen_connections()),
@@ -52,7 +64,16 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     let mut sites = judge(ended, &machine.records, &facts.dropped);
     let lenders = reuse::correct(&mut sites, &names);
     let leaking = leaking(&sites, &lenders);
-    let endpoint_of = endpoints(&mut analysis, &sites, &leaking, &machine.records, &labels);
+    let ranges = leaking_ranges(&sites, &leaking, &machine.records, &associated.births);
+    let endpoint_of = endpoints(
+        &mut analysis,
+        &sites,
+        (&leaking, &ranges),
+        &machine.records,
+        &labels,
+    );
+    let unknown = associated.unknown.bytes;
+    ownership(&mut analysis, &sites, unknown);
     let types = types(&sites, &names);
     for (label, rows) in types.of_labels {
         let endpoint = endpoint_of.get(&label);
@@ -63,6 +84,11 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     analysis.types = types.all;
     let sites = sites.into_iter().zip(types.of_sites);
     analysis.sites = site_list(sites, &reached, &machine.records, &endpoint_of);
+    for site in &mut analysis.sites {
+        if let Some(found) = associated.sites.get(&site.id) {
+            site.whose.clone_from(&found.text);
+        }
+    }
     link_sites(&mut analysis);
     if facts.sample_bytes > 0 {
         // Of the requests that leak, only those are known that are in the sample.
@@ -167,7 +193,10 @@ fn requests(
             end_ns: record.end.map(|end| facts.clock.ns(end)),
             allocations: figures.allocations,
             allocated_bytes: figures.allocated_bytes,
-            inferred_blocks: figures.inferred_blocks,
+            associated: Amount {
+                blocks: figures.inferred_blocks,
+                bytes: figures.associated_bytes,
+            },
             live_blocks: figures.live_blocks,
             live_bytes: figures.live_bytes,
             survivor_blocks: figures.survivor_blocks,
@@ -180,8 +209,9 @@ fn requests(
     real.map(request).collect()
 }
 
-/// What a request retained at sites where its label leaks: blocks and bytes.
-type Leaking = FxHashMap<RequestId, (u64, u64)>;
+/// What a request retained at sites where its label leaks: blocks and bytes. Of requests that can't be told
+/// apart, one of those that may be meant.
+pub(super) type Leaking = FxHashMap<RequestId, (u64, u64)>;
 
 fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>) -> Leaking {
     let mut leaking = Leaking::default();
@@ -201,18 +231,15 @@ fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>) -> Leaking {
 fn endpoints(
     analysis: &mut Analysis,
     sites: &[Judged],
-    leaking: &Leaking,
+    (leaking, ranges): (&Leaking, &FxHashMap<LabelId, [u64; 2]>),
     records: &[Record],
     labels: &[String],
 ) -> FxHashMap<LabelId, u32> {
     let mut found: FxHashMap<LabelId, Endpoint> = FxHashMap::default();
-    let mut inferred: FxHashMap<LabelId, u64> = FxHashMap::default();
     let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
     for part in sites.iter().flat_map(|site| &site.labels) {
         let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
         *verdict = (*verdict).min(part.verdict);
-        let blocks = part.retained.iter().map(|kept| kept.inferred_blocks);
-        *inferred.entry(part.label).or_default() += blocks.sum::<u64>();
     }
     let mut leaked_bytes: FxHashMap<LabelId, u64> = FxHashMap::default();
     for (id, record) in (0..).zip(records).filter(|(_, record)| !record.void) {
@@ -224,11 +251,12 @@ fn endpoints(
             verdict: verdicts.get(&label).copied().unwrap_or(Verdict::Clean),
             requests: 0,
             leaking_requests: 0,
+            leaking_requests_range: [0, 0],
             survivor_blocks: 0,
             survivor_bytes: 0,
             retained_blocks: 0,
             retained_bytes: 0,
-            inferred_blocks: inferred.get(&label).copied().unwrap_or(0),
+            associated: Amount::default(),
             retained_bytes_per_leaking_request: None,
             site_ids: Vec::new(),
             statuses: Vec::new(),
@@ -238,7 +266,16 @@ fn endpoints(
         *leaked_bytes.entry(label).or_default() += bytes;
         add_request(endpoint, record, blocks);
     }
+    for part in sites.iter().flat_map(|site| &site.labels) {
+        if let Some(endpoint) = found.get_mut(&part.label) {
+            add_associated(endpoint, part, records);
+        }
+    }
     for (label, endpoint) in &mut found {
+        let range = ranges.get(label).copied();
+        let told = endpoint.leaking_requests;
+        let [low, high] = range.unwrap_or([told, told]);
+        endpoint.leaking_requests_range = [low, high.max(low).min(endpoint.requests)];
         let bytes = leaked_bytes.get(label).copied().unwrap_or(0);
         endpoint.retained_bytes_per_leaking_request = bytes.checked_div(endpoint.leaking_requests);
         endpoint
@@ -253,6 +290,43 @@ fn endpoints(
     let places = sorted.iter().map(|(label, _)| *label).zip(0..).collect();
     analysis.endpoints = sorted.into_iter().map(|(_, endpoint)| endpoint).collect();
     places
+}
+
+/// What was given to a label: to its endpoint what no request is known for, too.
+fn add_associated(endpoint: &mut Endpoint, part: &JudgedLabel, records: &[Record]) {
+    for kept in part.retained.iter().filter(|kept| kept.associated) {
+        endpoint.associated += kept.amount();
+        if !kept.untold {
+            continue;
+        }
+        endpoint.retained_blocks += kept.blocks;
+        endpoint.retained_bytes += kept.bytes;
+        endpoint.survivor_blocks += kept.blocks;
+        endpoint.survivor_bytes += kept.bytes;
+        let status = records.get(kept.request as usize).and_then(|record| record.status);
+        let figures = endpoint.statuses.iter_mut().find(|figures| figures.status == status);
+        if let Some(figures) = figures {
+            figures.retained_blocks += kept.blocks;
+            figures.retained_bytes += kept.bytes;
+        }
+    }
+}
+
+/// Of retained bytes, how it is known whose they are.
+fn ownership(analysis: &mut Analysis, sites: &[Judged], unknown_bytes: u64) {
+    let mut ownership = Ownership {
+        unknown_bytes,
+        ..Ownership::default()
+    };
+    let parts = sites.iter().flat_map(|site| &site.labels);
+    for kept in parts.flat_map(|part| &part.retained) {
+        let sum = match kept.associated {
+            true => &mut ownership.associated_bytes,
+            false => &mut ownership.proved_bytes,
+        };
+        *sum += kept.bytes;
+    }
+    analysis.totals.ownership = ownership;
 }
 
 fn add_request(endpoint: &mut Endpoint, record: &Record, leaking_blocks: u64) {
@@ -300,6 +374,13 @@ fn reached(ended: &[(Finished, usize)], records: &[Record]) -> FxHashMap<SiteId,
     sums
 }
 
+fn sum_of(amounts: impl Iterator<Item = Amount>) -> Amount {
+    amounts.fold(Amount::default(), |mut sum, amount| {
+        sum += amount;
+        sum
+    })
+}
+
 fn site_list(
     judged: impl ExactSizeIterator<Item = (Judged, Vec<TypeRow>)>,
     reached: &FxHashMap<SiteId, u64>,
@@ -322,8 +403,8 @@ fn site_list(
                 Some(SiteLabel {
                     endpoint: *endpoint_of.get(&part.label)?,
                     requests: requests.sum(),
-                    retained_blocks: part.retained.iter().map(|kept| kept.blocks).sum(),
-                    retained_bytes: part.retained.iter().map(|kept| kept.bytes).sum(),
+                    retained: sum_of(part.retained.iter().map(Retained::amount)),
+                    associated: sum_of(part.retained.iter().map(Retained::associated)),
                 })
             })
             .collect();
@@ -336,7 +417,8 @@ fn site_list(
             survivor_bytes: sum(|part| part.survivor_bytes),
             retained_blocks: retained().map(|kept| kept.blocks).sum(),
             retained_bytes: retained().map(|kept| kept.bytes).sum(),
-            inferred_blocks: retained().map(|kept| kept.inferred_blocks).sum(),
+            associated: sum_of(retained().map(Retained::associated)),
+            whose: String::new(),
             live_blocks: sum(|part| part.live_blocks),
             live_bytes: sum(|part| part.live_bytes),
             outside_blocks: sum(|part| part.outside_blocks),
@@ -348,7 +430,7 @@ fn site_list(
     }
     for site in &mut sites {
         site.labels
-            .sort_by_key(|part| (Reverse(part.retained_bytes), part.endpoint));
+            .sort_by_key(|part| (Reverse(part.retained.bytes), part.endpoint));
     }
     sites.sort_by_key(|site| {
         let bytes = (Reverse(site.retained_bytes), Reverse(site.live_bytes));

@@ -5,6 +5,7 @@
 //! t1 begun c1                t1 read c1 GET /a x2, GET /b heads read by one read
 //! t1 answer c1 200 x2, 404   one write with these answers
 //! t1 poll|lock|waits|reads c1|writes c1                   enters a wait
+//! t1 queue                                                takes a queue's lock
 //! t1 alloc a 10 @7           t1 free a                    block `a`, 10 bytes, call site 7
 //! t1 realloc a b 20 @7       t1 intent a; t1 outcome b 20 @7 | t1 failed | t1 freed
 //! t1 task a / t1 loop        runs the task in block `a`, none
@@ -172,6 +173,7 @@ impl Script {
             ["loop"] => one(Event::Task { task: 0 }),
             ["poll"] => vec![enter(Wait::Poll, 0)],
             ["lock"] => vec![enter(Wait::Lock, 0)],
+            ["queue"] => vec![enter(Wait::Queue, 0)],
             ["waits"] => vec![enter(Wait::Accept, 0)],
             ["reads", c] => vec![enter(Wait::Read, number(c))],
             ["writes", c] => vec![enter(Wait::Write, number(c))],
@@ -384,7 +386,7 @@ pub(super) fn story(text: &str, options: &Options) -> Vec<String> {
             say("x", u64::from(request.count) - 1);
             say("status", u64::from(request.status.unwrap_or(0)));
             say("blocks", request.allocations);
-            say("inferred", request.inferred_blocks);
+            say("associated", request.associated.blocks);
             say("survive", request.survivor_blocks);
             say("retained", request.retained_blocks);
             if request.end_ns.is_none() {

@@ -1,26 +1,21 @@
-//! How accounts end: a request's end, and what becomes of provisional accounts.
+//! How accounts end: a request's end, and what becomes of a worker's zone.
 
-use rustc_hash::FxHashSet;
-
-use super::holding::{AccountId, InFlight, Kind, OUTSIDE};
-use super::site::SiteIndex;
-use super::{Ledger, Pending};
+use super::holding::{AccountId, Hints, Kind, OUTSIDE, Proof};
+use super::{Ledger, PROOFS, Pending};
 use crate::replay::{Block, HoldingId};
 use crate::requests::record::{Record, RequestId};
+use crate::trace::ThreadId;
 
 impl Ledger {
     /// `request` ends here and now: what it still holds are its survivors.
     pub fn end(&mut self, request: RequestId, record: &mut Record, stamp: u64) {
-        self.commit_pending();
+        self.commit_pending(None);
         let order = self.ends.len() as u64;
         self.ends.push(request);
         self.requests_ended += u64::from(record.count);
-        self.last_end = stamp;
-        self.land(request);
-        self.close_direct(request, record, Some(order));
-        for account in self.inferring.remove(&request).unwrap_or_default() {
-            self.end_inferring(account);
-        }
+        self.serving.to = stamp;
+        self.flight.end(request);
+        self.close_proved(request, record, Some(order));
         for site in self.dirty.drain(..) {
             let figures = &mut self.sites[site as usize];
             figures.dirty = false;
@@ -34,198 +29,144 @@ impl Ledger {
     /// `request`, which ends in another process, leaves survivors here, too.
     pub fn end_abroad(&mut self, request: RequestId, record: &mut Record) {
         let order = self.ends.len() as u64;
-        self.close_direct(request, record, Some(order));
-        for account in self.inferring.remove(&request).unwrap_or_default() {
-            self.end_inferring(account);
-        }
+        self.close_proved(request, record, Some(order));
     }
 
-    /// Adds what `request` allocated directly to its record. With its place in the order of ends, what
+    /// Adds what is proved to be the request's to its record. With its place in the order of ends, what
     /// is live survives; without, the request never ended.
-    pub(super) fn close_direct(
+    pub(super) fn close_proved(
         &mut self,
         request: RequestId,
         record: &mut Record,
         order: Option<u64>,
     ) {
-        let Some(account) = self.direct.remove(&request) else {
+        let Some(accounts) = self.proved.remove(&request) else {
             return;
         };
-        let inferred = self.inferring_sites(request);
-        let mut holdings = self.take_holdings(account);
-        for id in holdings.drain(..) {
-            let holding = &mut self.holdings[id as usize];
-            record.figures.allocations += holding.allocations;
-            record.figures.allocated_bytes += holding.allocated_bytes;
-            let site = &mut self.sites[holding.site as usize];
-            let survivors = order.map_or(0, |_| holding.live_blocks);
-            site.reached_by(request, record);
-            site.survive(record.label, survivors);
-            if inferred.contains(&holding.site) {
-                self.reached.insert((request, holding.site));
-            }
-            if let Some(order) = order {
-                holding.ended = true;
-                holding.survivor_blocks = holding.live_blocks;
-                holding.survivor_bytes = holding.live_bytes;
-                record.figures.survivor_blocks += holding.live_blocks;
-                record.figures.survivor_bytes += holding.live_bytes;
-                site.survivor_blocks += holding.live_blocks;
-                site.survivor_bytes += holding.live_bytes;
-                if holding.live_bytes > 0 {
-                    site.survivor_log.add(order, holding.live_bytes);
+        let noted = self.reached.remove(&request);
+        let several = noted.is_some() || accounts.iter().filter(|id| **id != OUTSIDE).count() > 1;
+        let mut reached = Vec::new();
+        for account in accounts.into_iter().filter(|id| *id != OUTSIDE) {
+            let mut holdings = self.take_holdings(account);
+            for id in holdings.drain(..) {
+                let site = self.holdings[id as usize].site;
+                // More than one account is rare, and its sites are few.
+                if !several || !reached.contains(&site) {
+                    self.sites[site as usize].reached_by(request, record);
+                    if several {
+                        reached.push(site);
+                    }
                 }
-                self.retire(id);
+                self.close_holding(id, record, order);
             }
+            // Its memory serves the next request.
+            self.accounts[account as usize].holdings = holdings;
         }
-        // Its memory serves the next request.
-        self.accounts[account as usize].holdings = holdings;
+        if noted.is_some() {
+            self.reached.insert(request, reached);
+        }
     }
 
-    /// Call sites where `request` may turn out to have allocated by inference, too.
-    fn inferring_sites(&self, request: RequestId) -> FxHashSet<SiteIndex> {
-        let accounts = self.inferring.get(&request).into_iter().flatten();
-        accounts
-            .flat_map(|account| &self.accounts[*account as usize].holdings)
-            .map(|id| self.holdings[*id as usize].site)
-            .collect()
+    /// More may come to `request` after its end.
+    pub fn expect_more(&mut self, request: RequestId) {
+        self.reached.insert(request, Vec::new());
     }
 
-    /// The request of an inferred or provisional account has ended.
-    fn end_inferring(&mut self, account: AccountId) {
-        let provisional = matches!(self.kind(account), Kind::Provisional(_));
-        let holdings = if provisional {
-            // The thread may still turn out to serve another request: the account stays.
-            self.accounts[account as usize].holdings.clone()
-        } else {
-            self.take_holdings(account)
-        };
-        for id in holdings {
-            let holding = &mut self.holdings[id as usize];
+    /// Nothing more comes to `request`.
+    pub fn expect_no_more(&mut self, request: RequestId) {
+        self.reached.remove(&request);
+    }
+
+    /// A holding of a request that ends, or has ended.
+    fn close_holding(&mut self, id: HoldingId, record: &mut Record, order: Option<u64>) {
+        let holding = &mut self.holdings[id as usize];
+        let figures = &mut record.figures;
+        figures.allocations += holding.allocations;
+        self.proved_allocations += holding.allocations;
+        figures.allocated_bytes += holding.allocated_bytes;
+        let site = &mut self.sites[holding.site as usize];
+        site.survive(record.label, order.map_or(0, |_| holding.live_blocks));
+        if let Some(order) = order {
             holding.ended = true;
-            holding.survivor_blocks = holding.live_blocks;
-            holding.survivor_bytes = holding.live_bytes;
+            figures.survivor_blocks += holding.live_blocks;
+            figures.survivor_bytes += holding.live_bytes;
+            site.survivor_blocks += holding.live_blocks;
+            site.survivor_bytes += holding.live_bytes;
+            if holding.live_bytes > 0 {
+                site.survivor_log.add(order, holding.live_bytes);
+            }
             self.retire(id);
         }
     }
 
     /// Closes the account; gives its holdings, which live on by themselves.
-    pub(super) fn take_holdings(&mut self, account: AccountId) -> Vec<HoldingId> {
+    fn take_holdings(&mut self, account: AccountId) -> Vec<HoldingId> {
         let holdings = std::mem::take(&mut self.accounts[account as usize].holdings);
         for id in &holdings {
             let site = self.site_of(*id);
             self.index.remove(account, site);
+            self.holdings[*id as usize].closed = true;
         }
         self.free_accounts.push(account);
         holdings
     }
 
-    /// The thread of a provisional account turned out to serve `request`.
-    pub fn becomes_direct(&mut self, account: AccountId, request: RequestId) {
-        self.forget_inferring(account);
-        let target = self.direct_account(request);
-        self.merge(account, target);
-    }
-
-    /// The thread of a provisional account turned out to serve none.
-    pub fn becomes_unserved(&mut self, account: AccountId, infer: bool) {
-        match self.kind(account) {
-            Kind::Provisional(InFlight::One(request)) if infer => self.infer(account, request),
-            Kind::Provisional(state) => {
-                self.forget_inferring(account);
-                if state == InFlight::None {
-                    let thread = self.accounts[account as usize].thread;
-                    for id in &self.accounts[account as usize].holdings {
-                        let site: SiteIndex = self.holdings[*id as usize].site;
-                        self.idle.insert((thread, site));
-                    }
-                }
-                self.merge(account, OUTSIDE);
+    /// A zone is over: its blocks are proved to be the request's, which may have ended meanwhile.
+    pub fn becomes_proved(
+        &mut self,
+        account: AccountId,
+        (request, proof): (RequestId, Proof),
+        record: &mut Record,
+    ) {
+        if record.end.is_none() {
+            let target = self.proved_account(request, proof);
+            return self.merge(account, target);
+        }
+        let order = (self.ends.len() as u64).saturating_sub(1);
+        for id in self.take_holdings(account) {
+            self.holdings[id as usize].kind = Kind::Proved(request, proof);
+            let site = self.holdings[id as usize].site;
+            let reached = self.reached.entry(request).or_default();
+            if !reached.contains(&site) {
+                reached.push(site);
+                self.sites[site as usize].reached_by(request, record);
             }
-            _ => {}
+            self.close_holding(id, record, Some(order));
         }
     }
 
-    fn infer(&mut self, account: AccountId, request: RequestId) {
-        let kind = Kind::Inferred(request);
-        let thread = self.accounts[account as usize].thread;
-        let siblings = self.inferring.get(&request).cloned();
-        let Some(siblings) = siblings else {
-            // The request has ended meanwhile, and its survivors are counted.
-            for id in self.take_holdings(account) {
-                self.holdings[id as usize].kind = kind;
-                self.retire(id);
-            }
-            return;
-        };
-        let same = |id: &&AccountId| {
-            let other = &self.accounts[**id as usize];
-            other.kind == kind && other.thread == thread
-        };
-        if let Some(target) = siblings.iter().find(same) {
-            let target = *target;
-            self.forget_inferring(account);
-            self.merge(account, target);
-        } else {
-            self.accounts[account as usize].kind = kind;
-            for id in &self.accounts[account as usize].holdings {
-                self.holdings[*id as usize].kind = kind;
-            }
+    /// A zone is over, and nothing proves whose its blocks are.
+    pub fn becomes_open(&mut self, account: AccountId, hints: Hints) {
+        if !hints.any() && !self.accounts[account as usize].busy && !self.flight.any() {
+            return self.merge(account, OUTSIDE);
+        }
+        for id in self.take_holdings(account) {
+            self.holdings[id as usize].kind = Kind::Open(hints);
+            self.retire(id);
         }
     }
 
     /// `request` was none: what it holds belongs to `other`, or to no request.
     pub fn void(&mut self, request: RequestId, other: Option<RequestId>) {
-        self.land(request);
-        let accounts = self.inferring.remove(&request).unwrap_or_default();
-        for account in accounts {
-            let kind = match (self.kind(account), other) {
-                (Kind::Inferred(_), Some(other)) => Kind::Inferred(other),
-                (Kind::Inferred(_), None) => {
-                    self.merge(account, OUTSIDE);
-                    continue;
-                }
-                (_, Some(other)) => Kind::Provisional(InFlight::One(other)),
-                (_, None) => Kind::Provisional(InFlight::Several),
-            };
-            self.accounts[account as usize].kind = kind;
-            for id in &self.accounts[account as usize].holdings {
-                self.holdings[*id as usize].kind = kind;
+        self.flight.end(request);
+        let accounts = self.proved.remove(&request).unwrap_or([OUTSIDE; PROOFS]);
+        let proofs = [Proof::Touch, Proof::Tail, Proof::Waited, Proof::Task];
+        for (account, proof) in accounts.into_iter().zip(proofs) {
+            if account != OUTSIDE {
+                let target = other.map_or(OUTSIDE, |other| self.proved_account(other, proof));
+                self.merge(account, target);
             }
-            if let Some(other) = other {
-                self.inferring.entry(other).or_default().push(account);
-            }
-        }
-        if let Some(account) = self.direct.remove(&request) {
-            let target = match other {
-                Some(other) => self.direct_account(other),
-                None => OUTSIDE,
-            };
-            self.merge(account, target);
-        }
-    }
-
-    fn forget_inferring(&mut self, account: AccountId) {
-        if let Kind::Provisional(InFlight::One(request)) = self.kind(account)
-            && let Some(accounts) = self.inferring.get_mut(&request)
-        {
-            accounts.retain(|other| *other != account);
         }
     }
 
     /// Moves everything of `from`, which closes, to `into`.
     fn merge(&mut self, from: AccountId, into: AccountId) {
-        let (kind, thread) = {
-            let target = &self.accounts[into as usize];
-            (target.kind, target.thread)
-        };
+        let kind = self.accounts[into as usize].kind;
         for id in self.take_holdings(from) {
             let site = self.site_of(id);
             let Some(target) = self.index.get(into, site) else {
                 let holding = &mut self.holdings[id as usize];
-                (holding.kind, holding.thread) = (kind, thread);
-                holding.ended = false;
-                (holding.survivor_blocks, holding.survivor_bytes) = (0, 0);
+                (holding.kind, holding.ended, holding.closed) = (kind, false, false);
                 self.index.insert(into, site, id);
                 self.accounts[into as usize].holdings.push(id);
                 continue;
@@ -239,19 +180,49 @@ impl Ledger {
         }
     }
 
-    /// Frees of blocks that had outlived their request are final: another request has ended since.
-    fn commit_pending(&mut self) {
+    /// A request was answered: what was freed before is no matter of the end of serving.
+    pub fn answered(&mut self) {
+        self.commit_pending(None);
+    }
+
+    /// Frees of blocks that had outlived their request are final: another request has ended since, or `by`
+    /// has tidied up after its own.
+    pub(super) fn commit_pending(&mut self, by: Option<ThreadId>) {
+        if self.pending.is_empty() {
+            return;
+        }
         let mut pending = std::mem::take(&mut self.pending);
-        for Pending { address, block, .. } in pending.drain(..) {
-            let holding = self.resolve(&block);
-            if self.holdings[holding as usize].kind == Kind::Outside {
-                let site = self.holdings[holding as usize].site;
+        let mut kept = Vec::new();
+        for freed in pending.drain(..) {
+            if by.is_some_and(|by| by != freed.by) {
+                kept.push(freed);
+                continue;
+            }
+            let Pending { address, block, .. } = freed;
+            let holding = &self.holdings[self.resolve(&block) as usize];
+            if !matches!(holding.kind, Kind::Proved(..)) {
                 let amount = self.heap.amount(address, &block);
-                let figures = &mut self.sites[site as usize];
+                let figures = &mut self.sites[holding.site as usize];
                 figures.outside_freed_log.add(block.born, amount.bytes);
             }
             self.unhold(block.holding);
         }
+        self.pending = match kept.is_empty() {
+            true => pending,
+            false => kept,
+        };
+    }
+
+    /// The process ends, and `by` has answered requests that did not end: what it freed since was theirs.
+    pub fn tidied(&mut self, by: ThreadId) {
+        self.commit_pending(Some(by));
+    }
+
+    /// A request that was answered when its process ended: it ends here, and nothing is freed any more that
+    /// counts.
+    pub fn end_last(&mut self, request: RequestId, record: &mut Record, stamp: u64) {
+        let pending = std::mem::take(&mut self.pending);
+        self.end(request, record, stamp);
         self.pending = pending;
     }
 

@@ -1,13 +1,17 @@
-//! A process's end: inferred blocks are settled, and what is left is taken together by call site.
+//! A process's end: what is left is taken together by call site.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::holding::{Holding, Kind};
+use super::holding::{Holding, Kind, Proof};
 use super::log::Log;
+use super::loose::Loose;
+use super::site::survive;
 use super::{Counts, Ledger, Pending, Typed};
 use crate::requests::label::LabelId;
+use crate::requests::owner::Moment;
 use crate::requests::record::{Record, RequestId};
-use crate::sample::Sample;
+use crate::replay::HoldingId;
+use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
 use crate::types::is_free;
 
@@ -31,6 +35,32 @@ pub struct Finished {
     pub sites: Vec<FinishedSite>,
     /// Call sites where requests allocated.
     pub reached: Vec<Reached>,
+    /// Blocks of which nothing proves whose they are.
+    pub loose: Vec<Loose>,
+    /// What a sample of its workers' zones was known by.
+    pub moments: Vec<Moment>,
+    /// When it served.
+    pub serving: Serving,
+}
+
+/// From the begin of a process's first request to the end of its last that did end, in stamps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Serving {
+    /// Its begin.
+    pub from: Option<u64>,
+    /// Its end.
+    pub to: u64,
+}
+
+impl Serving {
+    /// The slice of the serving time in which `stamp` lies; `None`: it lies before, or there is no time.
+    pub fn slice(&self, stamp: u64) -> Option<usize> {
+        let start = self.from?;
+        let span = self.to.saturating_sub(start);
+        let since = stamp.checked_sub(start).filter(|_| span > 0)?;
+        let part = u128::from(since) * SLICES as u128 / (u128::from(span) + 1);
+        Some((part as usize).min(SLICES - 1))
+    }
 }
 
 /// Requests at a call site in one process.
@@ -78,6 +108,19 @@ pub struct FinishedSite {
     /// Blocks in no request that were live when serving ended, by the slice of the serving time they
     /// were born in; those from before it apart.
     pub outside: OutsideSeries,
+    /// Births of those, while it served: stamps, sorted, each once.
+    pub outside_births: Vec<u64>,
+}
+
+/// What is certain of whose blocks are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certain {
+    /// The request.
+    Request,
+    /// That it is one of the label's in flight when they were made.
+    Label,
+    /// Neither: it is likely.
+    Neither,
 }
 
 /// Survivors of one request that were live when serving ended.
@@ -89,18 +132,49 @@ pub struct Retained {
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Of `blocks`, by inference only.
-    pub inferred_blocks: u64,
+    /// Stamp of the first block here.
+    pub born: u64,
+    /// Of `blocks`, those made after its answer.
+    pub tail_blocks: u64,
+    /// Nothing proves that they are the request's: its label was associated with them.
+    pub associated: bool,
+    /// It could also be another request of the label.
+    pub untold: bool,
+    /// What is certain of that.
+    pub certain: Certain,
     /// Of `blocks`, those that hold freed objects on a free list of CPython's.
     pub free_blocks: u64,
     /// Their bytes.
     pub free_bytes: u64,
 }
 
+impl FinishedSite {
+    /// Requests of the label left so many survivors more.
+    pub fn survives(&mut self, label: Option<LabelId>, survivors: u64) {
+        survive(&mut self.labels, label, survivors);
+    }
+}
+
 impl Retained {
     /// Whether anything in use is left.
     pub fn is_used(&self) -> bool {
         self.blocks > self.free_blocks
+    }
+
+    /// How many, and their bytes.
+    pub fn amount(&self) -> Amount {
+        Amount {
+            blocks: self.blocks,
+            bytes: self.bytes,
+        }
+    }
+
+    /// Those that nothing proves to be the request's.
+    pub fn associated(&self) -> Amount {
+        match self.associated {
+            true => self.amount(),
+            false => Amount::default(),
+        }
     }
 
     /// Bytes in use.
@@ -124,28 +198,44 @@ pub struct OutsideSeries {
     pub live_bytes: [u64; SLICES],
 }
 
+/// Blocks and bytes live, the series, and births while it served.
+type OutsideOfSite = (u64, u64, OutsideSeries, Vec<u64>);
+
+/// What is left of a holding's blocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Left {
+    /// Live at the process's end.
+    pub(super) live: Amount,
+    /// Live when serving ended.
+    pub(super) served: Amount,
+}
+
 impl Ledger {
-    /// The process has ended.
-    pub fn finish(mut self, records: &mut [Record]) -> Finished {
-        let open: Vec<RequestId> = self.direct.keys().copied().collect();
-        for request in open {
+    /// The process has ended; the proofs that `holds` denies hold nothing there.
+    pub fn finish(mut self, records: &mut [Record], holds: impl Fn(Proof) -> bool) -> Finished {
+        let unended: Vec<RequestId> = self.proved.keys().copied().collect();
+        for request in unended {
             if let Some(record) = records.get_mut(request as usize) {
-                self.close_direct(request, record, None);
+                self.close_proved(request, record, None);
             }
         }
-        for request in std::mem::take(&mut self.in_flight) {
-            self.inferring.remove(&request);
+        for holding in &mut self.holdings {
+            // What turned out to be no request after it had ended.
+            if let Kind::Proved(request, _) = holding.kind
+                && records.get(request as usize).is_none_or(|record| record.void)
+            {
+                holding.kind = Kind::Outside;
+            }
         }
-        self.settle_inferred(records);
-        let mut retained = self.retained_by_site(records);
+        let left = self.left();
+        let loose = self.loose(&left, records, &holds);
+        let mut retained = self.retained_by_site(&left, records, &holds);
         let outside = self.outside_by_site(records);
-        let mut types = self.types_by_site(records);
-        let outside_allocations = self
-            .holdings
-            .iter()
-            .filter(|holding| holding.kind == Kind::Outside && holding.moved.is_none())
-            .map(|holding| holding.allocations)
-            .sum();
+        let mut types = self.types_by_site(records, &holds);
+        let made = self.counts.allocations + self.counts.reallocations;
+        let outside_allocations = made.saturating_sub(self.proved_allocations);
+        let most_in_flight = self.flight.most();
+        let of_loose: FxHashSet<SiteId> = loose.iter().map(|loose| loose.site).collect();
         let (mut sites, mut reached) = (Vec::new(), Vec::new());
         for (index, figures) in std::mem::take(&mut self.sites).into_iter().enumerate() {
             if figures.requests > 0 || !figures.abroad.is_empty() {
@@ -155,14 +245,14 @@ impl Ledger {
                     abroad: figures.abroad,
                 });
             }
-            let (outside_blocks, outside_bytes, series) =
+            let (outside_blocks, outside_bytes, series, births) =
                 outside.get(&(index as u32)).cloned().unwrap_or_default();
             let site = FinishedSite {
                 id: figures.id,
                 sample: self.heap.sample(),
                 labels: figures.labels,
-                survivor_blocks: figures.survivor_blocks,
-                survivor_bytes: figures.survivor_bytes,
+                survivor_blocks: figures.survivor_blocks + figures.open_freed.blocks,
+                survivor_bytes: figures.survivor_bytes + figures.open_freed.bytes,
                 live_blocks: figures.live_blocks,
                 live_bytes: figures.live_bytes,
                 outside_blocks,
@@ -173,8 +263,10 @@ impl Ledger {
                 live_log: figures.live_log,
                 survivor_log: figures.survivor_log,
                 outside: series,
+                outside_births: births,
             };
-            if site.survivor_blocks > 0 || site.live_blocks > 0 || site.outside.any() {
+            let any = site.survivor_blocks > 0 || site.live_blocks > 0 || site.outside.any();
+            if any || of_loose.contains(&site.id) {
                 sites.push(site);
             }
         }
@@ -183,131 +275,93 @@ impl Ledger {
             inherited: self.heap.inherited(),
             outside_allocations,
             ends: self.ends,
-            most_in_flight: self.most_in_flight,
+            most_in_flight,
             sites,
             reached,
+            loose,
+            moments: Vec::new(),
+            serving: self.serving,
         }
     }
 
-    /// Inferred blocks become their request's, unless the same site also allocates on that thread
-    /// while no request is in flight: then they belong to none.
-    fn settle_inferred(&mut self, records: &mut [Record]) {
-        // By request, as there may be millions; 0: it never ended, else its place in the order of ends plus 1.
-        let mut orders: Vec<u32> = vec![0; records.len()];
-        for (place, request) in (1..).zip(&self.ends) {
-            if let Some(order) = orders.get_mut(*request as usize) {
-                *order = place;
-            }
-        }
-        let gone = self.settled_later.len();
-        let mut all = std::mem::take(&mut self.settled_later);
-        let live = self.holdings.len();
-        for id in 0..live + gone {
-            let holding = if id < live {
-                &mut self.holdings[id]
-            } else {
-                &mut all[id - live]
-            };
-            let Kind::Inferred(request) = holding.kind else {
-                continue;
-            };
-            // A holding that was given up stays in its place until that is used again: its figures
-            // are then among those that were kept aside.
-            if holding.moved.is_some() || (id < live && holding.ended && holding.held == 0) {
-                continue;
-            }
-            if self.idle.contains(&(holding.thread, holding.site)) {
-                holding.kind = Kind::Outside;
-                if id >= live {
-                    let gone = holding.clone();
-                    self.holdings.push(gone);
-                }
-                continue;
-            }
-            let site = &mut self.sites[holding.site as usize];
-            let Some(record) = records.get_mut(request as usize) else {
-                continue;
-            };
-            let figures = &mut record.figures;
-            figures.allocations += holding.allocations;
-            figures.inferred_blocks += holding.allocations;
-            figures.allocated_bytes += holding.allocated_bytes;
-            figures.survivor_blocks += holding.survivor_blocks;
-            figures.survivor_bytes += holding.survivor_bytes;
-            site.survivor_blocks += holding.survivor_blocks;
-            site.survivor_bytes += holding.survivor_bytes;
-            if self.reached.insert((request, holding.site)) {
-                site.reached_by(request, record);
-            }
-            site.survive(record.label, holding.survivor_blocks);
-            if holding.survivor_bytes > 0
-                && let Some(order) = orders[request as usize].checked_sub(1)
-            {
-                site.survivor_log.add(order.into(), holding.survivor_bytes);
-            }
-        }
-    }
-
-    /// What is left of requests: live figures go to the records, retained ones there and by site.
-    fn retained_by_site(&self, records: &mut [Record]) -> FxHashMap<u32, Vec<Retained>> {
-        let mut left: FxHashMap<u32, (u64, u64)> = FxHashMap::default();
-        for (id, holding) in self.holdings.iter().enumerate() {
+    /// Blocks and bytes that were live when serving ended, and at the process's end, by holding.
+    fn left(&self) -> FxHashMap<HoldingId, Left> {
+        let mut left: FxHashMap<HoldingId, Left> = FxHashMap::default();
+        for (id, holding) in (0..).zip(&self.holdings) {
             if holding.moved.is_none() && holding.live_blocks > 0 {
-                left.insert(id as u32, (holding.live_blocks, holding.live_bytes));
-                if let Kind::Direct(request) | Kind::Inferred(request) = holding.kind
-                    && let Some(record) = records.get_mut(request as usize)
-                {
-                    record.figures.live_blocks += holding.live_blocks;
-                    record.figures.live_bytes += holding.live_bytes;
-                }
+                let live = Amount {
+                    blocks: holding.live_blocks,
+                    bytes: holding.live_bytes,
+                };
+                left.insert(id, Left { live, served: live });
             }
         }
         for Pending {
             address,
             block,
             survived,
+            ..
         } in &self.pending
         {
             let holding = self.resolve(block);
             // It may have come to another request since, which had not ended when it was freed.
-            if self.holdings[holding as usize].kind.request() != *survived {
-                continue;
+            if self.holdings[holding as usize].kind.request() == *survived {
+                left.entry(holding).or_default().served += self.heap.amount(*address, block);
             }
-            let amount = self.heap.amount(*address, block);
-            let entry = left.entry(holding).or_default();
-            entry.0 += amount.blocks;
-            entry.1 += amount.bytes;
         }
+        left
+    }
+
+    /// What is left of requests: live figures go to the records, retained ones there and by site.
+    fn retained_by_site(
+        &self,
+        left: &FxHashMap<HoldingId, Left>,
+        records: &mut [Record],
+        holds: &impl Fn(Proof) -> bool,
+    ) -> FxHashMap<u32, Vec<Retained>> {
         let free = self.free_by_holding();
         let mut by_site: FxHashMap<u32, FxHashMap<RequestId, Retained>> = FxHashMap::default();
-        for (id, (blocks, bytes)) in left {
-            let holding: &Holding = &self.holdings[id as usize];
-            let (Kind::Direct(request) | Kind::Inferred(request)) = holding.kind else {
+        for (id, left) in left {
+            let holding: &Holding = &self.holdings[*id as usize];
+            let Kind::Proved(request, proof) = holding.kind else {
                 continue;
             };
+            let Some(record) = records.get_mut(request as usize) else {
+                continue;
+            };
+            if record.void || !holds(proof) {
+                continue;
+            }
+            record.figures.live_blocks += left.live.blocks;
+            record.figures.live_bytes += left.live.bytes;
             if !holding.ended {
                 continue;
             }
-            let inferred = matches!(holding.kind, Kind::Inferred(_));
             let requests = by_site.entry(holding.site).or_default();
             let entry = requests.entry(request).or_insert(Retained {
                 request,
                 blocks: 0,
                 bytes: 0,
-                inferred_blocks: 0,
+                born: holding.born,
+                tail_blocks: 0,
+                associated: false,
+                untold: false,
+                certain: Certain::Request,
                 free_blocks: 0,
                 free_bytes: 0,
             });
-            entry.blocks += blocks;
-            entry.bytes += bytes;
-            let (free_blocks, free_bytes) = free.get(&id).copied().unwrap_or_default();
+            entry.born = entry.born.min(holding.born);
+            entry.blocks += left.served.blocks;
+            entry.tail_blocks += match proof {
+                Proof::Tail => left.served.blocks,
+                Proof::Touch | Proof::Waited | Proof::Task => 0,
+            };
+            entry.bytes += left.served.bytes;
+            let (free_blocks, free_bytes) = free.get(id).copied().unwrap_or_default();
             entry.free_blocks += free_blocks;
             entry.free_bytes += free_bytes;
-            entry.inferred_blocks += if inferred { blocks } else { 0 };
-            if let Some(record) = records.get_mut(request as usize) {
-                record.figures.retained_blocks += blocks;
-                record.figures.retained_bytes += bytes;
-            }
+            record.figures.retained_blocks += left.served.blocks;
+            record.figures.retained_bytes += left.served.bytes;
         }
         let sorted = by_site.into_iter().map(|(site, requests)| {
             let mut list: Vec<Retained> = requests.into_values().collect();
@@ -318,17 +372,10 @@ impl Ledger {
     }
 
     /// Blocks and bytes live outside requests, and their series over the serving time, by site.
-    fn outside_by_site(&self, records: &[Record]) -> FxHashMap<u32, (u64, u64, OutsideSeries)> {
-        let mut by_site: FxHashMap<u32, (u64, u64, OutsideSeries)> = FxHashMap::default();
-        let start = self.first_begin.unwrap_or(u64::MAX);
-        let span = self.last_end.saturating_sub(start);
-        let slice = |stamp: u64| match stamp.checked_sub(start) {
-            Some(since) if span > 0 => {
-                let part = u128::from(since) * SLICES as u128 / (u128::from(span) + 1);
-                Some((part as usize).min(SLICES - 1))
-            }
-            _ => None,
-        };
+    fn outside_by_site(&self, records: &[Record]) -> FxHashMap<u32, OutsideOfSite> {
+        let mut by_site: FxHashMap<u32, OutsideOfSite> = FxHashMap::default();
+        let start = self.serving.from.unwrap_or(u64::MAX);
+        let span = self.serving.to.saturating_sub(start);
         let own = self.heap.own();
         let own = own.map(|(address, block)| (address, block, true));
         let ended = self.pending.iter();
@@ -339,7 +386,7 @@ impl Ledger {
                 continue;
             }
             let amount = self.heap.amount(address, block);
-            let (blocks, bytes, series) = by_site.entry(holding.site).or_default();
+            let (blocks, bytes, series, births) = by_site.entry(holding.site).or_default();
             if live {
                 *blocks += amount.blocks;
                 *bytes += amount.bytes;
@@ -348,17 +395,14 @@ impl Ledger {
             if is_free(block.of_type) {
                 continue;
             }
-            match slice(block.born) {
-                None if block.born < start => {
-                    series.before.0 += amount.blocks;
-                    series.before.1 += amount.bytes;
-                }
-                Some(slice) if block.born < self.last_end => {
-                    series.retained_blocks[slice] += amount.blocks;
-                    series.retained_bytes[slice] += amount.bytes;
-                }
-                _ => {}
+            series.add(&self.serving, block.born, amount);
+            if (start..self.serving.to).contains(&block.born) {
+                births.push(block.born);
             }
+        }
+        for (.., births) in by_site.values_mut() {
+            births.sort_unstable();
+            births.dedup();
         }
         let ends: Vec<u64> = (1..=SLICES as u64)
             .map(|part| {
@@ -394,6 +438,21 @@ impl Ledger {
 }
 
 impl OutsideSeries {
+    /// Blocks that were born at `born` and live when serving ended.
+    pub fn add(&mut self, serving: &Serving, born: u64, amount: Amount) {
+        match serving.slice(born) {
+            None if born < serving.from.unwrap_or(u64::MAX) => {
+                self.before.0 += amount.blocks;
+                self.before.1 += amount.bytes;
+            }
+            Some(slice) if born < serving.to => {
+                self.retained_blocks[slice] += amount.blocks;
+                self.retained_bytes[slice] += amount.bytes;
+            }
+            _ => {}
+        }
+    }
+
     /// Whether there is anything in it.
     pub fn any(&self) -> bool {
         *self != OutsideSeries::default()

@@ -15,36 +15,53 @@ pub const OUTSIDE: AccountId = 0;
 pub enum Kind {
     /// No request.
     Outside,
-    /// The request that the allocating thread served.
-    Direct(RequestId),
-    /// A thread that serves none, and the one request in flight.
-    Inferred(RequestId),
-    /// A thread that served none when it allocated, while so much was in flight; becomes one of the
-    /// others when the thread touches a connection, or waits.
-    Provisional(InFlight),
+    /// This request, proved in this way.
+    Proved(RequestId, Proof),
+    /// This worker's zone, which is not over: what ends it decides whose its blocks are.
+    Pending(ThreadId),
+    /// Nothing proves whose these are; what is known of them.
+    Open(Hints),
 }
 
-impl Kind {
-    /// Whose blocks these are, or may be.
-    pub fn request(self) -> Option<RequestId> {
-        match self {
-            Kind::Direct(request)
-            | Kind::Inferred(request)
-            | Kind::Provisional(InFlight::One(request)) => Some(request),
-            Kind::Outside | Kind::Provisional(_) => None,
-        }
+/// What a proof rests on. Some hold only in processes that work in a certain way, which shows at their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// The worker touched the request's connection, and nothing else of its own was unanswered.
+    Touch,
+    /// The worker had answered the request, and waited no more since: it may have done other work by then.
+    Tail,
+    /// As [`Proof::Touch`], but the worker has waited in between: one that has other work may have done that.
+    Waited,
+    /// A task that waited before it touched the connection: one that serves several may have done other work.
+    Task,
+}
+
+/// Requests that may be a block's owner more likely than others in flight when it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hints {
+    /// Its worker touched this one's connection last, and has not waited since.
+    pub last: Option<RequestId>,
+    /// Its worker touched this one's connection next, without a wait before.
+    pub next: Option<RequestId>,
+    /// A request that had ended had made the task.
+    pub task: Option<RequestId>,
+}
+
+impl Hints {
+    /// Whether there are any.
+    pub fn any(self) -> bool {
+        self != Hints::default()
     }
 }
 
-/// What was in flight in a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InFlight {
-    /// No request.
-    None,
-    /// Exactly this one.
-    One(RequestId),
-    /// More than one.
-    Several,
+impl Kind {
+    /// Whose blocks these are, proved.
+    pub fn request(self) -> Option<RequestId> {
+        match self {
+            Kind::Proved(request, _) => Some(request),
+            Kind::Outside | Kind::Pending(_) | Kind::Open(_) => None,
+        }
+    }
 }
 
 /// An owner of blocks.
@@ -52,8 +69,8 @@ pub enum InFlight {
 pub struct Account {
     /// What it stands for.
     pub kind: Kind,
-    /// Who allocated, for inferred and provisional ones.
-    pub thread: ThreadId,
+    /// Something was in flight when it was opened.
+    pub busy: bool,
     /// One for each site.
     pub holdings: Vec<HoldingId>,
 }
@@ -63,14 +80,16 @@ pub struct Account {
 pub struct Holding {
     /// As the account's.
     pub kind: Kind,
-    /// As the account's.
-    pub thread: ThreadId,
     /// The call site.
     pub site: SiteIndex,
     /// The request has ended: what is live is a survivor.
     pub ended: bool,
+    /// Its account is closed.
+    pub closed: bool,
     /// Everything was moved to this other one.
     pub moved: Option<HoldingId>,
+    /// Stamp of its first block.
+    pub born: u64,
     /// Live or pending blocks that name this one, or one that was moved to it.
     pub held: u64,
     /// Blocks allocated.
@@ -81,33 +100,29 @@ pub struct Holding {
     pub live_blocks: u64,
     /// Their bytes.
     pub live_bytes: u64,
-    /// Live at the request's end.
-    pub survivor_blocks: u64,
-    /// Their bytes.
-    pub survivor_bytes: u64,
 }
 
 impl Holding {
     /// Without blocks.
-    pub fn new(kind: Kind, thread: ThreadId, site: SiteIndex) -> Self {
+    pub fn new(kind: Kind, site: SiteIndex, born: u64) -> Self {
         Holding {
             kind,
-            thread,
             site,
             ended: false,
+            closed: false,
             moved: None,
+            born,
             held: 0,
             allocations: 0,
             allocated_bytes: 0,
             live_blocks: 0,
             live_bytes: 0,
-            survivor_blocks: 0,
-            survivor_bytes: 0,
         }
     }
 
     /// Takes over the blocks of `other`.
     pub fn absorb(&mut self, other: &Holding) {
+        self.born = self.born.min(other.born);
         self.held += other.held;
         self.allocations += other.allocations;
         self.allocated_bytes += other.allocated_bytes;

@@ -3,6 +3,7 @@
 use super::log::Log;
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
+use crate::sample::Amount;
 use crate::sites::SiteId;
 
 /// Index into a ledger's sites.
@@ -25,6 +26,8 @@ pub struct SiteFigures {
     pub abroad: Vec<RequestId>,
     /// Their labels, sorted, and how many blocks survived the requests of each.
     pub labels: Vec<(LabelId, u64)>,
+    /// Blocks that nothing proves to be a request's, freed after all that were in flight at their birth.
+    pub open_freed: Amount,
     /// Alive at their request's end.
     pub survivor_blocks: u64,
     /// Their bytes.
@@ -51,12 +54,17 @@ impl SiteFigures {
 
     /// A request of `label` left so many survivors.
     pub fn survive(&mut self, label: Option<LabelId>, survivors: u64) {
-        let Some(label) = label else {
-            return;
-        };
-        match self.labels.binary_search_by_key(&label, |known| known.0) {
-            Ok(at) => self.labels[at].1 += survivors,
-            Err(at) => self.labels.insert(at, (label, survivors)),
-        }
+        survive(&mut self.labels, label, survivors);
+    }
+}
+
+/// Adds to the survivors of a label's requests in a list that is sorted by label.
+pub(super) fn survive(list: &mut Vec<(LabelId, u64)>, label: Option<LabelId>, survivors: u64) {
+    let Some(label) = label else {
+        return;
+    };
+    match list.binary_search_by_key(&label, |known| known.0) {
+        Ok(at) => list[at].1 += survivors,
+        Err(at) => list.insert(at, (label, survivors)),
     }
 }

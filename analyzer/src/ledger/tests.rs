@@ -30,7 +30,7 @@ fn reallocs_have_three_outcomes() {
 fn a_block_passes_where_none_is_live() {
     let mut ledger = Ledger::new(Sample::default());
     ledger.allocate(OUTSIDE, 16, 100, 1, 1);
-    assert!(ledger.pass_one(OUTSIDE, 32, 10, 1));
+    assert!(ledger.pass_one(OUTSIDE, 32, 10, 1, 0));
     let passed = Counts {
         allocations: 2,
         frees: 1,
@@ -41,11 +41,11 @@ fn a_block_passes_where_none_is_live() {
     };
     assert_eq!(ledger.counts, passed);
     // What ended unseen, and what is never found again, has to be told.
-    assert!(!ledger.pass_one(OUTSIDE, 16, 10, 1) && !ledger.pass_one(OUTSIDE, 0, 10, 1));
+    assert!(!ledger.pass_one(OUTSIDE, 16, 10, 1, 0) && !ledger.pass_one(OUTSIDE, 0, 10, 1, 0));
     let mut child = ledger.fork();
-    assert!(!child.pass_one(OUTSIDE, 16, 10, 1) && child.pass_one(OUTSIDE, 32, 10, 1));
+    assert!(!child.pass_one(OUTSIDE, 16, 10, 1, 0) && child.pass_one(OUTSIDE, 32, 10, 1, 0));
     let mut sampled = Ledger::new(Sample::every(4096));
-    assert!(!sampled.pass_one(OUTSIDE, 32, 10, 1));
+    assert!(!sampled.pass_one(OUTSIDE, 32, 10, 1, 0));
     assert_eq!(ledger.counts, passed);
 }
 

@@ -3,11 +3,12 @@
 use rustc_hash::FxHashMap;
 
 use super::Ledger;
-use super::holding::Kind;
+use super::holding::{Kind, Proof};
 use super::site::SiteIndex;
 use crate::replay::{Block, HoldingId};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
+use crate::sample::Amount;
 use crate::types::{TypeId, is_free};
 
 /// Blocks of one type at a call site in one process.
@@ -31,7 +32,11 @@ impl Ledger {
     }
 
     /// Types by site; nothing where none were read.
-    pub(super) fn types_by_site(&self, records: &[Record]) -> FxHashMap<SiteIndex, Vec<Typed>> {
+    pub(super) fn types_by_site(
+        &self,
+        records: &[Record],
+        holds: &impl Fn(Proof) -> bool,
+    ) -> FxHashMap<SiteIndex, Vec<Typed>> {
         let mut sums: FxHashMap<(SiteIndex, Option<LabelId>, TypeId), (u64, u64)> =
             FxHashMap::default();
         if !self.typed {
@@ -42,7 +47,7 @@ impl Ledger {
         let ended = self.pending.iter();
         let ended = ended.map(|ended| (ended.address, &ended.block, Some(ended.survived)));
         for (address, block, freed) in live.chain(ended) {
-            let Some((site, retained_by)) = self.place(block, freed, records) else {
+            let Some((site, retained_by)) = self.place(block, freed, records, holds) else {
                 continue;
             };
             let sum = sums.entry((site, retained_by, block.of_type)).or_default();
@@ -85,22 +90,62 @@ impl Ledger {
         sums
     }
 
+    /// Types of the blocks of which nothing proves whose they are and that were live when serving ended, by
+    /// holding.
+    pub(super) fn types_of_loose(
+        &self,
+        holds: &impl Fn(Proof) -> bool,
+    ) -> FxHashMap<HoldingId, Vec<(TypeId, Amount)>> {
+        let mut sums: FxHashMap<HoldingId, Vec<(TypeId, Amount)>> = FxHashMap::default();
+        let own = self.heap.own();
+        let ended = self.pending.iter();
+        let ended = ended.map(|ended| (ended.address, &ended.block));
+        for (address, block) in own.chain(ended).filter(|_| self.typed) {
+            let id = self.resolve(block);
+            if !is_loose(self.holdings[id as usize].kind, holds) {
+                continue;
+            }
+            let amount = self.heap.amount(address, block);
+            let types = sums.entry(id).or_default();
+            match types.iter_mut().find(|known| known.0 == block.of_type) {
+                Some(known) => known.1 += amount,
+                None => types.push((block.of_type, amount)),
+            }
+        }
+        sums
+    }
+
     /// The block's site, and the label whose requests retained it. `freed`: it was, after serving had
-    /// ended, and whose survivor it was then; what nobody retained is not counted then.
+    /// ended, and whose survivor it was then; what nobody retained is not counted then. Those of which
+    /// nothing proves whose they are come later.
     fn place(
         &self,
         block: &Block,
         freed: Option<Option<RequestId>>,
         records: &[Record],
+        holds: &impl Fn(Proof) -> bool,
     ) -> Option<(SiteIndex, Option<LabelId>)> {
         let holding = self.holdings.get(self.resolve(block) as usize)?;
+        if is_loose(holding.kind, holds) {
+            return None;
+        }
         let request = match holding.kind {
-            Kind::Direct(request) | Kind::Inferred(request) if holding.ended => Some(request),
+            Kind::Proved(request, _) if holding.ended => Some(request),
             _ => None,
         };
         // It may have come to another request since, which had not ended when it was freed.
         let request = request.filter(|request| freed.is_none_or(|by| by == Some(*request)));
-        let label = request.and_then(|request| records.get(request as usize)?.label);
+        let record = request.and_then(|request| records.get(request as usize));
+        let label = record.filter(|record| !record.void).and_then(|record| record.label);
         (freed.is_none() || label.is_some()).then_some((holding.site, label))
+    }
+}
+
+/// Whether nothing proves whose such blocks are.
+pub(super) fn is_loose(kind: Kind, holds: &impl Fn(Proof) -> bool) -> bool {
+    match kind {
+        Kind::Outside => false,
+        Kind::Proved(_, proof) => !holds(proof),
+        Kind::Pending(_) | Kind::Open(_) => true,
     }
 }

@@ -8,7 +8,7 @@
 //! - A block is due once its thread has come to a wait or a mark after it: by then it is initialised, or
 //!   nearly always: one that shows no type is due once more, and again when all are.
 
-use leak_wire::{Common, Event, Wait};
+use leak_wire::{Common, Event};
 use rustc_hash::FxHashMap;
 
 use crate::addresses::ByAddress;
@@ -122,7 +122,7 @@ impl LiveBlocks {
                     self.insert(address, Block { order, ..block });
                 }
             }
-            Event::Enter { wait, .. } if wait != Wait::Write => self.passes(follower),
+            Event::Enter { wait, .. } if wait.may_be_idle() => self.passes(follower),
             Event::MarkEnd | Event::Mark { .. } => self.passes(follower),
             _ => {}
         }

@@ -67,7 +67,7 @@ fn counted_bytes(analysis: &Analysis, site: &Site, criteria: &Criteria) -> Optio
         endpoint.is_some_and(|endpoint| label.matches(&endpoint.label))
     });
     parts
-        .map(|part| part.retained_bytes)
+        .map(|part| part.retained.bytes)
         .reduce(|sum, part| sum + part)
 }
 

@@ -3,6 +3,7 @@
 //! `module+0xaddress` everywhere.
 
 use crate::analysis::*;
+use crate::sample::Amount;
 use crate::sites::{Frame, Module, NO_SITE, SiteId, Sites};
 use crate::symbols::{Files, SymbolOptions, Symbolizer};
 use crate::trace::*;
@@ -96,7 +97,7 @@ fn request(endpoint: u32, at: u64, status: u32, retained: (u64, u64)) -> Request
         end_ns: Some(at + 500),
         allocations: 10,
         allocated_bytes: 20_000,
-        inferred_blocks: 0,
+        associated: Amount::default(),
         live_blocks: retained.0,
         live_bytes: retained.1,
         survivor_blocks: retained.0,
@@ -113,11 +114,12 @@ fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
         verdict,
         requests,
         leaking_requests: 0,
+        leaking_requests_range: [0, 0],
         survivor_blocks: 0,
         survivor_bytes: 0,
         retained_blocks: 0,
         retained_bytes: 0,
-        inferred_blocks: 0,
+        associated: Amount::default(),
         retained_bytes_per_leaking_request: None,
         site_ids: Vec::new(),
         statuses: vec![status(200, requests, 0, 0)],
@@ -145,7 +147,8 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         survivor_bytes: retained.1,
         retained_blocks: retained.0,
         retained_bytes: retained.1,
-        inferred_blocks: 0,
+        associated: Amount::default(),
+        whose: String::new(),
         live_blocks: retained.0,
         live_bytes: retained.1,
         outside_blocks: 0,
@@ -178,8 +181,8 @@ fn reached(site: Site, endpoint: u32, requests: u64, evidence: &str) -> Site {
         labels: vec![SiteLabel {
             endpoint,
             requests,
-            retained_blocks: site.retained_blocks,
-            retained_bytes: site.retained_bytes,
+            retained: site.retained(),
+            associated: site.associated,
         }],
         ..site
     }

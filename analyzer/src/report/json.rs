@@ -9,6 +9,7 @@ use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
 use crate::analysis::{Analysis, Endpoint, Request, Site, TypeRow};
 use crate::figures;
+use crate::sample::Amount;
 use crate::sites::{PythonFrame, SiteId, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::{Ended, Facts, Outcome, Warning};
@@ -151,6 +152,11 @@ fn totals(input: &Input<'_>) -> schema::Totals {
             live_blocks: totals.outside.live_blocks,
             live_bytes: totals.outside.live_bytes,
         },
+        ownership: schema::Ownership {
+            proved_bytes: totals.ownership.proved_bytes,
+            associated_bytes: totals.ownership.associated_bytes,
+            unknown_bytes: totals.ownership.unknown_bytes,
+        },
     }
 }
 
@@ -190,7 +196,7 @@ fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> 
             end_ns: request.end_ns,
             allocations: request.allocations,
             allocated_bytes: request.allocated_bytes,
-            inferred_blocks: request.inferred_blocks,
+            whose: whose(request.retained(), request.associated),
             live_blocks: request.live_blocks,
             live_bytes: request.live_bytes,
             survivor_blocks: request.survivor_blocks,
@@ -212,13 +218,14 @@ fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'
         verdict: endpoint.verdict.name(),
         requests: endpoint.requests,
         leaking_requests: endpoint.leaking_requests,
+        leaking_requests_range: endpoint.leaking_requests_range,
         survivor_blocks: endpoint.survivor_blocks,
         survivor_bytes: endpoint.survivor_bytes,
         survivor_bytes_error: input.error(endpoint.survivor_bytes),
         retained_blocks: endpoint.retained_blocks,
         retained_bytes: endpoint.retained_bytes,
         retained_bytes_error: input.error(endpoint.retained_bytes),
-        inferred_blocks: endpoint.inferred_blocks,
+        whose: whose(endpoint.retained(), endpoint.associated),
         retained_bytes_per_leaking_request: endpoint.retained_bytes_per_leaking_request,
         site_ids: &endpoint.site_ids,
         statuses: statuses
@@ -231,6 +238,16 @@ fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'
             })
             .collect(),
         types: types(&endpoint.types),
+    }
+}
+
+fn whose(retained: Amount, associated: Amount) -> schema::Whose {
+    schema::Whose {
+        proved_blocks: retained.blocks.saturating_sub(associated.blocks),
+        proved_bytes: retained.bytes.saturating_sub(associated.bytes),
+        associated_blocks: associated.blocks,
+        associated_bytes: associated.bytes,
+        inferred_blocks: associated.blocks,
     }
 }
 
@@ -281,6 +298,7 @@ fn site_row<'r>(
         verdict: site.verdict.name(),
         evidence: schema::Evidence {
             text: &evidence.text,
+            whose: &site.whose,
             requests_judged: evidence.requests_judged,
             requests_retaining: evidence.requests_retaining,
             live_bytes_by_slice: &evidence.live_bytes_by_slice,
@@ -296,7 +314,7 @@ fn site_row<'r>(
         retained_blocks: site.retained_blocks,
         retained_bytes: site.retained_bytes,
         retained_bytes_error: input.error(site.retained_bytes),
-        inferred_blocks: site.inferred_blocks,
+        whose: whose(site.retained(), site.associated),
         live_blocks: site.live_blocks,
         live_bytes: site.live_bytes,
         live_bytes_error: input.error(site.live_bytes),
@@ -306,8 +324,9 @@ fn site_row<'r>(
             .map(|part| schema::Label {
                 label: label(input.analysis, part.endpoint),
                 requests: part.requests,
-                retained_blocks: part.retained_blocks,
-                retained_bytes: part.retained_bytes,
+                retained_blocks: part.retained.blocks,
+                retained_bytes: part.retained.bytes,
+                whose: whose(part.retained, part.associated),
             })
             .collect(),
         types: types(&site.types),

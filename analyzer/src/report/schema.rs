@@ -94,6 +94,26 @@ pub(super) struct Totals {
     pub(super) python_live_blocks: u64,
     pub(super) python_live_bytes: u64,
     pub(super) outside: Outside,
+    pub(super) ownership: Ownership,
+}
+
+/// Of retained bytes.
+#[derive(Serialize)]
+pub(super) struct Ownership {
+    pub(super) proved_bytes: u64,
+    pub(super) associated_bytes: u64,
+    pub(super) unknown_bytes: u64,
+}
+
+/// How it is known whose retained blocks are.
+#[derive(Serialize)]
+pub(super) struct Whose {
+    pub(super) proved_blocks: u64,
+    pub(super) proved_bytes: u64,
+    pub(super) associated_blocks: u64,
+    pub(super) associated_bytes: u64,
+    /// All that are not proved.
+    pub(super) inferred_blocks: u64,
 }
 
 #[derive(Serialize)]
@@ -125,7 +145,8 @@ pub(super) struct Request<'r> {
     pub(super) end_ns: Option<u64>,
     pub(super) allocations: u64,
     pub(super) allocated_bytes: u64,
-    pub(super) inferred_blocks: u64,
+    #[serde(flatten)]
+    pub(super) whose: Whose,
     pub(super) live_blocks: u64,
     pub(super) live_bytes: u64,
     pub(super) survivor_blocks: u64,
@@ -140,13 +161,15 @@ pub(super) struct Endpoint<'r> {
     pub(super) verdict: &'static str,
     pub(super) requests: u64,
     pub(super) leaking_requests: u64,
+    pub(super) leaking_requests_range: [u64; 2],
     pub(super) survivor_blocks: u64,
     pub(super) survivor_bytes: u64,
     pub(super) survivor_bytes_error: u64,
     pub(super) retained_blocks: u64,
     pub(super) retained_bytes: u64,
     pub(super) retained_bytes_error: u64,
-    pub(super) inferred_blocks: u64,
+    #[serde(flatten)]
+    pub(super) whose: Whose,
     pub(super) retained_bytes_per_leaking_request: Option<u64>,
     pub(super) site_ids: &'r [u32],
     pub(super) statuses: Vec<Status>,
@@ -175,7 +198,8 @@ pub(super) struct Site<'r> {
     pub(super) retained_blocks: u64,
     pub(super) retained_bytes: u64,
     pub(super) retained_bytes_error: u64,
-    pub(super) inferred_blocks: u64,
+    #[serde(flatten)]
+    pub(super) whose: Whose,
     pub(super) live_blocks: u64,
     pub(super) live_bytes: u64,
     pub(super) live_bytes_error: u64,
@@ -190,6 +214,8 @@ pub(super) struct Site<'r> {
 #[derive(Serialize)]
 pub(super) struct Evidence<'r> {
     pub(super) text: &'r str,
+    /// How it is known whose the blocks are, where that is not proved.
+    pub(super) whose: &'r str,
     pub(super) requests_judged: u64,
     pub(super) requests_retaining: u64,
     pub(super) live_bytes_by_slice: &'r [u64],
@@ -205,6 +231,8 @@ pub(super) struct Label<'r> {
     pub(super) requests: u64,
     pub(super) retained_blocks: u64,
     pub(super) retained_bytes: u64,
+    #[serde(flatten)]
+    pub(super) whose: Whose,
 }
 
 /// What blocks are; no rows where no types were read.

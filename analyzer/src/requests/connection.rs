@@ -38,6 +38,8 @@ pub struct Waiting {
     pub count: u32,
     /// Which read brought it.
     pub read: u32,
+    /// Who did that.
+    pub reader: ThreadId,
 }
 
 /// The request that was answered last.
@@ -85,11 +87,10 @@ impl Machine {
         let state = self.process(at.process);
         state.connections.insert(number);
         state.most_connections = state.most_connections.max(state.connections.len());
-        self.owners.accepted(at.thread, number);
         let whole = (self.boundary == Boundary::Connection).then(|| {
             let label = self.labels.intern(&local);
             let request = self.begin(at, number, Source::Connection, Some(label), 1);
-            self.serve(at, request);
+            self.reads(at, request);
             request
         });
         let connection = Connection {

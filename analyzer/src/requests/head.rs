@@ -96,7 +96,7 @@ impl Machine {
                 if let Some(request) = last.request {
                     let record = &mut self.records[request as usize];
                     (record.label, record.source, record.count) = (Some(label), source, count);
-                    self.touch(at, request);
+                    self.touch(at, request, false);
                 }
             }
             _ => self.enqueue(at, number, Some(label), source, count),
@@ -116,10 +116,11 @@ impl Machine {
             source,
             count,
             read,
+            reader: at.thread,
         });
         if !waits {
             let request = self.begin(at, number, source, label, count);
-            self.serve(at, request);
+            self.reads(at, request);
             self.set_last(number, request);
         }
     }
@@ -134,9 +135,11 @@ impl Machine {
 
     /// The last byte of `count` answers was written.
     pub(super) fn answered(&mut self, at: At, number: u32, count: u32, status: u32) {
-        if self.mode(number) != Some(Mode::Framed) || (100..200).contains(&status) && status != 101
-        {
+        if self.mode(number) != Some(Mode::Framed) {
             return;
+        }
+        if (100..200).contains(&status) && status != 101 {
+            return self.informed(number);
         }
         let status = (status != 0).then_some(status);
         let mut left = count.max(1);
@@ -162,10 +165,18 @@ impl Machine {
         self.begin_first(at, number);
     }
 
+    /// What was written is no answer: that is still to begin.
+    fn informed(&mut self, number: u32) {
+        let first = self.connections.get(&number).and_then(|c| c.queue.front());
+        if let Some(request) = first.and_then(|first| first.request) {
+            self.records[request as usize].answer_begun = false;
+        }
+    }
+
     fn answer(&mut self, at: At, number: u32, first: &Waiting, status: Option<u32>) {
         let request = match first.request {
             Some(request) => request,
-            None => self.begin(at, number, first.source, first.label, first.count),
+            None => self.begin_waiting(at, number, first),
         };
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
@@ -192,8 +203,17 @@ impl Machine {
         });
         let record = &mut self.records[request as usize];
         (record.status, record.count) = (status, first.count);
-        self.touch(at, request);
-        self.threads[at.thread as usize].answered.push(request);
+        self.touch(at, request, true);
+        self.is_answered(at, request);
+    }
+
+    /// Begins a request whose head was read before, maybe by another worker.
+    fn begin_waiting(&mut self, at: At, number: u32, first: &Waiting) -> RequestId {
+        let by = At {
+            thread: first.reader,
+            ..at
+        };
+        self.begin(by, number, first.source, first.label, first.count)
     }
 
     /// The first request that waits for its answer has begun by now.
@@ -202,8 +222,10 @@ impl Machine {
         let Some(first) = first.filter(|first| first.request.is_none()).cloned() else {
             return;
         };
-        let request = self.begin(at, number, first.source, first.label, first.count);
-        self.serve(at, request);
+        let request = self.begin_waiting(at, number, &first);
+        if first.reader == at.thread {
+            self.reads(at, request);
+        }
         if let Some(connection) = self.connections.get_mut(&number)
             && let Some(first) = connection.queue.front_mut()
         {

@@ -1,6 +1,7 @@
 //! Processes and threads come and go.
 
 use super::machine::{At, Machine, Process, Thread};
+use super::owner::Lineage;
 use crate::ledger::Finished;
 use crate::trace::{ProcessId, ThreadId};
 
@@ -37,15 +38,40 @@ impl Machine {
         for number in held {
             self.drop_holder(number, process, stamp, false);
         }
-        let ledger = self.owners.process_ends(process)?;
+        self.end_all_answered(process);
+        let (ledger, habits) = self.owners.process_ends(process, &mut self.records)?;
         self.live_bytes = self.live_bytes.saturating_sub(ledger.counts.live_bytes);
-        let finished = ledger.finish(&mut self.records);
+        let mut finished = ledger.finish(&mut self.records, |proof| habits.hold(proof));
+        finished.moments = habits.moments();
         Some((finished, self.process(process).most_connections))
+    }
+
+    /// What was answered when the process ends, ends with it, as of its answer: what the process tore down
+    /// since was live while it served.
+    fn end_all_answered(&mut self, process: ProcessId) {
+        if !self.owners.runs(process) {
+            return;
+        }
+        let mut answered = Vec::new();
+        for worker in self.owners.workers_of(process) {
+            self.owners.put_back(worker);
+            if let Some(thread) = self.threads.get_mut(worker as usize) {
+                answered.append(&mut thread.answered);
+            }
+        }
+        answered.sort_unstable_by_key(|(request, stamp)| (*stamp, *request));
+        for (request, _) in &answered {
+            let host = self.records[*request as usize].host;
+            self.owners.ledger(process).tidied(host);
+        }
+        for (request, stamp) in answered {
+            self.end_as(request, stamp, true);
+        }
     }
 
     /// A thread begins to record.
     pub fn thread_begins(&mut self, thread: ThreadId, process: ProcessId) {
-        self.owners.thread_begins(thread, process);
+        self.owners.worker_begins(thread, process, Lineage::Thread);
         if self.threads.len() <= thread as usize {
             self.threads
                 .resize_with(thread as usize + 1, Thread::default);
@@ -71,11 +97,11 @@ impl Machine {
     }
 
     pub(super) fn thread_ended(&mut self, at: At) {
-        self.owners.put_back(at.host);
+        self.owners.worker_ends(at.host, &mut self.records);
         self.end_answered_by_all(at);
         while let Some(request) = self.threads[at.host as usize].marks.pop() {
             self.end(request, at.stamp);
         }
-        self.owners.thread_ends(at.host);
+        self.owners.leave(at.host);
     }
 }

@@ -55,8 +55,8 @@ pub(super) struct At {
 /// What is known of a thread.
 #[derive(Debug, Default)]
 pub(super) struct Thread {
-    /// Requests that it has answered and that end with its next wait.
-    pub(super) answered: Vec<RequestId>,
+    /// Requests that it has answered and that end with its next wait, and when it did.
+    pub(super) answered: Vec<(RequestId, u64)>,
     /// Marked requests, the innermost last.
     pub(super) marks: Vec<RequestId>,
     /// It read from a connection with this request: that is touched, unless what it read turns out to be
@@ -199,6 +199,7 @@ impl Machine {
         while !events.is_empty() {
             let at = self.at(process, thread, stamp);
             self.comes(at, 0);
+            self.owners.ledger(process).freeing = thread;
             let account = self.owners.account(at.thread);
             let taken = self.blocks(at, account, events);
             events = &events[taken..];
@@ -229,7 +230,7 @@ impl Machine {
                     if let Some((Common::Free { address: freed }, after)) = rest.split_first()
                         && *freed == address
                         && !self.tasks.is_task(at.process, address)
-                        && ledger.pass_one(account, address, size, site)
+                        && ledger.pass_one(account, address, size, site, at.stamp)
                     {
                         left = after;
                         let highest = ledger.counts.live_bytes.saturating_add(size);
@@ -275,7 +276,7 @@ impl Machine {
                 self.comes(at, 0);
                 let account = self.owners.account(at.thread);
                 let ledger = self.owners.ledger(process);
-                ledger.pass(account, site, blocks, bytes);
+                ledger.pass(account, site, stamp, blocks, bytes);
             }
             Passed::Peak { bytes } => {
                 let live = self.live_bytes.saturating_add(bytes);
@@ -319,11 +320,12 @@ impl Machine {
             queue.any(|waiting| waiting.request == Some(request))
         };
         if head != read && queue.is_some_and(waits) {
-            self.touch(at, request);
+            self.touch(at, request, false);
         }
     }
 
     fn memory(&mut self, at: At, event: &Event<'_>) {
+        self.owners.ledger(at.process).freeing = at.host;
         match *event {
             Event::Allocation {
                 address,
@@ -393,9 +395,10 @@ impl Machine {
                 }
             }
             Wait::Accept | Wait::Poll | Wait::Lock => {
+                self.owners.idle(at.host, &mut self.records);
                 self.end_answered_by_all(at);
-                self.owners.idle(at.host);
             }
+            Wait::Queue => self.owners.takes_lock(at.thread, &mut self.records),
         }
     }
 

@@ -13,9 +13,9 @@ impl Machine {
     pub(super) fn mark_begins(&mut self, at: At, label: &str) {
         if self.marks() {
             let label = self.labels.intern(label);
-            self.owners.part(at.thread);
+            self.owners.part(at.thread, &mut self.records);
             let request = self.begin(at, 0, Source::Mark, Some(label), 1);
-            self.serve(at, request);
+            self.owners.serve_explicitly(at.thread, request);
             self.threads[at.thread as usize].marks.push(request);
         }
     }
@@ -29,9 +29,9 @@ impl Machine {
             return;
         };
         self.end(request, at.stamp);
-        self.owners.part(at.thread);
+        self.owners.part(at.thread, &mut self.records);
         if let Some(outer) = self.threads[at.thread as usize].marks.last().copied() {
-            self.serve(at, outer);
+            self.owners.serve_explicitly(at.thread, outer);
         }
     }
 

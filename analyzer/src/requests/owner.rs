@@ -1,20 +1,34 @@
-//! Whose block it is: which request a thread serves, and what becomes of blocks that it allocated
-//! while it served none.
+//! Whose block it is: what each worker (a thread, or a task) serves, and what that proves of the blocks that
+//! it makes.
 //!
-//! A thread's *period* begins with each idle wait (accept, poll, lock; not read) and with its birth.
+//! A worker's *zone* is what it does between two moments at which it may turn to something else: a wait, the
+//! lock of a queue, a touch of a connection, an answer. What it allocates in a zone is decided together:
 //!
-//! | the thread | its allocations |
+//! | the worker | its allocations |
 //! | --- | --- |
-//! | has touched the connection of a request in flight since its last idle wait | direct, that request's |
-//! | touches one later in the same period | provisional, then direct: the request's that it touches |
-//! | touches none in the period, but still serves the request it touched before | provisional, then direct: that one's |
-//! | the same, and serves none | provisional, then inferred (exactly one was in flight) or outside |
+//! | has read the request's head itself, and nothing else that is unanswered was touched last by it | proved, that request's |
+//! | was handed a request: it begins the answer to one whose head another worker read; since its last wait or lock of a queue | the same |
+//! | has answered; up to its next wait, or first lock of a queue, or the head that it reads next | the same: what it tidies up |
+//! | has answered, and begins another's answer without a lock between | open, with both as hints |
+//! | serves several at once | open; touched last and next are hints |
+//! | touches none between two waits or locks | open, without a hint |
+//! | is a thread that lives for one request; before it reads that one's head | proved |
+//! | is a task that was made by one that served a request | proved, while that is in flight; then a hint |
 //!
-//! Accepting a connection ends the service of another; blocks allocated after it in the period are its
-//! first request's, if the thread touches that next, and else no request's that it serves.
+//! Only the write that begins an answer settles what came before it. What is open is associated later, from all
+//! blocks of its call site; so is what was proved in a way that does not hold in its process ([`Habits`]).
+
+mod habits;
+mod worker;
+mod zone;
+
+pub(super) use habits::Habits;
+pub use habits::Moment;
+use worker::Worker;
+pub(super) use worker::{Lineage, Service};
 
 use crate::ledger::Ledger;
-use crate::ledger::holding::{AccountId, InFlight, Kind, OUTSIDE};
+use crate::ledger::holding::{AccountId, Kind, OUTSIDE, Proof};
 use crate::replay::Found;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Sample;
@@ -23,64 +37,35 @@ use crate::trace::{ProcessId, ThreadId};
 /// Which blocks belong to a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Direct and inferred ones.
+    /// Proved and associated ones.
     #[default]
     Default,
-    /// Direct ones alone.
+    /// Proved ones alone.
     Thread,
     /// Every block, to the oldest request in flight in the process.
     Process,
 }
 
-/// A thread that never waits keeps at most so many provisional accounts.
-const MAX_PERIOD: usize = 1024;
-
-/// What a thread serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Service {
-    #[default]
-    None,
-    /// A request touched in this period.
-    Firm(RequestId),
-    /// A request touched in an earlier one.
-    Loose(RequestId),
-}
-
-#[derive(Debug, Default)]
-struct Thread {
-    process: ProcessId,
-    service: Service,
-    /// The account of the request served firmly.
-    account: Option<AccountId>,
-    /// The connection that was accepted last in this period.
-    accepted: Option<u32>,
-    /// Provisional accounts of this period.
-    period: Vec<AccountId>,
-    /// The one for the process's state of this version.
-    current: Option<(u32, AccountId)>,
-    /// Reallocs whose outcome is not known yet, the innermost last.
-    limbo: Vec<(u64, Found)>,
-}
-
-/// All ledgers, and what each thread serves.
+/// All ledgers, and what each worker serves.
 #[derive(Debug, Default)]
 pub struct Owners {
     scope: Scope,
-    /// Services are explicit (marks): a wait does not loosen them.
-    lasting: bool,
+    /// Services are explicit (marks): a wait does not end them, and they nest.
+    explicit: bool,
     ledgers: Vec<Option<Ledger>>,
     /// For each process, the interval between two process-wide marks.
     intervals: Vec<Option<RequestId>>,
-    threads: Vec<Thread>,
+    habits: Vec<Habits>,
+    workers: Vec<Worker>,
     sample: Sample,
 }
 
 impl Owners {
     /// No processes yet, in a trace whose blocks count so.
-    pub fn new(scope: Scope, lasting: bool, sample: Sample) -> Self {
+    pub fn new(scope: Scope, explicit: bool, sample: Sample) -> Self {
         Owners {
             scope,
-            lasting,
+            explicit,
             sample,
             ..Owners::default()
         }
@@ -92,6 +77,7 @@ impl Owners {
         if self.ledgers.len() <= at {
             self.ledgers.resize_with(at + 1, || None);
             self.intervals.resize(at + 1, None);
+            self.habits.resize_with(at + 1, Habits::default);
         }
         self.ledgers[at].get_or_insert_with(|| Ledger::new(self.sample))
     }
@@ -111,118 +97,64 @@ impl Owners {
         self.ledgers[process as usize] = Some(child);
     }
 
-    /// A process has ended: what its threads left undecided is decided.
-    pub fn process_ends(&mut self, process: ProcessId) -> Option<Ledger> {
-        for thread in 0..self.threads.len() as ThreadId {
-            if self.threads[thread as usize].process == process {
-                self.thread_ends(thread);
-            }
+    /// A process has ended: what its workers left undecided is decided. Gives its ledger, and its habits.
+    pub(super) fn process_ends(
+        &mut self,
+        process: ProcessId,
+        records: &mut [Record],
+    ) -> Option<(Ledger, Habits)> {
+        for worker in self.workers_of(process) {
+            self.worker_ends(worker, records);
         }
-        self.ledgers.get_mut(process as usize)?.take()
+        let ledger = self.ledgers.get_mut(process as usize)?.take()?;
+        Some((ledger, std::mem::take(&mut self.habits[process as usize])))
     }
 
-    /// A thread is known to belong to `process`.
-    pub fn thread_begins(&mut self, thread: ThreadId, process: ProcessId) {
-        let at = thread as usize;
-        if self.threads.len() <= at {
-            self.threads.resize_with(at + 1, Thread::default);
+    /// The workers of a process.
+    pub(super) fn workers_of(&self, process: ProcessId) -> Vec<ThreadId> {
+        let all = (0..).zip(&self.workers);
+        let of_it = all.filter(|(_, worker)| worker.process == process);
+        of_it.map(|(id, _)| id).collect()
+    }
+
+    /// A worker is known to belong to `process`.
+    pub(super) fn worker_begins(&mut self, id: ThreadId, process: ProcessId, lineage: Lineage) {
+        let at = id as usize;
+        if self.workers.len() <= at {
+            self.workers.resize_with(at + 1, Worker::default);
         }
-        self.threads[at].process = process;
+        if self.workers[at].process != process || lineage != Lineage::Thread {
+            self.workers[at] = Worker::default();
+        }
+        self.workers[at].process = process;
+        self.workers[at].lineage = lineage;
     }
 
-    /// A thread has ended.
-    pub fn thread_ends(&mut self, thread: ThreadId) {
-        self.put_back(thread);
-        self.idle(thread);
-        self.leave(thread);
+    /// A worker has ended.
+    pub(super) fn worker_ends(&mut self, id: ThreadId, records: &mut [Record]) {
+        self.put_back(id);
+        self.settle_birth(id, records);
+        self.close_of_task(id, records);
+        self.rest(id, records);
+        self.leave(id);
     }
 
-    /// Reallocs of the thread whose outcome never came have not happened.
-    pub fn put_back(&mut self, thread: ThreadId) {
-        let state = &mut self.threads[thread as usize];
-        let process = state.process;
-        for (address, old) in std::mem::take(&mut state.limbo) {
+    /// Reallocs of the worker whose outcome never came have not happened.
+    pub fn put_back(&mut self, id: ThreadId) {
+        let worker = &mut self.workers[id as usize];
+        let process = worker.process;
+        for (address, old) in std::mem::take(&mut worker.limbo) {
             if self.runs(process) {
                 self.ledger(process).reallocation_failed(address, old);
             }
         }
     }
 
-    /// The thread touched `connection`, the one of `request`, or began it.
-    pub fn serve(&mut self, thread: ThreadId, request: RequestId, connection: u32) {
-        let state = &mut self.threads[thread as usize];
-        if state.service == Service::Firm(request) {
-            return;
-        }
-        state.service = Service::Firm(request);
-        state.account = None;
-        let other = state.accepted.take().is_some_and(|it| it != connection);
-        self.settle_period(thread, (!other).then_some(request));
-    }
-
-    /// The thread accepted a connection: it serves none any more, and what it allocates in this period
-    /// is that connection's.
-    pub fn accepted(&mut self, thread: ThreadId, connection: u32) {
-        self.leave(thread);
-        if let Some(state) = self.threads.get_mut(thread as usize) {
-            state.accepted = Some(connection);
-        }
-    }
-
-    /// What the thread allocated so far is none of a request's that begins with a call of its own.
-    pub fn part(&mut self, thread: ThreadId) {
-        let served = self.served_by(thread);
-        self.settle_period(thread, served);
-    }
-
-    /// The thread serves none any more; its period goes on.
-    pub fn leave(&mut self, thread: ThreadId) {
-        if let Some(state) = self.threads.get_mut(thread as usize) {
-            state.service = Service::None;
-            state.account = None;
-        }
-    }
-
-    /// What the thread serves.
-    pub fn served_by(&self, thread: ThreadId) -> Option<RequestId> {
-        match self.threads.get(thread as usize)?.service {
+    /// What the worker serves.
+    pub fn served_by(&self, id: ThreadId) -> Option<RequestId> {
+        match self.workers.get(id as usize)?.service {
+            Service::Serves { request, .. } | Service::Tail { request, .. } => Some(request),
             Service::None => None,
-            Service::Firm(request) | Service::Loose(request) => Some(request),
-        }
-    }
-
-    /// The thread enters an idle wait.
-    pub fn idle(&mut self, thread: ThreadId) {
-        let served = self.served_by(thread);
-        let state = &mut self.threads[thread as usize];
-        state.accepted = None;
-        if let Some(request) = served
-            && !self.lasting
-        {
-            state.service = Service::Loose(request);
-            state.account = None;
-        }
-        self.settle_period(thread, served);
-    }
-
-    /// Decides the provisional accounts of the thread's period.
-    fn settle_period(&mut self, thread: ThreadId, request: Option<RequestId>) {
-        let state = &mut self.threads[thread as usize];
-        state.current = None;
-        if state.period.is_empty() {
-            return;
-        }
-        let accounts = std::mem::take(&mut state.period);
-        let (process, infer) = (state.process, self.scope == Scope::Default);
-        if !self.runs(process) {
-            return;
-        }
-        let ledger = self.ledger(process);
-        for account in accounts {
-            match request {
-                Some(request) => ledger.becomes_direct(account, request),
-                None => ledger.becomes_unserved(account, infer),
-            }
         }
     }
 
@@ -236,113 +168,142 @@ impl Owners {
         std::mem::replace(&mut self.intervals[process as usize], request)
     }
 
-    /// `request` ends.
-    pub fn end(&mut self, request: RequestId, record: &mut Record) {
-        let server = record.thread;
-        if self.served_by(server) == Some(request) {
-            if let Service::Loose(_) = self.threads[server as usize].service {
-                self.settle_period(server, Some(request));
-            }
-            self.leave(server);
+    /// `request` is about to end.
+    pub(super) fn before_end(&mut self, request: RequestId, records: &mut [Record]) {
+        let Some(record) = records.get(request as usize) else {
+            return;
+        };
+        let (worker, reader) = (record.thread, record.reader);
+        let process = self.workers.get(reader as usize).map_or(0, |worker| worker.process);
+        if self.is_lived_for(reader, request) && self.runs(process) {
+            self.ledger(process).expect_more(request);
         }
-        if record.moved {
-            for (process, ledger) in self.ledgers.iter_mut().enumerate() {
+        if self.served_by(worker) == Some(request) {
+            self.close_at_end(worker, request, records);
+        }
+    }
+
+    /// `request` has ended; `last`: with its process.
+    pub(super) fn end(&mut self, request: RequestId, records: &mut [Record], last: bool) {
+        let Some(record) = records.get_mut(request as usize) else {
+            return;
+        };
+        let (process, moved) = (record.process, record.moved);
+        if moved {
+            for (other, ledger) in self.ledgers.iter_mut().enumerate() {
                 if let Some(ledger) = ledger
-                    && process as ProcessId != record.process
+                    && other as ProcessId != process
                 {
                     ledger.end_abroad(request, record);
                 }
             }
         }
         let stamp = record.end.unwrap_or(0);
-        self.ledger(record.process).end(request, record, stamp);
+        match last {
+            true => self.ledger(process).end_last(request, record, stamp),
+            false => self.ledger(process).end(request, record, stamp),
+        }
     }
 
     /// `request` was none; what it holds belongs to `other`, or to no request.
-    pub fn void(&mut self, request: RequestId, record: &Record, other: Option<RequestId>) {
-        let server = record.thread;
-        if self.served_by(server) == Some(request) {
-            let state = &mut self.threads[server as usize];
-            state.account = None;
-            state.service = match (other, state.service) {
-                (Some(other), Service::Firm(_)) => Service::Firm(other),
-                (Some(other), _) => Service::Loose(other),
-                (None, _) => Service::None,
+    pub(super) fn void(
+        &mut self,
+        request: RequestId,
+        records: &mut [Record],
+        other: Option<RequestId>,
+    ) {
+        let (id, process) = match records.get(request as usize) {
+            Some(record) => (record.thread, record.process),
+            None => return,
+        };
+        if self.served_by(id) == Some(request) {
+            self.close_zone(id, None, records);
+            let worker = &mut self.workers[id as usize];
+            worker.account = None;
+            worker.service = match (other, worker.service) {
+                (Some(request), Service::Serves { own, .. }) => Service::Serves { request, own },
+                (Some(request), Service::Tail { locked, .. }) => Service::Tail { request, locked },
+                _ => Service::None,
             };
         }
-        if self.runs(record.process) {
-            self.ledger(record.process).void(request, other);
+        if self.runs(process) {
+            self.ledger(process).void(request, other);
         }
     }
 
-    /// The account for a block that `thread` allocates now.
-    pub fn account(&mut self, thread: ThreadId) -> AccountId {
-        let state = &self.threads[thread as usize];
-        let process = state.process;
+    /// The account for a block that the worker allocates now.
+    #[inline]
+    pub fn account(&mut self, id: ThreadId) -> AccountId {
+        let worker = &self.workers[id as usize];
+        if let Some((account, version)) = worker.account {
+            let now = match self.ledgers.get(worker.process as usize) {
+                Some(Some(ledger)) => ledger.flight.version(),
+                _ => 0,
+            };
+            if version.is_none_or(|version| version == now) {
+                return account;
+            }
+        }
+        self.find_account(id)
+    }
+
+    fn find_account(&mut self, id: ThreadId) -> AccountId {
+        let process = self.workers[id as usize].process;
         if self.scope == Scope::Process {
             let ledger = self.ledger(process);
-            return match ledger.oldest_in_flight() {
-                Some(request) => ledger.direct_account(request),
+            return match ledger.flight.oldest() {
+                Some(request) => ledger.proved_account(request, Proof::Touch),
                 None => OUTSIDE,
             };
         }
-        if let Service::Firm(request) = state.service {
-            if let Some(account) = state.account {
-                return account;
-            }
-            let account = self.ledger(process).direct_account(request);
-            self.threads[thread as usize].account = Some(account);
+        let proved = self.proves(id);
+        if let Some((request, proof, lasting)) = proved {
+            let ledger = self.ledger(process);
+            let version = (!lasting).then(|| ledger.flight.version());
+            let account = ledger.proved_account(request, proof);
+            self.workers[id as usize].account = Some((account, version));
             return account;
         }
-        if let Some(Some(interval)) = self.intervals.get(process as usize).copied() {
-            return self.ledger(process).direct_account(interval);
-        }
-        self.provisional(thread, process)
+        self.pending(id)
     }
 
-    fn provisional(&mut self, thread: ThreadId, process: ProcessId) -> AccountId {
-        self.ledger(process);
-        let Some(Some(ledger)) = self.ledgers.get_mut(process as usize) else {
-            return OUTSIDE;
-        };
-        let state = &mut self.threads[thread as usize];
-        let version = ledger.flight_version();
-        if let Some((seen, account)) = state.current
-            && seen == version
+    /// Whose a block of the worker's is by proof, and whether that lasts until the worker does something else.
+    fn proves(&self, id: ThreadId) -> Option<(RequestId, Proof, bool)> {
+        let worker = &self.workers[id as usize];
+        if let Service::Serves { request, .. } = worker.service
+            && (self.explicit || worker.unanswered <= 1)
         {
-            return account;
+            return Some((request, worker.proof(), true));
         }
-        let now: InFlight = ledger.in_flight();
-        let same = |account: &&AccountId| ledger.kind(**account) == Kind::Provisional(now);
-        let account = match state.period.iter().rev().take(8).find(same) {
-            Some(account) => *account,
-            None => {
-                let account = ledger.provisional_account(thread);
-                state.period.push(account);
-                account
-            }
-        };
-        state.current = Some((version, account));
-        if state.period.len() > MAX_PERIOD {
-            let infer = self.scope == Scope::Default;
-            for old in state.period.drain(..MAX_PERIOD / 2) {
-                if old != account {
-                    ledger.becomes_unserved(old, infer);
-                }
-            }
+        if let Some(Some(interval)) = self.intervals.get(worker.process as usize) {
+            return Some((*interval, Proof::Touch, false));
         }
-        account
+        match (worker.service, self.made_by(id)) {
+            (Service::None, Some(Kind::Proved(request, proof)))
+                if self.is_in_flight(worker.process, request) =>
+            {
+                Some((request, proof, false))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_in_flight(&self, process: ProcessId, request: RequestId) -> bool {
+        match self.ledgers.get(process as usize) {
+            Some(Some(ledger)) => ledger.flight.has(request),
+            _ => false,
+        }
     }
 
     /// A realloc of the block at `address` is about to happen.
-    pub fn reallocation_begins(&mut self, thread: ThreadId, address: u64) {
-        let process = self.threads[thread as usize].process;
+    pub fn reallocation_begins(&mut self, id: ThreadId, address: u64) {
+        let process = self.workers[id as usize].process;
         let old = self.ledger(process).reallocation_begins(address);
-        self.threads[thread as usize].limbo.push((address, old));
+        self.workers[id as usize].limbo.push((address, old));
     }
 
-    /// The block of the thread's innermost realloc, and its address.
-    pub fn reallocated(&mut self, thread: ThreadId) -> Option<(u64, Found)> {
-        self.threads[thread as usize].limbo.pop()
+    /// The block of the worker's innermost realloc, and its address.
+    pub fn reallocated(&mut self, id: ThreadId) -> Option<(u64, Found)> {
+        self.workers[id as usize].limbo.pop()
     }
 }

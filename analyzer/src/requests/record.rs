@@ -31,6 +31,12 @@ pub struct Record {
     pub start: u64,
     /// Stamp of its end.
     pub end: Option<u64>,
+    /// Who read its head.
+    pub reader: ThreadId,
+    /// Its answer is not complete, and it has not ended.
+    pub unanswered: bool,
+    /// The first byte of its answer is written, or about to be.
+    pub answer_begun: bool,
     /// It was none: absorbed by another, or its connection turned out not to be cut.
     pub void: bool,
     /// Another process took its connection over.
@@ -46,8 +52,10 @@ pub struct Figures {
     pub allocations: u64,
     /// Their bytes.
     pub allocated_bytes: u64,
-    /// Of `allocations`, the inferred ones.
+    /// Of `retained_blocks`, those that nothing proves to be its own.
     pub inferred_blocks: u64,
+    /// Their bytes.
+    pub associated_bytes: u64,
     /// Live at its process's end.
     pub live_blocks: u64,
     /// Their bytes.
@@ -84,63 +92,117 @@ impl Machine {
             status: None,
             start: at.stamp,
             end: None,
+            reader: at.thread,
+            unanswered: source != Source::Mark,
+            answer_begun: false,
             void: false,
             moved: false,
             figures: Figures::default(),
         });
         self.owners.ledger(at.process).begin(request, at.stamp);
+        if source != Source::Mark {
+            self.owners.count_unanswered(at.thread, true);
+        }
         request
     }
 
-    /// The thread serves `request` from now on.
-    pub(super) fn serve(&mut self, at: At, request: RequestId) {
-        let connection = self.records[request as usize].connection;
-        self.owners.serve(at.thread, request, connection);
+    /// The worker has read the head of `request`, and serves it from now on.
+    pub(super) fn reads(&mut self, at: At, request: RequestId) {
+        self.owners.reads(at.thread, request, &mut self.records);
     }
 
-    /// The thread touched the connection of `request`: it serves it from now on.
-    pub(super) fn touch(&mut self, at: At, request: RequestId) {
+    /// The worker touched the connection of `request`, by `writes` or by reading more of it.
+    pub(super) fn touch(&mut self, at: At, request: RequestId, writes: bool) {
         let record = &mut self.records[request as usize];
+        let begins = writes && !record.answer_begun;
+        let serves = self.owners.served_by(at.thread);
+        if record.answer_begun && serves.is_some_and(|other| other != request) {
+            // One that streams: who writes to it as well does that for what it serves.
+            return;
+        }
+        record.answer_begun |= writes;
         record.host = at.host;
+        let (handed, unanswered) = (record.reader != at.thread, record.unanswered);
         if record.thread != at.thread {
             let before = std::mem::replace(&mut record.thread, at.thread);
+            if unanswered {
+                self.owners.count_unanswered(before, false);
+                self.owners.count_unanswered(at.thread, true);
+            }
             if self.owners.served_by(before) == Some(request) {
-                self.owners.leave(before);
+                self.owners.is_relieved(before, &mut self.records);
             }
         }
-        if record.process != at.process {
-            let before = std::mem::replace(&mut record.process, at.process);
-            record.moved = true;
-            if self.owners.runs(before) {
-                self.owners.ledger(before).land(request);
-            }
-            self.owners.ledger(at.process).begin(request, at.stamp);
+        self.move_to(at, request);
+        self.owners
+            .touches(at.thread, request, (begins, handed), &mut self.records);
+    }
+
+    /// The request goes on in this process.
+    fn move_to(&mut self, at: At, request: RequestId) {
+        let record = &mut self.records[request as usize];
+        if record.process == at.process {
+            return;
         }
-        self.serve(at, request);
+        let before = std::mem::replace(&mut record.process, at.process);
+        record.moved = true;
+        if self.owners.runs(before) {
+            self.owners.ledger(before).flight.end(request);
+        }
+        self.owners.ledger(at.process).begin(request, at.stamp);
+    }
+
+    /// Nobody owes the request an answer any more.
+    pub(super) fn settle_answer(&mut self, request: RequestId) {
+        let record = &mut self.records[request as usize];
+        if std::mem::replace(&mut record.unanswered, false) {
+            self.owners.count_unanswered(record.thread, false);
+        }
+    }
+
+    /// The last byte of the answer was written.
+    pub(super) fn is_answered(&mut self, at: At, request: RequestId) {
+        self.settle_answer(request);
+        let process = self.records[request as usize].process;
+        if self.owners.runs(process) {
+            self.owners.ledger(process).answered();
+        }
+        let server = self.records[request as usize].thread;
+        if self.owners.served_by(server) == Some(request) {
+            self.owners.has_answered(server, request, &mut self.records);
+        }
+        self.threads[server as usize].answered.push((request, at.stamp));
     }
 
     /// `request` ends.
     pub(super) fn end(&mut self, request: RequestId, stamp: u64) {
-        let record = &mut self.records[request as usize];
+        self.end_as(request, stamp, false);
+    }
+
+    /// The same; `last`: with its process, and nothing that was freed since its answer counts.
+    pub(super) fn end_as(&mut self, request: RequestId, stamp: u64, last: bool) {
+        self.settle_answer(request);
+        let record = &self.records[request as usize];
         // What was open when its process ended stays open.
         if record.void || record.end.is_some() || !self.owners.runs(record.process) {
             return;
         }
-        record.end = Some(stamp);
-        self.owners.end(request, record);
+        self.owners.before_end(request, &mut self.records);
+        self.records[request as usize].end = Some(stamp);
+        self.owners.end(request, &mut self.records, last);
     }
 
     /// `request` was none; what it holds belongs to `other`, or to no request.
     pub(super) fn void(&mut self, request: RequestId, other: Option<RequestId>) {
-        let record = &mut self.records[request as usize];
-        record.void = true;
-        self.owners.void(request, record, other);
+        self.settle_answer(request);
+        self.records[request as usize].void = true;
+        self.owners.void(request, &mut self.records, other);
     }
 
     /// The thread enters a wait: what it has answered ends.
     pub(super) fn end_answered(&mut self, at: At) {
         let mut answered = std::mem::take(&mut self.threads[at.thread as usize].answered);
-        for request in answered.drain(..) {
+        for (request, _) in answered.drain(..) {
             self.end(request, at.stamp);
         }
         self.threads[at.thread as usize].answered = answered;

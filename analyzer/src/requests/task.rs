@@ -7,6 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::machine::{At, Machine};
+use super::owner::Lineage;
 use crate::trace::{ProcessId, ThreadId};
 
 /// Which worker each thread is, and which workers there are.
@@ -94,6 +95,8 @@ impl Machine {
         let worker = self.tasks.number();
         self.tasks.workers.insert((process, task), worker);
         self.thread_begins(worker, process);
+        self.owners
+            .worker_begins(worker, process, Lineage::Task(task));
         worker
     }
 
@@ -111,7 +114,7 @@ impl Machine {
         self.threads[at.host as usize]
             .answered
             .extend(ended.answered);
-        self.owners.thread_ends(worker);
+        self.owners.worker_ends(worker, &mut self.records);
         for (thread, running) in &mut self.tasks.running {
             running.ran.retain(|ran| *ran != worker);
             if running.worker == worker {
@@ -126,6 +129,7 @@ impl Machine {
     pub(super) fn end_answered_by_all(&mut self, at: At) {
         if let Some(running) = self.tasks.running.get_mut(&at.host) {
             for worker in std::mem::take(&mut running.ran) {
+                self.owners.rest(worker, &mut self.records);
                 self.end_answered(At {
                     thread: worker,
                     ..at

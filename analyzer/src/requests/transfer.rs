@@ -18,7 +18,7 @@ impl Machine {
         };
         connection.reads += 1;
         if let Some(whole) = connection.whole {
-            return self.touch(at, whole);
+            return self.touch(at, whole, false);
         }
         let by_other = connection
             .writer
@@ -27,11 +27,11 @@ impl Machine {
         let front = connection.queue.front().and_then(|front| front.request);
         match connection.mode {
             Mode::New | Mode::Turns if turns => match front {
-                Some(request) if !by_other => self.touch(at, request),
+                Some(request) if !by_other => self.touch(at, request, false),
                 Some(_) => {
                     // The answer's first byte is out, or this could not have been read: the
                     // writer's own record of it comes later.
-                    self.turn_answered(number);
+                    self.turn_answered(at, number);
                     self.turn_begins(at, number);
                 }
                 None => self.turn_begins(at, number),
@@ -57,7 +57,7 @@ impl Machine {
         };
         let label = self.labels.intern(&local);
         let request = self.begin(at, number, Source::Turn, Some(label), 1);
-        self.serve(at, request);
+        self.reads(at, request);
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.queue.push_back(Waiting {
                 request: Some(request),
@@ -65,19 +65,19 @@ impl Machine {
                 source: Source::Turn,
                 count: 1,
                 read: connection.reads,
+                reader: at.thread,
             });
         }
     }
 
     /// The turn under way is answered by the thread that serves it.
-    fn turn_answered(&mut self, number: u32) {
+    fn turn_answered(&mut self, at: At, number: u32) {
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
         connection.writer = None;
         if let Some(request) = connection.queue.pop_front().and_then(|w| w.request) {
-            let server = self.records[request as usize].thread;
-            self.threads[server as usize].answered.push(request);
+            self.is_answered(at, request);
         }
     }
 
@@ -94,7 +94,7 @@ impl Machine {
         let touched = front.or(connection.whole);
         self.threads[at.thread as usize].writing = Some((number, front));
         if let Some(request) = touched {
-            self.touch(at, request);
+            self.touch(at, request, true);
         }
     }
 
@@ -109,7 +109,7 @@ impl Machine {
             connection.writer = None;
         }
         if let Some(whole) = connection.whole {
-            return self.touch(at, whole);
+            return self.touch(at, whole, true);
         }
         let front = connection.queue.front().and_then(|front| front.request);
         let meant = match entered {
@@ -120,9 +120,9 @@ impl Machine {
             return;
         };
         let mode = connection.mode;
-        self.touch(at, request);
+        self.touch(at, request, true);
         if matches!(mode, Mode::New | Mode::Turns) {
-            self.turn_answered(number);
+            self.turn_answered(at, number);
         }
     }
 }

@@ -182,11 +182,11 @@ fn a_forked_child_has_what_its_parent_has() {
     let mut parent = tell(&acts, 2_000, 16, &mut random);
     let counts = parent.counts;
     let mut child = parent.fork();
-    let finished = child.fork().finish(&mut []);
+    let finished = child.fork().finish(&mut [], |_| true);
     assert_eq!(finished.inherited, (counts.live_blocks, counts.live_bytes));
     for block in 0..acts.len() as u64 {
         child.free(16 + block * 16, true);
     }
     assert_eq!(child.counts.frees, counts.live_blocks);
-    assert_eq!(child.finish(&mut []).inherited, (0, 0));
+    assert_eq!(child.finish(&mut [], |_| true).inherited, (0, 0));
 }

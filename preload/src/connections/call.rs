@@ -2,12 +2,13 @@
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 
 use leak_framer::{Buffers, Connection, Fact, Reason};
 use leak_wire::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::Watched;
-use crate::{process, thread};
+use crate::{kernel, process, thread};
 
 /// A call that reads from or writes to a watched connection and is under way.
 pub struct Call {
@@ -28,6 +29,7 @@ impl Watched {
             wait,
             connection: self.number(),
         });
+        self.await_others(transfer);
         if transfer == Transfer::Write
             && let Some(image) = process::image()
         {
@@ -39,6 +41,28 @@ impl Watched {
             transfer,
             // Relaxed: see `Call::crossed`.
             before: Cell::new(self.transfers(transfer).load(Ordering::Relaxed)),
+        }
+    }
+
+    /// A call of another thread may have moved its bytes and not told yet: so many, that the next thread's call
+    /// is not taken for one at the same time. It is waited for, a moment, and once in vain.
+    fn await_others(self, transfer: Transfer) {
+        let under_way = self.under_way(transfer);
+        // Relaxed, all: a call that follows another one's bytes has heard of them somehow, and sees its count.
+        if under_way.load(Ordering::Relaxed) != 0
+            && self.slot.impatient.load(Ordering::Relaxed) == 0
+            && self.slot.opaque.load(Ordering::Relaxed) == 0
+            && !wait_for_none(under_way)
+        {
+            self.slot.impatient.store(1, Ordering::Relaxed);
+        }
+        under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn under_way(&self, transfer: Transfer) -> &'static AtomicU32 {
+        match transfer {
+            Transfer::Read => &self.slot.reading,
+            Transfer::Write => &self.slot.writing,
         }
     }
 
@@ -139,6 +163,30 @@ impl Call {
         self.before.set(before.wrapping_add(1));
         transfers.fetch_add(1, Ordering::Relaxed) != before
     }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // Relaxed: as in `await_others`.
+        let under_way = self.watched.under_way(self.transfer);
+        let less = |calls: u32| calls.checked_sub(1);
+        // None are left where the slot has become another connection's meanwhile.
+        let _ = under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
+/// Waits until there are none, for ten milliseconds at most; whether there are none.
+#[cold]
+fn wait_for_none(calls: &AtomicU32) -> bool {
+    for _ in 0..10 {
+        // Relaxed: as in `await_others`.
+        match calls.load(Ordering::Relaxed) {
+            0 => return true,
+            // Nobody wakes us: what is missing is a few instructions of a thread that has lost its core.
+            some => kernel::futex_wait(calls, some, Duration::from_millis(1)),
+        }
+    }
+    calls.load(Ordering::Relaxed) == 0
 }
 
 fn tell(connection: u32, fact: Fact<'_>) {

@@ -40,6 +40,12 @@ pub(super) struct Slot {
     pub(super) reads: AtomicU32,
     /// Transfers to the client, while they are framed.
     pub(super) writes: AtomicU32,
+    /// Calls that read from the client, and have not told yet what they read.
+    pub(super) reading: AtomicU32,
+    /// The same of calls that write.
+    pub(super) writing: AtomicU32,
+    /// 1: a call took too long, or was left by a jump: no other waits for it any more.
+    pub(super) impatient: AtomicU32,
     /// The image that wrote to the client last; 0: none yet.
     pub(super) writer: AtomicU32,
     /// 1 while a thread works on `state`.
@@ -90,6 +96,9 @@ pub(super) fn take(number: u32) -> Option<Watched> {
     slot.opaque.store(0, Ordering::Relaxed);
     slot.secured.store(0, Ordering::Relaxed);
     slot.writer.store(0, Ordering::Relaxed);
+    slot.reading.store(0, Ordering::Relaxed);
+    slot.writing.store(0, Ordering::Relaxed);
+    slot.impatient.store(0, Ordering::Relaxed);
     slot.descriptors.store(1, Ordering::Relaxed);
     let connection = u64::from(number) + 1;
     slot.connection.store(connection, Ordering::Relaxed);

@@ -6,4 +6,5 @@
 //! (by the usual convention its word is 2) is no idle wait either.
 
 mod poll;
+mod queue;
 mod threads;

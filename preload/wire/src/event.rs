@@ -204,7 +204,8 @@ pub enum Event<'a> {
         /// The label.
         label: Bytes<'a>,
     },
-    /// The thread ends (where its end is seen; a lane whose thread is gone ends without it).
+    /// The thread ends: its destructors have run. One that the kernel ended, or that a raw system call ended,
+    /// ends without it.
     ThreadEnd,
 }
 
@@ -233,6 +234,16 @@ pub enum Wait {
     /// Room in a watched connection: a write is entered. Ends no request, but tells that the
     /// answer begins before the client can see it.
     Write = 4,
+    /// The lock of a queue: a mutex that a thread of this process has waited with on a condition variable.
+    /// Ends no request and is no idle wait, but tells a worker's last job from its next.
+    Queue = 5,
+}
+
+impl Wait {
+    /// Whether the thread may be idle in there: what it had to do is done.
+    pub fn may_be_idle(self) -> bool {
+        !matches!(self, Wait::Write | Wait::Queue)
+    }
 }
 
 /// The direction of a transfer.
@@ -286,7 +297,7 @@ macro_rules! from_u8 {
     };
 }
 from_u8!(Asked: Interpreter, Native);
-from_u8!(Wait: Accept, Read, Poll, Lock, Write);
+from_u8!(Wait: Accept, Read, Poll, Lock, Write, Queue);
 from_u8!(Transfer: Read, Write);
 from_u8!(Protocol: Http, Redis, Memcached, Postgres);
 from_u8!(Unseen: Tls, Http2, Unframed, Concurrent, Bypassed);

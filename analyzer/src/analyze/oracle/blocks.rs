@@ -1,4 +1,4 @@
-//! Blocks and their owners, by scanning.
+//! Blocks, by scanning.
 
 use std::collections::HashMap;
 
@@ -132,111 +132,15 @@ impl Oracle<'_> {
         }
     }
 
-    /// What `thread` serves just before `step`, and since when.
-    fn serves(&self, thread: u32, step: usize) -> Option<(usize, usize)> {
-        let mine = |touch: &&(usize, u32, usize)| touch.1 == thread && touch.0 < step;
-        let (since, _, request) = *self.touches.iter().rev().find(mine)?;
-        let place = self.touches.iter().rposition(|touch| mine(&touch))?;
-        let taken = self.touches[place + 1..]
-            .iter()
-            .any(|touch| touch.2 == request && touch.1 != thread && touch.0 < step);
-        let accepted = (since + 1..step).any(|at| {
-            let (_, of, told) = &self.steps[at];
-            *of == thread && matches!(told, Told::Accept(..))
-        });
-        let ended = self.requests[request].end.is_some_and(|end| end < step);
-        (!taken && !accepted && !ended).then_some((request, since))
+    /// Before this moment nobody knew that the block is a request's, and its end was no matter.
+    pub(super) fn known_from(&self, block: &Block) -> usize {
+        let id = self.blocks.iter().position(|other| std::ptr::eq(other, block));
+        id.and_then(|id| self.born_for.get(&id).copied()).unwrap_or(0)
     }
 
-    /// The request that serves a block, by the rules for direct ownership.
-    fn direct(&self, block: &Block) -> Option<usize> {
-        let mine = |step: &usize| self.steps[*step].1 == block.thread;
-        let idle = |step: &usize| mine(step) && self.is_wait(*step, true);
-        let from = (0..block.born).rev().find(|step| idle(step)).unwrap_or(0);
-        let ends = |step: &usize| {
-            let (process, thread, told) = &self.steps[*step];
-            idle(step)
-                || *thread == block.thread && matches!(told, Told::Event(Event::ThreadEnd))
-                || *process == block.process && matches!(told, Told::Ends)
-        };
-        let until = (block.born..self.steps.len())
-            .find(ends)
-            .unwrap_or(self.steps.len());
-        let served = self.serves(block.thread, block.born);
-        if let Some((request, since)) = served
-            && since > from
-        {
-            return Some(request);
-        }
-        let touch = |touch: &&(usize, u32, usize)| {
-            touch.1 == block.thread && touch.0 > block.born && touch.0 < until
-        };
-        // An end of the request that the thread has served for longer decides first.
-        let touched = self.touches.iter().find(touch);
-        if let Some((request, _)) = served {
-            let last = self.requests[request]
-                .end
-                .map_or(until, |end| end.min(until));
-            let first = touched.map_or(usize::MAX, |touch| touch.0);
-            if last < first
-                && self.serves(block.thread, last).map(|served| served.0) == Some(request)
-            {
-                return Some(request);
-            }
-        }
-        // A connection that was accepted in the period before, and that is another one's, keeps it away.
-        let accepted = |before: usize| {
-            let serving = |step: &usize| {
-                self.touches
-                    .iter()
-                    .any(|touch| touch.1 == block.thread && touch.0 > *step && touch.0 < before)
-            };
-            let accept =
-                (from..before)
-                    .rev()
-                    .filter(mine)
-                    .find_map(|step| match &self.steps[step].2 {
-                        Told::Accept(number, _) => Some((step, *number)),
-                        _ => None,
-                    });
-            accept.filter(|(step, _)| !serving(step))
-        };
-        let (step, _, request) = *touched?;
-        match accepted(step) {
-            Some((_, number)) if !self.is_of(request, number) => None,
-            _ => Some(request),
-        }
-    }
-
-    fn is_of(&self, request: usize, connection: u32) -> bool {
-        let prefix = format!("GET /c{connection}/");
-        self.requests[request].label.starts_with(&prefix)
-    }
-
-    pub(super) fn in_flight(&self, process: u32, step: usize) -> Vec<usize> {
-        let all = self.requests.iter().enumerate();
-        let flying = all.filter(|(id, request)| {
-            self.process_at(*id, step) == process
-                && request.begin < step
-                && request.end.is_none_or(|end| end > step)
-        });
-        flying.map(|(id, _)| id).collect()
-    }
-
-    /// Whose the block is, and whether by inference.
+    /// Whose the block is, by proof.
     pub(super) fn owner(&self, block: &Block) -> Option<(usize, bool)> {
-        if let Some(request) = self.direct(block) {
-            return Some((request, false));
-        }
-        let [request] = self.in_flight(block.process, block.born)[..] else {
-            return None;
-        };
-        let idly = self.blocks.iter().any(|other| {
-            !other.inherited
-                && (other.thread, other.site) == (block.thread, block.site)
-                && self.direct(other).is_none()
-                && self.in_flight(other.process, other.born).is_empty()
-        });
-        (!idly).then_some((request, true))
+        let id = self.blocks.iter().position(|other| std::ptr::eq(other, block))?;
+        self.owners.get(&id).copied()
     }
 }

@@ -1,5 +1,7 @@
 //! What lives, whatever the order in which lanes are drained.
 
+use leak_wire::Wait;
+
 use super::*;
 use crate::trace::At;
 

@@ -60,7 +60,7 @@ fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
     for site in analysis.sites.iter().filter(|site| site.verdict.leaks()) {
         for part in &site.labels {
             if let Some(sum) = leaked.get_mut(part.endpoint as usize) {
-                *sum += part.retained_bytes;
+                *sum += part.retained.bytes;
             }
         }
     }

@@ -64,17 +64,6 @@ fn write_missing(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
             "Not seen: {more} more kinds of connections, listed by --format json."
         ));
     }
-    // Where nothing leaks nothing follows from it.
-    let leaking = input.analysis.sites.iter();
-    let leaking = leaking.filter(|site| site.verdict.leaks());
-    let guessed: u64 = leaking.map(|site| site.inferred_blocks).sum();
-    if guessed > 0 {
-        say(&format!(
-            "{} given to the only request in flight, without proof that it is that request's; \
-             --scope thread leaves such blocks out.",
-            counted(guessed, "retained block"),
-        ));
-    }
 }
 
 fn warned(warnings: &[Warning], ended: Ended) -> bool {

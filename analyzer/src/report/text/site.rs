@@ -95,7 +95,7 @@ fn write_labels(page: &mut Page, input: &Input<'_>, labels: &[SiteLabel]) {
     let endpoints = &input.analysis.endpoints;
     let mut shown: Vec<String> = labels
         .iter()
-        .filter(|part| part.retained_blocks > 0)
+        .filter(|part| part.retained.blocks > 0)
         .filter_map(|part| {
             let endpoint = endpoints.get(part.endpoint as usize)?;
             Some(format!(

@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use leak_wire::Wait;
 use libc::{clockid_t, pthread_cond_t, pthread_mutex_t, sem_t, timespec};
 
+use super::queue;
 use crate::allocator::bound;
 use crate::real::absent;
 use crate::{connections, process, python};
@@ -106,7 +107,7 @@ pub unsafe extern "C-unwind" fn pthread_cond_wait(
     condition: *mut pthread_cond_t,
     mutex: *mut pthread_mutex_t,
 ) -> c_int {
-    enter(condition);
+    enter(condition, mutex);
     let next = next_wait();
     if next.is_null() {
         return absent();
@@ -126,7 +127,7 @@ pub unsafe extern "C-unwind" fn pthread_cond_timedwait(
     mutex: *mut pthread_mutex_t,
     until: *const timespec,
 ) -> c_int {
-    enter(condition);
+    enter(condition, mutex);
     let next = next_timedwait();
     if next.is_null() {
         return absent();
@@ -151,7 +152,7 @@ pub unsafe extern "C-unwind" fn pthread_cond_clockwait(
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
-    enter(condition);
+    enter(condition, mutex);
     let next = next_clockwait();
     if next.is_null() {
         return absent();
@@ -168,8 +169,9 @@ pub unsafe extern "C-unwind" fn pthread_cond_clockwait(
 
 /// CPython waits for its own lock, too: that is no turn of the thread.
 #[inline(always)]
-fn enter(condition: *mut pthread_cond_t) {
+fn enter(condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t) {
     if !python::is_of_runtime(condition as u64) {
+        queue::waited_with(mutex);
         connections::enter(Wait::Lock);
     }
 }

@@ -1,0 +1,437 @@
+//! What each thread serves, step by step, and whose its blocks are by that. Nothing is cached or put off: a zone
+//! is a list of blocks, and what a thread owes is counted anew each time.
+
+use std::collections::{HashMap, HashSet};
+
+use leak_wire::{Event, Transfer, Wait};
+
+use super::super::script::Told;
+use super::{Block, Oracle};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Serves {
+    #[default]
+    None,
+    Request(usize, bool),
+    Tail(usize, bool),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Worker {
+    serves: Serves,
+    waited: bool,
+    zone: Vec<usize>,
+    /// Before its first touch; then the request that it lives for, and its blocks from before.
+    born_for: Option<(usize, Vec<usize>)>,
+    lived: bool,
+    reads: bool,
+    answers_others: bool,
+}
+
+#[derive(Debug, Default)]
+struct Run {
+    workers: HashMap<u32, Worker>,
+    process_of: HashMap<u32, u32>,
+    /// Who touched a request last, of those that have begun.
+    toucher: HashMap<usize, u32>,
+    answered: HashSet<usize>,
+    ended: HashSet<usize>,
+    answer_begun: HashSet<usize>,
+    touches: Vec<(usize, u32, usize)>,
+    /// Block, request, and whether its thread had waited since it touched that.
+    owners: Vec<(usize, usize, bool)>,
+    /// Blocks of threads that lived for one request, and when that was known.
+    born_for: HashMap<usize, usize>,
+    step: usize,
+    migrates: HashSet<u32>,
+    multiplexes: HashSet<u32>,
+}
+
+impl Run {
+    fn unanswered(&self, thread: u32) -> usize {
+        let mine = self.toucher.iter().filter(|(_, of)| **of == thread);
+        mine.filter(|(request, _)| !self.answered.contains(request) && !self.ended.contains(request))
+            .count()
+    }
+
+    fn worker(&mut self, thread: u32) -> &mut Worker {
+        self.workers.entry(thread).or_default()
+    }
+
+    fn give(&mut self, thread: u32, request: usize) {
+        for block in std::mem::take(&mut self.worker(thread).zone) {
+            self.owners.push((block, request, false));
+        }
+    }
+
+    fn drop_zone(&mut self, thread: u32) {
+        self.worker(thread).zone.clear();
+    }
+
+    fn end_birth(&mut self, thread: u32, next: Option<usize>) {
+        let worker = self.worker(thread);
+        worker.lived = true;
+        if worker.born_for.as_ref().is_some_and(|born_for| Some(born_for.0) != next) {
+            worker.born_for = None;
+        }
+    }
+
+    fn serve(&mut self, thread: u32, request: usize, own: bool) {
+        let worker = self.worker(thread);
+        (worker.serves, worker.waited) = (Serves::Request(request, own), false);
+        if worker.reads && worker.answers_others {
+            let process = self.process_of[&thread];
+            self.migrates.insert(process);
+        }
+        if self.unanswered(thread) > 1 {
+            let process = self.process_of[&thread];
+            self.multiplexes.insert(process);
+        }
+    }
+
+    fn reads(&mut self, step: usize, thread: u32, request: usize) {
+        if let Serves::Tail(..) = self.worker(thread).serves {
+            self.rest(thread);
+        }
+        let worker = self.worker(thread);
+        worker.reads = true;
+        if !worker.lived && worker.serves == Serves::None {
+            worker.born_for = Some((request, std::mem::take(&mut worker.zone)));
+            worker.lived = true;
+        } else {
+            self.end_birth(thread, Some(request));
+            self.drop_zone(thread);
+        }
+        self.touches.push((step, thread, request));
+        self.serve(thread, request, true);
+    }
+
+    fn touch(&mut self, step: usize, thread: u32, request: usize, reader: u32) {
+        let begins = !self.answer_begun.contains(&request);
+        let served = match self.worker(thread).serves {
+            Serves::None => None,
+            Serves::Request(request, _) | Serves::Tail(request, _) => Some(request),
+        };
+        if !begins && served.is_some_and(|other| other != request) {
+            return;
+        }
+        self.answer_begun.insert(request);
+        self.touches.push((step, thread, request));
+        let before = self.toucher.insert(request, thread);
+        if let Some(before) = before.filter(|before| *before != thread)
+            && let Serves::Request(other, _) | Serves::Tail(other, _) = self.worker(before).serves
+            && other == request
+        {
+            self.drop_zone(before);
+            self.worker(before).serves = Serves::None;
+        }
+        let worker = self.worker(thread);
+        if let Serves::Request(other, _) = worker.serves
+            && other == request
+        {
+            worker.waited = false;
+            return;
+        }
+        let (serves, handed) = (worker.serves, reader != thread);
+        self.end_birth(thread, Some(request));
+        let alone = self.unanswered(thread) <= 1;
+        match serves {
+            Serves::None | Serves::Tail(_, true) if begins && handed && alone => self.give(thread, request),
+            _ => self.drop_zone(thread),
+        }
+        if begins && handed {
+            self.worker(thread).answers_others = true;
+        }
+        self.serve(thread, request, !handed);
+    }
+
+    fn has_answered(&mut self, request: usize) {
+        self.answered.insert(request);
+        let server = self.toucher[&request];
+        let served = match self.worker(server).serves {
+            Serves::None => None,
+            Serves::Request(request, _) | Serves::Tail(request, _) => Some(request),
+        };
+        if served == Some(request) {
+            self.drop_zone(server);
+            self.worker(server).serves = Serves::Tail(request, false);
+        }
+    }
+
+    fn tail(&mut self, thread: u32, request: usize) {
+        match self.unanswered(thread) {
+            0 => self.give(thread, request),
+            _ => self.drop_zone(thread),
+        }
+    }
+
+    fn lock(&mut self, thread: u32) {
+        match self.worker(thread).serves {
+            Serves::Request(..) => {}
+            Serves::Tail(request, false) => {
+                self.tail(thread, request);
+                self.worker(thread).serves = Serves::Tail(request, true);
+            }
+            Serves::None | Serves::Tail(..) => {
+                self.end_birth(thread, None);
+                self.drop_zone(thread);
+            }
+        }
+    }
+
+    fn idle(&mut self, thread: u32) {
+        let worker = self.worker(thread);
+        if worker.serves == Serves::None && worker.reads && !worker.zone.is_empty() {
+            let process = self.process_of[&thread];
+            self.multiplexes.insert(process);
+        }
+        self.rest(thread);
+    }
+
+    fn rest(&mut self, thread: u32) {
+        match self.worker(thread).serves {
+            Serves::Tail(request, locked) => {
+                match locked {
+                    false => self.tail(thread, request),
+                    true => self.drop_zone(thread),
+                }
+                self.worker(thread).serves = Serves::None;
+            }
+            Serves::None => {
+                self.end_birth(thread, None);
+                self.drop_zone(thread);
+            }
+            Serves::Request(_, own) => {
+                let alone = self.unanswered(thread) <= 1;
+                if !alone {
+                    self.drop_zone(thread);
+                }
+                let worker = self.worker(thread);
+                worker.waited = true;
+                if !own || !alone {
+                    worker.serves = Serves::None;
+                }
+            }
+        }
+    }
+
+    fn ends(&mut self, thread: u32) {
+        let worker = self.worker(thread);
+        worker.lived = true;
+        if let Some((request, blocks)) = worker.born_for.take() {
+            let step = self.step;
+            self.born_for.extend(blocks.iter().map(|block| (*block, step)));
+            self.owners.extend(blocks.into_iter().map(|block| (block, request, false)));
+        }
+        self.rest(thread);
+        self.worker(thread).serves = Serves::None;
+    }
+
+    fn request_ends(&mut self, request: usize) {
+        self.answered.insert(request);
+        let Some(server) = self.toucher.get(&request).copied() else {
+            return;
+        };
+        match self.worker(server).serves {
+            Serves::Tail(other, false) if other == request => self.tail(server, request),
+            Serves::Tail(other, true) | Serves::Request(other, _) if other == request => {
+                self.drop_zone(server);
+            }
+            _ => {
+                self.ended.insert(request);
+                return;
+            }
+        }
+        self.worker(server).serves = Serves::None;
+        self.ended.insert(request);
+    }
+
+    fn allocates(&mut self, thread: u32, block: usize) {
+        let sole = self.unanswered(thread) <= 1;
+        let worker = self.worker(thread);
+        match worker.serves {
+            Serves::Request(request, _) if sole => {
+                let waited = worker.waited;
+                self.owners.push((block, request, waited));
+            }
+            _ => worker.zone.push(block),
+        }
+    }
+}
+
+/// Goes through all steps; fills in touches, ends of what was answered, and owners.
+pub(super) fn run(oracle: &mut Oracle<'_>) {
+    let mut run = Run::default();
+    for step in 0..oracle.steps.len() {
+        let (process, thread, told) = oracle.steps[step].clone();
+        run.step = step;
+        match &told {
+            Told::Begins => continue,
+            Told::Ends => {
+                process_ends(&mut run, oracle, process, step);
+                continue;
+            }
+            Told::ThreadBegins => {
+                run.process_of.insert(thread, process);
+                run.worker(thread);
+                continue;
+            }
+            Told::ThreadEnds => continue,
+            _ => {}
+        }
+        let begun = (0..oracle.requests.len()).filter(|id| {
+            let request = &oracle.requests[*id];
+            request.begin == step && request.by_head && request.reader == thread
+        });
+        for request in begun.collect::<Vec<_>>() {
+            run.toucher.insert(request, thread);
+            run.reads(step, thread, request);
+        }
+        match &told {
+            Told::Event(Event::Allocation { .. } | Event::ReallocationEnd { .. }) => {
+                let own = |block: &Block| block.born == step && !block.inherited;
+                if let Some(block) = oracle.blocks.iter().position(own) {
+                    run.allocates(thread, block);
+                }
+            }
+            Told::Event(Event::Enter { wait, connection }) => match wait {
+                Wait::Write => {
+                    if let Some(first) = oracle.first_unanswered(*connection, step) {
+                        run.touch(step, thread, first, oracle.requests[first].reader);
+                    }
+                }
+                Wait::Queue => run.lock(thread),
+                Wait::Read => end_answered(&mut run, oracle, thread, step),
+                Wait::Accept | Wait::Poll | Wait::Lock => {
+                    run.idle(thread);
+                    end_answered(&mut run, oracle, thread, step);
+                }
+            },
+            Told::Event(Event::Transferred {
+                connection,
+                transfer: Transfer::Write,
+                ..
+            }) => {
+                if let Some(first) = oracle.first_unanswered(*connection, step) {
+                    run.touch(step, thread, first, oracle.requests[first].reader);
+                }
+            }
+            Told::Event(Event::Answer { connection, .. }) => {
+                answer(&mut run, oracle, (step, thread), *connection);
+            }
+            Told::Event(Event::ThreadEnd) => {
+                run.ends(thread);
+                end_answered(&mut run, oracle, thread, step);
+            }
+            _ => {}
+        }
+        closed(&mut run, oracle, step);
+    }
+    oracle.touches = run.touches;
+    oracle.born_for = run.born_for;
+    for (block, request, waited) in run.owners {
+        let process = oracle.blocks[block].process;
+        let holds = !run.migrates.contains(&process) && !(waited && run.multiplexes.contains(&process));
+        oracle.owners.insert(block, (request, holds));
+    }
+}
+
+fn answer(run: &mut Run, oracle: &mut Oracle<'_>, (step, thread): (usize, u32), connection: u32) {
+    let of_connection: Vec<usize> = oracle.of_connection(connection).map(|(id, _)| id).collect();
+    let answered = of_connection.iter().filter(|id| oracle.requests[**id].answer == Some(step));
+    for request in answered.copied().collect::<Vec<_>>() {
+        run.toucher.entry(request).or_insert(oracle.requests[request].reader);
+        run.touch(step, thread, request, oracle.requests[request].reader);
+        run.has_answered(request);
+    }
+    let next = of_connection.into_iter().find(|id| {
+        let request = &oracle.requests[*id];
+        request.begin == step && !request.by_head && request.reader != u32::MAX && request.answer != Some(step)
+    });
+    if let Some(next) = next {
+        let reader = oracle.requests[next].reader;
+        run.toucher.insert(next, reader);
+        if reader == thread {
+            run.reads(step, thread, next);
+        }
+    }
+}
+
+/// The thread enters a wait, or ends: what it has answered ends.
+fn end_answered(run: &mut Run, oracle: &mut Oracle<'_>, thread: u32, step: usize) {
+    for request in 0..oracle.requests.len() {
+        let mine = run.toucher.get(&request) == Some(&thread);
+        if mine && run.answered.contains(&request) && !run.ended.contains(&request) {
+            run.request_ends(request);
+            let process = oracle.process_of(run, request);
+            if oracle.died(process) > step {
+                oracle.requests[request].end = Some(step);
+            }
+        }
+    }
+}
+
+/// What a close leaves without an answer.
+fn closed(run: &mut Run, oracle: &Oracle<'_>, step: usize) {
+    for request in 0..oracle.requests.len() {
+        // One whose process dies with its connection stays open.
+        let process = oracle.process_of(run, request);
+        let closes = |(at, by, by_close): (usize, u32, bool)| at == step && (by_close || by != process);
+        if oracle.requests[request].closing.is_some_and(closes) {
+            run.request_ends(request);
+        }
+    }
+}
+
+fn process_ends(run: &mut Run, oracle: &mut Oracle<'_>, process: u32, step: usize) {
+    closed(run, oracle, step);
+    for request in 0..oracle.requests.len() {
+        let Some(server) = run.toucher.get(&request) else {
+            continue;
+        };
+        let mine = run.process_of.get(server) == Some(&process);
+        if mine && run.answered.contains(&request) && !run.ended.contains(&request) {
+            run.request_ends(request);
+            let of = oracle.process_of(run, request);
+            if oracle.died(of) >= step && oracle.requests[request].closing.is_none() {
+                let request = &mut oracle.requests[request];
+                (request.end, request.last) = (request.answer, true);
+            }
+        }
+    }
+    let mut threads: Vec<u32> = run.process_of.iter().filter(|of| *of.1 == process).map(|of| *of.0).collect();
+    threads.sort_unstable();
+    for thread in threads {
+        run.ends(thread);
+    }
+}
+
+impl Oracle<'_> {
+    /// Whether a block that has survived its request's end was live when its process's serving ended: what was
+    /// freed after the last answer by others than those who gave one that did not end.
+    pub(super) fn retained(&self, block: &Block, end: usize) -> bool {
+        let Some(freed) = block.ended else {
+            return true;
+        };
+        let here = |id: usize| self.process_at(id, usize::MAX) == block.process;
+        let of_process = (0..self.requests.len()).filter(|id| here(*id));
+        let moments = of_process.flat_map(|id| {
+            let request = &self.requests[id];
+            [request.end, request.answer].into_iter().flatten()
+        });
+        let served = moments.max().unwrap_or(0);
+        let lasting = self.requests.iter().filter(|request| request.last);
+        let tidies = lasting.filter_map(|request| {
+            let id = self.requests.iter().position(|other| std::ptr::eq(other, request))?;
+            let last = self.touches.iter().rev().find(|touch| touch.2 == id)?;
+            (self.process_at(id, usize::MAX) == block.process).then_some(last.1)
+        });
+        let by = self.steps[freed].1;
+        freed > served && end < freed && !tidies.into_iter().any(|thread| thread == by)
+    }
+
+    fn process_of(&self, run: &Run, request: usize) -> u32 {
+        let last = run.touches.iter().rev().find(|touch| touch.2 == request);
+        last.map_or(self.requests[request].process, |touch| self.steps[touch.0].0)
+    }
+}

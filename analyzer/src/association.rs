@@ -1,0 +1,215 @@
+//! Whose the blocks are of which nothing proves it: for each call site, the labels that explain its blocks best.
+//!
+//! All that is known of such a block is when it was made, which requests were in flight then, and which ones its
+//! worker touched last and next (hints). A *component* is a cause that blocks may have: a label (or a label's
+//! answers with one status) by what was in flight, by what was touched last or next, or by what made the task;
+//! or the *background*, which no request makes: evenly in time, or as the load goes. Under shares w the
+//! likelihood of block i is
+//!
+//! `L_i(w) = sum over components c of w_c r_c(i)`,
+//!
+//! where `r_c(i)` says how much more likely the block's circumstances are if c made it than at any moment: for
+//! what is in flight `n_c(i) / E[n_c]`, the mean taken over the time around it; for a hint 1 / (share of moments
+//! with that hint), or 0 where the hint is another's. Components are chosen one by one, beginning with the
+//! background, while each explains more than chance would (*forward selection*: expectation maximisation over all
+//! at once spreads a background evenly over all labels, which together look just like it). A label that another
+//! one explains nearly as well is undecided, and so are both.
+//!
+//! | file | |
+//! | --- | --- |
+//! | `groups` | labels and statuses, numbered |
+//! | `flight` | what was in flight at each moment, and on average |
+//! | `moments` | how often a hint names a label by chance |
+//! | `site` | a call site's observations, and how likely each component makes them |
+//! | `likelihood` | shares by expectation maximisation, and forward selection |
+//! | `assign` | each block to a request, a label or none |
+
+mod assign;
+mod flight;
+mod groups;
+mod likelihood;
+mod moments;
+mod site;
+#[cfg(test)]
+mod tests;
+
+use rustc_hash::FxHashMap;
+
+pub use assign::Owned;
+use assign::{Found, Whose};
+use flight::Sweep;
+use groups::Groups;
+use moments::Moments;
+use site::{Doubt, Observation, Observed};
+
+use crate::ledger::{Finished, Loose};
+use crate::requests::record::Record;
+use crate::sample::Amount;
+use crate::sites::SiteId;
+use crate::trace::ProcessId;
+
+/// A component is chosen when it raises the logarithm of the likelihood by so much (by chance: one label in
+/// 50,000).
+pub const GAIN: f64 = 9.0;
+/// It must beat the best of any other label by so much, or both are undecided.
+pub const LEAD: f64 = 5.0;
+/// The background is dropped where that costs less than this.
+pub const LOSS: f64 = 2.0;
+
+/// Observations of a call site that are looked at; the others follow from them.
+const MOST_OBSERVED: usize = 800;
+/// The same of sites beyond the largest.
+const FEW_OBSERVED: usize = 150;
+/// How many are the largest.
+const LARGEST: usize = 200;
+
+/// What was found out of one call site.
+#[derive(Clone, Debug, Default)]
+pub struct Whereof {
+    /// In words, with its numbers; empty where everything is proved.
+    pub text: String,
+}
+
+/// What was found out in all.
+#[derive(Debug, Default)]
+pub struct Associated {
+    /// Of each call site that had blocks without proof.
+    pub sites: FxHashMap<SiteId, Whereof>,
+    /// Of call sites that labels explain, births of what nobody was found for.
+    pub births: FxHashMap<SiteId, Vec<(ProcessId, u64)>>,
+    /// Blocks and bytes that stayed unknown, of those that outlived a request.
+    pub unknown: Amount,
+}
+
+/// Gives the loose blocks of all processes to requests, labels or nobody: into the sites of `processes`, and into
+/// `records`. `proved_alone`: none is associated.
+pub fn associate(
+    processes: &mut [&mut Finished],
+    records: &mut [Record],
+    labels: &[String],
+    proved_alone: bool,
+) -> Associated {
+    let mut by_site: FxHashMap<SiteId, Vec<(usize, usize)>> = FxHashMap::default();
+    for (process, finished) in processes.iter().enumerate() {
+        for (at, loose) in finished.loose.iter().enumerate() {
+            by_site.entry(loose.site).or_default().push((process, at));
+        }
+    }
+    let doubtful = site::doubtful(processes, &by_site);
+    if by_site.is_empty() && doubtful.is_empty() {
+        return Associated::default();
+    }
+    let groups = Groups::of(records);
+    let mut found = FxHashMap::default();
+    if !proved_alone {
+        let mut sweeps: Vec<Sweep> = processes
+            .iter()
+            .enumerate()
+            .map(|(id, finished)| Sweep::of(id as u32, finished, records, &groups))
+            .collect();
+        let moments: Vec<Moments> = processes
+            .iter()
+            .map(|finished| Moments::of(&finished.moments, records, &groups))
+            .collect();
+        let observed = observe(processes, &by_site, &doubtful, &groups, &mut sweeps);
+        found = observed
+            .into_iter()
+            .map(|(site, observed)| {
+                let explained = likelihood::explain(&observed, &groups, &sweeps, &moments);
+                (site, Found::new(observed, explained, &groups, labels))
+            })
+            .collect();
+        demote(processes, &doubtful, &found, records);
+        let context = Whose {
+            groups: &groups,
+            moments: &moments,
+            found: &found,
+        };
+        assign::all(processes, records, &context, &mut sweeps);
+    }
+    let (unknown, births) = assign::leave_the_rest(processes, &found);
+    Associated {
+        births,
+        sites: found
+            .into_iter()
+            .map(|(site, found)| (site, Whereof { text: found.text }))
+            .collect(),
+        unknown,
+    }
+}
+
+/// Chooses what is looked at of each site, and looks.
+fn observe(
+    processes: &[&mut Finished],
+    by_site: &FxHashMap<SiteId, Vec<(usize, usize)>>,
+    doubtful: &FxHashMap<SiteId, Doubt>,
+    groups: &Groups,
+    sweeps: &mut [Sweep],
+) -> Vec<(SiteId, Observed)> {
+    let mut order: Vec<(u64, SiteId)> = by_site
+        .iter()
+        .map(|(site, places)| {
+            let bytes = |(process, at): &(usize, usize)| processes[*process].loose[*at].served.bytes;
+            (places.iter().map(bytes).sum(), *site)
+        })
+        .collect();
+    let others = doubtful.keys().filter(|site| !by_site.contains_key(site));
+    order.extend(others.map(|site| (0, *site)));
+    order.sort_unstable_by(|left, right| right.cmp(left));
+    let mut all: Vec<(SiteId, Observed)> = order
+        .iter()
+        .enumerate()
+        .map(|(rank, (_, site))| {
+            let most = match rank {
+                0..LARGEST => MOST_OBSERVED,
+                _ => FEW_OBSERVED,
+            };
+            let places = by_site.get(site).map_or(&[][..], Vec::as_slice);
+            let is_doubtful = doubtful.contains_key(site);
+            (*site, Observed::of(*site, processes, places, is_doubtful, most))
+        })
+        .collect();
+    for sweep in sweeps.iter_mut() {
+        let process = sweep.process();
+        let mut wanted: Vec<&mut Observation> = all
+            .iter_mut()
+            .flat_map(|(_, observed)| &mut observed.all)
+            .filter(|observation| observation.process == process)
+            .collect();
+        wanted.sort_by_key(|observation| observation.born);
+        sweep.look(&mut wanted, groups);
+    }
+    all.iter_mut().for_each(|(_, observed)| observed.merge_bursts());
+    all
+}
+
+/// Proofs at a call site whose blocks no request explains prove nothing: other work of the worker's comes to that
+/// place, too, or alone.
+fn demote(
+    processes: &mut [&mut Finished],
+    doubtful: &FxHashMap<SiteId, Doubt>,
+    found: &FxHashMap<SiteId, Found>,
+    records: &mut [Record],
+) {
+    let is_none = |(site, doubt): &(&SiteId, &Doubt)| {
+        let Some(found) = found.get(site) else {
+            return false;
+        };
+        let mixed = doubt.mixed && found.unproved_background() >= 0.5;
+        let tail = doubt.tail && found.is_background() && !site::is_regular(**site, processes, records);
+        mixed || tail
+    };
+    let doubtful: Vec<SiteId> = doubtful.iter().filter(is_none).map(|(site, _)| *site).collect();
+    for finished in processes.iter_mut() {
+        let mut loose: Vec<Loose> = Vec::new();
+        for site in finished.sites.iter_mut().filter(|site| doubtful.contains(&site.id)) {
+            for kept in std::mem::take(&mut site.retained) {
+                loose.push(assign::loosen(kept, site, records));
+            }
+        }
+        if !loose.is_empty() {
+            finished.loose.append(&mut loose);
+            finished.loose.sort_by_key(|loose| loose.born);
+        }
+    }
+}

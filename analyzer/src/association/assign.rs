@@ -1,0 +1,403 @@
+//! Each loose block to a request, a label, or none.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::flight::{Now, Sweep};
+use super::groups::{GroupId, Groups, Key};
+use super::likelihood::{Component, Explained, Ratios, hinted};
+use super::moments::{Hint, Moments};
+use super::site::{Observation, Observed};
+use crate::figures::counted;
+use crate::ledger::holding::Hints;
+use crate::ledger::{Certain, Finished, FinishedSite, Loose, Reached, Retained, Typed};
+use crate::requests::label::LabelId;
+use crate::requests::record::{Record, RequestId};
+use crate::sample::Amount;
+use crate::sites::SiteId;
+use crate::trace::ProcessId;
+
+/// A call site, explained.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) text: String,
+    explained: Explained,
+}
+
+impl Found {
+    pub(super) fn new(
+        observed: Observed,
+        explained: Explained,
+        groups: &Groups,
+        labels: &[String],
+    ) -> Found {
+        Found {
+            text: text(&observed, &explained, groups, labels),
+            explained,
+        }
+    }
+
+    /// Of the blocks without proof, the part that no request explains.
+    pub(super) fn unproved_background(&self) -> f64 {
+        self.explained.unproved_background
+    }
+
+    /// Whether no label explains any of them.
+    pub(super) fn is_background(&self) -> bool {
+        !self.names_labels() && self.explained.undecided.is_none()
+    }
+
+    fn names_labels(&self) -> bool {
+        let mut components = self.explained.shares.iter();
+        components.any(|(component, _)| component.key().is_some())
+    }
+}
+
+/// What was found, in one sentence.
+fn text(observed: &Observed, explained: &Explained, groups: &Groups, labels: &[String]) -> String {
+    let name = |label: LabelId| labels.get(label as usize).map_or("", String::as_str);
+    let unproved = || observed.all.iter().filter(|observation| !observation.proved);
+    let total = unproved().count();
+    if total == 0 {
+        return String::new();
+    }
+    let beside = |label: LabelId| {
+        let with = unproved().filter(|observation| {
+            let flying = observation.flight.iter().map(|(group, _)| *group);
+            let hints = [Hint::Last, Hint::Next, Hint::Task].into_iter();
+            let hints = hints.filter_map(|hint| groups.of_request(hinted(observation, hint)?));
+            flying.chain(hints).any(|group| groups.label(group) == label)
+        });
+        with.count()
+    };
+    let mut shares: Vec<(LabelId, f64)> = Vec::new();
+    for (component, share) in &explained.shares {
+        if let Some(label) = component.key().map(|key| groups.label_of(key)) {
+            match shares.iter_mut().find(|known| known.0 == label) {
+                Some(known) => known.1 += share,
+                None => shares.push((label, *share)),
+            }
+        }
+    }
+    shares.sort_by(|left, right| right.1.total_cmp(&left.1));
+    let undecided = explained.undecided.map(|(one, other)| {
+        format!(
+            "{} or {}: in flight together too often to tell",
+            name(one),
+            name(other)
+        )
+    });
+    match (shares.as_slice(), undecided) {
+        ([], Some(undecided)) => undecided,
+        ([], None) => format!(
+            "no label explains {}: they come as often while others are in flight, or none",
+            counted(total as u64, "observation")
+        ),
+        ([(label, _)], None) => {
+            let mut others: FxHashSet<LabelId> = unproved()
+                .flat_map(|observation| &observation.flight)
+                .map(|(group, _)| groups.label(*group))
+                .collect();
+            others.remove(label);
+            let most = others.iter().map(|other| beside(*other)).max().unwrap_or(0);
+            format!(
+                "{} of {total} observed were made beside a {}; beside any other label at most {most}",
+                beside(*label),
+                name(*label),
+            )
+        }
+        (several, _) => {
+            let each = several.iter().map(|(label, share)| format!("{:.0} % {}", 100.0 * share, name(*label)));
+            format!("shares by likelihood: {}", each.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// What blocks are given to their owners by.
+pub(super) struct Whose<'w> {
+    pub(super) groups: &'w Groups,
+    pub(super) moments: &'w [Moments],
+    pub(super) found: &'w FxHashMap<SiteId, Found>,
+}
+
+/// To whom a block is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// A request of the label that it is.
+    pub request: RequestId,
+    /// It could be another request of the label as well.
+    pub untold: bool,
+    /// What is certain of that.
+    pub certain: Certain,
+}
+
+/// A label is certain with so much of the likelihood.
+const CERTAIN: f64 = 0.99;
+
+impl Whose<'_> {
+    /// Who made the block, by the shares of its call site. Which component is drawn by the block itself, so that
+    /// many blocks have the shares that were found.
+    fn owner(&self, loose: &Loose, process: u32, now: &Now, sweep: &Sweep) -> Option<Owned> {
+        let found = self.found.get(&loose.site)?;
+        let observation = Observation {
+            blocks: loose.served.blocks,
+            flight: now.counts().collect(),
+            ..Observation::of(process as usize, loose.born, loose.hints)
+        };
+        let ratios = Ratios {
+            groups: self.groups,
+            sweep,
+            moments: &self.moments[process as usize],
+        };
+        let shares = &found.explained.shares;
+        let parts = shares.iter();
+        let parts = parts.map(|(component, share)| {
+            let size = found.explained.sizes.of(*component, loose.served.blocks);
+            share * size * ratios.of(*component, &observation)
+        });
+        let parts: Vec<f64> = parts.collect();
+        let total: f64 = parts.iter().sum();
+        if total <= 0.0 {
+            return None;
+        }
+        // A label is drawn, and of its components the one that explains the block best.
+        let label = |component: &Component| component.key().map(|key| self.groups.label_of(key));
+        let mut drawn = dice(loose, 1) * total;
+        let mut chosen = None;
+        for ((component, _), part) in shares.iter().zip(&parts).filter(|(_, part)| **part > 0.0) {
+            drawn -= part;
+            chosen = Some(label(component));
+            if drawn <= 0.0 {
+                break;
+            }
+        }
+        let chosen = chosen?;
+        let of_label = shares.iter().zip(&parts).filter(|((component, _), _)| label(component) == chosen);
+        let best = of_label.max_by(|left, right| left.1.total_cmp(right.1));
+        let of_label = shares.iter().zip(&parts).filter(|((component, _), _)| label(component) == chosen);
+        let sure = of_label.map(|(_, part)| part).sum::<f64>() >= CERTAIN * total;
+        let component = best?.0.0;
+        let mut owned = match component {
+            Component::Time | Component::Load => return None,
+            Component::Hinted(hint, _) => Owned {
+                request: hinted(&observation, hint)?,
+                untold: false,
+                certain: Certain::Label,
+            },
+            Component::Flight(key) => self.in_flight(loose, key, now)?,
+        };
+        let all = component.key().map(|key| Key::Label(self.groups.label_of(key)))?;
+        owned.certain = match (sure, now.of_key(all, self.groups).count()) {
+            (false, _) => Certain::Neither,
+            (true, 1) => Certain::Request,
+            (true, _) => Certain::Label,
+        };
+        Some(owned)
+    }
+
+    /// One of the key's requests in flight.
+    fn in_flight(&self, loose: &Loose, key: Key, now: &Now) -> Option<Owned> {
+        let candidates: Vec<RequestId> = now.of_key(key, self.groups).collect();
+        let of_key = |request: &RequestId| {
+            let group = self.groups.of_request(*request);
+            group.is_some_and(|group: GroupId| self.groups.contains(key, group))
+        };
+        let hints = [loose.hints.last, loose.hints.next];
+        let hinted = hints.into_iter().flatten().find(of_key);
+        let place = (dice(loose, 2) * candidates.len() as f64) as usize;
+        let request = hinted.or(candidates.get(place).copied())?;
+        Some(Owned {
+            request,
+            untold: candidates.len() > 1,
+            certain: Certain::Label,
+        })
+    }
+}
+
+/// A number from 0 to 1 that is the block's own.
+fn dice(loose: &Loose, salt: u64) -> f64 {
+    let mut z = loose.born ^ u64::from(loose.site) << 32 ^ loose.served.bytes << 7 ^ salt << 60;
+    z = z.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Gives all loose blocks that can be given.
+pub(super) fn all(
+    processes: &mut [&mut Finished],
+    records: &mut [Record],
+    whose: &Whose<'_>,
+    sweeps: &mut [Sweep],
+) {
+    for (finished, sweep) in processes.iter_mut().zip(sweeps) {
+        let wanted = |loose: &Loose| whose.found.get(&loose.site).is_some_and(Found::names_labels);
+        let (some, rest): (Vec<Loose>, Vec<Loose>) =
+            std::mem::take(&mut finished.loose).into_iter().partition(wanted);
+        finished.loose = rest;
+        let mut owned = Vec::with_capacity(some.len());
+        let stamps: Vec<u64> = some.iter().map(|loose| loose.born).collect();
+        sweep.at_each(stamps.into_iter(), whose.groups, |index, now| {
+            owned.push(whose.owner(&some[index], sweep.process(), now, sweep));
+        });
+        let mut places: FxHashMap<SiteId, usize> = FxHashMap::default();
+        places.extend(finished.sites.iter().enumerate().map(|(at, site)| (site.id, at)));
+        let mut reached: FxHashSet<(SiteId, RequestId)> = FxHashSet::default();
+        for (loose, owned) in some.into_iter().zip(owned) {
+            let place = places.get(&loose.site).copied();
+            match (owned, place) {
+                (Some(owned), Some(place)) => {
+                    give(&mut finished.sites[place], &loose, owned, records);
+                    if reached.insert((loose.site, owned.request)) {
+                        finished.reached.push(Reached {
+                            site: loose.site,
+                            requests: 0,
+                            abroad: vec![owned.request],
+                        });
+                    }
+                }
+                _ => finished.loose.push(loose),
+            }
+        }
+    }
+}
+
+/// Gives a block to its owner.
+fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Record]) {
+    let Some(record) = records.get_mut(owned.request as usize) else {
+        return;
+    };
+    if !owned.untold {
+        record.figures.live_blocks += loose.live.blocks;
+        record.figures.live_bytes += loose.live.bytes;
+    }
+    // A request that never ended has no survivors.
+    if record.end.is_none() {
+        return;
+    }
+    let (blocks, bytes) = (loose.served.blocks, loose.served.bytes);
+    if !owned.untold {
+        record.figures.inferred_blocks += blocks;
+        record.figures.associated_bytes += bytes;
+        record.figures.survivor_blocks += blocks;
+        record.figures.survivor_bytes += bytes;
+        record.figures.retained_blocks += blocks;
+        record.figures.retained_bytes += bytes;
+    }
+    site.survivor_blocks += blocks;
+    site.survivor_bytes += bytes;
+    let label = record.label;
+    site.survives(label, blocks);
+    for (of_type, amount) in &loose.types {
+        site.types.push(Typed {
+            of_type: *of_type,
+            retained_by: label,
+            blocks: amount.blocks,
+            bytes: amount.bytes,
+        });
+    }
+    let same = |kept: &&mut Retained| {
+        let same = (kept.request, kept.untold, kept.certain) == (owned.request, owned.untold, owned.certain);
+        let certain = owned.certain == Certain::Request;
+        same && kept.associated && (certain || kept.born == loose.born)
+    };
+    match site.retained.iter_mut().rev().take(64).find(same) {
+        Some(kept) => {
+            kept.blocks += blocks;
+            kept.bytes += bytes;
+            kept.free_blocks += loose.free.blocks;
+            kept.free_bytes += loose.free.bytes;
+        }
+        None => site.retained.push(Retained {
+            request: owned.request,
+            blocks,
+            bytes,
+            born: loose.born,
+            tail_blocks: 0,
+            associated: true,
+            untold: owned.untold,
+            certain: owned.certain,
+            free_blocks: loose.free.blocks,
+            free_bytes: loose.free.bytes,
+        }),
+    }
+}
+
+/// Takes back what was proved to be a request's at a call site where proofs prove nothing.
+pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Record]) -> Loose {
+    let amount = Amount {
+        blocks: kept.blocks,
+        bytes: kept.bytes,
+    };
+    let mut label = None;
+    if let Some(record) = records.get_mut(kept.request as usize) {
+        label = record.label;
+        let figures = &mut record.figures;
+        figures.retained_blocks = figures.retained_blocks.saturating_sub(kept.blocks);
+        figures.retained_bytes = figures.retained_bytes.saturating_sub(kept.bytes);
+        figures.survivor_blocks = figures.survivor_blocks.saturating_sub(kept.blocks);
+        figures.survivor_bytes = figures.survivor_bytes.saturating_sub(kept.bytes);
+        figures.live_blocks = figures.live_blocks.saturating_sub(kept.blocks);
+        figures.live_bytes = figures.live_bytes.saturating_sub(kept.bytes);
+    }
+    site.survivor_blocks = site.survivor_blocks.saturating_sub(kept.blocks);
+    site.survivor_bytes = site.survivor_bytes.saturating_sub(kept.bytes);
+    if let Some(label) = label
+        && let Some(known) = site.labels.iter_mut().find(|known| known.0 == label)
+    {
+        known.1 = known.1.saturating_sub(kept.blocks);
+    }
+    Loose {
+        site: site.id,
+        born: kept.born,
+        hints: Hints {
+            last: Some(kept.request),
+            ..Hints::default()
+        },
+        live: amount,
+        served: amount,
+        free: Amount {
+            blocks: kept.free_blocks,
+            bytes: kept.free_bytes,
+        },
+        types: Vec::new(),
+    }
+}
+
+/// What nobody was found for belongs to no request; gives how much of it outlived one.
+pub(super) fn leave_the_rest(
+    processes: &mut [&mut Finished],
+    found: &FxHashMap<SiteId, Found>,
+) -> (Amount, FxHashMap<SiteId, Vec<(ProcessId, u64)>>) {
+    let (mut unknown, mut births) = (Amount::default(), FxHashMap::default());
+    for (process, finished) in (0..).zip(processes.iter_mut()) {
+        let serving = finished.serving;
+        let mut places: FxHashMap<SiteId, usize> = FxHashMap::default();
+        places.extend(finished.sites.iter().enumerate().map(|(at, site)| (site.id, at)));
+        for loose in std::mem::take(&mut finished.loose) {
+            let Some(site) = places.get(&loose.site).and_then(|at| finished.sites.get_mut(*at)) else {
+                continue;
+            };
+            site.outside_blocks += loose.live.blocks;
+            site.outside_bytes += loose.live.bytes;
+            let mut used = loose.served;
+            used -= loose.free;
+            site.outside.add(&serving, loose.born, used);
+            if (serving.from.unwrap_or(u64::MAX)..serving.to).contains(&loose.born) {
+                unknown += loose.served;
+                if found.get(&loose.site).is_some_and(Found::names_labels) {
+                    let of_site: &mut Vec<_> = births.entry(loose.site).or_default();
+                    of_site.push((process, loose.born));
+                }
+            }
+            for (of_type, amount) in &loose.types {
+                site.types.push(Typed {
+                    of_type: *of_type,
+                    retained_by: None,
+                    blocks: amount.blocks,
+                    bytes: amount.bytes,
+                });
+            }
+        }
+    }
+    (unknown, births)
+}

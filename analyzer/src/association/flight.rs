@@ -1,0 +1,220 @@
+//! What was in flight in a process: at each moment, and on average around it.
+
+use super::groups::{GroupId, Groups, Key};
+use super::site::Observation;
+use crate::ledger::{Finished, FinishedSite};
+use crate::requests::record::{Record, RequestId};
+
+/// The most windows in which averages are taken.
+const MOST_WINDOWS: u64 = 64;
+/// Requests of each frequent label that a window has, about.
+const IN_WINDOW: u64 = 12;
+/// So many times as long as a request is a window at least.
+const LASTING: u64 = 30;
+
+/// A request that begins or ends.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    stamp: u64,
+    begins: bool,
+    request: RequestId,
+}
+
+/// The requests of a process in the order of what happened to them.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    process: u32,
+    changes: Vec<Change>,
+    from: u64,
+    to: u64,
+    windows: u64,
+    /// Mean number in flight, by window and group.
+    means: Vec<Vec<f64>>,
+}
+
+/// What is in flight at one moment.
+#[derive(Debug)]
+pub(super) struct Now {
+    by_group: Vec<Vec<RequestId>>,
+    /// Groups with something in flight.
+    busy: Vec<GroupId>,
+    /// How many requests began or ended before.
+    changes: usize,
+}
+
+impl Now {
+    fn apply(&mut self, change: Change, group: GroupId) {
+        self.changes += 1;
+        let flying = &mut self.by_group[group as usize];
+        if change.begins {
+            if flying.is_empty() {
+                self.busy.push(group);
+            }
+            flying.push(change.request);
+        } else if let Some(at) = flying.iter().position(|other| *other == change.request) {
+            flying.swap_remove(at);
+            if flying.is_empty() {
+                self.busy.retain(|other| *other != group);
+            }
+        }
+    }
+
+    /// Those of a key's.
+    pub(super) fn of_key<'n>(&'n self, key: Key, groups: &'n Groups) -> impl Iterator<Item = RequestId> + 'n {
+        let members = groups.members(key).iter();
+        members.flat_map(|group| self.by_group[*group as usize].iter().copied())
+    }
+
+    /// How many are in flight, by group.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (GroupId, u32)> + '_ {
+        let count = |group: &GroupId| (*group, self.by_group[*group as usize].len() as u32);
+        self.busy.iter().map(count)
+    }
+}
+
+impl Sweep {
+    /// Of the process `id`.
+    pub(super) fn of(id: u32, finished: &Finished, records: &[Record], groups: &Groups) -> Sweep {
+        let mut sweep = Sweep {
+            process: id,
+            changes: Vec::new(),
+            from: finished.serving.from.unwrap_or(0),
+            to: finished.serving.to.max(finished.serving.from.unwrap_or(0) + 1),
+            windows: 1,
+            means: Vec::new(),
+        };
+        sweep.means = vec![vec![0.0; groups.count()]];
+        let observed = |site: &FinishedSite| !site.outside_births.is_empty() || !site.retained.is_empty();
+        if finished.loose.is_empty() && !finished.sites.iter().any(observed) {
+            return sweep;
+        }
+        for (request, record) in (0..).zip(records) {
+            if record.process != id || record.void || record.label.is_none() {
+                continue;
+            }
+            let begin = Change {
+                stamp: record.start,
+                begins: true,
+                request,
+            };
+            sweep.changes.push(begin);
+            if let Some(stamp) = record.end {
+                sweep.changes.push(Change {
+                    stamp,
+                    begins: false,
+                    ..begin
+                });
+            }
+        }
+        sweep.changes.sort_by_key(|change| (change.stamp, change.request, !change.begins));
+        sweep.windows = sweep.windows(finished, records, groups);
+        sweep.average(groups);
+        sweep
+    }
+
+    /// As many as leave each with enough requests of each label, and long enough: what is in flight now is in
+    /// flight for a while, so a short time's mean would be little else.
+    fn windows(&self, finished: &Finished, records: &[Record], groups: &Groups) -> u64 {
+        let ended = finished.ends.iter().filter_map(|request| {
+            let record = records.get(*request as usize)?;
+            Some(record.end?.saturating_sub(record.start))
+        });
+        let (count, sum) = ended.fold((0_u64, 0_u128), |sum, lasted| (sum.0 + 1, sum.1 + u128::from(lasted)));
+        let mean = (sum / u128::from(count.max(1))).max(1);
+        let lasted = u128::from(self.to - self.from) / mean / u128::from(LASTING);
+        let requests = count / (IN_WINDOW * groups.frequent() as u64);
+        requests.min(u64::try_from(lasted).unwrap_or(u64::MAX)).clamp(1, MOST_WINDOWS)
+    }
+
+    pub(super) fn process(&self) -> u32 {
+        self.process
+    }
+
+    fn window(&self, stamp: u64) -> usize {
+        let since = u128::from(stamp.clamp(self.from, self.to - 1) - self.from);
+        let span = u128::from(self.to - self.from);
+        (since * u128::from(self.windows) / span) as usize
+    }
+
+    fn window_ends(&self, window: usize) -> u64 {
+        let span = u128::from(self.to - self.from);
+        self.from + ((window as u128 + 1) * span).div_ceil(u128::from(self.windows)) as u64
+    }
+
+    fn average(&mut self, groups: &Groups) {
+        let mut sums = vec![vec![0.0; groups.count()]; self.windows as usize];
+        let mut now = self.start(groups);
+        let mut at = self.from;
+        let mut add = |now: &Now, from: u64, to: u64, sweep: &Sweep| {
+            let mut from = from;
+            while from < to {
+                let window = sweep.window(from);
+                let until = sweep.window_ends(window).min(to).max(from + 1);
+                for (group, count) in now.counts() {
+                    sums[window][group as usize] += f64::from(count) * (until - from) as f64;
+                }
+                from = until;
+            }
+        };
+        for change in &self.changes {
+            let stamp = change.stamp.clamp(self.from, self.to);
+            add(&now, at, stamp, self);
+            at = stamp;
+            if let Some(group) = groups.of_request(change.request) {
+                now.apply(*change, group);
+            }
+        }
+        add(&now, at, self.to, self);
+        let length = (self.to - self.from) as f64 / self.windows as f64;
+        sums.iter_mut().flatten().for_each(|sum| *sum /= length);
+        self.means = sums;
+    }
+
+    fn start(&self, groups: &Groups) -> Now {
+        Now {
+            by_group: vec![Vec::new(); groups.count()],
+            busy: Vec::new(),
+            changes: 0,
+        }
+    }
+
+    /// Goes through the moments `at`, in order, and shows for each what was in flight.
+    pub(super) fn at_each(
+        &self,
+        at: impl Iterator<Item = u64>,
+        groups: &Groups,
+        mut show: impl FnMut(usize, &Now),
+    ) {
+        let mut now = self.start(groups);
+        let mut changes = self.changes.iter().peekable();
+        for (index, stamp) in at.enumerate() {
+            while let Some(change) = changes.next_if(|change| change.stamp <= stamp) {
+                if let Some(group) = groups.of_request(change.request) {
+                    now.apply(*change, group);
+                }
+            }
+            show(index, &now);
+        }
+    }
+
+    /// Fills in what was in flight at each observation; those are in order of their birth.
+    pub(super) fn look(&self, observations: &mut [&mut Observation], groups: &Groups) {
+        let stamps: Vec<u64> = observations.iter().map(|observation| observation.born).collect();
+        self.at_each(stamps.into_iter(), groups, |index, now| {
+            observations[index].flight = now.counts().collect();
+            observations[index].epoch = now.changes;
+        });
+    }
+
+    /// The mean number of the key's requests in flight around `stamp`.
+    pub(super) fn mean(&self, stamp: u64, key: Key, groups: &Groups) -> f64 {
+        let means = &self.means[self.window(stamp)];
+        let members = groups.members(key).iter();
+        members.map(|group| means[*group as usize]).sum()
+    }
+
+    /// The mean number of all.
+    pub(super) fn mean_of_all(&self, stamp: u64) -> f64 {
+        self.means[self.window(stamp)].iter().sum()
+    }
+}

@@ -1,0 +1,463 @@
+//! Shares by expectation maximisation, and which components are worth having.
+
+use rustc_hash::FxHashMap;
+
+use super::flight::Sweep;
+use super::groups::{Groups, Key};
+use super::moments::{Hint, Moments};
+use super::site::{Observation, Observed};
+use super::{GAIN, LEAD, LOSS};
+use crate::requests::label::LabelId;
+
+/// A cause that blocks may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Component {
+    /// No request: as likely at any time.
+    Time,
+    /// No request: as likely as there is much in flight.
+    Load,
+    /// A request of the key's that is in flight.
+    Flight(Key),
+    /// The request that is the hint.
+    Hinted(Hint, Key),
+}
+
+impl Component {
+    pub(super) fn key(self) -> Option<Key> {
+        match self {
+            Component::Time | Component::Load => None,
+            Component::Flight(key) | Component::Hinted(_, key) => Some(key),
+        }
+    }
+}
+
+/// What explains a call site's blocks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Explained {
+    /// The components, and the share of each.
+    pub(super) shares: Vec<(Component, f64)>,
+    /// Two labels of which either explains the blocks that no chosen one does.
+    pub(super) undecided: Option<(LabelId, LabelId)>,
+    /// Of the observations without proof, the part that the background explains.
+    pub(super) unproved_background: f64,
+    /// How many blocks each component makes at once.
+    pub(super) sizes: Sizes,
+}
+
+/// Classes of how many blocks are made at once: 1 to 4, and then by powers of two.
+const SIZES: usize = 24;
+
+/// How much more often than all together a component makes so many blocks at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sizes(Vec<(Component, [f64; SIZES])>);
+
+impl Sizes {
+    fn class(blocks: u64) -> usize {
+        match blocks {
+            0..=4 => blocks as usize,
+            more => (more.ilog2() as usize + 3).min(SIZES - 1),
+        }
+    }
+
+    pub(super) fn of(&self, component: Component, blocks: u64) -> f64 {
+        let known = self.0.iter().find(|(other, _)| *other == component);
+        known.map_or(1.0, |(_, sizes)| sizes[Sizes::class(blocks)])
+    }
+
+    /// By the part that each component has in each observation. As if each had made one of each class more.
+    fn by(fit: &Fit, observed: &Observed, parts: impl Fn(usize, usize) -> f64) -> Sizes {
+        let mut all = [0.0; SIZES];
+        let classes: Vec<usize> = observed.all.iter().map(|seen| Sizes::class(seen.blocks)).collect();
+        classes.iter().for_each(|class| all[*class] += 1.0);
+        let total = classes.len() as f64;
+        let of = |(at, component): (usize, &Component)| {
+            let mut own = [0.0; SIZES];
+            for (index, class) in classes.iter().enumerate() {
+                own[*class] += parts(at, index);
+            }
+            let sum: f64 = own.iter().sum();
+            let ratio = |class: usize| {
+                let share = all[class] / total;
+                ((own[class] + share) / (sum + 1.0) / share.max(TINY)).max(TINY)
+            };
+            (*component, std::array::from_fn(ratio))
+        };
+        Sizes(fit.components.iter().enumerate().map(of).collect())
+    }
+}
+
+/// Everything that ratios come from.
+pub(super) struct Ratios<'r> {
+    pub(super) groups: &'r Groups,
+    pub(super) sweep: &'r Sweep,
+    pub(super) moments: &'r Moments,
+}
+
+impl Ratios<'_> {
+    /// How much more likely the observation's circumstances are if the component made its blocks.
+    pub(super) fn of(&self, component: Component, observation: &Observation) -> f64 {
+        let born = observation.born;
+        match component {
+            Component::Time => 1.0,
+            Component::Load => {
+                let all: u32 = observation.flight.iter().map(|(_, count)| count).sum();
+                f64::from(all) / self.sweep.mean_of_all(born).max(TINY)
+            }
+            Component::Flight(key) => {
+                let of_key = observation.flight.iter();
+                let of_key = of_key.filter(|(group, _)| self.groups.contains(key, *group));
+                let count: u32 = of_key.map(|(_, count)| count).sum();
+                match count {
+                    0 => 0.0,
+                    // It is in flight now: on average there is more than nothing.
+                    count => f64::from(count) / self.sweep.mean(born, key, self.groups).max(TINY),
+                }
+            }
+            Component::Hinted(hint, key) => {
+                let hinted = hinted(observation, hint).and_then(|id| self.groups.of_request(id));
+                match hinted.is_some_and(|group| self.groups.contains(key, group)) {
+                    true => {
+                        let share = self.moments.share(hint, observation.hints, key, self.groups);
+                        1.0 / share.max(TINY)
+                    }
+                    false => 0.0,
+                }
+            }
+        }
+    }
+}
+
+/// No mean and no share is taken for less.
+const TINY: f64 = 1e-3;
+/// What no component explains still has this likelihood: observations come at the wrong time, too.
+const FLOOR: f64 = 1e-4;
+
+pub(super) fn hinted(observation: &Observation, hint: Hint) -> Option<u32> {
+    match hint {
+        Hint::Last => observation.hints.last,
+        Hint::Next => observation.hints.next,
+        Hint::Task => observation.hints.task,
+    }
+}
+
+/// A fit of some components.
+struct Fit {
+    components: Vec<Component>,
+    /// By component, then observation.
+    ratios: Vec<Vec<f64>>,
+    weights: Vec<f64>,
+    logarithm: f64,
+}
+
+/// Rounds of expectation maximisation.
+const ROUNDS: usize = 40;
+
+impl Fit {
+    fn of(components: Vec<Component>, ratios: Vec<Vec<f64>>) -> Fit {
+        let count = ratios.first().map_or(0, Vec::len);
+        let mut fit = Fit {
+            weights: vec![1.0 / components.len().max(1) as f64; components.len()],
+            components,
+            ratios,
+            logarithm: 0.0,
+        };
+        let mut likelihoods = fit.likelihoods(count);
+        for _ in 0..ROUNDS {
+            for (component, weight) in fit.weights.iter_mut().enumerate() {
+                let of = fit.ratios[component].iter().zip(&likelihoods);
+                let parts = of.map(|(ratio, likelihood)| *weight * ratio / likelihood);
+                *weight = parts.sum::<f64>() / count.max(1) as f64;
+            }
+            let next = fit.likelihoods(count);
+            let moved = next.iter().zip(&likelihoods).any(|(new, old)| (new / old - 1.0).abs() > 1e-4);
+            likelihoods = next;
+            if !moved {
+                break;
+            }
+        }
+        fit.logarithm = likelihoods.iter().map(|likelihood| likelihood.ln()).sum();
+        fit
+    }
+
+    fn likelihoods(&self, count: usize) -> Vec<f64> {
+        let mut all = vec![FLOOR; count];
+        for (weight, ratios) in self.weights.iter().zip(&self.ratios) {
+            for (likelihood, ratio) in all.iter_mut().zip(ratios) {
+                *likelihood += weight * ratio;
+            }
+        }
+        all
+    }
+
+    fn with(&self, component: Component, ratios: Vec<f64>) -> Fit {
+        let (mut components, mut all) = (self.components.clone(), self.ratios.clone());
+        components.push(component);
+        all.push(ratios);
+        Fit::of(components, all)
+    }
+
+    fn without(&self, at: usize) -> Fit {
+        let (mut components, mut all) = (self.components.clone(), self.ratios.clone());
+        components.remove(at);
+        all.remove(at);
+        Fit::of(components, all)
+    }
+}
+
+/// Components that are refitted in each round, of all that there are.
+const TRIED: usize = 8;
+/// Components that are tried two by two.
+const PAIRED: usize = 6;
+/// Components that are chosen, at most.
+const MOST_CHOSEN: usize = 12;
+
+struct Search<'s> {
+    observed: &'s Observed,
+    groups: &'s Groups,
+    sweeps: &'s [Sweep],
+    moments: &'s [Moments],
+}
+
+impl Search<'_> {
+    fn ratios(&self, component: Component) -> Vec<f64> {
+        let of = |observation: &Observation| {
+            let process = observation.process as usize;
+            let ratios = Ratios {
+                groups: self.groups,
+                sweep: &self.sweeps[process],
+                moments: &self.moments[process],
+            };
+            ratios.of(component, observation)
+        };
+        self.observed.all.iter().map(of).collect()
+    }
+
+    /// All components of labels that any observation speaks for.
+    fn candidates(&self) -> Vec<Component> {
+        let mut keys: FxHashMap<Component, ()> = FxHashMap::default();
+        let mut add = |group, of: &dyn Fn(Key) -> Component| {
+            let label = self.groups.label(group);
+            keys.insert(of(Key::Label(label)), ());
+            if self.groups.has_statuses(label) {
+                keys.insert(of(Key::Group(group)), ());
+            }
+        };
+        for observation in &self.observed.all {
+            for (group, _) in &observation.flight {
+                add(*group, &Component::Flight);
+            }
+            for hint in [Hint::Last, Hint::Next, Hint::Task] {
+                let request = hinted(observation, hint);
+                if let Some(group) = request.and_then(|id| self.groups.of_request(id)) {
+                    add(group, &|key| Component::Hinted(hint, key));
+                }
+            }
+        }
+        let mut all: Vec<Component> = keys.into_keys().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// About how much the component adds to the logarithm of the likelihood.
+    fn score(ratios: &[f64], likelihoods: &[f64]) -> f64 {
+        let with = |share: f64| {
+            let each = ratios.iter().zip(likelihoods);
+            each.map(|(ratio, likelihood)| (1.0 + share * (ratio / likelihood - 1.0)).ln()).sum::<f64>()
+        };
+        [0.1, 0.5, 0.95].into_iter().map(with).fold(f64::MIN, f64::max)
+    }
+
+    fn run(&self) -> (Fit, Option<(LabelId, LabelId)>) {
+        let background = [Component::Time, Component::Load];
+        let ratios = background.iter().map(|component| self.ratios(*component)).collect();
+        let mut fit = Fit::of(background.to_vec(), ratios);
+        let candidates: Vec<(Component, Vec<f64>)> = self
+            .candidates()
+            .into_iter()
+            .map(|component| (component, self.ratios(component)))
+            .collect();
+        let mut undecided = None;
+        while fit.components.len() < MOST_CHOSEN {
+            let Some((best, rival)) = self.best_two(&fit, &candidates) else {
+                break;
+            };
+            let gain = best.logarithm - fit.logarithm;
+            if gain < GAIN {
+                // Two that share the site may be told only together.
+                match self.best_pair(&fit, &candidates) {
+                    Some(pair) => fit = pair,
+                    None => break,
+                }
+                continue;
+            }
+            let rival = rival.filter(|rival| best.logarithm - rival.logarithm < LEAD);
+            if let Some(rival) = rival.filter(|rival| !self.need_each_other(&best, rival)) {
+                undecided = self.newest(&best).zip(self.newest(&rival));
+                break;
+            }
+            fit = best;
+        }
+        let fit = self.with_siblings(fit, &candidates);
+        (self.without_background(fit), undecided)
+    }
+
+    /// The label of the component that was added last.
+    fn newest(&self, fit: &Fit) -> Option<LabelId> {
+        let key = fit.components.last().and_then(|component| component.key());
+        key.map(|key| self.groups.label_of(key))
+    }
+
+    /// Whether both explain something that the other does not: they share the call site.
+    fn need_each_other(&self, one: &Fit, other: &Fit) -> bool {
+        let added = other.components.last().zip(other.ratios.last());
+        added.is_some_and(|(component, ratios)| {
+            let both = one.with(*component, ratios.clone());
+            both.logarithm - one.logarithm >= GAIN
+        })
+    }
+
+    /// A label that was chosen may have made, in another way, what is left.
+    fn with_siblings(&self, mut fit: Fit, candidates: &[(Component, Vec<f64>)]) -> Fit {
+        let chosen: Vec<Key> = fit.components.iter().filter_map(|component| component.key()).collect();
+        for (component, ratios) in candidates {
+            let is_sibling = component.key().is_some_and(|key| chosen.contains(&key));
+            if is_sibling && !fit.components.contains(component) {
+                let more = fit.with(*component, ratios.clone());
+                if more.logarithm - fit.logarithm >= LOSS {
+                    fit = more;
+                }
+            }
+        }
+        fit
+    }
+
+    /// The fit with the component that adds most, and the best with one of another label.
+    fn best_two(&self, fit: &Fit, candidates: &[(Component, Vec<f64>)]) -> Option<(Fit, Option<Fit>)> {
+        let likelihoods = fit.likelihoods(self.observed.all.len());
+        let mut scored: Vec<(f64, usize)> = candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, (component, _))| !fit.components.contains(component))
+            .map(|(at, (_, ratios))| (Search::score(ratios, &likelihoods), at))
+            .collect();
+        scored.sort_by(|left, right| right.0.total_cmp(&left.0));
+        let label_of = |at: usize| candidates[at].0.key().map(|key| self.groups.label_of(key));
+        // The best of other labels are tried, too, however many components the first one has.
+        let first = scored.first().and_then(|(_, at)| label_of(*at));
+        let others = scored.iter().filter(|(_, at)| label_of(*at) != first).take(TRIED / 2);
+        let tried = scored.iter().take(TRIED).chain(others);
+        let mut fits: Vec<Fit> = tried
+            .map(|(_, at)| fit.with(candidates[*at].0, candidates[*at].1.clone()))
+            .collect();
+        fits.sort_by(|left, right| right.logarithm.total_cmp(&left.logarithm));
+        let mut fits = fits.into_iter();
+        let best = fits.next()?;
+        let rival = fits.find(|other| self.newest(other) != self.newest(&best));
+        Some((best, rival))
+    }
+
+    /// The fit with two labels more, if it is much better than this one and than that with any other two.
+    fn best_pair(&self, fit: &Fit, candidates: &[(Component, Vec<f64>)]) -> Option<Fit> {
+        let likelihoods = fit.likelihoods(self.observed.all.len());
+        let mut scored: Vec<(f64, usize)> = candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, (component, _))| !fit.components.contains(component))
+            .map(|(at, (_, ratios))| (Search::score(ratios, &likelihoods), at))
+            .collect();
+        scored.sort_by(|left, right| right.0.total_cmp(&left.0));
+        scored.truncate(PAIRED);
+        let label_of = |at: usize| candidates[at].0.key().map(|key| self.groups.label_of(key));
+        let mut pairs: Vec<(Fit, [Option<LabelId>; 2])> = Vec::new();
+        for (place, (_, one)) in scored.iter().enumerate() {
+            for (_, other) in &scored[place + 1..] {
+                let mut labels = [label_of(*one), label_of(*other)];
+                labels.sort_unstable();
+                if labels[0] != labels[1] {
+                    let (one, other) = (&candidates[*one], &candidates[*other]);
+                    let with = fit.with(one.0, one.1.clone()).with(other.0, other.1.clone());
+                    pairs.push((with, labels));
+                }
+            }
+        }
+        pairs.sort_by(|left, right| right.0.logarithm.total_cmp(&left.0.logarithm));
+        let mut pairs = pairs.into_iter();
+        let (best, labels) = pairs.next()?;
+        let rival = pairs.find(|(_, others)| *others != labels);
+        let leads = rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= LEAD);
+        (leads && best.logarithm - fit.logarithm >= GAIN + LEAD).then_some(best)
+    }
+
+    fn without_background(&self, mut fit: Fit) -> Fit {
+        for component in [Component::Load, Component::Time] {
+            let at = fit.components.iter().position(|other| *other == component);
+            if let Some(at) = at.filter(|_| fit.components.len() > 1) {
+                let fewer = fit.without(at);
+                if fit.logarithm - fewer.logarithm < LOSS {
+                    fit = fewer;
+                }
+            }
+        }
+        fit
+    }
+}
+
+/// Where several labels share a site, how many blocks each makes at once tells them apart as well.
+fn with_sizes(mut fit: Fit, observed: &Observed) -> (Fit, Sizes) {
+    let mut sizes = Sizes::default();
+    let keys = fit.components.iter().filter_map(|component| component.key());
+    if keys.count() < 2 {
+        return (fit, sizes);
+    }
+    let (components, plain) = (fit.components.clone(), fit.ratios.clone());
+    for _ in 0..ROUNDS / 4 {
+        let likelihoods = fit.likelihoods(observed.all.len());
+        let part = |at: usize, index: usize| fit.weights[at] * fit.ratios[at][index] / likelihoods[index];
+        sizes = Sizes::by(&fit, observed, part);
+        let weighed = components.iter().zip(&plain).map(|(component, ratios)| {
+            let each = ratios.iter().zip(&observed.all);
+            each.map(|(ratio, seen)| ratio * sizes.of(*component, seen.blocks)).collect()
+        });
+        fit = Fit::of(components.clone(), weighed.collect());
+    }
+    (fit, sizes)
+}
+
+/// What explains the observations of a call site.
+pub(super) fn explain(
+    observed: &Observed,
+    groups: &Groups,
+    sweeps: &[Sweep],
+    moments: &[Moments],
+) -> Explained {
+    if observed.all.is_empty() {
+        return Explained::default();
+    }
+    let search = Search {
+        observed,
+        groups,
+        sweeps,
+        moments,
+    };
+    let (fit, undecided) = search.run();
+    let (fit, sizes) = with_sizes(fit, observed);
+    let likelihoods = fit.likelihoods(observed.all.len());
+    let (mut background, mut unproved) = (0.0, 0.0);
+    for (index, likelihood) in likelihoods.iter().enumerate() {
+        if observed.all[index].proved {
+            continue;
+        }
+        unproved += 1.0;
+        for (at, component) in fit.components.iter().enumerate() {
+            if component.key().is_none() {
+                background += fit.weights[at] * fit.ratios[at][index] / likelihood;
+            }
+        }
+    }
+    Explained {
+        sizes,
+        shares: fit.components.into_iter().zip(fit.weights).collect(),
+        undecided,
+        unproved_background: if unproved > 0.0 { background / unproved } else { 0.0 },
+    }
+}

@@ -1,0 +1,185 @@
+//! What is looked at of a call site.
+
+use rustc_hash::FxHashMap;
+
+use super::groups::GroupId;
+use crate::ledger::holding::Hints;
+use crate::ledger::{Finished, Loose};
+use crate::requests::label::LabelId;
+use crate::requests::record::Record;
+use crate::sites::SiteId;
+
+/// Blocks made at one moment by one worker.
+#[derive(Clone, Debug)]
+pub(super) struct Observation {
+    pub(super) process: u32,
+    /// Stamp.
+    pub(super) born: u64,
+    pub(super) hints: Hints,
+    /// They are proved to be the request's that is the hint `last`.
+    pub(super) proved: bool,
+    pub(super) blocks: u64,
+    /// How many requests of each group were in flight.
+    pub(super) flight: Vec<(GroupId, u32)>,
+    /// The same as long as the same requests are in flight.
+    pub(super) epoch: usize,
+}
+
+/// A call site's observations.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    pub(super) all: Vec<Observation>,
+}
+
+/// So many blocks outside requests at least make proofs of a call site doubtful, if they are also this part of
+/// all (one in so many).
+const DOUBTFUL: usize = 3;
+const DOUBTFUL_PART: usize = 50;
+
+/// Why proofs at a call site are looked at again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Doubt {
+    /// It has blocks without proof, too.
+    pub(super) mixed: bool,
+    /// Nearly all were made after an answer, where a worker may do anything.
+    pub(super) tail: bool,
+}
+
+/// Call sites of proved blocks whose proofs may be none.
+pub(super) fn doubtful(
+    processes: &[&mut Finished],
+    by_site: &FxHashMap<SiteId, Vec<(usize, usize)>>,
+) -> FxHashMap<SiteId, Doubt> {
+    #[derive(Default)]
+    struct Counts {
+        proved: usize,
+        others: usize,
+        blocks: u64,
+        tail_blocks: u64,
+    }
+    let mut counts: FxHashMap<SiteId, Counts> = FxHashMap::default();
+    for site in processes.iter().flat_map(|finished| &finished.sites) {
+        let counts = counts.entry(site.id).or_default();
+        counts.proved += site.retained.len();
+        counts.others += site.outside_births.len();
+        counts.blocks += site.retained.iter().map(|kept| kept.blocks).sum::<u64>();
+        counts.tail_blocks += site.retained.iter().map(|kept| kept.tail_blocks).sum::<u64>();
+    }
+    for (site, places) in by_site {
+        counts.entry(*site).or_default().others += places.len();
+    }
+    let doubt = |counts: &Counts| Doubt {
+        mixed: counts.others >= DOUBTFUL && counts.others * DOUBTFUL_PART >= counts.proved + counts.others,
+        tail: counts.tail_blocks * 10 >= counts.blocks * 9,
+    };
+    counts
+        .into_iter()
+        .filter(|(_, counts)| counts.proved > 0)
+        .map(|(site, counts)| (site, doubt(&counts)))
+        .filter(|(_, doubt)| *doubt != Doubt::default())
+        .collect()
+}
+
+/// A label's requests come to a call site as a rule where this part of them (in percent) does.
+const REGULAR: u64 = 50;
+
+/// Whether the requests of some label leave blocks at the site as a rule, and as many each: what another work
+/// leaves beside them comes now and then.
+pub(super) fn is_regular(site: SiteId, processes: &[&mut Finished], records: &[Record]) -> bool {
+    let parts = processes.iter().flat_map(|finished| &finished.sites);
+    let kept = parts.filter(|part| part.id == site).flat_map(|part| &part.retained);
+    let mut by_label: FxHashMap<LabelId, Vec<u64>> = FxHashMap::default();
+    for kept in kept {
+        if let Some(label) = records.get(kept.request as usize).and_then(|record| record.label) {
+            by_label.entry(label).or_default().push(kept.blocks);
+        }
+    }
+    by_label.into_iter().any(|(label, blocks)| {
+        let all = records.iter().filter(|record| !record.void && record.label == Some(label));
+        let all: u64 = all.map(|record| u64::from(record.count)).sum();
+        let first = blocks.first().copied().unwrap_or(0);
+        let alike = blocks.iter().filter(|blocks| **blocks == first).count();
+        blocks.len() as u64 * 100 >= all * REGULAR && alike * 10 >= blocks.len() * 9
+    })
+}
+
+impl Observed {
+    /// Of `site`, whose loose blocks are at `places`; `most` are looked at, evenly over all.
+    pub(super) fn of(
+        site: SiteId,
+        processes: &[&mut Finished],
+        places: &[(usize, usize)],
+        is_doubtful: bool,
+        most: usize,
+    ) -> Observed {
+        let mut all = Vec::new();
+        for (process, at) in places {
+            let loose: &Loose = &processes[*process].loose[*at];
+            all.push(Observation {
+                blocks: loose.served.blocks,
+                ..Observation::of(*process, loose.born, loose.hints)
+            });
+        }
+        for (process, finished) in processes.iter().enumerate() {
+            for part in finished.sites.iter().filter(|part| part.id == site) {
+                let births = part.outside_births.iter();
+                all.extend(births.map(|born| Observation::of(process, *born, Hints::default())));
+                // Where all others are proved, they tell who else comes here.
+                for kept in part.retained.iter().filter(|_| is_doubtful) {
+                    let hints = Hints {
+                        last: Some(kept.request),
+                        ..Hints::default()
+                    };
+                    all.push(Observation {
+                        proved: true,
+                        blocks: kept.blocks,
+                        ..Observation::of(process, kept.born, hints)
+                    });
+                }
+            }
+        }
+        Observed {
+            all: thinned(all, most),
+        }
+    }
+}
+
+impl Observed {
+    /// Blocks of the same circumstances may be one request's: they are one observation.
+    pub(super) fn merge_bursts(&mut self) {
+        self.all.dedup_by(|later, kept| {
+            let same = (later.process, later.hints, later.proved) == (kept.process, kept.hints, kept.proved);
+            same && later.epoch == kept.epoch
+        });
+    }
+}
+
+impl Observation {
+    pub(super) fn of(process: usize, born: u64, hints: Hints) -> Observation {
+        Observation {
+            process: process as u32,
+            born,
+            hints,
+            proved: false,
+            blocks: 1,
+            flight: Vec::new(),
+            epoch: 0,
+        }
+    }
+}
+
+/// At most `most` of them, evenly spread.
+fn thinned(mut all: Vec<Observation>, most: usize) -> Vec<Observation> {
+    all.sort_by_key(|observation| (observation.process, observation.born));
+    let count = all.len();
+    if count <= most {
+        return all;
+    }
+    let mut index = 0;
+    all.retain(|_| {
+        let kept = index * most / count != (index + 1) * most / count;
+        index += 1;
+        kept
+    });
+    all
+}

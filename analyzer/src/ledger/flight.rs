@@ -1,0 +1,87 @@
+//! The requests that are in flight in a process.
+
+use crate::requests::record::RequestId;
+
+/// A request in flight.
+#[derive(Clone, Copy, Debug)]
+struct Flying {
+    request: RequestId,
+    since: u64,
+    /// Its answer has begun and goes on: nobody waits for its end.
+    streams: bool,
+}
+
+/// Those in flight, in order of their begin.
+#[derive(Debug, Default)]
+pub struct Flight {
+    all: Vec<Flying>,
+    /// Changes with every begin and end.
+    version: u32,
+    most: usize,
+}
+
+impl Flight {
+    /// `request` is in flight from now on.
+    pub(super) fn begin(&mut self, request: RequestId, stamp: u64) {
+        let at = self.all.partition_point(|other| other.request < request);
+        let flying = Flying {
+            request,
+            since: stamp,
+            streams: false,
+        };
+        self.all.insert(at, flying);
+        self.most = self.most.max(self.all.len());
+        self.version = self.version.wrapping_add(1);
+    }
+
+    /// `request` is not in flight any more.
+    pub fn end(&mut self, request: RequestId) {
+        self.all.retain(|other| other.request != request);
+        self.version = self.version.wrapping_add(1);
+    }
+
+    /// Nobody waits for the end of `request`, whose answer goes on (or no longer does).
+    pub fn streams(&mut self, request: RequestId, streams: bool) {
+        let found = self.all.iter_mut().find(|other| other.request == request);
+        if let Some(flying) = found {
+            flying.streams = streams;
+        }
+    }
+
+    /// Whether all that were in flight at `stamp` have ended, but for those nobody waits for.
+    pub(super) fn are_over(&self, stamp: u64) -> bool {
+        let mut waited_for = self.all.iter().filter(|flying| !flying.streams);
+        waited_for.next().is_none_or(|oldest| oldest.since > stamp)
+    }
+
+    /// Whether `request` is in flight.
+    pub fn has(&self, request: RequestId) -> bool {
+        let place = self.all.binary_search_by_key(&request, |flying| flying.request);
+        place.is_ok()
+    }
+
+    /// Whether anything is in flight.
+    pub fn any(&self) -> bool {
+        !self.all.is_empty()
+    }
+
+    /// How many are.
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The most that were at once.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Changes with every begin and end.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The request that has been in flight for the longest time.
+    pub fn oldest(&self) -> Option<RequestId> {
+        self.all.first().map(|flying| flying.request)
+    }
+}

@@ -1,0 +1,79 @@
+//! Blocks of which nothing proves whose they are, as a process's end leaves them.
+
+use rustc_hash::FxHashMap;
+
+use super::Ledger;
+use super::finish::Left;
+use super::holding::{Hints, Kind, Proof};
+use super::types::is_loose;
+use crate::replay::HoldingId;
+use crate::requests::record::Record;
+use crate::sample::Amount;
+use crate::sites::SiteId;
+use crate::types::{TypeId, is_free};
+
+/// Blocks of one call site that were made by one worker at one time, and live when serving ended.
+#[derive(Clone, Debug)]
+pub struct Loose {
+    /// Where.
+    pub site: SiteId,
+    /// Stamp of the first one's birth.
+    pub born: u64,
+    /// Whose they may be more likely than others'.
+    pub hints: Hints,
+    /// Live at the process's end.
+    pub live: Amount,
+    /// Live when serving ended.
+    pub served: Amount,
+    /// Of `served`, freed objects on free lists of CPython's.
+    pub free: Amount,
+    /// What those of `served` are, where types were read.
+    pub types: Vec<(TypeId, Amount)>,
+}
+
+impl Ledger {
+    /// Those of this process, in order of their birth. Also what was proved in ways that `holds` denies.
+    pub(super) fn loose(
+        &self,
+        left: &FxHashMap<HoldingId, Left>,
+        records: &[Record],
+        holds: &impl Fn(Proof) -> bool,
+    ) -> Vec<Loose> {
+        let mut types = self.types_of_loose(holds);
+        let mut all = Vec::new();
+        for (id, left) in left {
+            let holding = &self.holdings[*id as usize];
+            let hints = match holding.kind {
+                Kind::Open(hints) => hints,
+                Kind::Proved(request, _) => {
+                    let record = records.get(request as usize);
+                    let real = record.is_some_and(|record| !record.void);
+                    Hints {
+                        last: Some(request).filter(|_| real),
+                        ..Hints::default()
+                    }
+                }
+                Kind::Outside | Kind::Pending(_) => Hints::default(),
+            };
+            if !is_loose(holding.kind, holds) {
+                continue;
+            }
+            let types = types.remove(id).unwrap_or_default();
+            let free = types.iter().filter(|(of_type, _)| is_free(*of_type));
+            all.push(Loose {
+                site: self.sites[holding.site as usize].id,
+                born: holding.born,
+                hints,
+                live: left.live,
+                served: left.served,
+                free: free.fold(Amount::default(), |mut sum, (_, amount)| {
+                    sum += *amount;
+                    sum
+                }),
+                types,
+            });
+        }
+        all.sort_unstable_by_key(|loose| (loose.born, loose.site, loose.hints.last, loose.hints.next));
+        all
+    }
+}

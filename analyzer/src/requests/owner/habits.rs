@@ -1,0 +1,68 @@
+//! How the workers of a process work, as far as proofs rest on it, and a sample of what they did.
+
+use crate::ledger::holding::{Hints, Proof};
+
+/// So many moments are kept of each process.
+const MOMENTS: usize = 2048;
+
+/// What one zone's blocks would have been told by: what any block that no request makes would meet, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Requests touched last and next, and the one that made the task.
+    pub hints: Hints,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(in crate::requests) struct Habits {
+    /// A thread that reads heads also answers requests that another one has read: tasks go from thread to
+    /// thread, and what a thread does between two touches may be another request's work.
+    pub(super) migrates: bool,
+    /// A thread serves several requests at once, or does other work between them: what it does after a wait may
+    /// be anything's.
+    pub(super) multiplexes: bool,
+    /// A task touches several connections: what it does after a wait may be another one's.
+    pub(super) tasks_share: bool,
+    moments: Vec<Moment>,
+    seen: u64,
+}
+
+impl Habits {
+    /// Whether such proofs hold in the process.
+    pub(in crate::requests) fn hold(&self, proof: Proof) -> bool {
+        !self.migrates
+            && match proof {
+                Proof::Touch | Proof::Tail => true,
+                Proof::Waited => !self.multiplexes,
+                Proof::Task => !self.tasks_share,
+            }
+    }
+
+    /// A zone ends. Of all, each is kept with the same probability (reservoir sampling, A. Waterman's
+    /// algorithm R).
+    pub(super) fn zone_ends(&mut self, hints: Hints) {
+        self.seen += 1;
+        let moment = Moment { hints };
+        if self.moments.len() < MOMENTS {
+            return self.moments.push(moment);
+        }
+        let place = mix(self.seen) % self.seen;
+        if let Some(kept) = self.moments.get_mut(place as usize) {
+            *kept = moment;
+        }
+    }
+
+    /// The sample.
+    pub(in crate::requests) fn moments(self) -> Vec<Moment> {
+        self.moments
+    }
+}
+
+/// Numbers in, numbers out that look random: splitmix64 (G. Steele, D. Lea, C. Flood, "Fast splittable
+/// pseudorandom number generators", OOPSLA 2014).
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}

@@ -1,0 +1,101 @@
+//! What is known of a worker: a thread, or a task of an event loop.
+
+use crate::ledger::holding::{AccountId, Hints, Proof};
+use crate::replay::Found;
+use crate::requests::record::RequestId;
+use crate::trace::ProcessId;
+
+/// What a worker serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::requests) enum Service {
+    /// Nothing that is known.
+    #[default]
+    None,
+    /// A request that is not answered, and whose connection it touched last.
+    Serves {
+        /// Which.
+        request: RequestId,
+        /// It read the head itself.
+        own: bool,
+    },
+    /// It has answered the request, and may still tidy up.
+    Tail {
+        /// Which.
+        request: RequestId,
+        /// It has taken a queue's lock since.
+        locked: bool,
+    },
+}
+
+/// Where a worker comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::requests) enum Lineage {
+    /// A thread.
+    #[default]
+    Thread,
+    /// A task, whose coroutine lies in the block at this address: who made that, made the task.
+    Task(u64),
+}
+
+/// What a thread did before it touched a connection.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Birth {
+    /// It has not waited, nor touched any.
+    #[default]
+    Now,
+    /// It has read this request's head, and no other; these accounts are from before.
+    For(RequestId, Vec<AccountId>),
+    /// It has done something else.
+    Over,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Worker {
+    pub(super) process: ProcessId,
+    pub(super) lineage: Lineage,
+    pub(super) service: Service,
+    /// It has waited since it touched what it serves; of a task also: since its zone began.
+    pub(super) waited: bool,
+    /// Requests without a complete answer whose connection it touched last.
+    pub(super) unanswered: u32,
+    /// The account for its next block; with a version, while that is the one of what is in flight.
+    pub(super) account: Option<(AccountId, Option<u32>)>,
+    /// Accounts of its zone, the newest last, and what was in flight when that was opened.
+    pub(super) zone: Vec<AccountId>,
+    pub(super) opened: u32,
+    pub(super) birth: Birth,
+    /// It has read heads.
+    pub(super) reads: bool,
+    /// It has begun answers to requests whose heads other threads had read.
+    pub(super) answers_others: bool,
+    /// The connection that it has touched, if it is a task.
+    pub(super) connection: u32,
+    /// Reallocs whose outcome is not known yet, the innermost last.
+    pub(super) limbo: Vec<(u64, Found)>,
+}
+
+impl Worker {
+    pub(super) fn is_task(&self) -> bool {
+        self.lineage != Lineage::Thread
+    }
+
+    /// What proves that a block is that request's which the worker serves.
+    pub(super) fn proof(&self) -> Proof {
+        match self.waited && !self.is_task() {
+            true => Proof::Waited,
+            false => Proof::Touch,
+        }
+    }
+
+    /// What is known of a block that the worker makes now.
+    pub(super) fn hints(&self) -> Hints {
+        let last = match self.service {
+            Service::None => None,
+            Service::Serves { request, .. } | Service::Tail { request, .. } => Some(request),
+        };
+        Hints {
+            last,
+            ..Hints::default()
+        }
+    }
+}

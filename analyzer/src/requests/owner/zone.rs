@@ -1,0 +1,427 @@
+//! How a worker's zones begin and end, and what each end proves.
+
+use super::worker::Birth;
+use super::{Lineage, Owners, Service};
+use crate::ledger::holding::{AccountId, Hints, Kind, Proof};
+use crate::requests::record::{Record, RequestId};
+use crate::trace::{ProcessId, ThreadId};
+
+/// A worker that never waits keeps at most so many accounts of one zone.
+const MAX_ZONE: usize = 256;
+
+/// Whose a zone's blocks are.
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    Proved(RequestId, Proof),
+    Open(Hints),
+}
+
+impl Owners {
+    /// An account of the worker's zone, for the present state of what is in flight.
+    pub(super) fn pending(&mut self, id: ThreadId) -> AccountId {
+        let process = self.workers[id as usize].process;
+        let ledger = self.ledger(process);
+        let (version, count) = (ledger.flight.version(), ledger.flight.count());
+        let worker = &self.workers[id as usize];
+        // A block's candidates are those in flight when its account was opened: renewed when a good part of
+        // them is new.
+        let near = version.wrapping_sub(worker.opened) as usize <= count / 2;
+        let account = match worker.zone.last() {
+            Some(account) if near => *account,
+            _ => {
+                let account = self.ledger(process).pending_account(id);
+                let worker = &mut self.workers[id as usize];
+                worker.zone.push(account);
+                worker.opened = version;
+                account
+            }
+        };
+        self.workers[id as usize].account = Some((account, Some(version)));
+        if self.workers[id as usize].zone.len() > MAX_ZONE {
+            let hints = self.workers[id as usize].hints();
+            let oldest: Vec<AccountId> = self.workers[id as usize].zone.drain(..MAX_ZONE / 2).collect();
+            oldest.into_iter().for_each(|account| self.ledger(process).becomes_open(account, hints));
+        }
+        account
+    }
+
+    /// The worker's zone ends, and nothing proves whose its blocks are; `next` is touched then.
+    pub(super) fn close_zone(&mut self, id: ThreadId, next: Option<RequestId>, records: &mut [Record]) {
+        let mut hints = self.workers[id as usize].hints();
+        hints.next = next;
+        hints.task = self.made_by_ended(id, records);
+        self.settle(id, Verdict::Open(hints), records);
+    }
+
+    fn settle(&mut self, id: ThreadId, verdict: Verdict, records: &mut [Record]) {
+        let worker = &mut self.workers[id as usize];
+        worker.account = None;
+        let (process, accounts) = (worker.process, std::mem::take(&mut worker.zone));
+        self.settle_all(process, accounts, verdict, records);
+    }
+
+    fn settle_all(
+        &mut self,
+        process: ProcessId,
+        accounts: Vec<AccountId>,
+        verdict: Verdict,
+        records: &mut [Record],
+    ) {
+        if accounts.is_empty() || !self.runs(process) {
+            return;
+        }
+        let ledger = self.ledger(process);
+        for account in accounts {
+            match verdict {
+                Verdict::Proved(request, proof) => {
+                    if let Some(record) = records.get_mut(request as usize) {
+                        ledger.becomes_proved(account, (request, proof), record);
+                    }
+                }
+                Verdict::Open(hints) => ledger.becomes_open(account, hints),
+            }
+        }
+    }
+
+    /// Notes for the process what the worker's zone is known by, as it ends.
+    fn note_moment(&mut self, id: ThreadId, next: Option<RequestId>) {
+        let worker = &self.workers[id as usize];
+        let hints = Hints {
+            next,
+            ..worker.hints()
+        };
+        if let Some(habits) = self.habits.get_mut(worker.process as usize) {
+            habits.zone_ends(hints);
+        }
+    }
+
+    /// The worker has read the request's head: it serves that one from now on. `begins`: just now.
+    pub(in crate::requests) fn reads(
+        &mut self,
+        id: ThreadId,
+        request: RequestId,
+        records: &mut [Record],
+    ) {
+        self.note_moment(id, Some(request));
+        match self.workers[id as usize].service {
+            Service::Tail { .. } if !self.explicit => self.rest(id, records),
+            _ => {}
+        }
+        let worker = &mut self.workers[id as usize];
+        worker.reads = true;
+        let at_birth = worker.birth == Birth::Now && !worker.is_task() && !self.explicit;
+        if at_birth && worker.service == Service::None {
+            worker.birth = Birth::For(request, std::mem::take(&mut worker.zone));
+            worker.account = None;
+        } else {
+            self.end_birth(id, Some(request), records);
+            self.close_zone(id, Some(request), records);
+        }
+        self.serves(id, request, true, records);
+        self.note_habits(id);
+    }
+
+    /// The worker touches a request that was read before. `begins`: with the write that begins its answer.
+    pub(in crate::requests) fn touches(
+        &mut self,
+        id: ThreadId,
+        request: RequestId,
+        (begins, handed): (bool, bool),
+        records: &mut [Record],
+    ) {
+        let worker = &mut self.workers[id as usize];
+        let service = worker.service;
+        if matches!(service, Service::Serves { request: same, .. } if same == request) {
+            if worker.waited {
+                worker.waited = false;
+                worker.account = None;
+            }
+            return;
+        }
+        self.note_moment(id, Some(request));
+        let others = self.workers[id as usize].unanswered.saturating_sub(1);
+        let proof = match self.workers[id as usize].waited {
+            true => Proof::Task,
+            false => Proof::Touch,
+        };
+        let proved = begins && handed && others == 0;
+        match service {
+            Service::None | Service::Tail { locked: true, .. } if proved => {
+                self.end_birth(id, Some(request), records);
+                self.settle(id, Verdict::Proved(request, proof), records);
+            }
+            _ => {
+                self.end_birth(id, Some(request), records);
+                self.close_zone(id, Some(request), records);
+            }
+        }
+        if begins && handed && !self.workers[id as usize].is_task() {
+            self.workers[id as usize].answers_others = true;
+        }
+        self.serves(id, request, !handed, records);
+        self.note_habits(id);
+    }
+
+    fn serves(&mut self, id: ThreadId, request: RequestId, own: bool, records: &[Record]) {
+        let connection = records.get(request as usize).map_or(0, |record| record.connection);
+        let worker = &mut self.workers[id as usize];
+        worker.service = Service::Serves { request, own };
+        worker.waited = false;
+        worker.account = None;
+        if worker.is_task() && connection != 0 {
+            let before = std::mem::replace(&mut worker.connection, connection);
+            if before != 0 && before != connection {
+                let process = worker.process as usize;
+                self.habits[process].tasks_share = true;
+            }
+        }
+    }
+
+    fn note_habits(&mut self, id: ThreadId) {
+        let worker = &self.workers[id as usize];
+        if let Some(habits) = self.habits.get_mut(worker.process as usize) {
+            habits.migrates |= worker.reads && worker.answers_others;
+            habits.multiplexes |= worker.unanswered > 1;
+        }
+    }
+
+    /// One more or less of the requests without a complete answer is the worker's.
+    pub(in crate::requests) fn count_unanswered(&mut self, id: ThreadId, more: bool) {
+        let Some(worker) = self.workers.get_mut(id as usize) else {
+            return;
+        };
+        worker.unanswered = match more {
+            true => worker.unanswered + 1,
+            false => worker.unanswered.saturating_sub(1),
+        };
+        // Whether it serves one alone may have changed.
+        worker.account = None;
+    }
+
+    /// The worker has written the last byte of the request's answer.
+    pub(in crate::requests) fn has_answered(
+        &mut self,
+        id: ThreadId,
+        request: RequestId,
+        records: &mut [Record],
+    ) {
+        if self.explicit {
+            return;
+        }
+        self.note_moment(id, Some(request));
+        self.close_zone(id, Some(request), records);
+        let worker = &mut self.workers[id as usize];
+        worker.service = Service::Tail {
+            request,
+            locked: false,
+        };
+    }
+
+    /// The worker takes the lock of a queue: what it does from here on may be its next job.
+    pub(in crate::requests) fn takes_lock(&mut self, id: ThreadId, records: &mut [Record]) {
+        self.note_moment(id, None);
+        match self.workers[id as usize].service {
+            Service::Serves { .. } => {}
+            Service::Tail {
+                request,
+                locked: false,
+            } => {
+                self.settle_tail(id, request, records);
+                self.workers[id as usize].service = Service::Tail {
+                    request,
+                    locked: true,
+                };
+            }
+            Service::Tail { locked: true, .. } | Service::None => {
+                self.end_birth(id, None, records);
+                self.close_zone(id, None, records);
+            }
+        }
+    }
+
+    /// What the worker did since it answered was its tidying, unless it serves others, too.
+    fn settle_tail(&mut self, id: ThreadId, request: RequestId, records: &mut [Record]) {
+        match self.workers[id as usize].unanswered {
+            0 => self.settle(id, Verdict::Proved(request, Proof::Tail), records),
+            _ => self.close_zone(id, None, records),
+        }
+    }
+
+    /// The worker enters a wait.
+    pub(in crate::requests) fn idle(&mut self, id: ThreadId, records: &mut [Record]) {
+        self.note_moment(id, None);
+        let worker = &self.workers[id as usize];
+        let (process, zone) = (worker.process, worker.zone.clone());
+        let other_work = worker.service == Service::None && worker.reads && self.runs(process) && {
+            let ledger = self.ledger(process);
+            zone.iter().any(|account| ledger.has_holdings(*account))
+        };
+        if other_work {
+            self.habits[process as usize].multiplexes = true;
+        }
+        self.rest(id, records);
+    }
+
+    /// What the worker has answered ends, and with it its tidying. A task goes on with what it was at.
+    pub(in crate::requests) fn rest(&mut self, id: ThreadId, records: &mut [Record]) {
+        if self.explicit {
+            let served = self.workers[id as usize].service;
+            return match served {
+                Service::None => self.close_zone(id, None, records),
+                _ => {}
+            };
+        }
+        let is_task = self.workers[id as usize].is_task();
+        match self.workers[id as usize].service {
+            Service::Tail {
+                request,
+                locked: false,
+            } => {
+                self.settle_tail(id, request, records);
+                self.workers[id as usize].service = Service::None;
+            }
+            Service::Tail { locked: true, .. } => {
+                self.close_zone(id, None, records);
+                self.workers[id as usize].service = Service::None;
+            }
+            Service::None if is_task => self.workers[id as usize].waited = true,
+            Service::None => {
+                self.end_birth(id, None, records);
+                self.close_zone(id, None, records);
+            }
+            Service::Serves { own, .. } => {
+                let alone = self.workers[id as usize].unanswered <= 1;
+                if !alone {
+                    self.close_zone(id, None, records);
+                }
+                if !is_task && (!own || !alone) {
+                    self.workers[id as usize].service = Service::None;
+                }
+                self.workers[id as usize].waited = true;
+                self.workers[id as usize].account = None;
+            }
+        }
+    }
+
+    /// The request that the worker serves ends.
+    pub(super) fn close_at_end(&mut self, id: ThreadId, request: RequestId, records: &mut [Record]) {
+        match self.workers[id as usize].service {
+            Service::Tail { locked: false, .. } => self.settle_tail(id, request, records),
+            _ => self.close_zone(id, None, records),
+        }
+        self.leave(id);
+    }
+
+    /// The worker serves none any more.
+    pub(in crate::requests) fn leave(&mut self, id: ThreadId) {
+        if let Some(worker) = self.workers.get_mut(id as usize) {
+            worker.service = Service::None;
+            worker.account = None;
+        }
+    }
+
+    /// Another worker touches what this one serves.
+    pub(in crate::requests) fn is_relieved(&mut self, id: ThreadId, records: &mut [Record]) {
+        self.close_zone(id, None, records);
+        self.leave(id);
+    }
+
+    /// What the worker allocated so far is none of a request's that begins with a call of its own.
+    pub(in crate::requests) fn part(&mut self, id: ThreadId, records: &mut [Record]) {
+        self.close_zone(id, None, records);
+    }
+
+    /// An explicit request begins, or goes on.
+    pub(in crate::requests) fn serve_explicitly(&mut self, id: ThreadId, request: RequestId) {
+        let worker = &mut self.workers[id as usize];
+        worker.service = Service::Serves { request, own: true };
+        worker.account = None;
+    }
+
+    /// The thread does not live for one request alone: what it did before its first touch is open.
+    fn end_birth(&mut self, id: ThreadId, next: Option<RequestId>, records: &mut [Record]) {
+        let worker = &mut self.workers[id as usize];
+        match std::mem::replace(&mut worker.birth, Birth::Over) {
+            Birth::For(request, accounts) if next == Some(request) => {
+                worker.birth = Birth::For(request, accounts);
+            }
+            Birth::For(request, accounts) => {
+                let process = worker.process;
+                if self.runs(process) {
+                    self.ledger(process).expect_no_more(request);
+                }
+                let hints = Hints {
+                    next: Some(request),
+                    ..Hints::default()
+                };
+                self.settle_all(process, accounts, Verdict::Open(hints), records);
+            }
+            Birth::Now | Birth::Over => {}
+        }
+    }
+
+    /// Whether the thread may turn out to have lived for this request.
+    pub(super) fn is_lived_for(&self, id: ThreadId, request: RequestId) -> bool {
+        let worker = self.workers.get(id as usize);
+        worker.is_some_and(|worker| matches!(&worker.birth, Birth::For(of, accounts) if *of == request && !accounts.is_empty()))
+    }
+
+    /// The thread ends: if it lived for one request, all that it did was for that.
+    pub(super) fn settle_birth(&mut self, id: ThreadId, records: &mut [Record]) {
+        let worker = &mut self.workers[id as usize];
+        if let Birth::For(request, accounts) = std::mem::replace(&mut worker.birth, Birth::Over) {
+            let process = worker.process;
+            let verdict = Verdict::Proved(request, Proof::Touch);
+            self.settle_all(process, accounts, verdict, records);
+            if self.runs(process) {
+                self.ledger(process).expect_no_more(request);
+            }
+        }
+    }
+
+    /// Whose the block is that the worker's coroutine lies in, if it is a task.
+    pub(super) fn made_by(&self, id: ThreadId) -> Option<Kind> {
+        let worker = &self.workers[id as usize];
+        let Lineage::Task(block) = worker.lineage else {
+            return None;
+        };
+        match self.ledgers.get(worker.process as usize) {
+            Some(Some(ledger)) => ledger.kind_of_block(block),
+            _ => None,
+        }
+    }
+
+    /// The request that has made the task, and has ended.
+    fn made_by_ended(&self, id: ThreadId, records: &[Record]) -> Option<RequestId> {
+        let made_by = match self.made_by(id)? {
+            Kind::Proved(request, _) => Some(request),
+            Kind::Open(hints) => hints.task.or(hints.last).or(hints.next),
+            Kind::Outside | Kind::Pending(_) => None,
+        };
+        made_by.filter(|request| records.get(*request as usize).is_some_and(|record| !record.void))
+    }
+
+    /// A task ends that has touched no connection: what it did was for whom it was made.
+    pub(super) fn close_of_task(&mut self, id: ThreadId, records: &mut [Record]) {
+        let worker = &self.workers[id as usize];
+        if !worker.is_task() || worker.service != Service::None {
+            return;
+        }
+        let process = worker.process;
+        match self.made_by(id) {
+            Some(Kind::Proved(request, proof)) if self.is_in_flight(process, request) => {
+                self.settle(id, Verdict::Proved(request, proof), records);
+            }
+            Some(Kind::Pending(maker)) if maker != id && self.runs(process) => {
+                let accounts = std::mem::take(&mut self.workers[id as usize].zone);
+                self.workers[id as usize].account = None;
+                for account in &accounts {
+                    self.ledger(process).wait_for(*account, maker);
+                }
+                // Before the newest, which its worker goes on with.
+                self.workers[maker as usize].zone.splice(0..0, accounts);
+            }
+            _ => self.close_zone(id, None, records),
+        }
+    }
+}

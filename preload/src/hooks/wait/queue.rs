@@ -1,0 +1,132 @@
+//! Locks of queues: a worker that has no time to wait between two jobs still takes the lock that the
+//! queue's other users wait with, and that tells one job from the next.
+
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use leak_wire::Wait;
+use libc::{clockid_t, pthread_mutex_t, timespec};
+
+use crate::connections;
+
+mod next {
+    use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
+
+    cancellable! {
+        pub fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) -> c_int;
+        pub fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int;
+        pub fn pthread_mutex_timedlock(mutex: *mut pthread_mutex_t, until: *const timespec) -> c_int;
+        pub fn pthread_mutex_clocklock(mutex: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> c_int;
+    }
+}
+
+/// Mutexes that threads of this process have waited with on a condition variable, in sets by their address.
+/// One that is destroyed stays, until others take its place: another at its address is taken for a queue's.
+static WAITED_WITH: [Set; SETS] = [const { Set::new() }; SETS];
+const SETS: usize = 64;
+
+/// A few mutexes, in one line of the cache.
+#[repr(align(64))]
+struct Set {
+    mutexes: [AtomicUsize; 4],
+    /// The place that is taken next.
+    next: AtomicUsize,
+}
+
+impl Set {
+    const fn new() -> Set {
+        Set {
+            mutexes: [const { AtomicUsize::new(0) }; 4],
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    #[inline(always)]
+    fn of(mutex: *mut pthread_mutex_t) -> &'static Set {
+        let address = mutex as usize;
+        // A mutex lies in an object of 64 bytes or more: higher bits tell those of one array apart.
+        &WAITED_WITH[(address >> 6 ^ address >> 12) % SETS]
+    }
+
+    #[inline(always)]
+    fn has(&self, mutex: *mut pthread_mutex_t) -> bool {
+        // Relaxed: an address by itself. A lock that is told by nobody yet proves less.
+        let is = |place: &AtomicUsize| place.load(Ordering::Relaxed) == mutex as usize;
+        self.mutexes.iter().any(is)
+    }
+
+    #[cold]
+    fn add(&self, mutex: *mut pthread_mutex_t) {
+        // Relaxed, both: two threads that add at once take two places, or one of them adds again later.
+        let place = self.next.fetch_add(1, Ordering::Relaxed) % self.mutexes.len();
+        self.mutexes[place].store(mutex as usize, Ordering::Relaxed);
+    }
+}
+
+/// A thread waits with `mutex` on a condition variable.
+#[inline(always)]
+pub(super) fn waited_with(mutex: *mut pthread_mutex_t) {
+    let set = Set::of(mutex);
+    if !set.has(mutex) {
+        set.add(mutex);
+    }
+}
+
+/// Before the lock is taken: a full lane is not waited for with the target's lock in hand.
+#[inline(always)]
+fn enter(mutex: *mut pthread_mutex_t) {
+    if Set::of(mutex).has(mutex) {
+        connections::enter(Wait::Queue);
+    }
+}
+
+/// `pthread_mutex_lock`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) -> c_int {
+    enter(mutex);
+    // SAFETY: the caller's promise.
+    unsafe { next::pthread_mutex_lock(mutex) }
+}
+
+/// `pthread_mutex_trylock`. One that fails has no job to take, and is told all the same.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int {
+    enter(mutex);
+    // SAFETY: the caller's promise.
+    unsafe { next::pthread_mutex_trylock(mutex) }
+}
+
+/// `pthread_mutex_timedlock`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn pthread_mutex_timedlock(
+    mutex: *mut pthread_mutex_t,
+    until: *const timespec,
+) -> c_int {
+    enter(mutex);
+    // SAFETY: the caller's promise.
+    unsafe { next::pthread_mutex_timedlock(mutex, until) }
+}
+
+/// `pthread_mutex_clocklock`.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn pthread_mutex_clocklock(
+    mutex: *mut pthread_mutex_t,
+    clock: clockid_t,
+    until: *const timespec,
+) -> c_int {
+    enter(mutex);
+    // SAFETY: the caller's promise.
+    unsafe { next::pthread_mutex_clocklock(mutex, clock, until) }
+}
