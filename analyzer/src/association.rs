@@ -21,6 +21,7 @@
 //! | `flight` | what was in flight at each moment, and on average |
 //! | `moments` | how often a hint names a label by chance |
 //! | `site` | a call site's observations, and how likely each component makes them |
+//! | `sizes` | the same of blocks of one size, where several are made at a call site |
 //! | `likelihood` | shares by expectation maximisation, and forward selection |
 //! | `assign` | each block to a request, a label or none |
 
@@ -30,6 +31,7 @@ mod groups;
 mod likelihood;
 mod moments;
 mod site;
+mod sizes;
 #[cfg(test)]
 mod tests;
 
@@ -112,11 +114,19 @@ pub fn associate(
             .map(|finished| Moments::of(&finished.moments, records, &groups))
             .collect();
         let observed = observe(processes, &by_site, &doubtful, &groups, &mut sweeps);
+        let explain = |observed: &Observed| likelihood::explain(observed, &groups, &sweeps, &moments);
         found = observed
             .into_iter()
             .map(|(site, observed)| {
-                let explained = likelihood::explain(&observed, &groups, &sweeps, &moments);
-                (site, Found::new(observed, explained, &groups, labels))
+                let explained = explain(&observed);
+                let sizes = match explained.is_simple(&groups) {
+                    true => Vec::new(),
+                    false => sizes::by_size(&observed),
+                };
+                // What is made in one size by several is explained no better than all.
+                let sizes = sizes.into_iter().map(|(size, of_size)| (size, explain(&of_size)));
+                let sizes = sizes.filter(|(_, explained)| explained.is_simple(&groups));
+                (site, Found::new(&observed, explained, sizes.collect(), &groups, labels))
             })
             .collect();
         demote(processes, &doubtful, &found, records);

@@ -315,6 +315,7 @@ impl Ledger {
         holding.live_blocks += amount.blocks;
         holding.live_bytes += amount.bytes;
         holding.held += 1;
+        holding.last = stamp;
         let site = holding.site;
         let figures = &mut self.sites[site as usize];
         figures.live_blocks += amount.blocks;

@@ -43,13 +43,15 @@ pub(super) fn leaking_ranges(
                     Certain::Neither => &mut of_label.maybe,
                 };
                 births.entry(process).or_default().push(kept.born);
+                of_label.maybe.entry(process).or_default().push(kept.last);
             }
-            // What is likely to be another label's may be this one's.
+            // What is another label's may be this one's.
             let others = site.labels.iter().filter(|other| other.label != part.label);
             let unsure = others.flat_map(|other| &other.retained);
-            for kept in unsure.filter(|kept| kept.certain == Certain::Neither) {
+            for kept in unsure.filter(|kept| kept.associated) {
                 let process = records.get(kept.request as usize).map_or(0, |record| record.process);
-                of_label.maybe.entry(process).or_default().push(kept.born);
+                let maybe = of_label.maybe.entry(process).or_default();
+                maybe.extend([kept.born, kept.last]);
             }
             for (process, born) in unknown.get(&site.id).into_iter().flatten() {
                 of_label.maybe.entry(*process).or_default().push(*born);

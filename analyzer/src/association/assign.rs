@@ -2,11 +2,12 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::flight::{Now, Sweep};
+use super::flight::{Lag, Now, Sweep};
 use super::groups::{GroupId, Groups, Key};
 use super::likelihood::{Component, Explained, Ratios, hinted};
 use super::moments::{Hint, Moments};
 use super::site::{Observation, Observed};
+use super::sizes::{Size, size};
 use crate::figures::counted;
 use crate::ledger::holding::Hints;
 use crate::ledger::{Certain, Finished, FinishedSite, Loose, Reached, Retained, Typed};
@@ -21,19 +22,44 @@ use crate::trace::ProcessId;
 pub(super) struct Found {
     pub(super) text: String,
     explained: Explained,
+    /// The same of what was made in one size only.
+    by_size: Vec<(Size, Explained)>,
 }
 
 impl Found {
     pub(super) fn new(
-        observed: Observed,
+        observed: &Observed,
         explained: Explained,
+        by_size: Vec<(Size, Explained)>,
         groups: &Groups,
         labels: &[String],
     ) -> Found {
-        Found {
-            text: text(&observed, &explained, groups, labels),
-            explained,
+        let mut shown = explained.clone();
+        if !by_size.is_empty() {
+            // What the sizes are made by, each with its share.
+            let total = observed.all.len().max(1) as f64;
+            let of_size = |wanted: Size| observed.all.iter().filter(|seen| size(seen.amount) == wanted).count() as f64;
+            shown.shares = by_size
+                .iter()
+                .flat_map(|(size, explained)| {
+                    let part = of_size(*size) / total;
+                    explained.shares.iter().map(move |(component, share)| (*component, share * part))
+                })
+                .collect();
+            shown.undecided = by_size.iter().find_map(|(_, explained)| explained.undecided);
         }
+        Found {
+            text: text(observed, &shown, groups, labels),
+            explained,
+            by_size,
+        }
+    }
+
+    /// What explains blocks of such an amount.
+    fn explained(&self, amount: Amount) -> &Explained {
+        let wanted = size(amount);
+        let of_size = self.by_size.iter().find(|(size, _)| *size == wanted);
+        of_size.map_or(&self.explained, |(_, explained)| explained)
     }
 
     /// Of the blocks without proof, the part that no request explains.
@@ -47,8 +73,9 @@ impl Found {
     }
 
     fn names_labels(&self) -> bool {
-        let mut components = self.explained.shares.iter();
-        components.any(|(component, _)| component.key().is_some())
+        let all = self.by_size.iter().map(|(_, explained)| explained);
+        let mut shares = all.chain([&self.explained]).flat_map(|explained| &explained.shares);
+        shares.any(|(component, _)| component.key().is_some())
     }
 }
 
@@ -139,8 +166,9 @@ impl Whose<'_> {
     fn owner(&self, loose: &Loose, process: u32, now: &Now, sweep: &Sweep) -> Option<Owned> {
         let found = self.found.get(&loose.site)?;
         let observation = Observation {
-            blocks: loose.served.blocks,
+            amount: loose.served,
             flight: now.counts().collect(),
+            ended: Lag::ALL.map(|lag| now.ended(lag)),
             ..Observation::of(process as usize, loose.born, loose.hints)
         };
         let ratios = Ratios {
@@ -148,12 +176,9 @@ impl Whose<'_> {
             sweep,
             moments: &self.moments[process as usize],
         };
-        let shares = &found.explained.shares;
+        let shares = &found.explained(loose.served).shares;
         let parts = shares.iter();
-        let parts = parts.map(|(component, share)| {
-            let size = found.explained.sizes.of(*component, loose.served.blocks);
-            share * size * ratios.of(*component, &observation)
-        });
+        let parts = parts.map(|(component, share)| share * ratios.of(*component, &observation));
         let parts: Vec<f64> = parts.collect();
         let total: f64 = parts.iter().sum();
         if total <= 0.0 {
@@ -184,7 +209,11 @@ impl Whose<'_> {
                 certain: Certain::Label,
             },
             Component::Flight(key) => self.in_flight(loose, key, now)?,
+            Component::After(lag, key) => self.just_ended(loose, (lag, key), now)?,
         };
+        if matches!(component, Component::After(..)) {
+            return Some(owned);
+        }
         let all = component.key().map(|key| Key::Label(self.groups.label_of(key)))?;
         owned.certain = match (sure, now.of_key(all, self.groups).count()) {
             (false, _) => Certain::Neither,
@@ -192,6 +221,17 @@ impl Whose<'_> {
             (true, _) => Certain::Label,
         };
         Some(owned)
+    }
+
+    /// One of the key's requests that have just ended.
+    fn just_ended(&self, loose: &Loose, (lag, key): (Lag, Key), now: &Now) -> Option<Owned> {
+        let candidates: Vec<RequestId> = now.ended_of(lag, key, self.groups);
+        let place = (dice(loose, 2) * candidates.len() as f64) as usize;
+        Some(Owned {
+            request: *candidates.get(place)?,
+            untold: candidates.len() > 1,
+            certain: Certain::Neither,
+        })
     }
 
     /// One of the key's requests in flight.
@@ -302,6 +342,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
     };
     match site.retained.iter_mut().rev().take(64).find(same) {
         Some(kept) => {
+            kept.last = kept.last.max(loose.last);
             kept.blocks += blocks;
             kept.bytes += bytes;
             kept.free_blocks += loose.free.blocks;
@@ -312,6 +353,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
             blocks,
             bytes,
             born: loose.born,
+            last: loose.last,
             tail_blocks: 0,
             associated: true,
             untold: owned.untold,
@@ -349,6 +391,7 @@ pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Rec
     Loose {
         site: site.id,
         born: kept.born,
+        last: kept.last,
         hints: Hints {
             last: Some(kept.request),
             ..Hints::default()
@@ -386,7 +429,7 @@ pub(super) fn leave_the_rest(
                 unknown += loose.served;
                 if found.get(&loose.site).is_some_and(Found::names_labels) {
                     let of_site: &mut Vec<_> = births.entry(loose.site).or_default();
-                    of_site.push((process, loose.born));
+                    of_site.extend([(process, loose.born), (process, loose.last)]);
                 }
             }
             for (of_type, amount) in &loose.types {

@@ -1,5 +1,7 @@
 //! What was in flight in a process: at each moment, and on average around it.
 
+use std::collections::VecDeque;
+
 use super::groups::{GroupId, Groups, Key};
 use super::site::Observation;
 use crate::ledger::{Finished, FinishedSite};
@@ -11,6 +13,24 @@ const MOST_WINDOWS: u64 = 64;
 const IN_WINDOW: u64 = 12;
 /// So many times as long as a request is a window at least.
 const LASTING: u64 = 30;
+
+/// How shortly before a moment a request may have ended that goes on in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Lag {
+    /// As long as a request takes.
+    Short,
+    /// Several times as long.
+    Long,
+}
+
+/// How many there are.
+pub(super) const LAGS: usize = 2;
+/// A long one, in means of what requests take.
+const LONG: u64 = 6;
+
+impl Lag {
+    pub(super) const ALL: [Lag; LAGS] = [Lag::Short, Lag::Long];
+}
 
 /// A request that begins or ends.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +48,10 @@ pub(super) struct Sweep {
     from: u64,
     to: u64,
     windows: u64,
+    /// How long each lag is.
+    lags: [u64; LAGS],
+    /// Ends of each group's requests.
+    ends: Vec<u64>,
     /// Mean number in flight, by window and group.
     means: Vec<Vec<f64>>,
 }
@@ -40,6 +64,10 @@ pub(super) struct Now {
     busy: Vec<GroupId>,
     /// How many requests began or ended before.
     changes: usize,
+    /// What ended within the longest lag, the newest last.
+    ended: VecDeque<(u64, GroupId, RequestId)>,
+    lags: [u64; LAGS],
+    stamp: u64,
 }
 
 impl Now {
@@ -51,7 +79,10 @@ impl Now {
                 self.busy.push(group);
             }
             flying.push(change.request);
-        } else if let Some(at) = flying.iter().position(|other| *other == change.request) {
+            return;
+        }
+        self.ended.push_back((change.stamp, group, change.request));
+        if let Some(at) = flying.iter().position(|other| *other == change.request) {
             flying.swap_remove(at);
             if flying.is_empty() {
                 self.busy.retain(|other| *other != group);
@@ -63,6 +94,39 @@ impl Now {
     pub(super) fn of_key<'n>(&'n self, key: Key, groups: &'n Groups) -> impl Iterator<Item = RequestId> + 'n {
         let members = groups.members(key).iter();
         members.flat_map(|group| self.by_group[*group as usize].iter().copied())
+    }
+
+    /// It is so late.
+    fn comes(&mut self, stamp: u64) {
+        self.stamp = stamp;
+        let longest = self.lags[Lag::Long as usize];
+        while self.ended.front().is_some_and(|(ended, ..)| stamp.saturating_sub(*ended) > longest) {
+            self.ended.pop_front();
+        }
+    }
+
+    fn just(&self, lag: Lag) -> impl Iterator<Item = &(u64, GroupId, RequestId)> {
+        let lag = self.lags[lag as usize];
+        let newest = self.ended.iter().rev();
+        newest.take_while(move |(ended, ..)| self.stamp.saturating_sub(*ended) <= lag)
+    }
+
+    /// How many have ended shortly before, by group.
+    pub(super) fn ended(&self, lag: Lag) -> Vec<(GroupId, u32)> {
+        let mut counts: Vec<(GroupId, u32)> = Vec::new();
+        for (_, group, _) in self.just(lag) {
+            match counts.iter_mut().find(|known| known.0 == *group) {
+                Some(known) => known.1 += 1,
+                None => counts.push((*group, 1)),
+            }
+        }
+        counts
+    }
+
+    /// Those of a key's.
+    pub(super) fn ended_of(&self, lag: Lag, key: Key, groups: &Groups) -> Vec<RequestId> {
+        let of_key = self.just(lag).filter(|(_, group, _)| groups.contains(key, *group));
+        of_key.map(|(.., request)| *request).collect()
     }
 
     /// How many are in flight, by group.
@@ -81,6 +145,8 @@ impl Sweep {
             from: finished.serving.from.unwrap_or(0),
             to: finished.serving.to.max(finished.serving.from.unwrap_or(0) + 1),
             windows: 1,
+            lags: [1; LAGS],
+            ends: vec![0; groups.count()],
             means: Vec::new(),
         };
         sweep.means = vec![vec![0.0; groups.count()]];
@@ -104,6 +170,9 @@ impl Sweep {
                     begins: false,
                     ..begin
                 });
+                if let Some(group) = groups.of_request(request) {
+                    sweep.ends[group as usize] += 1;
+                }
             }
         }
         sweep.changes.sort_by_key(|change| (change.stamp, change.request, !change.begins));
@@ -114,13 +183,15 @@ impl Sweep {
 
     /// As many as leave each with enough requests of each label, and long enough: what is in flight now is in
     /// flight for a while, so a short time's mean would be little else.
-    fn windows(&self, finished: &Finished, records: &[Record], groups: &Groups) -> u64 {
+    fn windows(&mut self, finished: &Finished, records: &[Record], groups: &Groups) -> u64 {
         let ended = finished.ends.iter().filter_map(|request| {
             let record = records.get(*request as usize)?;
             Some(record.end?.saturating_sub(record.start))
         });
         let (count, sum) = ended.fold((0_u64, 0_u128), |sum, lasted| (sum.0 + 1, sum.1 + u128::from(lasted)));
         let mean = (sum / u128::from(count.max(1))).max(1);
+        let lag = u64::try_from(mean).unwrap_or(u64::MAX);
+        self.lags = [lag, lag.saturating_mul(LONG)];
         let lasted = u128::from(self.to - self.from) / mean / u128::from(LASTING);
         let requests = count / (IN_WINDOW * groups.frequent() as u64);
         requests.min(u64::try_from(lasted).unwrap_or(u64::MAX)).clamp(1, MOST_WINDOWS)
@@ -175,6 +246,9 @@ impl Sweep {
             by_group: vec![Vec::new(); groups.count()],
             busy: Vec::new(),
             changes: 0,
+            ended: VecDeque::new(),
+            lags: self.lags,
+            stamp: 0,
         }
     }
 
@@ -193,6 +267,7 @@ impl Sweep {
                     now.apply(*change, group);
                 }
             }
+            now.comes(stamp);
             show(index, &now);
         }
     }
@@ -202,6 +277,7 @@ impl Sweep {
         let stamps: Vec<u64> = observations.iter().map(|observation| observation.born).collect();
         self.at_each(stamps.into_iter(), groups, |index, now| {
             observations[index].flight = now.counts().collect();
+            observations[index].ended = Lag::ALL.map(|lag| now.ended(lag));
             observations[index].epoch = now.changes;
         });
     }
@@ -211,6 +287,13 @@ impl Sweep {
         let means = &self.means[self.window(stamp)];
         let members = groups.members(key).iter();
         members.map(|group| means[*group as usize]).sum()
+    }
+
+    /// The mean number of the key's requests that have ended so shortly before.
+    pub(super) fn mean_ended(&self, lag: Lag, key: Key, groups: &Groups) -> f64 {
+        let members = groups.members(key).iter();
+        let ends: u64 = members.map(|group| self.ends[*group as usize]).sum();
+        ends as f64 * self.lags[lag as usize] as f64 / (self.to - self.from) as f64
     }
 
     /// The mean number of all.

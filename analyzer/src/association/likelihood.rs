@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::flight::Sweep;
+use super::flight::{Lag, Sweep};
 use super::groups::{Groups, Key};
 use super::moments::{Hint, Moments};
 use super::site::{Observation, Observed};
@@ -20,13 +20,32 @@ pub(super) enum Component {
     Flight(Key),
     /// The request that is the hint.
     Hinted(Hint, Key),
+    /// A request of the key's that ended so shortly before.
+    After(Lag, Key),
+}
+
+impl Explained {
+    /// Labels that explain any of it, each once.
+    pub(super) fn labels(&self, groups: &Groups) -> Vec<LabelId> {
+        let keys = self.shares.iter().filter_map(|(component, _)| component.key());
+        let mut labels: Vec<LabelId> = keys.map(|key| groups.label_of(key)).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        labels
+    }
+
+    /// Whether one label explains it all.
+    pub(super) fn is_simple(&self, groups: &Groups) -> bool {
+        let all = self.shares.iter().all(|(component, _)| component.key().is_some());
+        all && self.labels(groups).len() == 1
+    }
 }
 
 impl Component {
     pub(super) fn key(self) -> Option<Key> {
         match self {
             Component::Time | Component::Load => None,
-            Component::Flight(key) | Component::Hinted(_, key) => Some(key),
+            Component::Flight(key) | Component::Hinted(_, key) | Component::After(_, key) => Some(key),
         }
     }
 }
@@ -40,50 +59,6 @@ pub(super) struct Explained {
     pub(super) undecided: Option<(LabelId, LabelId)>,
     /// Of the observations without proof, the part that the background explains.
     pub(super) unproved_background: f64,
-    /// How many blocks each component makes at once.
-    pub(super) sizes: Sizes,
-}
-
-/// Classes of how many blocks are made at once: 1 to 4, and then by powers of two.
-const SIZES: usize = 24;
-
-/// How much more often than all together a component makes so many blocks at once.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sizes(Vec<(Component, [f64; SIZES])>);
-
-impl Sizes {
-    fn class(blocks: u64) -> usize {
-        match blocks {
-            0..=4 => blocks as usize,
-            more => (more.ilog2() as usize + 3).min(SIZES - 1),
-        }
-    }
-
-    pub(super) fn of(&self, component: Component, blocks: u64) -> f64 {
-        let known = self.0.iter().find(|(other, _)| *other == component);
-        known.map_or(1.0, |(_, sizes)| sizes[Sizes::class(blocks)])
-    }
-
-    /// By the part that each component has in each observation. As if each had made one of each class more.
-    fn by(fit: &Fit, observed: &Observed, parts: impl Fn(usize, usize) -> f64) -> Sizes {
-        let mut all = [0.0; SIZES];
-        let classes: Vec<usize> = observed.all.iter().map(|seen| Sizes::class(seen.blocks)).collect();
-        classes.iter().for_each(|class| all[*class] += 1.0);
-        let total = classes.len() as f64;
-        let of = |(at, component): (usize, &Component)| {
-            let mut own = [0.0; SIZES];
-            for (index, class) in classes.iter().enumerate() {
-                own[*class] += parts(at, index);
-            }
-            let sum: f64 = own.iter().sum();
-            let ratio = |class: usize| {
-                let share = all[class] / total;
-                ((own[class] + share) / (sum + 1.0) / share.max(TINY)).max(TINY)
-            };
-            (*component, std::array::from_fn(ratio))
-        };
-        Sizes(fit.components.iter().enumerate().map(of).collect())
-    }
 }
 
 /// Everything that ratios come from.
@@ -111,6 +86,15 @@ impl Ratios<'_> {
                     0 => 0.0,
                     // It is in flight now: on average there is more than nothing.
                     count => f64::from(count) / self.sweep.mean(born, key, self.groups).max(TINY),
+                }
+            }
+            Component::After(lag, key) => {
+                let ended = observation.ended[lag as usize].iter();
+                let of_key = ended.filter(|(group, _)| self.groups.contains(key, *group));
+                let count: u32 = of_key.map(|(_, count)| count).sum();
+                match count {
+                    0 => 0.0,
+                    count => f64::from(count) / self.sweep.mean_ended(lag, key, self.groups).max(TINY),
                 }
             }
             Component::Hinted(hint, key) => {
@@ -233,7 +217,7 @@ impl Search<'_> {
     }
 
     /// All components of labels that any observation speaks for.
-    fn candidates(&self) -> Vec<Component> {
+    fn candidates(&self, after: bool) -> Vec<Component> {
         let mut keys: FxHashMap<Component, ()> = FxHashMap::default();
         let mut add = |group, of: &dyn Fn(Key) -> Component| {
             let label = self.groups.label(group);
@@ -245,6 +229,11 @@ impl Search<'_> {
         for observation in &self.observed.all {
             for (group, _) in &observation.flight {
                 add(*group, &Component::Flight);
+            }
+            for lag in Lag::ALL.into_iter().filter(|_| after) {
+                for (group, _) in &observation.ended[lag as usize] {
+                    add(*group, &|key| Component::After(lag, key));
+                }
             }
             for hint in [Hint::Last, Hint::Next, Hint::Task] {
                 let request = hinted(observation, hint);
@@ -267,12 +256,23 @@ impl Search<'_> {
         [0.1, 0.5, 0.95].into_iter().map(with).fold(f64::MIN, f64::max)
     }
 
+    /// A request that has ended is thought of only where none in flight explains anything: where requests take
+    /// turns, one's end is another's begin.
     fn run(&self) -> (Fit, Option<(LabelId, LabelId)>) {
+        let first = self.choose(false);
+        let is_background = first.0.components.iter().all(|component| component.key().is_none());
+        match is_background && first.1.is_none() {
+            true => self.choose(true),
+            false => first,
+        }
+    }
+
+    fn choose(&self, after: bool) -> (Fit, Option<(LabelId, LabelId)>) {
         let background = [Component::Time, Component::Load];
         let ratios = background.iter().map(|component| self.ratios(*component)).collect();
         let mut fit = Fit::of(background.to_vec(), ratios);
         let candidates: Vec<(Component, Vec<f64>)> = self
-            .candidates()
+            .candidates(after)
             .into_iter()
             .map(|component| (component, self.ratios(component)))
             .collect();
@@ -384,7 +384,7 @@ impl Search<'_> {
         let mut pairs = pairs.into_iter();
         let (best, labels) = pairs.next()?;
         let rival = pairs.find(|(_, others)| *others != labels);
-        let leads = rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= LEAD);
+        let leads = rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= GAIN);
         (leads && best.logarithm - fit.logarithm >= GAIN + LEAD).then_some(best)
     }
 
@@ -400,27 +400,6 @@ impl Search<'_> {
         }
         fit
     }
-}
-
-/// Where several labels share a site, how many blocks each makes at once tells them apart as well.
-fn with_sizes(mut fit: Fit, observed: &Observed) -> (Fit, Sizes) {
-    let mut sizes = Sizes::default();
-    let keys = fit.components.iter().filter_map(|component| component.key());
-    if keys.count() < 2 {
-        return (fit, sizes);
-    }
-    let (components, plain) = (fit.components.clone(), fit.ratios.clone());
-    for _ in 0..ROUNDS / 4 {
-        let likelihoods = fit.likelihoods(observed.all.len());
-        let part = |at: usize, index: usize| fit.weights[at] * fit.ratios[at][index] / likelihoods[index];
-        sizes = Sizes::by(&fit, observed, part);
-        let weighed = components.iter().zip(&plain).map(|(component, ratios)| {
-            let each = ratios.iter().zip(&observed.all);
-            each.map(|(ratio, seen)| ratio * sizes.of(*component, seen.blocks)).collect()
-        });
-        fit = Fit::of(components.clone(), weighed.collect());
-    }
-    (fit, sizes)
 }
 
 /// What explains the observations of a call site.
@@ -440,7 +419,6 @@ pub(super) fn explain(
         moments,
     };
     let (fit, undecided) = search.run();
-    let (fit, sizes) = with_sizes(fit, observed);
     let likelihoods = fit.likelihoods(observed.all.len());
     let (mut background, mut unproved) = (0.0, 0.0);
     for (index, likelihood) in likelihoods.iter().enumerate() {
@@ -455,7 +433,6 @@ pub(super) fn explain(
         }
     }
     Explained {
-        sizes,
         shares: fit.components.into_iter().zip(fit.weights).collect(),
         undecided,
         unproved_background: if unproved > 0.0 { background / unproved } else { 0.0 },

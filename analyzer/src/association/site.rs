@@ -2,11 +2,13 @@
 
 use rustc_hash::FxHashMap;
 
+use super::flight::LAGS;
 use super::groups::GroupId;
 use crate::ledger::holding::Hints;
 use crate::ledger::{Finished, Loose};
 use crate::requests::label::LabelId;
 use crate::requests::record::Record;
+use crate::sample::Amount;
 use crate::sites::SiteId;
 
 /// Blocks made at one moment by one worker.
@@ -18,9 +20,11 @@ pub(super) struct Observation {
     pub(super) hints: Hints,
     /// They are proved to be the request's that is the hint `last`.
     pub(super) proved: bool,
-    pub(super) blocks: u64,
+    pub(super) amount: Amount,
     /// How many requests of each group were in flight.
     pub(super) flight: Vec<(GroupId, u32)>,
+    /// How many of each group had ended shortly before, by how shortly.
+    pub(super) ended: [Vec<(GroupId, u32)>; LAGS],
     /// The same as long as the same requests are in flight.
     pub(super) epoch: usize,
 }
@@ -116,7 +120,7 @@ impl Observed {
         for (process, at) in places {
             let loose: &Loose = &processes[*process].loose[*at];
             all.push(Observation {
-                blocks: loose.served.blocks,
+                amount: loose.served,
                 ..Observation::of(*process, loose.born, loose.hints)
             });
         }
@@ -132,7 +136,7 @@ impl Observed {
                     };
                     all.push(Observation {
                         proved: true,
-                        blocks: kept.blocks,
+                        amount: kept.amount(),
                         ..Observation::of(process, kept.born, hints)
                     });
                 }
@@ -161,7 +165,8 @@ impl Observation {
             born,
             hints,
             proved: false,
-            blocks: 1,
+            amount: Amount::one(0),
+            ended: Default::default(),
             flight: Vec::new(),
             epoch: 0,
         }

@@ -134,6 +134,8 @@ pub struct Retained {
     pub bytes: u64,
     /// Stamp of the first block here.
     pub born: u64,
+    /// Stamp of the last.
+    pub last: u64,
     /// Of `blocks`, those made after its answer.
     pub tail_blocks: u64,
     /// Nothing proves that they are the request's: its label was associated with them.
@@ -343,6 +345,7 @@ impl Ledger {
                 blocks: 0,
                 bytes: 0,
                 born: holding.born,
+                last: holding.last,
                 tail_blocks: 0,
                 associated: false,
                 untold: false,
@@ -351,6 +354,7 @@ impl Ledger {
                 free_bytes: 0,
             });
             entry.born = entry.born.min(holding.born);
+            entry.last = entry.last.max(holding.last);
             entry.blocks += left.served.blocks;
             entry.tail_blocks += match proof {
                 Proof::Tail => left.served.blocks,

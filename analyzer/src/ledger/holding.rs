@@ -90,6 +90,8 @@ pub struct Holding {
     pub moved: Option<HoldingId>,
     /// Stamp of its first block.
     pub born: u64,
+    /// Stamp of its last.
+    pub last: u64,
     /// Live or pending blocks that name this one, or one that was moved to it.
     pub held: u64,
     /// Blocks allocated.
@@ -112,6 +114,7 @@ impl Holding {
             closed: false,
             moved: None,
             born,
+            last: born,
             held: 0,
             allocations: 0,
             allocated_bytes: 0,
@@ -123,6 +126,7 @@ impl Holding {
     /// Takes over the blocks of `other`.
     pub fn absorb(&mut self, other: &Holding) {
         self.born = self.born.min(other.born);
+        self.last = self.last.max(other.last);
         self.held += other.held;
         self.allocations += other.allocations;
         self.allocated_bytes += other.allocated_bytes;

@@ -19,6 +19,8 @@ pub struct Loose {
     pub site: SiteId,
     /// Stamp of the first one's birth.
     pub born: u64,
+    /// Stamp of the last one's.
+    pub last: u64,
     /// Whose they may be more likely than others'.
     pub hints: Hints,
     /// Live at the process's end.
@@ -63,6 +65,7 @@ impl Ledger {
             all.push(Loose {
                 site: self.sites[holding.site as usize].id,
                 born: holding.born,
+                last: holding.last,
                 hints,
                 live: left.live,
                 served: left.served,
