@@ -125,7 +125,7 @@ pub fn associate(
                 };
                 // What is made in one size by several is explained no better than all.
                 let sizes = sizes.into_iter().map(|(size, of_size)| (size, explain(&of_size)));
-                let sizes = sizes.filter(|(_, explained)| explained.is_simple(&groups));
+                let sizes = sizes.filter(|(_, explained)| explained.is_mostly_one(&groups));
                 (site, Found::new(&observed, explained, sizes.collect(), &groups, labels))
             })
             .collect();

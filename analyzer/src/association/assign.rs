@@ -202,7 +202,7 @@ impl Whose<'_> {
         let sure = of_label.map(|(_, part)| part).sum::<f64>() >= CERTAIN * total;
         let component = best?.0.0;
         let mut owned = match component {
-            Component::Time | Component::Load => return None,
+            Component::Time | Component::Load | Component::Ended(_) => return None,
             Component::Hinted(hint, _) => Owned {
                 request: hinted(&observation, hint)?,
                 untold: false,

@@ -129,6 +129,14 @@ impl Now {
         of_key.map(|(.., request)| *request).collect()
     }
 
+    /// All of them, the oldest first.
+    fn requests(&self) -> Vec<RequestId> {
+        let of_groups = self.busy.iter().flat_map(|group| &self.by_group[*group as usize]);
+        let mut all: Vec<RequestId> = of_groups.copied().collect();
+        all.sort_unstable();
+        all
+    }
+
     /// How many are in flight, by group.
     pub(super) fn counts(&self) -> impl Iterator<Item = (GroupId, u32)> + '_ {
         let count = |group: &GroupId| (*group, self.by_group[*group as usize].len() as u32);
@@ -277,6 +285,7 @@ impl Sweep {
         let stamps: Vec<u64> = observations.iter().map(|observation| observation.born).collect();
         self.at_each(stamps.into_iter(), groups, |index, now| {
             observations[index].flight = now.counts().collect();
+            observations[index].requests = now.requests();
             observations[index].ended = Lag::ALL.map(|lag| now.ended(lag));
             observations[index].epoch = now.changes;
         });
@@ -293,6 +302,12 @@ impl Sweep {
     pub(super) fn mean_ended(&self, lag: Lag, key: Key, groups: &Groups) -> f64 {
         let members = groups.members(key).iter();
         let ends: u64 = members.map(|group| self.ends[*group as usize]).sum();
+        ends as f64 * self.lags[lag as usize] as f64 / (self.to - self.from) as f64
+    }
+
+    /// The same of all.
+    pub(super) fn mean_of_all_ended(&self, lag: Lag) -> f64 {
+        let ends: u64 = self.ends.iter().sum();
         ends as f64 * self.lags[lag as usize] as f64 / (self.to - self.from) as f64
     }
 

@@ -1,6 +1,6 @@
 //! Shares by expectation maximisation, and which components are worth having.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::flight::{Lag, Sweep};
 use super::groups::{Groups, Key};
@@ -8,6 +8,7 @@ use super::moments::{Hint, Moments};
 use super::site::{Observation, Observed};
 use super::{GAIN, LEAD, LOSS};
 use crate::requests::label::LabelId;
+use crate::requests::record::RequestId;
 
 /// A cause that blocks may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,6 +17,8 @@ pub(super) enum Component {
     Time,
     /// No request: as likely as there is much in flight.
     Load,
+    /// No request: as likely as many have just ended.
+    Ended(Lag),
     /// A request of the key's that is in flight.
     Flight(Key),
     /// The request that is the hint.
@@ -23,6 +26,9 @@ pub(super) enum Component {
     /// A request of the key's that ended so shortly before.
     After(Lag, Key),
 }
+
+/// The background's share at most where a label explains most of something.
+const MOSTLY: f64 = 0.3;
 
 impl Explained {
     /// Labels that explain any of it, each once.
@@ -32,6 +38,13 @@ impl Explained {
         labels.sort_unstable();
         labels.dedup();
         labels
+    }
+
+    /// Whether one label explains most of it, and no other any.
+    pub(super) fn is_mostly_one(&self, groups: &Groups) -> bool {
+        let background = self.shares.iter().filter(|(component, _)| component.key().is_none());
+        let background: f64 = background.map(|(_, share)| share).sum();
+        background <= MOSTLY && self.labels(groups).len() == 1
     }
 
     /// Whether one label explains it all.
@@ -44,7 +57,7 @@ impl Explained {
 impl Component {
     pub(super) fn key(self) -> Option<Key> {
         match self {
-            Component::Time | Component::Load => None,
+            Component::Time | Component::Load | Component::Ended(_) => None,
             Component::Flight(key) | Component::Hinted(_, key) | Component::After(_, key) => Some(key),
         }
     }
@@ -77,6 +90,10 @@ impl Ratios<'_> {
             Component::Load => {
                 let all: u32 = observation.flight.iter().map(|(_, count)| count).sum();
                 f64::from(all) / self.sweep.mean_of_all(born).max(TINY)
+            }
+            Component::Ended(lag) => {
+                let all: u32 = observation.ended[lag as usize].iter().map(|(_, count)| count).sum();
+                f64::from(all) / self.sweep.mean_of_all_ended(lag).max(TINY)
             }
             Component::Flight(key) => {
                 let of_key = observation.flight.iter();
@@ -268,9 +285,12 @@ impl Search<'_> {
     }
 
     fn choose(&self, after: bool) -> (Fit, Option<(LabelId, LabelId)>) {
-        let background = [Component::Time, Component::Load];
+        let mut background = vec![Component::Time, Component::Load];
+        if after {
+            background.extend(Lag::ALL.map(Component::Ended));
+        }
         let ratios = background.iter().map(|component| self.ratios(*component)).collect();
-        let mut fit = Fit::of(background.to_vec(), ratios);
+        let mut fit = Fit::of(background, ratios);
         let candidates: Vec<(Component, Vec<f64>)> = self
             .candidates(after)
             .into_iter()
@@ -281,7 +301,7 @@ impl Search<'_> {
             let Some((best, rival)) = self.best_two(&fit, &candidates) else {
                 break;
             };
-            let gain = best.logarithm - fit.logarithm;
+            let gain = (best.logarithm - fit.logarithm) * self.independent(&best);
             if gain < GAIN {
                 // Two that share the site may be told only together.
                 match self.best_pair(&fit, &candidates) {
@@ -305,6 +325,33 @@ impl Search<'_> {
     fn newest(&self, fit: &Fit) -> Option<LabelId> {
         let key = fit.components.last().and_then(|component| component.key());
         key.map(|key| self.groups.label_of(key))
+    }
+
+    /// Observations that one request explains are one: which part of those that speak for the newest component can
+    /// each have a request of its own.
+    fn independent(&self, fit: &Fit) -> f64 {
+        let (Some(component), Some(ratios)) = (fit.components.last(), fit.ratios.last()) else {
+            return 1.0;
+        };
+        let Some(key) = component.key() else {
+            return 1.0;
+        };
+        let of_key = |request: &RequestId| {
+            let group = self.groups.of_request(*request);
+            group.is_some_and(|group| self.groups.contains(key, group))
+        };
+        let mut used: FxHashSet<RequestId> = FxHashSet::default();
+        let mut speaking = 0;
+        for (seen, _) in self.observed.all.iter().zip(ratios).filter(|(_, ratio)| **ratio > 0.0) {
+            speaking += 1;
+            let own = match component {
+                Component::Hinted(hint, _) => hinted(seen, *hint),
+                Component::After(..) => Some(RequestId::MAX - seen.epoch as RequestId),
+                _ => seen.requests.iter().copied().filter(of_key).find(|request| !used.contains(request)),
+            };
+            used.extend(own);
+        }
+        used.len() as f64 / f64::from(speaking.max(1))
     }
 
     /// Whether both explain something that the other does not: they share the call site.
@@ -389,7 +436,8 @@ impl Search<'_> {
     }
 
     fn without_background(&self, mut fit: Fit) -> Fit {
-        for component in [Component::Load, Component::Time] {
+        let ended = Lag::ALL.map(Component::Ended);
+        for component in ended.into_iter().chain([Component::Load, Component::Time]) {
             let at = fit.components.iter().position(|other| *other == component);
             if let Some(at) = at.filter(|_| fit.components.len() > 1) {
                 let fewer = fit.without(at);

@@ -7,7 +7,7 @@ use super::groups::GroupId;
 use crate::ledger::holding::Hints;
 use crate::ledger::{Finished, Loose};
 use crate::requests::label::LabelId;
-use crate::requests::record::Record;
+use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
 use crate::sites::SiteId;
 
@@ -23,6 +23,8 @@ pub(super) struct Observation {
     pub(super) amount: Amount,
     /// How many requests of each group were in flight.
     pub(super) flight: Vec<(GroupId, u32)>,
+    /// Those requests, the oldest first.
+    pub(super) requests: Vec<RequestId>,
     /// How many of each group had ended shortly before, by how shortly.
     pub(super) ended: [Vec<(GroupId, u32)>; LAGS],
     /// The same as long as the same requests are in flight.
@@ -166,6 +168,7 @@ impl Observation {
             hints,
             proved: false,
             amount: Amount::one(0),
+            requests: Vec::new(),
             ended: Default::default(),
             flight: Vec::new(),
             epoch: 0,
