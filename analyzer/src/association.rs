@@ -58,12 +58,8 @@ pub const LEAD: f64 = 5.0;
 /// The background is dropped where that costs less than this.
 pub const LOSS: f64 = 2.0;
 
-/// Observations of a call site that are looked at; the others follow from them.
-const MOST_OBSERVED: usize = 800;
-/// The same of sites beyond the largest.
-const FEW_OBSERVED: usize = 150;
-/// How many are the largest.
-const LARGEST: usize = 200;
+/// Observations that are looked at of call sites by their rank in bytes; the others follow from them.
+const OBSERVED: [(usize, usize); 3] = [(12, 4_000), (200, 800), (usize::MAX, 150)];
 
 /// What was found out of one call site.
 #[derive(Clone, Debug, Default)]
@@ -114,7 +110,8 @@ pub fn associate(
             .map(|finished| Moments::of(&finished.moments, records, &groups))
             .collect();
         let observed = observe(processes, &by_site, &doubtful, &groups, &mut sweeps);
-        let explain = |observed: &Observed| likelihood::explain(observed, &groups, &sweeps, &moments);
+        let explain =
+            |observed: &Observed| likelihood::explain(observed, &groups, &sweeps, &moments);
         found = observed
             .into_iter()
             .map(|(site, observed)| {
@@ -124,9 +121,14 @@ pub fn associate(
                     false => sizes::by_size(&observed),
                 };
                 // What is made in one size by several is explained no better than all.
-                let sizes = sizes.into_iter().map(|(size, of_size)| (size, explain(&of_size)));
+                let sizes = sizes
+                    .into_iter()
+                    .map(|(size, of_size)| (size, explain(&of_size)));
                 let sizes = sizes.filter(|(_, explained)| explained.is_mostly_one(&groups));
-                (site, Found::new(&observed, explained, sizes.collect(), &groups, labels))
+                (
+                    site,
+                    Found::new(&observed, explained, sizes.collect(), &groups, labels),
+                )
             })
             .collect();
         demote(processes, &doubtful, &found, records);
@@ -159,7 +161,8 @@ fn observe(
     let mut order: Vec<(u64, SiteId)> = by_site
         .iter()
         .map(|(site, places)| {
-            let bytes = |(process, at): &(usize, usize)| processes[*process].loose[*at].served.bytes;
+            let bytes =
+                |(process, at): &(usize, usize)| processes[*process].loose[*at].served.bytes;
             (places.iter().map(bytes).sum(), *site)
         })
         .collect();
@@ -170,13 +173,14 @@ fn observe(
         .iter()
         .enumerate()
         .map(|(rank, (_, site))| {
-            let most = match rank {
-                0..LARGEST => MOST_OBSERVED,
-                _ => FEW_OBSERVED,
-            };
+            let most = OBSERVED.iter().find(|(ranks, _)| rank < *ranks);
+            let most = most.map_or(0, |(_, most)| *most);
             let places = by_site.get(site).map_or(&[][..], Vec::as_slice);
             let is_doubtful = doubtful.contains_key(site);
-            (*site, Observed::of(*site, processes, places, is_doubtful, most))
+            (
+                *site,
+                Observed::of(*site, processes, places, is_doubtful, most),
+            )
         })
         .collect();
     for sweep in sweeps.iter_mut() {
@@ -189,7 +193,8 @@ fn observe(
         wanted.sort_by_key(|observation| observation.born);
         sweep.look(&mut wanted, groups);
     }
-    all.iter_mut().for_each(|(_, observed)| observed.merge_bursts());
+    all.iter_mut()
+        .for_each(|(_, observed)| observed.merge_bursts());
     all
 }
 
@@ -206,13 +211,22 @@ fn demote(
             return false;
         };
         let mixed = doubt.mixed && found.unproved_background() >= 0.5;
-        let tail = doubt.tail && found.is_background() && !site::is_regular(**site, processes, records);
+        let tail =
+            doubt.tail && found.is_background() && !site::is_regular(**site, processes, records);
         mixed || tail
     };
-    let doubtful: Vec<SiteId> = doubtful.iter().filter(is_none).map(|(site, _)| *site).collect();
+    let doubtful: Vec<SiteId> = doubtful
+        .iter()
+        .filter(is_none)
+        .map(|(site, _)| *site)
+        .collect();
     for finished in processes.iter_mut() {
         let mut loose: Vec<Loose> = Vec::new();
-        for site in finished.sites.iter_mut().filter(|site| doubtful.contains(&site.id)) {
+        for site in finished
+            .sites
+            .iter_mut()
+            .filter(|site| doubtful.contains(&site.id))
+        {
             for kept in std::mem::take(&mut site.retained) {
                 loose.push(assign::loosen(kept, site, records));
             }

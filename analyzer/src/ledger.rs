@@ -16,7 +16,9 @@ mod loose;
 pub mod site;
 mod types;
 
-pub use finish::{Certain, Finished, FinishedSite, OutsideSeries, Reached, Retained, SLICES, Serving};
+pub use finish::{
+    Certain, Finished, FinishedSite, OutsideSeries, Reached, Retained, SLICES, Serving,
+};
 use flight::Flight;
 use holding::{Account, AccountId, Holding, Kind, Proof};
 use index::HoldingIndex;
@@ -195,14 +197,7 @@ impl Ledger {
     }
 
     /// Blocks that came and went.
-    pub fn pass(
-        &mut self,
-        account: AccountId,
-        site: SiteId,
-        stamp: u64,
-        blocks: u64,
-        bytes: u64,
-    ) {
+    pub fn pass(&mut self, account: AccountId, site: SiteId, stamp: u64, blocks: u64, bytes: u64) {
         self.counts.allocations += blocks;
         self.counts.frees += blocks;
         self.counts.allocated_bytes += bytes;
@@ -366,7 +361,9 @@ impl Ledger {
         if outlived {
             if survived {
                 figures.open_freed += amount;
-                figures.survivor_log.add(self.ends.len() as u64, amount.bytes);
+                figures
+                    .survivor_log
+                    .add(self.ends.len() as u64, amount.bytes);
             }
             self.pending.push(Pending {
                 address,

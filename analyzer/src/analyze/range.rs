@@ -32,7 +32,9 @@ pub(super) fn leaking_ranges(
         for part in site.labels.iter().filter(|part| part.verdict.leaks()) {
             let of_label = known.entry(part.label).or_default();
             for kept in part.retained.iter().filter(|kept| kept.is_used()) {
-                let process = records.get(kept.request as usize).map_or(0, |record| record.process);
+                let process = records
+                    .get(kept.request as usize)
+                    .map_or(0, |record| record.process);
                 let births = match kept.certain {
                     Certain::Request if leaking.contains_key(&kept.request) => {
                         of_label.told.insert(kept.request);
@@ -49,7 +51,9 @@ pub(super) fn leaking_ranges(
             let others = site.labels.iter().filter(|other| other.label != part.label);
             let unsure = others.flat_map(|other| &other.retained);
             for kept in unsure.filter(|kept| kept.associated) {
-                let process = records.get(kept.request as usize).map_or(0, |record| record.process);
+                let process = records
+                    .get(kept.request as usize)
+                    .map_or(0, |record| record.process);
                 let maybe = of_label.maybe.entry(process).or_default();
                 maybe.extend([kept.born, kept.last]);
             }
@@ -67,17 +71,25 @@ pub(super) fn leaking_ranges(
         let Some(label) = record.label.filter(|label| known.contains_key(label)) else {
             continue;
         };
-        spans.entry((label, record.process)).or_default().push(Span {
-            request,
-            count: u64::from(record.count),
-            start: record.start,
-            end: record.end.unwrap_or(u64::MAX),
-        });
+        spans
+            .entry((label, record.process))
+            .or_default()
+            .push(Span {
+                request,
+                count: u64::from(record.count),
+                start: record.start,
+                end: record.end.unwrap_or(u64::MAX),
+            });
     }
     let range = |(label, mut known): (LabelId, Known)| {
         let told: u64 = known.told.len() as u64;
         let (mut least, mut most) = (told, told);
-        let mut processes: Vec<ProcessId> = known.births.keys().chain(known.maybe.keys()).copied().collect();
+        let mut processes: Vec<ProcessId> = known
+            .births
+            .keys()
+            .chain(known.maybe.keys())
+            .copied()
+            .collect();
         processes.sort_unstable();
         processes.dedup();
         for process in processes {

@@ -11,8 +11,8 @@ use super::types::types;
 use super::unseen::unseen;
 use super::{Analyzer, Timeline, reuse};
 use crate::analysis::{
-    Analysis, Endpoint, Outside, Ownership, ProcessFigures, Request, Site, SiteLabel, StatusFigures, Totals,
-    TypeRow, Verdict,
+    Analysis, Endpoint, Outside, Ownership, ProcessFigures, Request, Site, SiteLabel,
+    StatusFigures, Totals, TypeRow, Verdict,
 };
 use crate::association::associate;
 use crate::ledger::{Finished, Retained};
@@ -303,8 +303,13 @@ fn add_associated(endpoint: &mut Endpoint, part: &JudgedLabel, records: &[Record
         endpoint.retained_bytes += kept.bytes;
         endpoint.survivor_blocks += kept.blocks;
         endpoint.survivor_bytes += kept.bytes;
-        let status = records.get(kept.request as usize).and_then(|record| record.status);
-        let figures = endpoint.statuses.iter_mut().find(|figures| figures.status == status);
+        let status = records
+            .get(kept.request as usize)
+            .and_then(|record| record.status);
+        let figures = endpoint
+            .statuses
+            .iter_mut()
+            .find(|figures| figures.status == status);
         if let Some(figures) = figures {
             figures.retained_blocks += kept.blocks;
             figures.retained_bytes += kept.bytes;

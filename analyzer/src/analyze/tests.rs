@@ -146,7 +146,10 @@ fn reading_the_next_head_takes_nothing_over_but_reading_a_body_does() {
     // What the worker did before it read on is not proved: only an answer settles that.
     assert_eq!(
         told,
-        ["POST /a status 200 blocks 1 survive 1 retained 1", "outside 1"]
+        [
+            "POST /a status 200 blocks 1 survive 1 retained 1",
+            "outside 1"
+        ]
     );
 }
 

@@ -38,15 +38,26 @@ impl Found {
         if !by_size.is_empty() {
             // What the sizes are made by, each with its share.
             let total = observed.all.len().max(1) as f64;
-            let of_size = |wanted: Size| observed.all.iter().filter(|seen| size(seen.amount) == wanted).count() as f64;
+            let of_size = |wanted: Size| {
+                observed
+                    .all
+                    .iter()
+                    .filter(|seen| size(seen.amount) == wanted)
+                    .count() as f64
+            };
             shown.shares = by_size
                 .iter()
                 .flat_map(|(size, explained)| {
                     let part = of_size(*size) / total;
-                    explained.shares.iter().map(move |(component, share)| (*component, share * part))
+                    explained
+                        .shares
+                        .iter()
+                        .map(move |(component, share)| (*component, share * part))
                 })
                 .collect();
-            shown.undecided = by_size.iter().find_map(|(_, explained)| explained.undecided);
+            shown.undecided = by_size
+                .iter()
+                .find_map(|(_, explained)| explained.undecided);
         }
         Found {
             text: text(observed, &shown, groups, labels),
@@ -74,7 +85,9 @@ impl Found {
 
     fn names_labels(&self) -> bool {
         let all = self.by_size.iter().map(|(_, explained)| explained);
-        let mut shares = all.chain([&self.explained]).flat_map(|explained| &explained.shares);
+        let mut shares = all
+            .chain([&self.explained])
+            .flat_map(|explained| &explained.shares);
         shares.any(|(component, _)| component.key().is_some())
     }
 }
@@ -82,7 +95,12 @@ impl Found {
 /// What was found, in one sentence.
 fn text(observed: &Observed, explained: &Explained, groups: &Groups, labels: &[String]) -> String {
     let name = |label: LabelId| labels.get(label as usize).map_or("", String::as_str);
-    let unproved = || observed.all.iter().filter(|observation| !observation.proved);
+    let unproved = || {
+        observed
+            .all
+            .iter()
+            .filter(|observation| !observation.proved)
+    };
     let total = unproved().count();
     if total == 0 {
         return String::new();
@@ -92,7 +110,9 @@ fn text(observed: &Observed, explained: &Explained, groups: &Groups, labels: &[S
             let flying = observation.flight.iter().map(|(group, _)| *group);
             let hints = [Hint::Last, Hint::Next, Hint::Task].into_iter();
             let hints = hints.filter_map(|hint| groups.of_request(hinted(observation, hint)?));
-            flying.chain(hints).any(|group| groups.label(group) == label)
+            flying
+                .chain(hints)
+                .any(|group| groups.label(group) == label)
         });
         with.count()
     };
@@ -133,8 +153,13 @@ fn text(observed: &Observed, explained: &Explained, groups: &Groups, labels: &[S
             )
         }
         (several, _) => {
-            let each = several.iter().map(|(label, share)| format!("{:.0} % {}", 100.0 * share, name(*label)));
-            format!("shares by likelihood: {}", each.collect::<Vec<_>>().join(", "))
+            let each = several
+                .iter()
+                .map(|(label, share)| format!("{:.0} % {}", 100.0 * share, name(*label)));
+            format!(
+                "shares by likelihood: {}",
+                each.collect::<Vec<_>>().join(", ")
+            )
         }
     }
 }
@@ -196,9 +221,15 @@ impl Whose<'_> {
             }
         }
         let chosen = chosen?;
-        let of_label = shares.iter().zip(&parts).filter(|((component, _), _)| label(component) == chosen);
+        let of_label = shares
+            .iter()
+            .zip(&parts)
+            .filter(|((component, _), _)| label(component) == chosen);
         let best = of_label.max_by(|left, right| left.1.total_cmp(right.1));
-        let of_label = shares.iter().zip(&parts).filter(|((component, _), _)| label(component) == chosen);
+        let of_label = shares
+            .iter()
+            .zip(&parts)
+            .filter(|((component, _), _)| label(component) == chosen);
         let sure = of_label.map(|(_, part)| part).sum::<f64>() >= CERTAIN * total;
         let component = best?.0.0;
         let mut owned = match component {
@@ -214,7 +245,9 @@ impl Whose<'_> {
         if matches!(component, Component::After(..)) {
             return Some(owned);
         }
-        let all = component.key().map(|key| Key::Label(self.groups.label_of(key)))?;
+        let all = component
+            .key()
+            .map(|key| Key::Label(self.groups.label_of(key)))?;
         owned.certain = match (sure, now.of_key(all, self.groups).count()) {
             (false, _) => Certain::Neither,
             (true, 1) => Certain::Request,
@@ -270,9 +303,15 @@ pub(super) fn all(
     sweeps: &mut [Sweep],
 ) {
     for (finished, sweep) in processes.iter_mut().zip(sweeps) {
-        let wanted = |loose: &Loose| whose.found.get(&loose.site).is_some_and(Found::names_labels);
-        let (some, rest): (Vec<Loose>, Vec<Loose>) =
-            std::mem::take(&mut finished.loose).into_iter().partition(wanted);
+        let wanted = |loose: &Loose| {
+            whose
+                .found
+                .get(&loose.site)
+                .is_some_and(Found::names_labels)
+        };
+        let (some, rest): (Vec<Loose>, Vec<Loose>) = std::mem::take(&mut finished.loose)
+            .into_iter()
+            .partition(wanted);
         finished.loose = rest;
         let mut owned = Vec::with_capacity(some.len());
         let stamps: Vec<u64> = some.iter().map(|loose| loose.born).collect();
@@ -280,7 +319,13 @@ pub(super) fn all(
             owned.push(whose.owner(&some[index], sweep.process(), now, sweep));
         });
         let mut places: FxHashMap<SiteId, usize> = FxHashMap::default();
-        places.extend(finished.sites.iter().enumerate().map(|(at, site)| (site.id, at)));
+        places.extend(
+            finished
+                .sites
+                .iter()
+                .enumerate()
+                .map(|(at, site)| (site.id, at)),
+        );
         let mut reached: FxHashSet<(SiteId, RequestId)> = FxHashSet::default();
         for (loose, owned) in some.into_iter().zip(owned) {
             let place = places.get(&loose.site).copied();
@@ -336,7 +381,8 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
         });
     }
     let same = |kept: &&mut Retained| {
-        let same = (kept.request, kept.untold, kept.certain) == (owned.request, owned.untold, owned.certain);
+        let same = (kept.request, kept.untold, kept.certain)
+            == (owned.request, owned.untold, owned.certain);
         let certain = owned.certain == Certain::Request;
         same && kept.associated && (certain || kept.born == loose.born)
     };
@@ -415,9 +461,18 @@ pub(super) fn leave_the_rest(
     for (process, finished) in (0..).zip(processes.iter_mut()) {
         let serving = finished.serving;
         let mut places: FxHashMap<SiteId, usize> = FxHashMap::default();
-        places.extend(finished.sites.iter().enumerate().map(|(at, site)| (site.id, at)));
+        places.extend(
+            finished
+                .sites
+                .iter()
+                .enumerate()
+                .map(|(at, site)| (site.id, at)),
+        );
         for loose in std::mem::take(&mut finished.loose) {
-            let Some(site) = places.get(&loose.site).and_then(|at| finished.sites.get_mut(*at)) else {
+            let Some(site) = places
+                .get(&loose.site)
+                .and_then(|at| finished.sites.get_mut(*at))
+            else {
                 continue;
             };
             site.outside_blocks += loose.live.blocks;

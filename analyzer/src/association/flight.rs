@@ -91,7 +91,11 @@ impl Now {
     }
 
     /// Those of a key's.
-    pub(super) fn of_key<'n>(&'n self, key: Key, groups: &'n Groups) -> impl Iterator<Item = RequestId> + 'n {
+    pub(super) fn of_key<'n>(
+        &'n self,
+        key: Key,
+        groups: &'n Groups,
+    ) -> impl Iterator<Item = RequestId> + 'n {
         let members = groups.members(key).iter();
         members.flat_map(|group| self.by_group[*group as usize].iter().copied())
     }
@@ -100,7 +104,11 @@ impl Now {
     fn comes(&mut self, stamp: u64) {
         self.stamp = stamp;
         let longest = self.lags[Lag::Long as usize];
-        while self.ended.front().is_some_and(|(ended, ..)| stamp.saturating_sub(*ended) > longest) {
+        while self
+            .ended
+            .front()
+            .is_some_and(|(ended, ..)| stamp.saturating_sub(*ended) > longest)
+        {
             self.ended.pop_front();
         }
     }
@@ -125,13 +133,18 @@ impl Now {
 
     /// Those of a key's.
     pub(super) fn ended_of(&self, lag: Lag, key: Key, groups: &Groups) -> Vec<RequestId> {
-        let of_key = self.just(lag).filter(|(_, group, _)| groups.contains(key, *group));
+        let of_key = self
+            .just(lag)
+            .filter(|(_, group, _)| groups.contains(key, *group));
         of_key.map(|(.., request)| *request).collect()
     }
 
     /// All of them, the oldest first.
     fn requests(&self) -> Vec<RequestId> {
-        let of_groups = self.busy.iter().flat_map(|group| &self.by_group[*group as usize]);
+        let of_groups = self
+            .busy
+            .iter()
+            .flat_map(|group| &self.by_group[*group as usize]);
         let mut all: Vec<RequestId> = of_groups.copied().collect();
         all.sort_unstable();
         all
@@ -151,14 +164,18 @@ impl Sweep {
             process: id,
             changes: Vec::new(),
             from: finished.serving.from.unwrap_or(0),
-            to: finished.serving.to.max(finished.serving.from.unwrap_or(0) + 1),
+            to: finished
+                .serving
+                .to
+                .max(finished.serving.from.unwrap_or(0) + 1),
             windows: 1,
             lags: [1; LAGS],
             ends: vec![0; groups.count()],
             means: Vec::new(),
         };
         sweep.means = vec![vec![0.0; groups.count()]];
-        let observed = |site: &FinishedSite| !site.outside_births.is_empty() || !site.retained.is_empty();
+        let observed =
+            |site: &FinishedSite| !site.outside_births.is_empty() || !site.retained.is_empty();
         if finished.loose.is_empty() && !finished.sites.iter().any(observed) {
             return sweep;
         }
@@ -183,7 +200,9 @@ impl Sweep {
                 }
             }
         }
-        sweep.changes.sort_by_key(|change| (change.stamp, change.request, !change.begins));
+        sweep
+            .changes
+            .sort_by_key(|change| (change.stamp, change.request, !change.begins));
         sweep.windows = sweep.windows(finished, records, groups);
         sweep.average(groups);
         sweep
@@ -196,13 +215,17 @@ impl Sweep {
             let record = records.get(*request as usize)?;
             Some(record.end?.saturating_sub(record.start))
         });
-        let (count, sum) = ended.fold((0_u64, 0_u128), |sum, lasted| (sum.0 + 1, sum.1 + u128::from(lasted)));
+        let (count, sum) = ended.fold((0_u64, 0_u128), |sum, lasted| {
+            (sum.0 + 1, sum.1 + u128::from(lasted))
+        });
         let mean = (sum / u128::from(count.max(1))).max(1);
         let lag = u64::try_from(mean).unwrap_or(u64::MAX);
         self.lags = [lag, lag.saturating_mul(LONG)];
         let lasted = u128::from(self.to - self.from) / mean / u128::from(LASTING);
         let requests = count / (IN_WINDOW * groups.frequent() as u64);
-        requests.min(u64::try_from(lasted).unwrap_or(u64::MAX)).clamp(1, MOST_WINDOWS)
+        requests
+            .min(u64::try_from(lasted).unwrap_or(u64::MAX))
+            .clamp(1, MOST_WINDOWS)
     }
 
     pub(super) fn process(&self) -> u32 {
@@ -282,7 +305,10 @@ impl Sweep {
 
     /// Fills in what was in flight at each observation; those are in order of their birth.
     pub(super) fn look(&self, observations: &mut [&mut Observation], groups: &Groups) {
-        let stamps: Vec<u64> = observations.iter().map(|observation| observation.born).collect();
+        let stamps: Vec<u64> = observations
+            .iter()
+            .map(|observation| observation.born)
+            .collect();
         self.at_each(stamps.into_iter(), groups, |index, now| {
             observations[index].flight = now.counts().collect();
             observations[index].requests = now.requests();

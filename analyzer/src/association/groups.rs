@@ -75,7 +75,9 @@ impl Groups {
 
     /// Whether the label has several statuses.
     pub(super) fn has_statuses(&self, label: LabelId) -> bool {
-        self.of_labels.get(&label).is_some_and(|groups| groups.len() > 1)
+        self.of_labels
+            .get(&label)
+            .is_some_and(|groups| groups.len() > 1)
     }
 
     /// The groups of a key.

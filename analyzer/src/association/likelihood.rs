@@ -33,7 +33,10 @@ const MOSTLY: f64 = 0.3;
 impl Explained {
     /// Labels that explain any of it, each once.
     pub(super) fn labels(&self, groups: &Groups) -> Vec<LabelId> {
-        let keys = self.shares.iter().filter_map(|(component, _)| component.key());
+        let keys = self
+            .shares
+            .iter()
+            .filter_map(|(component, _)| component.key());
         let mut labels: Vec<LabelId> = keys.map(|key| groups.label_of(key)).collect();
         labels.sort_unstable();
         labels.dedup();
@@ -42,14 +45,20 @@ impl Explained {
 
     /// Whether one label explains most of it, and no other any.
     pub(super) fn is_mostly_one(&self, groups: &Groups) -> bool {
-        let background = self.shares.iter().filter(|(component, _)| component.key().is_none());
+        let background = self
+            .shares
+            .iter()
+            .filter(|(component, _)| component.key().is_none());
         let background: f64 = background.map(|(_, share)| share).sum();
         background <= MOSTLY && self.labels(groups).len() == 1
     }
 
     /// Whether one label explains it all.
     pub(super) fn is_simple(&self, groups: &Groups) -> bool {
-        let all = self.shares.iter().all(|(component, _)| component.key().is_some());
+        let all = self
+            .shares
+            .iter()
+            .all(|(component, _)| component.key().is_some());
         all && self.labels(groups).len() == 1
     }
 }
@@ -58,7 +67,9 @@ impl Component {
     pub(super) fn key(self) -> Option<Key> {
         match self {
             Component::Time | Component::Load | Component::Ended(_) => None,
-            Component::Flight(key) | Component::Hinted(_, key) | Component::After(_, key) => Some(key),
+            Component::Flight(key) | Component::Hinted(_, key) | Component::After(_, key) => {
+                Some(key)
+            }
         }
     }
 }
@@ -92,7 +103,10 @@ impl Ratios<'_> {
                 f64::from(all) / self.sweep.mean_of_all(born).max(TINY)
             }
             Component::Ended(lag) => {
-                let all: u32 = observation.ended[lag as usize].iter().map(|(_, count)| count).sum();
+                let all: u32 = observation.ended[lag as usize]
+                    .iter()
+                    .map(|(_, count)| count)
+                    .sum();
                 f64::from(all) / self.sweep.mean_of_all_ended(lag).max(TINY)
             }
             Component::Flight(key) => {
@@ -111,14 +125,18 @@ impl Ratios<'_> {
                 let count: u32 = of_key.map(|(_, count)| count).sum();
                 match count {
                     0 => 0.0,
-                    count => f64::from(count) / self.sweep.mean_ended(lag, key, self.groups).max(TINY),
+                    count => {
+                        f64::from(count) / self.sweep.mean_ended(lag, key, self.groups).max(TINY)
+                    }
                 }
             }
             Component::Hinted(hint, key) => {
                 let hinted = hinted(observation, hint).and_then(|id| self.groups.of_request(id));
                 match hinted.is_some_and(|group| self.groups.contains(key, group)) {
                     true => {
-                        let share = self.moments.share(hint, observation.hints, key, self.groups);
+                        let share = self
+                            .moments
+                            .share(hint, observation.hints, key, self.groups);
                         1.0 / share.max(TINY)
                     }
                     false => 0.0,
@@ -170,7 +188,10 @@ impl Fit {
                 *weight = parts.sum::<f64>() / count.max(1) as f64;
             }
             let next = fit.likelihoods(count);
-            let moved = next.iter().zip(&likelihoods).any(|(new, old)| (new / old - 1.0).abs() > 1e-4);
+            let moved = next
+                .iter()
+                .zip(&likelihoods)
+                .any(|(new, old)| (new / old - 1.0).abs() > 1e-4);
             likelihoods = next;
             if !moved {
                 break;
@@ -268,16 +289,24 @@ impl Search<'_> {
     fn score(ratios: &[f64], likelihoods: &[f64]) -> f64 {
         let with = |share: f64| {
             let each = ratios.iter().zip(likelihoods);
-            each.map(|(ratio, likelihood)| (1.0 + share * (ratio / likelihood - 1.0)).ln()).sum::<f64>()
+            each.map(|(ratio, likelihood)| (1.0 + share * (ratio / likelihood - 1.0)).ln())
+                .sum::<f64>()
         };
-        [0.1, 0.5, 0.95].into_iter().map(with).fold(f64::MIN, f64::max)
+        [0.1, 0.5, 0.95]
+            .into_iter()
+            .map(with)
+            .fold(f64::MIN, f64::max)
     }
 
     /// A request that has ended is thought of only where none in flight explains anything: where requests take
     /// turns, one's end is another's begin.
     fn run(&self) -> (Fit, Option<(LabelId, LabelId)>) {
         let first = self.choose(false);
-        let is_background = first.0.components.iter().all(|component| component.key().is_none());
+        let is_background = first
+            .0
+            .components
+            .iter()
+            .all(|component| component.key().is_none());
         match is_background && first.1.is_none() {
             true => self.choose(true),
             false => first,
@@ -289,7 +318,10 @@ impl Search<'_> {
         if after {
             background.extend(Lag::ALL.map(Component::Ended));
         }
-        let ratios = background.iter().map(|component| self.ratios(*component)).collect();
+        let ratios = background
+            .iter()
+            .map(|component| self.ratios(*component))
+            .collect();
         let mut fit = Fit::of(background, ratios);
         let candidates: Vec<(Component, Vec<f64>)> = self
             .candidates(after)
@@ -327,8 +359,8 @@ impl Search<'_> {
         key.map(|key| self.groups.label_of(key))
     }
 
-    /// Observations that one request explains are one: which part of those that speak for the newest component can
-    /// each have a request of its own.
+    /// Observations that one request explains are one: which part of those that the newest component explains can each
+    /// have a request of its own.
     fn independent(&self, fit: &Fit) -> f64 {
         let (Some(component), Some(ratios)) = (fit.components.last(), fit.ratios.last()) else {
             return 1.0;
@@ -341,17 +373,27 @@ impl Search<'_> {
             group.is_some_and(|group| self.groups.contains(key, group))
         };
         let mut used: FxHashSet<RequestId> = FxHashSet::default();
-        let mut speaking = 0;
-        for (seen, _) in self.observed.all.iter().zip(ratios).filter(|(_, ratio)| **ratio > 0.0) {
-            speaking += 1;
+        for (seen, _) in self
+            .observed
+            .all
+            .iter()
+            .zip(ratios)
+            .filter(|(_, ratio)| **ratio > 0.0)
+        {
             let own = match component {
                 Component::Hinted(hint, _) => hinted(seen, *hint),
                 Component::After(..) => Some(RequestId::MAX - seen.epoch as RequestId),
-                _ => seen.requests.iter().copied().filter(of_key).find(|request| !used.contains(request)),
+                _ => seen
+                    .requests
+                    .iter()
+                    .copied()
+                    .filter(of_key)
+                    .find(|request| !used.contains(request)),
             };
             used.extend(own);
         }
-        used.len() as f64 / f64::from(speaking.max(1))
+        let explained = fit.weights.last().copied().unwrap_or(0.0) * self.observed.all.len() as f64;
+        (used.len() as f64 / explained.max(1.0)).min(1.0)
     }
 
     /// Whether both explain something that the other does not: they share the call site.
@@ -365,7 +407,11 @@ impl Search<'_> {
 
     /// A label that was chosen may have made, in another way, what is left.
     fn with_siblings(&self, mut fit: Fit, candidates: &[(Component, Vec<f64>)]) -> Fit {
-        let chosen: Vec<Key> = fit.components.iter().filter_map(|component| component.key()).collect();
+        let chosen: Vec<Key> = fit
+            .components
+            .iter()
+            .filter_map(|component| component.key())
+            .collect();
         for (component, ratios) in candidates {
             let is_sibling = component.key().is_some_and(|key| chosen.contains(&key));
             if is_sibling && !fit.components.contains(component) {
@@ -379,7 +425,11 @@ impl Search<'_> {
     }
 
     /// The fit with the component that adds most, and the best with one of another label.
-    fn best_two(&self, fit: &Fit, candidates: &[(Component, Vec<f64>)]) -> Option<(Fit, Option<Fit>)> {
+    fn best_two(
+        &self,
+        fit: &Fit,
+        candidates: &[(Component, Vec<f64>)],
+    ) -> Option<(Fit, Option<Fit>)> {
         let likelihoods = fit.likelihoods(self.observed.all.len());
         let mut scored: Vec<(f64, usize)> = candidates
             .iter()
@@ -391,7 +441,10 @@ impl Search<'_> {
         let label_of = |at: usize| candidates[at].0.key().map(|key| self.groups.label_of(key));
         // The best of other labels are tried, too, however many components the first one has.
         let first = scored.first().and_then(|(_, at)| label_of(*at));
-        let others = scored.iter().filter(|(_, at)| label_of(*at) != first).take(TRIED / 2);
+        let others = scored
+            .iter()
+            .filter(|(_, at)| label_of(*at) != first)
+            .take(TRIED / 2);
         let tried = scored.iter().take(TRIED).chain(others);
         let mut fits: Vec<Fit> = tried
             .map(|(_, at)| fit.with(candidates[*at].0, candidates[*at].1.clone()))
@@ -422,7 +475,9 @@ impl Search<'_> {
                 labels.sort_unstable();
                 if labels[0] != labels[1] {
                     let (one, other) = (&candidates[*one], &candidates[*other]);
-                    let with = fit.with(one.0, one.1.clone()).with(other.0, other.1.clone());
+                    let with = fit
+                        .with(one.0, one.1.clone())
+                        .with(other.0, other.1.clone());
                     pairs.push((with, labels));
                 }
             }
@@ -483,6 +538,10 @@ pub(super) fn explain(
     Explained {
         shares: fit.components.into_iter().zip(fit.weights).collect(),
         undecided,
-        unproved_background: if unproved > 0.0 { background / unproved } else { 0.0 },
+        unproved_background: if unproved > 0.0 {
+            background / unproved
+        } else {
+            0.0
+        },
     }
 }

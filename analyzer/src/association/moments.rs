@@ -34,7 +34,9 @@ const PRIOR: f64 = 2.0;
 
 impl Moments {
     pub(super) fn of(moments: &[Moment], records: &[Record], groups: &Groups) -> Moments {
-        let shares: Vec<f64> = (0..groups.count() as GroupId).map(|group| groups.share(group)).collect();
+        let shares: Vec<f64> = (0..groups.count() as GroupId)
+            .map(|group| groups.share(group))
+            .collect();
         let real = |request: u32| {
             let record = records.get(request as usize);
             record.is_some_and(|record| !record.void)

@@ -69,13 +69,18 @@ pub(super) fn doubtful(
         counts.proved += site.retained.len();
         counts.others += site.outside_births.len();
         counts.blocks += site.retained.iter().map(|kept| kept.blocks).sum::<u64>();
-        counts.tail_blocks += site.retained.iter().map(|kept| kept.tail_blocks).sum::<u64>();
+        counts.tail_blocks += site
+            .retained
+            .iter()
+            .map(|kept| kept.tail_blocks)
+            .sum::<u64>();
     }
     for (site, places) in by_site {
         counts.entry(*site).or_default().others += places.len();
     }
     let doubt = |counts: &Counts| Doubt {
-        mixed: counts.others >= DOUBTFUL && counts.others * DOUBTFUL_PART >= counts.proved + counts.others,
+        mixed: counts.others >= DOUBTFUL
+            && counts.others * DOUBTFUL_PART >= counts.proved + counts.others,
         tail: counts.tail_blocks * 10 >= counts.blocks * 9,
     };
     counts
@@ -93,15 +98,22 @@ const REGULAR: u64 = 50;
 /// leaves beside them comes now and then.
 pub(super) fn is_regular(site: SiteId, processes: &[&mut Finished], records: &[Record]) -> bool {
     let parts = processes.iter().flat_map(|finished| &finished.sites);
-    let kept = parts.filter(|part| part.id == site).flat_map(|part| &part.retained);
+    let kept = parts
+        .filter(|part| part.id == site)
+        .flat_map(|part| &part.retained);
     let mut by_label: FxHashMap<LabelId, Vec<u64>> = FxHashMap::default();
     for kept in kept {
-        if let Some(label) = records.get(kept.request as usize).and_then(|record| record.label) {
+        if let Some(label) = records
+            .get(kept.request as usize)
+            .and_then(|record| record.label)
+        {
             by_label.entry(label).or_default().push(kept.blocks);
         }
     }
     by_label.into_iter().any(|(label, blocks)| {
-        let all = records.iter().filter(|record| !record.void && record.label == Some(label));
+        let all = records
+            .iter()
+            .filter(|record| !record.void && record.label == Some(label));
         let all: u64 = all.map(|record| u64::from(record.count)).sum();
         let first = blocks.first().copied().unwrap_or(0);
         let alike = blocks.iter().filter(|blocks| **blocks == first).count();
@@ -154,7 +166,8 @@ impl Observed {
     /// Blocks of the same circumstances may be one request's: they are one observation.
     pub(super) fn merge_bursts(&mut self) {
         self.all.dedup_by(|later, kept| {
-            let same = (later.process, later.hints, later.proved) == (kept.process, kept.hints, kept.proved);
+            let same = (later.process, later.hints, later.proved)
+                == (kept.process, kept.hints, kept.proved);
             same && later.epoch == kept.epoch
         });
     }

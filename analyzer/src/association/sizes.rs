@@ -27,7 +27,10 @@ pub(super) fn size(amount: Amount) -> Size {
 pub(super) fn by_size(observed: &Observed) -> Vec<(Size, Observed)> {
     let mut classes: FxHashMap<Size, Vec<Observation>> = FxHashMap::default();
     for observation in &observed.all {
-        classes.entry(size(observation.amount)).or_default().push(observation.clone());
+        classes
+            .entry(size(observation.amount))
+            .or_default()
+            .push(observation.clone());
     }
     let mut classes: Vec<(Size, Observed)> = classes
         .into_iter()

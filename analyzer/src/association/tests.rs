@@ -1,0 +1,304 @@
+//! Worlds whose truth is known: a closed loop of clients that send requests of several labels at random, and
+//! blocks made somewhere within some of them. All that is told is when blocks were made. What association makes
+//! of them is compared with the truth, over many seeds; the errors that are allowed are the ones measured.
+
+use super::*;
+use crate::analysis::Source;
+use crate::ledger::holding::Hints;
+use crate::ledger::{FinishedSite, Serving};
+use crate::requests::record::Figures;
+
+/// A small generator of pseudo-random numbers (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ z >> 31) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn exponential(&mut self, mean: f64) -> f64 {
+        -mean * (1.0 - self.next()).ln()
+    }
+}
+
+const LABELS: usize = 5;
+const SITE: SiteId = 7;
+
+/// What a world is like.
+#[derive(Clone, Copy)]
+struct World {
+    clients: usize,
+    requests: usize,
+    /// Labels whose requests make a block each.
+    leak: &'static [u32],
+    /// Mean ticks between two blocks of no request; 0: none.
+    background: f64,
+    /// The background goes with what is in flight.
+    by_load: bool,
+    /// A request of the last label that never ends.
+    stream: bool,
+}
+
+const QUIET: World = World {
+    clients: 8,
+    requests: 1_500,
+    leak: &[],
+    background: 0.0,
+    by_load: false,
+    stream: false,
+};
+
+fn record(label: u32, start: u64, end: Option<u64>) -> Record {
+    Record {
+        process: 0,
+        thread: 0,
+        host: 0,
+        label: Some(label),
+        connection: 1,
+        source: Source::Http,
+        count: 1,
+        status: end.map(|_| 200),
+        start,
+        end,
+        reader: 0,
+        unanswered: false,
+        answer_begun: true,
+        void: false,
+        moved: false,
+        figures: Figures::default(),
+    }
+}
+
+impl World {
+    /// The requests, and the blocks: when each was made, and by which label.
+    fn play(self, seed: u64) -> (Vec<Record>, Vec<(u64, Option<u32>)>) {
+        let mut dice = Dice(seed);
+        let popularity: Vec<f64> = (0..LABELS).map(|_| 0.2 + 1.8 * dice.next()).collect();
+        let whole: f64 = popularity.iter().sum();
+        let (mut records, mut blocks) = (Vec::new(), Vec::new());
+        let mut free: Vec<f64> = vec![0.0; self.clients];
+        for _ in 0..self.requests {
+            let client = (0..free.len()).min_by(|a, b| free[*a].total_cmp(&free[*b]));
+            let client = client.unwrap_or(0);
+            let mut drawn = dice.next() * whole;
+            let label = popularity.iter().position(|share| {
+                drawn -= share;
+                drawn <= 0.0
+            });
+            let label = label.unwrap_or(LABELS - 1) as u32;
+            let lasts = 2.0 + dice.exponential(1_000.0 * (1.0 + 0.3 * f64::from(label)));
+            let start = free[client];
+            if self.leak.contains(&label) {
+                let at = start + 1.0 + dice.next() * (lasts - 2.0);
+                blocks.push((at as u64, Some(label)));
+            }
+            records.push(record(label, start as u64, Some((start + lasts) as u64)));
+            free[client] = start + lasts;
+        }
+        let end = free.iter().copied().fold(0.0, f64::max);
+        if self.stream {
+            records.push(record(LABELS as u32 - 1, 0, None));
+        }
+        records.sort_by_key(|record| record.start);
+        let mut at = 0.0;
+        while self.background > 0.0 && at < end {
+            at += dice.exponential(self.background);
+            let busy = records.iter().filter(|record| {
+                record.start as f64 <= at && record.end.is_none_or(|end| end as f64 > at)
+            });
+            let load = busy.count() as f64 / self.clients as f64;
+            if at < end && (!self.by_load || dice.next() < load) {
+                blocks.push((at as u64, None));
+            }
+        }
+        blocks.sort_unstable();
+        (records, blocks)
+    }
+
+    /// The share of all blocks that each label was given, that nobody was, and the same in truth.
+    fn shares(self, seed: u64) -> ([f64; LABELS + 1], [f64; LABELS + 1]) {
+        let (mut records, blocks) = self.play(seed);
+        let ends = (0..records.len() as u32).filter(|id| records[*id as usize].end.is_some());
+        let mut finished = Finished {
+            ends: ends.collect(),
+            serving: Serving {
+                from: Some(0),
+                to: records
+                    .iter()
+                    .filter_map(|record| record.end)
+                    .max()
+                    .unwrap_or(0)
+                    + 1,
+            },
+            sites: vec![FinishedSite {
+                id: SITE,
+                ..FinishedSite::default()
+            }],
+            loose: blocks
+                .iter()
+                .map(|(born, _)| Loose {
+                    site: SITE,
+                    born: *born,
+                    last: *born,
+                    hints: Hints::default(),
+                    live: Amount::one(100),
+                    served: Amount::one(100),
+                    free: Amount::default(),
+                    types: Vec::new(),
+                })
+                .collect(),
+            ..Finished::default()
+        };
+        let labels: Vec<String> = (0..LABELS).map(|label| format!("GET /{label}")).collect();
+        associate(&mut [&mut finished], &mut records, &labels, false);
+        let (mut given, mut truth) = ([0.0; LABELS + 1], [0.0; LABELS + 1]);
+        for kept in &finished.sites[0].retained {
+            let label = records[kept.request as usize].label.unwrap_or(0);
+            given[label as usize] += kept.blocks as f64 / blocks.len() as f64;
+        }
+        given[LABELS] = 1.0 - given[..LABELS].iter().sum::<f64>();
+        for (_, label) in &blocks {
+            truth[label.map_or(LABELS, |label| label as usize)] += 1.0 / blocks.len() as f64;
+        }
+        (given, truth)
+    }
+
+    /// Of `seeds` worlds: those in which a label has a share that it should not have at all (more than a
+    /// hundredth), those where a label that leaks has none, and the mean error of a share elsewhere.
+    fn errors(self, seeds: u64) -> (u32, u32, f64) {
+        let (mut wrong, mut missed, mut error, mut told) = (0, 0, 0.0, 0);
+        for seed in 1..=seeds {
+            let (given, truth) = self.shares(seed);
+            let labels = || given.iter().zip(&truth).take(LABELS);
+            wrong += u32::from(labels().any(|(given, truth)| *truth == 0.0 && *given > 0.01));
+            if labels().any(|(given, truth)| *truth > 0.0 && *given == 0.0) {
+                missed += 1;
+                continue;
+            }
+            let largest = given
+                .iter()
+                .zip(&truth)
+                .map(|(given, truth)| (given - truth).abs());
+            error += largest.fold(0.0, f64::max);
+            told += 1;
+        }
+        (wrong, missed, error / f64::from(told.max(1)))
+    }
+}
+
+#[test]
+fn one_label_is_found_among_few_and_many() {
+    // (clients, requests, missed at most of 12)
+    for (clients, requests, most_missed) in [
+        (2, 300, 0),
+        (8, 300, 1),
+        (8, 1_500, 0),
+        (32, 1_500, 3),
+        (32, 6_000, 0),
+    ] {
+        let world = World {
+            clients,
+            requests,
+            leak: &[0],
+            ..QUIET
+        };
+        let (wrong, missed, error) = world.errors(12);
+        assert!(
+            wrong == 0 && missed <= most_missed && error < 0.02,
+            "{clients} clients, {requests} requests: {wrong} wrong, {missed} missed, error {error:.3}"
+        );
+    }
+}
+
+#[test]
+fn two_labels_that_share_a_call_site_get_their_shares() {
+    for (clients, requests, most) in [(8, 3_000, 0.07), (32, 8_000, 0.12)] {
+        let world = World {
+            clients,
+            requests,
+            leak: &[0, 3],
+            ..QUIET
+        };
+        let (wrong, missed, error) = world.errors(6);
+        assert!(
+            wrong == 0 && missed <= 1 && error < most,
+            "{clients} clients: {wrong} wrong, {missed} missed, error {error:.3}"
+        );
+    }
+}
+
+#[test]
+fn the_background_is_nobodys() {
+    for by_load in [false, true] {
+        for clients in [2, 8, 32] {
+            let world = World {
+                clients,
+                background: 800.0,
+                by_load,
+                ..QUIET
+            };
+            let (wrong, _, _) = world.errors(12);
+            assert!(
+                wrong <= 1,
+                "{clients} clients, by load: {by_load}: {wrong} of 12 blame a label"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_label_beside_the_background_gets_its_part() {
+    let world = World {
+        requests: 4_000,
+        leak: &[1],
+        background: 1_500.0,
+        stream: true,
+        ..QUIET
+    };
+    let (wrong, missed, error) = world.errors(6);
+    assert!(
+        wrong == 0 && missed == 0 && error < 0.12,
+        "{wrong} wrong, {missed} missed, error {error:.3}"
+    );
+}
+
+#[test]
+fn blocks_of_one_request_say_no_more_than_one() {
+    // Nine blocks at nine moments, all while the first request is in flight, which is as long as many others.
+    let mut records = vec![record(0, 0, Some(1_000))];
+    records.extend(
+        (1..200).map(|at| record(at % 3, at as u64 * 1_000, Some(at as u64 * 1_000 + 900))),
+    );
+    let mut finished = Finished {
+        ends: (0..200).collect(),
+        serving: Serving {
+            from: Some(0),
+            to: 200_000,
+        },
+        sites: vec![FinishedSite {
+            id: SITE,
+            ..FinishedSite::default()
+        }],
+        loose: (1..10)
+            .map(|at| Loose {
+                site: SITE,
+                born: at * 100,
+                last: at * 100,
+                hints: Hints::default(),
+                live: Amount::one(100),
+                served: Amount::one(100),
+                free: Amount::default(),
+                types: Vec::new(),
+            })
+            .collect(),
+        ..Finished::default()
+    };
+    let labels = ["GET /0", "GET /1", "GET /2"].map(String::from);
+    let associated = associate(&mut [&mut finished], &mut records, &labels, false);
+    assert_eq!(associated.unknown.blocks, 9);
+    assert!(finished.sites[0].retained.is_empty());
+}

@@ -7,10 +7,10 @@ use super::log::Log;
 use super::loose::Loose;
 use super::site::survive;
 use super::{Counts, Ledger, Pending, Typed};
+use crate::replay::HoldingId;
 use crate::requests::label::LabelId;
 use crate::requests::owner::Moment;
 use crate::requests::record::{Record, RequestId};
-use crate::replay::HoldingId;
 use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
 use crate::types::is_free;
@@ -224,7 +224,9 @@ impl Ledger {
         for holding in &mut self.holdings {
             // What turned out to be no request after it had ended.
             if let Kind::Proved(request, _) = holding.kind
-                && records.get(request as usize).is_none_or(|record| record.void)
+                && records
+                    .get(request as usize)
+                    .is_none_or(|record| record.void)
             {
                 holding.kind = Kind::Outside;
             }

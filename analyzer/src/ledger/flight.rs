@@ -56,7 +56,9 @@ impl Flight {
 
     /// Whether `request` is in flight.
     pub fn has(&self, request: RequestId) -> bool {
-        let place = self.all.binary_search_by_key(&request, |flying| flying.request);
+        let place = self
+            .all
+            .binary_search_by_key(&request, |flying| flying.request);
         place.is_ok()
     }
 

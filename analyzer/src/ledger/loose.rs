@@ -76,7 +76,9 @@ impl Ledger {
                 types,
             });
         }
-        all.sort_unstable_by_key(|loose| (loose.born, loose.site, loose.hints.last, loose.hints.next));
+        all.sort_unstable_by_key(|loose| {
+            (loose.born, loose.site, loose.hints.last, loose.hints.next)
+        });
         all
     }
 }

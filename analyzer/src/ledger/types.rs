@@ -136,7 +136,9 @@ impl Ledger {
         // It may have come to another request since, which had not ended when it was freed.
         let request = request.filter(|request| freed.is_none_or(|by| by == Some(*request)));
         let record = request.and_then(|request| records.get(request as usize));
-        let label = record.filter(|record| !record.void).and_then(|record| record.label);
+        let label = record
+            .filter(|record| !record.void)
+            .and_then(|record| record.label);
         (freed.is_none() || label.is_some()).then_some((holding.site, label))
     }
 }

@@ -174,7 +174,10 @@ impl Owners {
             return;
         };
         let (worker, reader) = (record.thread, record.reader);
-        let process = self.workers.get(reader as usize).map_or(0, |worker| worker.process);
+        let process = self
+            .workers
+            .get(reader as usize)
+            .map_or(0, |worker| worker.process);
         if self.is_lived_for(reader, request) && self.runs(process) {
             self.ledger(process).expect_more(request);
         }

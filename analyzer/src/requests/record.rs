@@ -171,7 +171,9 @@ impl Machine {
         if self.owners.served_by(server) == Some(request) {
             self.owners.has_answered(server, request, &mut self.records);
         }
-        self.threads[server as usize].answered.push((request, at.stamp));
+        self.threads[server as usize]
+            .answered
+            .push((request, at.stamp));
     }
 
     /// `request` ends.

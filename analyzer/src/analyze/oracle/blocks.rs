@@ -134,13 +134,20 @@ impl Oracle<'_> {
 
     /// Before this moment nobody knew that the block is a request's, and its end was no matter.
     pub(super) fn known_from(&self, block: &Block) -> usize {
-        let id = self.blocks.iter().position(|other| std::ptr::eq(other, block));
-        id.and_then(|id| self.born_for.get(&id).copied()).unwrap_or(0)
+        let id = self
+            .blocks
+            .iter()
+            .position(|other| std::ptr::eq(other, block));
+        id.and_then(|id| self.born_for.get(&id).copied())
+            .unwrap_or(0)
     }
 
     /// Whose the block is, by proof.
     pub(super) fn owner(&self, block: &Block) -> Option<(usize, bool)> {
-        let id = self.blocks.iter().position(|other| std::ptr::eq(other, block))?;
+        let id = self
+            .blocks
+            .iter()
+            .position(|other| std::ptr::eq(other, block))?;
         self.owners.get(&id).copied()
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::{Options, Scope};
 use super::super::script::Script;
+use super::super::{Options, Scope};
 use super::{Block, Oracle, random};
 use crate::analysis::Analysis;
 
@@ -42,7 +42,8 @@ fn by_oracle(script: &Script) -> Lines {
         });
         let survives = |block: &Block| {
             end.is_some_and(|end| {
-                let there = oracle.died(block.process) > end || request.last && block.process == process;
+                let there =
+                    oracle.died(block.process) > end || request.last && block.process == process;
                 block.born < end && live_at(block, end.max(oracle.known_from(block))) && there
             })
         };

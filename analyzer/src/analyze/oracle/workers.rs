@@ -50,8 +50,10 @@ struct Run {
 impl Run {
     fn unanswered(&self, thread: u32) -> usize {
         let mine = self.toucher.iter().filter(|(_, of)| **of == thread);
-        mine.filter(|(request, _)| !self.answered.contains(request) && !self.ended.contains(request))
-            .count()
+        mine.filter(|(request, _)| {
+            !self.answered.contains(request) && !self.ended.contains(request)
+        })
+        .count()
     }
 
     fn worker(&mut self, thread: u32) -> &mut Worker {
@@ -71,7 +73,11 @@ impl Run {
     fn end_birth(&mut self, thread: u32, next: Option<usize>) {
         let worker = self.worker(thread);
         worker.lived = true;
-        if worker.born_for.as_ref().is_some_and(|born_for| Some(born_for.0) != next) {
+        if worker
+            .born_for
+            .as_ref()
+            .is_some_and(|born_for| Some(born_for.0) != next)
+        {
             worker.born_for = None;
         }
     }
@@ -136,7 +142,9 @@ impl Run {
         self.end_birth(thread, Some(request));
         let alone = self.unanswered(thread) <= 1;
         match serves {
-            Serves::None | Serves::Tail(_, true) if begins && handed && alone => self.give(thread, request),
+            Serves::None | Serves::Tail(_, true) if begins && handed && alone => {
+                self.give(thread, request)
+            }
             _ => self.drop_zone(thread),
         }
         if begins && handed {
@@ -220,8 +228,10 @@ impl Run {
         worker.lived = true;
         if let Some((request, blocks)) = worker.born_for.take() {
             let step = self.step;
-            self.born_for.extend(blocks.iter().map(|block| (*block, step)));
-            self.owners.extend(blocks.into_iter().map(|block| (block, request, false)));
+            self.born_for
+                .extend(blocks.iter().map(|block| (*block, step)));
+            self.owners
+                .extend(blocks.into_iter().map(|block| (block, request, false)));
         }
         self.rest(thread);
         self.worker(thread).serves = Serves::None;
@@ -331,22 +341,30 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
     oracle.born_for = run.born_for;
     for (block, request, waited) in run.owners {
         let process = oracle.blocks[block].process;
-        let holds = !run.migrates.contains(&process) && !(waited && run.multiplexes.contains(&process));
+        let holds =
+            !run.migrates.contains(&process) && !(waited && run.multiplexes.contains(&process));
         oracle.owners.insert(block, (request, holds));
     }
 }
 
 fn answer(run: &mut Run, oracle: &mut Oracle<'_>, (step, thread): (usize, u32), connection: u32) {
     let of_connection: Vec<usize> = oracle.of_connection(connection).map(|(id, _)| id).collect();
-    let answered = of_connection.iter().filter(|id| oracle.requests[**id].answer == Some(step));
+    let answered = of_connection
+        .iter()
+        .filter(|id| oracle.requests[**id].answer == Some(step));
     for request in answered.copied().collect::<Vec<_>>() {
-        run.toucher.entry(request).or_insert(oracle.requests[request].reader);
+        run.toucher
+            .entry(request)
+            .or_insert(oracle.requests[request].reader);
         run.touch(step, thread, request, oracle.requests[request].reader);
         run.has_answered(request);
     }
     let next = of_connection.into_iter().find(|id| {
         let request = &oracle.requests[*id];
-        request.begin == step && !request.by_head && request.reader != u32::MAX && request.answer != Some(step)
+        request.begin == step
+            && !request.by_head
+            && request.reader != u32::MAX
+            && request.answer != Some(step)
     });
     if let Some(next) = next {
         let reader = oracle.requests[next].reader;
@@ -376,7 +394,8 @@ fn closed(run: &mut Run, oracle: &Oracle<'_>, step: usize) {
     for request in 0..oracle.requests.len() {
         // One whose process dies with its connection stays open.
         let process = oracle.process_of(run, request);
-        let closes = |(at, by, by_close): (usize, u32, bool)| at == step && (by_close || by != process);
+        let closes =
+            |(at, by, by_close): (usize, u32, bool)| at == step && (by_close || by != process);
         if oracle.requests[request].closing.is_some_and(closes) {
             run.request_ends(request);
         }
@@ -399,7 +418,12 @@ fn process_ends(run: &mut Run, oracle: &mut Oracle<'_>, process: u32, step: usiz
             }
         }
     }
-    let mut threads: Vec<u32> = run.process_of.iter().filter(|of| *of.1 == process).map(|of| *of.0).collect();
+    let mut threads: Vec<u32> = run
+        .process_of
+        .iter()
+        .filter(|of| *of.1 == process)
+        .map(|of| *of.0)
+        .collect();
     threads.sort_unstable();
     for thread in threads {
         run.ends(thread);
@@ -422,7 +446,10 @@ impl Oracle<'_> {
         let served = moments.max().unwrap_or(0);
         let lasting = self.requests.iter().filter(|request| request.last);
         let tidies = lasting.filter_map(|request| {
-            let id = self.requests.iter().position(|other| std::ptr::eq(other, request))?;
+            let id = self
+                .requests
+                .iter()
+                .position(|other| std::ptr::eq(other, request))?;
             let last = self.touches.iter().rev().find(|touch| touch.2 == id)?;
             (self.process_at(id, usize::MAX) == block.process).then_some(last.1)
         });
@@ -432,6 +459,8 @@ impl Oracle<'_> {
 
     fn process_of(&self, run: &Run, request: usize) -> u32 {
         let last = run.touches.iter().rev().find(|touch| touch.2 == request);
-        last.map_or(self.requests[request].process, |touch| self.steps[touch.0].0)
+        last.map_or(self.requests[request].process, |touch| {
+            self.steps[touch.0].0
+        })
     }
 }

@@ -87,7 +87,10 @@ fn only_the_write_that_begins_an_answer_settles() {
     );
     assert_eq!(
         told,
-        ["GET /stream open", "POST /publish status 200 blocks 3 survive 3 retained 3"]
+        [
+            "GET /stream open",
+            "POST /publish status 200 blocks 3 survive 3 retained 3"
+        ]
     );
 }
 
@@ -98,7 +101,13 @@ fn where_tasks_go_from_thread_to_thread_nothing_is_proved() {
         "t1 accept c1; t2 accept c2; t1 poll; t2 poll; t1 read c1 GET /a; t1 alloc a 1; t2 read c2 GET /b
          t2 alloc b 1; t2 answer c2 200; t2 lock; t2 answer c1 200; t2 lock; t1 poll",
     );
-    assert_eq!(told, ["GET /a status 200 blocks 1 survive 1", "GET /b status 200 blocks 1 survive 1"]);
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 1 survive 1",
+            "GET /b status 200 blocks 1 survive 1"
+        ]
+    );
 }
 
 #[test]
@@ -129,7 +138,10 @@ fn a_task_has_the_request_of_the_task_that_made_it() {
     );
     assert_eq!(
         told,
-        ["GET /a status 200 blocks 5 survive 5 retained 5", "outside 1"]
+        [
+            "GET /a status 200 blocks 5 survive 5 retained 5",
+            "outside 1"
+        ]
     );
 }
 
@@ -206,18 +218,32 @@ fn rounds(count: usize) -> String {
     let round = "t1 read c1 GET /a; t2 alloc a{} 1 @5; t2 lock; t1 answer c1 200; t1 poll
                  t1 read c1 GET /b; t1 answer c1 200; t1 poll; ";
     let rounds = (0..count).map(|round_number| round.replace("{}", &round_number.to_string()));
-    format!("t1 accept c1; t2 lock; t1 poll; {}", rounds.collect::<String>())
+    format!(
+        "t1 accept c1; t2 lock; t1 poll; {}",
+        rounds.collect::<String>()
+    )
 }
 
 #[test]
 fn a_helper_threads_blocks_are_associated_once_there_are_enough() {
     let told = auto(&rounds(40));
     let of_a = "GET /a status 200 associated 1 survive 1 retained 1";
-    assert_eq!(told.iter().filter(|line| *line == of_a).count(), 40, "{told:?}");
-    assert!(!told.iter().any(|line| line.contains("/b") && line.contains("associated")));
+    assert_eq!(
+        told.iter().filter(|line| *line == of_a).count(),
+        40,
+        "{told:?}"
+    );
+    assert!(
+        !told
+            .iter()
+            .any(|line| line.contains("/b") && line.contains("associated"))
+    );
     // Few say nothing.
     let told = auto(&rounds(3));
-    assert!(told.iter().all(|line| !line.contains("associated")), "{told:?}");
+    assert!(
+        told.iter().all(|line| !line.contains("associated")),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -230,7 +256,10 @@ fn what_comes_as_often_beside_others_is_nobodys() {
         ));
     }
     let told = auto(&text);
-    assert!(told.iter().all(|line| !line.contains("associated")), "{told:?}");
+    assert!(
+        told.iter().all(|line| !line.contains("associated")),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::page::Page;
 use super::table::{Cell, Side, Table, cut, paint};
 use super::words;
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
-use crate::figures::{bytes, count, counted};
+use crate::figures::{bytes, count, counted, share};
 use crate::report::escape::escaped;
 use crate::report::{Input, is_complete};
 
@@ -122,13 +122,18 @@ fn table(page: &Page, input: &Input<'_>, leaking: &[Leaking<'_>], with_labels: b
     use Side::{Left, Right};
     let ink = page.ink;
     let skipped = usize::from(!with_labels);
-    let sides = [Left, Right, Right, Left, Right, Right, Left];
-    let mut table = Table::new(0, sides.get(skipped..).unwrap_or_default());
+    // Where all is proved, nobody has to be told.
+    let associated = leaking
+        .iter()
+        .any(|leaking| leaking.endpoint.associated.blocks > 0);
+    let columns = if associated { 8 } else { 7 };
+    let sides = [Left, Right, Right, Left, Right, Right, Left, Left];
+    let mut table = Table::new(0, sides.get(skipped..columns).unwrap_or_default());
     let heads = [
-        "ENDPOINT", "REQUESTS", "LEAKING", "STATUS", "EACH", "TOTAL", "VERDICT",
+        "ENDPOINT", "REQUESTS", "LEAKING", "STATUS", "EACH", "TOTAL", "VERDICT", "WHOSE",
     ];
     let heads = heads.map(|head| Cell::styled(head, ink.dim));
-    table.row(heads.into_iter().skip(skipped).collect());
+    table.row(heads.into_iter().take(columns).skip(skipped).collect());
     for Leaking {
         endpoint,
         bytes: sum,
@@ -138,15 +143,34 @@ fn table(page: &Page, input: &Input<'_>, leaking: &[Leaking<'_>], with_labels: b
         let row = [
             Cell::styled(escaped(&endpoint.label), ink.strong),
             Cell::new(count(endpoint.requests)),
-            Cell::new(at_least(input).to_owned() + &count(endpoint.leaking_requests)),
+            Cell::new(at_least(input).to_owned() + &how_many(endpoint)),
             Cell::new(statuses(&endpoint.statuses)),
             Cell::new(each.map_or_else(|| "?".into(), bytes)),
             Cell::new(input.estimate(*sum)),
             Cell::styled(words(endpoint.verdict), ink.bad),
+            Cell::styled(whose(endpoint), ink.dim),
         ];
-        table.row(row.into_iter().skip(skipped).collect());
+        table.row(row.into_iter().take(columns).skip(skipped).collect());
     }
     table
+}
+
+/// How many requests leak: `120-300` where it is not known which ones.
+fn how_many(endpoint: &Endpoint) -> String {
+    match endpoint.leaking_requests_range {
+        [low, high] if low < high => format!("{}-{}", count(low), count(high)),
+        _ => count(endpoint.leaking_requests),
+    }
+}
+
+/// How it is known that the memory is the endpoint's.
+fn whose(endpoint: &Endpoint) -> String {
+    let (all, associated) = (endpoint.retained_bytes, endpoint.associated.bytes);
+    match associated {
+        0 => "proved".into(),
+        _ if associated >= all => "associated".into(),
+        _ => format!("{} associated", share(associated, all)),
+    }
 }
 
 /// Which statuses leak; `only` where others don't.

@@ -3,7 +3,8 @@
 use super::page::Page;
 use super::table::{cut, paint};
 
-use crate::figures::{bytes, count, counted, duration, moment, signal};
+use crate::analysis::Ownership;
+use crate::figures::{bytes, count, counted, duration, moment, share, signal};
 use crate::report::escape::escaped;
 use crate::report::{Input, dropped_events};
 use crate::trace::{Ended, Outcome, Process, Warning};
@@ -135,6 +136,30 @@ fn write_seen(page: &mut Page, input: &Input<'_>) {
         parts.push(format!("threads waited {waited} for the recorder"));
     }
     page.paragraph("  ", dim, &parts.join(", "));
+    if let Some(text) = whose(&input.analysis.totals.ownership) {
+        page.paragraph("  ", dim, &text);
+    }
+}
+
+/// How it is known whose the retained bytes are; `None` where there are none.
+fn whose(ownership: &Ownership) -> Option<String> {
+    let parts = [
+        (ownership.proved_bytes, "proved"),
+        (ownership.associated_bytes, "associated"),
+        (ownership.unknown_bytes, "not known"),
+    ];
+    let whole: u64 = parts.iter().map(|(bytes, _)| bytes).sum();
+    let shown = parts.iter().filter(|(bytes, _)| *bytes > 0);
+    let shown: Vec<String> = shown
+        .map(|(bytes, what)| format!("{} {what}", share(*bytes, whole)))
+        .collect();
+    (whole > 0).then(|| {
+        format!(
+            "whose: {} of the {} that outlived requests",
+            shown.join(", "),
+            bytes(whole)
+        )
+    })
 }
 
 fn requests(input: &Input<'_>) -> String {

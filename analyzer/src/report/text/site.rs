@@ -41,6 +41,9 @@ pub(super) fn write_leak(
     write_labels(page, input, &site.labels);
     types::write_site(page, input, &site.types);
     write_evidence(page, site);
+    if site.associated.blocks > 0 {
+        page.paragraph("     whose: ", page.ink.dim, &escaped(&site.whose));
+    }
     write_stack(page, &stacks.of(site.id));
     write_fingerprint(page, input, site);
 }

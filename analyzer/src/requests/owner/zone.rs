@@ -39,14 +39,24 @@ impl Owners {
         self.workers[id as usize].account = Some((account, Some(version)));
         if self.workers[id as usize].zone.len() > MAX_ZONE {
             let hints = self.workers[id as usize].hints();
-            let oldest: Vec<AccountId> = self.workers[id as usize].zone.drain(..MAX_ZONE / 2).collect();
-            oldest.into_iter().for_each(|account| self.ledger(process).becomes_open(account, hints));
+            let oldest: Vec<AccountId> = self.workers[id as usize]
+                .zone
+                .drain(..MAX_ZONE / 2)
+                .collect();
+            oldest
+                .into_iter()
+                .for_each(|account| self.ledger(process).becomes_open(account, hints));
         }
         account
     }
 
     /// The worker's zone ends, and nothing proves whose its blocks are; `next` is touched then.
-    pub(super) fn close_zone(&mut self, id: ThreadId, next: Option<RequestId>, records: &mut [Record]) {
+    pub(super) fn close_zone(
+        &mut self,
+        id: ThreadId,
+        next: Option<RequestId>,
+        records: &mut [Record],
+    ) {
         let mut hints = self.workers[id as usize].hints();
         hints.next = next;
         hints.task = self.made_by_ended(id, records);
@@ -163,7 +173,9 @@ impl Owners {
     }
 
     fn serves(&mut self, id: ThreadId, request: RequestId, own: bool, records: &[Record]) {
-        let connection = records.get(request as usize).map_or(0, |record| record.connection);
+        let connection = records
+            .get(request as usize)
+            .map_or(0, |record| record.connection);
         let worker = &mut self.workers[id as usize];
         worker.service = Service::Serves { request, own };
         worker.waited = false;
@@ -304,7 +316,12 @@ impl Owners {
     }
 
     /// The request that the worker serves ends.
-    pub(super) fn close_at_end(&mut self, id: ThreadId, request: RequestId, records: &mut [Record]) {
+    pub(super) fn close_at_end(
+        &mut self,
+        id: ThreadId,
+        request: RequestId,
+        records: &mut [Record],
+    ) {
         match self.workers[id as usize].service {
             Service::Tail { locked: false, .. } => self.settle_tail(id, request, records),
             _ => self.close_zone(id, None, records),
@@ -398,7 +415,11 @@ impl Owners {
             Kind::Open(hints) => hints.task.or(hints.last).or(hints.next),
             Kind::Outside | Kind::Pending(_) => None,
         };
-        made_by.filter(|request| records.get(*request as usize).is_some_and(|record| !record.void))
+        made_by.filter(|request| {
+            records
+                .get(*request as usize)
+                .is_some_and(|record| !record.void)
+        })
     }
 
     /// A task ends that has touched no connection: what it did was for whom it was made.
