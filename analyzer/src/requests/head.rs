@@ -96,6 +96,7 @@ impl Machine {
                 if let Some(request) = last.request {
                     let record = &mut self.records[request as usize];
                     (record.label, record.source, record.count) = (Some(label), source, count);
+                    self.head_is_complete(request);
                     self.touch(at, request, false);
                 }
             }

@@ -274,7 +274,7 @@ impl Owners {
     fn proves(&self, id: ThreadId) -> Option<(RequestId, Proof, bool)> {
         let worker = &self.workers[id as usize];
         if let Service::Serves { request, .. } = worker.service
-            && (self.explicit || worker.unanswered <= 1)
+            && (self.explicit || !worker.has_others())
         {
             return Some((request, worker.proof(), true));
         }

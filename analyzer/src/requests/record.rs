@@ -33,7 +33,7 @@ pub struct Record {
     pub end: Option<u64>,
     /// Who read its head.
     pub reader: ThreadId,
-    /// Its answer is not complete, and it has not ended.
+    /// Its head is complete, its answer is not, and it has not ended: somebody may work for it.
     pub unanswered: bool,
     /// The first byte of its answer is written, or about to be.
     pub answer_begun: bool,
@@ -93,17 +93,25 @@ impl Machine {
             start: at.stamp,
             end: None,
             reader: at.thread,
-            unanswered: source != Source::Mark,
+            unanswered: source != Source::Mark && label.is_some(),
             answer_begun: false,
             void: false,
             moved: false,
             figures: Figures::default(),
         });
         self.owners.ledger(at.process).begin(request, at.stamp);
-        if source != Source::Mark {
+        if self.records[request as usize].unanswered {
             self.owners.count_unanswered(at.thread, true);
         }
         request
+    }
+
+    /// The head of `request` is complete: work for it may begin.
+    pub(super) fn head_is_complete(&mut self, request: RequestId) {
+        let record = &mut self.records[request as usize];
+        if !std::mem::replace(&mut record.unanswered, true) {
+            self.owners.head_is_complete(record.thread, request);
+        }
     }
 
     /// The worker has read the head of `request`, and serves it from now on.

@@ -58,6 +58,8 @@ pub(super) struct Worker {
     pub(super) waited: bool,
     /// Requests without a complete answer whose connection it touched last.
     pub(super) unanswered: u32,
+    /// The request that it serves is one of them: not while its head is incomplete.
+    pub(super) counted: bool,
     /// The account for its next block; with a version, while that is the one of what is in flight.
     pub(super) account: Option<(AccountId, Option<u32>)>,
     /// Accounts of its zone, the newest last, and what was in flight when that was opened.
@@ -77,6 +79,11 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn is_task(&self) -> bool {
         self.lineage != Lineage::Thread
+    }
+
+    /// Whether somebody waits for it besides the one that it serves.
+    pub(super) fn has_others(&self) -> bool {
+        self.unanswered > u32::from(self.counted)
     }
 
     /// What proves that a block is that request's which the worker serves.

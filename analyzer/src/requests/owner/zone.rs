@@ -149,7 +149,8 @@ impl Owners {
             return;
         }
         self.note_moment(id, Some(request));
-        let others = self.workers[id as usize].unanswered.saturating_sub(1);
+        let counted = records.get(request as usize).is_some_and(|record| record.unanswered);
+        let others = self.workers[id as usize].unanswered.saturating_sub(u32::from(counted));
         let proof = match self.workers[id as usize].waited {
             true => Proof::Task,
             false => Proof::Touch,
@@ -176,9 +177,10 @@ impl Owners {
         let connection = records
             .get(request as usize)
             .map_or(0, |record| record.connection);
+        let counted = records.get(request as usize).is_some_and(|record| record.unanswered);
         let worker = &mut self.workers[id as usize];
         worker.service = Service::Serves { request, own };
-        worker.waited = false;
+        (worker.waited, worker.counted) = (false, counted);
         worker.account = None;
         if worker.is_task() && connection != 0 {
             let before = std::mem::replace(&mut worker.connection, connection);
@@ -210,6 +212,16 @@ impl Owners {
         worker.account = None;
     }
 
+    /// The head of `request`, whose connection the worker touched last, is complete.
+    pub(in crate::requests) fn head_is_complete(&mut self, id: ThreadId, request: RequestId) {
+        self.count_unanswered(id, true);
+        if self.served_by(id) == Some(request)
+            && let Some(worker) = self.workers.get_mut(id as usize)
+        {
+            worker.counted = true;
+        }
+    }
+
     /// The worker has written the last byte of the request's answer.
     pub(in crate::requests) fn has_answered(
         &mut self,
@@ -223,6 +235,7 @@ impl Owners {
         self.note_moment(id, Some(request));
         self.close_zone(id, Some(request), records);
         let worker = &mut self.workers[id as usize];
+        worker.counted = false;
         worker.service = Service::Tail {
             request,
             locked: false,
@@ -302,7 +315,7 @@ impl Owners {
                 self.close_zone(id, None, records);
             }
             Service::Serves { own, .. } => {
-                let alone = self.workers[id as usize].unanswered <= 1;
+                let alone = !self.workers[id as usize].has_others();
                 if !alone {
                     self.close_zone(id, None, records);
                 }
@@ -333,6 +346,7 @@ impl Owners {
     pub(in crate::requests) fn leave(&mut self, id: ThreadId) {
         if let Some(worker) = self.workers.get_mut(id as usize) {
             worker.service = Service::None;
+            worker.counted = false;
             worker.account = None;
         }
     }
