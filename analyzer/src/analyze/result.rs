@@ -156,6 +156,9 @@ fn processes_and_totals(
                 + outside.iter().map(|site| site.outside_bytes).sum::<u64>(),
         };
     }
+    // What turned out to be none after it had ended.
+    let none = records.iter().filter(|record| record.void);
+    totals.outside.allocations += none.map(|record| record.figures.allocations).sum::<u64>();
     for record in records.iter().filter(|record| !record.void) {
         if let Some(process) = processes.get_mut(record.process as usize) {
             process.requests += u64::from(record.count);

@@ -416,3 +416,15 @@ fn ciphertext_whose_plain_text_is_seen_elsewhere_is_not_unseen() {
         assert_eq!(unseen, [1], "{boundary:?}");
     }
 }
+
+#[test]
+fn bytes_that_nobody_answers_are_no_request_where_others_have_heads() {
+    let stray = "t1 waits; t1 accept c9; t1 recv c9; t1 alloc x 1; t1 close c9; ";
+    let real =
+        "t1 waits; t1 accept c1; t1 read c1 GET /a; t1 answer c1 200; t1 close c1; t1 waits; ";
+    let expected = ["GET /a status 200", "outside 1"];
+    assert_eq!(auto(&format!("{stray}{real}")), expected);
+    assert_eq!(auto(&format!("{real}{stray}")), expected);
+    // Of a protocol that is not known nobody can say that.
+    assert_eq!(auto(stray), ["tcp:80 blocks 1 survive 1 retained 1"]);
+}

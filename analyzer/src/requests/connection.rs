@@ -138,6 +138,31 @@ impl Machine {
         }
     }
 
+    /// Whether bytes that nobody answered, on a connection that closes, were no request: where others have heads,
+    /// those were a stranger's (a probe, a scanner). Where none has yet, that may show later.
+    fn is_stray(&mut self, request: RequestId, local: &str) -> bool {
+        if self.framed_ports.contains(local) {
+            self.void(request, None);
+            return true;
+        }
+        self.strays
+            .entry(local.to_owned())
+            .or_default()
+            .push(request);
+        false
+    }
+
+    /// Connections to this port have heads.
+    pub(super) fn port_is_framed(&mut self, local: &str) {
+        if self.framed_ports.contains(local) {
+            return;
+        }
+        self.framed_ports.insert(local.to_owned());
+        for request in self.strays.remove(local).unwrap_or_default() {
+            self.void(request, None);
+        }
+    }
+
     /// A process holds the connection no more; without holders it is closed. What a process leaves
     /// open when it ends stays open: then `closed` is false.
     pub(super) fn drop_holder(
@@ -160,7 +185,7 @@ impl Machine {
         if let Some(reason) = connection.unseen {
             *self
                 .unseen
-                .entry((connection.local, reason as u8))
+                .entry((connection.local.clone(), reason as u8))
                 .or_default() += 1;
         }
         let mut server = None;
@@ -184,7 +209,12 @@ impl Machine {
                 record.label = Some(self.labels.intern(INCOMPLETE));
             }
             server = Some((record.process, record.thread, record.host));
-            if closed || record.process != process {
+            let moved = record.process != process;
+            let is_new = closed && connection.mode == Mode::New;
+            if is_new && self.is_stray(request, &connection.local) {
+                continue;
+            }
+            if closed || moved {
                 self.end(request, stamp);
             }
         }

@@ -48,6 +48,11 @@ impl Machine {
             return;
         }
         connection.mode = Mode::Framed;
+        let local = connection.local.clone();
+        self.port_is_framed(&local);
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
         if let Some(first) = connection.queue.front_mut() {
             first.label = None;
             if let Some(request) = first.request {

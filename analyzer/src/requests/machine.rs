@@ -95,6 +95,10 @@ pub struct Machine {
     pub(super) threads: Vec<Thread>,
     pub(super) tasks: Tasks,
     pub(super) processes: Vec<Process>,
+    /// Ports to which connections with heads were made.
+    pub(super) framed_ports: FxHashSet<String>,
+    /// Turns without an answer, by the port, of connections that closed after them.
+    pub(super) strays: FxHashMap<String, Vec<RequestId>>,
     /// Closed connections that were not cut, by local end and code of the reason.
     pub(super) unseen: FxHashMap<(String, u8), u64>,
     /// There are marks.
@@ -117,6 +121,8 @@ impl Machine {
             threads: Vec::new(),
             tasks: Tasks::new(threads),
             processes: Vec::new(),
+            framed_ports: FxHashSet::default(),
+            strays: FxHashMap::default(),
             unseen: FxHashMap::default(),
             marks_seen: false,
             live_bytes: 0,

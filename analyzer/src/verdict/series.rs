@@ -31,7 +31,7 @@ impl Sequences {
     pub fn new(finished: &Finished, records: &[Record], connections: usize) -> Self {
         let mut by_label: FxHashMap<LabelId, (Vec<u32>, u64)> = FxHashMap::default();
         for (order, request) in (0..).zip(&finished.ends) {
-            if let Some(record) = records.get(*request as usize)
+            if let Some(record) = records.get(*request as usize).filter(|record| !record.void)
                 && let Some(label) = record.label
             {
                 let (orders, served) = by_label.entry(label).or_default();

@@ -149,8 +149,12 @@ impl Owners {
             return;
         }
         self.note_moment(id, Some(request));
-        let counted = records.get(request as usize).is_some_and(|record| record.unanswered);
-        let others = self.workers[id as usize].unanswered.saturating_sub(u32::from(counted));
+        let counted = records
+            .get(request as usize)
+            .is_some_and(|record| record.unanswered);
+        let others = self.workers[id as usize]
+            .unanswered
+            .saturating_sub(u32::from(counted));
         let proof = match self.workers[id as usize].waited {
             true => Proof::Task,
             false => Proof::Touch,
@@ -177,7 +181,9 @@ impl Owners {
         let connection = records
             .get(request as usize)
             .map_or(0, |record| record.connection);
-        let counted = records.get(request as usize).is_some_and(|record| record.unanswered);
+        let counted = records
+            .get(request as usize)
+            .is_some_and(|record| record.unanswered);
         let worker = &mut self.workers[id as usize];
         worker.service = Service::Serves { request, own };
         (worker.waited, worker.counted) = (false, counted);
@@ -320,7 +326,7 @@ impl Owners {
                     self.close_zone(id, None, records);
                 }
                 if !is_task && (!own || !alone) {
-                    self.workers[id as usize].service = Service::None;
+                    self.leave(id);
                 }
                 self.workers[id as usize].waited = true;
                 self.workers[id as usize].account = None;
