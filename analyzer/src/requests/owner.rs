@@ -153,7 +153,7 @@ impl Owners {
     /// What the worker serves.
     pub fn served_by(&self, id: ThreadId) -> Option<RequestId> {
         match self.workers.get(id as usize)?.service {
-            Service::Serves { request, .. } | Service::Tail { request, .. } => Some(request),
+            Service::Serves { request, .. } | Service::Tail { request } => Some(request),
             Service::None => None,
         }
     }
@@ -225,7 +225,7 @@ impl Owners {
             worker.account = None;
             worker.service = match (other, worker.service) {
                 (Some(request), Service::Serves { own, .. }) => Service::Serves { request, own },
-                (Some(request), Service::Tail { locked, .. }) => Service::Tail { request, locked },
+                (Some(request), Service::Tail { .. }) => Service::Tail { request },
                 _ => Service::None,
             };
         }

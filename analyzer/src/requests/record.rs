@@ -144,6 +144,10 @@ impl Machine {
         self.move_to(at, request);
         self.owners
             .touches(at.thread, request, (begins, handed), &mut self.records);
+        if begins {
+            // Whoever begins an answer is done with what it answered before.
+            self.end_answered(at);
+        }
     }
 
     /// The request goes on in this process.

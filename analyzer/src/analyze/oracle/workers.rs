@@ -13,7 +13,7 @@ enum Serves {
     #[default]
     None,
     Request(usize, bool),
-    Tail(usize, bool),
+    Tail(usize),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -96,7 +96,7 @@ impl Run {
     }
 
     fn reads(&mut self, step: usize, thread: u32, request: usize) {
-        if let Serves::Tail(..) = self.worker(thread).serves {
+        if let Serves::Tail(_) = self.worker(thread).serves {
             self.rest(thread);
         }
         let worker = self.worker(thread);
@@ -112,20 +112,21 @@ impl Run {
         self.serve(thread, request, true);
     }
 
-    fn touch(&mut self, step: usize, thread: u32, request: usize, reader: u32) {
+    /// Whether this began the answer.
+    fn touch(&mut self, step: usize, thread: u32, request: usize, reader: u32) -> bool {
         let begins = !self.answer_begun.contains(&request);
         let served = match self.worker(thread).serves {
             Serves::None => None,
-            Serves::Request(request, _) | Serves::Tail(request, _) => Some(request),
+            Serves::Request(request, _) | Serves::Tail(request) => Some(request),
         };
         if !begins && served.is_some_and(|other| other != request) {
-            return;
+            return false;
         }
         self.answer_begun.insert(request);
         self.touches.push((step, thread, request));
         let before = self.toucher.insert(request, thread);
         if let Some(before) = before.filter(|before| *before != thread)
-            && let Serves::Request(other, _) | Serves::Tail(other, _) = self.worker(before).serves
+            && let Serves::Request(other, _) | Serves::Tail(other) = self.worker(before).serves
             && other == request
         {
             self.drop_zone(before);
@@ -136,21 +137,20 @@ impl Run {
             && other == request
         {
             worker.waited = false;
-            return;
+            return begins;
         }
         let (serves, handed) = (worker.serves, reader != thread);
         self.end_birth(thread, Some(request));
         let alone = self.unanswered(thread) <= 1;
         match serves {
-            Serves::None | Serves::Tail(_, true) if begins && handed && alone => {
-                self.give(thread, request)
-            }
+            Serves::None if begins && handed && alone => self.give(thread, request),
             _ => self.drop_zone(thread),
         }
         if begins && handed {
             self.worker(thread).answers_others = true;
         }
         self.serve(thread, request, !handed);
+        begins
     }
 
     fn has_answered(&mut self, request: usize) {
@@ -158,11 +158,11 @@ impl Run {
         let server = self.toucher[&request];
         let served = match self.worker(server).serves {
             Serves::None => None,
-            Serves::Request(request, _) | Serves::Tail(request, _) => Some(request),
+            Serves::Request(request, _) | Serves::Tail(request) => Some(request),
         };
         if served == Some(request) {
             self.drop_zone(server);
-            self.worker(server).serves = Serves::Tail(request, false);
+            self.worker(server).serves = Serves::Tail(request);
         }
     }
 
@@ -176,11 +176,11 @@ impl Run {
     fn lock(&mut self, thread: u32) {
         match self.worker(thread).serves {
             Serves::Request(..) => {}
-            Serves::Tail(request, false) => {
+            Serves::Tail(request) => {
                 self.tail(thread, request);
-                self.worker(thread).serves = Serves::Tail(request, true);
+                self.worker(thread).serves = Serves::None;
             }
-            Serves::None | Serves::Tail(..) => {
+            Serves::None => {
                 self.end_birth(thread, None);
                 self.drop_zone(thread);
             }
@@ -198,11 +198,8 @@ impl Run {
 
     fn rest(&mut self, thread: u32) {
         match self.worker(thread).serves {
-            Serves::Tail(request, locked) => {
-                match locked {
-                    false => self.tail(thread, request),
-                    true => self.drop_zone(thread),
-                }
+            Serves::Tail(request) => {
+                self.tail(thread, request);
                 self.worker(thread).serves = Serves::None;
             }
             Serves::None => {
@@ -243,10 +240,8 @@ impl Run {
             return;
         };
         match self.worker(server).serves {
-            Serves::Tail(other, false) if other == request => self.tail(server, request),
-            Serves::Tail(other, true) | Serves::Request(other, _) if other == request => {
-                self.drop_zone(server);
-            }
+            Serves::Tail(other) if other == request => self.tail(server, request),
+            Serves::Request(other, _) if other == request => self.drop_zone(server),
             _ => {
                 self.ended.insert(request);
                 return;
@@ -306,11 +301,16 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
             }
             Told::Event(Event::Enter { wait, connection }) => match wait {
                 Wait::Write => {
-                    if let Some(first) = oracle.first_unanswered(*connection, step) {
-                        run.touch(step, thread, first, oracle.requests[first].reader);
+                    if let Some(first) = oracle.first_unanswered(*connection, step)
+                        && run.touch(step, thread, first, oracle.requests[first].reader)
+                    {
+                        end_answered(&mut run, oracle, thread, step);
                     }
                 }
-                Wait::Queue => run.lock(thread),
+                Wait::Queue => {
+                    run.lock(thread);
+                    end_answered(&mut run, oracle, thread, step);
+                }
                 Wait::Read => end_answered(&mut run, oracle, thread, step),
                 Wait::Accept | Wait::Poll | Wait::Lock => {
                     run.idle(thread);
@@ -322,8 +322,10 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
                 transfer: Transfer::Write,
                 ..
             }) => {
-                if let Some(first) = oracle.first_unanswered(*connection, step) {
-                    run.touch(step, thread, first, oracle.requests[first].reader);
+                if let Some(first) = oracle.first_unanswered(*connection, step)
+                    && run.touch(step, thread, first, oracle.requests[first].reader)
+                {
+                    end_answered(&mut run, oracle, thread, step);
                 }
             }
             Told::Event(Event::Answer { connection, .. }) => {
@@ -356,7 +358,9 @@ fn answer(run: &mut Run, oracle: &mut Oracle<'_>, (step, thread): (usize, u32), 
         run.toucher
             .entry(request)
             .or_insert(oracle.requests[request].reader);
-        run.touch(step, thread, request, oracle.requests[request].reader);
+        if run.touch(step, thread, request, oracle.requests[request].reader) {
+            end_answered(run, oracle, thread, step);
+        }
         run.has_answered(request);
     }
     let next = of_connection.into_iter().find(|id| {

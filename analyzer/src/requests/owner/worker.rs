@@ -22,8 +22,6 @@ pub(in crate::requests) enum Service {
     Tail {
         /// Which.
         request: RequestId,
-        /// It has taken a queue's lock since.
-        locked: bool,
     },
 }
 
@@ -98,7 +96,7 @@ impl Worker {
     pub(super) fn hints(&self) -> Hints {
         let last = match self.service {
             Service::None => None,
-            Service::Serves { request, .. } | Service::Tail { request, .. } => Some(request),
+            Service::Serves { request, .. } | Service::Tail { request } => Some(request),
         };
         Hints {
             last,

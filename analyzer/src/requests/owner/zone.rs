@@ -161,7 +161,7 @@ impl Owners {
         };
         let proved = begins && handed && others == 0;
         match service {
-            Service::None | Service::Tail { locked: true, .. } if proved => {
+            Service::None if proved => {
                 self.end_birth(id, Some(request), records);
                 self.settle(id, Verdict::Proved(request, proof), records);
             }
@@ -242,10 +242,7 @@ impl Owners {
         self.close_zone(id, Some(request), records);
         let worker = &mut self.workers[id as usize];
         worker.counted = false;
-        worker.service = Service::Tail {
-            request,
-            locked: false,
-        };
+        worker.service = Service::Tail { request };
     }
 
     /// The worker takes the lock of a queue: what it does from here on may be its next job.
@@ -253,17 +250,11 @@ impl Owners {
         self.note_moment(id, None);
         match self.workers[id as usize].service {
             Service::Serves { .. } => {}
-            Service::Tail {
-                request,
-                locked: false,
-            } => {
+            Service::Tail { request } => {
                 self.settle_tail(id, request, records);
-                self.workers[id as usize].service = Service::Tail {
-                    request,
-                    locked: true,
-                };
+                self.leave(id);
             }
-            Service::Tail { locked: true, .. } | Service::None => {
+            Service::None => {
                 self.end_birth(id, None, records);
                 self.close_zone(id, None, records);
             }
@@ -304,16 +295,9 @@ impl Owners {
         }
         let is_task = self.workers[id as usize].is_task();
         match self.workers[id as usize].service {
-            Service::Tail {
-                request,
-                locked: false,
-            } => {
+            Service::Tail { request } => {
                 self.settle_tail(id, request, records);
-                self.workers[id as usize].service = Service::None;
-            }
-            Service::Tail { locked: true, .. } => {
-                self.close_zone(id, None, records);
-                self.workers[id as usize].service = Service::None;
+                self.leave(id);
             }
             Service::None if is_task => self.workers[id as usize].waited = true,
             Service::None => {
@@ -342,7 +326,7 @@ impl Owners {
         records: &mut [Record],
     ) {
         match self.workers[id as usize].service {
-            Service::Tail { locked: false, .. } => self.settle_tail(id, request, records),
+            Service::Tail { .. } => self.settle_tail(id, request, records),
             _ => self.close_zone(id, None, records),
         }
         self.leave(id);
