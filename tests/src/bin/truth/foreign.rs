@@ -31,7 +31,7 @@ fn shape(line: &str) -> Option<Shape> {
         needs: packages.split_whitespace().map(str::to_owned).collect(),
         bounded: !command.contains("--max-requests"),
         // A task after the answer has milliseconds to go when the signal comes.
-        cut_off: if name.ends_with("-background") { 32 } else { 0 },
+        cut_off: if name.ends_with("-background") { 32 } else { 1 },
         ..Shape::line(name, words, family, what)
     })
 }

@@ -4,6 +4,8 @@ use crate::shape::Shape;
 
 /// Numbers of connections that keep a server from waiting.
 const BUSY: &[usize] = &[8, 32];
+/// Where 32 at once leave too little to tell: see tests/truth/NOTES.md.
+const SOME: &[usize] = &[2, 8];
 
 /// All of them.
 pub(crate) fn all() -> Vec<Shape> {
@@ -141,14 +143,14 @@ fn handed_on() -> Vec<Shape> {
             "",
             "a reader, 2 workers that touch no socket, a writer",
         )
-        .quick(BUSY),
+        .quick(SOME),
         Shape::native(
             "single-worker",
             "single_worker.c",
             "",
             "a thread for each connection, which waits for one worker",
         )
-        .quick(BUSY),
+        .quick(SOME),
     ]
 }
 
@@ -166,8 +168,7 @@ fn batches() -> Vec<Shape> {
             "batch-twice",
             "twice",
             "the same, two replies for each request",
-        )
-        .quick(BUSY),
+        ),
     ]
 }
 
@@ -181,8 +182,7 @@ fn processes() -> Vec<Shape> {
             "4 forked workers, replaced after 50 requests by exit",
         )
         .proved()
-        .short_lived()
-        .quick(BUSY),
+        .short_lived(),
         made(
             "prefork-recycle-_exit",
             "recycle-_exit",

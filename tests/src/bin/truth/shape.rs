@@ -46,7 +46,8 @@ pub(crate) struct Shape {
     pub(crate) once: bool,
     /// Connections that read what `/publish` publishes; with none there is no such endpoint.
     pub(crate) subscribers: usize,
-    /// Requests whose blocks, kept after the answer, the signal may have cut off.
+    /// Requests whose blocks, kept after the answer, the signal may have cut off; one at least: the client has its
+    /// answer before the server has recorded that it gave one.
     pub(crate) cut_off: u64,
     /// Numbers of connections with which `--quick` runs it.
     pub(crate) quick: &'static [usize],
@@ -68,7 +69,7 @@ impl Shape {
             bounded: true,
             once: false,
             subscribers: 0,
-            cut_off: 0,
+            cut_off: 1,
             quick: &[],
         }
     }
