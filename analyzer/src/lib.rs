@@ -2,10 +2,12 @@
 //!
 //! The rooms, in the order in which data passes through them:
 //! `record` (lanes → trace.bin) · `trace` (the file) · `sites` (backtraces over modules) · `types` (names of types) ·
-//! `replay` (events → live blocks) · `requests` (io facts and marks → requests, owners) ·
+//! `replay` (events → live blocks) · `requests` (io facts and marks → requests, and what is proved of owners) ·
+//! `association` (blocks without proof → labels, by likelihood) ·
 //! `verdict` (survivors over time → verdict) · `analysis` (the result, data only) ·
 //! `symbols` (addresses → functions) · `report` (the result, printed) · `show` (all of it in one go).
-//! Only `cli` knows clap, only `report` and `progress` print, and `replay`, `requests`, `sites` and `verdict` do no I/O at all.
+//! Only `cli` knows clap, only `report` and `progress` print, and `replay`, `requests`, `association`, `sites` and `verdict` do no I/O
+//! at all.
 
 mod addresses;
 pub mod analysis;

@@ -2,35 +2,36 @@
 //!
 //! A connection is cut as its **mode** says: `New` (nothing known) becomes `Framed` with the first head,
 //! `Turns` with an upgrade; `Uncut` gives no requests. Its **queue** holds what was read and not yet
-//! answered, oldest first; the first of the queue has begun. A thread has **answered** requests that end
-//! with its next wait, and **serves** at most one (`owner`).
+//! answered, oldest first; the first of the queue has begun. A thread has **answered** requests that end when it
+//! waits or turns to something else, and serves at most one. What that proves of its blocks stands in `owner`.
 //!
 //! | event | turns (`New`, `Turns`) | heads (`Framed`) | ownership |
 //! | --- | --- | --- | --- |
-//! | `Accept` | connection `New`, held by the process | the same | the thread serves none; what it allocates in this period is no other connection's |
-//! | `Transferred` read | queue empty: a turn begins. Else it belongs to the turn under way, unless another thread has entered a write: then that one is answered, and a turn begins | – | serves what it began, else the request of this connection it serves already, else the first of the queue; not where a head follows, or another thread writes |
-//! | `RequestBegun` | a turn begun by the same read is this request; mode `Framed` | queued, without label | as `Request` |
-//! | `Request` | the same | completes the head without label, or is queued. Begins now, unless read together with one before it in the queue | serves it, once it has begun |
-//! | `Enter` write | the thread is the queue's writer | the same | serves the first of the queue |
-//! | `Transferred` write | the turn that the write was entered for is answered | – | serves that one |
-//! | `Answer` | – | the first of the queue are answered, as many as it counts: a request that stands for more is split. The next begins. Read together and answered together, with one label and status: one request that counts for all | the thread serves what it answered, then the next |
+//! | `Accept` | connection `New`, held by the process | the same | – |
+//! | `Transferred` read | queue empty: a turn begins. Else it belongs to the turn under way, unless another thread has entered a write: then that one is answered, and a turn begins | – | has read what it began; else touches the request of this connection that it serves already, else the first of the queue; not where a head follows, or another thread writes |
+//! | `RequestBegun` | a turn begun by the same read is this request; mode `Framed` | queued, without label: nobody can work for it yet | as `Request` |
+//! | `Request` | the same | completes the head without label, or is queued. Begins now, unless read together with one before it in the queue | has read it, once it has begun |
+//! | `Enter` write | the thread is the queue's writer. If that begins an answer, the thread's answered requests end | the same | touches the first of the queue |
+//! | `Transferred` write | the turn that the write was entered for is answered | – | touches that one |
+//! | `Answer` | – | the first of the queue are answered, as many as it counts: a request that stands for more is split. The next begins. Read together and answered together, with one label and status: one request that counts for all | has answered it; has read the next, if it did |
 //! | `Enter` read | the thread's answered requests end | the same | – |
-//! | `Enter` accept, poll, lock | the thread's answered requests end | the same | a new period |
-//! | `ThreadEnd` | the thread's answered requests end, its marks too | the same | its period ends |
+//! | `Enter` accept, poll, lock | the thread's answered requests end | the same | its zone ends |
+//! | `Enter` queue | the thread's answered requests end | the same | its zone ends |
+//! | `ThreadEnd` | the thread's answered requests end, its marks too | the same | its zone ends; if it lived for one request, all was for that |
 //! | `Upgraded` | – | mode `Turns` | – |
 //! | `Unseen` | turns and incomplete heads are none; mode `Uncut` | complete heads wait for the close | blocks of what is none are outside |
-//! | `Close` by the last holder | what is queued ends, without a status | the same | – |
-//! | process ends | what is in flight stays open for ever; it holds no connection any more | the same | periods end |
+//! | `Close` by the last holder | what is queued ends, without a status; a first turn is none where others to this port have heads | the same | – |
+//! | process ends | what it has answered ends, as of its answer; what is in flight stays open for ever; it holds no connection any more | the same | zones end |
 //! | fork | the child holds its parent's connections | the same | the child's threads serve none |
 //! | `MarkBegin`, `MarkEnd` | a request begins, the innermost ends | the same | the innermost is served |
-//! | `Task` | the thread is another worker from now on: the task, with what it serves and has allocated | the same | a task has no periods: what it allocates before it touches a connection is that one's |
+//! | `Task` | the thread is another worker from now on: the task, with what it serves and has allocated | the same | a task has the request of the one that made it |
 //! | `Mark` | the process's interval ends, the next begins | the same | owns what threads without marks allocate |
 //!
 //! Answers with an informational status (but 101) are none. Of several labels read together and
-//! answered together each is a request of its own with the right count; the blocks belong to the first,
-//! for nothing tells them apart. A request that another process answers moves there. A thread whose lane
-//! just ends may have died with its process: it ended by itself if its process goes on. With
-//! `--boundary connection` the request lasts from accept to close; with `mark` connections are ignored.
+//! answered together each is a request of its own with the right count. A request that another process answers
+//! moves there. A thread whose lane just ends may have died with its process: it ended by itself if its process
+//! goes on. With `--boundary connection` the request lasts from accept to close; with `mark` connections are
+//! ignored.
 
 pub mod connection;
 mod head;
