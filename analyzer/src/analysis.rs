@@ -192,14 +192,14 @@ pub enum Verdict {
     Leak,
     /// A block that grows by realloc.
     GrowingBuffer,
+    /// Can't be told yet.
+    TooFewRequests,
     /// A cache or a pool that stops growing.
     Bounded,
     /// Only the first requests left something.
     WarmUp,
     /// Survivors, freed later.
     FreedLater,
-    /// Can't be told yet.
-    TooFewRequests,
     /// No survivors.
     Clean,
 }
@@ -285,6 +285,8 @@ pub struct Site {
     pub outside_bytes: u64,
     /// By endpoint.
     pub labels: Vec<SiteLabel>,
+    /// By endpoint and status.
+    pub groups: Vec<SiteGroup>,
     /// What its retained blocks are, or where it has none its live ones, the most bytes first; empty
     /// where no types were read.
     pub types: Vec<TypeRow>,
@@ -347,6 +349,40 @@ pub struct Evidence {
     pub older_retained_bytes: u64,
     /// How many more requests are needed, for `TooFewRequests`.
     pub requests_needed: Option<u64>,
+    /// Requests whose blocks have outlived what is freed here.
+    pub mature_requests: u64,
+    /// 98 of 100 freed survivors lived no longer than so many requests; `None`: none was freed.
+    pub typical_life_requests: Option<u64>,
+    /// Laplace's test of whether the keeping falls (below -2.33) or goes on; `None`: nothing is mature.
+    pub trend: Option<f64>,
+    /// Survivors by how long they lived, in requests.
+    pub lives: Vec<LifeRow>,
+    /// Whether the figures leave little room for another verdict.
+    pub is_sure: bool,
+}
+
+/// Survivors that lived up to so many requests, and longer than the row before says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LifeRow {
+    /// The longest life.
+    pub up_to_requests: u64,
+    /// Freed when they were so old.
+    pub freed: u64,
+    /// Alive, and so old.
+    pub alive: u64,
+}
+
+/// What the requests of a label with one status make of a call site.
+#[derive(Clone, Debug)]
+pub struct SiteGroup {
+    /// Index into `Analysis::endpoints`.
+    pub endpoint: u32,
+    /// The status.
+    pub status: Option<u32>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub text: String,
 }
 
 /// Connections that could not be cut into requests.

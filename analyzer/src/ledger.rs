@@ -11,6 +11,7 @@ mod finish;
 mod flight;
 pub mod holding;
 mod index;
+mod lives;
 mod log;
 mod loose;
 pub mod site;
@@ -22,6 +23,7 @@ pub use finish::{
 use flight::Flight;
 use holding::{Account, AccountId, Holding, Kind, Proof};
 use index::HoldingIndex;
+pub use lives::{Age, GroupLives, Lives, MEASURES, SiteLives};
 pub use log::Log;
 pub use loose::Loose;
 use rustc_hash::FxHashMap;
@@ -397,9 +399,26 @@ impl Ledger {
     /// Gives up a holding whose account is closed and that no block names.
     #[inline]
     fn retire(&mut self, id: HoldingId) {
-        let holding = &self.holdings[id as usize];
-        if holding.held == 0 && holding.closed {
-            self.free_holdings.push(id);
+        let holding = &mut self.holdings[id as usize];
+        if holding.held > 0 || !holding.closed {
+            return;
+        }
+        self.free_holdings.push(id);
+        if let Some((group, birth)) = holding.birth.take() {
+            let order = self.ends.len() as u64;
+            let site = &mut self.sites[holding.site as usize];
+            let keepings = site
+                .lives
+                .groups
+                .get(group as usize)
+                .map_or(0, |group| group.keepings);
+            let now = Age {
+                requests: order,
+                visits: site.requests,
+                keepings,
+                time: self.serving.to,
+            };
+            site.lives.dies(group as usize, now.since(birth), order);
         }
     }
 

@@ -5,6 +5,7 @@
 //! are added up and judged, and a process that leaks by itself is a leak even where the sum is not.
 
 mod series;
+pub mod survival;
 
 pub use series::{Sequences, of_requests, of_time};
 
@@ -99,7 +100,8 @@ impl Series {
         }
     }
 
-    fn add(&mut self, other: &Series) {
+    /// Takes in another process's.
+    pub fn add(&mut self, other: &Series) {
         self.unit = other.unit;
         self.sample = other.sample;
         self.processes += other.processes;
@@ -127,6 +129,91 @@ fn at_least(part: u64, percent: u64, whole: u64) -> bool {
 
 fn percent(part: u64, whole: u64) -> u64 {
     (u128::from(part) * 100 / u128::from(whole.max(1))) as u64
+}
+
+/// The figures behind the verdict on a group.
+#[derive(Clone, Debug, Default)]
+pub struct GroupEvidence {
+    /// Its requests.
+    pub requests: u64,
+    /// Of them, those that retained blocks.
+    pub retaining: u64,
+    /// Of those, the mature ones.
+    pub mature: u64,
+    /// A leak needs so many.
+    pub needs: u64,
+    /// A typical life of what was freed at the site, in requests; `None`: nothing was.
+    pub typical: Option<u64>,
+    /// Laplace's test over the mature ones.
+    pub trend: Option<f64>,
+    /// Survivors freed at the site.
+    pub freed: u64,
+    /// How many more requests could tell.
+    pub needed: Option<u64>,
+}
+
+impl GroupEvidence {
+    /// Why, in two lines at most.
+    pub fn text(&self, verdict: Verdict) -> String {
+        let kept = format!(
+            "{} of {} kept blocks",
+            count(self.retaining),
+            counted(self.requests, "request")
+        );
+        let lives = match self.typical {
+            None => "none was freed here".to_owned(),
+            Some(typical) => format!(
+                "98 % of {} freed here lived {} at most",
+                counted(self.freed, "survivor"),
+                counted(typical, "request")
+            ),
+        };
+        let trend = self.trend.map_or(String::new(), |trend| {
+            format!(", trend {trend:+.1} (falling: {:.2})", survival::FALLING)
+        });
+        let mature = format!("{} outlived that ({}+)", count(self.mature), self.needs);
+        match verdict {
+            Verdict::Leak if self.typical.is_none() => {
+                format!("{kept} (leak: {}+); {lives}{trend}", self.needs)
+            }
+            Verdict::Leak => format!("{kept}; {lives}, {mature}{trend}"),
+            Verdict::TooFewRequests => {
+                let needed = match self.needed.unwrap_or(1) {
+                    1 => "1 more request is".to_string(),
+                    needed => format!("{} more requests are", count(needed)),
+                };
+                format!("{kept}; {lives}, {mature}; at least {needed} needed to tell")
+            }
+            Verdict::WarmUp => format!("{kept}, none after the first quarter"),
+            Verdict::FreedLater if self.retaining == 0 => {
+                format!("all survivors were freed; {lives}")
+            }
+            Verdict::Clean => "no survivors".to_string(),
+            Verdict::Bounded | Verdict::FreedLater | Verdict::GrowingBuffer => {
+                format!("{kept}; {lives}, {mature}{trend}")
+            }
+        }
+    }
+}
+
+/// Why the blocks are a buffer that grows, if they are: in one process, or in all together.
+pub fn growing(all: &[Series]) -> Option<Evidence> {
+    let mut sum = Series::default();
+    all.iter().for_each(|series| sum.add(series));
+    let is_growing = |series: &&Series| {
+        let few = series.retained_blocks <= FEW_BLOCKS * series.processes.max(1);
+        few && series.retained_blocks > 0 && grows(series)
+    };
+    let found = all.iter().chain([&sum]).find(is_growing)?;
+    Some(evidence(found, Verdict::GrowingBuffer))
+}
+
+/// Whether what is live has stopped growing.
+pub fn is_steady(all: &[Series]) -> bool {
+    let mut sum = Series::default();
+    all.iter().for_each(|series| sum.add(series));
+    let [.., middle, _, _, _, end] = sum.live_bytes;
+    middle > 0 && !at_least(end, 100 + STEADY, middle)
 }
 
 /// The verdict on the series of several processes, which are reached by the same call site. Processes
@@ -157,8 +244,13 @@ pub fn combine(all: &[Series]) -> (Verdict, Evidence) {
 /// The verdict on one series: the first that holds.
 pub fn judge(series: &Series) -> (Verdict, Evidence) {
     let verdict = verdict(series);
+    (verdict, evidence(series, verdict))
+}
+
+/// The figures of a series, which has this verdict.
+pub fn evidence(series: &Series, verdict: Verdict) -> Evidence {
     let needed = (verdict == Verdict::TooFewRequests).then(|| needed(series));
-    let evidence = Evidence {
+    Evidence {
         text: text(series, verdict, needed),
         requests_judged: series.judged,
         requests_retaining: series.retaining,
@@ -167,8 +259,8 @@ pub fn judge(series: &Series) -> (Verdict, Evidence) {
         older_survivor_bytes: series.older_survivor_bytes,
         older_retained_bytes: series.older_retained_bytes(),
         requests_needed: needed,
-    };
-    (verdict, evidence)
+        ..Evidence::default()
+    }
 }
 
 fn verdict(series: &Series) -> Verdict {

@@ -10,6 +10,7 @@ use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
 use super::{Analyzer, Timeline, reuse};
+use crate::analysis::SiteGroup;
 use crate::analysis::{
     Analysis, Endpoint, Outside, Ownership, ProcessFigures, Request, Site, SiteLabel,
     StatusFigures, Totals, TypeRow, Verdict,
@@ -63,7 +64,7 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     let reached = reached(&ended, &machine.records);
     let mut sites = judge(ended, &machine.records, &facts.dropped);
     let lenders = reuse::correct(&mut sites, &names);
-    let leaking = leaking(&sites, &lenders);
+    let leaking = leaking(&sites, &lenders, &machine.records);
     let ranges = leaking_ranges(&sites, &leaking, &machine.records, &associated.births);
     let endpoint_of = endpoints(
         &mut analysis,
@@ -216,14 +217,14 @@ fn requests(
 /// apart, one of those that may be meant.
 pub(super) type Leaking = FxHashMap<RequestId, (u64, u64)>;
 
-fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>) -> Leaking {
+fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>, records: &[Record]) -> Leaking {
     let mut leaking = Leaking::default();
     let parts = sites.iter().flat_map(|site| &site.labels);
-    for kept in parts
-        .filter(|part| part.verdict.leaks())
-        .flat_map(|part| &part.retained)
-        .filter(|kept| kept.is_used() && !lenders.contains(&kept.request))
-    {
+    let kept = parts.flat_map(|part| {
+        let kept = part.retained.iter();
+        kept.filter(move |kept| part.leaks(kept, records))
+    });
+    for kept in kept.filter(|kept| kept.is_used() && !lenders.contains(&kept.request)) {
         let entry = leaking.entry(kept.request).or_default();
         *entry = (entry.0 + kept.blocks, entry.1 + kept.bytes);
     }
@@ -239,11 +240,7 @@ fn endpoints(
     labels: &[String],
 ) -> FxHashMap<LabelId, u32> {
     let mut found: FxHashMap<LabelId, Endpoint> = FxHashMap::default();
-    let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
-    for part in sites.iter().flat_map(|site| &site.labels) {
-        let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
-        *verdict = (*verdict).min(part.verdict);
-    }
+    let verdicts = endpoint_verdicts(sites);
     let mut leaked_bytes: FxHashMap<LabelId, u64> = FxHashMap::default();
     for (id, record) in (0..).zip(records).filter(|(_, record)| !record.void) {
         let Some(label) = record.label else {
@@ -293,6 +290,32 @@ fn endpoints(
     let places = sorted.iter().map(|(label, _)| *label).zip(0..).collect();
     analysis.endpoints = sorted.into_iter().map(|(_, endpoint)| endpoint).collect();
     places
+}
+
+/// The worst verdict of each label's sites, of those that hold a hundredth at least of what it retained where that
+/// is not known to be harmless.
+fn endpoint_verdicts(sites: &[Judged]) -> FxHashMap<LabelId, Verdict> {
+    let harmless = [
+        Verdict::Bounded,
+        Verdict::WarmUp,
+        Verdict::FreedLater,
+        Verdict::Clean,
+    ];
+    let held = |part: &JudgedLabel| part.retained.iter().map(Retained::used_bytes).sum::<u64>();
+    let mut sums: FxHashMap<LabelId, u64> = FxHashMap::default();
+    let parts = || sites.iter().flat_map(|site| &site.labels);
+    for part in parts().filter(|part| !harmless.contains(&part.verdict)) {
+        *sums.entry(part.label).or_default() += held(part);
+    }
+    let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
+    for part in parts() {
+        let sum = sums.get(&part.label).copied().unwrap_or(0);
+        if harmless.contains(&part.verdict) || held(part).saturating_mul(100) >= sum {
+            let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
+            *verdict = (*verdict).min(part.verdict);
+        }
+    }
+    verdicts
 }
 
 /// What was given to a label: to its endpoint what no request is known for, too.
@@ -382,6 +405,22 @@ fn reached(ended: &[(Finished, usize)], records: &[Record]) -> FxHashMap<SiteId,
     sums
 }
 
+fn groups(labels: &[JudgedLabel], endpoint_of: &FxHashMap<LabelId, u32>) -> Vec<SiteGroup> {
+    let of_label = |part: &JudgedLabel| {
+        let endpoint = endpoint_of.get(&part.label).copied();
+        let groups = part.groups.clone();
+        groups.into_iter().filter_map(move |group| {
+            Some(SiteGroup {
+                endpoint: endpoint?,
+                status: group.status,
+                verdict: group.verdict,
+                text: group.text,
+            })
+        })
+    };
+    labels.iter().flat_map(of_label).collect()
+}
+
 fn sum_of(amounts: impl Iterator<Item = Amount>) -> Amount {
     amounts.fold(Amount::default(), |mut sum, amount| {
         sum += amount;
@@ -431,6 +470,7 @@ fn site_list(
             live_bytes: sum(|part| part.live_bytes),
             outside_blocks: sum(|part| part.outside_blocks),
             outside_bytes: sum(|part| part.outside_bytes),
+            groups: groups(&site.labels, endpoint_of),
             labels,
             types,
             evidence: site.evidence,

@@ -116,7 +116,11 @@ impl Judged {
                 .to_owned();
         let kept = self.labels.iter_mut();
         let kept = kept.filter(|label| !label.retained.is_empty());
-        kept.for_each(|label| label.verdict = Verdict::Bounded);
+        kept.for_each(|label| {
+            label.verdict = Verdict::Bounded;
+            let groups = label.groups.iter_mut();
+            groups.for_each(|group| group.verdict = Verdict::Bounded);
+        });
     }
 
     /// What is kept here is bounded, for the reason that `text` tells.
@@ -141,8 +145,6 @@ impl Judged {
 
 impl JudgedLabel {
     fn bound(&mut self) {
-        if self.verdict.leaks() {
-            self.verdict = Verdict::Bounded;
-        }
+        self.becomes(Verdict::Bounded);
     }
 }

@@ -1,15 +1,20 @@
 //! Call sites of all processes, put together and judged.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 
-use crate::analysis::{Evidence, Verdict};
+use crate::analysis::{Evidence, LifeRow, Verdict};
 use crate::figures::counted;
-use crate::ledger::{Finished, FinishedSite, Retained};
+use crate::ledger::{Age, Finished, FinishedSite, Lives, MEASURES, Retained};
 use crate::requests::label::LabelId;
 use crate::requests::record::Record;
 use crate::sites::SiteId;
 use crate::trace::Dropped;
-use crate::verdict::{Sequences, combine, of_requests, of_time};
+use crate::verdict::{
+    self, GroupEvidence, Sequences, Series, combine, growing, is_steady, of_requests, of_time,
+    survival,
+};
 
 /// A call site over all processes.
 #[derive(Debug)]
@@ -31,6 +36,16 @@ pub(super) struct JudgedLabel {
     pub(super) verdict: Verdict,
     /// What they retained.
     pub(super) retained: Vec<Retained>,
+    /// What those with each status make of it.
+    pub(super) groups: Vec<JudgedGroup>,
+}
+
+/// A call site's part in the requests of one label with one status.
+#[derive(Clone, Debug)]
+pub(super) struct JudgedGroup {
+    pub(super) status: Option<u32>,
+    pub(super) verdict: Verdict,
+    pub(super) text: String,
 }
 
 /// Judges all sites. `processes` are the ended ones, each with the most connections that it held. With
@@ -96,14 +111,27 @@ impl Judged {
             self.evidence.text = text.to_owned();
         }
         let leaking = self.labels.iter_mut().filter(|label| label.verdict.leaks());
-        leaking.for_each(|label| label.verdict = Verdict::TooFewRequests);
+        leaking.for_each(|label| label.becomes(Verdict::TooFewRequests));
     }
 }
 
 impl JudgedLabel {
-    /// Whether anything in use is left here.
-    fn retains(&self) -> bool {
-        self.retained.iter().any(Retained::is_used)
+    /// Its leaks are none: they are this.
+    pub(super) fn becomes(&mut self, verdict: Verdict) {
+        let leaking = self.groups.iter_mut().filter(|group| group.verdict.leaks());
+        leaking.for_each(|group| group.verdict = verdict);
+        if self.verdict.leaks() {
+            self.verdict = verdict;
+        }
+    }
+
+    /// Whether what this request retained has leaked.
+    pub(super) fn leaks(&self, kept: &Retained, records: &[Record]) -> bool {
+        let status = records
+            .get(kept.request as usize)
+            .and_then(|record| record.status);
+        let group = self.groups.iter().find(|group| group.status == status);
+        self.verdict.leaks() && group.is_none_or(|group| group.verdict.leaks())
     }
 }
 
@@ -115,26 +143,18 @@ struct Judge<'r> {
 
 impl Judge<'_> {
     fn site(&mut self, id: SiteId, parts: Vec<(usize, FinishedSite)>) -> Judged {
-        let reached = |part: &&(usize, FinishedSite)| !part.1.labels.is_empty();
-        let (verdict, evidence) = if parts.iter().any(|part| reached(&part)) {
-            let mut all = Vec::new();
-            for (process, site) in parts.iter().filter(reached) {
-                let labels: Vec<LabelId> = site.labels.iter().map(|label| label.0).collect();
-                all.push(self.series(*process, site, &labels));
+        let reached = parts.iter().any(|part| !part.1.labels.is_empty());
+        let (verdict, evidence, labels) = match reached {
+            true => self.by_survival(&parts),
+            false => {
+                let over_time = parts.iter().map(|(process, site)| {
+                    let ended = self.sequences.get(*process);
+                    of_time(site, ended.map_or(0, Sequences::requests))
+                });
+                let (verdict, evidence) = combine(&over_time.collect::<Vec<_>>());
+                (verdict, evidence, Vec::new())
             }
-            let judged = combine(&all);
-            match judged.0 {
-                Verdict::Leak => self.without_warm_ups(&parts).unwrap_or(judged),
-                _ => judged,
-            }
-        } else {
-            let over_time = parts.iter().map(|(process, site)| {
-                let ended = self.sequences.get(*process);
-                of_time(site, ended.map_or(0, Sequences::requests))
-            });
-            combine(&over_time.collect::<Vec<_>>())
         };
-        let labels = self.labels(&parts, verdict);
         Judged {
             id,
             verdict,
@@ -142,6 +162,234 @@ impl Judge<'_> {
             labels,
             parts: parts.into_iter().map(|part| part.1).collect(),
         }
+    }
+
+    /// What the requests of each label and status make of the site; the site has the worst verdict.
+    fn by_survival(
+        &mut self,
+        parts: &[(usize, FinishedSite)],
+    ) -> (Verdict, Evidence, Vec<JudgedLabel>) {
+        let reached = parts.iter().filter(|part| !part.1.labels.is_empty());
+        let mut all = Vec::new();
+        for (process, site) in reached {
+            let labels: Vec<LabelId> = site.labels.iter().map(|label| label.0).collect();
+            all.push(self.series(*process, site, &labels));
+        }
+        let mut sum = Series::default();
+        all.iter().for_each(|series| sum.add(series));
+        let freed = self.freed(parts);
+        let mut labels = self.retained_by_label(parts);
+        let mut worst: Option<(Verdict, u64, GroupEvidence)> = None;
+        for label in &mut labels {
+            for group in self.groups(parts, label) {
+                let judged = self.group(parts, label.label, group, &freed, is_steady(&all));
+                let (verdict, figures) = judged.judge();
+                if verdict == Verdict::Clean {
+                    continue;
+                }
+                label.groups.push(JudgedGroup {
+                    status: group,
+                    verdict,
+                    text: figures.text(verdict),
+                });
+                label.verdict = label.verdict.min(verdict);
+                let kept = figures.retaining;
+                if worst
+                    .as_ref()
+                    .is_none_or(|worst| (verdict, u64::MAX - kept) < (worst.0, u64::MAX - worst.1))
+                {
+                    worst = Some((verdict, kept, figures));
+                }
+            }
+        }
+        let (mut verdict, mut figures) = match worst {
+            Some((verdict, _, figures)) => (verdict, figures),
+            None => (Verdict::Clean, GroupEvidence::default()),
+        };
+        if verdict == Verdict::TooFewRequests
+            && let Some(together) = self.together(parts, &mut labels, &freed)
+        {
+            (verdict, figures) = (Verdict::Leak, together);
+        }
+        let mut evidence = verdict::evidence(&sum, verdict);
+        evidence.text = figures.text(verdict);
+        evidence.requests_needed = figures.needed;
+        evidence.mature_requests = figures.mature;
+        evidence.typical_life_requests = figures.typical;
+        evidence.trend = figures.trend;
+        evidence.is_sure = figures.mature >= 2 * figures.needs;
+        evidence.lives = self.lives(parts, &freed[0]);
+        if verdict != Verdict::Leak
+            && let Some(grows) = growing(&all)
+        {
+            verdict = Verdict::GrowingBuffer;
+            evidence.text = grows.text;
+            evidence.requests_needed = None;
+            for label in labels.iter_mut().filter(|label| label.retains()) {
+                label.verdict = verdict;
+                label
+                    .groups
+                    .iter_mut()
+                    .for_each(|group| group.verdict = verdict);
+            }
+        }
+        (verdict, evidence, labels)
+    }
+
+    /// Groups of which none can be judged by itself, taken together: a leak that no label has is the one of all.
+    fn together(
+        &self,
+        parts: &[(usize, FinishedSite)],
+        labels: &mut [JudgedLabel],
+        freed: &[Lives; MEASURES],
+    ) -> Option<GroupEvidence> {
+        let mut sum: Option<survival::Group<'_>> = None;
+        let mut taken = 0;
+        for label in labels.iter() {
+            for judged in label
+                .groups
+                .iter()
+                .filter(|group| group.verdict == Verdict::TooFewRequests)
+            {
+                let group = self.group(parts, label.label, judged.status, freed, false);
+                taken += 1;
+                match &mut sum {
+                    Some(sum) => sum.absorb(group),
+                    None => sum = Some(group),
+                }
+            }
+        }
+        let (verdict, figures) = sum.filter(|_| taken > 1)?.judge();
+        if verdict != Verdict::Leak {
+            return None;
+        }
+        for label in labels {
+            let undecided = label.groups.iter_mut();
+            for group in undecided.filter(|group| group.verdict == Verdict::TooFewRequests) {
+                group.verdict = verdict;
+                group.text = figures.text(verdict);
+                label.verdict = verdict;
+            }
+        }
+        Some(figures)
+    }
+
+    /// Lives of what was freed at the site, by measure.
+    fn freed(&self, parts: &[(usize, FinishedSite)]) -> [Lives; MEASURES] {
+        let mut freed: [Lives; MEASURES] = Default::default();
+        for group in parts.iter().flat_map(|(_, site)| &site.lives.groups) {
+            for (sum, lives) in freed.iter_mut().zip(&group.freed) {
+                sum.merge(lives);
+            }
+        }
+        freed
+    }
+
+    /// The statuses of a label's requests that left survivors here.
+    fn groups(&self, parts: &[(usize, FinishedSite)], label: &JudgedLabel) -> Vec<Option<u32>> {
+        let born = parts.iter().flat_map(|(_, site)| &site.lives.groups);
+        let born = born
+            .filter(|group| group.label == label.label)
+            .map(|group| group.status);
+        let kept = label.retained.iter().filter_map(|kept| {
+            let record = self.records.get(kept.request as usize)?;
+            Some(record.status)
+        });
+        let mut all: Vec<Option<u32>> = born.chain(kept).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// A group's history.
+    fn group<'s>(
+        &self,
+        parts: &'s [(usize, FinishedSite)],
+        label: LabelId,
+        status: Option<u32>,
+        freed: &[Lives; MEASURES],
+        steady: bool,
+    ) -> survival::Group<'s> {
+        let mut group = survival::Group {
+            freed: freed.clone(),
+            steady,
+            ..survival::Group::default()
+        };
+        for (process, site) in parts {
+            let sequences = &self.sequences[*process];
+            let lives = site.lives.groups.iter();
+            let lives = lives
+                .into_iter()
+                .find(|lives| (lives.label, lives.status) == (label, status));
+            let now = Age {
+                requests: sequences.requests(),
+                visits: site.visits,
+                keepings: lives.map_or(0, |lives| lives.keepings),
+                time: sequences.served_until(),
+            };
+            let mut kept: Vec<survival::Kept> = site
+                .retained
+                .iter()
+                .filter(|kept| kept.is_used())
+                .filter_map(|kept| {
+                    let record = self.records.get(kept.request as usize)?;
+                    let mine = (record.label, record.status) == (Some(label), status);
+                    let order = u64::from(*self.orders.get(kept.request as usize)?);
+                    let age = match kept.birth {
+                        Some(birth) => survival::age(now, birth),
+                        None => [
+                            Some(now.requests.saturating_sub(order + 1)),
+                            None,
+                            None,
+                            Some(now.time.saturating_sub(record.end.unwrap_or(now.time))),
+                        ],
+                    };
+                    mine.then_some(survival::Kept {
+                        order,
+                        age,
+                        first: false,
+                    })
+                })
+                .collect();
+            kept.sort_unstable_by_key(|kept| kept.order);
+            if let Some(first) = kept.first_mut() {
+                first.first = true;
+            }
+            group.newest += sequences.newest();
+            group.survivors += lives.map_or(0, |lives| lives.keepings) + kept.len() as u64;
+            group.processes.push(survival::InProcess {
+                orders: sequences.of_group(label, status).to_vec(),
+                ended: sequences.requests(),
+                kept,
+                lives,
+                mass_death: site.lives.mass_death,
+            });
+        }
+        group
+    }
+
+    /// The survival curve: how old what was freed became, and how old what lives is.
+    fn lives(&self, parts: &[(usize, FinishedSite)], freed: &Lives) -> Vec<LifeRow> {
+        let mut alive = Lives::default();
+        for (process, site) in parts {
+            let ended = self.sequences[*process].requests();
+            for kept in site.retained.iter().filter(|kept| kept.is_used()) {
+                let order = self.orders.get(kept.request as usize).copied().unwrap_or(0);
+                alive.add(ended.saturating_sub(u64::from(order) + 1));
+            }
+        }
+        let mut rows: BTreeMap<u64, LifeRow> = BTreeMap::new();
+        for (up_to_requests, count) in freed.classes() {
+            rows.entry(up_to_requests).or_default().freed += count;
+        }
+        for (up_to_requests, count) in alive.classes() {
+            rows.entry(up_to_requests).or_default().alive += count;
+        }
+        let row = |(up_to_requests, row)| LifeRow {
+            up_to_requests,
+            ..row
+        };
+        rows.into_iter().map(row).collect()
     }
 
     fn series(
@@ -154,9 +402,8 @@ impl Judge<'_> {
         of_requests(site, sequences, labels, self.records, &self.orders)
     }
 
-    /// What the requests of each label make of the site. One label may leak where others, that share
-    /// the call site, do not: a leak is judged again over the label's own requests.
-    fn labels(&mut self, parts: &[(usize, FinishedSite)], verdict: Verdict) -> Vec<JudgedLabel> {
+    /// The labels whose requests left survivors, with what they retained.
+    fn retained_by_label(&self, parts: &[(usize, FinishedSite)]) -> Vec<JudgedLabel> {
         let mut survivors: FxHashMap<LabelId, u64> = FxHashMap::default();
         let mut retained: FxHashMap<LabelId, Vec<Retained>> = FxHashMap::default();
         for (_, site) in parts {
@@ -164,95 +411,28 @@ impl Judge<'_> {
                 *survivors.entry(*label).or_default() += blocks;
             }
             for kept in &site.retained {
-                let label = self
-                    .records
-                    .get(kept.request as usize)
-                    .and_then(|r| r.label);
-                if let Some(label) = label {
+                let record = self.records.get(kept.request as usize);
+                if let Some(label) = record.and_then(|record| record.label) {
                     retained.entry(label).or_default().push(*kept);
                 }
             }
         }
         survivors.retain(|_, blocks| *blocks > 0);
-        let shared = survivors.len() > 1;
-        let mut labels: Vec<JudgedLabel> = survivors
-            .into_keys()
-            .map(|label| JudgedLabel {
-                label,
-                verdict,
-                retained: retained.remove(&label).unwrap_or_default(),
-            })
-            .collect();
+        let label = |label| JudgedLabel {
+            label,
+            verdict: Verdict::Clean,
+            retained: retained.remove(&label).unwrap_or_default(),
+            groups: Vec::new(),
+        };
+        let mut labels: Vec<JudgedLabel> = survivors.into_keys().map(label).collect();
         labels.sort_unstable_by_key(|judged| judged.label);
-        for judged in labels.iter_mut().filter(|_| shared) {
-            judged.verdict = match verdict {
-                Verdict::Bounded => verdict,
-                _ if !judged.retains() => Verdict::FreedLater,
-                Verdict::Leak => self.alone(parts, judged.label),
-                _ => verdict,
-            };
-        }
-        // A leak that no label has by itself is the one of all.
-        if verdict == Verdict::Leak && labels.iter().all(|label| label.verdict != verdict) {
-            for judged in labels.iter_mut().filter(|label| label.retains()) {
-                judged.verdict = verdict;
-            }
-        }
         labels
     }
+}
 
-    /// A site that several labels share may be warmed up by each of them, one after the other. Those
-    /// are set aside: gives the verdict on the others, or `None` where there are no such labels.
-    fn without_warm_ups(&mut self, parts: &[(usize, FinishedSite)]) -> Option<(Verdict, Evidence)> {
-        let mut labels: Vec<LabelId> = parts
-            .iter()
-            .flat_map(|(_, site)| site.labels.iter().filter(|label| label.1 > 0))
-            .map(|label| label.0)
-            .collect();
-        labels.sort_unstable();
-        labels.dedup();
-        if labels.len() < 2 {
-            return None;
-        }
-        let (mut warm, mut others) = (None, Vec::new());
-        for label in labels {
-            match self.of_labels(parts, &[label]) {
-                judged if judged.0 == Verdict::WarmUp => warm = Some(judged),
-                _ => others.push(label),
-            }
-        }
-        let warm = warm.map(|(verdict, mut evidence)| {
-            evidence.text = format!("for each label alone; for one of them, {}", evidence.text);
-            (verdict, evidence)
-        })?;
-        let rest = self.of_labels(parts, &others);
-        Some(if rest.0 < warm.0 { rest } else { warm })
-    }
-
-    fn alone(&mut self, parts: &[(usize, FinishedSite)], label: LabelId) -> Verdict {
-        self.of_labels(parts, &[label]).0
-    }
-
-    /// The verdict on the requests of some of the site's labels.
-    fn of_labels(
-        &mut self,
-        parts: &[(usize, FinishedSite)],
-        labels: &[LabelId],
-    ) -> (Verdict, Evidence) {
-        let mut all = Vec::new();
-        for (process, site) in parts {
-            let known = site.labels.iter().filter(|known| labels.contains(&known.0));
-            let (mut mine, mut survivors) = (Vec::new(), 0);
-            for (label, blocks) in known {
-                mine.push(*label);
-                survivors += blocks;
-            }
-            if !mine.is_empty() {
-                let mut series = self.series(*process, site, &mine);
-                series.only_retained(survivors);
-                all.push(series);
-            }
-        }
-        combine(&all)
+impl JudgedLabel {
+    /// Whether anything in use is left here.
+    fn retains(&self) -> bool {
+        self.retained.iter().any(Retained::is_used)
     }
 }

@@ -400,6 +400,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
             bytes,
             born: loose.born,
             last: loose.last,
+            birth: None,
             tail_blocks: 0,
             associated: true,
             untold: owned.untold,

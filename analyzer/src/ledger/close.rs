@@ -1,6 +1,7 @@
 //! How accounts end: a request's end, and what becomes of a worker's zone.
 
 use super::holding::{AccountId, Hints, Kind, OUTSIDE, Proof};
+use super::lives::Age;
 use super::{Ledger, PROOFS, Pending};
 use crate::replay::{Block, HoldingId};
 use crate::requests::record::{Record, RequestId};
@@ -92,8 +93,18 @@ impl Ledger {
             figures.survivor_bytes += holding.live_bytes;
             site.survivor_blocks += holding.live_blocks;
             site.survivor_bytes += holding.live_bytes;
-            if holding.live_bytes > 0 {
+            if holding.live_blocks > 0 {
                 site.survivor_log.add(order, holding.live_bytes);
+                if let Some(label) = record.label {
+                    let group = site.lives.born(label, record.status, order);
+                    let now = Age {
+                        requests: order,
+                        visits: site.requests,
+                        keepings: site.lives.groups[group].keepings,
+                        time: record.end.unwrap_or(0),
+                    };
+                    holding.birth = Some((group as u32, now));
+                }
             }
             self.retire(id);
         }

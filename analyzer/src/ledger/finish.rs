@@ -3,6 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::holding::{Holding, Kind, Proof};
+use super::lives::{Age, SiteLives};
 use super::log::Log;
 use super::loose::Loose;
 use super::site::survive;
@@ -110,6 +111,10 @@ pub struct FinishedSite {
     pub outside: OutsideSeries,
     /// Births of those, while it served: stamps, sorted, each once.
     pub outside_births: Vec<u64>,
+    /// How long survivors live.
+    pub lives: SiteLives,
+    /// Requests that allocated here.
+    pub visits: u64,
 }
 
 /// What is certain of whose blocks are.
@@ -136,6 +141,8 @@ pub struct Retained {
     pub born: u64,
     /// Stamp of the last.
     pub last: u64,
+    /// How things stood when its request ended, where that is known.
+    pub birth: Option<Age>,
     /// Of `blocks`, those made after its answer.
     pub tail_blocks: u64,
     /// Nothing proves that they are the request's: its label was associated with them.
@@ -268,6 +275,8 @@ impl Ledger {
                 survivor_log: figures.survivor_log,
                 outside: series,
                 outside_births: births,
+                lives: figures.lives,
+                visits: figures.requests,
             };
             let any = site.survivor_blocks > 0 || site.live_blocks > 0 || site.outside.any();
             if any || of_loose.contains(&site.id) {
@@ -348,6 +357,7 @@ impl Ledger {
                 bytes: 0,
                 born: holding.born,
                 last: holding.last,
+                birth: holding.birth.map(|(_, age)| age),
                 tail_blocks: 0,
                 associated: false,
                 untold: false,

@@ -1,5 +1,6 @@
 //! Who holds what: accounts (an owner of blocks) and holdings (an account's blocks of one call site).
 
+use super::lives::Age;
 use super::site::SiteIndex;
 use crate::replay::HoldingId;
 use crate::requests::record::RequestId;
@@ -86,6 +87,8 @@ pub struct Holding {
     pub ended: bool,
     /// Its account is closed.
     pub closed: bool,
+    /// When its request ended with survivors here: the place of its group, and how things stood.
+    pub birth: Option<(u32, Age)>,
     /// Everything was moved to this other one.
     pub moved: Option<HoldingId>,
     /// Stamp of its first block.
@@ -112,6 +115,7 @@ impl Holding {
             site,
             ended: false,
             closed: false,
+            birth: None,
             moved: None,
             born,
             last: born,

@@ -154,6 +154,7 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         outside_blocks: 0,
         outside_bytes: 0,
         labels: Vec::new(),
+        groups: Vec::new(),
         types: Vec::new(),
     }
 }

@@ -306,6 +306,19 @@ fn site_row<'r>(
             older_survivor_bytes: evidence.older_survivor_bytes,
             older_retained_bytes: evidence.older_retained_bytes,
             requests_needed: evidence.requests_needed,
+            mature_requests: evidence.mature_requests,
+            typical_life_requests: evidence.typical_life_requests,
+            trend: evidence.trend,
+            lives: evidence
+                .lives
+                .iter()
+                .map(|row| schema::Life {
+                    up_to_requests: row.up_to_requests,
+                    freed: row.freed,
+                    alive: row.alive,
+                })
+                .collect(),
+            confidence: if evidence.is_sure { "high" } else { "low" },
         },
         requests: site.requests,
         survivor_blocks: site.survivor_blocks,
@@ -327,6 +340,16 @@ fn site_row<'r>(
                 retained_blocks: part.retained.blocks,
                 retained_bytes: part.retained.bytes,
                 whose: whose(part.retained, part.associated),
+            })
+            .collect(),
+        groups: site
+            .groups
+            .iter()
+            .map(|group| schema::Group {
+                label: label(input.analysis, group.endpoint),
+                status: group.status,
+                verdict: group.verdict.name(),
+                evidence: schema::GroupEvidence { text: &group.text },
             })
             .collect(),
         types: types(&site.types),

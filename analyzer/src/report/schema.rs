@@ -206,6 +206,7 @@ pub(super) struct Site<'r> {
     pub(super) outside_blocks: u64,
     pub(super) outside_bytes: u64,
     pub(super) labels: Vec<Label<'r>>,
+    pub(super) groups: Vec<Group<'r>>,
     pub(super) types: Vec<Type<'r>>,
     pub(super) frames: Vec<Frame<'r>>,
     pub(super) python_frames: Vec<Frame<'r>>,
@@ -223,6 +224,33 @@ pub(super) struct Evidence<'r> {
     pub(super) older_survivor_bytes: u64,
     pub(super) older_retained_bytes: u64,
     pub(super) requests_needed: Option<u64>,
+    pub(super) mature_requests: u64,
+    pub(super) typical_life_requests: Option<u64>,
+    pub(super) trend: Option<f64>,
+    pub(super) lives: Vec<Life>,
+    pub(super) confidence: &'static str,
+}
+
+/// Survivors up to so old, and older than the row before says.
+#[derive(Serialize)]
+pub(super) struct Life {
+    pub(super) up_to_requests: u64,
+    pub(super) freed: u64,
+    pub(super) alive: u64,
+}
+
+/// Requests of a label with one status.
+#[derive(Serialize)]
+pub(super) struct Group<'r> {
+    pub(super) label: &'r str,
+    pub(super) status: Option<u32>,
+    pub(super) verdict: &'static str,
+    pub(super) evidence: GroupEvidence<'r>,
+}
+
+#[derive(Serialize)]
+pub(super) struct GroupEvidence<'r> {
+    pub(super) text: &'r str,
 }
 
 #[derive(Serialize)]

@@ -12,6 +12,10 @@ use crate::requests::record::Record;
 pub struct Sequences {
     /// Orders of the ends of each label's requests, and how many those are one by one.
     by_label: FxHashMap<LabelId, (Vec<u32>, u64)>,
+    /// Orders of the ends of each group's requests: by label and status.
+    by_group: FxHashMap<(LabelId, Option<u32>), Vec<u64>>,
+    /// When serving ended.
+    served_until: u64,
     cuts: FxHashMap<Vec<LabelId>, Cut>,
     newest: u64,
     requests: u64,
@@ -30,17 +34,22 @@ impl Sequences {
     /// Of a process that held `connections` at once at most.
     pub fn new(finished: &Finished, records: &[Record], connections: usize) -> Self {
         let mut by_label: FxHashMap<LabelId, (Vec<u32>, u64)> = FxHashMap::default();
+        let mut by_group: FxHashMap<(LabelId, Option<u32>), Vec<u64>> = FxHashMap::default();
         for (order, request) in (0..).zip(&finished.ends) {
             if let Some(record) = records.get(*request as usize).filter(|record| !record.void)
                 && let Some(label) = record.label
             {
                 let (orders, served) = by_label.entry(label).or_default();
                 orders.push(order);
+                let of_group = by_group.entry((label, record.status)).or_default();
+                of_group.push(u64::from(order));
                 *served += u64::from(record.count);
             }
         }
         Sequences {
             by_label,
+            by_group,
+            served_until: finished.serving.to,
             cuts: FxHashMap::default(),
             newest: connections.max(finished.most_in_flight).max(1) as u64,
             requests: finished.ends.len() as u64,
@@ -50,6 +59,23 @@ impl Sequences {
     /// How many requests ended in the process.
     pub fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// The orders of the ends of a group's requests.
+    pub fn of_group(&self, label: LabelId, status: Option<u32>) -> &[u64] {
+        self.by_group
+            .get(&(label, status))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// As many requests as there were at once.
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// The stamp at which serving ended.
+    pub fn served_until(&self) -> u64 {
+        self.served_until
     }
 
     /// The requests that have one of the labels.

@@ -1,0 +1,232 @@
+//! How long survivors live, at one call site: of each group of requests (a label and a status), what was born,
+//! what died, and after how long. A holding is born when its request ends with survivors, and dies when the last
+//! of them is freed.
+
+use super::log::Log;
+use crate::requests::label::LabelId;
+
+/// Lives are counted in these ways.
+pub const MEASURES: usize = 4;
+
+/// How long something has lived: in requests of its process, in visits of its call site, in keepings of its own
+/// group there, and in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Age {
+    /// Requests that ended in the process.
+    pub requests: u64,
+    /// Requests that allocated at the call site.
+    pub visits: u64,
+    /// Requests of the group that left survivors there.
+    pub keepings: u64,
+    /// Ticks.
+    pub time: u64,
+}
+
+impl Age {
+    /// By measure.
+    pub fn all(self) -> [u64; MEASURES] {
+        [self.requests, self.visits, self.keepings, self.time]
+    }
+
+    /// Since `birth`.
+    pub fn since(self, birth: Age) -> Age {
+        Age {
+            requests: self.requests.saturating_sub(birth.requests),
+            visits: self.visits.saturating_sub(birth.visits),
+            keepings: self.keepings.saturating_sub(birth.keepings),
+            time: self.time.saturating_sub(birth.time),
+        }
+    }
+}
+
+/// A histogram of lives, by halves of powers of two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lives {
+    /// Classes with lives, sorted.
+    classes: Vec<(u8, u64)>,
+}
+
+/// The class of a life, and the longest of a class.
+fn class(life: u64) -> u8 {
+    match life {
+        0 => 0,
+        life => {
+            let whole = life.ilog2();
+            let half = whole > 0 && life >> (whole - 1) & 1 == 1;
+            (whole * 2 + 1 + u32::from(half)) as u8
+        }
+    }
+}
+
+fn longest(class: u8) -> u64 {
+    match class {
+        0 => 0,
+        1 | 2 => 1,
+        class => {
+            let whole = u32::from(class - 1) / 2;
+            let first = 1_u64 << whole;
+            let half = first / 2;
+            match (class - 1) % 2 {
+                0 => first + half - 1,
+                _ => first.saturating_mul(2) - 1,
+            }
+        }
+    }
+}
+
+impl Lives {
+    /// One more.
+    pub fn add(&mut self, life: u64) {
+        let class = class(life);
+        match self.classes.binary_search_by_key(&class, |known| known.0) {
+            Ok(at) => self.classes[at].1 += 1,
+            Err(at) => self.classes.insert(at, (class, 1)),
+        }
+    }
+
+    /// All of `other`, too.
+    pub fn merge(&mut self, other: &Lives) {
+        for (class, count) in &other.classes {
+            match self.classes.binary_search_by_key(class, |known| known.0) {
+                Ok(at) => self.classes[at].1 += count,
+                Err(at) => self.classes.insert(at, (*class, *count)),
+            }
+        }
+    }
+
+    /// How many.
+    pub fn count(&self) -> u64 {
+        self.classes.iter().map(|(_, count)| count).sum()
+    }
+
+    /// So long (rounded up) lives this part of them at most; 0 where there are none.
+    pub fn percentile(&self, part: f64) -> u64 {
+        let wanted = (self.count() as f64 * part).ceil() as u64;
+        let mut sum = 0;
+        for (class, count) in &self.classes {
+            sum += count;
+            if sum >= wanted {
+                return longest(*class);
+            }
+        }
+        0
+    }
+
+    /// How many lived longer than `limit`, and how much longer in all, as near as the classes tell.
+    pub fn above(&self, limit: u64) -> (u64, u64) {
+        let longer = self
+            .classes
+            .iter()
+            .filter(|(class, _)| longest(*class) > limit);
+        longer.fold((0, 0), |(all, excess), (class, count)| {
+            (all + count, excess + count * (longest(*class) - limit))
+        })
+    }
+
+    /// Each class: the longest life in it, and how many.
+    pub fn classes(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.classes
+            .iter()
+            .map(|(class, count)| (longest(*class), *count))
+    }
+}
+
+/// What a group's requests left at a call site of a process.
+#[derive(Clone, Debug)]
+pub struct GroupLives {
+    /// The label.
+    pub label: LabelId,
+    /// The status.
+    pub status: Option<u32>,
+    /// Births by the order of the requests' ends.
+    pub births: Log,
+    /// How many there were.
+    pub keepings: u64,
+    /// Lives of those that died, by measure.
+    pub freed: [Lives; MEASURES],
+}
+
+/// All groups of a call site of a process.
+#[derive(Clone, Debug, Default)]
+pub struct SiteLives {
+    /// Each group.
+    pub groups: Vec<GroupLives>,
+    /// Born and not dead.
+    living: u64,
+    /// The order of the newest deaths, and how many there were at it.
+    dying: (u64, u64),
+    /// The order at which most of what lived died at once: a collector ran, or something was flushed.
+    pub mass_death: Option<u64>,
+}
+
+/// So many deaths at once, and as many as are left, are a mass death.
+const MASS: u64 = 8;
+
+impl SiteLives {
+    /// Something is born to a request of this group; tells the group's place.
+    pub(super) fn born(&mut self, label: LabelId, status: Option<u32>, order: u64) -> usize {
+        let known = self
+            .groups
+            .iter()
+            .position(|group| (group.label, group.status) == (label, status));
+        let place = known.unwrap_or_else(|| {
+            self.groups.push(GroupLives {
+                label,
+                status,
+                births: Log::default(),
+                keepings: 0,
+                freed: Default::default(),
+            });
+            self.groups.len() - 1
+        });
+        self.groups[place].births.add(order, 1);
+        self.groups[place].keepings += 1;
+        self.living += 1;
+        place
+    }
+
+    /// It dies, so old, when `order` requests have ended.
+    pub(super) fn dies(&mut self, place: usize, age: Age, order: u64) {
+        if let Some(group) = self.groups.get_mut(place) {
+            for (lives, life) in group.freed.iter_mut().zip(age.all()) {
+                lives.add(life);
+            }
+        }
+        self.living = self.living.saturating_sub(1);
+        self.dying = match self.dying {
+            (at, deaths) if at == order => (at, deaths + 1),
+            _ => (order, 1),
+        };
+        if self.dying.1 >= MASS && self.dying.1 >= self.living {
+            self.mass_death = Some(order);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_hold_what_they_say() {
+        for life in 0..5_000_u64 {
+            let of = class(life);
+            assert!(life <= longest(of), "{life}: class {of} to {}", longest(of));
+            assert!(of == 0 || longest(of - 1) < life || life <= 1, "{life}");
+            assert!(
+                longest(of) <= life + life / 2 + 1,
+                "{life}: {}",
+                longest(of)
+            );
+        }
+    }
+
+    #[test]
+    fn percentiles_are_rounded_up() {
+        let mut lives = Lives::default();
+        (0..98).for_each(|_| lives.add(10));
+        (0..2).for_each(|_| lives.add(1_000));
+        assert_eq!(lives.percentile(0.98), 11);
+        assert_eq!(lives.above(11).0, 2);
+    }
+}

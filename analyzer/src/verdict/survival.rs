@@ -1,0 +1,344 @@
+//! Do the requests of a group leak at a call site? By survival: how long do survivors there live that are freed,
+//! and has what is left outlived that?
+//!
+//! A retained holding is *mature* when it has outlived the 98th percentile of the lives of what was freed at its
+//! call site (twice that where its own group has frees), counted in requests, in visits of the site, in keepings
+//! of its group and in time, and the last mass death. Mature ones are a leak where there are more than a tail of
+//! long lives can hold, or where they have been exposed so long that such a tail would have lost many, and where
+//! the keeping goes on.
+
+use super::GroupEvidence;
+use crate::analysis::Verdict;
+use crate::ledger::{Age, GroupLives, Lives, MEASURES};
+
+/// A leak needs so many requests with mature survivors.
+pub const LEAK_REQUESTS: u64 = 3;
+/// The same where its group has frees.
+pub const LEAK_REQUESTS_AMONG_FREES: u64 = 5;
+/// A typical life: this part of the freed ones is shorter.
+pub const TYPICAL: f64 = 0.98;
+/// The keeping has died down where the trend is below this (Laplace's test; by chance: one in a hundred).
+pub const FALLING: f64 = -2.33;
+/// A tail holds this part of all at most.
+const TAIL: f64 = 0.05;
+/// By chance: one in a thousand.
+const LEVEL: f64 = 1e-3;
+/// What lives in a tail lives so many typical lives more, on average.
+const RESIDUAL: f64 = 4.0;
+/// A warm-up is told from a leak after so many requests.
+pub const WARM_UP_REQUESTS: u64 = 8;
+
+/// What a request of the group retained.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// The place of the request among those of its process that ended.
+    pub order: u64,
+    /// How old its holding is, by measure; `None`: not known.
+    pub age: [Option<u64>; MEASURES],
+    /// The process's requests of the group up to here kept nothing.
+    pub first: bool,
+}
+
+/// A group's requests in one process.
+#[derive(Clone, Debug, Default)]
+pub struct InProcess<'g> {
+    /// The places of its requests among those of the process that ended, sorted.
+    pub orders: Vec<u64>,
+    /// How many requests ended in the process.
+    pub ended: u64,
+    /// Those that retained something, by their places.
+    pub kept: Vec<Kept>,
+    /// Its lives there.
+    pub lives: Option<&'g GroupLives>,
+    /// The order of the last mass death at the site.
+    pub mass_death: Option<u64>,
+}
+
+/// A group at a call site, over all processes.
+#[derive(Clone, Debug, Default)]
+pub struct Group<'g> {
+    /// By process.
+    pub processes: Vec<InProcess<'g>>,
+    /// Lives of what was freed at the site, of all groups, by measure.
+    pub freed: [Lives; MEASURES],
+    /// Live bytes at the site have stopped growing.
+    pub steady: bool,
+    /// Survivors of its requests, freed or not.
+    pub survivors: u64,
+    /// So many requests can be the newest of their kind: as many as there were at once.
+    pub newest: u64,
+}
+
+impl<'g> Group<'g> {
+    /// Another group at the same site: the two are judged as one, by what both kept.
+    pub fn absorb(&mut self, other: Group<'g>) {
+        self.survivors += other.survivors;
+        for (process, more) in self.processes.iter_mut().zip(other.processes) {
+            process.orders.extend(more.orders);
+            process.orders.sort_unstable();
+            process.kept.extend(more.kept);
+            process.kept.sort_unstable_by_key(|kept| kept.order);
+            for (place, kept) in process.kept.iter_mut().enumerate() {
+                kept.first = place == 0;
+            }
+            process.lives = None;
+        }
+    }
+
+    fn has_frees(&self) -> bool {
+        let lives = self.processes.iter().filter_map(|process| process.lives);
+        lives.into_iter().any(|lives| lives.freed[0].count() > 0)
+    }
+
+    /// The limits of ages that count as mature, by measure; 0: none.
+    fn limits(&self) -> [u64; MEASURES] {
+        let own = self.has_frees();
+        let times = if own { 2 } else { 1 };
+        let mut limits = [0; MEASURES];
+        for (limit, freed) in limits.iter_mut().zip(&self.freed) {
+            *limit = times * freed.percentile(TYPICAL);
+        }
+        // Keepings are the group's own.
+        if !own {
+            limits[2] = 0;
+        }
+        limits
+    }
+
+    /// Judges it.
+    pub fn judge(&self) -> (Verdict, GroupEvidence) {
+        let limits = self.limits();
+        let typical = self.freed[0].percentile(TYPICAL);
+        let found = self.mature(limits);
+        let requests: u64 = self
+            .processes
+            .iter()
+            .map(|process| process.orders.len() as u64)
+            .sum();
+        let retaining: u64 = self
+            .processes
+            .iter()
+            .map(|process| process.kept.len() as u64)
+            .sum();
+        let needs = match self.has_frees() && typical > 0 {
+            true => LEAK_REQUESTS_AMONG_FREES,
+            false => LEAK_REQUESTS,
+        };
+        let goes_on = found.trend.is_none_or(|trend| trend > FALLING);
+        let leaks = found.positions.len() as u64 >= needs
+            && goes_on
+            && self.is_more_than_a_tail(&found, limits[0]);
+        let verdict = match leaks {
+            true => Verdict::Leak,
+            false => self.lesser(&found, retaining, needs),
+        };
+        let evidence = GroupEvidence {
+            requests,
+            retaining,
+            mature: found.positions.len() as u64,
+            needs,
+            typical: (self.freed[0].count() > 0).then_some(typical),
+            trend: found.trend,
+            freed: self.freed[0].count(),
+            needed: (verdict == Verdict::TooFewRequests)
+                .then(|| self.needed(&found, requests, retaining, needs, limits[0])),
+        };
+        (verdict, evidence)
+    }
+
+    fn mature(&self, limits: [u64; MEASURES]) -> Mature {
+        let mut found = Mature::default();
+        let several = self
+            .processes
+            .iter()
+            .filter(|process| !process.kept.is_empty())
+            .count()
+            > 1;
+        for process in &self.processes {
+            let last = process.ended.saturating_sub(1);
+            let is_old = |order: u64| limits[0] == 0 || last.saturating_sub(order) > limits[0];
+            let old = process.orders.partition_point(|order| is_old(*order));
+            if let Some(lives) = process.lives {
+                let until = match limits[0] {
+                    0 => u64::MAX,
+                    limit => last.saturating_sub(limit),
+                };
+                found.births += lives.births.sum_before(until);
+                let (late, excess) = lives.freed[0].above(limits[0]);
+                found.late += if limits[0] > 0 { late } else { 0 };
+                found.exposure += if limits[0] > 0 { excess as f64 } else { 0.0 };
+            }
+            for kept in &process.kept {
+                let outlived = kept
+                    .age
+                    .iter()
+                    .zip(limits)
+                    .all(|(age, limit)| limit == 0 || age.is_none_or(|age| age > limit));
+                let survived_all = process.mass_death.is_none_or(|order| kept.order < order);
+                if !outlived || !survived_all || several && kept.first {
+                    continue;
+                }
+                let place = process.orders.partition_point(|order| *order < kept.order);
+                if place < old {
+                    found.positions.push((place as f64 + 0.5) / old as f64);
+                    found.exposure +=
+                        last.saturating_sub(kept.order).saturating_sub(limits[0]) as f64;
+                }
+            }
+        }
+        let count = found.positions.len() as f64;
+        let mean = found.positions.iter().sum::<f64>() / count.max(1.0);
+        found.trend = (count > 0.0).then(|| (12.0 * count).sqrt() * (mean - 0.5));
+        found
+    }
+
+    /// Whether mature ones are more than a tail of long lives holds, or would have died by now.
+    fn is_more_than_a_tail(&self, found: &Mature, limit: u64) -> bool {
+        if limit == 0 {
+            return true;
+        }
+        let (kept, late) = (found.positions.len() as u64, found.late);
+        let births = found.births.max(kept + late);
+        let typical = self.freed[0].percentile(TYPICAL).max(1) as f64;
+        let more = at_least(kept + late, births, TAIL) < LEVEL && kept > 2 * late;
+        more || at_most(late, found.exposure / (RESIDUAL * typical)) < LEVEL
+    }
+
+    /// It is no leak for sure.
+    fn lesser(&self, found: &Mature, retaining: u64, needs: u64) -> Verdict {
+        let mature = found.positions.len() as u64;
+        if self.survivors == 0 {
+            return Verdict::Clean;
+        }
+        if retaining == 0 {
+            return Verdict::FreedLater;
+        }
+        let requests: usize = self
+            .processes
+            .iter()
+            .map(|process| process.orders.len())
+            .sum();
+        let falling = found.trend.is_some_and(|trend| trend <= FALLING);
+        let early = self.processes.iter().all(|process| {
+            let quarter = process
+                .orders
+                .get(process.orders.len() / 4)
+                .copied()
+                .unwrap_or(0);
+            process.kept.iter().all(|kept| kept.order < quarter)
+        });
+        if early && requests as u64 >= WARM_UP_REQUESTS {
+            return Verdict::WarmUp;
+        }
+        if mature == 0 {
+            return match self.freed[0].count() {
+                0 => Verdict::TooFewRequests,
+                _ if retaining <= self.newest => Verdict::FreedLater,
+                _ if self.steady => Verdict::Bounded,
+                _ => Verdict::FreedLater,
+            };
+        }
+        if falling && mature >= needs || self.steady && self.freed[0].count() > 0 {
+            return Verdict::Bounded;
+        }
+        Verdict::TooFewRequests
+    }
+
+    /// How many more requests could tell.
+    fn needed(&self, found: &Mature, requests: u64, retaining: u64, needs: u64, limit: u64) -> u64 {
+        let each = requests.div_ceil(retaining.max(1));
+        let missing = needs.saturating_sub(found.positions.len() as u64);
+        let for_warm_up = WARM_UP_REQUESTS.saturating_sub(requests);
+        (missing * each + limit).max(for_warm_up).max(1)
+    }
+}
+
+/// The mature ones, and what they are compared with.
+#[derive(Debug, Default)]
+struct Mature {
+    /// Their places among the group's requests that are old enough, from 0 to 1.
+    positions: Vec<f64>,
+    trend: Option<f64>,
+    /// Births that are old enough.
+    births: u64,
+    /// Of them, those that died older than what is mature.
+    late: u64,
+    /// Requests for which mature ones have been watched.
+    exposure: f64,
+}
+
+/// The logarithm of the gamma function (C. Lanczos, "A precision approximation of the gamma function", SIAM J.
+/// Numer. Anal. 1, 1964, with g = 7).
+fn ln_gamma(x: f64) -> f64 {
+    const G: [f64; 9] = [
+        0.999_999_999_999_809_9,
+        676.520_368_121_885_1,
+        -1_259.139_216_722_402_8,
+        771.323_428_777_653_1,
+        -176.615_029_162_140_6,
+        12.507_343_278_686_905,
+        -0.138_571_095_265_720_12,
+        9.984_369_578_019_572e-6,
+        1.505_632_735_149_311_6e-7,
+    ];
+    let x = x - 1.0;
+    let series = (1..9).fold(G[0], |sum, at| sum + G[at] / (x + at as f64));
+    let t = x + 7.5;
+    0.5 * (2.0 * std::f64::consts::PI).ln() + (x + 0.5) * t.ln() - t + series.ln()
+}
+
+/// The probability of at least `count` of `all`, each with probability `part`.
+fn at_least(count: u64, all: u64, part: f64) -> f64 {
+    if count == 0 {
+        return 1.0;
+    }
+    if count > all {
+        return 0.0;
+    }
+    let n = all as f64;
+    // The largest terms come first: the sum is cut where they vanish.
+    let mut sum = 0.0;
+    for k in count..=all {
+        let k = k as f64;
+        let logarithm = ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0)
+            + k * part.ln()
+            + (n - k) * (1.0 - part).ln();
+        let term = logarithm.exp();
+        sum += term;
+        if k > n * part && term < sum * 1e-12 {
+            break;
+        }
+    }
+    sum.min(1.0)
+}
+
+/// The probability of at most `count` where `mean` are expected (Poisson).
+fn at_most(count: u64, mean: f64) -> f64 {
+    if mean <= 0.0 {
+        return 1.0;
+    }
+    let term = |k: u64| (k as f64 * mean.ln() - mean - ln_gamma(k as f64 + 1.0)).exp();
+    (0..=count).map(term).sum::<f64>().min(1.0)
+}
+
+/// How old a holding is now, born at `birth`.
+pub fn age(now: Age, birth: Age) -> [Option<u64>; MEASURES] {
+    now.since(birth).all().map(Some)
+}
+
+#[cfg(test)]
+mod laws;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities() {
+        assert!((at_least(1, 1, 0.05) - 0.05).abs() < 1e-9);
+        assert!((at_least(2, 2, 0.05) - 0.0025).abs() < 1e-9);
+        assert!((at_least(3, 10, 0.5) - 0.945_312_5).abs() < 1e-9);
+        assert!((at_most(0, 2.0) - (-2.0_f64).exp()).abs() < 1e-9);
+        assert!((at_most(2, 2.0) - 5.0 * (-2.0_f64).exp()).abs() < 1e-9);
+    }
+}
