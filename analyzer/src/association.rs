@@ -176,11 +176,7 @@ fn observe(
             let most = OBSERVED.iter().find(|(ranks, _)| rank < *ranks);
             let most = most.map_or(0, |(_, most)| *most);
             let places = by_site.get(site).map_or(&[][..], Vec::as_slice);
-            let is_doubtful = doubtful.contains_key(site);
-            (
-                *site,
-                Observed::of(*site, processes, places, is_doubtful, most),
-            )
+            (*site, Observed::of(*site, processes, places, most))
         })
         .collect();
     for sweep in sweeps.iter_mut() {

@@ -404,7 +404,10 @@ impl Ledger {
             return;
         }
         self.free_holdings.push(id);
-        if let Some((group, birth)) = holding.birth.take() {
+        // What died while those that may have made it were in flight, is no survivor.
+        let birth = holding.birth.take();
+        let survived = |group| group != SiteLives::UNOWNED || self.flight.are_over(holding.born);
+        if let Some((group, birth)) = birth.filter(|(group, _)| survived(*group)) {
             let order = self.ends.len() as u64;
             let site = &mut self.sites[holding.site as usize];
             let keepings = site

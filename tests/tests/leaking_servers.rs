@@ -232,7 +232,10 @@ fn check_endpoint(report: &Report, expected: &Expected) {
     };
     assert_eq!(sum(endpoint, "retained"), retained, "{endpoint:#}");
     assert_eq!(endpoint["verdict"], *expected.verdict, "{endpoint:#}");
-    assert_eq!(endpoint["inferred_blocks"], 0, "{endpoint:#}");
+    // While another request's body is awaited by the same thread, nothing is proved: the blocks are this one's by
+    // association, and all are there. Bodies in two parts are few.
+    let inferred = number(&endpoint["inferred_blocks"], "inferred_blocks");
+    assert!(inferred * 50 <= retained.blocks, "{endpoint:#}");
     if expected.verdict == "clean" {
         assert_eq!(sum(endpoint, "survivor"), Sum::default(), "{endpoint:#}");
     }

@@ -282,6 +282,11 @@ impl Judge<'_> {
                 sum.merge(lives);
             }
         }
+        for (_, site) in parts {
+            for (sum, lives) in freed.iter_mut().zip(&site.lives.unowned) {
+                sum.merge(lives);
+            }
+        }
         freed
     }
 
@@ -327,6 +332,15 @@ impl Judge<'_> {
                 keepings: lives.map_or(0, |lives| lives.keepings),
                 time: sequences.served_until(),
             };
+            let mine = |kept: &&Retained| {
+                let record = self.records.get(kept.request as usize);
+                record.is_some_and(|record| (record.label, record.status) == (Some(label), status))
+            };
+            let associated = site
+                .retained
+                .iter()
+                .filter(mine)
+                .any(|kept| kept.associated);
             let mut kept: Vec<survival::Kept> = site
                 .retained
                 .iter()
@@ -363,6 +377,7 @@ impl Judge<'_> {
                 kept,
                 lives,
                 mass_death: site.lives.mass_death,
+                unowned: associated.then_some(&site.lives.unowned),
             });
         }
         group

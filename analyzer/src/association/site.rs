@@ -127,7 +127,6 @@ impl Observed {
         site: SiteId,
         processes: &[&mut Finished],
         places: &[(usize, usize)],
-        is_doubtful: bool,
         most: usize,
     ) -> Observed {
         let mut all = Vec::new();
@@ -142,8 +141,8 @@ impl Observed {
             for part in finished.sites.iter().filter(|part| part.id == site) {
                 let births = part.outside_births.iter();
                 all.extend(births.map(|born| Observation::of(process, *born, Hints::default())));
-                // Where all others are proved, they tell who else comes here.
-                for kept in part.retained.iter().filter(|_| is_doubtful) {
+                // What is proved tells who else comes here.
+                for kept in &part.retained {
                     let hints = Hints {
                         last: Some(kept.request),
                         ..Hints::default()

@@ -1,7 +1,7 @@
 //! How accounts end: a request's end, and what becomes of a worker's zone.
 
 use super::holding::{AccountId, Hints, Kind, OUTSIDE, Proof};
-use super::lives::Age;
+use super::lives::{Age, SiteLives};
 use super::{Ledger, PROOFS, Pending};
 use crate::replay::{Block, HoldingId};
 use crate::requests::record::{Record, RequestId};
@@ -151,8 +151,17 @@ impl Ledger {
         if !hints.any() && !self.accounts[account as usize].busy && !self.flight.any() {
             return self.merge(account, OUTSIDE);
         }
+        let (requests, time) = (self.ends.len() as u64, self.serving.to);
         for id in self.take_holdings(account) {
-            self.holdings[id as usize].kind = Kind::Open(hints);
+            let holding = &mut self.holdings[id as usize];
+            holding.kind = Kind::Open(hints);
+            let birth = Age {
+                requests,
+                visits: self.sites[holding.site as usize].requests,
+                keepings: 0,
+                time,
+            };
+            holding.birth = (holding.live_blocks > 0).then_some((SiteLives::UNOWNED, birth));
             self.retire(id);
         }
     }

@@ -40,11 +40,13 @@ impl Flight {
         self.version = self.version.wrapping_add(1);
     }
 
-    /// Nobody waits for the end of `request`, whose answer goes on (or no longer does).
-    pub fn streams(&mut self, request: RequestId, streams: bool) {
-        let found = self.all.iter_mut().find(|other| other.request == request);
-        if let Some(flying) = found {
-            flying.streams = streams;
+    /// The answer of `request` comes in more than one write: nobody waits for its end.
+    pub fn streams(&mut self, request: RequestId) {
+        let place = self
+            .all
+            .binary_search_by_key(&request, |flying| flying.request);
+        if let Some(flying) = place.ok().and_then(|place| self.all.get_mut(place)) {
+            flying.streams = true;
         }
     }
 

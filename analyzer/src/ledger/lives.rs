@@ -151,6 +151,8 @@ pub struct GroupLives {
 pub struct SiteLives {
     /// Each group.
     pub groups: Vec<GroupLives>,
+    /// Lives of what nothing proves to be a request's, freed after all that were in flight at its birth.
+    pub unowned: [Lives; MEASURES],
     /// Born and not dead.
     living: u64,
     /// The order of the newest deaths, and how many there were at it.
@@ -185,12 +187,17 @@ impl SiteLives {
         place
     }
 
+    /// The place of what is no group's.
+    pub(super) const UNOWNED: u32 = u32::MAX;
+
     /// It dies, so old, when `order` requests have ended.
     pub(super) fn dies(&mut self, place: usize, age: Age, order: u64) {
-        if let Some(group) = self.groups.get_mut(place) {
-            for (lives, life) in group.freed.iter_mut().zip(age.all()) {
-                lives.add(life);
-            }
+        let freed = match self.groups.get_mut(place) {
+            Some(group) => &mut group.freed,
+            None => &mut self.unowned,
+        };
+        for (lives, life) in freed.iter_mut().zip(age.all()) {
+            lives.add(life);
         }
         self.living = self.living.saturating_sub(1);
         self.dying = match self.dying {

@@ -123,6 +123,10 @@ impl Machine {
     pub(super) fn touch(&mut self, at: At, request: RequestId, writes: bool) {
         let record = &mut self.records[request as usize];
         let begins = writes && !record.answer_begun;
+        if writes && !begins && self.owners.runs(record.process) {
+            let flight = &mut self.owners.ledger(record.process).flight;
+            flight.streams(request);
+        }
         let serves = self.owners.served_by(at.thread);
         if record.answer_begun && serves.is_some_and(|other| other != request) {
             // One that streams: who writes to it as well does that for what it serves.

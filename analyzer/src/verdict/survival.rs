@@ -52,6 +52,8 @@ pub struct InProcess<'g> {
     pub lives: Option<&'g GroupLives>,
     /// The order of the last mass death at the site.
     pub mass_death: Option<u64>,
+    /// Where what it kept is its own by association: lives of what was freed at the site and is nobody's for sure.
+    pub unowned: Option<&'g [Lives; MEASURES]>,
 }
 
 /// A group at a call site, over all processes.
@@ -82,12 +84,15 @@ impl<'g> Group<'g> {
                 kept.first = place == 0;
             }
             process.lives = None;
+            process.unowned = process.unowned.or(more.unowned);
         }
     }
 
     fn has_frees(&self) -> bool {
-        let lives = self.processes.iter().filter_map(|process| process.lives);
-        lives.into_iter().any(|lives| lives.freed[0].count() > 0)
+        let own = |process: &InProcess<'_>| process.lives.map_or(0, |lives| lives.freed[0].count());
+        let unowned = |process: &InProcess<'_>| process.unowned.map_or(0, |lives| lives[0].count());
+        let mut processes = self.processes.iter();
+        processes.any(|process| own(process) + unowned(process) > 0)
     }
 
     /// The limits of ages that count as mature, by measure; 0: none.
@@ -168,6 +173,13 @@ impl<'g> Group<'g> {
                 found.late += if limits[0] > 0 { late } else { 0 };
                 found.exposure += if limits[0] > 0 { excess as f64 } else { 0.0 };
             }
+            if let Some(unowned) = process.unowned {
+                found.births += unowned[0].count();
+                let (late, excess) = unowned[0].above(limits[0]);
+                found.late += if limits[0] > 0 { late } else { 0 };
+                found.exposure += if limits[0] > 0 { excess as f64 } else { 0.0 };
+                found.unowned = true;
+            }
             for kept in &process.kept {
                 let outlived = kept
                     .age
@@ -198,7 +210,11 @@ impl<'g> Group<'g> {
             return true;
         }
         let (kept, late) = (found.positions.len() as u64, found.late);
-        let births = found.births.max(kept + late);
+        let births = match found.unowned {
+            // What died is counted, what lives is what was kept.
+            true => found.births + kept,
+            false => found.births.max(kept + late),
+        };
         let typical = self.freed[0].percentile(TYPICAL).max(1) as f64;
         let more = at_least(kept + late, births, TAIL) < LEVEL && kept > 2 * late;
         more || at_most(late, found.exposure / (RESIDUAL * typical)) < LEVEL
@@ -261,6 +277,8 @@ struct Mature {
     trend: Option<f64>,
     /// Births that are old enough.
     births: u64,
+    /// Some of them were nobody's for sure.
+    unowned: bool,
     /// Of them, those that died older than what is mature.
     late: u64,
     /// Requests for which mature ones have been watched.

@@ -128,6 +128,7 @@ fn leaks(visits: &[Visit]) -> bool {
                 kept: kept.clone(),
                 lives: Some(lives),
                 mass_death: None,
+                unowned: None,
             }],
             freed: freed.clone(),
             survivors: lives.keepings,
