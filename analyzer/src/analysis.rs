@@ -12,6 +12,8 @@ pub struct Analysis {
     pub processes: Vec<ProcessFigures>,
     /// Over all processes.
     pub totals: Totals,
+    /// What became of the memory while it served.
+    pub growth: Growth,
     /// Live bytes and RSS over time, at most a few hundred points for each process.
     pub timeline: Vec<TimelinePoint>,
     /// All requests, in order of their begin.
@@ -30,6 +32,62 @@ pub struct Analysis {
     pub types: Vec<TypeRow>,
     /// Events that were replayed.
     pub events: u64,
+}
+
+/// How live memory grew while requests were served, and what explains that. Sums over processes, of what is live at
+/// each one's first begin of a request and at its last end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Growth {
+    /// Live at the begin.
+    pub from_bytes: u64,
+    /// Live at the end.
+    pub to_bytes: u64,
+    /// Made while it served and live at the end, by what is thought of it.
+    pub by_verdict: Vec<(Verdict, Amount)>,
+}
+
+impl Growth {
+    /// How much more is live at the end.
+    pub fn bytes(&self) -> u64 {
+        self.to_bytes.saturating_sub(self.from_bytes)
+    }
+
+    /// What has a verdict.
+    pub fn decided_bytes(&self) -> u64 {
+        let decided = self
+            .by_verdict
+            .iter()
+            .filter(|(verdict, _)| *verdict != Verdict::TooFewRequests);
+        decided.map(|(_, amount)| amount.bytes).sum()
+    }
+
+    /// What has none.
+    pub fn undecided_bytes(&self) -> u64 {
+        let undecided = self
+            .by_verdict
+            .iter()
+            .filter(|(verdict, _)| *verdict == Verdict::TooFewRequests);
+        let undecided: u64 = undecided.map(|(_, amount)| amount.bytes).sum();
+        undecided.max(self.bytes().saturating_sub(self.decided_bytes()))
+    }
+
+    /// Whether verdicts explain what grew: nine tenths of it, or all but a MiB.
+    pub fn is_explained(&self) -> bool {
+        let grown = self.bytes();
+        grown <= 1 << 20 || self.undecided_bytes().saturating_mul(10) <= grown
+    }
+
+    /// Whether what is undecided is next to nothing: a hundredth of what is live, and 64 KiB.
+    pub fn is_all_told(&self) -> bool {
+        let undecided = self.undecided_bytes();
+        undecided <= 64 << 10 && undecided.saturating_mul(100) <= self.to_bytes
+    }
+
+    /// The part of the growth that verdicts explain; `None` where nothing grew.
+    pub fn explained(&self) -> Option<f64> {
+        let grown = self.bytes();
+        (grown > 0).then(|| 1.0 - (self.undecided_bytes().min(grown) as f64 / grown as f64))
+    }
 }
 
 /// Blocks of one type.
@@ -279,6 +337,8 @@ pub struct Site {
     pub live_blocks: u64,
     /// Bytes.
     pub live_bytes: u64,
+    /// What is to be thought of those that belong to no request.
+    pub outside_verdict: Verdict,
     /// Of `live_blocks`, those that belong to no request.
     pub outside_blocks: u64,
     /// Bytes.

@@ -160,7 +160,10 @@ impl Ledger {
     /// `request` is in flight from now on.
     pub fn begin(&mut self, request: RequestId, stamp: u64) {
         self.flight.begin(request, stamp);
-        self.serving.from.get_or_insert(stamp);
+        if self.serving.from.is_none() {
+            self.serving.from = Some(stamp);
+            self.serving.from_bytes = self.counts.live_bytes;
+        }
     }
 
     /// What happens at `address` will be told soon.

@@ -208,6 +208,15 @@ pub fn growing(all: &[Series]) -> Option<Evidence> {
     Some(evidence(found, Verdict::GrowingBuffer))
 }
 
+/// Whether more is live at the end, by [`STEADY`], than ever was before the last eighth.
+pub fn reaches_new_height(all: &[Series]) -> bool {
+    let mut sum = Series::default();
+    all.iter().for_each(|series| sum.add(series));
+    let [before @ .., end] = sum.live_bytes;
+    let highest = before.into_iter().max().unwrap_or(0);
+    end > 0 && at_least(end, 100 + STEADY, highest)
+}
+
 /// Whether what is live has stopped growing.
 pub fn is_steady(all: &[Series]) -> bool {
     let mut sum = Series::default();

@@ -1,7 +1,7 @@
 //! Puts the analysis together: processes, totals, requests, endpoints, sites.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -10,10 +10,9 @@ use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
 use super::{Analyzer, Timeline, reuse};
-use crate::analysis::SiteGroup;
 use crate::analysis::{
-    Analysis, Endpoint, Outside, Ownership, ProcessFigures, Request, Site, SiteLabel,
-    StatusFigures, Totals, TypeRow, Verdict,
+    Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
+    SiteLabel, StatusFigures, Totals, TypeRow, Verdict,
 };
 use crate::association::associate;
 use crate::ledger::{Finished, Retained};
@@ -62,6 +61,7 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     }
     analysis.timeline.sort_by_key(|point| point.t_ns);
     let reached = reached(&ended, &machine.records);
+    let growth = growth(&ended);
     let mut sites = judge(ended, &machine.records, &facts.dropped);
     let lenders = reuse::correct(&mut sites, &names);
     let leaking = leaking(&sites, &lenders, &machine.records);
@@ -75,6 +75,10 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     );
     let unknown = associated.unknown.bytes;
     ownership(&mut analysis, &sites, unknown);
+    analysis.growth = Growth {
+        by_verdict: by_verdict(&sites, &machine.records),
+        ..growth
+    };
     let types = types(&sites, &names);
     for (label, rows) in types.of_labels {
         let endpoint = endpoint_of.get(&label);
@@ -343,6 +347,36 @@ fn add_associated(endpoint: &mut Endpoint, part: &JudgedLabel, records: &[Record
     }
 }
 
+/// How much was live when serving began and ended.
+fn growth(ended: &[(Finished, usize)]) -> Growth {
+    let served = ended.iter().map(|(finished, _)| &finished.serving);
+    let served = served.filter(|serving| serving.from.is_some() && serving.to > 0);
+    served.fold(Growth::default(), |sum, serving| Growth {
+        from_bytes: sum.from_bytes + serving.from_bytes,
+        to_bytes: sum.to_bytes + serving.to_bytes,
+        ..sum
+    })
+}
+
+/// What was made while it served and was live at the end, by what is thought of it.
+fn by_verdict(sites: &[Judged], records: &[Record]) -> Vec<(Verdict, Amount)> {
+    let mut sums: BTreeMap<Verdict, Amount> = BTreeMap::new();
+    for site in sites {
+        for part in &site.labels {
+            for kept in &part.retained {
+                *sums.entry(part.verdict_of(kept, records)).or_default() += kept.amount();
+            }
+        }
+        for series in site.parts.iter().map(|part| &part.outside) {
+            let sum = sums.entry(site.outside).or_default();
+            sum.blocks += series.retained_blocks.iter().sum::<u64>();
+            sum.bytes += series.retained_bytes.iter().sum::<u64>();
+        }
+    }
+    sums.retain(|_, amount| amount.blocks > 0);
+    sums.into_iter().collect()
+}
+
 /// Of retained bytes, how it is known whose they are.
 fn ownership(analysis: &mut Analysis, sites: &[Judged], unknown_bytes: u64) {
     let mut ownership = Ownership {
@@ -468,6 +502,7 @@ fn site_list(
             whose: String::new(),
             live_blocks: sum(|part| part.live_blocks),
             live_bytes: sum(|part| part.live_bytes),
+            outside_verdict: site.outside,
             outside_blocks: sum(|part| part.outside_blocks),
             outside_bytes: sum(|part| part.outside_bytes),
             groups: groups(&site.labels, endpoint_of),

@@ -13,7 +13,7 @@ use crate::sites::SiteId;
 use crate::trace::Dropped;
 use crate::verdict::{
     self, GroupEvidence, Sequences, Series, combine, growing, is_steady, of_requests, of_time,
-    survival,
+    reaches_new_height, survival,
 };
 
 /// A call site over all processes.
@@ -22,6 +22,8 @@ pub(super) struct Judged {
     pub(super) id: SiteId,
     pub(super) verdict: Verdict,
     pub(super) evidence: Evidence,
+    /// What is to be thought of its blocks that belong to no request.
+    pub(super) outside: Verdict,
     /// Its part in each process.
     pub(super) parts: Vec<FinishedSite>,
     /// Its part in each label whose requests left survivors.
@@ -125,13 +127,17 @@ impl JudgedLabel {
         }
     }
 
+    /// What is to be thought of what this request retained.
+    pub(super) fn verdict_of(&self, kept: &Retained, records: &[Record]) -> Verdict {
+        let record = records.get(kept.request as usize);
+        let status = record.and_then(|record| record.status);
+        let group = self.groups.iter().find(|group| group.status == status);
+        group.map_or(self.verdict, |group| group.verdict)
+    }
+
     /// Whether what this request retained has leaked.
     pub(super) fn leaks(&self, kept: &Retained, records: &[Record]) -> bool {
-        let status = records
-            .get(kept.request as usize)
-            .and_then(|record| record.status);
-        let group = self.groups.iter().find(|group| group.status == status);
-        self.verdict.leaks() && group.is_none_or(|group| group.verdict.leaks())
+        self.verdict.leaks() && self.verdict_of(kept, records).leaks()
     }
 }
 
@@ -144,23 +150,37 @@ struct Judge<'r> {
 impl Judge<'_> {
     fn site(&mut self, id: SiteId, parts: Vec<(usize, FinishedSite)>) -> Judged {
         let reached = parts.iter().any(|part| !part.1.labels.is_empty());
+        let (outside, of_time) = self.by_time(&parts);
         let (verdict, evidence, labels) = match reached {
             true => self.by_survival(&parts),
-            false => {
-                let over_time = parts.iter().map(|(process, site)| {
-                    let ended = self.sequences.get(*process);
-                    of_time(site, ended.map_or(0, Sequences::requests))
-                });
-                let (verdict, evidence) = combine(&over_time.collect::<Vec<_>>());
-                (verdict, evidence, Vec::new())
-            }
+            false => (outside, of_time, Vec::new()),
         };
         Judged {
+            outside,
             id,
             verdict,
             evidence,
             labels,
             parts: parts.into_iter().map(|part| part.1).collect(),
+        }
+    }
+
+    /// What is to be thought of the blocks that belong to no request, over the serving time.
+    fn by_time(&self, parts: &[(usize, FinishedSite)]) -> (Verdict, Evidence) {
+        let over_time = parts.iter().map(|(process, site)| {
+            let ended = self.sequences.get(*process);
+            of_time(site, ended.map_or(0, Sequences::requests))
+        });
+        let over_time: Vec<Series> = over_time.collect();
+        let (verdict, mut evidence) = combine(&over_time);
+        match verdict {
+            // The newest may be the first of many: what is live has never been so much.
+            Verdict::FreedLater if reaches_new_height(&over_time) => {
+                evidence.text =
+                    "the newest are more than ever were live here before: too early to tell".into();
+                (Verdict::TooFewRequests, evidence)
+            }
+            _ => (verdict, evidence),
         }
     }
 

@@ -133,6 +133,7 @@ impl World {
                     .max()
                     .unwrap_or(0)
                     + 1,
+                ..Serving::default()
             },
             sites: vec![FinishedSite {
                 id: SITE,
@@ -278,6 +279,7 @@ fn blocks_of_one_request_say_no_more_than_one() {
         serving: Serving {
             from: Some(0),
             to: 200_000,
+            ..Serving::default()
         },
         sites: vec![FinishedSite {
             id: SITE,

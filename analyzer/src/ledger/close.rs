@@ -15,6 +15,7 @@ impl Ledger {
         self.ends.push(request);
         self.requests_ended += u64::from(record.count);
         self.serving.to = stamp;
+        self.serving.to_bytes = self.counts.live_bytes;
         self.flight.end(request);
         self.close_proved(request, record, Some(order));
         for site in self.dirty.drain(..) {

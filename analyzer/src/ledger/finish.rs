@@ -51,6 +51,10 @@ pub struct Serving {
     pub from: Option<u64>,
     /// Its end.
     pub to: u64,
+    /// Own bytes live at its begin.
+    pub from_bytes: u64,
+    /// The same at its end.
+    pub to_bytes: u64,
 }
 
 impl Serving {

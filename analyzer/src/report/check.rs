@@ -76,6 +76,14 @@ fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<Stri
     if !is_complete(facts) {
         return Some("the trace is incomplete".into());
     }
+    let growth = &analysis.growth;
+    if criteria.label.is_none() && !growth.is_explained() {
+        return Some(format!(
+            "{} of {} that live memory grew by can't be told yet",
+            bytes(growth.undecided_bytes()),
+            bytes(growth.bytes())
+        ));
+    }
     let looked_at = |label: &str| {
         criteria
             .label

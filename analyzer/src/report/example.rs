@@ -2,6 +2,7 @@
 //! without requests, a clean server. Modules are paths that no machine has, so that frames show as
 //! `module+0xaddress` everywhere.
 
+use crate::analysis::Growth;
 use crate::analysis::*;
 use crate::sample::Amount;
 use crate::sites::{Frame, Module, NO_SITE, SiteId, Sites};
@@ -151,6 +152,7 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         whose: String::new(),
         live_blocks: retained.0,
         live_bytes: retained.1,
+        outside_verdict: verdict,
         outside_blocks: 0,
         outside_bytes: 0,
         labels: Vec::new(),
@@ -272,6 +274,26 @@ pub(super) fn leaking() -> Example {
     let why = "1,000 of 2,000 requests retained blocks, in 8 of 8 slices, and 100 % of the bytes \
                that outlived their request by a slice are retained (at least 50 %).";
     let analysis = Analysis {
+        growth: Growth {
+            from_bytes: 1_000_000,
+            to_bytes: 21_000_000,
+            by_verdict: vec![
+                (
+                    Verdict::Leak,
+                    Amount {
+                        blocks: 1_901,
+                        bytes: 19_800_000,
+                    },
+                ),
+                (
+                    Verdict::TooFewRequests,
+                    Amount {
+                        blocks: 2,
+                        bytes: 200_000,
+                    },
+                ),
+            ],
+        },
         processes: vec![ProcessFigures {
             requests: 3903,
             allocations: 40_000,

@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
-use crate::analysis::{Analysis, Endpoint, Request, Site, TypeRow};
+use crate::analysis::{Analysis, Endpoint, Growth, Request, Site, TypeRow, Verdict};
 use crate::figures;
 use crate::sample::Amount;
 use crate::sites::{PythonFrame, SiteId, Sites};
@@ -40,6 +40,7 @@ pub fn json(
         trace: trace(&input, warnings(&input, symbolizer)),
         processes: processes(&input),
         totals: totals(&input),
+        growth: growth(&analysis.growth),
         timeline: timeline(analysis),
         requests: Written(|| requests(&input)),
         endpoints: analysis
@@ -157,6 +158,21 @@ fn totals(input: &Input<'_>) -> schema::Totals {
             associated_bytes: totals.ownership.associated_bytes,
             unknown_bytes: totals.ownership.unknown_bytes,
         },
+    }
+}
+
+fn growth(growth: &Growth) -> schema::Growth {
+    let of_verdict = |(verdict, amount): &(Verdict, Amount)| schema::OfVerdict {
+        verdict: verdict.name(),
+        blocks: amount.blocks,
+        bytes: amount.bytes,
+    };
+    schema::Growth {
+        from_bytes: growth.from_bytes,
+        to_bytes: growth.to_bytes,
+        by_verdict: growth.by_verdict.iter().map(of_verdict).collect(),
+        explained_share: growth.explained(),
+        undecided_bytes: growth.undecided_bytes(),
     }
 }
 

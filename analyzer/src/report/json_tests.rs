@@ -24,7 +24,7 @@ fn keys(value: &Value) -> Vec<&str> {
 const SCHEMA: &[(&str, &str)] = &[
     (
         "",
-        "schema trace processes totals timeline requests endpoints sites sites_left_out modules",
+        "schema trace processes totals growth timeline requests endpoints sites sites_left_out modules",
     ),
     (
         "/trace",
@@ -41,9 +41,17 @@ const SCHEMA: &[(&str, &str)] = &[
     (
         "/totals",
         "allocations frees reallocations allocated_bytes live_blocks live_bytes peak_live_bytes \
-         unknown_frees python_live_blocks python_live_bytes outside",
+         unknown_frees python_live_blocks python_live_bytes outside ownership",
     ),
     ("/totals/outside", "allocations live_blocks live_bytes"),
+    (
+        "/totals/ownership",
+        "proved_bytes associated_bytes unknown_bytes",
+    ),
+    (
+        "/growth",
+        "from_bytes to_bytes by_verdict explained_share undecided_bytes",
+    ),
     (
         "/timeline/0",
         "t_ns process_id live_bytes rss_bytes requests",
@@ -56,7 +64,8 @@ const SCHEMA: &[(&str, &str)] = &[
     ),
     (
         "/endpoints/0",
-        "label verdict requests leaking_requests survivor_blocks survivor_bytes retained_blocks \
+        "label verdict requests leaking_requests leaking_requests_range proved_blocks proved_bytes \
+         associated_blocks associated_bytes survivor_blocks survivor_bytes retained_blocks \
          retained_bytes inferred_blocks retained_bytes_per_leaking_request site_ids statuses",
     ),
     (

@@ -12,6 +12,7 @@ pub(super) struct Report<'r, R: Serialize> {
     pub(super) trace: Trace<'r>,
     pub(super) processes: Vec<Process<'r>>,
     pub(super) totals: Totals,
+    pub(super) growth: Growth,
     pub(super) timeline: Vec<Point>,
     pub(super) requests: R,
     pub(super) endpoints: Vec<Endpoint<'r>>,
@@ -19,6 +20,23 @@ pub(super) struct Report<'r, R: Serialize> {
     pub(super) sites_left_out: LeftOut,
     pub(super) types: Vec<Type<'r>>,
     pub(super) modules: Vec<Module<'r>>,
+}
+
+/// What is live at the begin and the end of serving, summed over processes, and what explains the difference.
+#[derive(Serialize)]
+pub(super) struct Growth {
+    pub(super) from_bytes: u64,
+    pub(super) to_bytes: u64,
+    pub(super) by_verdict: Vec<OfVerdict>,
+    pub(super) explained_share: Option<f64>,
+    pub(super) undecided_bytes: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct OfVerdict {
+    pub(super) verdict: &'static str,
+    pub(super) blocks: u64,
+    pub(super) bytes: u64,
 }
 
 /// Sites that no request reached and that are not listed, so that the object stays readable.

@@ -205,10 +205,13 @@ fn write_nothing(page: &mut Page, input: &Input<'_>) {
     let analysis = input.analysis;
     let ended = analysis.requests.iter().filter(|r| r.end_ns.is_some());
     let requests: u64 = ended.map(|request| u64::from(request.count)).sum();
-    let elsewhere = analysis.sites.iter().any(|site| site.verdict.leaks());
+    let elsewhere = analysis
+        .sites
+        .iter()
+        .any(|site| site.outside_verdict.leaks());
     let unsure = with(analysis, |verdict| verdict == Verdict::TooFewRequests).count();
     let whole = is_complete(input.facts) && input.facts.sample_bytes == 0;
-    let sure = unsure == 0 && !elsewhere && whole;
+    let sure = unsure == 0 && !elsewhere && whole && analysis.growth.is_all_told();
     let checked = format!(
         "{} of {} checked, {} followed",
         counted(requests, "request"),

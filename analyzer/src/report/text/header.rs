@@ -3,7 +3,7 @@
 use super::page::Page;
 use super::table::{cut, paint};
 
-use crate::analysis::Ownership;
+use crate::analysis::{Growth, Ownership, Verdict};
 use crate::figures::{bytes, count, counted, duration, moment, share, signal};
 use crate::report::escape::escaped;
 use crate::report::{Input, dropped_events};
@@ -49,6 +49,15 @@ fn write_missing(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
     }
     for warning in warnings {
         say(&warning.text);
+    }
+    let growth = &input.analysis.growth;
+    if !growth.is_explained() {
+        say(&format!(
+            "Of the {} that live memory grew by while serving, {} can't be told yet: what is largest of that comes \
+             first. More requests, or a longer run, would tell.",
+            bytes(growth.bytes()),
+            bytes(growth.undecided_bytes()),
+        ));
     }
     let unseen = &input.analysis.unseen;
     for unseen in unseen.iter().take(MOST_UNSEEN) {
@@ -139,7 +148,45 @@ fn write_seen(page: &mut Page, input: &Input<'_>) {
     if let Some(text) = whose(&input.analysis.totals.ownership) {
         page.paragraph("  ", dim, &text);
     }
+    if let Some(text) = growth(&input.analysis.growth) {
+        page.paragraph("  ", dim, &text);
+    }
 }
+
+/// How memory grew while requests were served, and what explains that; `None` where it hardly did.
+fn growth(growth: &Growth) -> Option<String> {
+    let grown = growth.bytes();
+    if grown < LITTLE {
+        return None;
+    }
+    let sum = |wanted: &[Verdict]| -> u64 {
+        let of = growth.by_verdict.iter();
+        let of = of.filter(|(verdict, _)| wanted.contains(verdict));
+        of.map(|(_, amount)| amount.bytes).sum()
+    };
+    let parts = [
+        (sum(&[Verdict::Leak, Verdict::GrowingBuffer]), "leaks"),
+        (sum(&[Verdict::Bounded]), "bounded"),
+        (
+            sum(&[Verdict::WarmUp, Verdict::FreedLater, Verdict::Clean]),
+            "warm-up or freed later",
+        ),
+        (growth.undecided_bytes(), "can't be told yet"),
+    ];
+    let shown = parts.iter().filter(|(part, _)| *part > 0);
+    let shown: Vec<String> = shown
+        .map(|(part, what)| format!("{} {what}", bytes(*part)))
+        .collect();
+    Some(format!(
+        "live memory while serving: {} to {}, of the growth {}",
+        bytes(growth.from_bytes),
+        bytes(growth.to_bytes),
+        shown.join(", ")
+    ))
+}
+
+/// Growth that is not worth a line.
+const LITTLE: u64 = 64 << 10;
 
 /// How it is known whose the retained bytes are; `None` where there are none.
 fn whose(ownership: &Ownership) -> Option<String> {

@@ -12,6 +12,7 @@ mod page;
 mod site;
 mod table;
 mod types;
+mod undecided;
 
 #[cfg(test)]
 mod tests;
@@ -56,9 +57,16 @@ fn body(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) -> Page {
         live::write(&mut page, input, stacks);
         types::write_all(&mut page, input);
     } else {
+        let growth = &input.analysis.growth;
+        if !growth.is_explained() {
+            undecided::write(&mut page, input, stacks);
+        }
         endpoints::write(&mut page, input);
         types::write_endpoints(&mut page, input);
         write_leaking_sites(&mut page, input, stacks);
+        if growth.is_explained() {
+            undecided::write(&mut page, input, stacks);
+        }
         outside::write(&mut page, input, stacks);
         others::write(&mut page, input, stacks);
     }

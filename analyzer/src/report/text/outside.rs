@@ -3,7 +3,7 @@
 use super::page::Page;
 use super::table::{Cell, Side, Table, paint};
 use super::{is_reached_by_requests, site, write_more};
-use crate::analysis::Site;
+use crate::analysis::{Site, Verdict};
 use crate::figures::{bytes, counted};
 use crate::report::Input;
 use crate::report::frames::Stacks;
@@ -30,7 +30,7 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     page.paragraph("  ", page.ink.dim, &text);
     let mut sites: Vec<&Site> = input.analysis.sites.iter().collect();
     sites.retain(|site| site.outside_blocks > 0 || !is_reached_by_requests(site));
-    let grows = |site: &&Site| site.verdict.leaks() && !is_reached_by_requests(site);
+    let grows = |site: &&Site| site.outside_verdict.leaks();
     let (growing, mut still): (Vec<&Site>, Vec<&Site>) = sites.into_iter().partition(grows);
     for (number, site) in growing.iter().take(input.options.most_sites).enumerate() {
         let stack = stacks.of(site.id);
@@ -51,10 +51,14 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     if !growing.is_empty() {
         page.blank();
     }
-    write_still(page, stacks, &still);
+    let (early, still): (Vec<&Site>, Vec<&Site>) = still
+        .into_iter()
+        .partition(|site| site.outside_verdict == Verdict::TooFewRequests);
+    write_still(page, stacks, &early, "Too early to tell:");
+    write_still(page, stacks, &still, "Not growing:");
 }
 
-fn write_still(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, sites: &[&Site]) {
+fn write_still(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, sites: &[&Site], title: &str) {
     let mut table = Table::new(3, &[Side::Right, Side::Right, Side::Left, Side::Left]);
     let mut runtime = (0, 0);
     let mut rest = (0, 0);
@@ -82,7 +86,7 @@ fn write_still(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, sites: &[&Site]
         }
     }
     if shown > 0 || runtime.0 > 0 {
-        page.line(paint(page.ink.dim, "  Not growing:"));
+        page.line(paint(page.ink.dim, &format!("  {title}")));
     }
     page.table(4, &table);
 }

@@ -48,6 +48,32 @@ pub(super) fn write_leak(
     write_fingerprint(page, input, site);
 }
 
+/// A site of which can't be told yet whether it leaks.
+pub(super) fn write_undecided(
+    page: &mut Page,
+    input: &Input<'_>,
+    stacks: &mut Stacks<'_, '_, '_>,
+    number: usize,
+    site: &Site,
+) {
+    let ink = page.ink;
+    let (blocks_held, bytes_held) = match site.retained_blocks {
+        0 => (site.outside_blocks, site.outside_bytes),
+        retained => (retained, site.retained_bytes),
+    };
+    let figures = format!(
+        "{} held, {}",
+        input.estimate(bytes_held),
+        blocks(blocks_held, bytes_held)
+    );
+    page.titled(&format!("{number:3}  "), ink.warn, ink.strong, &figures);
+    write_labels(page, input, &site.labels);
+    types::write_site(page, input, &site.types);
+    write_evidence(page, site);
+    write_stack(page, &stacks.of(site.id));
+    write_fingerprint(page, input, site);
+}
+
 /// A site that is shown for what is live of it, `live` being (blocks, bytes), of `whole` bytes.
 pub(super) fn write_live(
     page: &mut Page,
@@ -65,12 +91,12 @@ pub(super) fn write_live(
         blocks(live.0, live.1),
         share(live.1, whole)
     );
-    let first = match site.verdict.leaks() {
-        true => format!("{number:3}  {}  ", site.verdict.name()),
+    let first = match site.outside_verdict.leaks() {
+        true => format!("{number:3}  {}  ", site.outside_verdict.name()),
         false => format!("{number:3}  "),
     };
     page.titled(&first, ink.bad, ink.strong, &figures);
-    if site.verdict.leaks() {
+    if site.outside_verdict.leaks() && site.labels.is_empty() {
         write_evidence(page, site);
     }
     types::write_site(page, input, &site.types);
