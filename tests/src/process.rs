@@ -1,12 +1,13 @@
 //! Starts programs, waits for them no longer than agreed, and leaves none behind.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Marks the processes of one [`Group`]: its name in their environment.
@@ -62,9 +63,21 @@ impl Group {
             .process_group(0);
         // SAFETY: signal is async-signal-safe (signal-safety(7)), and nothing else happens there.
         unsafe { command.pre_exec(heed_signals) };
-        let child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let begun = Instant::now();
+        let child = loop {
+            match command.spawn() {
+                Ok(child) => break child,
+                // A program that this test wrote is still open for writing in a child that another
+                // thread forked just then. The child closes the file when it executes its own program.
+                Err(error)
+                    if error.kind() == ErrorKind::ExecutableFileBusy
+                        && begun.elapsed() < Duration::from_secs(10) =>
+                {
+                    thread::yield_now();
+                }
+                Err(error) => panic!("{command:?}: {error}"),
+            }
+        };
         Group {
             child,
             mark,

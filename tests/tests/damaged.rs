@@ -147,7 +147,7 @@ fn foreign_files() {
 fn a_newer_version() {
     let mut newer = whole().0.clone();
     // FORMAT.md: 8 bytes of magic, the version, a checksum of both.
-    assert_eq!(newer[8..12], [4, 0, 0, 0], "version 4");
+    assert_eq!(newer[8..12], [5, 0, 0, 0], "version 5");
     newer[8] = 200;
     let checksum = crc32(&newer[..12]);
     newer[12..16].copy_from_slice(&checksum.to_le_bytes());

@@ -112,3 +112,26 @@ fn version_3() {
     endpoint(&report, "GET /clean", 40, 0, 0, "clean");
     assert_eq!(report.list("/endpoints").len(), 8);
 }
+
+#[test]
+fn version_4() {
+    let report = Report::of(&artifacts::source("traces/version-4.trace"));
+    report.assert_complete();
+    assert_eq!(report.number("/trace/events"), 3550);
+    assert_eq!(report.number("/processes/0/requests"), 320);
+    let counts = ["allocations", "frees", "reallocations", "peak_live_bytes"];
+    let counts = counts.map(|name| report.number(&format!("/totals/{name}")));
+    assert_eq!(counts, [835, 465, 160, 111_905]);
+    let live = Sum {
+        blocks: 370,
+        bytes: 94_640,
+    };
+    assert_eq!(sum(report.at("/totals"), "live"), live);
+
+    endpoint(&report, "GET /leak", 40, 120, 60_960, "leak");
+    endpoint(&report, "GET /list", 40, 40, 1920, "leak");
+    endpoint(&report, "GET /cache", 40, 16, 3200, "bounded");
+    endpoint(&report, "GET /session", 40, 1, 512, "freed_later");
+    endpoint(&report, "GET /clean", 40, 0, 0, "clean");
+    assert_eq!(report.list("/endpoints").len(), 8);
+}

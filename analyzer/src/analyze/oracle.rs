@@ -41,7 +41,6 @@ struct Request {
 #[derive(Clone, Debug)]
 struct Block {
     process: u32,
-    thread: u32,
     site: u32,
     address: u64,
     size: u64,
@@ -98,24 +97,6 @@ impl<'s> Oracle<'s> {
         workers::run(&mut oracle);
         oracle.close();
         oracle
-    }
-
-    fn event(&self, step: usize) -> Option<&Event<'static>> {
-        match &self.steps[step].2 {
-            Told::Event(event) => Some(event),
-            _ => None,
-        }
-    }
-
-    fn is_wait(&self, step: usize, idle: bool) -> bool {
-        match self.event(step) {
-            Some(Event::Enter { wait, .. }) => match wait {
-                Wait::Accept | Wait::Poll | Wait::Lock => true,
-                Wait::Read => !idle,
-                Wait::Write | Wait::Queue => false,
-            },
-            _ => false,
-        }
     }
 
     fn died(&self, process: u32) -> usize {
@@ -270,16 +251,6 @@ impl<'s> Oracle<'s> {
         let last = self.touches.iter().rev().find(touched);
         last.map_or(self.requests[request].process, |touch| {
             self.steps[touch.0].0
-        })
-    }
-
-    /// The step at which the thread next enters a wait, or ends by itself.
-    fn next_wait(&self, thread: u32, after: usize) -> Option<usize> {
-        (after + 1..self.steps.len()).find(|step| {
-            let (_, of, told) = &self.steps[*step];
-            *of == thread
-                && !matches!(told, Told::Begins | Told::Ends)
-                && (self.is_wait(*step, false) || matches!(told, Told::Event(Event::ThreadEnd)))
         })
     }
 

@@ -16,7 +16,7 @@
 //! | is a task that was made by one that served a request | proved, while that is in flight; then a hint |
 //!
 //! Only the write that begins an answer settles what came before it. What is open is associated later, from all
-//! blocks of its call site; so is what was proved in a way that does not hold in its process ([`Habits`]).
+//! blocks of its call site; so is what was proved in a way that does not hold in its process (`habits`).
 
 mod habits;
 mod worker;

@@ -3,7 +3,7 @@
 /// First bytes of every trace.
 pub(crate) const MAGIC: [u8; 8] = *b"libleak\n";
 /// The version that this program writes, and the newest that it reads.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// Bytes of the file header.
 pub(crate) const FILE_HEADER: usize = 16;
 /// Bytes of a chunk's header.

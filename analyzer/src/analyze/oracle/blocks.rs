@@ -26,7 +26,6 @@ impl Oracle<'_> {
             let (process, thread, told) = self.steps[step].clone();
             let new = |address, size, site, reallocated| Block {
                 process,
-                thread,
                 site,
                 address,
                 size,

@@ -344,7 +344,7 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
     for (block, request, waited) in run.owners {
         let process = oracle.blocks[block].process;
         let holds =
-            !run.migrates.contains(&process) && !(waited && run.multiplexes.contains(&process));
+            !(run.migrates.contains(&process) || waited && run.multiplexes.contains(&process));
         oracle.owners.insert(block, (request, holds));
     }
 }

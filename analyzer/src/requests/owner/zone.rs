@@ -287,11 +287,10 @@ impl Owners {
     /// What the worker has answered ends, and with it its tidying. A task goes on with what it was at.
     pub(in crate::requests) fn rest(&mut self, id: ThreadId, records: &mut [Record]) {
         if self.explicit {
-            let served = self.workers[id as usize].service;
-            return match served {
-                Service::None => self.close_zone(id, None, records),
-                _ => {}
-            };
+            if self.workers[id as usize].service == Service::None {
+                self.close_zone(id, None, records);
+            }
+            return;
         }
         let is_task = self.workers[id as usize].is_task();
         match self.workers[id as usize].service {

@@ -177,9 +177,12 @@ fn failing(base: Vec<Visit>, fails: impl Fn(usize) -> bool) -> Vec<Visit> {
     base.into_iter().enumerate().map(visit).collect()
 }
 
+/// A shape of memory: its name, how often it is tried, and one run's visits.
+type Law<'a> = (&'a str, usize, &'a dyn Fn(&mut Dice) -> Vec<Visit>);
+
 #[test]
 fn what_does_not_leak_is_not_called_a_leak() {
-    let laws: [(&str, usize, &dyn Fn(&mut Dice) -> Vec<Visit>); 9] = [
+    let laws: [Law<'_>; 9] = [
         ("LRU", 1, &|dice| {
             let visits = dice.count(60, 2_000);
             lru(
@@ -273,7 +276,7 @@ fn what_does_not_leak_is_not_called_a_leak() {
 
 #[test]
 fn what_leaks_is_found() {
-    let laws: [(&str, usize, &dyn Fn(&mut Dice) -> Vec<Visit>); 9] = [
+    let laws: [Law<'_>; 9] = [
         ("steady", 200, &|dice| {
             let (visits, part) = (dice.count(20, 1_000), dice.between(0.2, 1.0));
             (0..visits)
