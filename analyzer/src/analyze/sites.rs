@@ -8,7 +8,7 @@ use crate::analysis::{Evidence, LifeRow, Verdict};
 use crate::figures::counted;
 use crate::ledger::{Age, Finished, FinishedSite, Lives, MEASURES, Retained};
 use crate::requests::label::LabelId;
-use crate::requests::record::Record;
+use crate::requests::record::{Record, RequestId};
 use crate::sites::SiteId;
 use crate::trace::Dropped;
 use crate::verdict::{
@@ -72,6 +72,7 @@ pub(super) fn judge(
         }
     }
     let mut judge = Judge {
+        everywhere: everywhere(&sequences, records),
         sequences,
         records,
         orders,
@@ -141,8 +142,30 @@ impl JudgedLabel {
     }
 }
 
+/// A label's requests with one status.
+type Group = (LabelId, Option<u32>);
+
+/// The requests of each group in all processes, in order, where there are several processes.
+fn everywhere(sequences: &[Sequences], records: &[Record]) -> FxHashMap<Group, Vec<RequestId>> {
+    let mut all: FxHashMap<Group, Vec<RequestId>> = FxHashMap::default();
+    let serving = sequences.iter().filter(|process| process.requests() > 0);
+    if serving.count() > 1 {
+        for (request, record) in (0..).zip(records) {
+            if let Some(label) = record
+                .label
+                .filter(|_| !record.void && record.end.is_some())
+            {
+                let group = all.entry((label, record.status)).or_default();
+                group.push(request);
+            }
+        }
+    }
+    all
+}
+
 struct Judge<'r> {
     sequences: Vec<Sequences>,
+    everywhere: FxHashMap<Group, Vec<RequestId>>,
     records: &'r [Record],
     orders: Vec<u32>,
 }
@@ -328,7 +351,7 @@ impl Judge<'_> {
 
     /// A group's history.
     fn group<'s>(
-        &self,
+        &'s self,
         parts: &'s [(usize, FinishedSite)],
         label: LabelId,
         status: Option<u32>,
@@ -338,6 +361,10 @@ impl Judge<'_> {
         let mut group = survival::Group {
             freed: freed.clone(),
             steady,
+            everywhere: self
+                .everywhere
+                .get(&(label, status))
+                .map_or(&[], Vec::as_slice),
             ..survival::Group::default()
         };
         for (process, site) in parts {
@@ -379,6 +406,7 @@ impl Judge<'_> {
                         ],
                     };
                     mine.then_some(survival::Kept {
+                        request: kept.request,
                         order,
                         age,
                         first: false,

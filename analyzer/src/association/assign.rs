@@ -233,13 +233,15 @@ impl Whose<'_> {
         let sure = of_label.map(|(_, part)| part).sum::<f64>() >= CERTAIN * total;
         let component = best?.0.0;
         let mut owned = match component {
-            Component::Time | Component::Load | Component::Ended(_) => return None,
+            Component::Time | Component::Load | Component::Busy | Component::Ended(_) => {
+                return None;
+            }
             Component::Hinted(hint, _) => Owned {
                 request: hinted(&observation, hint)?,
                 untold: false,
                 certain: Certain::Label,
             },
-            Component::Flight(key) => self.in_flight(loose, key, now)?,
+            Component::Flight(key) | Component::Phase(key) => self.in_flight(loose, key, now)?,
             Component::After(lag, key) => self.just_ended(loose, (lag, key), now)?,
         };
         if matches!(component, Component::After(..)) {

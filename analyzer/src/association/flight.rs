@@ -54,6 +54,8 @@ pub(super) struct Sweep {
     ends: Vec<u64>,
     /// Mean number in flight, by window and group.
     means: Vec<Vec<f64>>,
+    /// The mean part of what is in flight, by window and group; nothing while nothing is.
+    shares: Vec<Vec<f64>>,
 }
 
 /// What is in flight at one moment.
@@ -171,9 +173,9 @@ impl Sweep {
             windows: 1,
             lags: [1; LAGS],
             ends: vec![0; groups.count()],
-            means: Vec::new(),
+            means: vec![vec![0.0; groups.count()]],
+            shares: vec![vec![0.0; groups.count()]],
         };
-        sweep.means = vec![vec![0.0; groups.count()]];
         let observed =
             |site: &FinishedSite| !site.outside_births.is_empty() || !site.retained.is_empty();
         if finished.loose.is_empty() && !finished.sites.iter().any(observed) {
@@ -245,6 +247,7 @@ impl Sweep {
 
     fn average(&mut self, groups: &Groups) {
         let mut sums = vec![vec![0.0; groups.count()]; self.windows as usize];
+        let mut shares = sums.clone();
         let mut now = self.start(groups);
         let mut at = self.from;
         let mut add = |now: &Now, from: u64, to: u64, sweep: &Sweep| {
@@ -252,8 +255,11 @@ impl Sweep {
             while from < to {
                 let window = sweep.window(from);
                 let until = sweep.window_ends(window).min(to).max(from + 1);
+                let lasted = (until - from) as f64;
+                let all: u32 = now.counts().map(|(_, count)| count).sum();
                 for (group, count) in now.counts() {
-                    sums[window][group as usize] += f64::from(count) * (until - from) as f64;
+                    sums[window][group as usize] += f64::from(count) * lasted;
+                    shares[window][group as usize] += f64::from(count) * lasted / f64::from(all);
                 }
                 from = until;
             }
@@ -268,8 +274,9 @@ impl Sweep {
         }
         add(&now, at, self.to, self);
         let length = (self.to - self.from) as f64 / self.windows as f64;
-        sums.iter_mut().flatten().for_each(|sum| *sum /= length);
-        self.means = sums;
+        let each = sums.iter_mut().chain(&mut shares);
+        each.flatten().for_each(|sum| *sum /= length);
+        (self.means, self.shares) = (sums, shares);
     }
 
     fn start(&self, groups: &Groups) -> Now {
@@ -322,6 +329,18 @@ impl Sweep {
         let means = &self.means[self.window(stamp)];
         let members = groups.members(key).iter();
         members.map(|group| means[*group as usize]).sum()
+    }
+
+    /// The mean part of what is in flight around `stamp` that is the key's; nothing while nothing is.
+    pub(super) fn mean_share(&self, stamp: u64, key: Key, groups: &Groups) -> f64 {
+        let shares = &self.shares[self.window(stamp)];
+        let members = groups.members(key).iter();
+        members.map(|group| shares[*group as usize]).sum()
+    }
+
+    /// The part of the time around `stamp` in which something is in flight.
+    pub(super) fn busy(&self, stamp: u64) -> f64 {
+        self.shares[self.window(stamp)].iter().sum()
     }
 
     /// The mean number of the key's requests that have ended so shortly before.

@@ -17,10 +17,14 @@ pub(super) enum Component {
     Time,
     /// No request: as likely as there is much in flight.
     Load,
+    /// No request: as likely whenever anything is in flight.
+    Busy,
     /// No request: as likely as many have just ended.
     Ended(Lag),
     /// A request of the key's that is in flight.
     Flight(Key),
+    /// The same, where blocks come in a phase of the work: how much is in flight then says nothing, only which.
+    Phase(Key),
     /// The request that is the hint.
     Hinted(Hint, Key),
     /// A request of the key's that ended so shortly before.
@@ -66,10 +70,11 @@ impl Explained {
 impl Component {
     pub(super) fn key(self) -> Option<Key> {
         match self {
-            Component::Time | Component::Load | Component::Ended(_) => None,
-            Component::Flight(key) | Component::Hinted(_, key) | Component::After(_, key) => {
-                Some(key)
-            }
+            Component::Time | Component::Load | Component::Busy | Component::Ended(_) => None,
+            Component::Flight(key)
+            | Component::Phase(key)
+            | Component::Hinted(_, key)
+            | Component::After(_, key) => Some(key),
         }
     }
 }
@@ -93,15 +98,25 @@ pub(super) struct Ratios<'r> {
 }
 
 impl Ratios<'_> {
+    /// How many of the key's requests were in flight.
+    fn of_key(&self, key: Key, observation: &Observation) -> u32 {
+        let flight = observation.flight.iter();
+        let of_key = flight.filter(|(group, _)| self.groups.contains(key, *group));
+        of_key.map(|(_, count)| count).sum()
+    }
+
     /// How much more likely the observation's circumstances are if the component made its blocks.
     pub(super) fn of(&self, component: Component, observation: &Observation) -> f64 {
         let born = observation.born;
         match component {
             Component::Time => 1.0,
             Component::Load => {
-                let all: u32 = observation.flight.iter().map(|(_, count)| count).sum();
-                f64::from(all) / self.sweep.mean_of_all(born).max(TINY)
+                f64::from(observation.in_flight()) / self.sweep.mean_of_all(born).max(TINY)
             }
+            Component::Busy => match observation.in_flight() {
+                0 => 0.0,
+                _ => 1.0 / self.sweep.busy(born).max(TINY),
+            },
             Component::Ended(lag) => {
                 let all: u32 = observation.ended[lag as usize]
                     .iter()
@@ -109,16 +124,18 @@ impl Ratios<'_> {
                     .sum();
                 f64::from(all) / self.sweep.mean_of_all_ended(lag).max(TINY)
             }
-            Component::Flight(key) => {
-                let of_key = observation.flight.iter();
-                let of_key = of_key.filter(|(group, _)| self.groups.contains(key, *group));
-                let count: u32 = of_key.map(|(_, count)| count).sum();
-                match count {
-                    0 => 0.0,
-                    // It is in flight now: on average there is more than nothing.
-                    count => f64::from(count) / self.sweep.mean(born, key, self.groups).max(TINY),
+            Component::Flight(key) => match self.of_key(key, observation) {
+                0 => 0.0,
+                // It is in flight now: on average there is more than nothing.
+                count => f64::from(count) / self.sweep.mean(born, key, self.groups).max(TINY),
+            },
+            Component::Phase(key) => match self.of_key(key, observation) {
+                0 => 0.0,
+                count => {
+                    let share = f64::from(count) / f64::from(observation.in_flight());
+                    share / self.sweep.mean_share(born, key, self.groups).max(TINY)
                 }
-            }
+            },
             Component::After(lag, key) => {
                 let ended = observation.ended[lag as usize].iter();
                 let of_key = ended.filter(|(group, _)| self.groups.contains(key, *group));
@@ -267,6 +284,7 @@ impl Search<'_> {
         for observation in &self.observed.all {
             for (group, _) in &observation.flight {
                 add(*group, &Component::Flight);
+                add(*group, &Component::Phase);
             }
             for lag in Lag::ALL.into_iter().filter(|_| after) {
                 for (group, _) in &observation.ended[lag as usize] {
@@ -314,7 +332,7 @@ impl Search<'_> {
     }
 
     fn choose(&self, after: bool) -> (Fit, Option<(LabelId, LabelId)>) {
-        let mut background = vec![Component::Time, Component::Load];
+        let mut background = vec![Component::Time, Component::Load, Component::Busy];
         if after {
             background.extend(Lag::ALL.map(Component::Ended));
         }
@@ -492,7 +510,11 @@ impl Search<'_> {
 
     fn without_background(&self, mut fit: Fit) -> Fit {
         let ended = Lag::ALL.map(Component::Ended);
-        for component in ended.into_iter().chain([Component::Load, Component::Time]) {
+        for component in
+            ended
+                .into_iter()
+                .chain([Component::Busy, Component::Load, Component::Time])
+        {
             let at = fit.components.iter().position(|other| *other == component);
             if let Some(at) = at.filter(|_| fit.components.len() > 1) {
                 let fewer = fit.without(at);

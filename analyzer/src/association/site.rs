@@ -173,6 +173,11 @@ impl Observed {
 }
 
 impl Observation {
+    /// How many requests were in flight.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.flight.iter().map(|(_, count)| count).sum()
+    }
+
     pub(super) fn of(process: usize, born: u64, hints: Hints) -> Observation {
         Observation {
             process: process as u32,

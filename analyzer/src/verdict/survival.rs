@@ -5,11 +5,13 @@
 //! call site (twice that where its own group has frees), counted in requests, in visits of the site, in keepings
 //! of its group and in time, and the last mass death. Mature ones are a leak where there are more than a tail of
 //! long lives can hold, or where they have been exposed so long that such a tail would have lost many, and where
-//! the keeping goes on.
+//! the keeping goes on: in the process that keeps, and where no process shows a leak by itself, over the requests of
+//! all of them (the first requests of a server whose workers are replaced may be all that some of those served).
 
 use super::GroupEvidence;
 use crate::analysis::Verdict;
 use crate::ledger::{Age, GroupLives, Lives, MEASURES};
+use crate::requests::record::RequestId;
 
 /// A leak needs so many requests with mature survivors.
 pub const LEAK_REQUESTS: u64 = 3;
@@ -31,6 +33,8 @@ pub const WARM_UP_REQUESTS: u64 = 8;
 /// What a request of the group retained.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
+    /// The request.
+    pub request: RequestId,
     /// The place of the request among those of its process that ended.
     pub order: u64,
     /// How old its holding is, by measure; `None`: not known.
@@ -61,6 +65,8 @@ pub struct InProcess<'g> {
 pub struct Group<'g> {
     /// By process.
     pub processes: Vec<InProcess<'g>>,
+    /// Its requests in all processes, also those in which the site has no part, in order; empty: as in `processes`.
+    pub everywhere: &'g [RequestId],
     /// Lives of what was freed at the site, of all groups, by measure.
     pub freed: [Lives; MEASURES],
     /// Live bytes at the site have stopped growing.
@@ -75,6 +81,7 @@ impl<'g> Group<'g> {
     /// Another group at the same site: the two are judged as one, by what both kept.
     pub fn absorb(&mut self, other: Group<'g>) {
         self.survivors += other.survivors;
+        self.everywhere = &[];
         for (process, more) in self.processes.iter_mut().zip(other.processes) {
             process.orders.extend(more.orders);
             process.orders.sort_unstable();
@@ -86,6 +93,21 @@ impl<'g> Group<'g> {
             process.lives = None;
             process.unowned = process.unowned.or(more.unowned);
         }
+    }
+
+    /// How many requests it has.
+    fn requests(&self) -> u64 {
+        let each = self.processes.iter().map(|process| process.orders.len());
+        each.sum::<usize>().max(self.everywhere.len()) as u64
+    }
+
+    /// Whether all that it kept is of the first quarter of its requests in all processes.
+    fn is_early_everywhere(&self) -> bool {
+        let quarter = self.everywhere.get(self.everywhere.len() / 4);
+        quarter.is_some_and(|quarter| {
+            let mut kept = self.processes.iter().flat_map(|process| &process.kept);
+            kept.all(|kept| kept.request < *quarter)
+        })
     }
 
     fn has_frees(&self) -> bool {
@@ -115,11 +137,7 @@ impl<'g> Group<'g> {
         let limits = self.limits();
         let typical = self.freed[0].percentile(TYPICAL);
         let found = self.mature(limits);
-        let requests: u64 = self
-            .processes
-            .iter()
-            .map(|process| process.orders.len() as u64)
-            .sum();
+        let requests = self.requests();
         let retaining: u64 = self
             .processes
             .iter()
@@ -129,7 +147,7 @@ impl<'g> Group<'g> {
             true => LEAK_REQUESTS_AMONG_FREES,
             false => LEAK_REQUESTS,
         };
-        let goes_on = found.trend.is_none_or(|trend| trend > FALLING);
+        let goes_on = !found.falls(needs);
         let leaks = found.positions.len() as u64 >= needs
             && goes_on
             && self.is_more_than_a_tail(&found, limits[0]);
@@ -143,7 +161,7 @@ impl<'g> Group<'g> {
             mature: found.positions.len() as u64,
             needs,
             typical: (self.freed[0].count() > 0).then_some(typical),
-            trend: found.trend,
+            trend: found.shown_trend(needs),
             freed: self.freed[0].count(),
             needed: (verdict == Verdict::TooFewRequests)
                 .then(|| self.needed(&found, requests, retaining, needs, limits[0])),
@@ -160,6 +178,7 @@ impl<'g> Group<'g> {
             .count()
             > 1;
         for process in &self.processes {
+            let before = found.positions.len();
             let last = process.ended.saturating_sub(1);
             let is_old = |order: u64| limits[0] == 0 || last.saturating_sub(order) > limits[0];
             let old = process.orders.partition_point(|order| is_old(*order));
@@ -193,14 +212,19 @@ impl<'g> Group<'g> {
                 let place = process.orders.partition_point(|order| *order < kept.order);
                 if place < old {
                     found.positions.push((place as f64 + 0.5) / old as f64);
+                    let everywhere = self.everywhere.len();
+                    if everywhere > 0 && limits[0] == 0 {
+                        let place = self.everywhere.partition_point(|one| *one < kept.request);
+                        let place = (place as f64 + 0.5) / everywhere as f64;
+                        found.everywhere.push(place);
+                    }
                     found.exposure +=
                         last.saturating_sub(kept.order).saturating_sub(limits[0]) as f64;
                 }
             }
+            found.most_of_one = found.most_of_one.max(found.positions.len() - before);
         }
-        let count = found.positions.len() as f64;
-        let mean = found.positions.iter().sum::<f64>() / count.max(1.0);
-        found.trend = (count > 0.0).then(|| (12.0 * count).sqrt() * (mean - 0.5));
+        found.trend = trend(&found.positions);
         found
     }
 
@@ -229,12 +253,8 @@ impl<'g> Group<'g> {
         if retaining == 0 {
             return Verdict::FreedLater;
         }
-        let requests: usize = self
-            .processes
-            .iter()
-            .map(|process| process.orders.len())
-            .sum();
-        let falling = found.trend.is_some_and(|trend| trend <= FALLING);
+        let requests = self.requests();
+        let falling = found.falls(needs);
         let early = self.processes.iter().all(|process| {
             let quarter = process
                 .orders
@@ -243,7 +263,7 @@ impl<'g> Group<'g> {
                 .unwrap_or(0);
             process.kept.iter().all(|kept| kept.order < quarter)
         });
-        if early && requests as u64 >= WARM_UP_REQUESTS {
+        if (early || self.is_early_everywhere()) && requests >= WARM_UP_REQUESTS {
             return Verdict::WarmUp;
         }
         if mature == 0 {
@@ -275,6 +295,10 @@ struct Mature {
     /// Their places among the group's requests that are old enough, from 0 to 1.
     positions: Vec<f64>,
     trend: Option<f64>,
+    /// Their places among the group's requests in all processes, where those are told.
+    everywhere: Vec<f64>,
+    /// How many one process has at most.
+    most_of_one: usize,
     /// Births that are old enough.
     births: u64,
     /// Some of them were nobody's for sure.
@@ -283,6 +307,32 @@ struct Mature {
     late: u64,
     /// Requests for which mature ones have been watched.
     exposure: f64,
+}
+
+impl Mature {
+    /// The trend over all processes, where none has enough by itself.
+    fn trend_everywhere(&self, needs: u64) -> Option<f64> {
+        trend(&self.everywhere).filter(|_| (self.most_of_one as u64) < needs)
+    }
+
+    /// The keeping has died down.
+    fn falls(&self, needs: u64) -> bool {
+        self.shown_trend(needs)
+            .is_some_and(|trend| trend <= FALLING)
+    }
+
+    /// The lower of the trends.
+    fn shown_trend(&self, needs: u64) -> Option<f64> {
+        let trends = self.trend.into_iter().chain(self.trend_everywhere(needs));
+        trends.reduce(f64::min)
+    }
+}
+
+/// Laplace's test of places from 0 to 1: below 0 where there are more early ones.
+fn trend(places: &[f64]) -> Option<f64> {
+    let count = places.len() as f64;
+    let mean = places.iter().sum::<f64>() / count.max(1.0);
+    (count > 0.0).then(|| (12.0 * count).sqrt() * (mean - 0.5))
 }
 
 /// The logarithm of the gamma function (C. Lanczos, "A precision approximation of the gamma function", SIAM J.

@@ -100,6 +100,7 @@ fn leaks(visits: &[Visit]) -> bool {
                 let age = ended - 1 - *at as u64;
                 let since = keepings.iter().filter(|other| *other > at).count() as u64;
                 Kept {
+                    request: *at as u32,
                     order: *at as u64,
                     age: [Some(age), Some(age), Some(since), Some(age)],
                     first: false,
