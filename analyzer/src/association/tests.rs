@@ -41,7 +41,13 @@ struct World {
     by_load: bool,
     /// A request of the last label that never ends.
     stream: bool,
+    /// Clients send together and are answered together, and all blocks are made while heads still come in: fewer
+    /// requests are in flight then than on average.
+    waves: bool,
 }
+
+/// Ticks of a wave, those in which its requests begin, and the first in which they end.
+const WAVE: [f64; 3] = [1_000.0, 400.0, 800.0];
 
 const QUIET: World = World {
     clients: 8,
@@ -50,6 +56,7 @@ const QUIET: World = World {
     background: 0.0,
     by_load: false,
     stream: false,
+    waves: false,
 };
 
 fn record(label: u32, start: u64, end: Option<u64>) -> Record {
@@ -81,7 +88,7 @@ impl World {
         let whole: f64 = popularity.iter().sum();
         let (mut records, mut blocks) = (Vec::new(), Vec::new());
         let mut free: Vec<f64> = vec![0.0; self.clients];
-        for _ in 0..self.requests {
+        for number in 0..self.requests {
             let client = (0..free.len()).min_by(|a, b| free[*a].total_cmp(&free[*b]));
             let client = client.unwrap_or(0);
             let mut drawn = dice.next() * whole;
@@ -90,10 +97,17 @@ impl World {
                 drawn <= 0.0
             });
             let label = label.unwrap_or(LABELS - 1) as u32;
-            let lasts = 2.0 + dice.exponential(1_000.0 * (1.0 + 0.3 * f64::from(label)));
-            let start = free[client];
+            let mut lasts = 2.0 + dice.exponential(1_000.0 * (1.0 + 0.3 * f64::from(label)));
+            let mut start = free[client];
+            let mut works = lasts - 2.0;
+            if self.waves {
+                let wave = (number / self.clients) as f64 * WAVE[0];
+                start = wave + dice.next() * WAVE[1];
+                lasts = wave + WAVE[2] + dice.next() * (WAVE[0] - WAVE[2]) - start;
+                works = 20.0;
+            }
             if self.leak.contains(&label) {
-                let at = start + 1.0 + dice.next() * (lasts - 2.0);
+                let at = start + 1.0 + dice.next() * works;
                 blocks.push((at as u64, Some(label)));
             }
             records.push(record(label, start as u64, Some((start + lasts) as u64)));
@@ -111,7 +125,8 @@ impl World {
                 record.start as f64 <= at && record.end.is_none_or(|end| end as f64 > at)
             });
             let load = busy.count() as f64 / self.clients as f64;
-            if at < end && (!self.by_load || dice.next() < load) {
+            let in_phase = !self.waves || at % WAVE[0] < WAVE[1];
+            if in_phase && at < end && (!self.by_load || dice.next() < load) {
                 blocks.push((at as u64, None));
             }
         }
@@ -265,6 +280,33 @@ fn a_label_beside_the_background_gets_its_part() {
         wrong == 0 && missed == 0 && error < 0.12,
         "{wrong} wrong, {missed} missed, error {error:.3}"
     );
+}
+
+#[test]
+fn blocks_of_a_phase_of_the_work_say_whose_they_are() {
+    for (clients, requests) in [(8, 2_400), (32, 4_800)] {
+        let world = World {
+            clients,
+            requests,
+            waves: true,
+            ..QUIET
+        };
+        let (wrong, missed, error) = World {
+            leak: &[1],
+            ..world
+        }
+        .errors(12);
+        assert!(
+            wrong == 0 && missed <= 1 && error < 0.02,
+            "{clients} clients: {wrong} wrong, {missed} missed, error {error:.3}"
+        );
+        let background = World {
+            background: 200.0,
+            ..world
+        };
+        let (wrong, ..) = background.errors(12);
+        assert!(wrong <= 1, "{clients} clients: {wrong} of 12 blame a label");
+    }
 }
 
 #[test]
