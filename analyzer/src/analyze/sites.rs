@@ -12,8 +12,8 @@ use crate::requests::record::{Record, RequestId};
 use crate::sites::SiteId;
 use crate::trace::Dropped;
 use crate::verdict::{
-    self, GroupEvidence, Sequences, Series, combine, growing, is_steady, of_requests, of_time,
-    reaches_new_height, survival,
+    self, GroupEvidence, LEAK_REQUESTS, Sequences, Series, combine, growing, is_steady,
+    of_requests, of_time, reaches_new_height, survival,
 };
 
 /// A call site over all processes.
@@ -203,8 +203,25 @@ impl Judge<'_> {
                     "the newest are more than ever were live here before: too early to tell".into();
                 (Verdict::TooFewRequests, evidence)
             }
+            Verdict::Leak if !self.has_outlived(parts) => {
+                evidence.text =
+                    "what was freed here lived as long as what is left: too early to tell".into();
+                (Verdict::TooFewRequests, evidence)
+            }
             _ => (verdict, evidence),
         }
+    }
+
+    /// Whether in a process enough of what no request owns is twice as old as what was freed at the site became.
+    fn has_outlived(&self, parts: &[(usize, FinishedSite)]) -> bool {
+        const TIME: usize = MEASURES - 1;
+        let limit = 2 * self.freed(parts)[TIME].percentile(survival::TYPICAL);
+        parts.iter().any(|(process, site)| {
+            let old = self.sequences[*process].slices_older_than(limit);
+            let kept = &site.outside.retained_blocks;
+            let old = kept.iter().take(old).filter(|blocks| **blocks > 0);
+            old.count() as u64 >= LEAK_REQUESTS
+        })
     }
 
     /// What the requests of each label and status make of the site; the site has the worst verdict.

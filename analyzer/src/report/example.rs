@@ -152,7 +152,7 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         whose: String::new(),
         live_blocks: retained.0,
         live_bytes: retained.1,
-        outside_verdict: verdict,
+        outside_verdict: Verdict::Clean,
         outside_blocks: 0,
         outside_bytes: 0,
         labels: Vec::new(),
@@ -165,6 +165,7 @@ fn outside(id: SiteId, verdict: Verdict, live: (u64, u64)) -> Site {
     Site {
         live_blocks: live.0,
         live_bytes: live.1,
+        outside_verdict: verdict,
         outside_blocks: live.0,
         outside_bytes: live.1,
         ..site(id, verdict, (0, 0))

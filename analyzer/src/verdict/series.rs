@@ -14,6 +14,8 @@ pub struct Sequences {
     by_label: FxHashMap<LabelId, (Vec<u32>, u64)>,
     /// Orders of the ends of each group's requests: by label and status.
     by_group: FxHashMap<(LabelId, Option<u32>), Vec<u64>>,
+    /// When serving began.
+    served_from: u64,
     /// When serving ended.
     served_until: u64,
     cuts: FxHashMap<Vec<LabelId>, Cut>,
@@ -49,11 +51,19 @@ impl Sequences {
         Sequences {
             by_label,
             by_group,
+            served_from: finished.serving.from.unwrap_or(finished.serving.to),
             served_until: finished.serving.to,
             cuts: FxHashMap::default(),
             newest: connections.max(finished.most_in_flight).max(1) as u64,
             requests: finished.ends.len() as u64,
         }
+    }
+
+    /// So many slices of the serving time ended so long before its end, or longer.
+    pub fn slices_older_than(&self, time: u64) -> usize {
+        let span = self.served_until.saturating_sub(self.served_from);
+        let older = u128::from(span.saturating_sub(time)) * SLICES as u128;
+        (older / u128::from(span.max(1))) as usize
     }
 
     /// How many requests ended in the process.

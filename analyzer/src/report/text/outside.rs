@@ -29,7 +29,9 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     };
     page.paragraph("  ", page.ink.dim, &text);
     let mut sites: Vec<&Site> = input.analysis.sites.iter().collect();
-    sites.retain(|site| site.outside_blocks > 0 || !is_reached_by_requests(site));
+    sites.retain(|site| {
+        site.outside_blocks > 0 || site.outside_verdict.leaks() || !is_reached_by_requests(site)
+    });
     let grows = |site: &&Site| site.outside_verdict.leaks();
     let (growing, mut still): (Vec<&Site>, Vec<&Site>) = sites.into_iter().partition(grows);
     for (number, site) in growing.iter().take(input.options.most_sites).enumerate() {

@@ -85,12 +85,15 @@ pub(super) fn write_live(
     whole: u64,
 ) {
     let ink = page.ink;
-    let figures = format!(
-        "{} live at the end, {}, {} of all",
-        input.estimate(live.1),
-        blocks(live.0, live.1),
-        share(live.1, whole)
-    );
+    let figures = match live.0 {
+        0 => "grew while requests were served; all freed after that".to_owned(),
+        _ => format!(
+            "{} live at the end, {}, {} of all",
+            input.estimate(live.1),
+            blocks(live.0, live.1),
+            share(live.1, whole)
+        ),
+    };
     let first = match site.outside_verdict.leaks() {
         true => format!("{number:3}  {}  ", site.outside_verdict.name()),
         false => format!("{number:3}  "),
