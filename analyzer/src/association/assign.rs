@@ -136,7 +136,7 @@ fn text(observed: &Observed, explained: &Explained, groups: &Groups, labels: &[S
     match (shares.as_slice(), undecided) {
         ([], Some(undecided)) => undecided,
         ([], None) => format!(
-            "no label explains {}: they come as often while others are in flight, or none",
+            "no label could be told from the others, or from none, by {}",
             counted(total as u64, "observation")
         ),
         ([(label, _)], None) => {

@@ -38,9 +38,21 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>) {
         let clean: Vec<&Endpoint> = with(analysis, |verdict| verdict == Verdict::Clean).collect();
         if !clean.is_empty() {
             page.blank();
-            page.paragraph("  ", page.ink.dim, &format!("Clean: {}", names(&clean)));
+            let title = match has_untold_growth(analysis) {
+                true => {
+                    "Not known to leak (memory that grows has no owner that could be told, below)"
+                }
+                false => "Clean",
+            };
+            page.paragraph("  ", page.ink.dim, &format!("{title}: {}", names(&clean)));
         }
     }
+}
+
+/// Whether something grows of which no label could be told to have made it: it may be any one's.
+fn has_untold_growth(analysis: &Analysis) -> bool {
+    let mut sites = analysis.sites.iter();
+    sites.any(|site| site.outside_verdict.leaks() && !site.whose.is_empty())
 }
 
 fn with(analysis: &Analysis, wanted: impl Fn(Verdict) -> bool) -> impl Iterator<Item = &Endpoint> {
@@ -220,6 +232,13 @@ fn write_nothing(page: &mut Page, input: &Input<'_>) {
     );
     let (style, text) = match (sure, elsewhere) {
         (true, _) => (page.ink.good, format!("No leak: {checked}.")),
+        (false, true) if has_untold_growth(analysis) => (
+            page.ink.warn,
+            format!(
+                "No request is known to leak, but memory grows of which no request could be told to be the owner \
+                 (below): {checked}."
+            ),
+        ),
         (false, true) => (
             page.ink.warn,
             format!("No request leaks, but memory grows outside requests (below): {checked}."),
