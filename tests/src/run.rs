@@ -20,6 +20,16 @@ pub struct Place {
     directory: TempDir,
 }
 
+/// Where `LEAK_TESTS_KEEP` is set, what a failed test ran in is kept, and its path printed.
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("LEAK_TESTS_KEEP").is_some() {
+            self.directory.disable_cleanup(true);
+            eprintln!("kept: {}", self.directory.path().display());
+        }
+    }
+}
+
 impl Place {
     /// An empty directory, gone with the value, open to other users (servers drop their rights).
     pub fn new() -> Place {

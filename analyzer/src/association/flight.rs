@@ -50,12 +50,12 @@ pub(super) struct Sweep {
     windows: u64,
     /// How long each lag is.
     lags: [u64; LAGS],
-    /// Ends of each group's requests.
-    ends: Vec<u64>,
     /// Mean number in flight, by window and group.
     means: Vec<Vec<f64>>,
     /// The mean part of what is in flight, by window and group; nothing while nothing is.
     shares: Vec<Vec<f64>>,
+    /// Mean number that ended so shortly before, by lag, window and group.
+    ended: [Vec<Vec<f64>>; LAGS],
 }
 
 /// What is in flight at one moment.
@@ -172,9 +172,9 @@ impl Sweep {
                 .max(finished.serving.from.unwrap_or(0) + 1),
             windows: 1,
             lags: [1; LAGS],
-            ends: vec![0; groups.count()],
             means: vec![vec![0.0; groups.count()]],
             shares: vec![vec![0.0; groups.count()]],
+            ended: Lag::ALL.map(|_| vec![vec![0.0; groups.count()]]),
         };
         let observed =
             |site: &FinishedSite| !site.outside_births.is_empty() || !site.retained.is_empty();
@@ -197,9 +197,6 @@ impl Sweep {
                     begins: false,
                     ..begin
                 });
-                if let Some(group) = groups.of_request(request) {
-                    sweep.ends[group as usize] += 1;
-                }
             }
         }
         sweep
@@ -207,6 +204,7 @@ impl Sweep {
             .sort_by_key(|change| (change.stamp, change.request, !change.begins));
         sweep.windows = sweep.windows(finished, records, groups);
         sweep.average(groups);
+        sweep.ended = Lag::ALL.map(|lag| sweep.average_ended(lag, groups));
         sweep
     }
 
@@ -279,6 +277,27 @@ impl Sweep {
         (self.means, self.shares) = (sums, shares);
     }
 
+    /// Each request counts for as long as the lag after its end.
+    fn average_ended(&self, lag: Lag, groups: &Groups) -> Vec<Vec<f64>> {
+        let mut sums = vec![vec![0.0; groups.count()]; self.windows as usize];
+        let length = (self.to - self.from) as f64 / self.windows as f64;
+        for change in self.changes.iter().filter(|change| !change.begins) {
+            let Some(group) = groups.of_request(change.request) else {
+                continue;
+            };
+            let mut from = change.stamp.max(self.from);
+            let to = change.stamp.saturating_add(self.lags[lag as usize]);
+            let to = to.min(self.to);
+            while from < to {
+                let window = self.window(from);
+                let until = self.window_ends(window).min(to).max(from + 1);
+                sums[window][group as usize] += (until - from) as f64 / length;
+                from = until;
+            }
+        }
+        sums
+    }
+
     fn start(&self, groups: &Groups) -> Now {
         Now {
             by_group: vec![Vec::new(); groups.count()],
@@ -343,17 +362,16 @@ impl Sweep {
         self.shares[self.window(stamp)].iter().sum()
     }
 
-    /// The mean number of the key's requests that have ended so shortly before.
-    pub(super) fn mean_ended(&self, lag: Lag, key: Key, groups: &Groups) -> f64 {
+    /// The mean number of the key's requests that, around `stamp`, have ended so shortly before.
+    pub(super) fn mean_ended(&self, stamp: u64, lag: Lag, key: Key, groups: &Groups) -> f64 {
+        let means = &self.ended[lag as usize][self.window(stamp)];
         let members = groups.members(key).iter();
-        let ends: u64 = members.map(|group| self.ends[*group as usize]).sum();
-        ends as f64 * self.lags[lag as usize] as f64 / (self.to - self.from) as f64
+        members.map(|group| means[*group as usize]).sum()
     }
 
     /// The same of all.
-    pub(super) fn mean_of_all_ended(&self, lag: Lag) -> f64 {
-        let ends: u64 = self.ends.iter().sum();
-        ends as f64 * self.lags[lag as usize] as f64 / (self.to - self.from) as f64
+    pub(super) fn mean_of_all_ended(&self, stamp: u64, lag: Lag) -> f64 {
+        self.ended[lag as usize][self.window(stamp)].iter().sum()
     }
 
     /// The mean number of all.

@@ -122,7 +122,7 @@ impl Ratios<'_> {
                     .iter()
                     .map(|(_, count)| count)
                     .sum();
-                f64::from(all) / self.sweep.mean_of_all_ended(lag).max(TINY)
+                f64::from(all) / self.sweep.mean_of_all_ended(born, lag).max(TINY)
             }
             Component::Flight(key) => match self.of_key(key, observation) {
                 0 => 0.0,
@@ -143,7 +143,8 @@ impl Ratios<'_> {
                 match count {
                     0 => 0.0,
                     count => {
-                        f64::from(count) / self.sweep.mean_ended(lag, key, self.groups).max(TINY)
+                        f64::from(count)
+                            / self.sweep.mean_ended(born, lag, key, self.groups).max(TINY)
                     }
                 }
             }
