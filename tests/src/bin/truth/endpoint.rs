@@ -163,7 +163,7 @@ impl Endpoint {
     }
 
     /// As tests/truth/servers/node/http.js says, and the others like it.
-    fn managed_size(self) -> u64 {
+    pub(crate) fn managed_size(self) -> u64 {
         match self {
             Endpoint::Clean => 5000,
             Endpoint::Leak => 5200,

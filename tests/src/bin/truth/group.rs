@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use leak_tests::stated::Sum;
 use serde_json::Value;
 
-use crate::endpoint::Family;
+use crate::endpoint::{Endpoint, Family};
 use crate::read::{add, list, sum, text};
 use crate::shape::Shape;
 use crate::sites;
@@ -105,6 +105,7 @@ fn group(
     };
     for (label, (given, proved)) in given(report, family, function) {
         let kept = truth.get(label).copied().unwrap_or_default();
+        let kept = add([kept, garbage(family, label, given)]);
         // What a function keeps for one label alone can't be too much there: each process fills its own cache.
         let most = match truth.len() {
             1 if kept.blocks > 0 => given,
@@ -124,6 +125,22 @@ fn group(
         group.proved_wrong = both(group.proved_wrong, proved_wrong);
     }
     group
+}
+
+/// What a request made and dropped is its own as long as the collector has not taken it. Sizes tell it from what others
+/// kept: at least that they are all of one, some bytes more than was asked for.
+fn garbage(family: Family, label: &str, given: Sum) -> Sum {
+    let drops = [Endpoint::Clean, Endpoint::Bounded];
+    let own = drops.into_iter().find(|endpoint| endpoint.label() == label);
+    let Some(own) = own.filter(|_| family == Family::Managed) else {
+        return Sum::default();
+    };
+    let (least, most) = (own.managed_size(), own.managed_size() + 8);
+    let each = least * given.blocks..=most * given.blocks;
+    match each.contains(&given.bytes) {
+        true => given,
+        false => Sum::default(),
+    }
 }
 
 /// What the report gives each label of the function's blocks, and how many of them it calls proved.
