@@ -54,7 +54,8 @@ pub fn analyze(
             }
         }
         if !by_marks {
-            let mut analysis = analyzer.finish();
+            drop(steps);
+            let mut analysis = analyzer.finish(sites);
             count_python(&mut analysis, sites);
             return Ok(analysis);
         }
@@ -218,13 +219,13 @@ impl<'f> Analyzer<'f> {
         state.ended = ended;
     }
 
-    /// After the last step.
-    pub fn finish(mut self) -> Analysis {
+    /// After the last step, of which call sites are `sites`.
+    pub fn finish(mut self, sites: &Sites) -> Analysis {
         let count = self.processes.len().max(self.facts.processes.len());
         for process in 0..count as ProcessId {
             self.process_ends(process, self.last);
         }
-        result::build(self)
+        result::build(self, sites)
     }
 }
 

@@ -22,12 +22,16 @@
 //! | `moments` | how often a hint names a label by chance |
 //! | `site` | a call site's observations, and how likely each component makes them |
 //! | `sizes` | the same of blocks of one size, where several are made at a call site |
+//! | `kin` | call sites that share their innermost frames, taken together where none is explained by itself |
+//! | `counts` | what the number of blocks at each moment tells |
 //! | `likelihood` | shares by expectation maximisation, and forward selection |
 //! | `assign` | each block to a request, a label or none |
 
 mod assign;
+mod counts;
 mod flight;
 mod groups;
+mod kin;
 mod likelihood;
 mod moments;
 mod site;
@@ -41,13 +45,14 @@ pub use assign::Owned;
 use assign::{Found, Whose};
 use flight::Sweep;
 use groups::Groups;
+use kin::Causes;
 use moments::Moments;
 use site::{Doubt, Observation, Observed};
 
 use crate::ledger::{Finished, Loose};
 use crate::requests::record::Record;
 use crate::sample::Amount;
-use crate::sites::SiteId;
+use crate::sites::{SiteId, Sites};
 use crate::trace::ProcessId;
 
 /// A component is chosen when it raises the logarithm of the likelihood by so much (by chance: one label in
@@ -73,7 +78,7 @@ pub struct Whereof {
 pub struct Associated {
     /// Of each call site that had blocks without proof.
     pub sites: FxHashMap<SiteId, Whereof>,
-    /// Of call sites that labels explain, births of what nobody was found for.
+    /// Births of what nobody was found for, by call site.
     pub births: FxHashMap<SiteId, Vec<(ProcessId, u64)>>,
     /// Blocks and bytes that stayed unknown, of those that outlived a request.
     pub unknown: Amount,
@@ -85,6 +90,7 @@ pub fn associate(
     processes: &mut [&mut Finished],
     records: &mut [Record],
     labels: &[String],
+    sites: &Sites,
     proved_alone: bool,
 ) -> Associated {
     let mut by_site: FxHashMap<SiteId, Vec<(usize, usize)>> = FxHashMap::default();
@@ -112,25 +118,47 @@ pub fn associate(
         let observed = observe(processes, &by_site, &doubtful, &groups, &mut sweeps);
         let explain =
             |observed: &Observed| likelihood::explain(observed, &groups, &sweeps, &moments);
-        found = observed
+        let causes = |observed: &Observed| -> Causes {
+            let explained = explain(observed);
+            let sizes = match explained.is_simple(&groups) {
+                true => Vec::new(),
+                false => sizes::by_size(observed),
+            };
+            // What is made in one size by several is explained no better than all.
+            let sizes = sizes
+                .into_iter()
+                .map(|(size, of_size)| (size, explain(&of_size)));
+            let sizes = sizes.filter(|(_, explained)| explained.is_mostly_one(&groups));
+            (explained, sizes.collect())
+        };
+        let told = |causes: &Causes| causes.0.is_mostly_one(&groups) || !causes.1.is_empty();
+        let each: Vec<(SiteId, Observed, Causes)> = observed
             .into_iter()
             .map(|(site, observed)| {
-                let explained = explain(&observed);
-                let sizes = match explained.is_simple(&groups) {
-                    true => Vec::new(),
-                    false => sizes::by_size(&observed),
-                };
-                // What is made in one size by several is explained no better than all.
-                let sizes = sizes
-                    .into_iter()
-                    .map(|(size, of_size)| (size, explain(&of_size)));
-                let sizes = sizes.filter(|(_, explained)| explained.is_mostly_one(&groups));
-                (
-                    site,
-                    Found::new(&observed, explained, sizes.collect(), &groups, labels),
-                )
+                let causes = causes(&observed);
+                (site, observed, causes)
             })
             .collect();
+        let alone = each
+            .iter()
+            .filter(|(_, _, causes)| causes.0.labels(&groups).is_empty() && causes.1.is_empty());
+        let alone = alone.map(|(site, observed, _)| (*site, observed)).collect();
+        let pauses: Vec<u64> = sweeps.iter().map(Sweep::pause).collect();
+        let kin = kin::explain(alone, (sites, &pauses), |observed| {
+            Some(causes(observed)).filter(told)
+        });
+        let fits = |observed: &Observed, causes: &Causes| {
+            likelihood::gain(observed, causes, &groups, &sweeps, &moments) > 0.0
+        };
+        for (site, observed, own) in each {
+            let group = kin.iter().find(|group| group.members.contains(&site));
+            let group = group.filter(|group| fits(&observed, &group.causes));
+            let (observed, causes) = match group {
+                Some(group) => (&group.observed, group.causes.clone()),
+                None => (&observed, own),
+            };
+            found.insert(site, Found::new(observed, causes, &groups, labels));
+        }
         demote(processes, &doubtful, &found, records);
         let context = Whose {
             groups: &groups,
@@ -139,7 +167,7 @@ pub fn associate(
         };
         assign::all(processes, records, &context, &mut sweeps);
     }
-    let (unknown, births) = assign::leave_the_rest(processes, &found);
+    let (unknown, births) = assign::leave_the_rest(processes);
     Associated {
         births,
         sites: found
@@ -189,8 +217,9 @@ fn observe(
         wanted.sort_by_key(|observation| observation.born);
         sweep.look(&mut wanted, groups);
     }
+    let pauses: Vec<u64> = sweeps.iter().map(Sweep::pause).collect();
     all.iter_mut()
-        .for_each(|(_, observed)| observed.merge_bursts());
+        .for_each(|(_, observed)| observed.merge_bursts(&pauses));
     all
 }
 

@@ -14,6 +14,7 @@ mod index;
 mod lives;
 mod log;
 mod loose;
+mod merge;
 pub mod site;
 mod types;
 

@@ -1,6 +1,7 @@
 //! Call sites: backtraces interned over all processes, as a tree of (module, file address) frames, a
 //! tree of Python's (code, line) frames, and pairs of both.
 
+pub mod generated;
 use leak_wire::Asked;
 use rustc_hash::FxHashMap;
 

@@ -14,17 +14,18 @@ use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, StatusFigures, Totals, TypeRow, Verdict,
 };
-use crate::association::associate;
+use crate::association::{Associated, associate};
 use crate::ledger::{Finished, Retained};
 use crate::requests::label::{INCOMPLETE, LabelId, MAX_LABELS, OTHER};
 use crate::requests::owner::Scope;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
-use crate::sites::SiteId;
+use crate::sites::generated::Merged;
+use crate::sites::{SiteId, Sites};
 use crate::trace::{Facts, ProcessId, Warning};
 
 /// The analysis of a finished reading.
-pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
+pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let Analyzer {
         facts,
         mut machine,
@@ -41,12 +42,14 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
         .map(|process| (process.timeline, process.ended.unwrap_or_default()))
         .unzip();
     let mut finished: Vec<&mut Finished> = ended.iter_mut().map(|(end, _)| end).collect();
-    let associated = associate(
+    let mut associated = associate(
         &mut finished,
         &mut machine.records,
         &labels,
+        sites,
         scope == Scope::Thread,
     );
+    merge(&mut finished, &mut associated, sites);
     let mut analysis = Analysis {
         events,
         unseen: unseen(&machine.unseen_connections()),
@@ -105,6 +108,24 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();
     analysis
+}
+
+/// Call sites that differ in code made at run time are one from here on: whose the blocks are was told by each.
+fn merge(processes: &mut [&mut Finished], associated: &mut Associated, sites: &Sites) {
+    let mut weights: FxHashMap<SiteId, u64> = FxHashMap::default();
+    for site in processes.iter().flat_map(|finished| &finished.sites) {
+        *weights.entry(site.id).or_default() += site.live_bytes;
+    }
+    let Some(merged) = Merged::find(sites, &weights) else {
+        return;
+    };
+    for finished in processes {
+        finished.merge(|site| merged.of(site));
+    }
+    for (site, births) in std::mem::take(&mut associated.births) {
+        let of_site = associated.births.entry(merged.of(site)).or_default();
+        of_site.extend(births);
+    }
 }
 
 /// Requests whose head never was complete get a label, too.

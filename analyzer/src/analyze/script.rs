@@ -19,6 +19,7 @@ use leak_wire::{Bytes, Common, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::{Analyzer, Boundary, Options};
 use crate::analysis::Analysis;
+use crate::sites::Sites;
 use crate::trace::{Clock, Facts, Origin, Process, Step, Thread, What};
 
 /// A step that owns its text.
@@ -269,7 +270,7 @@ impl Script {
             let mut analyzer = Analyzer::new(&facts, &options);
             take(&mut analyzer);
             if !analyzer.wants_marks() {
-                return analyzer.finish();
+                return analyzer.finish(&Sites::default());
             }
             options.boundary = Boundary::Mark;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analysis::{Evidence, LifeRow, Verdict};
 use crate::figures::counted;
@@ -405,10 +405,12 @@ impl Judge<'_> {
                 .iter()
                 .filter(mine)
                 .any(|kept| kept.associated);
+            // A request counts once, unless it stands for others of its label.
+            let mut seen: FxHashSet<RequestId> = FxHashSet::default();
             let mut kept: Vec<survival::Kept> = site
                 .retained
                 .iter()
-                .filter(|kept| kept.is_used())
+                .filter(|kept| kept.is_used() && (kept.untold || seen.insert(kept.request)))
                 .filter_map(|kept| {
                     let record = self.records.get(kept.request as usize)?;
                     let mine = (record.label, record.status) == (Some(label), status);

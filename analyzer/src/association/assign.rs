@@ -4,6 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::flight::{Lag, Now, Sweep};
 use super::groups::{GroupId, Groups, Key};
+use super::kin::Causes;
 use super::likelihood::{Component, Explained, Ratios, hinted};
 use super::moments::{Hint, Moments};
 use super::site::{Observation, Observed};
@@ -29,8 +30,7 @@ pub(super) struct Found {
 impl Found {
     pub(super) fn new(
         observed: &Observed,
-        explained: Explained,
-        by_size: Vec<(Size, Explained)>,
+        (explained, by_size): Causes,
         groups: &Groups,
         labels: &[String],
     ) -> Found {
@@ -458,7 +458,6 @@ pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Rec
 /// What nobody was found for belongs to no request; gives how much of it outlived one.
 pub(super) fn leave_the_rest(
     processes: &mut [&mut Finished],
-    found: &FxHashMap<SiteId, Found>,
 ) -> (Amount, FxHashMap<SiteId, Vec<(ProcessId, u64)>>) {
     let (mut unknown, mut births) = (Amount::default(), FxHashMap::default());
     for (process, finished) in (0..).zip(processes.iter_mut()) {
@@ -485,10 +484,8 @@ pub(super) fn leave_the_rest(
             site.outside.add(&serving, loose.born, used);
             if (serving.from.unwrap_or(u64::MAX)..serving.to).contains(&loose.born) {
                 unknown += loose.served;
-                if found.get(&loose.site).is_some_and(Found::names_labels) {
-                    let of_site: &mut Vec<_> = births.entry(loose.site).or_default();
-                    of_site.extend([(process, loose.born), (process, loose.last)]);
-                }
+                let of_site: &mut Vec<_> = births.entry(loose.site).or_default();
+                of_site.extend([(process, loose.born), (process, loose.last)]);
             }
             for (of_type, amount) in &loose.types {
                 site.types.push(Typed {

@@ -28,6 +28,9 @@ pub(super) const LAGS: usize = 2;
 /// A long one, in means of what requests take.
 const LONG: u64 = 6;
 
+/// A piece of work's blocks come in this part of the time that a request takes.
+const PAUSE: u64 = 32;
+
 impl Lag {
     pub(super) const ALL: [Lag; LAGS] = [Lag::Short, Lag::Long];
 }
@@ -226,6 +229,11 @@ impl Sweep {
         requests
             .min(u64::try_from(lasted).unwrap_or(u64::MAX))
             .clamp(1, MOST_WINDOWS)
+    }
+
+    /// Blocks that are made so soon after each other may be of one piece of work.
+    pub(super) fn pause(&self) -> u64 {
+        self.lags[Lag::Short as usize] / PAUSE
     }
 
     pub(super) fn process(&self) -> u32 {

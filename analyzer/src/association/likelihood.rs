@@ -2,10 +2,13 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::counts::Counts;
 use super::flight::{Lag, Sweep};
 use super::groups::{Groups, Key};
+use super::kin::Causes;
 use super::moments::{Hint, Moments};
 use super::site::{Observation, Observed};
+use super::sizes::size;
 use super::{GAIN, LEAD, LOSS};
 use crate::requests::label::LabelId;
 use crate::requests::record::RequestId;
@@ -68,6 +71,14 @@ impl Explained {
 }
 
 impl Component {
+    /// Whether more of it in flight makes more blocks.
+    fn is_by_flight(self) -> bool {
+        matches!(
+            self,
+            Component::Load | Component::Flight(_) | Component::Phase(_)
+        )
+    }
+
     pub(super) fn key(self) -> Option<Key> {
         match self {
             Component::Time | Component::Load | Component::Busy | Component::Ended(_) => None,
@@ -178,24 +189,30 @@ pub(super) fn hinted(observation: &Observation, hint: Hint) -> Option<u32> {
 }
 
 /// A fit of some components.
-struct Fit {
+struct Fit<'c> {
+    counts: &'c Counts,
     components: Vec<Component>,
     /// By component, then observation.
     ratios: Vec<Vec<f64>>,
     weights: Vec<f64>,
+    /// Of the likelihood of when blocks were made.
+    moments: f64,
+    /// Of that, and of how many there were then.
     logarithm: f64,
 }
 
 /// Rounds of expectation maximisation.
 const ROUNDS: usize = 40;
 
-impl Fit {
-    fn of(components: Vec<Component>, ratios: Vec<Vec<f64>>) -> Fit {
+impl<'c> Fit<'c> {
+    fn of(components: Vec<Component>, ratios: Vec<Vec<f64>>, counts: &'c Counts) -> Fit<'c> {
         let count = ratios.first().map_or(0, Vec::len);
         let mut fit = Fit {
+            counts,
             weights: vec![1.0 / components.len().max(1) as f64; components.len()],
             components,
             ratios,
+            moments: 0.0,
             logarithm: 0.0,
         };
         let mut likelihoods = fit.likelihoods(count);
@@ -215,8 +232,30 @@ impl Fit {
                 break;
             }
         }
-        fit.logarithm = likelihoods.iter().map(|likelihood| likelihood.ln()).sum();
+        fit.moments = likelihoods.iter().map(|likelihood| likelihood.ln()).sum();
+        let in_flight = fit.components.iter().zip(&fit.ratios);
+        let in_flight = in_flight.filter(|(component, _)| component.is_by_flight());
+        fit.logarithm =
+            fit.moments + counts.explained_by(in_flight.map(|(_, ratios)| ratios.as_slice()));
         fit
+    }
+
+    /// How much more it explains. The counts count as much as the moments at most: by themselves they may be a long
+    /// moment's.
+    fn gain_over(&self, fewer: &Fit<'_>) -> f64 {
+        let moments = self.moments - fewer.moments;
+        (self.logarithm - fewer.logarithm).min(2.0 * moments)
+    }
+
+    /// How much of what the counts tell another component of this kind would explain.
+    fn counts_with(&self, component: Component, ratios: &[f64]) -> f64 {
+        let all = self.components.iter().zip(&self.ratios);
+        let known = all.filter(|(component, _)| component.is_by_flight());
+        let known = known.map(|(_, ratios)| ratios.as_slice());
+        match component.is_by_flight() {
+            true => self.counts.explained_by(known.chain([ratios])),
+            false => self.counts.explained_by(known),
+        }
     }
 
     fn likelihoods(&self, count: usize) -> Vec<f64> {
@@ -229,18 +268,18 @@ impl Fit {
         all
     }
 
-    fn with(&self, component: Component, ratios: Vec<f64>) -> Fit {
+    fn with(&self, component: Component, ratios: Vec<f64>) -> Fit<'c> {
         let (mut components, mut all) = (self.components.clone(), self.ratios.clone());
         components.push(component);
         all.push(ratios);
-        Fit::of(components, all)
+        Fit::of(components, all, self.counts)
     }
 
-    fn without(&self, at: usize) -> Fit {
+    fn without(&self, at: usize) -> Fit<'c> {
         let (mut components, mut all) = (self.components.clone(), self.ratios.clone());
         components.remove(at);
         all.remove(at);
-        Fit::of(components, all)
+        Fit::of(components, all, self.counts)
     }
 }
 
@@ -253,23 +292,27 @@ const MOST_CHOSEN: usize = 12;
 
 struct Search<'s> {
     observed: &'s Observed,
+    counts: &'s Counts,
     groups: &'s Groups,
     sweeps: &'s [Sweep],
     moments: &'s [Moments],
 }
 
-impl Search<'_> {
-    fn ratios(&self, component: Component) -> Vec<f64> {
-        let of = |observation: &Observation| {
-            let process = observation.process as usize;
-            let ratios = Ratios {
-                groups: self.groups,
-                sweep: &self.sweeps[process],
-                moments: &self.moments[process],
-            };
-            ratios.of(component, observation)
+impl<'s> Search<'s> {
+    fn ratio(&self, component: Component, observation: &Observation) -> f64 {
+        let process = observation.process as usize;
+        let ratios = Ratios {
+            groups: self.groups,
+            sweep: &self.sweeps[process],
+            moments: &self.moments[process],
         };
-        self.observed.all.iter().map(of).collect()
+        ratios.of(component, observation)
+    }
+
+    fn ratios(&self, component: Component) -> Vec<f64> {
+        let all = self.observed.all.iter();
+        all.map(|observation| self.ratio(component, observation))
+            .collect()
     }
 
     /// All components of labels that any observation speaks for.
@@ -319,7 +362,7 @@ impl Search<'_> {
 
     /// A request that has ended is thought of only where none in flight explains anything: where requests take
     /// turns, one's end is another's begin.
-    fn run(&self) -> (Fit, Option<(LabelId, LabelId)>) {
+    fn run(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
         let first = self.choose(false);
         let is_background = first
             .0
@@ -332,7 +375,7 @@ impl Search<'_> {
         }
     }
 
-    fn choose(&self, after: bool) -> (Fit, Option<(LabelId, LabelId)>) {
+    fn choose(&self, after: bool) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
         let mut background = vec![Component::Time, Component::Load, Component::Busy];
         if after {
             background.extend(Lag::ALL.map(Component::Ended));
@@ -341,7 +384,7 @@ impl Search<'_> {
             .iter()
             .map(|component| self.ratios(*component))
             .collect();
-        let mut fit = Fit::of(background, ratios);
+        let mut fit = Fit::of(background, ratios, self.counts);
         let candidates: Vec<(Component, Vec<f64>)> = self
             .candidates(after)
             .into_iter()
@@ -352,7 +395,7 @@ impl Search<'_> {
             let Some((best, rival)) = self.best_two(&fit, &candidates) else {
                 break;
             };
-            let gain = (best.logarithm - fit.logarithm) * self.independent(&best);
+            let gain = best.gain_over(&fit) * self.independent(&best);
             if gain < GAIN {
                 // Two that share the site may be told only together.
                 match self.best_pair(&fit, &candidates) {
@@ -373,14 +416,14 @@ impl Search<'_> {
     }
 
     /// The label of the component that was added last.
-    fn newest(&self, fit: &Fit) -> Option<LabelId> {
+    fn newest(&self, fit: &Fit<'_>) -> Option<LabelId> {
         let key = fit.components.last().and_then(|component| component.key());
         key.map(|key| self.groups.label_of(key))
     }
 
     /// Observations that one request explains are one: which part of those that the newest component explains can each
     /// have a request of its own.
-    fn independent(&self, fit: &Fit) -> f64 {
+    fn independent(&self, fit: &Fit<'_>) -> f64 {
         let (Some(component), Some(ratios)) = (fit.components.last(), fit.ratios.last()) else {
             return 1.0;
         };
@@ -416,16 +459,16 @@ impl Search<'_> {
     }
 
     /// Whether both explain something that the other does not: they share the call site.
-    fn need_each_other(&self, one: &Fit, other: &Fit) -> bool {
+    fn need_each_other(&self, one: &Fit<'_>, other: &Fit<'_>) -> bool {
         let added = other.components.last().zip(other.ratios.last());
         added.is_some_and(|(component, ratios)| {
             let both = one.with(*component, ratios.clone());
-            both.logarithm - one.logarithm >= GAIN
+            both.gain_over(one) >= GAIN
         })
     }
 
     /// A label that was chosen may have made, in another way, what is left.
-    fn with_siblings(&self, mut fit: Fit, candidates: &[(Component, Vec<f64>)]) -> Fit {
+    fn with_siblings(&self, mut fit: Fit<'s>, candidates: &[(Component, Vec<f64>)]) -> Fit<'s> {
         let chosen: Vec<Key> = fit
             .components
             .iter()
@@ -446,15 +489,18 @@ impl Search<'_> {
     /// The fit with the component that adds most, and the best with one of another label.
     fn best_two(
         &self,
-        fit: &Fit,
+        fit: &Fit<'s>,
         candidates: &[(Component, Vec<f64>)],
-    ) -> Option<(Fit, Option<Fit>)> {
+    ) -> Option<(Fit<'s>, Option<Fit<'s>>)> {
         let likelihoods = fit.likelihoods(self.observed.all.len());
         let mut scored: Vec<(f64, usize)> = candidates
             .iter()
             .enumerate()
             .filter(|(_, (component, _))| !fit.components.contains(component))
-            .map(|(at, (_, ratios))| (Search::score(ratios, &likelihoods), at))
+            .map(|(at, (component, ratios))| {
+                let counts = fit.counts_with(*component, ratios);
+                (Search::score(ratios, &likelihoods) + counts, at)
+            })
             .collect();
         scored.sort_by(|left, right| right.0.total_cmp(&left.0));
         let label_of = |at: usize| candidates[at].0.key().map(|key| self.groups.label_of(key));
@@ -465,7 +511,7 @@ impl Search<'_> {
             .filter(|(_, at)| label_of(*at) != first)
             .take(TRIED / 2);
         let tried = scored.iter().take(TRIED).chain(others);
-        let mut fits: Vec<Fit> = tried
+        let mut fits: Vec<Fit<'_>> = tried
             .map(|(_, at)| fit.with(candidates[*at].0, candidates[*at].1.clone()))
             .collect();
         fits.sort_by(|left, right| right.logarithm.total_cmp(&left.logarithm));
@@ -476,18 +522,21 @@ impl Search<'_> {
     }
 
     /// The fit with two labels more, if it is much better than this one and than that with any other two.
-    fn best_pair(&self, fit: &Fit, candidates: &[(Component, Vec<f64>)]) -> Option<Fit> {
+    fn best_pair(&self, fit: &Fit<'s>, candidates: &[(Component, Vec<f64>)]) -> Option<Fit<'s>> {
         let likelihoods = fit.likelihoods(self.observed.all.len());
         let mut scored: Vec<(f64, usize)> = candidates
             .iter()
             .enumerate()
             .filter(|(_, (component, _))| !fit.components.contains(component))
-            .map(|(at, (_, ratios))| (Search::score(ratios, &likelihoods), at))
+            .map(|(at, (component, ratios))| {
+                let counts = fit.counts_with(*component, ratios);
+                (Search::score(ratios, &likelihoods) + counts, at)
+            })
             .collect();
         scored.sort_by(|left, right| right.0.total_cmp(&left.0));
         scored.truncate(PAIRED);
         let label_of = |at: usize| candidates[at].0.key().map(|key| self.groups.label_of(key));
-        let mut pairs: Vec<(Fit, [Option<LabelId>; 2])> = Vec::new();
+        let mut pairs: Vec<(Fit<'_>, [Option<LabelId>; 2])> = Vec::new();
         for (place, (_, one)) in scored.iter().enumerate() {
             for (_, other) in &scored[place + 1..] {
                 let mut labels = [label_of(*one), label_of(*other)];
@@ -506,10 +555,10 @@ impl Search<'_> {
         let (best, labels) = pairs.next()?;
         let rival = pairs.find(|(_, others)| *others != labels);
         let leads = rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= GAIN);
-        (leads && best.logarithm - fit.logarithm >= GAIN + LEAD).then_some(best)
+        (leads && best.gain_over(fit) >= GAIN + LEAD).then_some(best)
     }
 
-    fn without_background(&self, mut fit: Fit) -> Fit {
+    fn without_background(&self, mut fit: Fit<'s>) -> Fit<'s> {
         let ended = Lag::ALL.map(Component::Ended);
         for component in
             ended
@@ -528,6 +577,37 @@ impl Search<'_> {
     }
 }
 
+/// How much more likely the causes make the observations, as a logarithm, than the background that fits them best.
+pub(super) fn gain(
+    observed: &Observed,
+    (explained, by_size): &Causes,
+    groups: &Groups,
+    sweeps: &[Sweep],
+    moments: &[Moments],
+) -> f64 {
+    let counts = Counts::default();
+    let search = Search {
+        observed,
+        counts: &counts,
+        groups,
+        sweeps,
+        moments,
+    };
+    let background = [Component::Time, Component::Load, Component::Busy];
+    let ratios = background.map(|component| search.ratios(component));
+    let background = Fit::of(background.to_vec(), ratios.to_vec(), &counts);
+    let likelihood = |observation: &Observation| {
+        let wanted = size(observation.amount);
+        let of_size = by_size.iter().find(|(size, _)| *size == wanted);
+        let shares = &of_size.map_or(explained, |(_, explained)| explained).shares;
+        let parts = shares
+            .iter()
+            .map(|(component, share)| share * search.ratio(*component, observation));
+        (FLOOR + parts.sum::<f64>()).ln()
+    };
+    observed.all.iter().map(likelihood).sum::<f64>() - background.logarithm
+}
+
 /// What explains the observations of a call site.
 pub(super) fn explain(
     observed: &Observed,
@@ -538,8 +618,10 @@ pub(super) fn explain(
     if observed.all.is_empty() {
         return Explained::default();
     }
+    let counts = Counts::of(observed);
     let search = Search {
         observed,
+        counts: &counts,
         groups,
         sweeps,
         moments,

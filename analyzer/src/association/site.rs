@@ -17,10 +17,14 @@ pub(super) struct Observation {
     pub(super) process: u32,
     /// Stamp.
     pub(super) born: u64,
+    /// Stamp of the last that is one with it.
+    pub(super) last: u64,
     pub(super) hints: Hints,
     /// They are proved to be the request's that is the hint `last`.
     pub(super) proved: bool,
     pub(super) amount: Amount,
+    /// Blocks of this observation, and of those that are one with it.
+    pub(super) blocks: u64,
     /// How many requests of each group were in flight.
     pub(super) flight: Vec<(GroupId, u32)>,
     /// Those requests, the oldest first.
@@ -134,6 +138,7 @@ impl Observed {
             let loose: &Loose = &processes[*process].loose[*at];
             all.push(Observation {
                 amount: loose.served,
+                blocks: loose.served.blocks,
                 ..Observation::of(*process, loose.born, loose.hints)
             });
         }
@@ -150,6 +155,7 @@ impl Observed {
                     all.push(Observation {
                         proved: true,
                         amount: kept.amount(),
+                        blocks: kept.blocks,
                         ..Observation::of(process, kept.born, hints)
                     });
                 }
@@ -162,12 +168,31 @@ impl Observed {
 }
 
 impl Observed {
-    /// Blocks of the same circumstances may be one request's: they are one observation.
-    pub(super) fn merge_bursts(&mut self) {
+    /// Those of several sites.
+    pub(super) fn of_all<'o>(
+        sites: impl Iterator<Item = &'o Observed>,
+        pauses: &[u64],
+    ) -> Observed {
+        let mut all: Vec<Observation> = sites.flat_map(|site| site.all.iter().cloned()).collect();
+        all.sort_by_key(|observation| (observation.process, observation.born));
+        let mut observed = Observed { all };
+        observed.merge_bursts(pauses);
+        observed
+    }
+
+    /// Blocks of the same circumstances may be one request's, or one job's: they are one observation, where one comes
+    /// soon after the other. What comes now and then in a long quiet is several: else there would be too few
+    /// observations of quiet. `pauses`: how soon, by process.
+    pub(super) fn merge_bursts(&mut self, pauses: &[u64]) {
         self.all.dedup_by(|later, kept| {
-            let same = (later.process, later.hints, later.proved)
-                == (kept.process, kept.hints, kept.proved);
-            same && later.epoch == kept.epoch
+            let same = (later.process, later.hints, later.proved, later.epoch)
+                == (kept.process, kept.hints, kept.proved, kept.epoch);
+            let soon = later.born - kept.last <= pauses[kept.process as usize];
+            if same && soon {
+                kept.blocks += later.blocks;
+                kept.last = later.last;
+            }
+            same && soon
         });
     }
 }
@@ -182,9 +207,11 @@ impl Observation {
         Observation {
             process: process as u32,
             born,
+            last: born,
             hints,
             proved: false,
             amount: Amount::one(0),
+            blocks: 1,
             requests: Vec::new(),
             ended: Default::default(),
             flight: Vec::new(),

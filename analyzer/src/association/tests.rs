@@ -7,6 +7,7 @@ use crate::analysis::Source;
 use crate::ledger::holding::Hints;
 use crate::ledger::{FinishedSite, Serving};
 use crate::requests::record::Figures;
+use crate::sites::{Frame, Module, NO_SITE};
 
 /// A small generator of pseudo-random numbers (splitmix64).
 struct Dice(u64);
@@ -157,7 +158,21 @@ impl World {
 
     /// The share of all blocks that each label was given, that nobody was, and the same in truth.
     fn shares(self, seed: u64) -> ([f64; LABELS + 1], [f64; LABELS + 1]) {
+        self.shares_at(seed, &[SITE], &Sites::default())
+    }
+
+    /// The same of blocks that are made at these sites in turn.
+    fn shares_at(
+        self,
+        seed: u64,
+        at: &[SiteId],
+        sites: &Sites,
+    ) -> ([f64; LABELS + 1], [f64; LABELS + 1]) {
         let (mut records, blocks) = self.play(seed);
+        let part = |id: &SiteId| FinishedSite {
+            id: *id,
+            ..FinishedSite::default()
+        };
         let ends = (0..records.len() as u32).filter(|id| records[*id as usize].end.is_some());
         let mut finished = Finished {
             ends: ends.collect(),
@@ -171,14 +186,12 @@ impl World {
                     + 1,
                 ..Serving::default()
             },
-            sites: vec![FinishedSite {
-                id: SITE,
-                ..FinishedSite::default()
-            }],
+            sites: at.iter().map(part).collect(),
             loose: blocks
                 .iter()
-                .map(|(born, _)| Loose {
-                    site: SITE,
+                .zip(at.iter().cycle())
+                .map(|((born, _), site)| Loose {
+                    site: *site,
                     born: *born,
                     last: *born,
                     hints: Hints::default(),
@@ -191,9 +204,9 @@ impl World {
             ..Finished::default()
         };
         let labels: Vec<String> = (0..LABELS).map(|label| format!("GET /{label}")).collect();
-        associate(&mut [&mut finished], &mut records, &labels, false);
+        associate(&mut [&mut finished], &mut records, &labels, sites, false);
         let (mut given, mut truth) = ([0.0; LABELS + 1], [0.0; LABELS + 1]);
-        for kept in &finished.sites[0].retained {
+        for kept in finished.sites.iter().flat_map(|site| &site.retained) {
             let label = records[kept.request as usize].label.unwrap_or(0);
             given[label as usize] += kept.blocks as f64 / blocks.len() as f64;
         }
@@ -283,6 +296,16 @@ fn the_background_is_nobodys() {
                 wrong <= 1,
                 "{clients} clients, by load: {by_load}: {wrong} of 12 blame a label"
             );
+            // Two and more blocks while the same requests are in flight.
+            let often = World {
+                requests: 2_400,
+                background: 400.0,
+                ..world
+            };
+            if clients == 2 {
+                let (wrong, _, _) = often.errors(6);
+                assert_eq!(wrong, 0, "by load: {by_load}, often");
+            }
         }
     }
 }
@@ -378,7 +401,57 @@ fn blocks_of_one_request_say_no_more_than_one() {
         ..Finished::default()
     };
     let labels = ["GET /0", "GET /1", "GET /2"].map(String::from);
-    let associated = associate(&mut [&mut finished], &mut records, &labels, false);
+    let associated = associate(
+        &mut [&mut finished],
+        &mut records,
+        &labels,
+        &Sites::default(),
+        false,
+    );
     assert_eq!(associated.unknown.blocks, 9);
     assert!(finished.sites[0].retained.is_empty());
+}
+
+#[test]
+fn a_function_that_is_called_in_several_ways_is_found_by_all_its_blocks() {
+    let mut sites = Sites::default();
+    let module = sites.module(Module {
+        path: "server".into(),
+        build_id: None,
+    });
+    let mut site = |frames: [u64; 4]| {
+        frames.into_iter().fold(NO_SITE, |outer, file_address| {
+            let frame = Frame {
+                module,
+                file_address,
+            };
+            sites.child(outer, frame)
+        })
+    };
+    // The innermost last: a handler that keeps, polled by one of four loops.
+    let kin = [1, 2, 3, 4].map(|outer| site([1, 10 * outer, 100, 200]));
+    let strangers = [1, 2, 3, 4].map(|outer| site([1, 10, 1_000 * outer, 2_000 * outer]));
+    let world = World {
+        clients: 32,
+        requests: 1_000,
+        leak: &[0],
+        ..QUIET
+    };
+    let found = |at: &[SiteId]| -> f64 {
+        let given = |seed| world.shares_at(seed, at, &sites).0[0];
+        (1..=6).map(given).sum::<f64>() / 6.0
+    };
+    let (alone, together) = (found(&strangers), found(&kin));
+    assert!(
+        together > 0.9 && alone < 0.7,
+        "{together:.2} of all is found together, {alone:.2} alone"
+    );
+    // The background is found no more often.
+    let world = World {
+        leak: &[],
+        background: 300.0,
+        ..world
+    };
+    let wrong = (1..=6).filter(|seed| world.shares_at(*seed, &kin, &sites).0[LABELS] < 0.99);
+    assert_eq!(wrong.count(), 0);
 }

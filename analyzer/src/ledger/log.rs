@@ -58,6 +58,26 @@ impl Log {
         }
     }
 
+    /// All that was added to `other`, too.
+    pub fn absorb(&mut self, other: &Log) {
+        let points = other.points.iter();
+        points.for_each(|(position, value)| self.add(*position, *value));
+    }
+
+    /// The sum of both levels.
+    pub fn plus(&self, other: &Log) -> Log {
+        let both = self.points.iter().chain(&other.points);
+        let mut positions: Vec<u64> = both.map(|point| point.0).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        let mut sum = Log::default();
+        for position in positions {
+            let level = |log: &Log| log.level_before(position + 1);
+            sum.level(position, level(self) + level(other));
+        }
+        sum
+    }
+
     /// The level just before `position`.
     pub fn level_before(&self, position: u64) -> u64 {
         let after = self.points.partition_point(|point| point.0 < position);
@@ -87,6 +107,25 @@ mod tests {
         assert_eq!(sums.sum_before(101), 101);
         sums.add(50, 4);
         assert_eq!(sums.sum_before(51), 55);
+    }
+
+    #[test]
+    fn series_are_added() {
+        let (mut one, mut other) = (Log::default(), Log::default());
+        for (position, level) in [(1, 5), (4, 9)] {
+            one.level(position, level);
+        }
+        for (position, level) in [(2, 7), (4, 0), (6, 1)] {
+            other.level(position, level);
+        }
+        let sum = one.plus(&other);
+        let levels = [1, 2, 3, 4, 5, 6, 7].map(|position| sum.level_before(position));
+        assert_eq!(levels, [0, 5, 12, 12, 9, 9, 10]);
+        let mut births = Log::default();
+        births.add(3, 2);
+        births.absorb(&one);
+        let sums = [2, 4, 5].map(|position| births.sum_before(position));
+        assert_eq!(sums, [5, 7, 16]);
     }
 
     #[test]

@@ -1,0 +1,95 @@
+//! Call sites that none is explained by itself, taken together with those that share their innermost frames: a
+//! function that is called in several ways (a future polled by either of two loops, code compiled twice) leaves
+//! a part of its blocks at each.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::likelihood::Explained;
+use super::site::Observed;
+use super::sizes::Size;
+use crate::sites::{Frame, PythonFrame, SiteId, Sites};
+
+/// Kin share so many of their innermost frames at least: the function that allocates, and what called it.
+const SHARED: usize = 2;
+/// So many call sites are looked at, those with the most observations.
+const MOST: usize = 200;
+
+/// A frame of either kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Any {
+    Native(Frame),
+    Python(PythonFrame),
+}
+
+/// A call site's frames, the innermost first: Python's where there are some.
+fn frames(sites: &Sites, site: SiteId) -> Vec<Any> {
+    let python: Vec<Any> = sites.python_backtrace(site).map(Any::Python).collect();
+    match python.is_empty() {
+        true => sites.backtrace(site).map(Any::Native).collect(),
+        false => python,
+    }
+}
+
+/// What explains a call site's blocks, and those of one size by themselves.
+pub(super) type Causes = (Explained, Vec<(Size, Explained)>);
+
+/// What explains call sites together.
+pub(super) struct Together {
+    pub(super) members: Vec<SiteId>,
+    pub(super) observed: Observed,
+    pub(super) causes: Causes,
+}
+
+/// Explains `alone`, which nothing explains one by one, with the nearest kin with which
+/// `explain` finds a cause.
+pub(super) fn explain(
+    mut alone: Vec<(SiteId, &Observed)>,
+    (sites, pauses): (&Sites, &[u64]),
+    explain: impl Fn(&Observed) -> Option<Causes>,
+) -> Vec<Together> {
+    alone.sort_by_key(|(site, observed)| (std::cmp::Reverse(observed.all.len()), *site));
+    alone.truncate(MOST);
+    let frames: FxHashMap<SiteId, Vec<Any>> = alone
+        .iter()
+        .map(|(site, _)| (*site, frames(sites, *site)))
+        .collect();
+    let deepest = frames.values().map(Vec::len).max().unwrap_or(0);
+    let mut found: Vec<Together> = Vec::new();
+    let mut size_of: FxHashMap<SiteId, usize> = FxHashMap::default();
+    // From those that share most to those that share least.
+    for shared in (SHARED..deepest).rev() {
+        let mut kin: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut first_with: FxHashMap<&[Any], usize> = FxHashMap::default();
+        for (at, (site, _)) in alone.iter().enumerate() {
+            let told = found.iter().any(|group| group.members.contains(site));
+            if let Some(key) = frames[site].get(..shared).filter(|_| !told) {
+                let first = *first_with.entry(key).or_insert(at);
+                kin.entry(first).or_default().push(at);
+            }
+        }
+        for group in kin.into_values() {
+            // Only a group that has grown can tell more.
+            let largest = group
+                .iter()
+                .map(|at| size_of.get(&alone[*at].0).copied().unwrap_or(1));
+            if group.len() <= largest.max().unwrap_or(1) {
+                continue;
+            }
+            let members: Vec<SiteId> = group.iter().map(|at| alone[*at].0).collect();
+            members.iter().for_each(|site| {
+                size_of.insert(*site, members.len());
+            });
+            let observed = Observed::of_all(group.iter().map(|at| alone[*at].1), pauses);
+            if let Some(causes) = explain(&observed) {
+                found.push(Together {
+                    members,
+                    observed,
+                    causes,
+                });
+            }
+        }
+    }
+    found
+}

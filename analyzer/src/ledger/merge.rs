@@ -1,0 +1,114 @@
+//! Call sites of a process that turn out to be one.
+
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxHashMap;
+
+use super::lives::{GroupLives, SiteLives};
+use super::{Finished, FinishedSite, OutsideSeries, Reached, SLICES};
+use crate::sites::SiteId;
+
+impl Finished {
+    /// Puts together the sites for which `site_of` gives the same one.
+    pub fn merge(&mut self, site_of: impl Fn(SiteId) -> SiteId) {
+        let mut places: FxHashMap<SiteId, usize> = FxHashMap::default();
+        let mut sites: Vec<FinishedSite> = Vec::with_capacity(self.sites.len());
+        for mut site in std::mem::take(&mut self.sites) {
+            site.id = site_of(site.id);
+            match places.entry(site.id) {
+                Entry::Vacant(place) => {
+                    place.insert(sites.len());
+                    sites.push(site);
+                }
+                Entry::Occupied(place) => sites[*place.get()].absorb(site),
+            }
+        }
+        self.sites = sites;
+        // Who came to two of them is not known: at most all of the process's requests did.
+        let mut reached: FxHashMap<SiteId, Reached> = FxHashMap::default();
+        for part in std::mem::take(&mut self.reached) {
+            let site = site_of(part.site);
+            let sum = reached.entry(site).or_insert_with(|| Reached {
+                site,
+                requests: 0,
+                abroad: Vec::new(),
+            });
+            sum.requests = (sum.requests + part.requests).min(self.ends.len() as u64);
+            sum.abroad.extend(part.abroad);
+        }
+        self.reached = reached.into_values().collect();
+    }
+}
+
+impl FinishedSite {
+    /// Takes in another site's blocks.
+    fn absorb(&mut self, other: FinishedSite) {
+        for (label, blocks) in other.labels {
+            match self.labels.binary_search_by_key(&label, |known| known.0) {
+                Ok(at) => self.labels[at].1 += blocks,
+                Err(at) => self.labels.insert(at, (label, blocks)),
+            }
+        }
+        self.survivor_blocks += other.survivor_blocks;
+        self.survivor_bytes += other.survivor_bytes;
+        self.live_blocks += other.live_blocks;
+        self.live_bytes += other.live_bytes;
+        self.outside_blocks += other.outside_blocks;
+        self.outside_bytes += other.outside_bytes;
+        self.reallocations += other.reallocations;
+        self.retained.extend(other.retained);
+        // Visits and keepings were counted at each by itself.
+        self.retained.iter_mut().for_each(|kept| kept.birth = None);
+        self.types.extend(other.types);
+        self.live_log = self.live_log.plus(&other.live_log);
+        self.survivor_log.absorb(&other.survivor_log);
+        self.outside.absorb(&other.outside);
+        self.outside_births.extend(other.outside_births);
+        self.outside_births.sort_unstable();
+        self.outside_births.dedup();
+        self.lives.absorb(other.lives);
+        self.visits += other.visits;
+    }
+}
+
+impl OutsideSeries {
+    fn absorb(&mut self, other: &OutsideSeries) {
+        self.before.0 += other.before.0;
+        self.before.1 += other.before.1;
+        for slice in 0..SLICES {
+            self.retained_blocks[slice] += other.retained_blocks[slice];
+            self.retained_bytes[slice] += other.retained_bytes[slice];
+            self.freed_bytes[slice] += other.freed_bytes[slice];
+            self.live_bytes[slice] += other.live_bytes[slice];
+        }
+    }
+}
+
+impl SiteLives {
+    fn keepings(&self) -> u64 {
+        self.groups.iter().map(|group| group.keepings).sum()
+    }
+
+    fn absorb(&mut self, other: SiteLives) {
+        // What is most of a few is not most of all: the larger one's counts.
+        if other.keepings() > self.keepings() {
+            self.mass_death = other.mass_death;
+        }
+        for group in other.groups {
+            let same = |known: &&mut GroupLives| {
+                (known.label, known.status) == (group.label, group.status)
+            };
+            match self.groups.iter_mut().find(same) {
+                Some(known) => {
+                    known.births.absorb(&group.births);
+                    known.keepings += group.keepings;
+                    let each = known.freed.iter_mut().zip(&group.freed);
+                    each.for_each(|(sum, lives)| sum.merge(lives));
+                }
+                None => self.groups.push(group),
+            }
+        }
+        let each = self.unowned.iter_mut().zip(&other.unowned);
+        each.for_each(|(sum, lives)| sum.merge(lives));
+    }
+}
