@@ -457,7 +457,11 @@ impl Take<WriteError> for Taker<'_> {
             // A module may be the first that brings types.
             self.live = self.live.take().or_else(|| image.types.live.take());
         }
-        lane.waits = matches!(record.event, Event::Enter { wait, .. } if wait.may_be_idle());
+        lane.waits = match record.event {
+            Event::Enter { wait, .. } => wait.may_be_idle(),
+            Event::ThreadEnd => true,
+            _ => false,
+        };
         match lane.events.push(at, record.event) {
             true => self.writer.write_events(&mut lane.events),
             false => Ok(()),

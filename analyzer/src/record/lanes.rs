@@ -81,7 +81,7 @@ pub(crate) struct OpenLane {
     pub(crate) active: Instant,
     /// The same, whatever was asked since.
     pub(crate) heard: Instant,
-    /// The last of it was that the thread began to wait.
+    /// The last of it was that the thread began to wait, or to end.
     pub(crate) waits: bool,
     /// How often the thread was asked for in vain since then.
     pub(crate) asked: u32,
