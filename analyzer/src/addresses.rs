@@ -18,6 +18,26 @@ const SMALLEST: usize = 64;
 /// 2⁶⁴ / φ: Fibonacci hashing (D. E. Knuth, The Art of Computer Programming 3, section 6.4).
 const FIBONACCI: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// Slots in one [part](ByAddress::part) of a table: a fraction of a millisecond.
+const PART: usize = 1 << 15;
+
+/// How far a table was walked through in parts. What lay there all the time is met at least once; a block that
+/// was moved from the table's begin to its end may be missed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Walk {
+    /// Slots that are still to be seen, the first ones: searches go up, and blocks move down.
+    left: usize,
+    /// Of so many.
+    of: usize,
+}
+
+impl Walk {
+    /// Whether the end was reached.
+    pub(crate) fn is_done(self) -> bool {
+        self.left == 0
+    }
+}
+
 /// See the module's documentation. No block lies at address 0: one that is put there is not kept.
 #[derive(Debug)]
 pub(crate) struct ByAddress<B> {
@@ -111,7 +131,19 @@ impl<B: Copy + Default> ByAddress<B> {
 
     #[cold]
     fn grow(&mut self) {
-        let slots = vec![Slot::default(); self.slots.len() * 2];
+        self.resize(self.slots.len() * 2);
+    }
+
+    /// Gives back what a table has that was once much larger: who walks through it sees every slot.
+    pub(crate) fn shrink(&mut self) {
+        let enough = (self.count * 4).next_power_of_two().max(SMALLEST);
+        if enough < self.slots.len() / 4 {
+            self.resize(enough);
+        }
+    }
+
+    fn resize(&mut self, count: usize) {
+        let slots = vec![Slot::default(); count];
         let old = std::mem::replace(&mut self.slots, slots);
         for slot in old.into_iter().filter(|slot| slot.address != 0) {
             let place = self.find(slot.address);
@@ -148,6 +180,24 @@ impl<B: Copy + Default> ByAddress<B> {
         }
         self.slots[hole].address = 0;
         Some(removed.block)
+    }
+
+    /// The begin of a walk through all blocks.
+    pub(crate) fn walk(&self) -> Walk {
+        let of = self.slots.len();
+        Walk { left: of, of }
+    }
+
+    /// The next blocks of a walk, with their addresses. It begins anew where the table has another size since.
+    pub(crate) fn part(&self, walk: &mut Walk) -> impl Iterator<Item = (u64, &B)> {
+        if walk.of != self.slots.len() {
+            *walk = self.walk();
+        }
+        let end = walk.left;
+        walk.left = end.saturating_sub(PART);
+        let taken = self.slots[walk.left..end].iter().rev();
+        let taken = taken.filter(|slot| slot.address != 0);
+        taken.map(|slot| (slot.address, &slot.block))
     }
 
     /// All blocks, with their addresses.
@@ -194,6 +244,48 @@ mod tests {
             assert!(blocks.remove(*address).is_some());
         }
         assert_eq!(blocks.iter().count(), 0);
+    }
+
+    #[test]
+    fn a_walk_meets_what_stays_though_others_come_and_go() {
+        let mut blocks = ByAddress::default();
+        for number in 1..=200_000_u64 {
+            blocks.insert(number * 16, number);
+        }
+        let mut walk = blocks.walk();
+        let (mut met, mut parts) = (BTreeMap::new(), 0);
+        while !walk.is_done() {
+            met.extend(blocks.part(&mut walk).map(|(at, block)| (at, *block)));
+            // Every second one goes, in the order of their addresses; others come, and make the table grow.
+            for number in (1..=5000).map(|number| parts * 5000 + number) {
+                blocks.remove(number * 32);
+                blocks.insert(number * 32 + 8_000_000, number);
+            }
+            parts += 1;
+        }
+        let stayed = (0..100_000_u64).map(|number| 2 * number + 1);
+        assert!(
+            stayed
+                .into_iter()
+                .all(|number| met.get(&(number * 16)) == Some(&number))
+        );
+        assert!(parts > 8);
+    }
+
+    #[test]
+    fn a_table_that_was_large_is_small_again() {
+        let mut blocks = ByAddress::default();
+        for address in 1..=10_000_u64 {
+            blocks.insert(address * 16, address);
+        }
+        for address in 101..=10_000_u64 {
+            blocks.remove(address * 16);
+        }
+        blocks.shrink();
+        assert_eq!(blocks.slots.len(), 512);
+        assert!((1..=100).all(|address| blocks.get(address * 16) == Some(&address)));
+        blocks.shrink();
+        assert_eq!((blocks.slots.len(), blocks.len()), (512, 100));
     }
 
     #[test]

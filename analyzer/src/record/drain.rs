@@ -2,6 +2,7 @@
 
 mod ends;
 mod losses;
+mod pace;
 mod types;
 
 use std::collections::VecDeque;
@@ -22,7 +23,7 @@ use super::live::LiveBlocks;
 use super::mapping::Mapping;
 use super::{procfs, resident, system};
 use crate::trace::{At, Commons, Note, NotedEnd, ThreadEvents, WriteError, Writer};
-pub(crate) use types::Looks;
+use pace::Pace;
 
 /// Shortest and longest sleep between passes.
 const SLEEP: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(100));
@@ -54,7 +55,9 @@ pub(crate) struct Drain {
     busy_since_tick: bool,
     scarce: bool,
     slotless: u64,
-    looks: Looks,
+    pace: Pace,
+    /// The image of which types were read last.
+    last_reading: u32,
     /// The image that is our namespace's first process, once it exits: the kernel kills us with it.
     dies_with: Option<u32>,
 }
@@ -66,8 +69,8 @@ struct Pass {
     busy: bool,
     /// The fullest lane, in 256ths.
     fullest: u32,
-    /// There are types to read at once.
-    reading: bool,
+    /// How long until types can be read, if any are to be.
+    reading: Option<Duration>,
 }
 
 impl Drain {
@@ -100,7 +103,8 @@ impl Drain {
             busy_since_tick: false,
             scarce: false,
             slotless: 0,
-            looks: Looks::start(now),
+            pace: Pace::start(now),
+            last_reading: 0,
             dies_with: None,
         }
     }
@@ -125,8 +129,9 @@ impl Drain {
             if self.has_ended() {
                 break (NotedEnd::Complete, Stop::RecorderGone);
             }
-            if !pass.reading {
-                self.sleep(doorbell, sleep);
+            let time = pass.reading.map_or(sleep, |until| until.min(sleep));
+            if !time.is_zero() {
+                self.sleep(doorbell, time);
             }
         };
         self.stop(stop);
@@ -165,6 +170,9 @@ impl Drain {
         self.discover(false);
         self.see_who_left();
         let mut pass = self.drain_all(now)?;
+        if pass.busy {
+            self.hear_lanes();
+        }
         for (image, status, replaced) in ended {
             self.end_image(image, status, replaced)?;
         }
@@ -244,6 +252,14 @@ impl Drain {
         Ok(pass)
     }
 
+    /// Events came.
+    fn hear_lanes(&mut self) {
+        let lanes = self.lanes.open.iter().flatten();
+        let working = lanes.filter(|lane| !lane.waits && !lane.broken);
+        let working = working.map(|lane| lane.heard).max();
+        self.pace.hear(Instant::now(), working);
+    }
+
     /// A thread has claimed lane `index`.
     fn open_lane(&mut self, index: usize, image: u32, (tid, start): (u32, u64), now: Instant) {
         if !self.images.running.contains_key(&image) {
@@ -294,6 +310,7 @@ impl Drain {
         };
         if fill > 0 {
             lane.active = now;
+            lane.heard = now;
             lane.asked = 0;
             lane.oldest.get_or_insert(now);
             if let Some(image) = self.images.running.get_mut(&lane.image) {
@@ -413,6 +430,7 @@ impl Take<WriteError> for Taker<'_> {
     #[inline]
     fn common(&mut self, lane: &mut OpenLane, commons: Commons<'_>) -> Result<usize, WriteError> {
         let (used, full) = lane.events.common(commons);
+        lane.waits &= used == 0;
         if let Some(live) = &mut self.live {
             let taken = commons.within(used);
             live.see_common(taken, lane.events.order(At::Epoch), &mut lane.follower);
@@ -439,6 +457,11 @@ impl Take<WriteError> for Taker<'_> {
             // A module may be the first that brings types.
             self.live = self.live.take().or_else(|| image.types.live.take());
         }
+        lane.waits = match record.event {
+            Event::Enter { wait, .. } => wait.may_be_idle(),
+            Event::ThreadEnd => true,
+            _ => false,
+        };
         match lane.events.push(at, record.event) {
             true => self.writer.write_events(&mut lane.events),
             false => Ok(()),

@@ -79,6 +79,10 @@ pub(crate) struct OpenLane {
     pub(crate) oldest: Option<Instant>,
     /// When something was drained last.
     pub(crate) active: Instant,
+    /// The same, whatever was asked since.
+    pub(crate) heard: Instant,
+    /// The last of it was that the thread began to wait, or to end.
+    pub(crate) waits: bool,
     /// How often the thread was asked for in vain since then.
     pub(crate) asked: u32,
     /// The thread said that it ends.
@@ -99,6 +103,8 @@ impl OpenLane {
             events: ThreadEvents::new(thread, image),
             oldest: None,
             active: now,
+            heard: now,
+            waits: false,
             asked: 0,
             ending: false,
             broken: false,

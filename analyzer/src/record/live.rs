@@ -5,13 +5,13 @@
 //!   what came before it, and one that nothing was there for is remembered for a while.
 //! - What stands here is *probably* live. It only says where a look is worth while; whether a block lived
 //!   all the time that it was looked at, the analyzer decides.
-//! - A block is due once its thread has come to a wait or a mark after it: by then it is initialised, or
+//! - A block is due once its thread has come to a wait, a mark or its end after it: by then it is initialised, or
 //!   nearly always: one that shows no type is due once more, and again when all are.
 
 use leak_wire::{Common, Event};
 use rustc_hash::FxHashMap;
 
-use crate::addresses::ByAddress;
+use crate::addresses::{ByAddress, Walk};
 use crate::trace::Commons;
 
 /// Blocks in each of the tables, at most: 256 MiB.
@@ -70,6 +70,14 @@ impl Follower {
     }
 }
 
+/// A look for blocks that are due, taken in steps: other events may be seen between them.
+#[derive(Debug)]
+pub(crate) struct Look {
+    all: bool,
+    late: Walk,
+    table: Walk,
+}
+
 /// The blocks of one image.
 #[derive(Debug)]
 pub(crate) struct LiveBlocks {
@@ -123,7 +131,8 @@ impl LiveBlocks {
                 }
             }
             Event::Enter { wait, .. } if wait.may_be_idle() => self.passes(follower),
-            Event::MarkEnd | Event::Mark { .. } => self.passes(follower),
+            // A thread that says that it ends may be there for a while.
+            Event::MarkEnd | Event::Mark { .. } | Event::ThreadEnd => self.passes(follower),
             _ => {}
         }
     }
@@ -254,22 +263,42 @@ impl LiveBlocks {
         self.news
     }
 
-    /// The addresses of the blocks that are due; `all`: of every block. Each is still to be taken.
-    pub(crate) fn due(&mut self, all: bool) -> Vec<u64> {
+    /// Begins a look for the blocks that are due; `all`: for every block. What was found before was read.
+    pub(crate) fn look(&mut self, all: bool) -> Look {
         self.news = false;
         // What was queued before was read since.
         self.passed.retain(|_, passed| *passed != QUEUED);
-        let due = self.table.iter();
-        let due = due.filter(|(_, block)| all || self.is_due(block));
-        let mut due: Vec<u64> = due.map(|(address, _)| address).collect();
-        if all {
-            let late = self.late.iter().map(|(address, _)| address);
-            due.extend(late.filter(|address| self.table.get(*address).is_none()));
-        }
-        // All blocks of threads that are gone are among them.
+        // All blocks of threads that are gone will be found.
         let gone = self.passed.values_mut().filter(|passed| **passed == GONE);
         gone.for_each(|passed| *passed = QUEUED);
-        due
+        Look {
+            all,
+            late: match all {
+                true => self.late.walk(),
+                false => Walk::default(),
+            },
+            table: self.table.walk(),
+        }
+    }
+
+    /// Adds the addresses of some of those blocks to `found`, each still to be taken; whether there may be more.
+    pub(crate) fn find(&self, look: &mut Look, found: &mut Vec<u64>) -> bool {
+        // First: what shows no type when all are read comes there again.
+        if !look.late.is_done() {
+            let late = self.late.part(&mut look.late);
+            let late = late.map(|(address, _)| address);
+            found.extend(late.filter(|address| self.table.get(*address).is_none()));
+        } else if !look.table.is_done() {
+            let due = self.table.part(&mut look.table);
+            let due = due.filter(|(_, block)| look.all || self.is_due(block));
+            found.extend(due.map(|(address, _)| address));
+        }
+        !(look.late.is_done() && look.table.is_done())
+    }
+
+    /// Makes looks as short as what there is to be seen.
+    pub(crate) fn shrink(&mut self) {
+        self.table.shrink();
     }
 
     /// Takes the block at `address` out, if one lives there that is due; `all`: any one.

@@ -251,6 +251,32 @@ fn a_lane_whose_thread_is_gone_is_free_again() {
 }
 
 #[test]
+fn a_target_is_idle_sooner_when_all_its_threads_wait_or_end() {
+    let mut fake = fake("idle");
+    fake.claim_slot(0, 1);
+    let mut producer = fake.claim_lane(std::process::id(), 1);
+    let waits = Event::Enter {
+        wait: Wait::Poll,
+        connection: 0,
+    };
+    let works = Event::Free { address: 16 };
+    let until_idle = |fake: &mut Fake, now| {
+        fake.drain.pass().unwrap();
+        fake.drain.pace.until_idle(now)
+    };
+    let mut seen = Vec::new();
+    for event in [waits, works, waits, Event::ThreadEnd] {
+        // Of a moment before all that follows: what is left then is the whole of it, or more.
+        let now = Instant::now();
+        producer.write(event);
+        seen.push(until_idle(&mut fake, now) > Duration::from_millis(200));
+        // A pass that finds nothing changes nothing.
+        assert!(!fake.drain.pass().unwrap().busy);
+    }
+    assert_eq!(seen, [false, true, false, false]);
+}
+
+#[test]
 fn an_impossible_lane_is_closed_and_counted() {
     let mut fake = fake("impossible");
     fake.claim_slot(0, 1);

@@ -1,8 +1,8 @@
-//! When the types of blocks are read, and how much of the time that may take.
+//! Types of blocks are read between two passes over the lanes, a few milliseconds at once.
 //!
-//! - Blocks that are due are looked for every tenth of a second, where some thread has come to a
-//!   boundary since.
-//! - Reading them takes a twentieth of the time at most; what has to wait is read later, if it lives.
+//! - How fast, [`Pace`](super::pace::Pace) says: at full speed while the target is idle, and a twentieth of the time
+//!   while it is busy. What has to wait is read later, if it lives.
+//! - Blocks that are due are looked for where some thread has come to a boundary since the last look.
 //! - A process that ends on its own waits, bounded, until all are read, those again that showed no type.
 
 use std::sync::atomic::Ordering;
@@ -17,111 +17,115 @@ use crate::record::system;
 use crate::record::types::Unreadable;
 use crate::trace::{Note, WriteError};
 
-/// How long between two looks for blocks that are due.
-const PAUSE: Duration = Duration::from_millis(100);
-/// One part in so many of the time may be spent.
-const SHARE: u32 = 20;
-/// What may be saved up.
-const MOST_CREDIT: Duration = Duration::from_millis(50);
-
-/// What reading may cost.
-#[derive(Debug)]
-pub(crate) struct Looks {
-    credit: Duration,
-    refilled: Instant,
-    last: Instant,
-}
-
-impl Looks {
-    /// Nothing was spent yet.
-    pub(crate) fn start(now: Instant) -> Looks {
-        Looks {
-            credit: MOST_CREDIT,
-            refilled: now,
-            last: now,
-        }
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let more = now.saturating_duration_since(self.refilled) / SHARE;
-        self.credit = self.credit.saturating_add(more).min(MOST_CREDIT);
-        self.refilled = now;
-    }
-
-    fn has_credit(&self) -> bool {
-        !self.credit.is_zero()
-    }
-
-    /// Does what takes time that is counted.
-    fn spend<R>(&mut self, work: impl FnOnce() -> R) -> R {
-        let start = Instant::now();
-        let result = work();
-        self.credit = self.credit.saturating_sub(start.elapsed());
-        result
-    }
-
-    /// Whether it is time to look for blocks that are due.
-    fn is_due(&mut self, now: Instant) -> bool {
-        let due = now.saturating_duration_since(self.last) >= PAUSE;
-        if due {
-            self.last = now;
-        }
-        due
-    }
-}
-
 impl Drain {
-    /// Reads types where they are due; whether more can be read at once.
-    pub(super) fn read_types(&mut self, now: Instant) -> Result<bool, WriteError> {
-        self.looks.refill(now);
-        let due = self.looks.is_due(now);
-        let mut more = false;
+    /// Reads types where they are due; how long until more can be, if anything waits for that.
+    pub(super) fn read_types(&mut self, now: Instant) -> Result<Option<Duration>, WriteError> {
+        self.pace.refill(now);
         let mut running = self.images.running.values();
         if running.any(|image| image.pid == 1 && waits(&self.mapping, image)) {
             // With the first process of our own namespace we end, too, at once, maybe before all is read.
             self.write_out()?;
         }
-        let running = self.images.running.iter_mut();
-        for (number, image) in running.filter(|(_, image)| image.types.left.is_none()) {
+        let more_to_end = self.read_those_that_end()?;
+        self.look_for_due(now);
+        if let Some(number) = self.next_reading().filter(|_| self.pace.may_work(now)) {
+            let start = Instant::now();
+            self.read_some(number)?;
+            self.pace.spend(now, start.elapsed());
+            self.last_reading = number;
+        }
+        let waiting = self.next_reading().is_some();
+        if more_to_end || waiting && self.pace.may_work(now) {
+            return Ok(Some(Duration::ZERO));
+        }
+        if !waiting && self.pace.is_idle(now) {
+            let images = self.images.running.values_mut();
+            images.for_each(|image| image.types.shrink());
+        }
+        let mut running = self.images.running.values();
+        let waiting = waiting || running.any(has_due);
+        Ok(waiting.then(|| self.pace.until_idle(now)))
+    }
+
+    /// Reads some of each image that waits for its end; whether there is more to be read.
+    fn read_those_that_end(&mut self) -> Result<bool, WriteError> {
+        let mut ending = Vec::new();
+        for (number, image) in &mut self.images.running {
             look_for_python(&self.mapping, image);
-            if !image.types.ends && waits(&self.mapping, image) {
+            let types = &mut image.types;
+            if types.left.is_none() && !types.ends && waits(&self.mapping, image) {
                 image.types.ends = true;
-                image.types.queue(true);
-            } else if due && !image.types.is_queued() && image.types.has_news() {
-                self.looks.spend(|| image.types.queue(false));
+                image.types.seek(true);
             }
             // After an exec the process is the next image's.
             if image.exec.is_some() {
                 image.types.give_up();
             }
-            if image.types.is_queued() && (image.types.ends || self.looks.has_credit()) {
-                let stamp = || self.mapping.stamp();
-                match self
-                    .looks
-                    .spend(|| image.types.read(*number, image.pid, stamp))
-                {
-                    Ok(reading) if reading.blocks.is_empty() => {}
-                    Ok(reading) => self.writer.write_reading(&reading)?,
-                    Err(Unreadable::Gone) => image.types.give_up(),
-                    Err(Unreadable::Denied) => {
-                        image.types.deny();
-                        self.writer.note(denied(image));
-                    }
-                }
+            if image.types.ends {
+                ending.push(*number);
             }
-            let queued = image.types.is_queued();
-            if image.types.ends && !queued {
-                if image.pid == 1 && image.exit.is_some() {
-                    // It waits on, until the trace has its end.
-                    self.dies_with = Some(*number);
-                } else {
-                    image.types.ends = false;
-                    done(&self.mapping, image);
-                }
+        }
+        let mut more = false;
+        for number in ending {
+            self.read_some(number)?;
+            let Some(image) = self.images.running.get_mut(&number) else {
+                continue;
+            };
+            if image.types.has_work() {
+                more = true;
+            } else if image.pid == 1 && image.exit.is_some() {
+                // It waits on, until the trace has its end.
+                self.dies_with = Some(number);
+            } else {
+                image.types.ends = false;
+                done(&self.mapping, image);
             }
-            more |= queued && (image.types.ends || self.looks.has_credit());
         }
         Ok(more)
+    }
+
+    /// Begins to look for blocks that are due, in every image that may have any.
+    fn look_for_due(&mut self, now: Instant) {
+        let mut images = self
+            .images
+            .running
+            .values_mut()
+            .filter(|image| has_due(image));
+        let Some(first) = images.next() else {
+            return;
+        };
+        if self.pace.may_look(now) {
+            for image in std::iter::once(first).chain(images) {
+                image.types.seek(false);
+            }
+        }
+    }
+
+    /// The image whose turn it is to be read.
+    fn next_reading(&self) -> Option<u32> {
+        let images = self.images.running.iter();
+        let work = images.filter(|(_, image)| !image.types.ends && image.types.has_work());
+        let last = self.last_reading;
+        work.map(|(number, _)| *number)
+            .min_by_key(|number| (*number <= last, *number))
+    }
+
+    /// Reads types of an image for a few milliseconds.
+    fn read_some(&mut self, number: u32) -> Result<(), WriteError> {
+        let Some(image) = self.images.running.get_mut(&number) else {
+            return Ok(());
+        };
+        let stamp = || self.mapping.stamp();
+        match image.types.work(number, image.pid, stamp) {
+            Ok(None) => {}
+            Ok(Some(reading)) => self.writer.write_reading(&reading)?,
+            Err(Unreadable::Gone) => image.types.give_up(),
+            Err(Unreadable::Denied) => {
+                image.types.deny();
+                self.writer.note(denied(image));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -146,6 +150,12 @@ impl Drain {
         }
         self.writer.write_notes()
     }
+}
+
+/// Whether a look for blocks that are due may find any.
+fn has_due(image: &Image) -> bool {
+    let types = &image.types;
+    types.left.is_none() && image.exec.is_none() && !types.has_work() && types.has_news()
 }
 
 /// Takes in what the image tells of its interpreter.
@@ -211,7 +221,7 @@ pub(super) fn unread(image: &Image) -> Option<Note> {
         code: "types_unread".to_owned(),
         text: format!(
             "{at_most}{unread} blocks of process {} ({}) were live when it ended and their types not read, so \
-             that they are `unknown`: {why}, or rest a second after its last request",
+             that they are `unknown`: {why}, or rest half a second after its last request",
             image.pid, image.program.executable
         ),
     })

@@ -5,6 +5,15 @@ use leak_wire::Wait;
 use super::*;
 use crate::trace::At;
 
+impl LiveBlocks {
+    /// All that a look finds.
+    fn due(&mut self, all: bool) -> Vec<u64> {
+        let (mut look, mut found) = (self.look(all), Vec::new());
+        while self.find(&mut look, &mut found) {}
+        found
+    }
+}
+
 fn allocation(address: u64) -> Event<'static> {
     Event::Allocation {
         address,
@@ -35,6 +44,16 @@ fn a_block_is_due_once_its_own_thread_has_waited() {
     live.see(&Event::Free { address: 32 }, 5, &mut one);
     assert!(live.take(32, true).is_none());
     assert_eq!(live.due(true), [48]);
+}
+
+#[test]
+fn what_a_thread_leaves_is_due_when_it_says_that_it_ends() {
+    let mut live = LiveBlocks::new();
+    let mut thread = Follower::new(1);
+    live.see(&allocation(16), 1, &mut thread);
+    live.see(&Event::ThreadEnd, 2, &mut thread);
+    assert!(live.has_news());
+    assert_eq!(live.due(false), [16]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::live::{Block, LiveBlocks};
+use super::live::{Block, LiveBlocks, Look};
 use crate::mapping::Mapping;
 use crate::trace::Reading;
 use crate::types::{CACHED_NAME, FREE_LIST, is_reused};
@@ -22,8 +22,10 @@ use memory::Memory;
 pub(crate) use memory::Unreadable;
 use python::{HEAD_WORDS, Looked, Python};
 
-/// Blocks in one reading, at most: a few milliseconds.
-const LOT: usize = 4096;
+/// Blocks in one reading, at most: one or two milliseconds.
+const LOT: usize = 2048;
+/// From so many blocks on they are read, before more are looked for: to sort them takes as long.
+const MANY: usize = 1 << 16;
 /// What every program has in it that can name a class.
 const CLASS_MARK: &[u8] = b"__cxxabiv1";
 
@@ -36,7 +38,11 @@ pub(crate) struct Types {
     modules: Vec<(u64, u64)>,
     classes: Classes,
     python: Option<Python>,
-    /// Blocks that are due, last first.
+    /// The look for blocks that are due, until its end.
+    look: Option<Look>,
+    /// Those that it has found.
+    found: Vec<u64>,
+    /// Those of them that are read next, last first.
     queue: Vec<u64>,
     /// How many have a type.
     pub(crate) named: u64,
@@ -125,18 +131,22 @@ impl Types {
         self.live.as_ref().is_some_and(|live| live.has_news())
     }
 
-    /// Queues the blocks that are due; `all`: every block.
-    pub(crate) fn queue(&mut self, all: bool) {
-        if let Some(live) = &mut self.live {
-            self.queue = live.due(all);
-            // Neighbours together, and small differences in the file.
-            self.queue.sort_unstable_by(|left, right| right.cmp(left));
-        }
+    /// Begins to look for the blocks that are due; `all`: for every block.
+    pub(crate) fn seek(&mut self, all: bool) {
+        self.give_up();
+        self.look = self.live.as_mut().map(|live| live.look(all));
     }
 
-    /// Whether blocks wait to be read.
-    pub(crate) fn is_queued(&self) -> bool {
-        !self.queue.is_empty()
+    /// Whether blocks wait to be found or read.
+    pub(crate) fn has_work(&self) -> bool {
+        self.look.is_some() || !self.queue.is_empty()
+    }
+
+    /// Makes later looks short, where there is time.
+    pub(crate) fn shrink(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.shrink();
+        }
     }
 
     /// How many blocks were not read.
@@ -145,15 +155,17 @@ impl Types {
         live.map_or(0, |live| live.unread())
     }
 
-    /// The process is gone.
+    /// Nothing is to be read: the process is gone, say.
     pub(crate) fn give_up(&mut self) {
+        self.look = None;
+        self.found = Vec::new();
         self.queue = Vec::new();
     }
 
     /// Reads no more: what is live may be taken apart.
     pub(crate) fn leave(&mut self) {
         self.left = Some(self.unread());
-        self.queue = Vec::new();
+        self.give_up();
         self.ends = false;
     }
 
@@ -161,11 +173,37 @@ impl Types {
     pub(crate) fn deny(&mut self) {
         self.denied = true;
         self.live = None;
-        self.queue = Vec::new();
+        self.give_up();
     }
 
-    /// Reads the next blocks of the queue in the memory of `pid`, between two stamps.
-    pub(crate) fn read(
+    /// Does a few milliseconds of the work that there is: looks for blocks, or reads some in the memory of `pid`,
+    /// between two stamps.
+    pub(crate) fn work(
+        &mut self,
+        image: u32,
+        pid: u32,
+        stamp: impl Fn() -> u64,
+    ) -> Result<Option<Reading>, Unreadable> {
+        if !self.queue.is_empty() {
+            let reading = self.read(image, pid, stamp)?;
+            return Ok((!reading.blocks.is_empty()).then_some(reading));
+        }
+        if let (Some(look), Some(live)) = (&mut self.look, &self.live) {
+            let more = live.find(look, &mut self.found);
+            if !more {
+                self.look = None;
+            }
+            if !more || self.found.len() >= MANY {
+                self.queue = std::mem::take(&mut self.found);
+                // Neighbours together, and small differences in the file.
+                self.queue.sort_unstable_by(|left, right| right.cmp(left));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the next blocks of the queue.
+    fn read(
         &mut self,
         image: u32,
         pid: u32,
