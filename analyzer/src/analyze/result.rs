@@ -9,7 +9,7 @@ use super::range::leaking_ranges;
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, reuse};
+use super::{Analyzer, Timeline, alike, reuse};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, StatusFigures, Totals, TypeRow, Verdict,
@@ -67,6 +67,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let growth = growth(&ended);
     let mut sites = judge(ended, &machine.records, &facts.dropped);
     let lenders = reuse::correct(&mut sites, &names);
+    alike::correct(&mut sites, &machine.records);
     let leaking = leaking(&sites, &lenders, &machine.records);
     let ranges = leaking_ranges(&sites, &leaking, &machine.records, &associated.births);
     let endpoint_of = endpoints(
