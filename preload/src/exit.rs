@@ -1,4 +1,5 @@
-//! The end of a process that goes on its own: told, and drained before it is gone.
+//! The end of a process that goes on its own: told when it begins and when it is over, and drained before
+//! the process is gone.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering;
@@ -33,8 +34,38 @@ extern "C" fn at_exit(status: c_int, _argument: *mut c_void) {
     ends(status);
 }
 
+/// Tells that the program begins to end by itself, while what it made is still there, and gives the recorder the
+/// time to read what that is. The first call in a process is the one that counts.
+pub fn begins() {
+    if tell_begin() {
+        rest();
+    }
+}
+
+/// Tells that this process begins to end and ends with `status`, with nothing in between.
+pub fn at_once(status: c_int) {
+    tell_begin();
+    ends(status);
+}
+
+/// Whether the begin was to be told.
+fn tell_begin() -> bool {
+    if session::current().is_none() || process::is_vfork_child() {
+        return false;
+    }
+    // A forked child without an identity gets one with its lane.
+    thread::current();
+    // Relaxed: a word by itself.
+    let first = |identity: &process::Identity| identity.ending.swap(1, Ordering::Relaxed) == 0;
+    let first = process::known().is_some_and(first);
+    if first {
+        thread::record(Event::ExitBegins);
+    }
+    first
+}
+
 /// Tells that this process ends with `status`, and gives the recorder the time to see it all.
-pub fn ends(status: c_int) {
+fn ends(status: c_int) {
     let Some(session) = session::current() else {
         return;
     };
@@ -55,9 +86,8 @@ pub fn ends(status: c_int) {
     rest();
 }
 
-/// Gives the recorder the time to see everything and to read what it is, before something that lives
-/// is taken apart.
-pub fn rest() {
+/// Gives the recorder the time to see everything and to read what it is.
+fn rest() {
     if let Some(session) = session::current()
         && let Some(identity) = process::known()
         && !process::is_vfork_child()
