@@ -2,7 +2,7 @@
 //! the process is gone.
 
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use leak_wire::Event;
 use leak_wire::layout::{LaneHeader, ProcessSlot, claim, reading};
@@ -16,6 +16,9 @@ const PATIENCE_NS: u64 = 10_000_000_000;
 const SILENCE_NS: u64 = 2_000_000_000;
 /// A recorder without progress for so long is asked for.
 const SUSPICION_NS: u64 = 50_000_000;
+/// The recorder's progress, plus one, at which it was waited for in vain: as long as it stands there nobody waits
+/// again.
+static STANDS_AT: AtomicU64 = AtomicU64::new(0);
 /// How long between two looks.
 const LOOK: core::time::Duration = core::time::Duration::from_millis(2);
 
@@ -91,7 +94,8 @@ fn rest() {
     if let Some(session) = session::current()
         && let Some(identity) = process::known()
         && !process::is_vfork_child()
-        // Relaxed, both: written before the identity became known.
+        // Relaxed, all: words by themselves, and what was written before the identity became known.
+        && session.header().progress.load(Ordering::Relaxed).wrapping_add(1) != STANDS_AT.load(Ordering::Relaxed)
         && let Some(slot) = session.mapping().process(identity.slot.load(Ordering::Relaxed) as usize)
     {
         await_recorder(session, slot, identity.image.load(Ordering::Relaxed));
@@ -190,9 +194,12 @@ impl Patience {
             }
             self.suspicion += SUSPICION_NS;
         }
-        now - self.start <= PATIENCE_NS
-            && now - self.moved_at <= SILENCE_NS
-            && header.stopped.load(Ordering::Relaxed) == 0
+        let is_silent = now - self.moved_at > SILENCE_NS;
+        if is_silent {
+            // Relaxed: a word by itself.
+            STANDS_AT.store(current.wrapping_add(1), Ordering::Relaxed);
+        }
+        !is_silent && now - self.start <= PATIENCE_NS && header.stopped.load(Ordering::Relaxed) == 0
     }
 }
 
