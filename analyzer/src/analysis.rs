@@ -1,6 +1,7 @@
 //! The result of an analysis, as data: what every report prints. Sites stand by id; the report joins
 //! them with symbols. Field names and meanings are those of the JSON schema.
 
+use crate::ledger::BeforeExit;
 use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::trace::ProcessId;
@@ -116,6 +117,8 @@ pub struct ProcessFigures {
     pub live_blocks: u64,
     /// Their bytes.
     pub live_bytes: u64,
+    /// What of its own was live when its exit began, where it ended by itself and that was seen.
+    pub before_exit: Option<BeforeExit>,
     /// Blocks live at its end that it inherited by fork.
     pub inherited_live_blocks: u64,
     /// Their bytes.
@@ -137,6 +140,8 @@ pub struct Totals {
     pub live_blocks: u64,
     /// Their bytes.
     pub live_bytes: u64,
+    /// The same when exits began; a process without one counts with what is live at its end. `None`: all do.
+    pub before_exit: Option<BeforeExit>,
     /// The most bytes live at once, over all processes.
     pub peak_live_bytes: u64,
     /// Frees of addresses that were never seen allocated.
@@ -171,6 +176,8 @@ pub struct Outside {
     pub live_blocks: u64,
     /// Their bytes.
     pub live_bytes: u64,
+    /// As [`Totals::before_exit`].
+    pub before_exit: Amount,
 }
 
 /// Live bytes of a process at a moment.
@@ -283,6 +290,8 @@ pub struct Endpoint {
     pub retained_blocks: u64,
     /// Sum over its requests.
     pub retained_bytes: u64,
+    /// Blocks of its requests, ended or not, that were live when exits began, as [`Totals::before_exit`] has it.
+    pub before_exit: Amount,
     /// Of what is retained, what nothing proves to be its own.
     pub associated: Amount,
     /// Retained bytes at leaking sites by leaking requests, divided by `leaking_requests`.
@@ -337,18 +346,22 @@ pub struct Site {
     pub live_blocks: u64,
     /// Bytes.
     pub live_bytes: u64,
+    /// Blocks live when exits began, as [`Totals::before_exit`] has it.
+    pub before_exit: Amount,
     /// What is to be thought of those that belong to no request.
     pub outside_verdict: Verdict,
     /// Of `live_blocks`, those that belong to no request.
     pub outside_blocks: u64,
     /// Bytes.
     pub outside_bytes: u64,
+    /// Of `before_exit`, those that belong to no request.
+    pub outside_before_exit: Amount,
     /// By endpoint.
     pub labels: Vec<SiteLabel>,
     /// By endpoint and status.
     pub groups: Vec<SiteGroup>,
-    /// What its retained blocks are, or where it has none its live ones, the most bytes first; empty
-    /// where no types were read.
+    /// What its retained blocks are, or where it has none those that were live before the exit, the most bytes
+    /// first; empty where no types were read.
     pub types: Vec<TypeRow>,
 }
 

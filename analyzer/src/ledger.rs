@@ -7,6 +7,7 @@
 //! ended. Memory is bounded by live blocks, call sites and requests.
 
 mod close;
+mod exit;
 mod finish;
 mod flight;
 pub mod holding;
@@ -18,6 +19,8 @@ mod merge;
 pub mod site;
 mod types;
 
+pub use exit::BeforeExit;
+use exit::Exit;
 pub use finish::{
     Certain, Finished, FinishedSite, OutsideSeries, Reached, Retained, SLICES, Serving,
 };
@@ -91,6 +94,8 @@ pub struct Ledger {
     serving: Serving,
     /// Types of blocks were read.
     typed: bool,
+    /// What the process was like before its tear-down.
+    exit: Exit,
 }
 
 /// A freed block that had outlived a request's end.
@@ -140,6 +145,7 @@ impl Ledger {
             proved_allocations: 0,
             freeing: 0,
             typed: false,
+            exit: Exit::default(),
         }
     }
 
@@ -305,11 +311,14 @@ impl Ledger {
         let id = self.holding(account, site, stamp);
         let block = Block {
             size,
-            born: stamp,
+            born: self.exit.birth(stamp),
             holding: id,
             of_type: UNKNOWN,
         };
         let amount = self.heap.amount(address, &block);
+        if self.exit.has_begun() {
+            self.exit.made(id, amount);
+        }
         let holding = &mut self.holdings[id as usize];
         holding.allocations += amount.blocks;
         holding.allocated_bytes += amount.bytes;
@@ -346,6 +355,10 @@ impl Ledger {
         self.counts.live_bytes -= amount.bytes;
         let id = self.resolve(&block);
         let holding = &mut self.holdings[id as usize];
+        if self.exit.has_begun() {
+            // What was live before is to be told by whose it was, so that its holding stays.
+            holding.torn |= self.exit.freed(id, &block, amount);
+        }
         holding.live_blocks -= amount.blocks;
         holding.live_bytes -= amount.bytes;
         let (kind, site) = (holding.kind, holding.site);
@@ -394,7 +407,7 @@ impl Ledger {
                 return;
             };
             if holding.held == 0 {
-                self.free_holdings.push(id);
+                self.give_up(id);
             }
             id = target;
         }
@@ -407,7 +420,6 @@ impl Ledger {
         if holding.held > 0 || !holding.closed {
             return;
         }
-        self.free_holdings.push(id);
         // What died while those that may have made it were in flight, is no survivor.
         let birth = holding.birth.take();
         let survived = |group| group != SiteLives::UNOWNED || self.flight.are_over(holding.born);
@@ -426,6 +438,15 @@ impl Ledger {
                 time: self.serving.to,
             };
             site.lives.dies(group as usize, now.since(birth), order);
+        }
+        self.give_up(id);
+    }
+
+    /// The holding's place may serve another one.
+    #[inline]
+    fn give_up(&mut self, id: HoldingId) {
+        if !self.holdings[id as usize].torn {
+            self.free_holdings.push(id);
         }
     }
 

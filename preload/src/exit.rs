@@ -1,7 +1,8 @@
-//! The end of a process that goes on its own: told, and drained before it is gone.
+//! The end of a process that goes on its own: told when it begins and when it is over, and drained before
+//! the process is gone.
 
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use leak_wire::Event;
 use leak_wire::layout::{LaneHeader, ProcessSlot, claim, reading};
@@ -15,6 +16,9 @@ const PATIENCE_NS: u64 = 10_000_000_000;
 const SILENCE_NS: u64 = 2_000_000_000;
 /// A recorder without progress for so long is asked for.
 const SUSPICION_NS: u64 = 50_000_000;
+/// The recorder's progress, plus one, at which it was waited for in vain: as long as it stands there nobody waits
+/// again.
+static STANDS_AT: AtomicU64 = AtomicU64::new(0);
 /// How long between two looks.
 const LOOK: core::time::Duration = core::time::Duration::from_millis(2);
 
@@ -33,8 +37,38 @@ extern "C" fn at_exit(status: c_int, _argument: *mut c_void) {
     ends(status);
 }
 
+/// Tells that the program begins to end by itself, while what it made is still there, and gives the recorder the
+/// time to read what that is. The first call in a process is the one that counts.
+pub fn begins() {
+    if tell_begin() {
+        rest();
+    }
+}
+
+/// Tells that this process begins to end and ends with `status`, with nothing in between.
+pub fn at_once(status: c_int) {
+    tell_begin();
+    ends(status);
+}
+
+/// Whether the begin was to be told.
+fn tell_begin() -> bool {
+    if session::current().is_none() || process::is_vfork_child() {
+        return false;
+    }
+    // A forked child without an identity gets one with its lane.
+    thread::current();
+    // Relaxed: a word by itself.
+    let first = |identity: &process::Identity| identity.ending.swap(1, Ordering::Relaxed) == 0;
+    let first = process::known().is_some_and(first);
+    if first {
+        thread::record(Event::ExitBegins);
+    }
+    first
+}
+
 /// Tells that this process ends with `status`, and gives the recorder the time to see it all.
-pub fn ends(status: c_int) {
+fn ends(status: c_int) {
     let Some(session) = session::current() else {
         return;
     };
@@ -55,13 +89,13 @@ pub fn ends(status: c_int) {
     rest();
 }
 
-/// Gives the recorder the time to see everything and to read what it is, before something that lives
-/// is taken apart.
-pub fn rest() {
+/// Gives the recorder the time to see everything and to read what it is.
+fn rest() {
     if let Some(session) = session::current()
         && let Some(identity) = process::known()
         && !process::is_vfork_child()
-        // Relaxed, both: written before the identity became known.
+        // Relaxed, all: words by themselves, and what was written before the identity became known.
+        && session.header().progress.load(Ordering::Relaxed).wrapping_add(1) != STANDS_AT.load(Ordering::Relaxed)
         && let Some(slot) = session.mapping().process(identity.slot.load(Ordering::Relaxed) as usize)
     {
         await_recorder(session, slot, identity.image.load(Ordering::Relaxed));
@@ -160,9 +194,12 @@ impl Patience {
             }
             self.suspicion += SUSPICION_NS;
         }
-        now - self.start <= PATIENCE_NS
-            && now - self.moved_at <= SILENCE_NS
-            && header.stopped.load(Ordering::Relaxed) == 0
+        let is_silent = now - self.moved_at > SILENCE_NS;
+        if is_silent {
+            // Relaxed: a word by itself.
+            STANDS_AT.store(current.wrapping_add(1), Ordering::Relaxed);
+        }
+        !is_silent && now - self.start <= PATIENCE_NS && header.stopped.load(Ordering::Relaxed) == 0
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Identity {
     pub slot: AtomicU32,
     /// Number of its image.
     pub image: AtomicU32,
+    /// It was told that it begins to end: not 0.
+    pub ending: AtomicU32,
 }
 
 const UNKNOWN: u32 = 0;

@@ -49,6 +49,9 @@ pub struct Stated {
     pub images: Vec<Option<Image>>,
     /// `processes: N`, where they are not given one by one.
     pub processes: usize,
+    /// `before exit: N blocks, M bytes` or `before exit: none`, of the images in order of their start; empty where
+    /// it is not stated.
+    pub before_exit: Vec<Option<Sum>>,
     /// `ends: exit N` or `ends: signal N`.
     pub end: End,
     /// `valgrind: first` or `valgrind: no, REASON`.
@@ -88,6 +91,7 @@ impl Stated {
             live,
             images,
             processes,
+            before_exit: source.head("before exit").map(before_exit).collect(),
             end: source.head("ends").next().map_or(End::Exit(0), end),
             valgrind,
         }
@@ -114,6 +118,13 @@ fn image(text: &str) -> Option<Image> {
     let inherited = inherited.map_or(Some(Sum::default()), |(_, rest)| sum(rest));
     let inherited = inherited.unwrap_or_else(|| panic!("process: {text}"));
     Some(Image { own, inherited })
+}
+
+fn before_exit(text: &str) -> Option<Sum> {
+    if text.starts_with("none") {
+        return None;
+    }
+    Some(sum(text).unwrap_or_else(|| panic!("before exit: {text}")))
 }
 
 fn end(text: &str) -> End {

@@ -44,6 +44,11 @@ exceptions.cpp
 exec_bare_environment.c
 exec_fails.c
 exec_self.c
+exit_forked.c
+exit_handlers.c
+exit_in_handler.c
+exit_in_thread.c
+exit_twice.c
 fork_in_threads.c
 fork_inherits.c
 fork_many.c
@@ -138,6 +143,8 @@ fn check(name: &str) {
     group.assert_nothing_left(LIMIT);
 
     check_images(&report, &stated);
+    check_before_exit(&report, &stated);
+    check_frames(&report);
     check_valgrind(&report, &stated, &program, library.as_deref());
 }
 
@@ -173,6 +180,60 @@ fn check_images(report: &Report, stated: &Stated) {
     assert_eq!(own.blocks - of_any.blocks, stated.live.blocks);
     assert_eq!(own.bytes - of_any.bytes, stated.live.bytes);
     assert_eq!(sum(report.at("/totals"), "live"), own);
+}
+
+/// What was live before the images took themselves apart, over all of them and at their call sites.
+fn check_before_exit(report: &Report, stated: &Stated) {
+    if stated.before_exit.is_empty() {
+        return;
+    }
+    let rows = report.list("/processes");
+    let told: Vec<Option<Sum>> = rows.iter().map(before_exit).collect();
+    assert_eq!(told, stated.before_exit, "before exit: {rows:#?}");
+    let total = before_exit(report.at("/totals"));
+    let of_sites = report.list("/sites").iter().map(before_exit);
+    let of_sites: Vec<Option<Sum>> = of_sites.collect();
+    if told.iter().all(Option::is_none) {
+        assert_eq!(total, None);
+        assert_eq!(of_sites.iter().flatten().next(), None);
+        return;
+    }
+    let mut all = Sum::default();
+    for (row, before) in rows.iter().zip(told) {
+        // One that did not end by itself has all of its blocks yet.
+        let before = before.unwrap_or_else(|| sum(row, "live"));
+        all.blocks += before.blocks;
+        all.bytes += before.bytes;
+    }
+    assert_eq!(total, Some(all));
+    let mut sites = Sum::default();
+    for site in of_sites {
+        let site = site.expect("a sum");
+        sites.blocks += site.blocks;
+        sites.bytes += site.bytes;
+    }
+    assert_eq!(sites, all, "at call sites");
+}
+
+/// Backtraces are the program's: the functions around `main` and those of threads are not in them.
+fn check_frames(report: &Report) {
+    for site in report.list("/sites") {
+        for frame in site["frames"].as_array().expect("frames") {
+            let module = frame["module"].as_str().unwrap_or_default();
+            assert!(!module.ends_with("libleak.so"), "{site:#}");
+        }
+    }
+}
+
+/// What a row says of the time before the exit; both figures or none.
+fn before_exit(row: &serde_json::Value) -> Option<Sum> {
+    match (&row["before_exit_blocks"], &row["before_exit_bytes"]) {
+        (serde_json::Value::Null, serde_json::Value::Null) => {
+            assert!(row.get("before_exit_bytes").is_some(), "no such field");
+            None
+        }
+        _ => Some(sum(row, "before_exit")),
+    }
 }
 
 fn check_valgrind(

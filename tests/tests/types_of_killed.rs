@@ -56,7 +56,7 @@ fn vehicles_of_a_python_server(signal: i32) {
     requests.extend(vec![Request::get("/vehicles/lost"); FAILING]);
     let command = |place: &Place| {
         let mut command = place.traced(python::SYSTEM);
-        command.arg(python::script("kept.py"));
+        command.arg(python::script("lost.py"));
         command
     };
     let report = killed(command, &requests, signal);

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod compare;
+mod exit;
 mod random;
 mod workers;
 

@@ -15,7 +15,7 @@ use crate::analysis::{
     SiteLabel, StatusFigures, Totals, TypeRow, Verdict,
 };
 use crate::association::{Associated, associate};
-use crate::ledger::{Finished, Retained};
+use crate::ledger::{BeforeExit, Finished, Retained};
 use crate::requests::label::{INCOMPLETE, LabelId, MAX_LABELS, OTHER};
 use crate::requests::owner::Scope;
 use crate::requests::record::{Record, RequestId};
@@ -65,6 +65,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     analysis.timeline.sort_by_key(|point| point.t_ns);
     let reached = reached(&ended, &machine.records);
     let growth = growth(&ended);
+    let beside = beside(&ended, &machine.records);
     let mut sites = judge(ended, &machine.records, &facts.dropped);
     let lenders = reuse::correct(&mut sites, &names);
     alike::correct(&mut sites, &machine.records);
@@ -73,7 +74,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let endpoint_of = endpoints(
         &mut analysis,
         &sites,
-        (&leaking, &ranges),
+        (&leaking, &ranges, &beside),
         &machine.records,
         &labels,
     );
@@ -164,6 +165,7 @@ fn processes_and_totals(
             reallocations: counts.reallocations,
             live_blocks: counts.live_blocks,
             live_bytes: counts.live_bytes,
+            before_exit: finished.before_exit,
             inherited_live_blocks: finished.inherited.0,
             inherited_live_bytes: finished.inherited.1,
         };
@@ -181,8 +183,14 @@ fn processes_and_totals(
                 + outside.iter().map(|site| site.outside_blocks).sum::<u64>(),
             live_bytes: totals.outside.live_bytes
                 + outside.iter().map(|site| site.outside_bytes).sum::<u64>(),
+            before_exit: sum_of(
+                [totals.outside.before_exit]
+                    .into_iter()
+                    .chain(outside.iter().map(|site| site.outside_before_exit)),
+            ),
         };
     }
+    totals.before_exit = before_exit(&processes);
     // What turned out to be none after it had ended.
     let none = records.iter().filter(|record| record.void);
     totals.outside.allocations += none.map(|record| record.figures.allocations).sum::<u64>();
@@ -193,6 +201,40 @@ fn processes_and_totals(
     }
     analysis.processes = processes;
     analysis.totals = totals;
+}
+
+/// Sums over processes; one that did not end by itself has its live blocks yet.
+fn before_exit(processes: &[ProcessFigures]) -> Option<BeforeExit> {
+    processes
+        .iter()
+        .any(|process| process.before_exit.is_some())
+        .then(|| {
+            let mut sum = BeforeExit::default();
+            for process in processes {
+                let before = process.before_exit.unwrap_or(BeforeExit {
+                    live: Amount {
+                        blocks: process.live_blocks,
+                        bytes: process.live_bytes,
+                    },
+                    ..BeforeExit::default()
+                });
+                sum.live += before.live;
+                sum.freed += before.freed;
+            }
+            sum
+        })
+}
+
+/// What was live of each label's requests when exits began, beside what they retained.
+fn beside(ended: &[(Finished, usize)], records: &[Record]) -> FxHashMap<LabelId, Amount> {
+    let mut sums: FxHashMap<LabelId, Amount> = FxHashMap::default();
+    for (request, amount) in ended.iter().flat_map(|(finished, _)| &finished.beside) {
+        let record = records.get(*request as usize);
+        if let Some(label) = record.filter(|record| !record.void).and_then(|r| r.label) {
+            *sums.entry(label).or_default() += *amount;
+        }
+    }
+    sums
 }
 
 /// Each one takes its record's place in memory: there may be millions.
@@ -261,7 +303,11 @@ fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>, records: &[Record])
 fn endpoints(
     analysis: &mut Analysis,
     sites: &[Judged],
-    (leaking, ranges): (&Leaking, &FxHashMap<LabelId, [u64; 2]>),
+    (leaking, ranges, beside): (
+        &Leaking,
+        &FxHashMap<LabelId, [u64; 2]>,
+        &FxHashMap<LabelId, Amount>,
+    ),
     records: &[Record],
     labels: &[String],
 ) -> FxHashMap<LabelId, u32> {
@@ -282,6 +328,7 @@ fn endpoints(
             survivor_bytes: 0,
             retained_blocks: 0,
             retained_bytes: 0,
+            before_exit: beside.get(&label).copied().unwrap_or_default(),
             associated: Amount::default(),
             retained_bytes_per_leaking_request: None,
             site_ids: Vec::new(),
@@ -294,6 +341,9 @@ fn endpoints(
     }
     for part in sites.iter().flat_map(|site| &site.labels) {
         if let Some(endpoint) = found.get_mut(&part.label) {
+            part.retained
+                .iter()
+                .for_each(|kept| endpoint.before_exit += kept.before_exit);
             add_associated(endpoint, part, records);
         }
     }
@@ -524,9 +574,11 @@ fn site_list(
             whose: String::new(),
             live_blocks: sum(|part| part.live_blocks),
             live_bytes: sum(|part| part.live_bytes),
+            before_exit: sum_of(parts.iter().map(|part| part.before_exit)),
             outside_verdict: site.outside,
             outside_blocks: sum(|part| part.outside_blocks),
             outside_bytes: sum(|part| part.outside_bytes),
+            outside_before_exit: sum_of(parts.iter().map(|part| part.outside_before_exit)),
             groups: groups(&site.labels, endpoint_of),
             labels,
             types,

@@ -1,5 +1,6 @@
 //! The rules of requests and owners, each as an event table.
 
+mod exit;
 mod owners;
 mod verdicts;
 

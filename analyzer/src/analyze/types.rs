@@ -28,9 +28,14 @@ pub(super) fn types(sites: &[Judged], names: &TypeNames) -> Types {
     let (mut all, mut of_sites) = (Sums::default(), Vec::new());
     for site in sites {
         let typed = || site.parts.iter().flat_map(|part| &part.types);
-        let any = typed().any(|typed| typed.retained_by.is_some());
+        // What was retained, else what was live before the exit, else what the tear-down made.
+        let stands = |typed: &Typed| match typed.retained_by {
+            Some(_) => 0,
+            None => 1 + u8::from(typed.late),
+        };
+        let first = typed().map(stands).min();
         let mut sums = Sums::default();
-        for typed in typed().filter(|typed| typed.retained_by.is_some() == any) {
+        for typed in typed().filter(|typed| Some(stands(typed)) == first) {
             add(&mut sums, typed);
             add(&mut all, typed);
             if let Some(label) = typed.retained_by {

@@ -334,6 +334,10 @@ pub(super) fn all(
             match (owned, place) {
                 (Some(owned), Some(place)) => {
                     give(&mut finished.sites[place], &loose, owned, records);
+                    let unended = |record: &Record| record.end.is_none();
+                    if records.get(owned.request as usize).is_some_and(unended) {
+                        finished.beside.push((owned.request, loose.before_exit));
+                    }
                     if reached.insert((loose.site, owned.request)) {
                         finished.reached.push(Reached {
                             site: loose.site,
@@ -378,6 +382,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
         site.types.push(Typed {
             of_type: *of_type,
             retained_by: label,
+            late: false,
             blocks: amount.blocks,
             bytes: amount.bytes,
         });
@@ -393,6 +398,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
             kept.last = kept.last.max(loose.last);
             kept.blocks += blocks;
             kept.bytes += bytes;
+            kept.before_exit += loose.before_exit;
             kept.free_blocks += loose.free.blocks;
             kept.free_bytes += loose.free.bytes;
         }
@@ -400,6 +406,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
             request: owned.request,
             blocks,
             bytes,
+            before_exit: loose.before_exit,
             born: loose.born,
             last: loose.last,
             birth: None,
@@ -447,6 +454,7 @@ pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Rec
         },
         live: amount,
         served: amount,
+        before_exit: kept.before_exit,
         free: Amount {
             blocks: kept.free_blocks,
             bytes: kept.free_bytes,
@@ -479,6 +487,7 @@ pub(super) fn leave_the_rest(
             };
             site.outside_blocks += loose.live.blocks;
             site.outside_bytes += loose.live.bytes;
+            site.outside_before_exit += loose.before_exit;
             let mut used = loose.served;
             used -= loose.free;
             site.outside.add(&serving, loose.born, used);
@@ -491,6 +500,7 @@ pub(super) fn leave_the_rest(
                 site.types.push(Typed {
                     of_type: *of_type,
                     retained_by: None,
+                    late: false,
                     blocks: amount.blocks,
                     bytes: amount.bytes,
                 });

@@ -197,6 +197,7 @@ impl World {
                     hints: Hints::default(),
                     live: Amount::one(100),
                     served: Amount::one(100),
+                    before_exit: Amount::one(100),
                     free: Amount::default(),
                     types: Vec::new(),
                 })
@@ -394,6 +395,7 @@ fn blocks_of_one_request_say_no_more_than_one() {
                 hints: Hints::default(),
                 live: Amount::one(100),
                 served: Amount::one(100),
+                before_exit: Amount::one(100),
                 free: Amount::default(),
                 types: Vec::new(),
             })

@@ -119,6 +119,7 @@ fn lanes() {
             label: Bytes::Slice(&long),
         },
         Event::MarkEnd,
+        Event::ExitBegins,
         Event::Exit { code: 3 },
     ];
     for event in events {

@@ -196,7 +196,7 @@ impl Ledger {
             self.holdings[target as usize].absorb(&moved);
             self.holdings[id as usize].moved = Some(target);
             if moved.held == 0 {
-                self.free_holdings.push(id);
+                self.give_up(id);
             }
         }
     }
@@ -249,7 +249,11 @@ impl Ledger {
 
     /// The holding that a block counts in.
     pub(super) fn resolve(&self, block: &Block) -> HoldingId {
-        let mut id = block.holding;
+        self.moved_to(block.holding)
+    }
+
+    /// Where everything of a holding was moved to, if it was.
+    pub(super) fn moved_to(&self, mut id: HoldingId) -> HoldingId {
         while let Some(target) = self.holdings[id as usize].moved {
             id = target;
         }

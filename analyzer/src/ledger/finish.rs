@@ -7,7 +7,8 @@ use super::lives::{Age, SiteLives};
 use super::log::Log;
 use super::loose::Loose;
 use super::site::survive;
-use super::{Counts, Ledger, Pending, Typed};
+use super::types::is_loose;
+use super::{BeforeExit, Counts, Ledger, Pending, Typed};
 use crate::replay::HoldingId;
 use crate::requests::label::LabelId;
 use crate::requests::owner::Moment;
@@ -24,6 +25,8 @@ pub const SLICES: usize = 8;
 pub struct Finished {
     /// What happened.
     pub counts: Counts,
+    /// What was live when its exit began, where it ended by itself and that was seen.
+    pub before_exit: Option<BeforeExit>,
     /// Inherited blocks still live, and their bytes.
     pub inherited: (u64, u64),
     /// Allocations that belong to no request.
@@ -38,6 +41,8 @@ pub struct Finished {
     pub reached: Vec<Reached>,
     /// Blocks of which nothing proves whose they are.
     pub loose: Vec<Loose>,
+    /// What was live of requests before the exit (without one, at the end) beside what they retained.
+    pub beside: Vec<(RequestId, Amount)>,
     /// What a sample of its workers' zones was known by.
     pub moments: Vec<Moment>,
     /// When it served.
@@ -96,10 +101,14 @@ pub struct FinishedSite {
     pub live_blocks: u64,
     /// Their bytes.
     pub live_bytes: u64,
-    /// Of them, in no request.
+    /// Alive when the process's exit began; without one, at its end.
+    pub before_exit: Amount,
+    /// Of `live_blocks`, in no request.
     pub outside_blocks: u64,
     /// Their bytes.
     pub outside_bytes: u64,
+    /// Of `before_exit`, in no request.
+    pub outside_before_exit: Amount,
     /// Blocks that came by realloc.
     pub reallocations: u64,
     /// What each request retained.
@@ -141,6 +150,8 @@ pub struct Retained {
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Its blocks live when its process's exit began; without one, at its end.
+    pub before_exit: Amount,
     /// Stamp of the first block here.
     pub born: u64,
     /// Stamp of the last.
@@ -221,6 +232,8 @@ pub(super) struct Left {
     pub(super) live: Amount,
     /// Live when serving ended.
     pub(super) served: Amount,
+    /// Live when the process's exit began; without one, at its end.
+    pub(super) before_exit: Amount,
 }
 
 impl Ledger {
@@ -244,8 +257,10 @@ impl Ledger {
         }
         let left = self.left();
         let loose = self.loose(&left, records, &holds);
-        let mut retained = self.retained_by_site(&left, records, &holds);
+        let mut beside = Vec::new();
+        let mut retained = self.retained_by_site(&left, records, &holds, &mut beside);
         let outside = self.outside_by_site(records);
+        let outside_before = self.outside_before_exit(&left, &holds);
         let mut types = self.types_by_site(records, &holds);
         let made = self.counts.allocations + self.counts.reallocations;
         let outside_allocations = made.saturating_sub(self.proved_allocations);
@@ -270,8 +285,19 @@ impl Ledger {
                 survivor_bytes: figures.survivor_bytes + figures.open_freed.bytes,
                 live_blocks: figures.live_blocks,
                 live_bytes: figures.live_bytes,
+                before_exit: match self.exit.has_begun() {
+                    true => figures.before_exit,
+                    false => Amount {
+                        blocks: figures.live_blocks,
+                        bytes: figures.live_bytes,
+                    },
+                },
                 outside_blocks,
                 outside_bytes,
+                outside_before_exit: outside_before
+                    .get(&(index as u32))
+                    .copied()
+                    .unwrap_or_default(),
                 reallocations: figures.reallocations,
                 retained: retained.remove(&(index as u32)).unwrap_or_default(),
                 types: types.remove(&(index as u32)).unwrap_or_default(),
@@ -282,13 +308,15 @@ impl Ledger {
                 lives: figures.lives,
                 visits: figures.requests,
             };
-            let any = site.survivor_blocks > 0 || site.live_blocks > 0 || site.outside.any();
+            let live = site.live_blocks > 0 || site.before_exit.blocks > 0;
+            let any = site.survivor_blocks > 0 || live || site.outside.any();
             if any || of_loose.contains(&site.id) {
                 sites.push(site);
             }
         }
         Finished {
             counts: self.counts,
+            before_exit: self.exit.before(),
             inherited: self.heap.inherited(),
             outside_allocations,
             ends: self.ends,
@@ -296,6 +324,7 @@ impl Ledger {
             sites,
             reached,
             loose,
+            beside,
             moments: Vec::new(),
             serving: self.serving,
         }
@@ -310,8 +339,21 @@ impl Ledger {
                     blocks: holding.live_blocks,
                     bytes: holding.live_bytes,
                 };
-                left.insert(id, Left { live, served: live });
+                left.insert(
+                    id,
+                    Left {
+                        live,
+                        served: live,
+                        before_exit: live,
+                    },
+                );
             }
+        }
+        for (holding, amount) in self.exit.made_since() {
+            left.entry(self.moved_to(holding)).or_default().before_exit -= amount;
+        }
+        for (holding, _, amount) in self.exit.torn() {
+            left.entry(self.moved_to(holding)).or_default().before_exit += amount;
         }
         for Pending {
             address,
@@ -335,6 +377,7 @@ impl Ledger {
         left: &FxHashMap<HoldingId, Left>,
         records: &mut [Record],
         holds: &impl Fn(Proof) -> bool,
+        beside: &mut Vec<(RequestId, Amount)>,
     ) -> FxHashMap<u32, Vec<Retained>> {
         let free = self.free_by_holding();
         let mut by_site: FxHashMap<u32, FxHashMap<RequestId, Retained>> = FxHashMap::default();
@@ -351,7 +394,8 @@ impl Ledger {
             }
             record.figures.live_blocks += left.live.blocks;
             record.figures.live_bytes += left.live.bytes;
-            if !holding.ended {
+            if !holding.ended || left.served.blocks == 0 {
+                beside.push((request, left.before_exit));
                 continue;
             }
             let requests = by_site.entry(holding.site).or_default();
@@ -359,6 +403,7 @@ impl Ledger {
                 request,
                 blocks: 0,
                 bytes: 0,
+                before_exit: Amount::default(),
                 born: holding.born,
                 last: holding.last,
                 birth: holding.birth.map(|(_, age)| age),
@@ -377,6 +422,7 @@ impl Ledger {
                 Proof::Touch | Proof::Waited | Proof::Task => 0,
             };
             entry.bytes += left.served.bytes;
+            entry.before_exit += left.before_exit;
             let (free_blocks, free_bytes) = free.get(id).copied().unwrap_or_default();
             entry.free_blocks += free_blocks;
             entry.free_bytes += free_bytes;
@@ -389,6 +435,24 @@ impl Ledger {
             (site, list)
         });
         sorted.collect()
+    }
+
+    /// What was live outside requests when the exit began, by site; without one, at the end. Loose blocks come
+    /// later, but for those that nobody looks at any more.
+    fn outside_before_exit(
+        &self,
+        left: &FxHashMap<HoldingId, Left>,
+        holds: &impl Fn(Proof) -> bool,
+    ) -> FxHashMap<u32, Amount> {
+        let mut by_site: FxHashMap<u32, Amount> = FxHashMap::default();
+        for (id, left) in left {
+            let holding = &self.holdings[*id as usize];
+            let gone = is_loose(holding.kind, holds) && left.served.blocks == 0;
+            if holding.kind == Kind::Outside || gone {
+                *by_site.entry(holding.site).or_default() += left.before_exit;
+            }
+        }
+        by_site
     }
 
     /// Blocks and bytes live outside requests, and their series over the serving time, by site.

@@ -87,6 +87,8 @@ pub struct Holding {
     pub ended: bool,
     /// Its account is closed.
     pub closed: bool,
+    /// Blocks of it that were live before the process's tear-down were freed by that.
+    pub torn: bool,
     /// When its request ended with survivors here: the place of its group, and how things stood.
     pub birth: Option<(u32, Age)>,
     /// Everything was moved to this other one.
@@ -115,6 +117,7 @@ impl Holding {
             site,
             ended: false,
             closed: false,
+            torn: false,
             birth: None,
             moved: None,
             born,
@@ -132,6 +135,7 @@ impl Holding {
         self.born = self.born.min(other.born);
         self.last = self.last.max(other.last);
         self.held += other.held;
+        self.torn |= other.torn;
         self.allocations += other.allocations;
         self.allocated_bytes += other.allocated_bytes;
         self.live_blocks += other.live_blocks;

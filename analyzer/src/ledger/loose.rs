@@ -27,6 +27,8 @@ pub struct Loose {
     pub live: Amount,
     /// Live when serving ended.
     pub served: Amount,
+    /// Live when the process's exit began; without one, at its end.
+    pub before_exit: Amount,
     /// Of `served`, freed objects on free lists of CPython's.
     pub free: Amount,
     /// What those of `served` are, where types were read.
@@ -57,7 +59,8 @@ impl Ledger {
                 }
                 Kind::Outside | Kind::Pending(_) => Hints::default(),
             };
-            if !is_loose(holding.kind, holds) {
+            // What was gone when serving ended, and what came later and is gone, is judged by nobody.
+            if !is_loose(holding.kind, holds) || left.served.blocks == 0 {
                 continue;
             }
             let types = types.remove(id).unwrap_or_default();
@@ -69,6 +72,7 @@ impl Ledger {
                 hints,
                 live: left.live,
                 served: left.served,
+                before_exit: left.before_exit,
                 free: free.fold(Amount::default(), |mut sum, (_, amount)| {
                     sum += *amount;
                     sum

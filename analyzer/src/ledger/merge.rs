@@ -53,8 +53,10 @@ impl FinishedSite {
         self.survivor_bytes += other.survivor_bytes;
         self.live_blocks += other.live_blocks;
         self.live_bytes += other.live_bytes;
+        self.before_exit += other.before_exit;
         self.outside_blocks += other.outside_blocks;
         self.outside_bytes += other.outside_bytes;
+        self.outside_before_exit += other.outside_before_exit;
         self.reallocations += other.reallocations;
         self.retained.extend(other.retained);
         // Visits and keepings were counted at each by itself.

@@ -19,6 +19,8 @@ pub struct SiteFigures {
     pub live_blocks: u64,
     /// Their bytes.
     pub live_bytes: u64,
+    /// Live when the process's exit began.
+    pub before_exit: Amount,
     /// Blocks that came by realloc.
     pub reallocations: u64,
     /// Requests that allocated here.

@@ -16,8 +16,11 @@ use crate::types::{TypeId, is_free};
 pub struct Typed {
     /// What they are.
     pub of_type: TypeId,
-    /// Retained by requests of this label; `None`: live at the process's end, and not retained.
+    /// Retained by requests of this label; `None`: live when the process's exit began (without one, at its end),
+    /// and not retained.
     pub retained_by: Option<LabelId>,
+    /// Made in the tear-down, and live at the end.
+    pub late: bool,
     /// How many.
     pub blocks: u64,
     /// Their bytes.
@@ -37,7 +40,7 @@ impl Ledger {
         records: &[Record],
         holds: &impl Fn(Proof) -> bool,
     ) -> FxHashMap<SiteIndex, Vec<Typed>> {
-        let mut sums: FxHashMap<(SiteIndex, Option<LabelId>, TypeId), (u64, u64)> =
+        let mut sums: FxHashMap<(SiteIndex, Option<LabelId>, bool, TypeId), Amount> =
             FxHashMap::default();
         if !self.typed {
             return FxHashMap::default();
@@ -50,17 +53,27 @@ impl Ledger {
             let Some((site, retained_by)) = self.place(block, freed, records, holds) else {
                 continue;
             };
-            let sum = sums.entry((site, retained_by, block.of_type)).or_default();
-            let amount = self.heap.amount(address, block);
-            *sum = (sum.0 + amount.blocks, sum.1 + amount.bytes);
+            let late = retained_by.is_none() && self.exit.is_late(block);
+            *sums
+                .entry((site, retained_by, late, block.of_type))
+                .or_default() += self.heap.amount(address, block);
+        }
+        for (holding, of_type, amount) in self.exit.torn() {
+            let holding = &self.holdings[self.moved_to(holding) as usize];
+            if !is_loose(holding.kind, holds) {
+                *sums
+                    .entry((holding.site, None, false, of_type))
+                    .or_default() += amount;
+            }
         }
         let mut by_site: FxHashMap<SiteIndex, Vec<Typed>> = FxHashMap::default();
-        for ((site, retained_by, of_type), (blocks, bytes)) in sums {
+        for ((site, retained_by, late, of_type), amount) in sums {
             by_site.entry(site).or_default().push(Typed {
                 of_type,
                 retained_by,
-                blocks,
-                bytes,
+                late,
+                blocks: amount.blocks,
+                bytes: amount.bytes,
             });
         }
         by_site

@@ -4,6 +4,7 @@
 
 use crate::analysis::Growth;
 use crate::analysis::*;
+use crate::ledger::BeforeExit;
 use crate::sample::Amount;
 use crate::sites::{Frame, Module, NO_SITE, SiteId, Sites};
 use crate::symbols::{Files, SymbolOptions, Symbolizer};
@@ -120,6 +121,7 @@ fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
         survivor_bytes: 0,
         retained_blocks: 0,
         retained_bytes: 0,
+        before_exit: Amount::default(),
         associated: Amount::default(),
         retained_bytes_per_leaking_request: None,
         site_ids: Vec::new(),
@@ -152,9 +154,11 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         whose: String::new(),
         live_blocks: retained.0,
         live_bytes: retained.1,
+        before_exit: Amount::default(),
         outside_verdict: Verdict::Clean,
         outside_blocks: 0,
         outside_bytes: 0,
+        outside_before_exit: Amount::default(),
         labels: Vec::new(),
         groups: Vec::new(),
         types: Vec::new(),
@@ -310,6 +314,7 @@ pub(super) fn leaking() -> Example {
                 allocations: 1200,
                 live_blocks: 999,
                 live_bytes: 2_567_424,
+                before_exit: Amount::default(),
             },
             ..Totals::default()
         },
@@ -434,6 +439,70 @@ pub(super) fn plain() -> Example {
     };
     Example {
         facts,
+        analysis,
+        sites,
+    }
+}
+
+/// A program without requests whose tear-down frees nearly all that it made.
+pub(super) fn torn_down() -> Example {
+    let mut sites = Sites::default();
+    let mut stack = |address| backtrace(&mut sites, &[(SERVER, address), (LIBC, 0x2_7000)]);
+    let (freed, partly, made) = (stack(0x1000), stack(0x1100), stack(0x1200));
+    let row = |name: &str, blocks, bytes| TypeRow {
+        name: name.into(),
+        blocks,
+        bytes,
+    };
+    let types = vec![
+        row("shop.Order", 9_000, 1_200_000),
+        row("dict", 200, 28_291),
+    ];
+    let before = |site: Site, blocks, bytes| Site {
+        before_exit: Amount { blocks, bytes },
+        outside_before_exit: Amount { blocks, bytes },
+        ..site
+    };
+    let exit = BeforeExit {
+        live: Amount {
+            blocks: 9_500,
+            bytes: 1_258_291,
+        },
+        freed: Amount {
+            blocks: 9_300,
+            bytes: 1_238_291,
+        },
+    };
+    let analysis = Analysis {
+        processes: vec![ProcessFigures {
+            live_blocks: 201,
+            live_bytes: 20_064,
+            before_exit: Some(exit),
+            ..ProcessFigures::default()
+        }],
+        totals: Totals {
+            allocations: 30_001,
+            frees: 29_800,
+            live_blocks: 201,
+            live_bytes: 20_064,
+            before_exit: Some(exit),
+            peak_live_bytes: 1_300_000,
+            ..Totals::default()
+        },
+        sites: vec![
+            before(outside(partly, Verdict::WarmUp, (200, 20_000)), 300, 30_000),
+            outside(made, Verdict::WarmUp, (1, 64)),
+            Site {
+                types: types.clone(),
+                ..before(outside(freed, Verdict::Clean, (0, 0)), 9_200, 1_228_291)
+            },
+        ],
+        types,
+        events: 59_801,
+        ..Analysis::default()
+    };
+    Example {
+        facts: facts(),
         analysis,
         sites,
     }

@@ -290,7 +290,7 @@ fn is_system_path(path: &str) -> bool {
 }
 
 fn is_runtime_module(file_name: &str) -> bool {
-    const RUNTIMES: [&str; 13] = [
+    const RUNTIMES: [&str; 12] = [
         "libc.so",
         "libc-2",
         "libc.musl",
@@ -302,7 +302,6 @@ fn is_runtime_module(file_name: &str) -> bool {
         "libstdc++",
         "libgcc_s",
         "libc++",
-        "libleak.so",
         "linux-vdso",
     ];
     RUNTIMES.iter().any(|prefix| file_name.starts_with(prefix))

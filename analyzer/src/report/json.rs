@@ -30,7 +30,7 @@ pub fn json(
         options,
     };
     // First: naming functions may bring warnings, and those stand at the head.
-    let (listed, left_out) = listed(&analysis.sites);
+    let (listed, left_out) = listed(&input);
     let site_rows = listed
         .into_iter()
         .map(|site| site_row(&input, symbolizer, site))
@@ -127,6 +127,7 @@ fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
             reallocations: figures.reallocations,
             live_blocks: figures.live_blocks,
             live_bytes: figures.live_bytes,
+            before_exit: before_exit(figures.before_exit.map(|before| before.live)),
             inherited_live_blocks: figures.inherited_live_blocks,
             inherited_live_bytes: figures.inherited_live_bytes,
         }
@@ -144,6 +145,7 @@ fn totals(input: &Input<'_>) -> schema::Totals {
         live_blocks: totals.live_blocks,
         live_bytes: totals.live_bytes,
         live_bytes_error: input.error(totals.live_bytes),
+        before_exit: before_exit(totals.before_exit.map(|before| before.live)),
         peak_live_bytes: totals.peak_live_bytes,
         unknown_frees: totals.unknown_frees,
         python_live_blocks: totals.python_live_blocks,
@@ -241,6 +243,7 @@ fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'
         retained_blocks: endpoint.retained_blocks,
         retained_bytes: endpoint.retained_bytes,
         retained_bytes_error: input.error(endpoint.retained_bytes),
+        before_exit: before_exit(input.before_exit(endpoint.before_exit)),
         whose: whose(endpoint.retained(), endpoint.associated),
         retained_bytes_per_leaking_request: endpoint.retained_bytes_per_leaking_request,
         site_ids: &endpoint.site_ids,
@@ -267,6 +270,13 @@ fn whose(retained: Amount, associated: Amount) -> schema::Whose {
     }
 }
 
+fn before_exit(amount: Option<Amount>) -> schema::BeforeExit {
+    schema::BeforeExit {
+        before_exit_blocks: amount.map(|amount| amount.blocks),
+        before_exit_bytes: amount.map(|amount| amount.bytes),
+    }
+}
+
 fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
     rows.iter()
         .map(|row| schema::Type {
@@ -277,25 +287,35 @@ fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
         .collect()
 }
 
-/// Sites that no request reached are listed as far as blocks live there at the end, and so many at most:
+/// Sites that no request reached are listed as far as blocks live there at the end or before the exit, and so many
+/// at most:
 /// an interpreter has tens of thousands, with long backtraces.
 const MOST_UNREACHED: usize = 1000;
 
 /// The sites to be listed, and the sum of those that are not although blocks live there.
-fn listed(sites: &[Site]) -> (Vec<&Site>, schema::LeftOut) {
+fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
+    let sites = &input.analysis.sites;
     let matters =
         |site: &Site| site.requests > 0 || site.survivor_blocks > 0 || site.verdict.leaks();
     let mut unreached: Vec<&Site> = sites
         .iter()
-        .filter(|site| !matters(site) && site.live_blocks > 0)
+        .filter(|site| !matters(site) && (site.live_blocks > 0 || site.before_exit.blocks > 0))
         .collect();
-    unreached.sort_by_key(|site| (Reverse(site.live_bytes), site.id));
+    unreached.sort_by_key(|site| {
+        (
+            Reverse(site.live_bytes.max(site.before_exit.bytes)),
+            site.id,
+        )
+    });
     let mut left_out = schema::LeftOut::default();
+    let mut before = Amount::default();
     for site in unreached.drain(MOST_UNREACHED.min(unreached.len())..) {
         left_out.sites += 1;
         left_out.live_blocks += site.live_blocks;
         left_out.live_bytes += site.live_bytes;
+        before += site.before_exit;
     }
+    left_out.before_exit = before_exit(input.before_exit(before));
     let kept: FxHashSet<SiteId> = unreached.iter().map(|site| site.id).collect();
     let is_listed = |site: &&Site| matters(site) || kept.contains(&site.id);
     (sites.iter().filter(is_listed).collect(), left_out)
@@ -347,6 +367,7 @@ fn site_row<'r>(
         live_blocks: site.live_blocks,
         live_bytes: site.live_bytes,
         live_bytes_error: input.error(site.live_bytes),
+        before_exit: before_exit(input.before_exit(site.before_exit)),
         outside_blocks: site.outside_blocks,
         outside_bytes: site.outside_bytes,
         labels: labels

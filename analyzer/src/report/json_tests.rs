@@ -36,11 +36,13 @@ const SCHEMA: &[(&str, &str)] = &[
     (
         "/processes/0",
         "id pid parent_id executable arguments end exit_code signal requests allocations frees \
-         reallocations live_blocks live_bytes inherited_live_blocks inherited_live_bytes",
+         reallocations live_blocks live_bytes before_exit_blocks before_exit_bytes inherited_live_blocks \
+         inherited_live_bytes",
     ),
     (
         "/totals",
-        "allocations frees reallocations allocated_bytes live_blocks live_bytes peak_live_bytes \
+        "allocations frees reallocations allocated_bytes live_blocks live_bytes before_exit_blocks \
+         before_exit_bytes peak_live_bytes \
          unknown_frees python_live_blocks python_live_bytes outside ownership",
     ),
     ("/totals/outside", "allocations live_blocks live_bytes"),
@@ -66,7 +68,8 @@ const SCHEMA: &[(&str, &str)] = &[
         "/endpoints/0",
         "label verdict requests leaking_requests leaking_requests_range proved_blocks proved_bytes \
          associated_blocks associated_bytes survivor_blocks survivor_bytes retained_blocks \
-         retained_bytes inferred_blocks retained_bytes_per_leaking_request site_ids statuses",
+         retained_bytes before_exit_blocks before_exit_bytes inferred_blocks \
+         retained_bytes_per_leaking_request site_ids statuses",
     ),
     (
         "/endpoints/0/statuses/0",
@@ -75,7 +78,8 @@ const SCHEMA: &[(&str, &str)] = &[
     (
         "/sites/0",
         "id fingerprint verdict evidence requests survivor_blocks survivor_bytes retained_blocks \
-         retained_bytes inferred_blocks live_blocks live_bytes labels types frames python_frames",
+         retained_bytes inferred_blocks live_blocks live_bytes before_exit_blocks before_exit_bytes labels \
+         types frames python_frames",
     ),
     ("/sites/0/evidence", "text"),
     (
@@ -128,6 +132,39 @@ fn what_is_known_is_told_and_what_is_not_is_null() {
         json!("/nowhere/lib/libc.so.6")
     );
     assert_eq!(at("/modules/0/build_id"), Value::Null);
+}
+
+#[test]
+fn what_was_live_before_the_exit_is_null_where_no_process_had_one() {
+    let figures = |example: &example::Example, place: &str| {
+        let report = printed(example, RequestFilter::All);
+        let row = report.pointer(place).cloned().unwrap_or_default();
+        [
+            row["before_exit_blocks"].clone(),
+            row["before_exit_bytes"].clone(),
+        ]
+    };
+    let torn_down = example::torn_down();
+    for place in ["/processes/0", "/totals"] {
+        assert_eq!(figures(&torn_down, place), [json!(9_500), json!(1_258_291)]);
+    }
+    assert_eq!(figures(&torn_down, "/sites/0"), [json!(300), json!(30_000)]);
+    assert_eq!(figures(&torn_down, "/sites/1"), [json!(0), json!(0)]);
+    let whole = [json!(9_200), json!(1_228_291)];
+    assert_eq!(figures(&torn_down, "/sites/2"), whole);
+    for place in [
+        "/processes/0",
+        "/totals",
+        "/sites/0",
+        "/endpoints/0",
+        "/sites_left_out",
+    ] {
+        assert_eq!(
+            figures(&example::leaking(), place),
+            [Value::Null, Value::Null],
+            "{place}"
+        );
+    }
 }
 
 #[test]

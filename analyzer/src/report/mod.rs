@@ -16,7 +16,7 @@ mod text;
 
 use crate::analysis::{Analysis, Site, Source, Verdict};
 use crate::figures;
-use crate::sample::Sample;
+use crate::sample::{Amount, Sample};
 use crate::sites::Sites;
 use crate::symbols::Symbolizer;
 use crate::trace::{Facts, Warning};
@@ -82,6 +82,11 @@ impl Input<'_> {
     /// The standard error of `bytes`, at most; 0 where every block was recorded.
     fn error(&self, bytes: u64) -> u64 {
         Sample::every(self.facts.sample_bytes).error(bytes)
+    }
+
+    /// A sum of what was live when exits began, where any process ended by itself.
+    fn before_exit(&self, sum: Amount) -> Option<Amount> {
+        self.analysis.totals.before_exit.map(|_| sum)
     }
 
     /// `bytes` in words, with their error if they are an estimate.

@@ -45,6 +45,8 @@ pub(super) struct LeftOut {
     pub(super) sites: u64,
     pub(super) live_blocks: u64,
     pub(super) live_bytes: u64,
+    #[serde(flatten)]
+    pub(super) before_exit: BeforeExit,
 }
 
 #[derive(Serialize)]
@@ -94,6 +96,8 @@ pub(super) struct Process<'r> {
     pub(super) reallocations: u64,
     pub(super) live_blocks: u64,
     pub(super) live_bytes: u64,
+    #[serde(flatten)]
+    pub(super) before_exit: BeforeExit,
     pub(super) inherited_live_blocks: u64,
     pub(super) inherited_live_bytes: u64,
 }
@@ -107,6 +111,8 @@ pub(super) struct Totals {
     pub(super) live_blocks: u64,
     pub(super) live_bytes: u64,
     pub(super) live_bytes_error: u64,
+    #[serde(flatten)]
+    pub(super) before_exit: BeforeExit,
     pub(super) peak_live_bytes: u64,
     pub(super) unknown_frees: u64,
     pub(super) python_live_blocks: u64,
@@ -121,6 +127,15 @@ pub(super) struct Ownership {
     pub(super) proved_bytes: u64,
     pub(super) associated_bytes: u64,
     pub(super) unknown_bytes: u64,
+}
+
+/// What was live before tear-downs: of a process when its exit began, null where it did not end by itself or that
+/// was not seen. In sums such a process counts with what is live at its end; null where all are such. Of an endpoint:
+/// blocks of its requests, proved or associated, whether they have ended or not.
+#[derive(Default, Serialize)]
+pub(super) struct BeforeExit {
+    pub(super) before_exit_blocks: Option<u64>,
+    pub(super) before_exit_bytes: Option<u64>,
 }
 
 /// How it is known whose retained blocks are.
@@ -187,6 +202,8 @@ pub(super) struct Endpoint<'r> {
     pub(super) retained_bytes: u64,
     pub(super) retained_bytes_error: u64,
     #[serde(flatten)]
+    pub(super) before_exit: BeforeExit,
+    #[serde(flatten)]
     pub(super) whose: Whose,
     pub(super) retained_bytes_per_leaking_request: Option<u64>,
     pub(super) site_ids: &'r [u32],
@@ -221,6 +238,8 @@ pub(super) struct Site<'r> {
     pub(super) live_blocks: u64,
     pub(super) live_bytes: u64,
     pub(super) live_bytes_error: u64,
+    #[serde(flatten)]
+    pub(super) before_exit: BeforeExit,
     pub(super) outside_blocks: u64,
     pub(super) outside_bytes: u64,
     pub(super) labels: Vec<Label<'r>>,

@@ -148,6 +148,9 @@ impl Machine {
         if let Event::Mark { label } = event {
             return self.interval(at, &text(*label));
         }
+        if *event == Event::ExitBegins {
+            return self.owners.ledger(process).exit_begins(stamp);
+        }
         let head = match event {
             Event::Request { connection, .. } | Event::RequestBegun { connection } => *connection,
             _ => 0,

@@ -432,7 +432,7 @@ impl Steps<'_> {
             } => {
                 let path: Vec<u8> = path.iter().collect();
                 let id = resolve::module(self.sites, &trace.build_ids, &path, stamp);
-                self.modules.load(process, (start, end), bias, id);
+                self.modules.load(process, (start, end), bias, (id, &path));
             }
             Event::ModuleUnloaded { start } => self.modules.unload(process, start),
             Event::PythonFrame {

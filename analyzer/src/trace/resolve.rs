@@ -18,7 +18,12 @@ struct Mapped {
     end: u64,
     bias: u64,
     module: ModuleId,
+    /// It is libleak: its frames stand around `main` and the functions of threads, and are none of the program's.
+    is_ours: bool,
 }
+
+/// The file name of the library in the target.
+const OURS: &[u8] = b"libleak.so";
 
 /// The modules of each process.
 #[derive(Debug, Default)]
@@ -51,8 +56,13 @@ impl Modules {
     }
 
     /// A module was mapped; whatever was believed to lie there is gone.
-    pub(crate) fn load(&mut self, process: ProcessId, range: (u64, u64), bias: u64, id: ModuleId) {
-        let (start, end) = range;
+    pub(crate) fn load(
+        &mut self,
+        process: ProcessId,
+        (start, end): (u64, u64),
+        bias: u64,
+        (id, path): (ModuleId, &[u8]),
+    ) {
         let Some(modules) = self.processes.get_mut(process as usize) else {
             return;
         };
@@ -71,6 +81,7 @@ impl Modules {
                 end,
                 bias,
                 module: id,
+                is_ours: path.rsplit(|byte| *byte == b'/').next() == Some(OURS),
             },
         );
     }
@@ -82,20 +93,20 @@ impl Modules {
         }
     }
 
-    /// The frame of a return address.
-    fn frame(&self, process: ProcessId, address: u64) -> Frame {
+    /// The frame of a return address; `None`: one of libleak's own.
+    fn frame(&self, process: ProcessId, address: u64) -> Option<Frame> {
         let inside = address.wrapping_sub(1);
         let modules = self.processes.get(process as usize);
         let below = modules.and_then(|modules| modules.range(..=inside).next_back());
         match below {
-            Some((_, mapped)) if inside < mapped.end => Frame {
+            Some((_, mapped)) if inside < mapped.end => (!mapped.is_ours).then(|| Frame {
                 module: mapped.module,
                 file_address: address.wrapping_sub(mapped.bias),
-            },
-            _ => Frame {
+            }),
+            _ => Some(Frame {
                 module: NO_MODULE,
                 file_address: address,
-            },
+            }),
         }
     }
 }
@@ -132,7 +143,8 @@ impl Tree {
         (id, parent, address): (u32, u32, u64),
     ) {
         let parent = self.site(parent);
-        let site = sites.child(parent, modules.frame(process, address));
+        let frame = modules.frame(process, address);
+        let site = frame.map_or(parent, |frame| sites.child(parent, frame));
         self.put(id, site);
     }
 

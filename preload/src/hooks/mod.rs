@@ -1,6 +1,7 @@
 //! The exported C symbols and nothing else, one file for each family.
 
 mod children;
+mod exit;
 mod limits;
 mod loading;
 mod marks;

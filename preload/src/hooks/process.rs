@@ -1,11 +1,11 @@
-//! Processes: new images, forks that run no handlers, ends.
+//! Processes: new images, forks that run no handlers.
 
 use core::ffi::{c_char, c_int, c_void};
 
 use leak_wire::Event;
 
 use crate::config::Environment;
-use crate::{environment, exit, process, session, thread};
+use crate::{environment, process, session, thread};
 
 type Strings = *const *mut c_char;
 
@@ -23,8 +23,6 @@ mod next {
         pub fn posix_spawnp(child: *mut i32, file: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
         pub fn _Fork() -> c_int;
         pub fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int;
-        pub fn _exit(status: c_int);
-        pub fn quick_exit(status: c_int);
     }
 }
 
@@ -190,22 +188,6 @@ pub extern "C" fn _Fork() -> c_int {
     child
 }
 
-/// The hook of `_exit`.
-#[unsafe(no_mangle)]
-pub extern "C" fn _exit(status: c_int) {
-    if !process::may_be_vfork_child() {
-        exit::ends(status);
-    }
-    // SAFETY: takes a number.
-    unsafe { next::_exit(status) };
-}
-
-/// The hook of `_Exit`.
-#[unsafe(no_mangle)]
-pub extern "C" fn _Exit(status: c_int) {
-    _exit(status);
-}
-
 /// The hook of `prctl`: all arguments go on as they came, there or not.
 #[unsafe(no_mangle)]
 pub extern "C" fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int {
@@ -214,12 +196,4 @@ pub extern "C" fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -
     }
     // SAFETY: the caller's contract is passed on.
     unsafe { next::prctl(option, a, b, c, d) }
-}
-
-/// The hook of `quick_exit`.
-#[unsafe(no_mangle)]
-pub extern "C" fn quick_exit(status: c_int) {
-    exit::ends(status);
-    // SAFETY: takes a number.
-    unsafe { next::quick_exit(status) };
 }

@@ -1,5 +1,5 @@
 //! The interpreter's end, seen at its first call of an allocator after it has begun: everything that the
-//! program made is there yet, and the recorder gets the time to read what it is.
+//! program made is there yet.
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -49,6 +49,6 @@ pub fn look() {
 fn ends() {
     // Relaxed: one thread ends the interpreter.
     if !FINALIZING.swap(null_mut(), Ordering::Relaxed).is_null() {
-        exit::rest();
+        exit::begins();
     }
 }

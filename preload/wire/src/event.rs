@@ -122,6 +122,9 @@ pub enum Event<'a> {
     Exec,
     /// The exec begun last on this lane failed.
     ExecFailed,
+    /// The program begins to end by itself: it calls `exit` or its like, returns from `main`, or its Python
+    /// interpreter has begun to finalize. Nothing is taken apart yet. Once in a process.
+    ExitBegins,
     /// The process ends by `exit` or `_exit` (not sent for a signal).
     Exit {
         /// The status as given, 0 to 255.

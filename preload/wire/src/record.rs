@@ -110,6 +110,7 @@ mod kind {
     pub(super) const PYTHON_CODE: u8 = 31;
     pub(super) const PYTHON_LINES: u8 = 32;
     pub(super) const TASK: u8 = 33;
+    pub(super) const EXIT_BEGINS: u8 = 34;
     pub(super) const EPOCH: u8 = 40;
     pub(super) const TURN: u8 = 41;
     pub(super) const STAMP: u8 = 42;
@@ -258,6 +259,7 @@ impl<'a> Event<'a> {
             Event::ModuleUnloaded { start } => Parts::bare(kind::MODULE_UNLOADED, start),
             Event::Exec => Parts::bare(kind::EXEC, 0),
             Event::ExecFailed => Parts::bare(kind::EXEC_FAILED, 0),
+            Event::ExitBegins => Parts::bare(kind::EXIT_BEGINS, 0),
             Event::Exit { code } => Parts::bare(kind::EXIT, u64::from(code)),
             Event::Accept { connection, local } => connected(kind::ACCEPT, connection).bytes(local),
             Event::Enter { wait, connection } => {

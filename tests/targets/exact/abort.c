@@ -1,5 +1,6 @@
 // live at exit: 2 blocks, 1500 bytes
 // ends: signal 6
+// before exit: none
 #include <stdlib.h>
 
 int main(void) {

@@ -1,6 +1,8 @@
 // live at exit: 5 blocks, 555 bytes (2 in the first image, 3 in the one that it becomes)
 // process: 2 blocks, 300 bytes
 // process: 3 blocks, 255 bytes
+// before exit: none
+// before exit: 3 blocks, 255 bytes
 // valgrind: no, exec
 #include <stdlib.h>
 #include <unistd.h>

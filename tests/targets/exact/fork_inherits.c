@@ -1,6 +1,8 @@
 // live at exit: 3 blocks, 350 bytes (2 of the parent, 1 of the child, which frees one that it inherited)
 // process: 2 blocks, 150 bytes
 // process: 1 block, 200 bytes; inherited 1 block, 50 bytes
+// before exit: 2 blocks, 150 bytes
+// before exit: 1 block, 200 bytes
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 // live at exit: 1000 blocks, 500500 bytes (everything before the SIGKILL)
 // ends: signal 9
+// before exit: none
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 // live at exit: 2 blocks, 300 bytes (at_quick_exit handlers run, atexit handlers do not)
 // ends: exit 3
+// before exit: 1 block, 100 bytes
 #include <stdlib.h>
 
 static void never(void) {

@@ -1,5 +1,6 @@
 // live at exit: 1 block, 100 bytes
 // ends: exit 42
+// before exit: 1 block, 100 bytes
 #include <stdlib.h>
 #include <unistd.h>
 

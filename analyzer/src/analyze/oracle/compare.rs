@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::script::Script;
 use super::super::{Options, Scope};
-use super::{Block, Oracle, random};
+use super::{Block, Oracle, exit, random};
 use crate::analysis::Analysis;
 
 /// A request's figures, or a process's, as one line.
@@ -178,6 +178,11 @@ fn random_traces_give_what_the_rules_say() {
                 "seed {seed}, site {}:\n{text}",
                 site.id
             );
+        }
+        for analysis in [&analysis, &in_runs] {
+            if let Err(different) = exit::compare(&script, analysis) {
+                panic!("seed {seed}: {different}\n{text}");
+            }
         }
         let (oracle, stream) = (by_oracle(&script), by_stream(&analysis));
         if oracle != stream {

@@ -48,7 +48,7 @@ pub(super) fn script(seed: u64, length: usize) -> (Script, String) {
             0 => None,
             count => Some(mine[dice.below(count as u64) as usize]),
         };
-        let line = match (dice.below(40), connection) {
+        let line = match (dice.below(41), connection) {
             (0..=6, _) => format!("alloc {block} {size} @{site}"),
             (7..=8, _) => format!("alloc {block} {size} @{site}; {thread} free {block}"),
             (9..=12, _) => format!("free {block}"),
@@ -107,6 +107,7 @@ pub(super) fn script(seed: u64, length: usize) -> (Script, String) {
                 ended.push(thread.clone());
                 "says-end".to_string()
             }
+            (40, _) if dice.below(4) == 0 => "exits".to_string(),
             (38, _) if processes < 4 && dice.below(3) == 0 => {
                 processes += 1;
                 alive.push(processes);

@@ -1,5 +1,7 @@
-//! A trace without requests: what is live at the end, by call site, the runtime's own set apart.
+//! A trace without requests: what is live at the end, or was before the tear-down, by call site, the runtime's own
+//! set apart.
 
+use super::exit::{self, Live};
 use super::page::Page;
 use super::table::paint;
 use super::{site, write_more};
@@ -7,19 +9,25 @@ use crate::analysis::Site;
 use crate::figures::{bytes, counted};
 use crate::report::Input;
 use crate::report::frames::Stacks;
+use crate::sample::Amount;
 
 /// Writes it.
 pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
     let totals = &input.analysis.totals;
+    let whole = totals.before_exit.unwrap_or_default().live;
+    let at_end = Amount {
+        blocks: totals.live_blocks,
+        bytes: totals.live_bytes,
+    };
+    let whole = Live::shown(whole, at_end, input).shown.bytes;
     let mut live: Vec<&Site> = input.analysis.sites.iter().collect();
-    live.retain(|site| site.live_blocks > 0);
-    live.sort_by_key(|site| std::cmp::Reverse(site.live_bytes));
+    live.retain(|site| Live::of(site, input).any());
+    live.sort_by_key(|site| std::cmp::Reverse(Live::of(site, input).most_bytes()));
     let (runtime, own): (Vec<&Site>, Vec<&Site>) = live
         .into_iter()
         .partition(|site| stacks.are_runtimes_own(site.id));
     write_result(page, input, &own);
     for (number, site) in own.iter().take(input.options.most_sites).enumerate() {
-        let live = (site.live_blocks, site.live_bytes);
         page.blank();
         site::write_live(
             page,
@@ -27,12 +35,12 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
             &stacks.of(site.id),
             number + 1,
             site,
-            live,
-            totals.live_bytes,
+            Live::of(site, input),
+            whole,
         );
     }
     write_more(page, own.len(), input.options.most_sites);
-    write_runtime(page, stacks, &runtime);
+    write_runtime(page, input, stacks, &runtime);
 }
 
 fn write_result(page: &mut Page, input: &Input<'_>, own: &[&Site]) {
@@ -62,6 +70,7 @@ fn write_result(page: &mut Page, input: &Input<'_>, own: &[&Site]) {
         ),
     };
     page.paragraph("", style, &format!("{text}: {followed}."));
+    exit::write(page, input);
     page.paragraph(
         "  ",
         page.ink.dim,
@@ -70,10 +79,16 @@ fn write_result(page: &mut Page, input: &Input<'_>, own: &[&Site]) {
     );
 }
 
-fn write_runtime(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, runtime: &[&Site]) {
-    let blocks: u64 = runtime.iter().map(|site| site.live_blocks).sum();
-    let sum: u64 = runtime.iter().map(|site| site.live_bytes).sum();
-    if blocks == 0 {
+fn write_runtime(
+    page: &mut Page,
+    input: &Input<'_>,
+    stacks: &mut Stacks<'_, '_, '_>,
+    runtime: &[&Site],
+) {
+    let mut sum = Amount::default();
+    let shown = runtime.iter().map(|site| Live::of(site, input).shown);
+    shown.for_each(|shown| sum += shown);
+    if sum.blocks == 0 {
         return;
     }
     let mut names: Vec<String> = runtime
@@ -85,8 +100,8 @@ fn write_runtime(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, runtime: &[&S
     names.truncate(4);
     let text = format!(
         "Set apart: {} in {} that the runtime keeps for itself ({})",
-        bytes(sum),
-        counted(blocks, "block"),
+        bytes(sum.bytes),
+        counted(sum.blocks, "block"),
         names.join(", ")
     );
     page.blank();

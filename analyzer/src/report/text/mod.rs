@@ -3,6 +3,7 @@
 //! after all, and how live bytes and resident memory went.
 
 mod endpoints;
+mod exit;
 mod header;
 mod live;
 mod memory;

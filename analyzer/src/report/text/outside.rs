@@ -1,5 +1,6 @@
 //! What happened outside requests: what grows in full, the rest in a line each.
 
+use super::exit::{self, Live};
 use super::page::Page;
 use super::table::{Cell, Side, Table, paint};
 use super::{is_reached_by_requests, site, write_more};
@@ -7,6 +8,7 @@ use crate::analysis::{Site, Verdict};
 use crate::figures::{bytes, counted};
 use crate::report::Input;
 use crate::report::frames::Stacks;
+use crate::sample::Amount;
 
 /// Sites that don't grow, in a line each, at most.
 const MOST_LINES: usize = 3;
@@ -14,29 +16,37 @@ const MOST_LINES: usize = 3;
 /// Writes it.
 pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
     let outside = &input.analysis.totals.outside;
-    if outside.allocations == 0 && outside.live_blocks == 0 {
+    let at_end = Amount {
+        blocks: outside.live_blocks,
+        bytes: outside.live_bytes,
+    };
+    let whole = Live::shown(outside.before_exit, at_end, input);
+    if outside.allocations == 0 && !whole.any() {
         return;
     }
     page.heading("Outside requests");
     let allocations = counted(outside.allocations, "allocation");
-    let text = match outside.live_blocks {
-        0 => format!("{allocations}, none of them live at the end"),
+    let moment = exit::moment(input);
+    let text = match whole.shown.blocks {
+        0 => format!("{allocations}, none of them live {moment}"),
         blocks => format!(
-            "{allocations}, of them {} with {} live at the end",
+            "{allocations}, of them {} with {} live {moment}",
             counted(blocks, "block"),
-            bytes(outside.live_bytes)
+            bytes(whole.shown.bytes)
         ),
     };
     page.paragraph("  ", page.ink.dim, &text);
+    exit::write(page, input);
     let mut sites: Vec<&Site> = input.analysis.sites.iter().collect();
     sites.retain(|site| {
-        site.outside_blocks > 0 || site.outside_verdict.leaks() || !is_reached_by_requests(site)
+        Live::outside(site, input).any()
+            || site.outside_verdict.leaks()
+            || !is_reached_by_requests(site)
     });
     let grows = |site: &&Site| site.outside_verdict.leaks();
     let (growing, mut still): (Vec<&Site>, Vec<&Site>) = sites.into_iter().partition(grows);
     for (number, site) in growing.iter().take(input.options.most_sites).enumerate() {
         let stack = stacks.of(site.id);
-        let live = (site.outside_blocks, site.outside_bytes);
         page.blank();
         site::write_live(
             page,
@@ -44,64 +54,73 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
             &stack,
             number + 1,
             site,
-            live,
-            outside.live_bytes,
+            Live::outside(site, input),
+            whole.shown.bytes,
         );
     }
     write_more(page, growing.len(), input.options.most_sites);
-    still.sort_by_key(|site| std::cmp::Reverse(site.outside_bytes));
+    still.sort_by_key(|site| std::cmp::Reverse(Live::outside(site, input).shown.bytes));
     if !growing.is_empty() {
         page.blank();
     }
     let (early, still): (Vec<&Site>, Vec<&Site>) = still
         .into_iter()
         .partition(|site| site.outside_verdict == Verdict::TooFewRequests);
-    write_still(page, stacks, &early, "Too early to tell:");
-    write_still(page, stacks, &still, "Not growing:");
+    write_still(page, input, stacks, &early, "Too early to tell:");
+    write_still(page, input, stacks, &still, "Not growing:");
 }
 
-fn write_still(page: &mut Page, stacks: &mut Stacks<'_, '_, '_>, sites: &[&Site], title: &str) {
+fn write_still(
+    page: &mut Page,
+    input: &Input<'_>,
+    stacks: &mut Stacks<'_, '_, '_>,
+    sites: &[&Site],
+    title: &str,
+) {
     let mut table = Table::new(3, &[Side::Right, Side::Right, Side::Left, Side::Left]);
-    let mut runtime = (0, 0);
-    let mut rest = (0, 0);
+    let mut runtime = Amount::default();
+    let mut rest = Amount::default();
     let mut shown = 0;
-    for site in sites.iter().filter(|site| site.outside_blocks > 0) {
+    for site in sites {
+        let live = Live::outside(site, input).shown;
+        if live.blocks == 0 {
+            continue;
+        }
         let sum = match stacks.are_runtimes_own(site.id) {
             true => &mut runtime,
             false if shown < MOST_LINES => {
                 shown += 1;
-                table.row(still_row(page, stacks, site));
+                table.row(still_row(page, stacks, site, live));
                 continue;
             }
             false => &mut rest,
         };
-        sum.0 += site.outside_blocks;
-        sum.1 += site.outside_bytes;
+        *sum += live;
     }
     for (sum, whose) in [(rest, "from elsewhere"), (runtime, "the runtime's own")] {
-        if sum.0 > 0 {
+        if sum.blocks > 0 {
             table.row(vec![
-                Cell::styled(bytes(sum.1), page.ink.dim),
-                Cell::styled(counted(sum.0, "block"), page.ink.dim),
+                Cell::styled(bytes(sum.bytes), page.ink.dim),
+                Cell::styled(counted(sum.blocks, "block"), page.ink.dim),
                 Cell::styled(whose, page.ink.dim),
             ]);
         }
     }
-    if shown > 0 || runtime.0 > 0 {
+    if shown > 0 || runtime.blocks > 0 {
         page.line(paint(page.ink.dim, &format!("  {title}")));
     }
     page.table(4, &table);
 }
 
-fn still_row(page: &Page, stacks: &mut Stacks<'_, '_, '_>, site: &Site) -> Vec<Cell> {
+fn still_row(page: &Page, stacks: &mut Stacks<'_, '_, '_>, site: &Site, live: Amount) -> Vec<Cell> {
     let stack = stacks.of(site.id);
     let (name, place) = match stack.lines.get(stack.head()) {
         Some(line) => (line.name.as_str(), line.short_place()),
         None => ("(no backtrace)", ""),
     };
     vec![
-        Cell::new(bytes(site.outside_bytes)),
-        Cell::styled(counted(site.outside_blocks, "block"), page.ink.dim),
+        Cell::new(bytes(live.bytes)),
+        Cell::styled(counted(live.blocks, "block"), page.ink.dim),
         Cell::styled(name, page.ink.strong),
         Cell::new(place),
     ]

@@ -2,6 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
+use super::exit::{self, Live};
 use super::page::Page;
 use super::table::{cut, cut_front, paint};
 use super::types;
@@ -74,26 +75,39 @@ pub(super) fn write_undecided(
     write_fingerprint(page, input, site);
 }
 
-/// A site that is shown for what is live of it, `live` being (blocks, bytes), of `whole` bytes.
+/// A site that is shown for what is live of it, of `whole` bytes.
 pub(super) fn write_live(
     page: &mut Page,
     input: &Input<'_>,
     stack: &Stack,
     number: usize,
     site: &Site,
-    live: (u64, u64),
+    live: Live,
     whole: u64,
 ) {
     let ink = page.ink;
-    let figures = match live.0 {
-        0 => "grew while requests were served; all freed after that".to_owned(),
+    let (shown, at_end) = (live.shown, live.at_end);
+    let mut figures = match (shown.blocks, at_end.blocks) {
+        (0, 0) => "grew while requests were served; all freed after that".to_owned(),
+        (0, left) => format!(
+            "{} live at the end, {}, made by the tear-down",
+            input.estimate(at_end.bytes),
+            blocks(left, at_end.bytes)
+        ),
         _ => format!(
-            "{} live at the end, {}, {} of all",
-            input.estimate(live.1),
-            blocks(live.0, live.1),
-            share(live.1, whole)
+            "{} live {}, {}, {} of all",
+            input.estimate(shown.bytes),
+            exit::moment(input),
+            blocks(shown.blocks, shown.bytes),
+            share(shown.bytes, whole)
         ),
     };
+    if shown.blocks > at_end.blocks {
+        figures += &match at_end.blocks {
+            0 => "; freed by the tear-down".to_owned(),
+            left => format!("; {} at the end", counted(left, "block")),
+        };
+    }
     let first = match site.outside_verdict.leaks() {
         true => format!("{number:3}  {}  ", site.outside_verdict.name()),
         false => format!("{number:3}  "),

@@ -35,13 +35,23 @@ fn a_program_without_requests() {
 }
 
 #[test]
+fn a_program_whose_tear_down_frees_what_it_made() {
+    assert_golden("torn_down.txt", &example::torn_down(), &Options::default());
+}
+
+#[test]
 fn every_line_fits_and_none_steers_the_terminal() {
     for width in [60, 80, 100, 200] {
         let options = Options {
             width,
             ..Options::default()
         };
-        for example in [example::leaking(), example::clean(), example::plain()] {
+        for example in [
+            example::leaking(),
+            example::clean(),
+            example::plain(),
+            example::torn_down(),
+        ] {
             for line in example.print(&options, text).lines() {
                 assert!(line.width() <= width, "{width}: {line}");
                 assert!(!line.contains(char::is_control), "{line:?}");

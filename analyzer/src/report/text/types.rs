@@ -1,5 +1,6 @@
 //! What blocks are: the table that guppy's users know.
 
+use super::exit;
 use super::page::Page;
 use super::table::{Cell, Side, Table, cut, paint};
 use crate::analysis::TypeRow;
@@ -32,10 +33,13 @@ pub(super) fn write_endpoints(page: &mut Page, input: &Input<'_>) {
 /// The table of all blocks.
 pub(super) fn write_all(page: &mut Page, input: &Input<'_>) {
     let title = match input.analysis.requests.is_empty() {
-        true => "What is live at the end",
-        false => "What all call sites left behind, or hold at the end",
+        true => format!("What is live {}", exit::moment(input)),
+        false => format!(
+            "What all call sites left behind, or hold {}",
+            exit::moment(input)
+        ),
     };
-    write_titled(page, input, title, &input.analysis.types);
+    write_titled(page, input, &title, &input.analysis.types);
 }
 
 /// What a call site's blocks are, in a line; where the user asks for types, as a table.

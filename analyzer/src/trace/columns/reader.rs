@@ -320,6 +320,7 @@ impl ColumnReader {
             },
             kind::EXEC => Event::Exec,
             kind::EXEC_FAILED => Event::ExecFailed,
+            kind::EXIT_BEGINS => Event::ExitBegins,
             kind::EXIT => Event::Exit {
                 code: self.small(raw)?,
             },

@@ -294,6 +294,7 @@ impl Columns {
             Event::ModuleUnloaded { start } => self.numbers(kind::MODULE_UNLOADED, &[start]),
             Event::Exec => self.kind(kind::EXEC),
             Event::ExecFailed => self.kind(kind::EXEC_FAILED),
+            Event::ExitBegins => self.kind(kind::EXIT_BEGINS),
             Event::Exit { code } => self.numbers(kind::EXIT, &[code.into()]),
             Event::Accept { connection, local } => {
                 self.numbers(kind::ACCEPT, &[connection.into()]);

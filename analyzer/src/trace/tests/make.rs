@@ -141,7 +141,8 @@ pub(super) fn any_event<'a>(random: &mut Random, nodes: usize, label: &'a [u8]) 
         17 => Event::MarkEnd,
         18 => Event::Mark { label },
         19 => Event::ThreadEnd,
-        20..40 => Event::Free { address },
+        20 => Event::ExitBegins,
+        21..40 => Event::Free { address },
         _ => Event::Allocation {
             address,
             size: random.number(64),

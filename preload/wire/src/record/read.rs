@@ -77,6 +77,7 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::EXEC
         | kind::EXEC_FAILED
         | kind::EXIT
+        | kind::EXIT_BEGINS
         | kind::REQUEST_BEGUN
         | kind::UPGRADED
         | kind::CLOSE
@@ -148,6 +149,7 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
         kind::MODULE_UNLOADED => Event::ModuleUnloaded { start: operand },
         kind::EXEC => Event::Exec,
         kind::EXEC_FAILED => Event::ExecFailed,
+        kind::EXIT_BEGINS => Event::ExitBegins,
         kind::EXIT => Event::Exit { code: number()? },
         kind::ACCEPT => Event::Accept {
             connection: number()?,

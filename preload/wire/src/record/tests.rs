@@ -45,6 +45,7 @@ fn samples() -> Vec<Event<'static>> {
         Event::ModuleUnloaded { start: 1 },
         Event::Exec,
         Event::ExecFailed,
+        Event::ExitBegins,
         Event::Exit { code: 3 },
         Event::Accept {
             connection: 1,
