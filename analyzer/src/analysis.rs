@@ -343,6 +343,8 @@ pub struct Site {
     pub outside_blocks: u64,
     /// Bytes.
     pub outside_bytes: u64,
+    /// What was made while serving, belongs to no request, and was live when serving ended.
+    pub outside_grown: Amount,
     /// By endpoint.
     pub labels: Vec<SiteLabel>,
     /// By endpoint and status.

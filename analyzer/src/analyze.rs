@@ -1,6 +1,7 @@
 //! From a trace to its analysis: drives replay and requests over all steps, then has every call site
 //! judged.
 
+mod company;
 mod range;
 mod result;
 mod reuse;

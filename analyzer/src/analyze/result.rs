@@ -63,7 +63,7 @@ pub(super) fn build(analyzer: Analyzer<'_>) -> Analysis {
     let reached = reached(&ended, &machine.records);
     let growth = growth(&ended);
     let mut sites = judge(ended, &machine.records, &facts.dropped);
-    let lenders = reuse::correct(&mut sites, &names);
+    let lenders = reuse::correct(&mut sites, &names, &machine.records);
     let leaking = leaking(&sites, &lenders, &machine.records);
     let ranges = leaking_ranges(&sites, &leaking, &machine.records, &associated.births);
     let endpoint_of = endpoints(
@@ -367,14 +367,20 @@ fn by_verdict(sites: &[Judged], records: &[Record]) -> Vec<(Verdict, Amount)> {
                 *sums.entry(part.verdict_of(kept, records)).or_default() += kept.amount();
             }
         }
-        for series in site.parts.iter().map(|part| &part.outside) {
-            let sum = sums.entry(site.outside).or_default();
-            sum.blocks += series.retained_blocks.iter().sum::<u64>();
-            sum.bytes += series.retained_bytes.iter().sum::<u64>();
-        }
+        *sums.entry(site.outside).or_default() += outside_grown(site);
+        let free = site.parts.iter().map(|part| part.outside.free);
+        *sums.entry(Verdict::Bounded).or_default() += sum_of(free);
     }
     sums.retain(|_, amount| amount.blocks > 0);
     sums.into_iter().collect()
+}
+
+/// What a site made while it served, for no request, and was live when that ended.
+fn outside_grown(site: &Judged) -> Amount {
+    sum_of(site.parts.iter().map(|part| Amount {
+        blocks: part.outside.retained_blocks.iter().sum(),
+        bytes: part.outside.retained_bytes.iter().sum(),
+    }))
 }
 
 /// Of retained bytes, how it is known whose they are.
@@ -505,6 +511,7 @@ fn site_list(
             outside_verdict: site.outside,
             outside_blocks: sum(|part| part.outside_blocks),
             outside_bytes: sum(|part| part.outside_bytes),
+            outside_grown: outside_grown(&site),
             groups: groups(&site.labels, endpoint_of),
             labels,
             types,

@@ -155,6 +155,7 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         outside_verdict: Verdict::Clean,
         outside_blocks: 0,
         outside_bytes: 0,
+        outside_grown: Amount::default(),
         labels: Vec::new(),
         groups: Vec::new(),
         types: Vec::new(),
@@ -168,6 +169,7 @@ fn outside(id: SiteId, verdict: Verdict, live: (u64, u64)) -> Site {
         outside_verdict: verdict,
         outside_blocks: live.0,
         outside_bytes: live.1,
+        outside_grown: Amount::default(),
         ..site(id, verdict, (0, 0))
     }
 }

@@ -223,6 +223,9 @@ pub(super) struct Site<'r> {
     pub(super) live_bytes_error: u64,
     pub(super) outside_blocks: u64,
     pub(super) outside_bytes: u64,
+    /// Made while serving, in no request, and live when that ended.
+    pub(super) outside_grown_blocks: u64,
+    pub(super) outside_grown_bytes: u64,
     pub(super) labels: Vec<Label<'r>>,
     pub(super) groups: Vec<Group<'r>>,
     pub(super) types: Vec<Type<'r>>,
