@@ -217,14 +217,20 @@ fn requests(
     real.map(request).collect()
 }
 
-/// What a request retained at sites where its label leaks: blocks and bytes. Of requests that can't be told
+/// What a request of a label that leaks retained at sites where it does: blocks and bytes. Of requests that can't be told
 /// apart, one of those that may be meant.
 pub(super) type Leaking = FxHashMap<RequestId, (u64, u64)>;
 
 fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>, records: &[Record]) -> Leaking {
     let mut leaking = Leaking::default();
+    let verdicts = endpoint_verdicts(sites);
+    let leaks = |part: &&JudgedLabel| {
+        verdicts
+            .get(&part.label)
+            .is_some_and(|verdict| verdict.leaks())
+    };
     let parts = sites.iter().flat_map(|site| &site.labels);
-    let kept = parts.flat_map(|part| {
+    let kept = parts.filter(leaks).flat_map(|part| {
         let kept = part.retained.iter();
         kept.filter(move |kept| part.leaks(kept, records))
     });
@@ -296,28 +302,45 @@ fn endpoints(
     places
 }
 
-/// The worst verdict of each label's sites, of those that hold a hundredth at least of what it retained where that
-/// is not known to be harmless.
-fn endpoint_verdicts(sites: &[Judged]) -> FxHashMap<LabelId, Verdict> {
-    let harmless = [
-        Verdict::Bounded,
-        Verdict::WarmUp,
-        Verdict::FreedLater,
-        Verdict::Clean,
-    ];
-    let held = |part: &JudgedLabel| part.retained.iter().map(Retained::used_bytes).sum::<u64>();
-    let mut sums: FxHashMap<LabelId, u64> = FxHashMap::default();
-    let parts = || sites.iter().flat_map(|site| &site.labels);
-    for part in parts().filter(|part| !harmless.contains(&part.verdict)) {
-        *sums.entry(part.label).or_default() += held(part);
-    }
-    let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
-    for part in parts() {
-        let sum = sums.get(&part.label).copied().unwrap_or(0);
-        if harmless.contains(&part.verdict) || held(part).saturating_mul(100) >= sum {
-            let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
-            *verdict = (*verdict).min(part.verdict);
+/// What each label retained at the sites where that is not known to be harmless.
+struct Weights(FxHashMap<LabelId, u64>);
+
+impl Weights {
+    fn new(sites: &[Judged]) -> Weights {
+        let mut sums: FxHashMap<LabelId, u64> = FxHashMap::default();
+        let parts = sites.iter().flat_map(|site| &site.labels);
+        for part in parts.filter(|part| !is_harmless(part)) {
+            *sums.entry(part.label).or_default() += held(part);
         }
+        Weights(sums)
+    }
+
+    /// Whether the part is a hundredth at least of that: less has no say in what is thought of its label.
+    fn has_say(&self, part: &JudgedLabel) -> bool {
+        let sum = self.0.get(&part.label).copied().unwrap_or(0);
+        is_harmless(part) || held(part).saturating_mul(100) >= sum
+    }
+}
+
+fn held(part: &JudgedLabel) -> u64 {
+    part.retained.iter().map(Retained::used_bytes).sum()
+}
+
+fn is_harmless(part: &JudgedLabel) -> bool {
+    matches!(
+        part.verdict,
+        Verdict::Bounded | Verdict::WarmUp | Verdict::FreedLater | Verdict::Clean
+    )
+}
+
+/// The worst verdict of each label's sites that have a say.
+fn endpoint_verdicts(sites: &[Judged]) -> FxHashMap<LabelId, Verdict> {
+    let weights = Weights::new(sites);
+    let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
+    let parts = sites.iter().flat_map(|site| &site.labels);
+    for part in parts.filter(|part| weights.has_say(part)) {
+        let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
+        *verdict = (*verdict).min(part.verdict);
     }
     verdicts
 }
