@@ -141,7 +141,7 @@ fn among(types: &[TypeRow]) -> String {
 /// all that are known.
 fn telling(types: &[TypeRow]) -> Option<&TypeRow> {
     let known = || types.iter().filter(|row| row.name != "unknown");
-    let whole: u64 = types.iter().map(|row| row.bytes).sum();
+    let whole: u64 = known().map(|row| row.bytes).sum();
     let is_own = |row: &&TypeRow| {
         // A part of an object (its attributes) is not told before the object.
         let plain = row.name.ends_with(')') || !row.name.contains(['.', ':']);
