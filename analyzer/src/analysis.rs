@@ -356,6 +356,8 @@ pub struct Site {
     pub outside_bytes: u64,
     /// Of `before_exit`, those that belong to no request.
     pub outside_before_exit: Amount,
+    /// What was made while serving, belongs to no request, and was live when serving ended.
+    pub outside_grown: Amount,
     /// By endpoint.
     pub labels: Vec<SiteLabel>,
     /// By endpoint and status.

@@ -2,6 +2,7 @@
 //! judged.
 
 mod alike;
+mod company;
 mod range;
 mod result;
 mod reuse;

@@ -202,7 +202,9 @@ pub fn growing(all: &[Series]) -> Option<Evidence> {
     all.iter().for_each(|series| sum.add(series));
     let is_growing = |series: &&Series| {
         let few = series.retained_blocks <= FEW_BLOCKS * series.processes.max(1);
-        few && series.retained_blocks > 0 && grows(series)
+        // Nothing that outlived its request was ever replaced: these are blocks of several requests, no buffer.
+        let several = series.retaining > 1 && series.survivor_blocks == series.retained_blocks;
+        few && !several && series.retained_blocks > 0 && grows(series)
     };
     let found = all.iter().chain([&sum]).find(is_growing)?;
     Some(evidence(found, Verdict::GrowingBuffer))

@@ -14,4 +14,5 @@ pub mod real;
 pub mod report;
 pub mod run;
 pub mod stated;
+pub mod story;
 pub mod valgrind;

@@ -10,7 +10,7 @@ use crate::stated::Sum;
 /// Debian's Python, which is always there.
 pub const SYSTEM: &str = "/usr/bin/python3.11";
 
-/// All CPython interpreters with a GIL from 3.8 on: the system's, and pyenv's where it is used.
+/// All CPython interpreters with a GIL from 3.8 on: the system's, pyenv's, and what `scripts/story` has fetched.
 pub fn interpreters() -> Vec<PathBuf> {
     let mut found = installed("");
     // A build without one has the plain name, too.
@@ -32,7 +32,11 @@ pub fn free_threaded() -> Vec<PathBuf> {
 /// The interpreters whose names end so after their version.
 fn installed(end: &str) -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").unwrap_or_default();
-    let versions = [Path::new(&home).join(".pyenv/versions"), "/opt".into()];
+    let versions = [
+        Path::new(&home).join(".pyenv/versions"),
+        "/opt".into(),
+        target().join("pythons"),
+    ];
     let versions = versions.into_iter().filter_map(|path| path.read_dir().ok());
     let versions = versions.flatten().flatten().map(|version| version.path());
     let prefixes = versions.chain(["/usr".into()]);
@@ -43,6 +47,12 @@ fn installed(end: &str) -> Vec<PathBuf> {
         .flat_map(named)
         .filter(|path| path.exists())
         .collect()
+}
+
+/// The build directory over all profiles.
+fn target() -> PathBuf {
+    let profile = artifacts::directory();
+    profile.parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// A script of `targets/python`.

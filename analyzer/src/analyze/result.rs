@@ -67,7 +67,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let growth = growth(&ended);
     let beside = beside(&ended, &machine.records);
     let mut sites = judge(ended, &machine.records, &facts.dropped);
-    let lenders = reuse::correct(&mut sites, &names);
+    let lenders = reuse::correct(&mut sites, &names, &machine.records);
     alike::correct(&mut sites, &machine.records);
     let leaking = leaking(&sites, &lenders, &machine.records);
     let ranges = leaking_ranges(&sites, &leaking, &machine.records, &associated.births);
@@ -281,14 +281,20 @@ fn requests(
     real.map(request).collect()
 }
 
-/// What a request retained at sites where its label leaks: blocks and bytes. Of requests that can't be told
+/// What a request of a label that leaks retained at sites where it does: blocks and bytes. Of requests that can't be told
 /// apart, one of those that may be meant.
 pub(super) type Leaking = FxHashMap<RequestId, (u64, u64)>;
 
 fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>, records: &[Record]) -> Leaking {
     let mut leaking = Leaking::default();
+    let verdicts = endpoint_verdicts(sites);
+    let leaks = |part: &&JudgedLabel| {
+        verdicts
+            .get(&part.label)
+            .is_some_and(|verdict| verdict.leaks())
+    };
     let parts = sites.iter().flat_map(|site| &site.labels);
-    let kept = parts.flat_map(|part| {
+    let kept = parts.filter(leaks).flat_map(|part| {
         let kept = part.retained.iter();
         kept.filter(move |kept| part.leaks(kept, records))
     });
@@ -368,28 +374,45 @@ fn endpoints(
     places
 }
 
-/// The worst verdict of each label's sites, of those that hold a hundredth at least of what it retained where that
-/// is not known to be harmless.
-fn endpoint_verdicts(sites: &[Judged]) -> FxHashMap<LabelId, Verdict> {
-    let harmless = [
-        Verdict::Bounded,
-        Verdict::WarmUp,
-        Verdict::FreedLater,
-        Verdict::Clean,
-    ];
-    let held = |part: &JudgedLabel| part.retained.iter().map(Retained::used_bytes).sum::<u64>();
-    let mut sums: FxHashMap<LabelId, u64> = FxHashMap::default();
-    let parts = || sites.iter().flat_map(|site| &site.labels);
-    for part in parts().filter(|part| !harmless.contains(&part.verdict)) {
-        *sums.entry(part.label).or_default() += held(part);
-    }
-    let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
-    for part in parts() {
-        let sum = sums.get(&part.label).copied().unwrap_or(0);
-        if harmless.contains(&part.verdict) || held(part).saturating_mul(100) >= sum {
-            let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
-            *verdict = (*verdict).min(part.verdict);
+/// What each label retained at the sites where that is not known to be harmless.
+struct Weights(FxHashMap<LabelId, u64>);
+
+impl Weights {
+    fn new(sites: &[Judged]) -> Weights {
+        let mut sums: FxHashMap<LabelId, u64> = FxHashMap::default();
+        let parts = sites.iter().flat_map(|site| &site.labels);
+        for part in parts.filter(|part| !is_harmless(part)) {
+            *sums.entry(part.label).or_default() += held(part);
         }
+        Weights(sums)
+    }
+
+    /// Whether the part is a hundredth at least of that: less has no say in what is thought of its label.
+    fn has_say(&self, part: &JudgedLabel) -> bool {
+        let sum = self.0.get(&part.label).copied().unwrap_or(0);
+        is_harmless(part) || held(part).saturating_mul(100) >= sum
+    }
+}
+
+fn held(part: &JudgedLabel) -> u64 {
+    part.retained.iter().map(Retained::used_bytes).sum()
+}
+
+fn is_harmless(part: &JudgedLabel) -> bool {
+    matches!(
+        part.verdict,
+        Verdict::Bounded | Verdict::WarmUp | Verdict::FreedLater | Verdict::Clean
+    )
+}
+
+/// The worst verdict of each label's sites that have a say.
+fn endpoint_verdicts(sites: &[Judged]) -> FxHashMap<LabelId, Verdict> {
+    let weights = Weights::new(sites);
+    let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
+    let parts = sites.iter().flat_map(|site| &site.labels);
+    for part in parts.filter(|part| weights.has_say(part)) {
+        let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
+        *verdict = (*verdict).min(part.verdict);
     }
     verdicts
 }
@@ -439,14 +462,20 @@ fn by_verdict(sites: &[Judged], records: &[Record]) -> Vec<(Verdict, Amount)> {
                 *sums.entry(part.verdict_of(kept, records)).or_default() += kept.amount();
             }
         }
-        for series in site.parts.iter().map(|part| &part.outside) {
-            let sum = sums.entry(site.outside).or_default();
-            sum.blocks += series.retained_blocks.iter().sum::<u64>();
-            sum.bytes += series.retained_bytes.iter().sum::<u64>();
-        }
+        *sums.entry(site.outside).or_default() += outside_grown(site);
+        let free = site.parts.iter().map(|part| part.outside.free);
+        *sums.entry(Verdict::Bounded).or_default() += sum_of(free);
     }
     sums.retain(|_, amount| amount.blocks > 0);
     sums.into_iter().collect()
+}
+
+/// What a site made while it served, for no request, and was live when that ended.
+fn outside_grown(site: &Judged) -> Amount {
+    sum_of(site.parts.iter().map(|part| Amount {
+        blocks: part.outside.retained_blocks.iter().sum(),
+        bytes: part.outside.retained_bytes.iter().sum(),
+    }))
 }
 
 /// Of retained bytes, how it is known whose they are.
@@ -579,6 +608,7 @@ fn site_list(
             outside_blocks: sum(|part| part.outside_blocks),
             outside_bytes: sum(|part| part.outside_bytes),
             outside_before_exit: sum_of(parts.iter().map(|part| part.outside_before_exit)),
+            outside_grown: outside_grown(&site),
             groups: groups(&site.labels, endpoint_of),
             labels,
             types,

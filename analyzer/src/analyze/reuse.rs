@@ -6,16 +6,19 @@
 //! - A site of attribute names is a cache: 4,096 of them are kept at most.
 //! - Where something else leaks, sites of reused types make no other endpoint a leaking one: what leaks
 //!   takes its lists from those that were freed.
+//! - Most of what such a site holds may be held by requests that left memory at other sites, too: then it is judged
+//!   as that is ([`Company`]).
 //! - Where an endpoint has such sites, a request that left less at all others than a hundredth of what the
 //!   worst one left is no leaking one.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::company::{Company, settle_shared};
 use super::sites::{Judged, JudgedLabel};
 use crate::analysis::Verdict;
 use crate::ledger::Retained;
 use crate::requests::label::LabelId;
-use crate::requests::record::RequestId;
+use crate::requests::record::{Record, RequestId};
 use crate::types::{CACHED_NAME, TypeId, TypeNames, UNKNOWN};
 
 /// A request that left less than this part of what the worst one left only lent its blocks.
@@ -26,7 +29,11 @@ const LITTLE: u64 = 1024;
 
 /// Corrects the verdicts of sites whose blocks are used again; gives the requests that don't leak though
 /// they left blocks at sites that do.
-pub(super) fn correct(sites: &mut [Judged], names: &TypeNames) -> FxHashSet<RequestId> {
+pub(super) fn correct(
+    sites: &mut [Judged],
+    names: &TypeNames,
+    records: &[Record],
+) -> FxHashSet<RequestId> {
     let mut reused = Vec::with_capacity(sites.len());
     for site in sites.iter_mut() {
         let is_cache = is_mostly(site, |id| names.name(id) == CACHED_NAME);
@@ -40,6 +47,10 @@ pub(super) fn correct(sites: &mut [Judged], names: &TypeNames) -> FxHashSet<Requ
         }
         reused.push(is_reused);
     }
+    settle_shared(sites);
+    let company = Company::new(sites, &reused, records);
+    let doubtful = sites.iter_mut().zip(&reused).filter(|(_, reused)| **reused);
+    doubtful.for_each(|(site, _)| company.judge(site));
     let sure = sites.iter().zip(&reused).filter(|(_, reused)| !**reused);
     let labels = sure.flat_map(|(site, _)| &site.labels);
     let labels = labels.filter(|label| label.verdict.leaks());

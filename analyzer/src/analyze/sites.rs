@@ -47,6 +47,8 @@ pub(super) struct JudgedLabel {
 pub(super) struct JudgedGroup {
     pub(super) status: Option<u32>,
     pub(super) verdict: Verdict,
+    /// Reached for several groups together.
+    pub(super) shared: bool,
     pub(super) text: String,
 }
 
@@ -250,6 +252,7 @@ impl Judge<'_> {
                 label.groups.push(JudgedGroup {
                     status: group,
                     verdict,
+                    shared: false,
                     text: figures.text(verdict),
                 });
                 label.verdict = label.verdict.min(verdict);
@@ -327,6 +330,7 @@ impl Judge<'_> {
             let undecided = label.groups.iter_mut();
             for group in undecided.filter(|group| group.verdict == Verdict::TooFewRequests) {
                 group.verdict = verdict;
+                group.shared = true;
                 group.text = figures.text(verdict);
                 label.verdict = verdict;
             }

@@ -493,6 +493,9 @@ pub(super) fn leave_the_rest(
             site.outside.add(&serving, loose.born, used);
             if (serving.from.unwrap_or(u64::MAX)..serving.to).contains(&loose.born) {
                 unknown += loose.served;
+                let mut free = loose.served;
+                free -= used;
+                site.outside.free += free;
                 let of_site: &mut Vec<_> = births.entry(loose.site).or_default();
                 of_site.extend([(process, loose.born), (process, loose.last)]);
             }

@@ -220,6 +220,8 @@ pub struct OutsideSeries {
     pub freed_bytes: [u64; SLICES],
     /// Live bytes at the end of each slice.
     pub live_bytes: [u64; SLICES],
+    /// Born while it served, and freed objects on CPython's free lists now: in none of the above.
+    pub free: Amount,
 }
 
 /// Blocks and bytes live, the series, and births while it served.

@@ -77,6 +77,7 @@ impl OutsideSeries {
     fn absorb(&mut self, other: &OutsideSeries) {
         self.before.0 += other.before.0;
         self.before.1 += other.before.1;
+        self.free += other.free;
         for slice in 0..SLICES {
             self.retained_blocks[slice] += other.retained_blocks[slice];
             self.retained_bytes[slice] += other.retained_bytes[slice];

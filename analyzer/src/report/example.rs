@@ -159,6 +159,7 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         outside_blocks: 0,
         outside_bytes: 0,
         outside_before_exit: Amount::default(),
+        outside_grown: Amount::default(),
         labels: Vec::new(),
         groups: Vec::new(),
         types: Vec::new(),
@@ -172,6 +173,7 @@ fn outside(id: SiteId, verdict: Verdict, live: (u64, u64)) -> Site {
         outside_verdict: verdict,
         outside_blocks: live.0,
         outside_bytes: live.1,
+        outside_grown: Amount::default(),
         ..site(id, verdict, (0, 0))
     }
 }

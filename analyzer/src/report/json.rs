@@ -370,6 +370,8 @@ fn site_row<'r>(
         before_exit: before_exit(input.before_exit(site.before_exit)),
         outside_blocks: site.outside_blocks,
         outside_bytes: site.outside_bytes,
+        outside_grown_blocks: site.outside_grown.blocks,
+        outside_grown_bytes: site.outside_grown.bytes,
         labels: labels
             .map(|part| schema::Label {
                 label: label(input.analysis, part.endpoint),

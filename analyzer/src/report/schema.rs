@@ -242,6 +242,9 @@ pub(super) struct Site<'r> {
     pub(super) before_exit: BeforeExit,
     pub(super) outside_blocks: u64,
     pub(super) outside_bytes: u64,
+    /// Made while serving, in no request, and live when that ended.
+    pub(super) outside_grown_blocks: u64,
+    pub(super) outside_grown_bytes: u64,
     pub(super) labels: Vec<Label<'r>>,
     pub(super) groups: Vec<Group<'r>>,
     pub(super) types: Vec<Type<'r>>,

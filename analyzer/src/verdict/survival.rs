@@ -206,7 +206,9 @@ impl<'g> Group<'g> {
                     .zip(limits)
                     .all(|(age, limit)| limit == 0 || age.is_none_or(|age| age > limit));
                 let survived_all = process.mass_death.is_none_or(|order| kept.order < order);
-                if !outlived || !survived_all || several && kept.first {
+                // Nothing has come after it: a program that is stopped right then may not have tidied up.
+                let is_last = kept.order >= last;
+                if !outlived || !survived_all || is_last || several && kept.first {
                     continue;
                 }
                 let place = process.orders.partition_point(|order| *order < kept.order);

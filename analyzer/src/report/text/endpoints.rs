@@ -1,29 +1,25 @@
-//! The endpoints that leak, and one line for those that don't.
+//! The endpoints that leak, in a table, and one line for those that don't.
 
 use super::page::Page;
+use super::result::at_least;
 use super::table::{Cell, Side, Table, cut, paint};
 use super::words;
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
 use crate::figures::{bytes, count, counted, share};
+use crate::report::Input;
 use crate::report::escape::escaped;
-use crate::report::{Input, is_complete};
 
 /// Endpoints in the table.
 const MOST_ROWS: usize = 25;
 /// Labels that are named in a line.
 const MOST_LABELS: usize = 4;
 
-/// Writes the result in one line, then the table.
-pub(super) fn write(page: &mut Page, input: &Input<'_>) {
+/// Writes them.
+pub(super) fn write(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
     let analysis = input.analysis;
-    let leaking = leaking(analysis);
     page.blank();
-    if leaking.is_empty() {
-        write_nothing(page, input);
-    } else {
-        write_result(page, input, &leaking);
-        page.blank();
-        write_table(page, input, leaking.get(..MOST_ROWS).unwrap_or(&leaking));
+    if !leaking.is_empty() {
+        write_table(page, input, leaking.get(..MOST_ROWS).unwrap_or(leaking));
     }
     if leaking.len() > MOST_ROWS {
         let more = counted((leaking.len() - MOST_ROWS) as u64, "more endpoint");
@@ -50,24 +46,29 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>) {
 }
 
 /// Whether something grows of which no label could be told to have made it: it may be any one's.
-fn has_untold_growth(analysis: &Analysis) -> bool {
+pub(super) fn has_untold_growth(analysis: &Analysis) -> bool {
     let mut sites = analysis.sites.iter();
     sites.any(|site| site.outside_verdict.leaks() && !site.whose.is_empty())
 }
 
-fn with(analysis: &Analysis, wanted: impl Fn(Verdict) -> bool) -> impl Iterator<Item = &Endpoint> {
+/// The endpoints with such a verdict.
+pub(super) fn with(
+    analysis: &Analysis,
+    wanted: impl Fn(Verdict) -> bool,
+) -> impl Iterator<Item = &Endpoint> {
     let endpoints = analysis.endpoints.iter();
     endpoints.filter(move |endpoint| wanted(endpoint.verdict))
 }
 
 /// An endpoint that leaks, and what it left behind at the sites that leak: what a cache keeps of its
 /// requests is no part of it.
-struct Leaking<'r> {
-    endpoint: &'r Endpoint,
-    bytes: u64,
+pub(super) struct Leaking<'r> {
+    pub(super) endpoint: &'r Endpoint,
+    pub(super) bytes: u64,
 }
 
-fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
+/// Those that leak.
+pub(super) fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
     let mut leaked = vec![0; analysis.endpoints.len()];
     for site in analysis.sites.iter().filter(|site| site.verdict.leaks()) {
         for part in &site.labels {
@@ -81,35 +82,6 @@ fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
         .filter(|(endpoint, _)| endpoint.verdict.leaks())
         .map(|(endpoint, bytes)| Leaking { endpoint, bytes })
         .collect()
-}
-
-fn write_result(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
-    let all = input.analysis.endpoints.len();
-    let requests = leaking
-        .iter()
-        .map(|leaking| leaking.endpoint.leaking_requests)
-        .sum();
-    let sum = leaking.iter().map(|leaking| leaking.bytes).sum();
-    let which = match (leaking.len(), all) {
-        (1, 1) => "The only endpoint leaks".to_owned(),
-        (1, _) => format!("1 of {all} endpoints leaks"),
-        (some, _) => format!("{some} of {all} endpoints leak"),
-    };
-    let text = format!(
-        "{which}: {}{} left {} behind",
-        at_least(input),
-        counted(requests, "request"),
-        input.estimate(sum)
-    );
-    page.paragraph("", page.ink.bad, &text);
-}
-
-/// Of requests that leak, a sample shows some.
-fn at_least(input: &Input<'_>) -> &'static str {
-    match input.facts.sample_bytes {
-        0 => "",
-        _ => "≥ ",
-    }
 }
 
 /// The table; where the labels don't fit into it, each stands on a line above its figures.
@@ -168,7 +140,7 @@ fn table(page: &Page, input: &Input<'_>, leaking: &[Leaking<'_>], with_labels: b
 }
 
 /// How many requests leak: `120-300` where it is not known which ones.
-fn how_many(endpoint: &Endpoint) -> String {
+pub(super) fn how_many(endpoint: &Endpoint) -> String {
     match endpoint.leaking_requests_range {
         [low, high] if low < high => format!("{}-{}", count(low), count(high)),
         _ => count(endpoint.leaking_requests),
@@ -210,45 +182,6 @@ fn statuses(statuses: &[StatusFigures]) -> String {
     }
     let before = if only { "only " } else { "" };
     format!("{before}{}", names.join(", "))
-}
-
-/// No endpoint leaks: says so, and what that rests on.
-fn write_nothing(page: &mut Page, input: &Input<'_>) {
-    let analysis = input.analysis;
-    let ended = analysis.requests.iter().filter(|r| r.end_ns.is_some());
-    let requests: u64 = ended.map(|request| u64::from(request.count)).sum();
-    let elsewhere = analysis
-        .sites
-        .iter()
-        .any(|site| site.outside_verdict.leaks());
-    let unsure = with(analysis, |verdict| verdict == Verdict::TooFewRequests).count();
-    let whole = is_complete(input.facts) && input.facts.sample_bytes == 0;
-    let sure = unsure == 0 && !elsewhere && whole && analysis.growth.is_all_told();
-    let checked = format!(
-        "{} of {} checked, {} followed",
-        counted(requests, "request"),
-        counted(analysis.endpoints.len() as u64, "endpoint"),
-        counted(analysis.totals.allocations, "allocation"),
-    );
-    let (style, text) = match (sure, elsewhere) {
-        (true, _) => (page.ink.good, format!("No leak: {checked}.")),
-        (false, true) if has_untold_growth(analysis) => (
-            page.ink.warn,
-            format!(
-                "No request is known to leak, but memory grows of which no request could be told to be the owner \
-                 (below): {checked}."
-            ),
-        ),
-        (false, true) => (
-            page.ink.warn,
-            format!("No request leaks, but memory grows outside requests (below): {checked}."),
-        ),
-        (false, false) => (
-            page.ink.strong,
-            format!("No leak found as far as can be told: {checked}."),
-        ),
-    };
-    page.paragraph("", style, &text);
 }
 
 fn write_unsure(page: &mut Page, analysis: &Analysis) {

@@ -1,6 +1,8 @@
-//! The head of the report: what is missing first, then what was seen.
+//! The head of the report: what is missing first, then the result, then what was seen.
 
+use super::endpoints::Leaking;
 use super::page::Page;
+use super::result;
 use super::table::{cut, paint};
 
 use crate::analysis::{Growth, Ownership, Verdict};
@@ -13,8 +15,15 @@ use crate::trace::{Ended, Outcome, Process, Warning};
 const MOST_UNSEEN: usize = 5;
 
 /// Writes it.
-pub(super) fn write(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
+pub(super) fn write(
+    page: &mut Page,
+    input: &Input<'_>,
+    warnings: &[Warning],
+    leaking: &[Leaking<'_>],
+) {
     write_missing(page, input, warnings);
+    page.blank();
+    result::write(page, input, leaking);
     page.blank();
     write_seen(page, input);
 }
@@ -49,15 +58,6 @@ fn write_missing(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
     }
     for warning in warnings {
         say(&warning.text);
-    }
-    let growth = &input.analysis.growth;
-    if !growth.is_explained() {
-        say(&format!(
-            "Of the {} that live memory grew by while serving, {} can't be told yet: what is largest of that comes \
-             first. More requests, or a longer run, would tell.",
-            bytes(growth.bytes()),
-            bytes(growth.undecided_bytes()),
-        ));
     }
     let unseen = &input.analysis.unseen;
     for unseen in unseen.iter().take(MOST_UNSEEN) {

@@ -1,4 +1,4 @@
-//! The report for people, in the order in which it is needed: what was seen and what was not, the
+//! The report for people, in the order in which it is needed: what was not seen, the result, what was seen, the
 //! endpoints that leak, the call sites behind them, what happened outside requests, what is no leak
 //! after all, and how live bytes and resident memory went.
 
@@ -10,6 +10,7 @@ mod memory;
 mod others;
 mod outside;
 mod page;
+mod result;
 mod site;
 mod table;
 mod types;
@@ -45,14 +46,20 @@ pub fn text(
     };
     let mut stacks = Stacks::new(facts, sites, symbolizer);
     // The body first: naming functions may bring warnings, and those stand at the head.
-    let body = body(&input, &mut stacks);
+    let leaking = endpoints::leaking(analysis);
+    let body = body(&input, &mut stacks, &leaking);
     let mut page = Page::new(options.width, options.color);
-    header::write(&mut page, &input, &warnings(&input, stacks.symbolizer()));
+    let warnings = warnings(&input, stacks.symbolizer());
+    header::write(&mut page, &input, &warnings, &leaking);
     page.append(body);
     out.write_all(page.into_text().as_bytes())
 }
 
-fn body(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) -> Page {
+fn body(
+    input: &Input<'_>,
+    stacks: &mut Stacks<'_, '_, '_>,
+    leaking: &[endpoints::Leaking<'_>],
+) -> Page {
     let mut page = Page::new(input.options.width, input.options.color);
     if input.analysis.requests.is_empty() {
         live::write(&mut page, input, stacks);
@@ -62,7 +69,7 @@ fn body(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) -> Page {
         if !growth.is_explained() {
             undecided::write(&mut page, input, stacks);
         }
-        endpoints::write(&mut page, input);
+        endpoints::write(&mut page, input, leaking);
         types::write_endpoints(&mut page, input);
         write_leaking_sites(&mut page, input, stacks);
         if growth.is_explained() {

@@ -59,7 +59,7 @@ pub(super) fn write_undecided(
 ) {
     let ink = page.ink;
     let (blocks_held, bytes_held) = match site.retained_blocks {
-        0 => (site.outside_blocks, site.outside_bytes),
+        0 => (site.outside_grown.blocks, site.outside_grown.bytes),
         retained => (retained, site.retained_bytes),
     };
     let figures = format!(

@@ -1,8 +1,10 @@
 //! What can't be told yet, the largest in full: two failing requests may be all that there is to find.
 
+use std::collections::BTreeMap;
+
 use super::page::Page;
 use super::{site, write_more};
-use crate::analysis::{Site, Verdict};
+use crate::analysis::{Analysis, Site, TypeRow, Verdict};
 use crate::report::Input;
 use crate::report::frames::Stacks;
 
@@ -11,10 +13,69 @@ const MOST: usize = 3;
 /// A site that holds less is told in a line, elsewhere.
 const LITTLE: u64 = 64 << 10;
 
-/// Writes them, where they hold enough.
+/// All that can't be told yet.
+#[derive(Default)]
+pub(super) struct Undecided<'r> {
+    sites: Vec<(&'r Site, u64)>,
+    /// Bytes by endpoint, an index.
+    pub(super) by_endpoint: BTreeMap<u32, u64>,
+    /// Bytes that no request is known to own.
+    unowned: u64,
+}
+
+/// Takes it together.
+pub(super) fn all(analysis: &Analysis) -> Undecided<'_> {
+    let mut all = Undecided::default();
+    for site in &analysis.sites {
+        let (of_requests, unowned) = undecided(site);
+        if of_requests > 0 {
+            for part in &site.labels {
+                *all.by_endpoint.entry(part.endpoint).or_default() += part.retained.bytes;
+            }
+        }
+        all.unowned += unowned;
+        if of_requests + unowned >= LITTLE {
+            all.sites.push((site, of_requests + unowned));
+        }
+    }
+    all.sites
+        .sort_by_key(|(site, bytes)| (std::cmp::Reverse(*bytes), site.id));
+    all
+}
+
+impl Undecided<'_> {
+    /// How many more requests would tell of the largest.
+    pub(super) fn needed(&self) -> Option<u64> {
+        let largest = self.sites.first();
+        largest.and_then(|(site, _)| site.evidence.requests_needed)
+    }
+
+    /// How much.
+    pub(super) fn bytes(&self) -> u64 {
+        self.unowned + self.by_endpoint.values().sum::<u64>()
+    }
+
+    /// What it is, the largest first.
+    pub(super) fn types(&self) -> Vec<TypeRow> {
+        let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for row in self.sites.iter().flat_map(|(site, _)| &site.types) {
+            let sum = sums.entry(&row.name).or_default();
+            *sum = (sum.0 + row.blocks, sum.1 + row.bytes);
+        }
+        let row = |(name, (blocks, bytes)): (&str, (u64, u64))| TypeRow {
+            name: name.to_owned(),
+            blocks,
+            bytes,
+        };
+        let mut rows: Vec<TypeRow> = sums.into_iter().map(row).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.bytes));
+        rows
+    }
+}
+
+/// Writes the largest, where they hold enough.
 pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
-    let mut sites: Vec<(&Site, u64)> = input.analysis.sites.iter().filter_map(undecided).collect();
-    sites.sort_by_key(|(site, bytes)| (std::cmp::Reverse(*bytes), site.id));
+    let sites = all(input.analysis).sites;
     if sites.is_empty() {
         return;
     }
@@ -26,15 +87,15 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     write_more(page, sites.len(), MOST);
 }
 
-/// A site with blocks of which nothing is known yet, and how much those are.
-fn undecided(site: &Site) -> Option<(&Site, u64)> {
+/// Bytes at a site of which nothing is known yet: requests' and others'.
+fn undecided(site: &Site) -> (u64, u64) {
     let requests = match site.verdict {
         Verdict::TooFewRequests => site.retained_bytes,
         _ => 0,
     };
     let outside = match site.outside_verdict {
-        Verdict::TooFewRequests => site.outside_bytes,
+        Verdict::TooFewRequests => site.outside_grown.bytes,
         _ => 0,
     };
-    (requests + outside >= LITTLE).then_some((site, requests + outside))
+    (requests, outside)
 }

@@ -1,0 +1,260 @@
+//! The result in a sentence or two, before all else: which endpoint, on which answers, how much, of what.
+
+use super::endpoints::{Leaking, has_untold_growth, how_many, with};
+use super::page::Page;
+use super::table::cut;
+use super::undecided::{self, Undecided};
+use crate::analysis::{Endpoint, StatusFigures, TypeRow, Verdict};
+use crate::figures::{bytes, count, counted, share};
+use crate::report::escape::escaped;
+use crate::report::{Input, is_complete};
+
+/// Columns of a name in a sentence.
+const MOST_NAME: usize = 44;
+/// A class of the program's is named where it is this part of all, also before a larger type of the language's.
+const TELLING: u64 = 20;
+/// Most is more than this part.
+const MOST_OF_IT: u64 = 2;
+
+/// Writes it.
+pub(super) fn write(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
+    if input.analysis.requests.is_empty() {
+        return;
+    }
+    let growth = &input.analysis.growth;
+    let leaked: u64 = leaking.iter().map(|leaking| leaking.bytes).sum();
+    let undecided_first = growth.undecided_bytes() > leaked;
+    if !growth.is_explained() && undecided_first {
+        write_undecided(page, input);
+    }
+    match leaking.is_empty() {
+        true => write_nothing(page, input),
+        false => write_leaks(page, input, leaking),
+    }
+    if !growth.is_explained() && !undecided_first {
+        write_undecided(page, input);
+    }
+}
+
+fn write_leaks(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
+    let all = input.analysis.endpoints.len();
+    let Some(most) = leaking.iter().max_by_key(|leaking| leaking.bytes) else {
+        return;
+    };
+    let requests = leaking
+        .iter()
+        .map(|leaking| leaking.endpoint.leaking_requests)
+        .sum();
+    let sum = leaking.iter().map(|leaking| leaking.bytes).sum();
+    let text = match (leaking.len(), all) {
+        (1, 1) => format!("The only endpoint leaks: {}", told(input, most)),
+        (1, _) => format!("1 of {all} endpoints leaks: {}", told(input, most)),
+        (some, _) => format!(
+            "{some} of {all} endpoints leak: {}{} left {} behind. Most of it: {}",
+            at_least(input),
+            counted(requests, "request"),
+            input.estimate(sum),
+            told(input, most)
+        ),
+    };
+    page.paragraph("", page.ink.bad, &text);
+}
+
+/// What an endpoint leaks, in a sentence.
+fn told(input: &Input<'_>, leaking: &Leaking<'_>) -> String {
+    let endpoint = leaking.endpoint;
+    let which = match answered(endpoint) {
+        Some(status) if status.leaking_requests == status.requests => {
+            format!("{} answered {}", all_of(status), code(status))
+        }
+        Some(status) => format!(
+            "{} of {} answered {}",
+            how_many(endpoint),
+            count(status.requests),
+            code(status)
+        ),
+        None if endpoint.leaking_requests == endpoint.requests => "all".to_owned(),
+        None => how_many(endpoint),
+    };
+    format!(
+        "{}. Of its {} {}{which} left {} behind{}.",
+        name(&endpoint.label),
+        counted(endpoint.requests, "request"),
+        at_least(input),
+        input.estimate(leaking.bytes),
+        among(&endpoint.types)
+    )
+}
+
+/// The one status whose answers leak, if others don't and it is known how many do.
+fn answered(endpoint: &Endpoint) -> Option<&StatusFigures> {
+    let [low, high] = endpoint.leaking_requests_range;
+    let mut leaking = endpoint.statuses.iter();
+    let first = leaking.find(|status| status.leaking_requests > 0)?;
+    let only = leaking.all(|status| status.leaking_requests == 0);
+    (only && first.status.is_some() && low >= high.min(first.requests)).then_some(first)
+}
+
+fn all_of(status: &StatusFigures) -> String {
+    match status.requests {
+        1 => "the one".to_owned(),
+        number => format!("the {}", count(number)),
+    }
+}
+
+fn code(status: &StatusFigures) -> String {
+    status
+        .status
+        .map_or_else(|| "nothing".to_owned(), |code| code.to_string())
+}
+
+fn name(text: &str) -> String {
+    cut(&escaped(text), MOST_NAME)
+}
+
+/// Of requests that leak, a sample shows some.
+pub(super) fn at_least(input: &Input<'_>) -> &'static str {
+    match input.facts.sample_bytes {
+        0 => "",
+        _ => "≥ ",
+    }
+}
+
+/// The type that tells most of what is left, in words.
+fn among(types: &[TypeRow]) -> String {
+    let unread = types.iter().find(|row| row.name == "unknown");
+    let Some(row) = telling(types) else {
+        return String::new();
+    };
+    let more = match unread.is_some_and(|unread| unread.blocks >= row.blocks) {
+        true => "at least ",
+        false => "",
+    };
+    format!(
+        ", {more}{} {} among it",
+        count(row.blocks),
+        cut(&escaped(&row.name), MOST_NAME)
+    )
+}
+
+/// The largest class that has a module or a namespace, and so is no plain one of the language; else the largest of
+/// all that are known.
+fn telling(types: &[TypeRow]) -> Option<&TypeRow> {
+    let known = || types.iter().filter(|row| row.name != "unknown");
+    let whole: u64 = known().map(|row| row.bytes).sum();
+    let is_own = |row: &&TypeRow| {
+        // A part of an object (its attributes) is not told before the object.
+        let plain = row.name.ends_with(')') || !row.name.contains(['.', ':']);
+        !plain && row.bytes.saturating_mul(TELLING) >= whole
+    };
+    known().find(is_own).or_else(|| known().next())
+}
+
+/// What can't be told yet, where that is a good part of the growth.
+fn write_undecided(page: &mut Page, input: &Input<'_>) {
+    let growth = &input.analysis.growth;
+    let all = undecided::all(input.analysis);
+    let first = format!(
+        "Can't be told yet: {} of the {} that live memory grew by while serving",
+        bytes(growth.undecided_bytes().min(growth.bytes())),
+        bytes(growth.bytes())
+    );
+    let text = match most_undecided(input, &all) {
+        Some(text) => format!("{first}. {text}"),
+        None => format!("{first}. More requests, or a longer run, would tell."),
+    };
+    page.paragraph("", page.ink.warn, &text);
+}
+
+/// Whose most of it is, or what.
+fn most_undecided(input: &Input<'_>, all: &Undecided<'_>) -> Option<String> {
+    let (endpoint, sum) = all.by_endpoint.iter().max_by_key(|(_, sum)| **sum)?;
+    let endpoint = input.analysis.endpoints.get(*endpoint as usize)?;
+    if sum.saturating_mul(MOST_OF_IT) < all.bytes() {
+        let owner = "No request could be told to be the owner of it";
+        return Some(format!("{owner}{}. {}", among(&all.types()), more(all)));
+    }
+    let status = endpoint
+        .statuses
+        .iter()
+        .max_by_key(|status| status.retained_bytes)?;
+    let (which, left) = match status.retained_bytes.saturating_mul(MOST_OF_IT) > *sum {
+        true if status.status.is_some() => (
+            format!("{} answered {}", all_of(status), code(status)),
+            status.retained_bytes,
+        ),
+        _ => ("some".to_owned(), *sum),
+    };
+    Some(format!(
+        "Most of it: {}. Of its {} {which} left {} behind{}. {}",
+        name(&endpoint.label),
+        counted(endpoint.requests, "request"),
+        input.estimate(left),
+        among(&all.types()),
+        more(all)
+    ))
+}
+
+/// How many more requests would do.
+fn more(all: &Undecided<'_>) -> String {
+    match all.needed() {
+        None => "A longer run would tell.".to_owned(),
+        Some(1) => "At least 1 more like them is needed to tell.".to_owned(),
+        Some(needed) => format!(
+            "At least {} more like them are needed to tell.",
+            count(needed)
+        ),
+    }
+}
+
+/// No endpoint leaks: says so, and what that rests on.
+fn write_nothing(page: &mut Page, input: &Input<'_>) {
+    let analysis = input.analysis;
+    let ended = analysis.requests.iter().filter(|r| r.end_ns.is_some());
+    let requests: u64 = ended.map(|request| u64::from(request.count)).sum();
+    let elsewhere = analysis
+        .sites
+        .iter()
+        .any(|site| site.outside_verdict.leaks());
+    let unsure = with(analysis, |verdict| verdict == Verdict::TooFewRequests).count();
+    let whole = is_complete(input.facts) && input.facts.sample_bytes == 0;
+    let growth = &analysis.growth;
+    let sure = unsure == 0 && !elsewhere && whole && growth.is_all_told();
+    let checked = format!(
+        "{} of {} checked, {} followed",
+        counted(requests, "request"),
+        counted(analysis.endpoints.len() as u64, "endpoint"),
+        counted(analysis.totals.allocations, "allocation"),
+    );
+    let (style, text) = match (sure, elsewhere) {
+        (true, _) => (page.ink.good, format!("No leak: {checked}.")),
+        (false, true) if has_untold_growth(analysis) => (
+            page.ink.warn,
+            format!(
+                "No request is known to leak, but memory grows of which no request could be told to be the owner \
+                 (below): {checked}."
+            ),
+        ),
+        (false, true) => (
+            page.ink.warn,
+            format!("No request leaks, but memory grows outside requests (below): {checked}."),
+        ),
+        (false, false) if !growth.is_explained() => (
+            page.ink.strong,
+            format!("No endpoint is known to leak so far: {checked}."),
+        ),
+        (false, false) if growth.undecided_bytes() > 0 => (
+            page.ink.strong,
+            format!(
+                "No leak found: {checked}. Too early to tell of {}, {} of what is live.",
+                bytes(growth.undecided_bytes()),
+                share(growth.undecided_bytes(), growth.to_bytes)
+            ),
+        ),
+        (false, false) => (
+            page.ink.strong,
+            format!("No leak found as far as can be told: {checked}."),
+        ),
+    };
+    page.paragraph("", style, &text);
+}
