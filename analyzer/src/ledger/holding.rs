@@ -95,6 +95,8 @@ pub struct Holding {
     pub born: u64,
     /// Stamp of its last.
     pub last: u64,
+    /// Bytes of its largest block.
+    pub largest: u64,
     /// Live or pending blocks that name this one, or one that was moved to it.
     pub held: u64,
     /// Blocks allocated.
@@ -119,6 +121,7 @@ impl Holding {
             moved: None,
             born,
             last: born,
+            largest: 0,
             held: 0,
             allocations: 0,
             allocated_bytes: 0,
@@ -131,6 +134,7 @@ impl Holding {
     pub fn absorb(&mut self, other: &Holding) {
         self.born = self.born.min(other.born);
         self.last = self.last.max(other.last);
+        self.largest = self.largest.max(other.largest);
         self.held += other.held;
         self.allocations += other.allocations;
         self.allocated_bytes += other.allocated_bytes;
