@@ -140,6 +140,8 @@ pub struct GroupEvidence {
     pub retaining: u64,
     /// Of those, the mature ones.
     pub mature: u64,
+    /// How many of them that tell whether it goes on are one process's, at most.
+    pub most_of_one: u64,
     /// A leak needs so many.
     pub needs: u64,
     /// A typical life of what was freed at the site, in requests; `None`: nothing was.
@@ -156,11 +158,11 @@ impl GroupEvidence {
     /// Whether the figures leave little room for another verdict.
     pub fn is_sure(&self) -> bool {
         let falls = self.trend.is_some_and(|trend| trend < survival::DOUBTFUL);
-        let sure = match self.needs {
-            survival::LEAK_REQUESTS_AMONG_FREES => survival::SURE * self.needs,
-            _ => survival::SURE_WITHOUT_FREES,
+        let enough = match self.needs {
+            survival::LEAK_REQUESTS_AMONG_FREES => self.mature >= survival::SURE * self.needs,
+            _ => self.most_of_one.min(self.mature) >= survival::SURE_WITHOUT_FREES,
         };
-        self.mature >= sure && !falls
+        enough && !falls
     }
 
     /// Why, where what no request owns is judged: at what times something was kept.
@@ -197,7 +199,7 @@ impl GroupEvidence {
                     1 => "1 more request is".to_string(),
                     needed => format!("{} more requests are", count(needed)),
                 };
-                format!("{kept}; {lives}, {mature}; at least {needed} needed to tell")
+                format!("{kept}; {lives}, {mature}{trend}; at least {needed} needed to tell")
             }
             Verdict::WarmUp => format!("{kept}, none after the first quarter"),
             Verdict::FreedLater if self.retaining == 0 => {

@@ -3,10 +3,15 @@
 //!
 //! A retained holding is *mature* when it has outlived the 98th percentile of the lives of what was freed at its
 //! call site (twice that where its own group has frees), counted in requests, in visits of the site, in keepings
-//! of its group and in time, and the last mass death. Mature ones are a leak where there are more than a tail of
-//! long lives can hold, or where they have been exposed so long that such a tail would have lost many, and where
-//! the keeping goes on: in the process that keeps, and where no process shows a leak by itself, over the requests of
-//! all of them (the first requests of a server whose workers are replaced may be all that some of those served).
+//! of its group and in time; and, where most of what lived died at once, when it was there already or is twice as
+//! old as what died. Mature ones are a leak where there are more than a tail of long lives can hold, or where they
+//! have been exposed so long that such a tail would have lost many, and where the keeping goes on: in the process
+//! that keeps, and where no process shows a leak by itself, over the requests of all of them (the first requests of
+//! a server whose workers are replaced may be all that some of those served).
+//!
+//! The keeping has died down where its places among the requests lie early (Laplace's test), or where the last is so
+//! early that an even rate would have gone on (a table that is filled at once and then full), unless it also began
+//! late. A test of one in a hundred makes a leak undecided, one of one in a thousand makes it bounded.
 
 use super::GroupEvidence;
 use crate::analysis::Verdict;
@@ -33,6 +38,8 @@ pub const SURE_WITHOUT_FREES: u64 = 32;
 pub const DOUBTFUL: f64 = -1.28;
 /// What has not died in the last mass death is mature when it is so many times as old as what did.
 const AGAIN: u64 = 2;
+/// Where a group has frees, a process tells of it if one in so many of its requests are old enough.
+const WATCHED: usize = 4;
 /// A tail holds this part of all at most.
 const TAIL: f64 = 0.05;
 /// By chance: one in a thousand.
@@ -78,6 +85,12 @@ impl InProcess<'_> {
     /// How many requests have ended since the one in this place.
     fn age(&self, order: u64) -> u64 {
         self.ended.saturating_sub(1).saturating_sub(order)
+    }
+
+    /// Whether the requests in the places before this one are enough of all to tell if the keeping goes on.
+    fn is_watched(&self, until: u64) -> bool {
+        let old = self.orders.partition_point(|order| *order < until);
+        old * WATCHED >= self.orders.len()
     }
 
     /// Requests in the places before this one are old enough for what they kept to be mature. Ages fall from one
@@ -201,6 +214,7 @@ impl<'g> Group<'g> {
             requests,
             retaining,
             mature: found.count,
+            most_of_one: found.most_of_one,
             needs,
             typical: (self.freed[0].count() > 0).then_some(typical),
             trend: found.shown_trend(needs),
@@ -216,30 +230,39 @@ impl<'g> Group<'g> {
         let keeping = self.processes.iter();
         let keeping = keeping.filter(|process| !process.kept.is_empty());
         let several = keeping.count() > 1;
+        // Where nothing of its own is freed, all that it keeps tells whether the keeping goes on.
+        let own = self.has_frees();
         for process in &self.processes {
-            let until = process.old_until(limits);
-            let old = process.orders.partition_point(|order| *order < until);
+            let until = match (process.old_until(limits), own) {
+                (until, true) if !process.is_watched(until) => 0,
+                (until, _) => until,
+            };
             found.dead(process, until, limits[0]);
-            let mut places = Vec::new();
-            for kept in process.kept.iter().filter(|kept| kept.order < until) {
-                let place = process.orders.partition_point(|order| *order < kept.order);
-                places.push(place);
-                let everywhere = self.everywhere.len();
-                if everywhere > 0 && limits[0] == 0 {
-                    let place = self.everywhere.partition_point(|one| *one < kept.request);
-                    found
-                        .everywhere
-                        .push((place as f64 + 0.5) / everywhere as f64);
-                }
-                if several && kept.first {
-                    continue;
-                }
+            let old = |kept: &&Kept| kept.order < until;
+            let mature = process.kept.iter().filter(old);
+            for kept in mature.filter(|kept| !(several && kept.first)) {
                 found.count += 1;
                 let age = process.age(kept.order);
                 found.exposure += age.saturating_sub(limits[0]) as f64;
             }
-            found.most_of_one = found.most_of_one.max(places.len());
-            found.add(&places, old, several);
+            let told = process.kept.iter();
+            let told = told.filter(|kept| !own || kept.order < until);
+            let place = |kept: &Kept| process.orders.partition_point(|order| *order < kept.order);
+            let places: Vec<usize> = told.clone().map(place).collect();
+            let requests = match own {
+                true => process.orders.partition_point(|order| *order < until),
+                false => process.orders.len(),
+            };
+            found.most_of_one = found.most_of_one.max(places.len() as u64);
+            found.add(&places, requests, several);
+            let all = self.everywhere.len();
+            if all > 0 && limits[0] == 0 {
+                let places = told.map(|kept| {
+                    let place = self.everywhere.partition_point(|one| *one < kept.request);
+                    (place as f64 + 0.5) / all as f64
+                });
+                found.everywhere.extend(places);
+            }
         }
         found.trend = trend(&found.positions);
         found
@@ -323,7 +346,7 @@ struct Mature {
     /// Their places among the group's requests in all processes, where those are told.
     everywhere: Vec<f64>,
     /// How many one process has at most.
-    most_of_one: usize,
+    most_of_one: u64,
     /// Births that are old enough.
     births: u64,
     /// Some of them were nobody's for sure.
@@ -370,9 +393,12 @@ impl Mature {
             return;
         };
         // Those that ended in another process are no places of this one.
-        let whole = (requests.max(last + 1) - from) as f64;
-        let part = |place: usize| (place - from) as f64 / whole;
-        let half = 0.5 / whole;
+        let whole = requests.max(last + 1).saturating_sub(from);
+        if whole < 2 {
+            return;
+        }
+        let part = |place: usize| place.saturating_sub(from) as f64 / whole as f64;
+        let half = 0.5 / whole as f64;
         let all = places.len() as f64;
         self.begins.add(all * (1.0 - part(*first)).ln());
         self.ends.add(all * part(*last + 1).ln());
@@ -406,7 +432,7 @@ impl Mature {
 
     /// The trend over all processes, where none has enough by itself.
     fn trend_everywhere(&self, needs: u64) -> Option<f64> {
-        trend(&self.everywhere).filter(|_| (self.most_of_one as u64) < needs)
+        trend(&self.everywhere).filter(|_| self.most_of_one < needs)
     }
 
     /// The keeping may have died down.
@@ -505,5 +531,19 @@ mod tests {
         assert!((at_least(3, 10, 0.5) - 0.945_312_5).abs() < 1e-9);
         assert!((at_most(0, 2.0) - (-2.0_f64).exp()).abs() < 1e-9);
         assert!((at_most(2, 2.0) - 5.0 * (-2.0_f64).exp()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn findings_are_taken_together() {
+        let chance = |findings: &[f64]| {
+            let mut chances = Chances::default();
+            findings.iter().for_each(|p| chances.add(p.ln()));
+            chances.by_chance()
+        };
+        assert_eq!(chance(&[]), 1.0);
+        assert!((chance(&[0.02]) - 0.02).abs() < 1e-9);
+        // P(xy <= 0.01) = 0.01 (1 - ln 0.01).
+        assert!((chance(&[0.1, 0.1]) - 0.01 * (1.0 - 0.01_f64.ln())).abs() < 1e-9);
+        assert!(chance(&[0.5; 20]) > 0.5);
     }
 }

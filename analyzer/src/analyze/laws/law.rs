@@ -95,7 +95,7 @@ pub(super) enum Truth {
 pub(super) enum Shows {
     /// As much was freed as is left.
     Turnover,
-    /// It keeps nothing more, for so long that one in a thousand of those that go on would do so by chance.
+    /// It keeps nothing more, for so long that one in ten thousand of those that go on would do so by chance.
     Stop,
     /// Its code says so in every process.
     Says,

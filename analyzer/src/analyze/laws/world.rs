@@ -17,8 +17,8 @@ const SITE: u32 = 7;
 const ELSEWHERE: u32 = 8;
 /// Mean bytes between two samples.
 const SAMPLE: u64 = 2048;
-/// By chance: one in a thousand.
-const CHANCE: f64 = 1e-3;
+/// By chance: one in ten thousand.
+const CHANCE: f64 = 1e-4;
 /// A leak can be told by so many requests that leaked, or more, ...
 const CLEAR: usize = 8;
 /// ... when they are so many times as old as what is freed becomes.
@@ -306,9 +306,11 @@ impl World<'_> {
     fn shown(&self, processes: &[Process]) -> bool {
         match self.run.law.truth {
             Truth::Holds(Shows::Always) => true,
-            Truth::Holds(Shows::Says) => processes
-                .iter()
-                .all(|process| process.memory.shown || process.visits < CLEAR),
+            Truth::Holds(Shows::Says) => {
+                let says = |process: &Process| process.memory.shown;
+                let mut served = processes.iter().filter(|process| process.visits > 0);
+                served.all(says)
+            }
             Truth::Holds(Shows::Turnover) => {
                 let own = self.past.iter().filter(|past| past.subject);
                 let own = own.filter(|past| past.death.is_none() || !past.moved);
