@@ -328,7 +328,12 @@ impl<'g> Group<'g> {
         let each = requests.div_ceil(retaining.max(1));
         let missing = needs.saturating_sub(found.count);
         let for_warm_up = WARM_UP_REQUESTS.saturating_sub(requests);
-        (missing * each + limit).max(for_warm_up).max(1)
+        // There are enough, and whether they go on is not clear: half as many requests again show a tendency.
+        let for_trend = if missing == 0 { requests / 2 } else { 0 };
+        (missing * each + limit)
+            .max(for_warm_up)
+            .max(for_trend)
+            .max(1)
     }
 }
 
@@ -519,6 +524,9 @@ fn at_most(count: u64, mean: f64) -> f64 {
 pub fn age(now: Age, birth: Age) -> [Option<u64>; MEASURES] {
     now.since(birth).all().map(Some)
 }
+
+#[cfg(test)]
+mod workers;
 
 #[cfg(test)]
 mod tests {
