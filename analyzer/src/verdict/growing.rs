@@ -6,7 +6,7 @@
 //! and not by realloc is a buffer only if its survivors are steps too often for chance: of blocks of any sizes in
 //! random order, the i-th is a step with probability 1 / i.
 
-use super::survival::{LEVEL, WARM_UP_REQUESTS};
+use super::survival::{LEVEL, SUSPICIOUS, WARM_UP_REQUESTS};
 use super::{GROWTH, at_least};
 use crate::figures::{bytes, count, counted};
 use crate::ledger::{FinishedSite, Retained};
@@ -67,7 +67,11 @@ impl Buffer {
         if points.len() < STEPS {
             return None;
         }
-        if site.reallocations == 0 && chance(points.len(), site.lives.births) >= LEVEL {
+        let by_chance = match site.reallocations {
+            0 => chance(points.len(), site.lives.births),
+            _ => 0.0,
+        };
+        if by_chance >= SUSPICIOUS {
             return None;
         }
         let place = |order: &u64| orders.partition_point(|one| one < order) as u64 + 1;
@@ -98,7 +102,7 @@ impl Buffer {
         let used: Vec<&Retained> = site.retained.iter().filter(|kept| kept.is_used()).collect();
         buffer.blocks = used.iter().map(|kept| kept.blocks - kept.free_blocks).sum();
         let holds = used.iter().any(|kept| kept.bytes >= size);
-        if buffer.goes_on() {
+        if buffer.goes_on() && by_chance < LEVEL {
             buffer.growth = Growth::Grows;
         }
         (buffer.blocks <= FEW_BLOCKS && holds).then_some(buffer)

@@ -45,7 +45,7 @@ const TAIL: f64 = 0.05;
 /// By chance: one in a thousand.
 pub(super) const LEVEL: f64 = 1e-3;
 /// What is less likely by chance than this can't be called harmless: one in twenty.
-const SUSPICIOUS: f64 = 0.05;
+pub(super) const SUSPICIOUS: f64 = 0.05;
 /// What lives in a tail lives so many typical lives more, on average.
 const RESIDUAL: f64 = 4.0;
 /// A warm-up is told from a leak after so many requests.

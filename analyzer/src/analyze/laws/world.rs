@@ -23,6 +23,8 @@ const CHANCE: f64 = 1e-4;
 const CLEAR: usize = 8;
 /// ... when they are so many times as old as what is freed becomes.
 const OUTLIVED: usize = 8;
+/// A buffer that grew so often is not replaced by chance.
+const GROWN: usize = 6;
 
 /// A run: the law, the traffic, the seed, and whether only a sample of the blocks is recorded.
 #[derive(Clone, Copy, Debug)]
@@ -389,10 +391,11 @@ impl World<'_> {
     /// Whether a process's block grew several times, also in the second half.
     fn shows_growth(&self, processes: &[Process]) -> bool {
         processes.iter().enumerate().any(|(index, process)| {
-            let grown = |past: &&Past| past.moved && past.process == index && past.request > 0;
-            let grown = self.past.iter().filter(grown);
+            // Its first block is made, all others are what it grew into.
+            let blocks = self.past.iter().filter(|past| past.process == index);
+            let grown = blocks.skip(1);
             let late = grown.clone().any(|past| 2 * past.visit >= process.visits);
-            grown.count() >= 4 && late && process.visits >= 20
+            grown.count() >= GROWN && late && process.visits >= 20
         })
     }
 }
