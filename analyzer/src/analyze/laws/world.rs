@@ -60,7 +60,7 @@ struct Past {
     leaked: bool,
     /// The same when it was freed.
     death: Option<(usize, usize)>,
-    /// It came of another by realloc, or went into another.
+    /// It was not freed then, but went into another by realloc.
     moved: bool,
 }
 
@@ -294,7 +294,7 @@ impl World<'_> {
                     visit: now.1,
                     leaked: process.memory.leaked[block as usize],
                     death: None,
-                    moved: matches!(act, Act::Grow { .. }),
+                    moved: false,
                 });
             }
         }
@@ -315,7 +315,7 @@ impl World<'_> {
             }
             Truth::Holds(Shows::Turnover) => {
                 let own = self.past.iter().filter(|past| past.subject);
-                let own = own.filter(|past| past.death.is_none() || !past.moved);
+                let own = own.filter(|past| !past.moved);
                 let (freed, left): (Vec<&Past>, Vec<_>) =
                     own.partition(|past| past.death.is_some());
                 freed.len() >= left.len()
