@@ -24,7 +24,7 @@ const OVERDUE: f64 = 1.5;
 /// What is to be thought of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Growth {
-    /// Its next step is overdue: it is full.
+    /// Its next step is overdue, or it was freed at its largest: it is full.
     Stopped,
     /// It may go on.
     Untold,
@@ -95,17 +95,17 @@ impl Buffer {
             requests,
             overdue: (overdue + 1).saturating_sub(since),
         };
-        if since > overdue {
-            buffer.growth = Growth::Stopped;
-            return Some(buffer);
-        }
         let used: Vec<&Retained> = site.retained.iter().filter(|kept| kept.is_used()).collect();
         buffer.blocks = used.iter().map(|kept| kept.blocks - kept.free_blocks).sum();
         let holds = used.iter().any(|kept| kept.bytes >= size);
+        if since > overdue || !holds {
+            buffer.growth = Growth::Stopped;
+            return Some(buffer);
+        }
         if buffer.goes_on() && by_chance < LEVEL {
             buffer.growth = Growth::Grows;
         }
-        (buffer.blocks <= FEW_BLOCKS && holds).then_some(buffer)
+        (buffer.blocks <= FEW_BLOCKS).then_some(buffer)
     }
 
     /// Since the middle it has become much larger, or larger more often than the largest of any sizes becomes.
