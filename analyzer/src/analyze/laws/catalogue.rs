@@ -112,7 +112,10 @@ pub(super) const LAWS: &[Law] = &[
         ),
         "it never is full: new keys only become ever rarer",
     ),
-    law("pool grown to the concurrency", Holds(Stop), tables::pool),
+    except(
+        law("pool grown to the concurrency", Holds(Stop), tables::pool),
+        "it becomes larger ever more rarely; where each of many workers shows one or two of its blocks, in a sample, that can look even",
+    ),
     except(
         law(
             "scratch buffer as large as the largest request",
