@@ -232,6 +232,8 @@ impl<'f> Analyzer<'f> {
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod script;

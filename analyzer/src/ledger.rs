@@ -27,7 +27,7 @@ pub use finish::{
 use flight::Flight;
 use holding::{Account, AccountId, Holding, Kind, Proof};
 use index::HoldingIndex;
-pub use lives::{Age, GroupLives, Lives, MEASURES, SiteLives};
+pub use lives::{Age, GroupLives, Lives, MEASURES, MassDeath, SiteLives};
 pub use log::Log;
 pub use loose::Loose;
 use rustc_hash::FxHashMap;
@@ -84,6 +84,8 @@ pub struct Ledger {
     /// What is in flight.
     pub flight: Flight,
     ends: Vec<RequestId>,
+    /// Their stamps.
+    ended_at: Vec<u64>,
     requests_ended: u64,
     /// Call sites where a request was counted that has ended, and to which more may come.
     reached: FxHashMap<RequestId, Vec<SiteIndex>>,
@@ -139,6 +141,7 @@ impl Ledger {
             pending: Vec::new(),
             flight: Flight::default(),
             ends: Vec::new(),
+            ended_at: Vec::new(),
             requests_ended: 0,
             serving: Serving::default(),
             reached: FxHashMap::default(),
@@ -326,6 +329,7 @@ impl Ledger {
         holding.live_bytes += amount.bytes;
         holding.held += 1;
         holding.last = stamp;
+        holding.largest = holding.largest.max(size);
         let site = holding.site;
         let figures = &mut self.sites[site as usize];
         figures.live_blocks += amount.blocks;

@@ -4,9 +4,11 @@
 //! reached it. [`judge`] looks at one series; [`combine`] at those of several processes: their slices
 //! are added up and judged, and a process that leaks by itself is a leak even where the sum is not.
 
+mod growing;
 mod series;
 pub mod survival;
 
+pub use growing::{Buffer, FEW_BLOCKS, Growth};
 pub use series::{Sequences, of_requests, of_time};
 
 use crate::analysis::{Evidence, Verdict};
@@ -22,8 +24,6 @@ pub const LEAK_LATE_REQUESTS: u64 = 2;
 pub const LEAK_SHARE: u64 = 50;
 /// Slices of the first quarter.
 pub const QUARTER: usize = SLICES / 4;
-/// A growing buffer consists of so many blocks at most (in each process).
-pub const FEW_BLOCKS: u64 = 8;
 /// A growing buffer's live bytes rise by this share (in percent) from the middle to the end.
 pub const GROWTH: u64 = 50;
 /// Live bytes that end within this share (in percent) above the middle have stopped growing.
@@ -140,6 +140,8 @@ pub struct GroupEvidence {
     pub retaining: u64,
     /// Of those, the mature ones.
     pub mature: u64,
+    /// How many of them that tell whether it goes on are one process's, at most.
+    pub most_of_one: u64,
     /// A leak needs so many.
     pub needs: u64,
     /// A typical life of what was freed at the site, in requests; `None`: nothing was.
@@ -153,6 +155,21 @@ pub struct GroupEvidence {
 }
 
 impl GroupEvidence {
+    /// Whether the figures leave little room for another verdict.
+    pub fn is_sure(&self) -> bool {
+        let falls = self.trend.is_some_and(|trend| trend < survival::DOUBTFUL);
+        let enough = match self.needs {
+            survival::LEAK_REQUESTS_AMONG_FREES => self.mature >= survival::SURE * self.needs,
+            _ => self.most_of_one.min(self.mature) >= survival::SURE_WITHOUT_FREES,
+        };
+        enough && !falls
+    }
+
+    /// Why, where what no request owns is judged: at what times something was kept.
+    pub fn text_over_time(&self, verdict: Verdict) -> String {
+        format!("over the time of {}", self.text(verdict))
+    }
+
     /// Why, in two lines at most.
     pub fn text(&self, verdict: Verdict) -> String {
         let kept = format!(
@@ -182,7 +199,7 @@ impl GroupEvidence {
                     1 => "1 more request is".to_string(),
                     needed => format!("{} more requests are", count(needed)),
                 };
-                format!("{kept}; {lives}, {mature}; at least {needed} needed to tell")
+                format!("{kept}; {lives}, {mature}{trend}; at least {needed} needed to tell")
             }
             Verdict::WarmUp => format!("{kept}, none after the first quarter"),
             Verdict::FreedLater if self.retaining == 0 => {
@@ -194,20 +211,6 @@ impl GroupEvidence {
             }
         }
     }
-}
-
-/// Why the blocks are a buffer that grows, if they are: in one process, or in all together.
-pub fn growing(all: &[Series]) -> Option<Evidence> {
-    let mut sum = Series::default();
-    all.iter().for_each(|series| sum.add(series));
-    let is_growing = |series: &&Series| {
-        let few = series.retained_blocks <= FEW_BLOCKS * series.processes.max(1);
-        // Nothing that outlived its request was ever replaced: these are blocks of several requests, no buffer.
-        let several = series.retaining > 1 && series.survivor_blocks == series.retained_blocks;
-        few && !several && series.retained_blocks > 0 && grows(series)
-    };
-    let found = all.iter().chain([&sum]).find(is_growing)?;
-    Some(evidence(found, Verdict::GrowingBuffer))
 }
 
 /// Whether more is live at the end, by [`STEADY`], than ever was before the last eighth.

@@ -12,7 +12,7 @@ use crate::requests::record::{Record, RequestId};
 use crate::sites::SiteId;
 use crate::trace::Dropped;
 use crate::verdict::{
-    self, GroupEvidence, LEAK_REQUESTS, Sequences, Series, combine, growing, is_steady,
+    self, Buffer, GroupEvidence, Growth, LEAK_REQUESTS, Sequences, Series, combine, is_steady,
     of_requests, of_time, reaches_new_height, survival,
 };
 
@@ -165,6 +165,19 @@ fn everywhere(sequences: &[Sequences], records: &[Record]) -> FxHashMap<Group, V
     all
 }
 
+/// Lives of what was freed at the site and was no request's for sure, by measure.
+fn outside_freed(parts: &[(usize, FinishedSite)]) -> [Lives; MEASURES] {
+    let mut freed: [Lives; MEASURES] = Default::default();
+    for (_, site) in parts {
+        for of in [&site.outside_lives, &site.lives.unowned] {
+            for (sum, lives) in freed.iter_mut().zip(of) {
+                sum.merge(lives);
+            }
+        }
+    }
+    freed
+}
+
 struct Judge<'r> {
     sequences: Vec<Sequences>,
     everywhere: FxHashMap<Group, Vec<RequestId>>,
@@ -198,26 +211,80 @@ impl Judge<'_> {
         });
         let over_time: Vec<Series> = over_time.collect();
         let (verdict, mut evidence) = combine(&over_time);
-        match verdict {
+        let group = self.outside(parts, is_steady(&over_time));
+        let (survives, figures) = group.judge();
+        let goes_on = self.has_outlived(parts, &group.freed);
+        let verdict = match (verdict, survives) {
+            (Verdict::GrowingBuffer, _) | (Verdict::Leak, Verdict::Clean) => verdict,
+            (_, Verdict::Leak) if goes_on => Verdict::Leak,
+            (Verdict::Leak, Verdict::Leak | Verdict::FreedLater) => Verdict::TooFewRequests,
+            (Verdict::Leak, _) => survives,
             // The newest may be the first of many: what is live has never been so much.
-            Verdict::FreedLater if reaches_new_height(&over_time) => {
+            (Verdict::FreedLater, _) if reaches_new_height(&over_time) => {
                 evidence.text =
                     "the newest are more than ever were live here before: too early to tell".into();
-                (Verdict::TooFewRequests, evidence)
+                return (Verdict::TooFewRequests, evidence);
             }
-            Verdict::Leak if !self.has_outlived(parts) => {
-                evidence.text =
-                    "what was freed here lived as long as what is left: too early to tell".into();
-                (Verdict::TooFewRequests, evidence)
+            (verdict, Verdict::TooFewRequests) if figures.mature > 0 => {
+                verdict.min(Verdict::TooFewRequests)
             }
-            _ => (verdict, evidence),
-        }
+            (verdict, _) => return (verdict, evidence),
+        };
+        evidence.text = figures.text_over_time(verdict);
+        evidence.mature_requests = figures.mature;
+        evidence.typical_life_requests = figures.typical;
+        evidence.trend = figures.trend;
+        evidence.requests_needed = figures.needed;
+        evidence.is_sure = figures.is_sure();
+        (verdict, evidence)
     }
 
-    /// Whether in a process enough of what no request owns is twice as old as what was freed at the site became.
-    fn has_outlived(&self, parts: &[(usize, FinishedSite)]) -> bool {
+    /// The history of what no request owns: each request's time is one that may keep something.
+    fn outside<'s>(
+        &'s self,
+        parts: &'s [(usize, FinishedSite)],
+        steady: bool,
+    ) -> survival::Group<'s> {
+        let mut group = survival::Group {
+            freed: outside_freed(parts),
+            steady,
+            ..survival::Group::default()
+        };
+        for (process, site) in parts {
+            let sequences = &self.sequences[*process];
+            let births = site.outside.births.points();
+            let mut kept: Vec<survival::Kept> = Vec::new();
+            for (stamp, _) in births {
+                let order = sequences.ended_before(*stamp);
+                let request = Some(sequences.requests().saturating_sub(order + 1));
+                let time = Some(sequences.served_until().saturating_sub(*stamp));
+                if kept.last().is_none_or(|last| last.order < order) {
+                    kept.push(survival::Kept {
+                        request: 0,
+                        order,
+                        age: [request, None, None, time],
+                        first: kept.is_empty(),
+                    });
+                }
+            }
+            group.newest += 1;
+            group.survivors += kept.len() as u64 + site.outside_lives[0].count();
+            group.processes.push(survival::InProcess {
+                orders: (0..sequences.requests()).collect(),
+                ended: sequences.requests(),
+                kept,
+                unowned: Some(&site.outside_lives),
+                ..survival::InProcess::default()
+            });
+        }
+        group
+    }
+
+    /// Whether in a process what no request owns was kept in enough parts of its serving time, and is twice as old
+    /// as what was freed at the site became.
+    fn has_outlived(&self, parts: &[(usize, FinishedSite)], freed: &[Lives; MEASURES]) -> bool {
         const TIME: usize = MEASURES - 1;
-        let limit = 2 * self.freed(parts)[TIME].percentile(survival::TYPICAL);
+        let limit = 2 * freed[TIME].percentile(survival::TYPICAL);
         parts.iter().any(|(process, site)| {
             let old = self.sequences[*process].slices_older_than(limit);
             let kept = &site.outside.retained_blocks;
@@ -280,23 +347,34 @@ impl Judge<'_> {
         evidence.mature_requests = figures.mature;
         evidence.typical_life_requests = figures.typical;
         evidence.trend = figures.trend;
-        evidence.is_sure = figures.mature >= 2 * figures.needs;
+        evidence.is_sure = figures.is_sure();
         evidence.lives = self.lives(parts, &freed[0]);
-        if verdict != Verdict::Leak
-            && let Some(grows) = growing(&all)
-        {
-            verdict = Verdict::GrowingBuffer;
-            evidence.text = grows.text;
-            evidence.requests_needed = None;
-            for label in labels.iter_mut().filter(|label| label.retains()) {
-                label.verdict = verdict;
-                label
-                    .groups
-                    .iter_mut()
-                    .for_each(|group| group.verdict = verdict);
+        if let Some(buffer) = self.buffer(parts) {
+            let (grows, needed) = match buffer.growth {
+                Growth::Grows => (Verdict::GrowingBuffer, None),
+                Growth::Untold => (Verdict::TooFewRequests, Some(buffer.needed())),
+                Growth::Stopped => (Verdict::Clean, None),
+            };
+            if grows < verdict {
+                verdict = grows;
+                evidence.text = buffer.text();
+                evidence.requests_needed = needed;
+                for label in labels.iter_mut().filter(|label| label.retains()) {
+                    label.verdict = label.verdict.min(verdict);
+                    let groups = label.groups.iter_mut();
+                    groups.for_each(|group| group.verdict = group.verdict.min(verdict));
+                }
             }
         }
         (verdict, evidence, labels)
+    }
+
+    /// The buffer that the site is in one of the processes, the one that grows for sure.
+    fn buffer(&self, parts: &[(usize, FinishedSite)]) -> Option<Buffer> {
+        Buffer::of(parts.iter().map(|(process, site)| {
+            let labels: Vec<LabelId> = site.labels.iter().map(|label| label.0).collect();
+            (site, self.sequences[*process].of_labels(&labels))
+        }))
     }
 
     /// Groups of which none can be judged by itself, taken together: a leak that no label has is the one of all.

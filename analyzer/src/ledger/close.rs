@@ -13,6 +13,7 @@ impl Ledger {
         self.commit_pending(None);
         let order = self.ends.len() as u64;
         self.ends.push(request);
+        self.ended_at.push(stamp);
         self.requests_ended += u64::from(record.count);
         self.serving.to = stamp;
         self.serving.to_bytes = self.counts.live_bytes;
@@ -97,7 +98,9 @@ impl Ledger {
             if holding.live_blocks > 0 {
                 site.survivor_log.add(order, holding.live_bytes);
                 if let Some(label) = record.label {
-                    let group = site.lives.born(label, record.status, order);
+                    let group = site
+                        .lives
+                        .born((label, record.status), order, holding.largest);
                     let now = Age {
                         requests: order,
                         visits: site.requests,
@@ -225,6 +228,17 @@ impl Ledger {
                 let amount = self.heap.amount(address, &block);
                 let figures = &mut self.sites[holding.site as usize];
                 figures.outside_freed_log.add(block.born, amount.bytes);
+                if holding.kind == Kind::Outside {
+                    let before = self.ended_at.partition_point(|end| *end <= block.born);
+                    let age = Age {
+                        requests: (self.ended_at.len() - before) as u64,
+                        time: self.serving.to.saturating_sub(block.born),
+                        ..Age::default()
+                    };
+                    for (lives, life) in figures.outside_lives.iter_mut().zip(age.all()) {
+                        lives.add(life);
+                    }
+                }
             }
             self.unhold(block.holding);
         }

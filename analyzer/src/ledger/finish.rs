@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::holding::{Holding, Kind, Proof};
-use super::lives::{Age, SiteLives};
+use super::lives::{Age, Lives, MEASURES, SiteLives};
 use super::log::Log;
 use super::loose::Loose;
 use super::site::survive;
@@ -33,6 +33,8 @@ pub struct Finished {
     pub outside_allocations: u64,
     /// The requests that ended, in the order of their ends.
     pub ends: Vec<RequestId>,
+    /// The stamps of their ends.
+    pub ended_at: Vec<u64>,
     /// The most requests in flight at once.
     pub most_in_flight: usize,
     /// Call sites with survivors or live blocks.
@@ -124,6 +126,8 @@ pub struct FinishedSite {
     pub outside: OutsideSeries,
     /// Births of those, while it served: stamps, sorted, each once.
     pub outside_births: Vec<u64>,
+    /// How long blocks in no request lived that outlived a request's end, in requests and in time.
+    pub outside_lives: [Lives; MEASURES],
     /// How long survivors live.
     pub lives: SiteLives,
     /// Requests that allocated here.
@@ -222,6 +226,8 @@ pub struct OutsideSeries {
     pub live_bytes: [u64; SLICES],
     /// Born while it served, and freed objects on CPython's free lists now: in none of the above.
     pub free: Amount,
+    /// Births of what was live when serving ended, by stamp.
+    pub births: Log,
 }
 
 /// Blocks and bytes live, the series, and births while it served.
@@ -307,6 +313,7 @@ impl Ledger {
                 survivor_log: figures.survivor_log,
                 outside: series,
                 outside_births: births,
+                outside_lives: figures.outside_lives,
                 lives: figures.lives,
                 visits: figures.requests,
             };
@@ -322,6 +329,7 @@ impl Ledger {
             inherited: self.heap.inherited(),
             outside_allocations,
             ends: self.ends,
+            ended_at: self.ended_at,
             most_in_flight,
             sites,
             reached,
@@ -534,6 +542,7 @@ impl OutsideSeries {
             Some(slice) if born < serving.to => {
                 self.retained_blocks[slice] += amount.blocks;
                 self.retained_bytes[slice] += amount.bytes;
+                self.births.add(born, amount.blocks);
             }
             _ => {}
         }

@@ -97,6 +97,8 @@ pub struct Holding {
     pub born: u64,
     /// Stamp of its last.
     pub last: u64,
+    /// Bytes of its largest block.
+    pub largest: u64,
     /// Live or pending blocks that name this one, or one that was moved to it.
     pub held: u64,
     /// Blocks allocated.
@@ -122,6 +124,7 @@ impl Holding {
             moved: None,
             born,
             last: born,
+            largest: 0,
             held: 0,
             allocations: 0,
             allocated_bytes: 0,
@@ -134,6 +137,7 @@ impl Holding {
     pub fn absorb(&mut self, other: &Holding) {
         self.born = self.born.min(other.born);
         self.last = self.last.max(other.last);
+        self.largest = self.largest.max(other.largest);
         self.held += other.held;
         self.torn |= other.torn;
         self.allocations += other.allocations;

@@ -153,20 +153,47 @@ pub struct SiteLives {
     pub groups: Vec<GroupLives>,
     /// Lives of what nothing proves to be a request's, freed after all that were in flight at its birth.
     pub unowned: [Lives; MEASURES],
+    /// Sizes of blocks that were larger than all survivors before, by the order of their requests' ends.
+    pub larger: Log,
+    /// The largest survivor.
+    largest: u64,
+    /// How many were born.
+    pub births: u64,
     /// Born and not dead.
     living: u64,
-    /// The order of the newest deaths, and how many there were at it.
-    dying: (u64, u64),
-    /// The order at which most of what lived died at once: a collector ran, or something was flushed.
-    pub mass_death: Option<u64>,
+    /// The newest deaths: all that came at once.
+    dying: MassDeath,
+    /// The last time that most of what lived died at once: a collector ran, or something was flushed.
+    pub mass_death: Option<MassDeath>,
+}
+
+/// Deaths that come at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MassDeath {
+    /// When so many requests had ended.
+    pub order: u64,
+    /// How many.
+    deaths: u64,
+    /// The longest life among them, in requests.
+    pub life: u64,
 }
 
 /// So many deaths at once, and as many as are left, are a mass death.
 const MASS: u64 = 8;
 
 impl SiteLives {
-    /// Something is born to a request of this group; tells the group's place.
-    pub(super) fn born(&mut self, label: LabelId, status: Option<u32>, order: u64) -> usize {
+    /// Something is born to a request of this group, whose largest block has `size`; tells the group's place.
+    pub(super) fn born(
+        &mut self,
+        (label, status): (LabelId, Option<u32>),
+        order: u64,
+        size: u64,
+    ) -> usize {
+        self.births += 1;
+        if size > self.largest {
+            self.largest = size;
+            self.larger.level(order, size);
+        }
         let known = self
             .groups
             .iter()
@@ -200,12 +227,54 @@ impl SiteLives {
             lives.add(life);
         }
         self.living = self.living.saturating_sub(1);
-        self.dying = match self.dying {
-            (at, deaths) if at == order => (at, deaths + 1),
-            _ => (order, 1),
-        };
-        if self.dying.1 >= MASS && self.dying.1 >= self.living {
-            self.mass_death = Some(order);
+        if self.dying.order != order {
+            self.dying = MassDeath {
+                order,
+                ..MassDeath::default()
+            };
+        }
+        self.dying.deaths += 1;
+        self.dying.life = self.dying.life.max(age.requests);
+        if self.dying.deaths >= MASS && self.dying.deaths >= self.living {
+            self.mass_death = Some(self.dying);
+        }
+    }
+}
+
+impl SiteLives {
+    /// Those of another site, too.
+    pub(super) fn absorb(&mut self, other: SiteLives) {
+        // What is most of a few is not most of all: the larger one's mass death counts.
+        let keepings = |lives: &SiteLives| lives.groups.iter().map(|of| of.keepings).sum::<u64>();
+        if keepings(&other) > keepings(self) {
+            self.mass_death = other.mass_death;
+        }
+        for group in other.groups {
+            let same = |known: &&mut GroupLives| {
+                (known.label, known.status) == (group.label, group.status)
+            };
+            match self.groups.iter_mut().find(same) {
+                Some(known) => {
+                    known.births.absorb(&group.births);
+                    known.keepings += group.keepings;
+                    let each = known.freed.iter_mut().zip(&group.freed);
+                    each.for_each(|(sum, lives)| sum.merge(lives));
+                }
+                None => self.groups.push(group),
+            }
+        }
+        let each = self.unowned.iter_mut().zip(&other.unowned);
+        each.for_each(|(sum, lives)| sum.merge(lives));
+        self.births += other.births;
+        let mut steps: Vec<(u64, u64)> = self.larger.points().to_vec();
+        steps.extend(other.larger.points());
+        steps.sort_unstable();
+        (self.larger, self.largest) = (Log::default(), 0);
+        for (order, size) in steps {
+            if size > self.largest {
+                self.largest = size;
+                self.larger.level(order, size);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 const MAX_POINTS: usize = 256;
 
 /// The points, in order of their position: one at most for each run of `1 << shift` positions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     points: Vec<(u64, u64)>,
     shift: u32,
@@ -82,6 +82,11 @@ impl Log {
     pub fn level_before(&self, position: u64) -> u64 {
         let after = self.points.partition_point(|point| point.0 < position);
         after.checked_sub(1).map_or(0, |last| self.points[last].1)
+    }
+
+    /// Its points, in order of their position.
+    pub fn points(&self) -> &[(u64, u64)] {
+        &self.points
     }
 
     /// What was added before `position`.

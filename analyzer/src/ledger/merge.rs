@@ -4,7 +4,6 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
-use super::lives::{GroupLives, SiteLives};
 use super::{Finished, FinishedSite, OutsideSeries, Reached, SLICES};
 use crate::sites::SiteId;
 
@@ -68,6 +67,9 @@ impl FinishedSite {
         self.outside_births.extend(other.outside_births);
         self.outside_births.sort_unstable();
         self.outside_births.dedup();
+        for (sum, lives) in self.outside_lives.iter_mut().zip(&other.outside_lives) {
+            sum.merge(lives);
+        }
         self.lives.absorb(other.lives);
         self.visits += other.visits;
     }
@@ -78,40 +80,12 @@ impl OutsideSeries {
         self.before.0 += other.before.0;
         self.before.1 += other.before.1;
         self.free += other.free;
+        self.births.absorb(&other.births);
         for slice in 0..SLICES {
             self.retained_blocks[slice] += other.retained_blocks[slice];
             self.retained_bytes[slice] += other.retained_bytes[slice];
             self.freed_bytes[slice] += other.freed_bytes[slice];
             self.live_bytes[slice] += other.live_bytes[slice];
         }
-    }
-}
-
-impl SiteLives {
-    fn keepings(&self) -> u64 {
-        self.groups.iter().map(|group| group.keepings).sum()
-    }
-
-    fn absorb(&mut self, other: SiteLives) {
-        // What is most of a few is not most of all: the larger one's counts.
-        if other.keepings() > self.keepings() {
-            self.mass_death = other.mass_death;
-        }
-        for group in other.groups {
-            let same = |known: &&mut GroupLives| {
-                (known.label, known.status) == (group.label, group.status)
-            };
-            match self.groups.iter_mut().find(same) {
-                Some(known) => {
-                    known.births.absorb(&group.births);
-                    known.keepings += group.keepings;
-                    let each = known.freed.iter_mut().zip(&group.freed);
-                    each.for_each(|(sum, lives)| sum.merge(lives));
-                }
-                None => self.groups.push(group),
-            }
-        }
-        let each = self.unowned.iter_mut().zip(&other.unowned);
-        each.for_each(|(sum, lives)| sum.merge(lives));
     }
 }

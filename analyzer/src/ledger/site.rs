@@ -1,6 +1,6 @@
 //! What a ledger keeps of each call site of its process.
 
-use super::lives::SiteLives;
+use super::lives::{Lives, MEASURES, SiteLives};
 use super::log::Log;
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
@@ -42,6 +42,8 @@ pub struct SiteFigures {
     /// Bytes of blocks outside requests that outlived a request's end and were freed before serving
     /// ended, by their birth.
     pub outside_freed_log: Log,
+    /// How long such blocks lived, in requests and in time.
+    pub outside_lives: [Lives; MEASURES],
     /// How long survivors live.
     pub lives: SiteLives,
     /// Something changed since the last request's end.

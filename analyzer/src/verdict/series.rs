@@ -21,6 +21,8 @@ pub struct Sequences {
     cuts: FxHashMap<Vec<LabelId>, Cut>,
     newest: u64,
     requests: u64,
+    /// Stamps of their ends.
+    ended_at: Vec<u64>,
 }
 
 /// The requests of some labels together.
@@ -56,7 +58,22 @@ impl Sequences {
             cuts: FxHashMap::default(),
             newest: connections.max(finished.most_in_flight).max(1) as u64,
             requests: finished.ends.len() as u64,
+            ended_at: finished.ended_at.clone(),
         }
+    }
+
+    /// The orders of the ends of the requests that have one of the labels.
+    pub fn of_labels(&self, labels: &[LabelId]) -> Vec<u64> {
+        let orders = labels.iter().filter_map(|label| self.by_label.get(label));
+        let orders = orders.flat_map(|(orders, _)| orders);
+        let mut orders: Vec<u64> = orders.map(|order| u64::from(*order)).collect();
+        orders.sort_unstable();
+        orders
+    }
+
+    /// How many requests had ended at `stamp`.
+    pub fn ended_before(&self, stamp: u64) -> u64 {
+        self.ended_at.partition_point(|end| *end <= stamp) as u64
     }
 
     /// So many slices of the serving time ended so long before its end, or longer.

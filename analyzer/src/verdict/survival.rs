@@ -3,14 +3,19 @@
 //!
 //! A retained holding is *mature* when it has outlived the 98th percentile of the lives of what was freed at its
 //! call site (twice that where its own group has frees), counted in requests, in visits of the site, in keepings
-//! of its group and in time, and the last mass death. Mature ones are a leak where there are more than a tail of
-//! long lives can hold, or where they have been exposed so long that such a tail would have lost many, and where
-//! the keeping goes on: in the process that keeps, and where no process shows a leak by itself, over the requests of
-//! all of them (the first requests of a server whose workers are replaced may be all that some of those served).
+//! of its group and in time; and, where most of what lived died at once, when it was there already or is twice as
+//! old as what died. Mature ones are a leak where there are more than a tail of long lives can hold, or where they
+//! have been exposed so long that such a tail would have lost many, and where the keeping goes on: in the process
+//! that keeps, and where no process shows a leak by itself, over the requests of all of them (the first requests of
+//! a server whose workers are replaced may be all that some of those served).
+//!
+//! The keeping has died down where its places among the requests lie early (Laplace's test), or where the last is so
+//! early that an even rate would have gone on (a table that is filled at once and then full), unless it also began
+//! late. A test of one in a hundred makes a leak undecided, one of one in a thousand makes it bounded.
 
 use super::GroupEvidence;
 use crate::analysis::Verdict;
-use crate::ledger::{Age, GroupLives, Lives, MEASURES};
+use crate::ledger::{Age, GroupLives, Lives, MEASURES, MassDeath};
 use crate::requests::record::RequestId;
 
 /// A leak needs so many requests with mature survivors.
@@ -21,10 +26,26 @@ pub const LEAK_REQUESTS_AMONG_FREES: u64 = 5;
 pub const TYPICAL: f64 = 0.98;
 /// The keeping has died down where the trend is below this (Laplace's test; by chance: one in a hundred).
 pub const FALLING: f64 = -2.33;
+/// The probability of that.
+const FALLS: f64 = 0.01;
+/// It has for sure where the trend is below this (by chance: one in a thousand).
+const FALLEN: f64 = -3.09;
+/// A leak is sure with so many times as many mature ones as it needs where its group has frees, ...
+pub const SURE: u64 = 2;
+/// ... with so many where it has none, as pools and tables of connections, threads or keys often come to so many, ...
+pub const SURE_WITHOUT_FREES: u64 = 32;
+/// ... and a trend above this (by chance below: one in ten).
+pub const DOUBTFUL: f64 = -1.28;
+/// What has not died in the last mass death is mature when it is so many times as old as what did.
+const AGAIN: u64 = 2;
+/// Where a group has frees, a process tells of it if one in so many of its requests are old enough.
+const WATCHED: usize = 4;
 /// A tail holds this part of all at most.
 const TAIL: f64 = 0.05;
 /// By chance: one in a thousand.
-const LEVEL: f64 = 1e-3;
+pub(super) const LEVEL: f64 = 1e-3;
+/// What is less likely by chance than this can't be called harmless: one in twenty.
+pub(super) const SUSPICIOUS: f64 = 0.05;
 /// What lives in a tail lives so many typical lives more, on average.
 const RESIDUAL: f64 = 4.0;
 /// A warm-up is told from a leak after so many requests.
@@ -54,10 +75,45 @@ pub struct InProcess<'g> {
     pub kept: Vec<Kept>,
     /// Its lives there.
     pub lives: Option<&'g GroupLives>,
-    /// The order of the last mass death at the site.
-    pub mass_death: Option<u64>,
+    /// The last mass death at the site.
+    pub mass_death: Option<MassDeath>,
     /// Where what it kept is its own by association: lives of what was freed at the site and is nobody's for sure.
     pub unowned: Option<&'g [Lives; MEASURES]>,
+}
+
+impl InProcess<'_> {
+    /// How many requests have ended since the one in this place.
+    fn age(&self, order: u64) -> u64 {
+        self.ended.saturating_sub(1).saturating_sub(order)
+    }
+
+    /// Whether the requests in the places before this one are enough of all to tell if the keeping goes on.
+    fn is_watched(&self, until: u64) -> bool {
+        let old = self.orders.partition_point(|order| *order < until);
+        old * WATCHED >= self.orders.len()
+    }
+
+    /// Requests in the places before this one are old enough for what they kept to be mature. Ages fall from one
+    /// to the next in every measure: what is kept after the first that is too young is so, too.
+    fn old_until(&self, limits: [u64; MEASURES]) -> u64 {
+        let by_requests = match limits[0] {
+            0 => u64::MAX,
+            limit => self.ended.saturating_sub(1).saturating_sub(limit),
+        };
+        let outlived = |kept: &&Kept| {
+            let mut ages = kept.age.iter().zip(limits);
+            ages.all(|(age, limit)| limit == 0 || age.is_none_or(|age| age > limit))
+        };
+        let young = self.kept.iter().find(|kept| !outlived(kept));
+        let by_kept = young.map_or(u64::MAX, |kept| kept.order);
+        // What has come since may be waiting for the next, if it is not much older than what died became.
+        let by_death = self.mass_death.map_or(u64::MAX, |mass| {
+            let limit = AGAIN * mass.life;
+            let overdue = self.ended.saturating_sub(1).saturating_sub(limit);
+            mass.order.max(overdue)
+        });
+        by_requests.min(by_kept).min(by_death)
+    }
 }
 
 /// A group at a call site, over all processes.
@@ -148,17 +204,17 @@ impl<'g> Group<'g> {
             false => LEAK_REQUESTS,
         };
         let goes_on = !found.falls(needs);
-        let leaks = found.positions.len() as u64 >= needs
-            && goes_on
-            && self.is_more_than_a_tail(&found, limits[0]);
+        let leaks =
+            found.count >= needs && goes_on && self.is_more_than_a_tail(&found, limits[0], LEVEL);
         let verdict = match leaks {
             true => Verdict::Leak,
-            false => self.lesser(&found, retaining, needs),
+            false => self.lesser(&found, retaining, needs, limits[0]),
         };
         let evidence = GroupEvidence {
             requests,
             retaining,
-            mature: found.positions.len() as u64,
+            mature: found.count,
+            most_of_one: found.most_of_one,
             needs,
             typical: (self.freed[0].count() > 0).then_some(typical),
             trend: found.shown_trend(needs),
@@ -171,84 +227,68 @@ impl<'g> Group<'g> {
 
     fn mature(&self, limits: [u64; MEASURES]) -> Mature {
         let mut found = Mature::default();
-        let several = self
-            .processes
-            .iter()
-            .filter(|process| !process.kept.is_empty())
-            .count()
-            > 1;
+        let keeping = self.processes.iter();
+        let keeping = keeping.filter(|process| !process.kept.is_empty());
+        let several = keeping.count() > 1;
+        // Where nothing of its own is freed, all that it keeps tells whether the keeping goes on.
+        let own = self.has_frees();
         for process in &self.processes {
-            let before = found.positions.len();
-            let last = process.ended.saturating_sub(1);
-            let is_old = |order: u64| limits[0] == 0 || last.saturating_sub(order) > limits[0];
-            let old = process.orders.partition_point(|order| is_old(*order));
-            if let Some(lives) = process.lives {
-                let until = match limits[0] {
-                    0 => u64::MAX,
-                    limit => last.saturating_sub(limit),
-                };
-                found.births += lives.births.sum_before(until);
-                let (late, excess) = lives.freed[0].above(limits[0]);
-                found.late += if limits[0] > 0 { late } else { 0 };
-                found.exposure += if limits[0] > 0 { excess as f64 } else { 0.0 };
+            let until = match (process.old_until(limits), own) {
+                (until, true) if !process.is_watched(until) => 0,
+                (until, _) => until,
+            };
+            found.dead(process, until, limits[0]);
+            // Nothing has come after the last one: a program that is stopped right then may not have tidied up.
+            let old = |kept: &&Kept| kept.order < until && process.age(kept.order) > 0;
+            let mature = process.kept.iter().filter(old);
+            for kept in mature.filter(|kept| !(several && kept.first)) {
+                found.count += 1;
+                let age = process.age(kept.order);
+                found.exposure += age.saturating_sub(limits[0]) as f64;
             }
-            if let Some(unowned) = process.unowned {
-                found.births += unowned[0].count();
-                let (late, excess) = unowned[0].above(limits[0]);
-                found.late += if limits[0] > 0 { late } else { 0 };
-                found.exposure += if limits[0] > 0 { excess as f64 } else { 0.0 };
-                found.unowned = true;
+            let told = process.kept.iter();
+            let told = told.filter(|kept| !own || kept.order < until);
+            let place = |kept: &Kept| process.orders.partition_point(|order| *order < kept.order);
+            let places: Vec<usize> = told.clone().map(place).collect();
+            let requests = match own {
+                true => process.orders.partition_point(|order| *order < until),
+                false => process.orders.len(),
+            };
+            found.most_of_one = found.most_of_one.max(places.len() as u64);
+            found.add(&places, requests, several);
+            let all = self.everywhere.len();
+            if all > 0 && limits[0] == 0 {
+                let places = told.map(|kept| {
+                    let place = self.everywhere.partition_point(|one| *one < kept.request);
+                    (place as f64 + 0.5) / all as f64
+                });
+                found.everywhere.extend(places);
             }
-            for kept in &process.kept {
-                let outlived = kept
-                    .age
-                    .iter()
-                    .zip(limits)
-                    .all(|(age, limit)| limit == 0 || age.is_none_or(|age| age > limit));
-                let survived_all = process.mass_death.is_none_or(|order| kept.order < order);
-                // Nothing has come after it: a program that is stopped right then may not have tidied up.
-                let is_last = kept.order >= last;
-                if !outlived || !survived_all || is_last || several && kept.first {
-                    continue;
-                }
-                let place = process.orders.partition_point(|order| *order < kept.order);
-                if place < old {
-                    found.positions.push((place as f64 + 0.5) / old as f64);
-                    let everywhere = self.everywhere.len();
-                    if everywhere > 0 && limits[0] == 0 {
-                        let place = self.everywhere.partition_point(|one| *one < kept.request);
-                        let place = (place as f64 + 0.5) / everywhere as f64;
-                        found.everywhere.push(place);
-                    }
-                    found.exposure +=
-                        last.saturating_sub(kept.order).saturating_sub(limits[0]) as f64;
-                }
-            }
-            found.most_of_one = found.most_of_one.max(found.positions.len() - before);
         }
         found.trend = trend(&found.positions);
         found
     }
 
-    /// Whether mature ones are more than a tail of long lives holds, or would have died by now.
-    fn is_more_than_a_tail(&self, found: &Mature, limit: u64) -> bool {
+    /// Whether mature ones are more than a tail of long lives holds, or would have died by now: by chance no more
+    /// often than `level`.
+    fn is_more_than_a_tail(&self, found: &Mature, limit: u64, level: f64) -> bool {
         if limit == 0 {
             return true;
         }
-        let (kept, late) = (found.positions.len() as u64, found.late);
+        let (kept, late) = (found.count, found.late);
         let births = match found.unowned {
             // What died is counted, what lives is what was kept.
             true => found.births + kept,
             false => found.births.max(kept + late),
         };
         let typical = self.freed[0].percentile(TYPICAL).max(1) as f64;
-        let more = at_least(kept + late, births, TAIL) < LEVEL && kept > 2 * late;
-        more || at_most(late, found.exposure / (RESIDUAL * typical)) < LEVEL
+        let more = at_least(kept + late, births, TAIL) < level && kept > 2 * late;
+        more || at_most(late, found.exposure / (RESIDUAL * typical)) < level
     }
 
     /// It is no leak for sure.
-    fn lesser(&self, found: &Mature, retaining: u64, needs: u64) -> Verdict {
-        let mature = found.positions.len() as u64;
+    fn lesser(&self, found: &Mature, retaining: u64, needs: u64, limit: u64) -> Verdict {
+        let mature = found.count;
         if self.survivors == 0 {
             return Verdict::Clean;
         }
@@ -256,7 +296,6 @@ impl<'g> Group<'g> {
             return Verdict::FreedLater;
         }
         let requests = self.requests();
-        let falling = found.falls(needs);
         let early = self.processes.iter().all(|process| {
             let quarter = process
                 .orders
@@ -268,39 +307,52 @@ impl<'g> Group<'g> {
         if (early || self.is_early_everywhere()) && requests >= WARM_UP_REQUESTS {
             return Verdict::WarmUp;
         }
-        if mature == 0 {
-            return match self.freed[0].count() {
-                0 => Verdict::TooFewRequests,
-                _ if retaining <= self.newest => Verdict::FreedLater,
-                _ if self.steady => Verdict::Bounded,
-                _ => Verdict::FreedLater,
-            };
-        }
-        if falling && mature >= needs || self.steady && self.freed[0].count() > 0 {
+        if found.has_fallen(needs) {
             return Verdict::Bounded;
         }
-        Verdict::TooFewRequests
+        let own = self.has_frees();
+        match mature {
+            0 if retaining <= self.newest && self.freed[0].count() > 0 => Verdict::FreedLater,
+            // Of what others kept some was freed: that tells nothing of its own.
+            _ if !own => Verdict::TooFewRequests,
+            0 if self.steady => Verdict::Bounded,
+            0 => Verdict::FreedLater,
+            _ if self.steady && !self.is_more_than_a_tail(found, limit, SUSPICIOUS) => {
+                Verdict::Bounded
+            }
+            _ => Verdict::TooFewRequests,
+        }
     }
 
     /// How many more requests could tell.
     fn needed(&self, found: &Mature, requests: u64, retaining: u64, needs: u64, limit: u64) -> u64 {
         let each = requests.div_ceil(retaining.max(1));
-        let missing = needs.saturating_sub(found.positions.len() as u64);
+        let missing = needs.saturating_sub(found.count);
         let for_warm_up = WARM_UP_REQUESTS.saturating_sub(requests);
-        (missing * each + limit).max(for_warm_up).max(1)
+        // There are enough, and whether they go on is not clear: half as many requests again show a tendency.
+        let for_trend = if missing == 0 { requests / 2 } else { 0 };
+        (missing * each + limit)
+            .max(for_warm_up)
+            .max(for_trend)
+            .max(1)
     }
 }
 
 /// The mature ones, and what they are compared with.
 #[derive(Debug, Default)]
 struct Mature {
-    /// Their places among the group's requests that are old enough, from 0 to 1.
+    /// How many there are, without the first of each process where there are several.
+    count: u64,
+    /// Their places among the group's requests that are old enough (or those of them after the first), from 0 to 1.
     positions: Vec<f64>,
     trend: Option<f64>,
+    /// Whether the keeping would go on at an even rate and begin so late, or end so early.
+    begins: Chances,
+    ends: Chances,
     /// Their places among the group's requests in all processes, where those are told.
     everywhere: Vec<f64>,
     /// How many one process has at most.
-    most_of_one: usize,
+    most_of_one: u64,
     /// Births that are old enough.
     births: u64,
     /// Some of them were nobody's for sure.
@@ -311,16 +363,94 @@ struct Mature {
     exposure: f64,
 }
 
-impl Mature {
-    /// The trend over all processes, where none has enough by itself.
-    fn trend_everywhere(&self, needs: u64) -> Option<f64> {
-        trend(&self.everywhere).filter(|_| (self.most_of_one as u64) < needs)
+/// Probabilities of independent findings, taken together (R. A. Fisher, "Statistical Methods for Research Workers",
+/// 1925): minus the sum of their logarithms has a gamma distribution.
+#[derive(Clone, Copy, Debug, Default)]
+struct Chances {
+    sum: f64,
+    findings: u64,
+}
+
+impl Chances {
+    /// One more, by its logarithm.
+    fn add(&mut self, logarithm: f64) {
+        self.sum -= logarithm;
+        self.findings += 1;
     }
 
-    /// The keeping has died down.
+    /// The probability that chance alone finds all this.
+    fn by_chance(self) -> f64 {
+        match self.findings {
+            0 => 1.0,
+            findings => at_most(findings - 1, self.sum),
+        }
+    }
+}
+
+impl Mature {
+    /// Adds the places of a process, sorted, among so many requests. Where there are several processes, each may
+    /// begin with one that makes something for all: the others are seen from there.
+    fn add(&mut self, places: &[usize], requests: usize, several: bool) {
+        let (from, places) = match places {
+            [first, others @ ..] if several => (first + 1, others),
+            all => (0, all),
+        };
+        let (Some(first), Some(last)) = (places.first(), places.last()) else {
+            return;
+        };
+        // Those that ended in another process are no places of this one.
+        let whole = requests.max(last + 1).saturating_sub(from);
+        if whole < 2 {
+            return;
+        }
+        let part = |place: usize| place.saturating_sub(from) as f64 / whole as f64;
+        let half = 0.5 / whole as f64;
+        let all = places.len() as f64;
+        self.begins.add(all * (1.0 - part(*first)).ln());
+        self.ends.add(all * part(*last + 1).ln());
+        self.positions
+            .extend(places.iter().map(|place| part(*place) + half));
+    }
+
+    /// It began with the first requests, and it ended long ago: a table is full.
+    fn stopped(&self, level: f64) -> bool {
+        self.ends.by_chance() < level && self.begins.by_chance() >= level
+    }
+
+    /// Adds what died of what was born in the process before `until`.
+    fn dead(&mut self, process: &InProcess<'_>, until: u64, limit: u64) {
+        let mut add = |births, freed: &Lives| {
+            self.births += births;
+            if limit > 0 {
+                let (late, excess) = freed.above(limit);
+                self.late += late;
+                self.exposure += excess as f64;
+            }
+        };
+        if let Some(lives) = process.lives {
+            add(lives.births.sum_before(until), &lives.freed[0]);
+        }
+        if let Some(unowned) = process.unowned {
+            add(unowned[0].count(), &unowned[0]);
+            self.unowned = true;
+        }
+    }
+
+    /// The trend over all processes, where none has enough by itself.
+    fn trend_everywhere(&self, needs: u64) -> Option<f64> {
+        trend(&self.everywhere).filter(|_| self.most_of_one < needs)
+    }
+
+    /// The keeping may have died down.
     fn falls(&self, needs: u64) -> bool {
-        self.shown_trend(needs)
-            .is_some_and(|trend| trend <= FALLING)
+        let trend = self.shown_trend(needs);
+        self.stopped(FALLS) || trend.is_some_and(|trend| trend <= FALLING)
+    }
+
+    /// It has, for sure.
+    fn has_fallen(&self, needs: u64) -> bool {
+        let trend = self.shown_trend(needs);
+        self.stopped(LEVEL) || trend.is_some_and(|trend| trend <= FALLEN)
     }
 
     /// The lower of the trends.
@@ -397,7 +527,7 @@ pub fn age(now: Age, birth: Age) -> [Option<u64>; MEASURES] {
 }
 
 #[cfg(test)]
-mod laws;
+mod workers;
 
 #[cfg(test)]
 mod tests {
@@ -410,5 +540,19 @@ mod tests {
         assert!((at_least(3, 10, 0.5) - 0.945_312_5).abs() < 1e-9);
         assert!((at_most(0, 2.0) - (-2.0_f64).exp()).abs() < 1e-9);
         assert!((at_most(2, 2.0) - 5.0 * (-2.0_f64).exp()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn findings_are_taken_together() {
+        let chance = |findings: &[f64]| {
+            let mut chances = Chances::default();
+            findings.iter().for_each(|p| chances.add(p.ln()));
+            chances.by_chance()
+        };
+        assert_eq!(chance(&[]), 1.0);
+        assert!((chance(&[0.02]) - 0.02).abs() < 1e-9);
+        // P(xy <= 0.01) = 0.01 (1 - ln 0.01).
+        assert!((chance(&[0.1, 0.1]) - 0.01 * (1.0 - 0.01_f64.ln())).abs() < 1e-9);
+        assert!(chance(&[0.5; 20]) > 0.5);
     }
 }

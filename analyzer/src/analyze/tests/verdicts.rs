@@ -175,6 +175,26 @@ fn a_background_thread_that_grows_leaks_outside() {
 }
 
 #[test]
+fn two_failing_requests_that_kept_much_are_undecided() {
+    let kept: String = (0..50)
+        .map(|i| format!("t1 alloc e#-{i} 100 @1;"))
+        .collect();
+    let analysis = serve(100, |i| {
+        let head = "GET /story".to_owned();
+        match i {
+            60 | 80 => (head, format!("{kept} t1 answer c1 500")),
+            _ => (head, "t1 alloc x 4 @1; t1 free x; t1 answer c1 200".into()),
+        }
+    });
+    assert_eq!(
+        verdicts(&analysis),
+        [("GET /story", Verdict::TooFewRequests, 0, 10_000)]
+    );
+    let site = &analysis.sites[0];
+    assert_eq!((site.id, site.evidence.requests_needed), (1, Some(6)));
+}
+
+#[test]
 fn one_leaking_label_does_not_blame_another_that_shares_the_call_site() {
     let analysis = serve(200, |i| match i % 2 {
         0 => (
