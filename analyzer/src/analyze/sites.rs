@@ -239,7 +239,7 @@ impl Judge<'_> {
         (verdict, evidence)
     }
 
-    /// The history of what no request owns: each request's time is one that may keep something.
+    /// The history of what no request owns, in time: a thread that serves nobody does not wait for requests.
     fn outside<'s>(
         &'s self,
         parts: &'s [(usize, FinishedSite)],
@@ -255,7 +255,7 @@ impl Judge<'_> {
             let births = site.outside.births.points();
             let mut kept: Vec<survival::Kept> = Vec::new();
             for (stamp, _) in births {
-                let order = sequences.ended_before(*stamp);
+                let order = sequences.place_in_time(*stamp);
                 let request = Some(sequences.requests().saturating_sub(order + 1));
                 let time = Some(sequences.served_until().saturating_sub(*stamp));
                 if kept.last().is_none_or(|last| last.order < order) {

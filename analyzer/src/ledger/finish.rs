@@ -33,8 +33,6 @@ pub struct Finished {
     pub outside_allocations: u64,
     /// The requests that ended, in the order of their ends.
     pub ends: Vec<RequestId>,
-    /// The stamps of their ends.
-    pub ended_at: Vec<u64>,
     /// The most requests in flight at once.
     pub most_in_flight: usize,
     /// Call sites with survivors or live blocks.
@@ -329,7 +327,6 @@ impl Ledger {
             inherited: self.heap.inherited(),
             outside_allocations,
             ends: self.ends,
-            ended_at: self.ended_at,
             most_in_flight,
             sites,
             reached,

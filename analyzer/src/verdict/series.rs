@@ -21,8 +21,6 @@ pub struct Sequences {
     cuts: FxHashMap<Vec<LabelId>, Cut>,
     newest: u64,
     requests: u64,
-    /// Stamps of their ends.
-    ended_at: Vec<u64>,
 }
 
 /// The requests of some labels together.
@@ -58,7 +56,6 @@ impl Sequences {
             cuts: FxHashMap::default(),
             newest: connections.max(finished.most_in_flight).max(1) as u64,
             requests: finished.ends.len() as u64,
-            ended_at: finished.ended_at.clone(),
         }
     }
 
@@ -71,9 +68,11 @@ impl Sequences {
         orders
     }
 
-    /// How many requests had ended at `stamp`.
-    pub fn ended_before(&self, stamp: u64) -> u64 {
-        self.ended_at.partition_point(|end| *end <= stamp) as u64
+    /// How many requests would have ended at `stamp`, had they come evenly over the serving time.
+    pub fn place_in_time(&self, stamp: u64) -> u64 {
+        let span = self.served_until.saturating_sub(self.served_from).max(1);
+        let since = stamp.saturating_sub(self.served_from).min(span - 1);
+        (u128::from(since) * u128::from(self.requests) / u128::from(span)) as u64
     }
 
     /// So many slices of the serving time ended so long before its end, or longer.
