@@ -165,11 +165,9 @@ mod tests {
         ];
         assert!(!alike(&much)[0]);
         // What one alone keeps is its own, and so is what two do: the other is too few to compare with.
-        assert_eq!(alike(&[(4, 400, 300), (0, 0, 300), (0, 0, 300)])[0], false);
-        assert_eq!(
-            alike(&[(4, 400, 300), (9, 900, 300), (0, 0, 300)])[0],
-            false
-        );
+        assert!(!alike(&[(4, 400, 300), (0, 0, 300), (0, 0, 300)])[0]);
+        let two = [(4, 400, 300), (9, 900, 300), (0, 0, 300)];
+        assert!(!alike(&two)[0]);
     }
 
     #[test]

@@ -217,6 +217,10 @@ impl Judge<'_> {
         let verdict = match (verdict, survives) {
             (Verdict::GrowingBuffer, _) | (Verdict::Leak, Verdict::Clean) => verdict,
             (_, Verdict::Leak) if goes_on => Verdict::Leak,
+            // Nothing was ever freed: that it comes unevenly is no doubt.
+            (Verdict::Leak, Verdict::TooFewRequests) if goes_on && group.freed[0].count() == 0 => {
+                verdict
+            }
             (Verdict::Leak, Verdict::Leak | Verdict::FreedLater) => Verdict::TooFewRequests,
             (Verdict::Leak, _) => survives,
             // The newest may be the first of many: what is live has never been so much.
