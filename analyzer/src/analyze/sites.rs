@@ -135,7 +135,11 @@ impl JudgedLabel {
         let record = records.get(kept.request as usize);
         let status = record.and_then(|record| record.status);
         let group = self.groups.iter().find(|group| group.status == status);
-        group.map_or(self.verdict, |group| group.verdict)
+        match group.map(|group| group.verdict) {
+            // Too few without a status: they are as the label's others, one or another of them.
+            Some(Verdict::TooFewRequests) | None if status.is_none() => self.verdict,
+            verdict => verdict.unwrap_or(self.verdict),
+        }
     }
 
     /// Whether what this request retained has leaked.
