@@ -73,6 +73,9 @@ pub struct RunArguments {
     /// Trace the Python interpreter's own blocks: auto or off (LEAK_PYTHON)
     #[arg(long, value_name = "WHAT")]
     pub python: Option<OsString>,
+    /// Have Python collect garbage every N requests: off or boundary:N (LEAK_GC)
+    #[arg(long, value_name = "WHEN")]
+    pub gc: Option<OsString>,
     /// Trace allocators that the program brings by detours: auto or off (LEAK_OWN_MALLOC)
     #[arg(long, value_name = "WHAT")]
     pub own_malloc: Option<OsString>,
@@ -115,6 +118,7 @@ impl RunArguments {
             ("LEAK_SAMPLE", &self.sample),
             ("LEAK_KEEP", &self.keep),
             ("LEAK_PYTHON", &self.python),
+            ("LEAK_GC", &self.gc),
             ("LEAK_OWN_MALLOC", &self.own_malloc),
         ];
         let quiet = self.quiet.then(|| ("LEAK_QUIET", OsString::from("1")));

@@ -3,12 +3,14 @@
 //! - `interpreter` finds it and its functions; `offsets` is where its structures have what.
 //! - `wrap` puts itself around the allocators of the object and the memory domain, at the first
 //!   allocation of a thread that holds the GIL: small blocks never reach malloc.
+//! - `collector` knows when cyclic garbage was collected, and asks for it; `ending` when the interpreter ends.
 //! - `frames` walks the calling thread's Python stack, `codes` and `text` tell its code objects.
 //!
 //! A stack that was seen before costs the walk and one look into the thread's memory of stacks; only
 //! a new one is taken apart. Versions that aren't known, and free-threaded builds, are left alone.
 
 mod codes;
+pub mod collector;
 mod ending;
 mod frames;
 mod interpreter;
@@ -82,6 +84,7 @@ pub fn is_of_runtime(address: u64) -> bool {
 /// Forgets, in a forked child, what other threads of its parent were at.
 pub fn in_forked_child() {
     codes::in_forked_child();
+    collector::in_forked_child();
 }
 
 /// The call site of an allocation with the native backtrace `native`: a pair with the Python stack, or

@@ -177,6 +177,7 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
     // Relaxed: the recorder's setting, made before the session.
     if session.header().python.load(Ordering::Relaxed) != 0 {
         python::prepare();
+        python::collector::ask_every(session.header().gc_every.load(Ordering::Relaxed));
     }
     // Relaxed: as above.
     let mean = session.header().sample_bytes.load(Ordering::Relaxed);

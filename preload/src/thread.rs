@@ -132,10 +132,27 @@ pub fn record(event: Event<'_>) {
     let Some(thread) = current() else {
         return;
     };
-    if python::is_present() && by_whom_matters(&event) {
+    if !python::is_present() {
+        return thread.record(event);
+    }
+    python::collector::look(|runs| thread.record(runs));
+    if by_whom_matters(&event) {
         thread.tell_task();
     }
+    let requests = answered(&event);
     thread.record(event);
+    if requests > 0 {
+        python::collector::answered(thread, requests);
+    }
+}
+
+/// How many requests the event answers or ends.
+fn answered(event: &Event<'_>) -> u32 {
+    match event {
+        Event::Answer { count, .. } => *count,
+        Event::MarkEnd | Event::Mark { .. } => 1,
+        _ => 0,
+    }
 }
 
 /// Whether it matters which task of an event loop did it.

@@ -120,6 +120,12 @@ fn lanes() {
         },
         Event::MarkEnd,
         Event::ExitBegins,
+        Event::Collected {
+            young: 1,
+            middle: 2,
+            full: 3,
+        },
+        Event::CollectionAsked,
         Event::Exit { code: 3 },
     ];
     for event in events {

@@ -68,6 +68,7 @@ impl Mapping {
         header.depth.store(settings.depth, order);
         header.follow.store(u32::from(settings.follow), order);
         header.python.store(u32::from(settings.python), order);
+        header.gc_every.store(settings.gc_every, order);
         header.quiet.store(u32::from(settings.quiet), order);
         header.sample_bytes.store(settings.sample, order);
         header.next_connection.store(1, order);

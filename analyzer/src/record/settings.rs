@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) keep_lasting: bool,
     /// `LEAK_PYTHON` is `auto`.
     pub(crate) python: bool,
+    /// `LEAK_GC`: Python's collector is asked to run after so many requests; 0: never.
+    pub(crate) gc_every: u32,
     /// `LEAK_OWN_MALLOC` is `auto`: allocators that take libleak's calls are detoured.
     pub(crate) own_malloc: bool,
     /// `LEAK_QUIET`.
@@ -47,6 +49,7 @@ impl Default for Settings {
             sample: 0,
             keep_lasting: false,
             python: true,
+            gc_every: 0,
             own_malloc: true,
             quiet: false,
         }
@@ -120,6 +123,7 @@ impl Settings {
                 self.keep_lasting = choice(value, &[("all", false), ("lasting", true)])?;
             }
             "LEAK_PYTHON" => self.python = choice(value, &[("auto", true), ("off", false)])?,
+            "LEAK_GC" => self.gc_every = boundary(value).ok_or(GC_TAKES)?,
             "LEAK_OWN_MALLOC" => {
                 self.own_malloc = choice(value, &[("auto", true), ("off", false)])?;
             }
@@ -136,6 +140,21 @@ fn choice(value: &str, choices: &[(&str, bool)]) -> Result<bool, String> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         names.join(" or ")
     })
+}
+
+/// What `LEAK_GC` takes.
+const GC_TAKES: &str =
+    "off or boundary:N, such as boundary:50, N requests from one collection to the next";
+
+/// `off`, or the N of `boundary:N`.
+fn boundary(value: &str) -> Option<u32> {
+    match value {
+        "off" => Some(0),
+        _ => value
+            .strip_prefix("boundary:")
+            .and_then(|number| number.parse().ok())
+            .filter(|number| *number > 0),
+    }
 }
 
 /// `4096`, `64K`, `256M`, `256MiB`, `1.5G`, `2T`, in powers of 1024.
@@ -193,6 +212,7 @@ mod tests {
             ("LEAK_SAMPLE", "512K"),
             ("LEAK_KEEP", "lasting"),
             ("LEAK_PYTHON", "off"),
+            ("LEAK_GC", "boundary:50"),
             ("LEAK_OWN_MALLOC", "off"),
             ("LEAK_QUIET", "1"),
         ]);
@@ -207,6 +227,7 @@ mod tests {
             sample: 512 << 10,
             keep_lasting: true,
             python: false,
+            gc_every: 50,
             own_malloc: false,
             quiet: true,
         };
@@ -232,6 +253,9 @@ mod tests {
             ("LEAK_SAMPLE", "2T", "a size up to 1T"),
             ("LEAK_KEEP", "some", "all or lasting"),
             ("LEAK_PYTHON", "on", "auto or off"),
+            ("LEAK_GC", "on", "off or boundary:N"),
+            ("LEAK_GC", "boundary:0", "off or boundary:N"),
+            ("LEAK_GC", "boundary:many", "off or boundary:N"),
             ("LEAK_QUIET", "2", "1 or 0"),
         ] {
             let error = from(&[(name, value)]).unwrap_err();

@@ -40,6 +40,14 @@ pub struct Interpreter {
     pub code_type: u64,
     /// `PyCoro_Type`.
     pub coroutine_type: u64,
+    /// `_PyRuntime`.
+    pub runtime: u64,
+    /// The state of the main interpreter.
+    pub main: Option<unsafe extern "C" fn() -> *const u8>,
+    /// Has a function called at a safe point; 0: it will be.
+    pub add_pending_call: Option<AddPendingCall>,
+    /// Collects everything.
+    pub collect: Option<unsafe extern "C" fn() -> isize>,
     get_allocator: unsafe extern "C" fn(c_int, *mut Allocator),
     set_allocator: unsafe extern "C" fn(c_int, *const Allocator),
     /// To 3.11 the thread state of whoever holds the GIL, later the calling thread's if it is attached.
@@ -47,6 +55,9 @@ pub struct Interpreter {
     /// The calling thread's first thread state, attached or not.
     own: unsafe extern "C" fn() -> *const u8,
 }
+
+type AddPendingCall =
+    unsafe extern "C" fn(extern "C" fn(*mut c_void) -> c_int, *mut c_void) -> c_int;
 
 /// From this version on the current thread state is the calling thread's own.
 const OWN_CURRENT: u32 = 0x30c;
@@ -260,6 +271,13 @@ fn find(
             ),
             current: transmute::<*mut c_void, unsafe extern "C" fn() -> *const u8>(current),
             own: transmute::<*mut c_void, unsafe extern "C" fn() -> *const u8>(own),
+            runtime: symbol(c"_PyRuntime") as u64,
+            main: function(c"PyInterpreterState_Main")
+                .map(|found| transmute::<*mut c_void, unsafe extern "C" fn() -> *const u8>(found)),
+            add_pending_call: function(c"Py_AddPendingCall")
+                .map(|found| transmute::<*mut c_void, AddPendingCall>(found)),
+            collect: function(c"PyGC_Collect")
+                .map(|found| transmute::<*mut c_void, unsafe extern "C" fn() -> isize>(found)),
         })
     }
 }

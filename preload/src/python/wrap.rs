@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use leak_wire::Event;
 
 use super::interpreter::{Allocator, Interpreter};
-use super::{codes, ending};
+use super::{codes, collector, ending};
 use crate::sample;
 use crate::thread::{self, Caller};
 
@@ -54,6 +54,8 @@ unsafe fn wrap(interpreter: &Interpreter) {
     if WRAPPED.swap(true, Ordering::Relaxed) {
         return;
     }
+    // SAFETY: the caller's promise.
+    unsafe { collector::prepare(interpreter) };
     for (index, domain) in DOMAINS.into_iter().enumerate() {
         // SAFETY: the GIL is held; the place is written before anything can read it.
         unsafe {

@@ -125,6 +125,19 @@ pub enum Event<'a> {
     /// The program begins to end by itself: it calls `exit` or its like, returns from `main`, or its Python
     /// interpreter has begun to finalize. Nothing is taken apart yet. Once in a process.
     ExitBegins,
+    /// The Python interpreter's collector of cyclic garbage has run so often since this was told last, by the
+    /// youngest of its generations that it left alone: the numbers may all be 0 when they are told first. What a
+    /// process's facts before this one told of had happened before these runs were over.
+    Collected {
+        /// Runs over the youngest generation alone.
+        young: u32,
+        /// Over the two younger ones.
+        middle: u32,
+        /// Over everything.
+        full: u32,
+    },
+    /// The interpreter was asked to collect everything, at the next place where that is safe (`LEAK_GC`).
+    CollectionAsked,
     /// The process ends by `exit` or `_exit` (not sent for a signal).
     Exit {
         /// The status as given, 0 to 255.

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 /// First word of the mapping.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"leakwire");
 /// Changes with every change of this crate that the other side could notice.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Alignment of the parts of the mapping, bytes.
 pub const PAGE: usize = 4096;
 /// How many processes may live at once in a session.
@@ -57,6 +57,8 @@ pub struct SessionHeader {
     pub follow: AtomicU32,
     /// 1: trace the Python interpreter's own allocations.
     pub python: AtomicU32,
+    /// Python's collector is asked to run after so many requests; 0: never.
+    pub gc_every: AtomicU32,
     /// Not 0: no notices on stderr. The recorder stores 1 for `LEAK_QUIET=1`; targets add bits for
     /// what one of them has told, so that not every process of a tree tells it: 1 the end of
     /// recording, 2 an allocator that can't be seen.

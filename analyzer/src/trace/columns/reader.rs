@@ -321,6 +321,12 @@ impl ColumnReader {
             kind::EXEC => Event::Exec,
             kind::EXEC_FAILED => Event::ExecFailed,
             kind::EXIT_BEGINS => Event::ExitBegins,
+            kind::COLLECTED => Event::Collected {
+                young: self.small(raw)?,
+                middle: self.small(raw)?,
+                full: self.small(raw)?,
+            },
+            kind::COLLECTION_ASKED => Event::CollectionAsked,
             kind::EXIT => Event::Exit {
                 code: self.small(raw)?,
             },

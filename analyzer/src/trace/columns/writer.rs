@@ -295,6 +295,12 @@ impl Columns {
             Event::Exec => self.kind(kind::EXEC),
             Event::ExecFailed => self.kind(kind::EXEC_FAILED),
             Event::ExitBegins => self.kind(kind::EXIT_BEGINS),
+            Event::Collected {
+                young,
+                middle,
+                full,
+            } => self.numbers(kind::COLLECTED, &[young.into(), middle.into(), full.into()]),
+            Event::CollectionAsked => self.kind(kind::COLLECTION_ASKED),
             Event::Exit { code } => self.numbers(kind::EXIT, &[code.into()]),
             Event::Accept { connection, local } => {
                 self.numbers(kind::ACCEPT, &[connection.into()]);

@@ -78,6 +78,7 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::EXEC_FAILED
         | kind::EXIT
         | kind::EXIT_BEGINS
+        | kind::COLLECTION_ASKED
         | kind::REQUEST_BEGUN
         | kind::UPGRADED
         | kind::CLOSE
@@ -89,7 +90,8 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::FRAME
         | kind::ENTER
         | kind::ANSWER
-        | kind::UNSEEN => (1, false),
+        | kind::UNSEEN
+        | kind::COLLECTED => (1, false),
         kind::ALLOCATION_LARGE
         | kind::REALLOCATION_END_LARGE
         | kind::TRANSFERRED
@@ -150,6 +152,12 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
         kind::EXEC => Event::Exec,
         kind::EXEC_FAILED => Event::ExecFailed,
         kind::EXIT_BEGINS => Event::ExitBegins,
+        kind::COLLECTED => Event::Collected {
+            young: number()?,
+            middle: low(word(0)),
+            full: high(word(0)),
+        },
+        kind::COLLECTION_ASKED => Event::CollectionAsked,
         kind::EXIT => Event::Exit { code: number()? },
         kind::ACCEPT => Event::Accept {
             connection: number()?,

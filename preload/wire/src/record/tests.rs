@@ -46,6 +46,12 @@ fn samples() -> Vec<Event<'static>> {
         Event::Exec,
         Event::ExecFailed,
         Event::ExitBegins,
+        Event::Collected {
+            young: 7,
+            middle: 1,
+            full: u32::MAX
+        },
+        Event::CollectionAsked,
         Event::Exit { code: 3 },
         Event::Accept {
             connection: 1,
