@@ -123,6 +123,17 @@ pub struct ProcessFigures {
     pub inherited_live_blocks: u64,
     /// Their bytes.
     pub inherited_live_bytes: u64,
+    /// How often its collector of cyclic garbage ran; `None`: it has none that is known.
+    pub collections: Option<Collections>,
+}
+
+/// How often a collector of cyclic garbage ran, before its process's exit began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collections {
+    /// Over the youngest objects, over those and the next older ones, over all; `None`: not known.
+    pub runs: Option<[u64; 3]>,
+    /// How often it was asked to run over all (`LEAK_GC`).
+    pub asked: u64,
 }
 
 /// Figures over all processes.

@@ -3,6 +3,7 @@
 
 mod alike;
 mod company;
+mod garbage;
 mod range;
 mod result;
 mod reuse;

@@ -7,6 +7,7 @@
 //! ended. Memory is bounded by live blocks, call sites and requests.
 
 mod close;
+mod collector;
 mod exit;
 mod finish;
 mod flight;
@@ -19,6 +20,7 @@ mod merge;
 pub mod site;
 mod types;
 
+pub use collector::{Collector, Judged};
 pub use exit::BeforeExit;
 use exit::Exit;
 pub use finish::{
@@ -81,6 +83,8 @@ pub struct Ledger {
     dirty: Vec<SiteIndex>,
     /// Freed blocks that had outlived a request's end.
     pending: Vec<Pending>,
+    /// So many of them went before the first full run of the collector since a request ended was over.
+    pending_collected: usize,
     /// What is in flight.
     pub flight: Flight,
     ends: Vec<RequestId>,
@@ -98,6 +102,8 @@ pub struct Ledger {
     typed: bool,
     /// What the process was like before its tear-down.
     exit: Exit,
+    /// When its collector of cyclic garbage ran.
+    collector: Collector,
 }
 
 /// A freed block that had outlived a request's end.
@@ -139,6 +145,7 @@ impl Ledger {
             site_index: FxHashMap::default(),
             dirty: Vec::new(),
             pending: Vec::new(),
+            pending_collected: 0,
             flight: Flight::default(),
             ends: Vec::new(),
             ended_at: Vec::new(),
@@ -149,6 +156,7 @@ impl Ledger {
             freeing: 0,
             typed: false,
             exit: Exit::default(),
+            collector: Collector::default(),
         }
     }
 

@@ -181,6 +181,12 @@ impl Sites {
         matches!(self.at(site), Node::Pair(_, _, Asked::Interpreter))
     }
 
+    /// Whether Python code led to its blocks: the interpreter's own, and those of extension modules and libraries,
+    /// which may belong to Python objects.
+    pub fn is_of_python(&self, site: SiteId) -> bool {
+        matches!(self.at(site), Node::Pair(..))
+    }
+
     /// All modules, by id.
     pub fn modules(&self) -> &[Module] {
         &self.modules

@@ -152,6 +152,12 @@ pub struct GroupEvidence {
     pub freed: u64,
     /// How many more requests could tell.
     pub needed: Option<u64>,
+    /// Of those that retained blocks, the ones of which Python's collector has told nothing.
+    pub waiting: u64,
+    /// Of these, the ones whose blocks its first full run after the serving freed.
+    pub collected: u64,
+    /// Those that it has told of don't make the verdict.
+    pub is_untold: bool,
 }
 
 impl GroupEvidence {
@@ -162,7 +168,7 @@ impl GroupEvidence {
             survival::LEAK_REQUESTS_AMONG_FREES => self.mature >= survival::SURE * self.needs,
             _ => self.most_of_one.min(self.mature) >= survival::SURE_WITHOUT_FREES,
         };
-        enough && !falls
+        enough && !falls && !self.is_untold
     }
 
     /// Why, where what no request owns is judged: at what times something was kept.
@@ -170,8 +176,38 @@ impl GroupEvidence {
         format!("over the time of {}", self.text(verdict))
     }
 
-    /// Why, in two lines at most.
+    /// Why, in three lines at most.
     pub fn text(&self, verdict: Verdict) -> String {
+        match (verdict, self.waiting) {
+            (_, 0) => self.text_of_lives(verdict),
+            (Verdict::TooFewRequests, waiting) if self.is_untold => format!(
+                "{} of {} kept blocks, {} of them since Python's collector could last tell whether they are \
+                 garbage{}",
+                count(self.retaining),
+                counted(self.requests, "request"),
+                count(waiting),
+                match self.collected {
+                    0 => "; LEAK_GC=boundary:N has it run".to_owned(),
+                    freed => format!(
+                        "; its first full run after the serving freed those of {}: garbage, or of what ended with the serving",
+                        count(freed)
+                    ),
+                }
+            ),
+            (_, _) if self.is_untold => format!(
+                "{}; Python's collector has told of none that it is no garbage",
+                self.text_of_lives(verdict)
+            ),
+            (_, waiting) => format!(
+                "{}; {} more wait for Python's collector",
+                self.text_of_lives(verdict),
+                count(waiting)
+            ),
+        }
+    }
+
+    /// Why, by how long what was kept lived.
+    fn text_of_lives(&self, verdict: Verdict) -> String {
         let kept = format!(
             "{} of {} kept blocks",
             count(self.retaining),

@@ -9,7 +9,7 @@ use super::range::leaking_ranges;
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, reuse};
+use super::{Analyzer, Timeline, alike, garbage, reuse};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, StatusFigures, Totals, TypeRow, Verdict,
@@ -66,9 +66,14 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let reached = reached(&ended, &machine.records);
     let growth = growth(&ended);
     let beside = beside(&ended, &machine.records);
-    let mut sites = judge(ended, &machine.records, &facts.dropped);
+    let places = sites;
+    let mut sites = judge(ended, &machine.records, &facts.dropped, |site| {
+        places.is_of_python(site)
+    });
     let lenders = reuse::correct(&mut sites, &names, &machine.records);
     alike::correct(&mut sites, &machine.records);
+    let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
+    analysis.warnings.extend(waits);
     let leaking = leaking(&sites, &lenders, &machine.records);
     let ranges = leaking_ranges(&sites, &leaking, &machine.records, &associated.births);
     let endpoint_of = endpoints(
@@ -168,6 +173,7 @@ fn processes_and_totals(
             before_exit: finished.before_exit,
             inherited_live_blocks: finished.inherited.0,
             inherited_live_bytes: finished.inherited.1,
+            collections: garbage::collections(finished),
         };
         totals.allocations += counts.allocations;
         totals.frees += counts.frees;

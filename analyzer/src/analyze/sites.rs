@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analysis::{Evidence, LifeRow, Verdict};
 use crate::figures::counted;
-use crate::ledger::{Age, Finished, FinishedSite, Lives, MEASURES, Retained};
+use crate::ledger::{self, Age, Collector, Finished, FinishedSite, Lives, MEASURES, Retained};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sites::SiteId;
@@ -53,14 +53,16 @@ pub(super) struct JudgedGroup {
 }
 
 /// Judges all sites. `processes` are the ended ones, each with the most connections that it held. With
-/// `dropped` events no block can be called a leak: its free may be among them.
+/// `dropped` events no block can be called a leak: its free may be among them. What is allocated at a site for which
+/// `may_be_garbage` holds may be garbage that waits for a collector.
 pub(super) fn judge(
     processes: Vec<(Finished, usize)>,
     records: &[Record],
     dropped: &Dropped,
+    may_be_garbage: impl Fn(SiteId) -> bool,
 ) -> Vec<Judged> {
     let mut orders = vec![0u32; records.len()];
-    let mut sequences = Vec::new();
+    let (mut sequences, mut collectors) = (Vec::new(), Vec::new());
     let mut parts: FxHashMap<SiteId, Vec<(usize, FinishedSite)>> = FxHashMap::default();
     for (process, (mut finished, connections)) in processes.into_iter().enumerate() {
         for (order, request) in (0..).zip(&finished.ends) {
@@ -69,17 +71,27 @@ pub(super) fn judge(
             }
         }
         sequences.push(Sequences::new(&finished, records, connections));
-        for site in std::mem::take(&mut finished.sites) {
+        let sites = std::mem::take(&mut finished.sites);
+        collectors.push(Collected::new(finished, &sequences[process], records));
+        for mut site in sites {
+            if may_be_garbage(site.id) {
+                collectors[process].judge(&mut site.retained, records);
+            }
             parts.entry(site.id).or_default().push((process, site));
         }
     }
     let mut judge = Judge {
         everywhere: everywhere(&sequences, records),
         sequences,
+        collectors,
+        may_be_garbage: false,
         records,
         orders,
     };
-    let judged = parts.into_iter().map(|(id, parts)| judge.site(id, parts));
+    let judged = parts.into_iter().map(|(id, parts)| {
+        judge.may_be_garbage = may_be_garbage(id);
+        judge.site(id, parts)
+    });
     let mut judged: Vec<Judged> = judged.collect();
     if let Some(text) = cannot_tell(dropped) {
         judged.iter_mut().for_each(|site| site.doubt(&text));
@@ -182,8 +194,55 @@ fn outside_freed(parts: &[(usize, FinishedSite)]) -> [Lives; MEASURES] {
     freed
 }
 
+/// What a process's collector has told.
+struct Collected {
+    runs: Collector,
+    /// The places of the requests that ended of which it has told nothing, sorted.
+    untold: Vec<u64>,
+    /// The same of what no request owns, by the places of requests that would have come evenly.
+    untold_in_time: Vec<u64>,
+}
+
+impl Collected {
+    fn new(finished: Finished, sequences: &Sequences, records: &[Record]) -> Collected {
+        let runs = finished.collector;
+        let (mut untold, mut untold_in_time) = (Vec::new(), Vec::new());
+        if runs.is_known() && !runs.ran_last {
+            let full = runs.last_full();
+            let first = full.map_or(0, |stamp| sequences.place_in_time(stamp));
+            untold_in_time = (first..sequences.requests()).collect();
+            let ends = (0..).zip(finished.ends).filter(|(_, request)| {
+                let record = records.get(*request as usize);
+                record.is_some_and(|record| {
+                    !runs.has_told(record.start, record.end.unwrap_or(record.start))
+                })
+            });
+            untold = ends.map(|(order, _)| order).collect();
+        }
+        Collected {
+            runs,
+            untold,
+            untold_in_time,
+        }
+    }
+
+    /// Tells what it has told of what requests retained.
+    fn judge(&self, retained: &mut [Retained], records: &[Record]) {
+        for kept in retained {
+            if let Some(record) = records.get(kept.request as usize) {
+                let until = record.end.unwrap_or(record.start);
+                let is_told = self.runs.has_told(record.start, until);
+                kept.judged = self.runs.judge(is_told, kept.collected);
+            }
+        }
+    }
+}
+
 struct Judge<'r> {
     sequences: Vec<Sequences>,
+    collectors: Vec<Collected>,
+    /// What is allocated at the site that is judged now may be garbage that waits for a collector.
+    may_be_garbage: bool,
     everywhere: FxHashMap<Group, Vec<RequestId>>,
     records: &'r [Record],
     orders: Vec<u32>,
@@ -260,6 +319,8 @@ impl Judge<'_> {
         };
         for (process, site) in parts {
             let sequences = &self.sequences[*process];
+            let collector = Some(&self.collectors[*process].runs);
+            let collector = collector.filter(|runs| self.may_be_garbage && runs.is_known());
             let births = site.outside.births.points();
             let mut kept: Vec<survival::Kept> = Vec::new();
             for (stamp, _) in births {
@@ -272,6 +333,10 @@ impl Judge<'_> {
                         order,
                         age: [request, None, None, time],
                         first: kept.is_empty(),
+                        judged: collector.map_or(ledger::Judged::InUse, |runs| {
+                            let freed = site.outside.collected.contains(stamp);
+                            runs.judge(runs.has_told_fully(*stamp), freed)
+                        }),
                     });
                 }
             }
@@ -279,6 +344,10 @@ impl Judge<'_> {
             group.survivors += kept.len() as u64 + site.outside_lives[0].count();
             group.processes.push(survival::InProcess {
                 orders: (0..sequences.requests()).collect(),
+                untold: match collector {
+                    Some(_) => &self.collectors[*process].untold_in_time,
+                    None => &[],
+                },
                 ended: sequences.requests(),
                 kept,
                 unowned: Some(&site.outside_lives),
@@ -519,6 +588,7 @@ impl Judge<'_> {
                         order,
                         age,
                         first: false,
+                        judged: kept.judged,
                     })
                 })
                 .collect();
@@ -530,6 +600,10 @@ impl Judge<'_> {
             group.survivors += lives.map_or(0, |lives| lives.keepings) + kept.len() as u64;
             group.processes.push(survival::InProcess {
                 orders: sequences.of_group(label, status).to_vec(),
+                untold: match self.may_be_garbage {
+                    true => &self.collectors[*process].untold,
+                    false => &[],
+                },
                 ended: sequences.requests(),
                 kept,
                 lives,

@@ -11,7 +11,7 @@ use super::site::{Observation, Observed};
 use super::sizes::{Size, size};
 use crate::figures::counted;
 use crate::ledger::holding::Hints;
-use crate::ledger::{Certain, Finished, FinishedSite, Loose, Reached, Retained, Typed};
+use crate::ledger::{Certain, Finished, FinishedSite, Judged, Loose, Reached, Retained, Typed};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
@@ -399,6 +399,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
             kept.blocks += blocks;
             kept.bytes += bytes;
             kept.before_exit += loose.before_exit;
+            kept.collected |= loose.collected;
             kept.free_blocks += loose.free.blocks;
             kept.free_bytes += loose.free.bytes;
         }
@@ -416,6 +417,8 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
             certain: owned.certain,
             free_blocks: loose.free.blocks,
             free_bytes: loose.free.bytes,
+            collected: loose.collected,
+            judged: Judged::default(),
         }),
     }
 }
@@ -455,6 +458,7 @@ pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Rec
         live: amount,
         served: amount,
         before_exit: kept.before_exit,
+        collected: kept.collected,
         free: Amount {
             blocks: kept.free_blocks,
             bytes: kept.free_bytes,
@@ -491,6 +495,9 @@ pub(super) fn leave_the_rest(
             let mut used = loose.served;
             used -= loose.free;
             site.outside.add(&serving, loose.born, used);
+            if loose.collected {
+                site.outside.collected.insert(loose.born);
+            }
             if (serving.from.unwrap_or(u64::MAX)..serving.to).contains(&loose.born) {
                 unknown += loose.served;
                 let mut free = loose.served;

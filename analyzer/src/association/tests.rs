@@ -198,6 +198,7 @@ impl World {
                     live: Amount::one(100),
                     served: Amount::one(100),
                     before_exit: Amount::one(100),
+                    collected: false,
                     free: Amount::default(),
                     types: Vec::new(),
                 })
@@ -396,6 +397,7 @@ fn blocks_of_one_request_say_no_more_than_one() {
                 live: Amount::one(100),
                 served: Amount::one(100),
                 before_exit: Amount::one(100),
+                collected: false,
                 free: Amount::default(),
                 types: Vec::new(),
             })

@@ -11,6 +11,7 @@ impl Ledger {
     /// `request` ends here and now: what it still holds are its survivors.
     pub fn end(&mut self, request: RequestId, record: &mut Record, stamp: u64) {
         self.commit_pending(None);
+        self.collector.ran_last = false;
         let order = self.ends.len() as u64;
         self.ends.push(request);
         self.ended_at.push(stamp);
@@ -242,6 +243,7 @@ impl Ledger {
             }
             self.unhold(block.holding);
         }
+        self.pending_collected = 0;
         self.pending = match kept.is_empty() {
             true => pending,
             false => kept,
@@ -257,8 +259,10 @@ impl Ledger {
     /// counts.
     pub fn end_last(&mut self, request: RequestId, record: &mut Record, stamp: u64) {
         let pending = std::mem::take(&mut self.pending);
+        let (collected, ran_last) = (self.pending_collected, self.collector.ran_last);
         self.end(request, record, stamp);
-        self.pending = pending;
+        (self.pending, self.pending_collected) = (pending, collected);
+        self.collector.ran_last = ran_last;
     }
 
     /// The holding that a block counts in.

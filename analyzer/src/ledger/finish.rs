@@ -8,7 +8,7 @@ use super::log::Log;
 use super::loose::Loose;
 use super::site::survive;
 use super::types::is_loose;
-use super::{BeforeExit, Counts, Ledger, Pending, Typed};
+use super::{BeforeExit, Collector, Counts, Judged, Ledger, Pending, Typed};
 use crate::replay::HoldingId;
 use crate::requests::label::LabelId;
 use crate::requests::owner::Moment;
@@ -47,6 +47,8 @@ pub struct Finished {
     pub moments: Vec<Moment>,
     /// When it served.
     pub serving: Serving,
+    /// When its collector of cyclic garbage ran.
+    pub collector: Collector,
 }
 
 /// From the begin of a process's first request to the end of its last that did end, in stamps.
@@ -172,6 +174,10 @@ pub struct Retained {
     pub free_blocks: u64,
     /// Their bytes.
     pub free_bytes: u64,
+    /// Most of it was gone before the collector's first full run after the serving was over.
+    pub collected: bool,
+    /// What the process's collector has told of it.
+    pub judged: Judged,
 }
 
 impl FinishedSite {
@@ -226,6 +232,8 @@ pub struct OutsideSeries {
     pub free: Amount,
     /// Births of what was live when serving ended, by stamp.
     pub births: Log,
+    /// Births of those that were gone before the collector's first full run after the serving was over.
+    pub collected: FxHashSet<u64>,
 }
 
 /// Blocks and bytes live, the series, and births while it served.
@@ -240,6 +248,15 @@ pub(super) struct Left {
     pub(super) served: Amount,
     /// Live when the process's exit began; without one, at its end.
     pub(super) before_exit: Amount,
+    /// Of `served`, gone before the collector's first full run after the serving was over.
+    pub(super) collected: Amount,
+}
+
+impl Left {
+    /// Whether that was most of it.
+    pub(super) fn is_mostly_collected(&self) -> bool {
+        2 * self.collected.bytes > self.served.bytes
+    }
 }
 
 impl Ledger {
@@ -261,6 +278,7 @@ impl Ledger {
                 holding.kind = Kind::Outside;
             }
         }
+        self.collector.serving_ended(self.ends.len() as u64);
         let left = self.left();
         let loose = self.loose(&left, records, &holds);
         let mut beside = Vec::new();
@@ -334,6 +352,7 @@ impl Ledger {
             beside,
             moments: Vec::new(),
             serving: self.serving,
+            collector: self.collector,
         }
     }
 
@@ -352,6 +371,7 @@ impl Ledger {
                         live,
                         served: live,
                         before_exit: live,
+                        ..Left::default()
                     },
                 );
             }
@@ -362,17 +382,22 @@ impl Ledger {
         for (holding, _, amount) in self.exit.torn() {
             left.entry(self.moved_to(holding)).or_default().before_exit += amount;
         }
-        for Pending {
-            address,
-            block,
-            survived,
-            ..
-        } in &self.pending
-        {
+        for (place, pending) in self.pending.iter().enumerate() {
+            let Pending {
+                address,
+                block,
+                survived,
+                ..
+            } = pending;
             let holding = self.resolve(block);
             // It may have come to another request since, which had not ended when it was freed.
             if self.holdings[holding as usize].kind.request() == *survived {
-                left.entry(holding).or_default().served += self.heap.amount(*address, block);
+                let amount = self.heap.amount(*address, block);
+                let left = left.entry(holding).or_default();
+                left.served += amount;
+                if place < self.pending_collected {
+                    left.collected += amount;
+                }
             }
         }
         left
@@ -420,6 +445,8 @@ impl Ledger {
                 certain: Certain::Request,
                 free_blocks: 0,
                 free_bytes: 0,
+                collected: false,
+                judged: Judged::default(),
             });
             entry.born = entry.born.min(holding.born);
             entry.last = entry.last.max(holding.last);
@@ -430,6 +457,7 @@ impl Ledger {
             };
             entry.bytes += left.served.bytes;
             entry.before_exit += left.before_exit;
+            entry.collected |= left.is_mostly_collected();
             let (free_blocks, free_bytes) = free.get(id).copied().unwrap_or_default();
             entry.free_blocks += free_blocks;
             entry.free_bytes += free_bytes;
@@ -468,10 +496,13 @@ impl Ledger {
         let start = self.serving.from.unwrap_or(u64::MAX);
         let span = self.serving.to.saturating_sub(start);
         let own = self.heap.own();
-        let own = own.map(|(address, block)| (address, block, true));
-        let ended = self.pending.iter();
-        let ended = ended.map(|ended| (ended.address, &ended.block, false));
-        for (address, block, live) in own.chain(ended) {
+        let own = own.map(|(address, block)| (address, block, true, false));
+        let ended = self.pending.iter().enumerate();
+        let ended = ended.map(|(place, ended)| {
+            let collected = place < self.pending_collected;
+            (ended.address, &ended.block, false, collected)
+        });
+        for (address, block, live, collected) in own.chain(ended) {
             let holding = &self.holdings[self.resolve(block) as usize];
             if holding.kind != Kind::Outside {
                 continue;
@@ -489,6 +520,9 @@ impl Ledger {
             series.add(&self.serving, block.born, amount);
             if (start..self.serving.to).contains(&block.born) {
                 births.push(block.born);
+                if collected {
+                    series.collected.insert(block.born);
+                }
             }
         }
         for (.., births) in by_site.values_mut() {

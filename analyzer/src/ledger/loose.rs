@@ -29,6 +29,8 @@ pub struct Loose {
     pub served: Amount,
     /// Live when the process's exit began; without one, at its end.
     pub before_exit: Amount,
+    /// Most of it was gone before the collector's first full run after the serving was over.
+    pub collected: bool,
     /// Of `served`, freed objects on free lists of CPython's.
     pub free: Amount,
     /// What those of `served` are, where types were read.
@@ -73,6 +75,7 @@ impl Ledger {
                 live: left.live,
                 served: left.served,
                 before_exit: left.before_exit,
+                collected: left.is_mostly_collected(),
                 free: free.fold(Amount::default(), |mut sum, (_, amount)| {
                     sum += *amount;
                     sum

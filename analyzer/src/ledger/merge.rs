@@ -81,6 +81,7 @@ impl OutsideSeries {
         self.before.1 += other.before.1;
         self.free += other.free;
         self.births.absorb(&other.births);
+        self.collected.extend(&other.collected);
         for slice in 0..SLICES {
             self.retained_blocks[slice] += other.retained_blocks[slice];
             self.retained_bytes[slice] += other.retained_bytes[slice];

@@ -130,6 +130,12 @@ fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
             before_exit: before_exit(figures.before_exit.map(|before| before.live)),
             inherited_live_blocks: figures.inherited_live_blocks,
             inherited_live_bytes: figures.inherited_live_bytes,
+            collections: figures.collections.map(|of| schema::Collections {
+                young: of.runs.map(|[young, ..]| young),
+                middle: of.runs.map(|[_, middle, _]| middle),
+                full: of.runs.map(|[.., full]| full),
+                asked: of.asked,
+            }),
         }
     })
     .collect()

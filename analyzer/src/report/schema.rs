@@ -100,6 +100,17 @@ pub(super) struct Process<'r> {
     pub(super) before_exit: BeforeExit,
     pub(super) inherited_live_blocks: u64,
     pub(super) inherited_live_bytes: u64,
+    pub(super) collections: Option<Collections>,
+}
+
+/// Runs of Python's collector before the exit, by the oldest generation that they went over; null where that can't
+/// be told. And how many `LEAK_GC` asked for.
+#[derive(Serialize)]
+pub(super) struct Collections {
+    pub(super) young: Option<u64>,
+    pub(super) middle: Option<u64>,
+    pub(super) full: Option<u64>,
+    pub(super) asked: u64,
 }
 
 #[derive(Serialize)]

@@ -148,8 +148,16 @@ impl Machine {
         if let Event::Mark { label } = event {
             return self.interval(at, &text(*label));
         }
-        if *event == Event::ExitBegins {
-            return self.owners.ledger(process).exit_begins(stamp);
+        let ledger = self.owners.ledger(process);
+        match *event {
+            Event::ExitBegins => return ledger.exit_begins(stamp),
+            Event::Collected {
+                young,
+                middle,
+                full,
+            } => return ledger.collected(stamp, [young, middle, full]),
+            Event::CollectionAsked => return ledger.collection_asked(),
+            _ => {}
         }
         let head = match event {
             Event::Request { connection, .. } | Event::RequestBegun { connection } => *connection,

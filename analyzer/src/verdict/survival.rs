@@ -15,7 +15,7 @@
 
 use super::GroupEvidence;
 use crate::analysis::Verdict;
-use crate::ledger::{Age, GroupLives, Lives, MEASURES, MassDeath};
+use crate::ledger::{Age, GroupLives, Judged, Lives, MEASURES, MassDeath};
 use crate::requests::record::RequestId;
 
 /// A leak needs so many requests with mature survivors.
@@ -62,6 +62,8 @@ pub struct Kept {
     pub age: [Option<u64>; MEASURES],
     /// The process's requests of the group up to here kept nothing.
     pub first: bool,
+    /// What the process's collector has told of it.
+    pub judged: Judged,
 }
 
 /// A group's requests in one process.
@@ -69,6 +71,8 @@ pub struct Kept {
 pub struct InProcess<'g> {
     /// The places of its requests among those of the process that ended, sorted.
     pub orders: Vec<u64>,
+    /// Of these, those of which the process's collector has told nothing yet.
+    pub untold: &'g [u64],
     /// How many requests ended in the process.
     pub ended: u64,
     /// Those that retained something, by their places.
@@ -188,8 +192,70 @@ impl<'g> Group<'g> {
         limits
     }
 
-    /// Judges it.
+    /// Judges it. Where a collector of cyclic garbage runs, a leak is one in what that has told to be in use: the
+    /// rest may be garbage that waits for it. Only where none was ever freed at the site, nor by the first full run
+    /// after the serving, is what waits taken for a leak, too: of garbage some would have gone.
     pub fn judge(&self) -> (Verdict, GroupEvidence) {
+        let (verdict, evidence) = self.judge_all();
+        let waiting = self.kept(|judged| judged != Judged::InUse);
+        if waiting == 0 || verdict != Verdict::Leak {
+            return (verdict, evidence);
+        }
+        let collected = self.kept(|judged| judged == Judged::Freed);
+        let (told, of_told) = self.told().judge_all();
+        match told {
+            Verdict::Leak => (told, GroupEvidence { waiting, ..of_told }),
+            _ if self.freed[0].count() == 0 && collected == 0 => {
+                let evidence = GroupEvidence {
+                    waiting,
+                    is_untold: true,
+                    ..evidence
+                };
+                (verdict, evidence)
+            }
+            _ => {
+                let evidence = GroupEvidence {
+                    waiting,
+                    collected,
+                    is_untold: true,
+                    needed: None,
+                    ..evidence
+                };
+                (Verdict::TooFewRequests, evidence)
+            }
+        }
+    }
+
+    /// How many of its requests kept something of which the collector has told this.
+    fn kept(&self, is_meant: impl Fn(Judged) -> bool) -> u64 {
+        let kept = self.processes.iter().flat_map(|process| &process.kept);
+        kept.filter(|kept| is_meant(kept.judged)).count() as u64
+    }
+
+    /// What is left without those of its requests of which the collector has told nothing.
+    fn told(&self) -> Group<'g> {
+        let mut told = self.clone();
+        told.everywhere = &[];
+        for process in &mut told.processes {
+            let untold = process.untold;
+            let kept = std::mem::take(&mut process.kept);
+            let (waits, kept): (Vec<Kept>, Vec<Kept>) = kept
+                .into_iter()
+                .partition(|kept| kept.judged != Judged::InUse);
+            process.kept = kept;
+            process.orders.retain(|order| {
+                let waits = waits.binary_search_by_key(order, |kept| kept.order).is_ok();
+                let kept = process.kept.binary_search_by_key(order, |kept| kept.order);
+                kept.is_ok() || !waits && untold.binary_search(order).is_err()
+            });
+            if let Some(first) = process.kept.first_mut() {
+                first.first = true;
+            }
+        }
+        told
+    }
+
+    fn judge_all(&self) -> (Verdict, GroupEvidence) {
         let limits = self.limits();
         let typical = self.freed[0].percentile(TYPICAL);
         let found = self.mature(limits);
@@ -221,6 +287,7 @@ impl<'g> Group<'g> {
             freed: self.freed[0].count(),
             needed: (verdict == Verdict::TooFewRequests)
                 .then(|| self.needed(&found, requests, retaining, needs, limits[0])),
+            ..GroupEvidence::default()
         };
         (verdict, evidence)
     }

@@ -18,6 +18,7 @@ fn of_workers(keeps: impl Fn(u32) -> bool) -> Verdict {
                 order: u64::from(order),
                 age: [age(order); MEASURES],
                 first: false,
+                judged: Judged::InUse,
             })
             .collect();
         kept.first_mut()?.first = true;
