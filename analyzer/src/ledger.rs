@@ -162,7 +162,10 @@ impl Ledger {
 
     /// The ledger of a child forked now.
     pub fn fork(&mut self) -> Ledger {
-        Ledger::with(self.heap.fork())
+        Ledger {
+            collector: self.collector.fork(),
+            ..Ledger::with(self.heap.fork())
+        }
     }
 
     /// Live bytes, own and inherited.

@@ -15,7 +15,7 @@ const OLDEST: u8 = 2;
 pub struct Collector {
     /// How often it had run over each generation when that was told last.
     told: Option<[u32; 3]>,
-    /// Runs before the exit and since the first telling, by the oldest generation that they went over.
+    /// Runs before the exit, in a forked process since the fork, by the oldest generation that they went over.
     pub runs: [u64; 3],
     /// Of those, the ones while it served; together as one where no request ended in between.
     passes: Vec<Pass>,
@@ -51,6 +51,14 @@ pub enum Judged {
 }
 
 impl Collector {
+    /// A forked child's: it goes on counting.
+    pub(super) fn fork(&self) -> Collector {
+        Collector {
+            told: self.told,
+            ..Collector::default()
+        }
+    }
+
     /// Whether it is known when this process's collector ran.
     pub fn is_known(&self) -> bool {
         self.told.is_some()
@@ -58,7 +66,7 @@ impl Collector {
 
     /// It has run so often by now; tells how often since it was told last, over each generation.
     fn told(&mut self, counts: [u32; 3]) -> [u32; 3] {
-        let told = self.told.get_or_insert(counts);
+        let told = self.told.get_or_insert_default();
         let mut new = [0; 3];
         for (generation, now) in counts.into_iter().enumerate() {
             let runs = now.wrapping_sub(told[generation]);
@@ -222,7 +230,7 @@ mod tests {
     #[test]
     fn tellings_add_up_and_late_ones_tell_nothing() {
         let mut collector = Collector::default();
-        assert_eq!(collector.told([7, 1, 0]), [0; 3], "it begins here");
+        assert_eq!(collector.told([7, 1, 0]), [7, 1, 0]);
         assert_eq!(collector.told([9, 1, 1]), [2, 0, 1]);
         assert_eq!(collector.told([8, 1, 0]), [0; 3]);
         assert_eq!(collector.told([9, 2, 1]), [0, 1, 0]);
