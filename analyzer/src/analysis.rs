@@ -27,6 +27,8 @@ pub struct Analysis {
     pub boundaries: Vec<Source>,
     /// Connections whose requests can't be told apart.
     pub unseen: Vec<UnseenConnections>,
+    /// Libraries that map memory past what is traced, the most first.
+    pub untraced: Vec<Untraced>,
     /// More to say, found while analysing (for example that labels were folded into `{other}`).
     pub warnings: Vec<crate::trace::Warning>,
     /// What the blocks of all sites are, the most bytes first.
@@ -125,6 +127,17 @@ pub struct ProcessFigures {
     pub inherited_live_bytes: u64,
     /// How often its collector of cyclic garbage ran; `None`: it has none that is known.
     pub collections: Option<Collections>,
+}
+
+/// A library with an allocator of its own that is not traced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untraced {
+    /// Its path.
+    pub path: String,
+    /// Mappings that it held when exits began, or at the end.
+    pub mappings: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// How often a collector of cyclic garbage ran, before its process's exit began.

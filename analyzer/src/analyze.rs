@@ -4,6 +4,7 @@
 mod alike;
 mod company;
 mod garbage;
+mod mappings;
 mod range;
 mod result;
 mod reuse;
@@ -12,6 +13,8 @@ mod timeline;
 mod types;
 mod unseen;
 
+use leak_wire::Event;
+use mappings::Mappings;
 use timeline::Timeline;
 
 use crate::analysis::{Analysis, Site};
@@ -20,7 +23,7 @@ use crate::requests::machine::Machine;
 pub use crate::requests::machine::{Boundary, Options};
 pub use crate::requests::owner::Scope;
 use crate::sample::Sample;
-use crate::sites::Sites;
+use crate::sites::{NO_MODULE, Sites};
 use crate::trace::{Error, Facts, Origin, Passed, ProcessId, Reading, Run, Step, Trace, What};
 use crate::types::{TypeId, TypeNames};
 
@@ -83,6 +86,7 @@ fn count_python(analysis: &mut Analysis, sites: &Sites) {
 #[derive(Debug, Default)]
 struct Process {
     timeline: Timeline,
+    mappings: Mappings,
     /// Its figures, once it has ended, and the most connections it held at once.
     ended: Option<(Finished, usize)>,
 }
@@ -153,6 +157,9 @@ impl<'f> Analyzer<'f> {
             What::Event(event) => {
                 self.note_time(step);
                 self.events += 1;
+                if self.mapping(step.process, event) {
+                    return;
+                }
                 self.machine
                     .event(step.process, step.thread, step.stamp, event);
             }
@@ -166,6 +173,35 @@ impl<'f> Analyzer<'f> {
                     .passed(step.process, step.thread, step.stamp, *passed);
             }
         }
+    }
+
+    /// Takes what is about mappings; whether it is.
+    fn mapping(&mut self, process: ProcessId, event: &Event<'_>) -> bool {
+        match *event {
+            Event::Mapped {
+                address,
+                size,
+                caller,
+            } => {
+                let module = u32::try_from(caller).unwrap_or(NO_MODULE);
+                self.process(process).mappings.map(address, size, module);
+            }
+            Event::Unmapped { address, size } => {
+                self.process(process).mappings.unmap(address, size);
+            }
+            Event::ExitBegins => {
+                self.close_mappings(process);
+                return false;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn close_mappings(&mut self, process: ProcessId) {
+        let mut mappings = std::mem::take(&mut self.process(process).mappings);
+        mappings.close(self.machine.owners.ledger(process));
+        self.process(process).mappings = mappings;
     }
 
     /// What the thread of the last step goes on with.
@@ -214,6 +250,7 @@ impl<'f> Analyzer<'f> {
         if !self.machine.owners.runs(process) {
             return;
         }
+        self.close_mappings(process);
         let ledger = self.machine.owners.ledger(process);
         let (live, requests) = (ledger.live_bytes(), ledger.requests_ended());
         let ended = self.machine.process_ends(process, stamp);

@@ -551,6 +551,11 @@ impl Ledger {
         !self.accounts[account as usize].holdings.is_empty()
     }
 
+    /// Where its own live blocks lie.
+    pub fn addresses(&self) -> impl Iterator<Item = u64> + '_ {
+        self.heap.own().map(|(address, _)| address)
+    }
+
     /// Whose the live block at `address` is.
     pub fn kind_of_block(&self, address: u64) -> Option<Kind> {
         let block = self.heap.get(address)?;

@@ -134,7 +134,13 @@ const PROGRAMS: &[Program] = &[
     (
         "sets and arrays",
         "keep = [({i}, bytearray(9), frozenset((i,))) for i in range(n)]",
-        &[("set", N), ("bytearray", N), ("frozenset", N), ("tuple", N)],
+        &[
+            ("set", N),
+            ("bytearray", N),
+            ("bytearray data", N),
+            ("frozenset", N),
+            ("tuple", N),
+        ],
     ),
     (
         "classes",
@@ -147,8 +153,8 @@ const PROGRAMS: &[Program] = &[
 const EXTENSIONS: &[Program] = &[
     (
         "numpy's arrays",
-        "import numpy\nkeep = [numpy.zeros((2, 2)) for _ in range(n)]",
-        &[("numpy.ndarray", N)],
+        "import numpy\nkeep = [numpy.zeros((20, 20)) for _ in range(n)]",
+        &[("numpy.ndarray", N), ("numpy array data", N)],
     ),
     (
         "lxml's elements",

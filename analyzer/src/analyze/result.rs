@@ -9,7 +9,7 @@ use super::range::leaking_ranges;
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, garbage, reuse};
+use super::{Analyzer, Timeline, alike, garbage, mappings, reuse};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, StatusFigures, Totals, TypeRow, Verdict,
@@ -30,13 +30,19 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         facts,
         mut machine,
         processes,
-        types: names,
+        types: mut names,
         events,
         scope,
         ..
     } = analyzer;
     let mut labels = machine.labels.names().to_vec();
     name_the_incomplete(&mut machine.records, &mut labels);
+    let executables = facts
+        .processes
+        .iter()
+        .map(|process| process.executable.as_str());
+    let mapped = executables.zip(processes.iter().map(|process| &process.mappings));
+    let untraced = mappings::untraced(mapped, sites);
     let (timelines, mut ended): (Vec<Timeline>, Vec<(Finished, usize)>) = processes
         .into_iter()
         .map(|process| (process.timeline, process.ended.unwrap_or_default()))
@@ -58,6 +64,10 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     processes_and_totals(&mut analysis, &ended, &machine.records, facts);
     analysis.totals.peak_live_bytes = machine.peak_live_bytes;
     analysis.warnings = warnings(&ended, machine.labels.overflowed());
+    analysis
+        .warnings
+        .extend(untraced.iter().map(mappings::warning));
+    analysis.untraced = untraced;
     for (process, timeline) in (0..).zip(&timelines) {
         let points = timeline.points(process as ProcessId, &facts.clock, &facts.rss);
         analysis.timeline.extend(points);
@@ -89,7 +99,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         by_verdict: by_verdict(&sites, &machine.records),
         ..growth
     };
-    let types = types(&sites, &names);
+    let types = types(&sites, places, &mut names);
     for (label, rows) in types.of_labels {
         let endpoint = endpoint_of.get(&label);
         if let Some(endpoint) = endpoint.and_then(|at| analysis.endpoints.get_mut(*at as usize)) {

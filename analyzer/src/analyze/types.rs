@@ -8,7 +8,8 @@ use super::sites::Judged;
 use crate::analysis::TypeRow;
 use crate::ledger::Typed;
 use crate::requests::label::LabelId;
-use crate::types::{TypeId, TypeNames};
+use crate::sites::{SiteId, Sites};
+use crate::types::{TypeId, TypeNames, UNKNOWN};
 
 /// Blocks and bytes by type.
 type Sums = FxHashMap<TypeId, (u64, u64)>;
@@ -23,7 +24,7 @@ pub(super) struct Types {
 }
 
 /// Takes together what the processes' ledgers know.
-pub(super) fn types(sites: &[Judged], names: &TypeNames) -> Types {
+pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> Types {
     let mut labels: FxHashMap<LabelId, Sums> = FxHashMap::default();
     let (mut all, mut of_sites) = (Sums::default(), Vec::new());
     for site in sites {
@@ -36,6 +37,13 @@ pub(super) fn types(sites: &[Judged], names: &TypeNames) -> Types {
         let first = typed().map(stands).min();
         let mut sums = Sums::default();
         for typed in typed().filter(|typed| Some(stands(typed)) == first) {
+            let typed = &match typed.of_type {
+                UNKNOWN => Typed {
+                    of_type: kind(site.id, places, names),
+                    ..*typed
+                },
+                _ => *typed,
+            };
             add(&mut sums, typed);
             add(&mut all, typed);
             if let Some(label) = typed.retained_by {
@@ -52,6 +60,25 @@ pub(super) fn types(sites: &[Judged], names: &TypeNames) -> Types {
             .collect(),
         all: rows(all, names),
     }
+}
+
+/// What libraries' blocks are called whose types can't be read, by a part of the path.
+const KINDS: [(&str, &str); 4] = [
+    ("/libcrypto", "OpenSSL"),
+    ("/libssl", "OpenSSL"),
+    ("/libxml2", "libxml2"),
+    ("/lxml/", "libxml2"),
+];
+
+/// What blocks of unknown types at a site are: the library tells whose innermost frame that is.
+fn kind(site: SiteId, places: &Sites, names: &mut TypeNames) -> TypeId {
+    let innermost = places.backtrace(site).next();
+    let module = innermost.and_then(|frame| places.modules().get(frame.module as usize));
+    let kind = module.and_then(|module| {
+        let mut kinds = KINDS.into_iter();
+        kinds.find(|(part, _)| module.path.contains(part))
+    });
+    kind.map_or(UNKNOWN, |(_, name)| names.id(name))
 }
 
 fn add(sums: &mut Sums, typed: &Typed) {

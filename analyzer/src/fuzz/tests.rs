@@ -126,6 +126,15 @@ fn lanes() {
             full: 3,
         },
         Event::CollectionAsked,
+        Event::Mapped {
+            address: 4096,
+            size: 1 << 20,
+            caller: 0x1234,
+        },
+        Event::Unmapped {
+            address: 8192,
+            size: 4096,
+        },
         Event::Exit { code: 3 },
     ];
     for event in events {

@@ -281,6 +281,7 @@ pub(super) fn leaking() -> Example {
     let why = "1,000 of 2,000 requests retained blocks, in 8 of 8 slices, and 100 % of the bytes \
                that outlived their request by a slice are retained (at least 50 %).";
     let analysis = Analysis {
+        untraced: Vec::new(),
         growth: Growth {
             from_bytes: 1_000_000,
             to_bytes: 21_000_000,

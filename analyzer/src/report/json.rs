@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
-use crate::analysis::{Analysis, Endpoint, Growth, Request, Site, TypeRow, Verdict};
+use crate::analysis::{Analysis, Endpoint, Growth, Request, Site, TypeRow, Untraced, Verdict};
 use crate::figures;
 use crate::sample::Amount;
 use crate::sites::{PythonFrame, SiteId, Sites};
@@ -52,9 +52,21 @@ pub fn json(
         sites_left_out: left_out,
         types: types(&analysis.types),
         modules: modules(sites),
+        untraced: untraced(&analysis.untraced),
     };
     serde_json::to_writer(&mut *out, &report)?;
     out.write_all(b"\n")
+}
+
+fn untraced(libraries: &[Untraced]) -> Vec<schema::Untraced<'_>> {
+    let libraries = libraries.iter();
+    libraries
+        .map(|library| schema::Untraced {
+            path: &library.path,
+            mappings: library.mappings,
+            mapped_bytes: library.bytes,
+        })
+        .collect()
 }
 
 fn trace<'r>(input: &Input<'r>, warnings: Vec<Warning>) -> schema::Trace<'r> {

@@ -20,6 +20,15 @@ pub(super) struct Report<'r, R: Serialize> {
     pub(super) sites_left_out: LeftOut,
     pub(super) types: Vec<Type<'r>>,
     pub(super) modules: Vec<Module<'r>>,
+    pub(super) untraced: Vec<Untraced<'r>>,
+}
+
+/// A library that gets memory past what is traced, and what it held when exits began, or at the end.
+#[derive(Serialize)]
+pub(super) struct Untraced<'r> {
+    pub(super) path: &'r str,
+    pub(super) mappings: u64,
+    pub(super) mapped_bytes: u64,
 }
 
 /// What is live at the begin and the end of serving, summed over processes, and what explains the difference.

@@ -67,6 +67,8 @@ mod kind {
     pub(super) const EXIT_BEGINS: u8 = 37;
     pub(super) const COLLECTED: u8 = 38;
     pub(super) const COLLECTION_ASKED: u8 = 39;
+    pub(super) const MAPPED: u8 = 40;
+    pub(super) const UNMAPPED: u8 = 41;
     /// Added to the kind of a memory event that has a turn, or a stamp.
     pub(super) const WITH_TURN: u8 = 0x40;
     pub(super) const WITH_STAMP: u8 = 0x80;

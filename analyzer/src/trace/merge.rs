@@ -498,6 +498,9 @@ impl Steps<'_> {
         if let Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } = &mut event {
             *site = open.tree.site(*site);
         }
+        if let Event::Mapped { caller, .. } = &mut event {
+            *caller = u64::from(self.modules.module(process, *caller));
+        }
         Ok(Step {
             stamp,
             process,

@@ -4,6 +4,7 @@ mod children;
 mod exit;
 mod limits;
 mod loading;
+mod mapping;
 mod marks;
 mod memory;
 mod process;

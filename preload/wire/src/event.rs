@@ -138,6 +138,22 @@ pub enum Event<'a> {
     },
     /// The interpreter was asked to collect everything, at the next place where that is safe (`LEAK_GC`).
     CollectionAsked,
+    /// A module mapped private memory of no file by itself, past any allocator that is traced.
+    Mapped {
+        /// Where it starts.
+        address: u64,
+        /// Bytes.
+        size: u64,
+        /// An address in the module's code. A reader puts the module's number here.
+        caller: u64,
+    },
+    /// What was mapped there is no more.
+    Unmapped {
+        /// Where it starts.
+        address: u64,
+        /// Bytes.
+        size: u64,
+    },
     /// The process ends by `exit` or `_exit` (not sent for a signal).
     Exit {
         /// The status as given, 0 to 255.

@@ -113,6 +113,8 @@ mod kind {
     pub(super) const EXIT_BEGINS: u8 = 34;
     pub(super) const COLLECTED: u8 = 35;
     pub(super) const COLLECTION_ASKED: u8 = 36;
+    pub(super) const MAPPED: u8 = 37;
+    pub(super) const UNMAPPED: u8 = 38;
     pub(super) const EPOCH: u8 = 40;
     pub(super) const TURN: u8 = 41;
     pub(super) const STAMP: u8 = 42;
@@ -267,6 +269,12 @@ impl<'a> Event<'a> {
                 middle,
                 full,
             } => Parts::bare(kind::COLLECTED, u64::from(young)).with(&[pair(middle, full)]),
+            Event::Mapped {
+                address,
+                size,
+                caller,
+            } => Parts::bare(kind::MAPPED, address).with(&[size, caller]),
+            Event::Unmapped { address, size } => Parts::bare(kind::UNMAPPED, address).with(&[size]),
             Event::CollectionAsked => Parts::bare(kind::COLLECTION_ASKED, 0),
             Event::Exit { code } => Parts::bare(kind::EXIT, u64::from(code)),
             Event::Accept { connection, local } => connected(kind::ACCEPT, connection).bytes(local),

@@ -344,6 +344,15 @@ impl Types {
         let (Some(python), Some(live)) = (&self.python, &mut self.live) else {
             return Ok(());
         };
+        for (block, of) in blocks.iter().zip(owners) {
+            let named = of.filter(|_| block.object.is_some());
+            let named = named.and_then(|of| reading.names.get(of as usize));
+            if let Some((address, kind)) = named.and_then(|name| python::data(name, &block.head)) {
+                let number = reading.number(kind.to_owned());
+                live.take(address, true);
+                reading.blocks.push((address, number));
+            }
+        }
         let mut numbers: FxHashMap<(u32, &str), u32> = FxHashMap::default();
         for part in python.parts(memory, blocks)? {
             let Some(of) = owners.get(part.owner).copied().flatten() else {

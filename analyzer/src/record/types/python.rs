@@ -9,6 +9,8 @@
 mod dead;
 mod parts;
 
+pub(super) use parts::data;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::memory::{Memory, Unreadable};

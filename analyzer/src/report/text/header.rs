@@ -132,7 +132,7 @@ fn write_seen(page: &mut Page, input: &Input<'_>) {
     let line = format!("from {begin} for {}", duration(facts.duration_ns));
     page.paragraph("  ", dim, &line);
     let mut parts = vec![requests(input), counted(input.analysis.events, "event")];
-    if crate::report::is_complete(facts) {
+    if crate::report::is_complete(facts) && input.analysis.untraced.is_empty() {
         let what = if facts.sample_bytes > 0 {
             "the sample"
         } else {

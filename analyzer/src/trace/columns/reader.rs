@@ -327,6 +327,15 @@ impl ColumnReader {
                 full: self.small(raw)?,
             },
             kind::COLLECTION_ASKED => Event::CollectionAsked,
+            kind::MAPPED => Event::Mapped {
+                address: self.number(raw)?,
+                size: self.number(raw)?,
+                caller: self.number(raw)?,
+            },
+            kind::UNMAPPED => Event::Unmapped {
+                address: self.number(raw)?,
+                size: self.number(raw)?,
+            },
             kind::EXIT => Event::Exit {
                 code: self.small(raw)?,
             },

@@ -301,6 +301,12 @@ impl Columns {
                 full,
             } => self.numbers(kind::COLLECTED, &[young.into(), middle.into(), full.into()]),
             Event::CollectionAsked => self.kind(kind::COLLECTION_ASKED),
+            Event::Mapped {
+                address,
+                size,
+                caller,
+            } => self.numbers(kind::MAPPED, &[address, size, caller]),
+            Event::Unmapped { address, size } => self.numbers(kind::UNMAPPED, &[address, size]),
             Event::Exit { code } => self.numbers(kind::EXIT, &[code.into()]),
             Event::Accept { connection, local } => {
                 self.numbers(kind::ACCEPT, &[connection.into()]);

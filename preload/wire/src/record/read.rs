@@ -91,10 +91,12 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::ENTER
         | kind::ANSWER
         | kind::UNSEEN
-        | kind::COLLECTED => (1, false),
+        | kind::COLLECTED
+        | kind::UNMAPPED => (1, false),
         kind::ALLOCATION_LARGE
         | kind::REALLOCATION_END_LARGE
         | kind::TRANSFERRED
+        | kind::MAPPED
         | kind::PYTHON_FRAME
         | kind::PAIR => (2, false),
         kind::ACCEPT | kind::MARK_BEGIN | kind::MARK => (0, true),
@@ -158,6 +160,15 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
             full: high(word(0)),
         },
         kind::COLLECTION_ASKED => Event::CollectionAsked,
+        kind::MAPPED => Event::Mapped {
+            address: operand,
+            size: word(0),
+            caller: word(1),
+        },
+        kind::UNMAPPED => Event::Unmapped {
+            address: operand,
+            size: word(0),
+        },
         kind::EXIT => Event::Exit { code: number()? },
         kind::ACCEPT => Event::Accept {
             connection: number()?,

@@ -52,6 +52,15 @@ fn samples() -> Vec<Event<'static>> {
             full: u32::MAX
         },
         Event::CollectionAsked,
+        Event::Mapped {
+            address: 1 << 46,
+            size: 1 << 30,
+            caller: 0x7fff_1230
+        },
+        Event::Unmapped {
+            address: 1 << 46,
+            size: 4096
+        },
         Event::Exit { code: 3 },
         Event::Accept {
             connection: 1,

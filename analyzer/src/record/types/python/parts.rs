@@ -1,7 +1,7 @@
 //! What an object keeps in blocks of its own, which have no head that tells: its attributes, the items of a
 //! list, the keys of a dict.
 
-use super::{IS_DICT, IS_LIST, Looked, Python};
+use super::{HEAD_WORDS, IS_DICT, IS_LIST, Looked, Python};
 use crate::record::types::memory::{Memory, Unreadable};
 
 /// A block that is part of an object.
@@ -13,6 +13,20 @@ pub(in crate::record::types) struct Part {
     pub(in crate::record::types) address: u64,
     /// What it is to its owner.
     pub(in crate::record::types) role: &'static str,
+}
+
+/// The block that an object of the type of this name keeps its data in, and what such are called. These objects have
+/// nothing before their heads: a `bytearray` has its bytes at its fifth word, numpy's array at its third.
+pub(in crate::record::types) fn data(
+    type_name: &str,
+    head: &[u64; HEAD_WORDS],
+) -> Option<(u64, &'static str)> {
+    let found = match type_name {
+        "bytearray" => (head[4], "bytearray data"),
+        "numpy.ndarray" => (head[2], "numpy array data"),
+        _ => return None,
+    };
+    (found.0 != 0).then_some(found)
 }
 
 impl Python {
