@@ -182,8 +182,8 @@ fn after_an_upgrade_messages_are_turns() {
         told,
         [
             "GET /ws status 101",
-            "tcp:80 blocks 1 survive 1 retained 1",
-            "tcp:80"
+            "ws /ws blocks 1 survive 1 retained 1",
+            "ws /ws"
         ]
     );
 }

@@ -25,7 +25,8 @@ pub(super) struct Types {
 
 /// Takes together what the processes' ledgers know.
 pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> Types {
-    let mut labels: FxHashMap<LabelId, Sums> = FxHashMap::default();
+    // Of a label that leaks, what it left where that is a leak: what a cache keeps of it is no part of it.
+    let [mut leaked, mut kept]: [FxHashMap<LabelId, Sums>; 2] = Default::default();
     let (mut all, mut of_sites) = (Sums::default(), Vec::new());
     for site in sites {
         let typed = || site.parts.iter().flat_map(|part| &part.types);
@@ -47,12 +48,17 @@ pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> 
             add(&mut sums, typed);
             add(&mut all, typed);
             if let Some(label) = typed.retained_by {
+                let labels = match site.verdict.leaks() {
+                    true => &mut leaked,
+                    false => &mut kept,
+                };
                 add(labels.entry(label).or_default(), typed);
             }
         }
         of_sites.push(rows(sums, names));
     }
-    let of_labels = labels.into_iter();
+    kept.extend(leaked);
+    let of_labels = kept.into_iter();
     Types {
         of_sites,
         of_labels: of_labels

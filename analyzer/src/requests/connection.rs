@@ -62,6 +62,8 @@ pub struct Answered {
 pub struct Connection {
     /// The local end: `tcp:PORT` or `unix:PATH`.
     pub local: String,
+    /// The label of its turns, where that is not the local end: after an upgrade to WebSocket.
+    pub messages: Option<LabelId>,
     /// Processes with a descriptor of it.
     pub holders: Vec<ProcessId>,
     /// How it is cut.
@@ -109,9 +111,25 @@ impl Machine {
             true => Mode::Turns,
             false => Mode::Uncut,
         };
+        let messages = self.websocket(number);
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.mode = mode;
+            connection.messages = messages;
         }
+    }
+
+    /// The label of the messages of a connection that was upgraded by a GET request answered 101, as WebSocket is:
+    /// `ws /route`.
+    fn websocket(&mut self, number: u32) -> Option<LabelId> {
+        let answered = self.connections.get(&number)?.answered?;
+        let label = answered.label.filter(|_| answered.status == Some(101))?;
+        let path = self
+            .labels
+            .names()
+            .get(label as usize)?
+            .strip_prefix("GET ")?;
+        let label = format!("ws {path}");
+        Some(self.labels.intern(&label))
     }
 
     /// Requests of the connection can't be told apart any more.

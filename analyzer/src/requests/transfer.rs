@@ -52,10 +52,13 @@ impl Machine {
     }
 
     fn turn_begins(&mut self, at: At, number: u32) {
-        let Some(local) = self.connections.get(&number).map(|c| c.local.clone()) else {
+        let Some(connection) = self.connections.get(&number) else {
             return;
         };
-        let label = self.labels.intern(&local);
+        let label = match connection.messages {
+            Some(label) => label,
+            None => self.labels.intern(&connection.local),
+        };
         let request = self.begin(at, number, Source::Turn, Some(label), 1);
         self.reads(at, request);
         if let Some(connection) = self.connections.get_mut(&number) {
