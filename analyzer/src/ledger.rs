@@ -535,6 +535,13 @@ impl Ledger {
         }
     }
 
+    /// Stamp of the last block that was allocated in the account; 0: none was.
+    pub fn last_of(&self, account: AccountId) -> u64 {
+        let holdings = self.accounts[account as usize].holdings.iter();
+        let last = holdings.map(|id| self.holdings[*id as usize].last);
+        last.max().unwrap_or(0)
+    }
+
     /// Whether anything was allocated in the account.
     pub fn has_holdings(&self, account: AccountId) -> bool {
         !self.accounts[account as usize].holdings.is_empty()

@@ -165,6 +165,8 @@ impl Machine {
             | Event::ReallocationFreed => self.memory(at, event),
             Event::MarkBegin { label } => self.mark_begins(at, &text(label)),
             Event::MarkEnd => self.mark_ends(at),
+            Event::ThreadCreate { thread } => self.owners.creates(at.thread, thread),
+            Event::ThreadCreated { thread } => self.owners.was_created(at.host, thread),
             Event::ThreadEnd => self.thread_ended(at),
             Event::Task { task } => self.task_runs(at, task),
             Event::Enter { wait, connection } => self.enter(at, wait, connection),
