@@ -256,6 +256,7 @@ impl Judge<'_> {
         let mut group = survival::Group {
             freed: outside_freed(parts),
             steady,
+            by_time: true,
             ..survival::Group::default()
         };
         for (process, site) in parts {

@@ -127,6 +127,9 @@ pub struct Group<'g> {
     pub freed: [Lives; MEASURES],
     /// Live bytes at the site have stopped growing.
     pub steady: bool,
+    /// Its places are moments, no requests: what a thread makes by itself comes more slowly where the processor is
+    /// shared with others, and so a falling trend bounds nothing.
+    pub by_time: bool,
     /// Survivors of its requests, freed or not.
     pub survivors: u64,
     /// So many requests can be the newest of their kind: as many as there were at once.
@@ -307,7 +310,11 @@ impl<'g> Group<'g> {
         if (early || self.is_early_everywhere()) && requests >= WARM_UP_REQUESTS {
             return Verdict::WarmUp;
         }
-        if found.has_fallen(needs) {
+        let over = match self.by_time {
+            true => found.stopped(LEVEL),
+            false => found.has_fallen(needs),
+        };
+        if over {
             return Verdict::Bounded;
         }
         let own = self.has_frees();
