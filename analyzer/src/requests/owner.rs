@@ -119,6 +119,14 @@ impl Owners {
         Some((ledger, std::mem::take(&mut self.habits[process as usize])))
     }
 
+    /// The first request of all processes begins.
+    pub(super) fn tree_serves(&mut self) {
+        self.ledgers
+            .iter_mut()
+            .flatten()
+            .for_each(Ledger::tree_serves);
+    }
+
     /// The workers of a process.
     pub(super) fn workers_of(&self, process: ProcessId) -> Vec<ThreadId> {
         let all = (0..).zip(&self.workers);
