@@ -120,6 +120,16 @@ pub fn tracing() -> bool {
     session::is_tracing() || session::is_unstarted()
 }
 
+/// The calling thread's tid. (A vfork child has its parent's.)
+pub fn tid() -> u32 {
+    // Relaxed: this thread's own. 0 in a forked child at first; only a thread that starts has another mark there.
+    let known = state().map_or(0, |thread| thread.owner.load(Ordering::Relaxed));
+    match known {
+        0 => kernel::gettid(),
+        tid => tid,
+    }
+}
+
 /// The calling thread's state, traced or not; `None` before it has one.
 #[inline(always)]
 pub fn state() -> Option<&'static Thread> {
