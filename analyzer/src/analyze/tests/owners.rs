@@ -171,6 +171,35 @@ fn a_thread_that_outlives_the_request_that_made_it_may_be_anyones() {
 }
 
 #[test]
+fn nothing_is_proved_beside_a_connection_that_cannot_be_cut() {
+    // A loop: x may be for c2.
+    let told = proved(
+        "t1 accept c1; t1 accept c2; t1 unseen c2; t1 poll; t1 read c1 GET /a; t1 alloc a 1; t1 recv c2; t1 alloc x 1
+         t1 answer c1 200; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 1 survive 1 retained 1",
+            "outside 1"
+        ]
+    );
+    // A worker has begun an answer whose end is not seen, and takes another job.
+    let told = proved(
+        "t1 accept c1; t1 accept c2; t2 lock; t1 poll; t1 read c1 GET /a; t1 poll; t2 queue; t2 alloc a 1
+         t2 writes c1; t2 sent c1; t3 unseen c1; t1 poll; t1 read c2 GET /b; t1 poll; t2 queue; t2 alloc b 1
+         t2 answer c2 200; t2 lock; t1 close c1; t1 close c2; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a blocks 1 survive 1 retained 1",
+            "GET /b status 200 blocks 1 survive 1 retained 1"
+        ]
+    );
+}
+
+#[test]
 fn a_task_has_the_request_of_the_task_that_made_it() {
     // T is made while A serves a; S by T. What T makes after a's end is a hint, and no more.
     let told = proved(

@@ -340,6 +340,18 @@ impl Owners {
         self.leave(id);
     }
 
+    /// The worker touches a connection whose requests can't be told: what it does from here on may be for those.
+    pub(in crate::requests) fn turns_away(&mut self, id: ThreadId, records: &mut [Record]) {
+        if self.explicit {
+            return;
+        }
+        self.takes_lock(id, records);
+        if let Service::Serves { .. } = self.workers[id as usize].service {
+            self.close_zone(id, None, records);
+            self.leave(id);
+        }
+    }
+
     /// What the worker allocated so far is none of a request's that begins with a call of its own.
     pub(in crate::requests) fn part(&mut self, id: ThreadId, records: &mut [Record]) {
         self.close_zone(id, None, records);
