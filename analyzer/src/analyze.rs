@@ -5,6 +5,7 @@ mod alike;
 mod company;
 mod garbage;
 mod mappings;
+mod open;
 mod range;
 mod result;
 mod reuse;

@@ -137,9 +137,9 @@ impl Collector {
         }
     }
 
-    /// The serving is over, with so many requests: what came later tells only of what is left by then.
-    pub(super) fn serving_ended(&mut self, order: u64) {
-        while self.passes.last().is_some_and(|pass| pass.order == order) {
+    /// The serving was over at this stamp: what came later tells only of what is left by then.
+    pub(super) fn serving_ended(&mut self, stamp: u64) {
+        while self.passes.last().is_some_and(|pass| pass.stamp > stamp) {
             self.passes.pop();
         }
         for (generation, last) in (0..).zip(&mut self.last) {
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn a_full_run_after_the_serving_tells_of_the_rest() {
         let mut runs = collector(&[(10, 0), (20, 2)]);
-        runs.serving_ended(20);
+        runs.serving_ended(19);
         assert!(!runs.has_told(11, 12), "it may have freed it");
         assert_eq!(runs.judge(false, true), Judged::Waits);
         runs.ran_last = true;

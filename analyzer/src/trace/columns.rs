@@ -65,10 +65,12 @@ mod kind {
     /// An allocation, and the end of its block right after it.
     pub(super) const BRIEF: u8 = 36;
     pub(super) const EXIT_BEGINS: u8 = 37;
-    pub(super) const COLLECTED: u8 = 38;
-    pub(super) const COLLECTION_ASKED: u8 = 39;
-    pub(super) const MAPPED: u8 = 40;
-    pub(super) const UNMAPPED: u8 = 41;
+    pub(super) const THREAD_CREATE: u8 = 38;
+    pub(super) const THREAD_CREATED: u8 = 39;
+    pub(super) const COLLECTED: u8 = 40;
+    pub(super) const COLLECTION_ASKED: u8 = 41;
+    pub(super) const MAPPED: u8 = 42;
+    pub(super) const UNMAPPED: u8 = 43;
     /// Added to the kind of a memory event that has a turn, or a stamp.
     pub(super) const WITH_TURN: u8 = 0x40;
     pub(super) const WITH_STAMP: u8 = 0x80;

@@ -111,10 +111,12 @@ mod kind {
     pub(super) const PYTHON_LINES: u8 = 32;
     pub(super) const TASK: u8 = 33;
     pub(super) const EXIT_BEGINS: u8 = 34;
-    pub(super) const COLLECTED: u8 = 35;
-    pub(super) const COLLECTION_ASKED: u8 = 36;
-    pub(super) const MAPPED: u8 = 37;
-    pub(super) const UNMAPPED: u8 = 38;
+    pub(super) const THREAD_CREATE: u8 = 35;
+    pub(super) const THREAD_CREATED: u8 = 36;
+    pub(super) const COLLECTED: u8 = 37;
+    pub(super) const COLLECTION_ASKED: u8 = 38;
+    pub(super) const MAPPED: u8 = 39;
+    pub(super) const UNMAPPED: u8 = 45;
     pub(super) const EPOCH: u8 = 40;
     pub(super) const TURN: u8 = 41;
     pub(super) const STAMP: u8 = 42;
@@ -264,6 +266,8 @@ impl<'a> Event<'a> {
             Event::Exec => Parts::bare(kind::EXEC, 0),
             Event::ExecFailed => Parts::bare(kind::EXEC_FAILED, 0),
             Event::ExitBegins => Parts::bare(kind::EXIT_BEGINS, 0),
+            Event::ThreadCreate { thread } => Parts::bare(kind::THREAD_CREATE, thread),
+            Event::ThreadCreated { thread } => Parts::bare(kind::THREAD_CREATED, thread),
             Event::Collected {
                 young,
                 middle,

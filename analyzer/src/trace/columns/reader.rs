@@ -336,6 +336,12 @@ impl ColumnReader {
                 address: self.number(raw)?,
                 size: self.number(raw)?,
             },
+            kind::THREAD_CREATE => Event::ThreadCreate {
+                thread: self.number(raw)?,
+            },
+            kind::THREAD_CREATED => Event::ThreadCreated {
+                thread: self.number(raw)?,
+            },
             kind::EXIT => Event::Exit {
                 code: self.small(raw)?,
             },

@@ -142,7 +142,9 @@ pub(super) fn any_event<'a>(random: &mut Random, nodes: usize, label: &'a [u8]) 
         18 => Event::Mark { label },
         19 => Event::ThreadEnd,
         20 => Event::ExitBegins,
-        21..38 => Event::Free { address },
+        21 => Event::ThreadCreate { thread: address },
+        22 => Event::ThreadCreated { thread: address },
+        23..38 => Event::Free { address },
         38 => Event::Collected {
             young: 700,
             middle: random.number(4) as u32,
