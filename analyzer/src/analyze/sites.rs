@@ -87,7 +87,9 @@ pub(super) fn judge(
             parts.entry(site.id).or_default().push((process, site));
         }
     }
+    let served = sequences.iter().map(Sequences::served_until);
     let mut judge = Judge {
+        served_until: served.max().unwrap_or(0),
         everywhere: everywhere(&sequences, records),
         sequences,
         collectors,
@@ -280,6 +282,8 @@ impl Collected {
 }
 
 struct Judge<'r> {
+    /// When the last request of all processes ended.
+    served_until: u64,
     sequences: Vec<Sequences>,
     collectors: Vec<Collected>,
     /// What is allocated at the site that is judged now may be garbage that waits for a collector.
@@ -647,6 +651,7 @@ impl Judge<'_> {
             group.newest += sequences.newest();
             group.survivors += lives.map_or(0, |lives| lives.keepings) + kept.len() as u64;
             group.processes.push(survival::InProcess {
+                gone: sequences.ended_at() < self.served_until,
                 orders: sequences.of_group(label, status).to_vec(),
                 untold: match self.may_be_garbage {
                     true => &self.collectors[*process].untold,

@@ -49,6 +49,8 @@ pub struct Finished {
     pub serving: Serving,
     /// Reads and writes of requests' connections, by stamp.
     pub touches: Log,
+    /// When it ended.
+    pub ended_at: u64,
     /// When its collector of cyclic garbage ran.
     pub collector: Collector,
 }
@@ -384,6 +386,7 @@ impl Ledger {
             moments: Vec::new(),
             serving: self.serving,
             touches: self.touches,
+            ended_at: 0,
             collector: self.collector,
         }
     }
