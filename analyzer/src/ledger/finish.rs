@@ -14,6 +14,7 @@ use crate::requests::label::LabelId;
 use crate::requests::owner::Moment;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
+use crate::seldom::{Empty, Seldom};
 use crate::sites::SiteId;
 use crate::types::is_free;
 
@@ -118,16 +119,16 @@ pub struct FinishedSite {
     /// Live bytes by the order of request ends.
     pub live_log: Log,
     /// Survivors' bytes by the order of their requests' ends.
-    pub survivor_log: Log,
+    pub survivor_log: Seldom<Log>,
     /// Blocks in no request that were live when serving ended, by the slice of the serving time they
     /// were born in; those from before it apart.
     pub outside: OutsideSeries,
     /// Births of those, while it served: stamps, sorted, each once.
     pub outside_births: Vec<u64>,
     /// How long blocks in no request lived that outlived a request's end, in requests and in time.
-    pub outside_lives: [Lives; MEASURES],
+    pub outside_lives: Seldom<[Lives; MEASURES]>,
     /// How long survivors live.
-    pub lives: SiteLives,
+    pub lives: Seldom<SiteLives>,
     /// Requests that allocated here.
     pub visits: u64,
 }
@@ -214,6 +215,15 @@ impl Retained {
 pub struct OutsideSeries {
     /// Born before the first request and never freed while serving, blocks and bytes.
     pub before: (u64, u64),
+    /// Born while it served, and freed objects on CPython's free lists now: in none of the others.
+    pub free: Amount,
+    /// What came while it served.
+    pub served: Seldom<Served>,
+}
+
+/// See [`OutsideSeries`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served {
     /// Born in the slice and live when serving ended, blocks.
     pub retained_blocks: [u64; SLICES],
     /// Their bytes.
@@ -222,10 +232,18 @@ pub struct OutsideSeries {
     pub freed_bytes: [u64; SLICES],
     /// Live bytes at the end of each slice.
     pub live_bytes: [u64; SLICES],
-    /// Born while it served, and freed objects on CPython's free lists now: in none of the above.
-    pub free: Amount,
     /// Births of what was live when serving ended, by stamp.
     pub births: Log,
+}
+
+impl Empty for Served {
+    const EMPTY: &'static Self = &Served {
+        retained_blocks: [0; SLICES],
+        retained_bytes: [0; SLICES],
+        freed_bytes: [0; SLICES],
+        live_bytes: [0; SLICES],
+        births: Log::NONE,
+    };
 }
 
 /// Blocks and bytes live, the series, and births while it served.
@@ -265,7 +283,7 @@ impl Ledger {
         let loose = self.loose(&left, records, &holds);
         let mut beside = Vec::new();
         let mut retained = self.retained_by_site(&left, records, &holds, &mut beside);
-        let outside = self.outside_by_site(records);
+        let mut outside = self.outside_by_site(records);
         let outside_before = self.outside_before_exit(&left, &holds);
         let mut types = self.types_by_site(records, &holds);
         let made = self.counts.allocations + self.counts.reallocations;
@@ -281,9 +299,15 @@ impl Ledger {
                     abroad: figures.abroad,
                 });
             }
-            let (outside_blocks, outside_bytes, series, births) =
-                outside.get(&(index as u32)).cloned().unwrap_or_default();
-            let site = FinishedSite {
+            let outside = outside.remove(&(index as u32));
+            let live = figures.live_blocks > 0 || figures.before_exit.blocks > 0;
+            let survived = figures.survivor_blocks + figures.open_freed.blocks > 0;
+            let of_outside = outside.as_ref().is_some_and(|outside| outside.2.any());
+            if !(live || survived || of_outside || of_loose.contains(&figures.id)) {
+                continue;
+            }
+            let (outside_blocks, outside_bytes, series, births) = outside.unwrap_or_default();
+            sites.push(FinishedSite {
                 id: figures.id,
                 sample: self.heap.sample(),
                 labels: figures.labels,
@@ -314,12 +338,7 @@ impl Ledger {
                 outside_lives: figures.outside_lives,
                 lives: figures.lives,
                 visits: figures.requests,
-            };
-            let live = site.live_blocks > 0 || site.before_exit.blocks > 0;
-            let any = site.survivor_blocks > 0 || live || site.outside.any();
-            if any || of_loose.contains(&site.id) {
-                sites.push(site);
-            }
+            });
         }
         Finished {
             counts: self.counts,
@@ -519,9 +538,12 @@ impl Ledger {
                     next => start.saturating_add((u128::from(span) * next as u128 / 8) as u64),
                 };
                 let sum = freed.sum_before(until);
-                series.freed_bytes[part] = sum.saturating_sub(before);
+                let live = figures.live_log.level_before(*ended);
+                if sum > before || live > 0 {
+                    series.served.freed_bytes[part] = sum.saturating_sub(before);
+                    series.served.live_bytes[part] = live;
+                }
                 before = sum;
-                series.live_bytes[part] = figures.live_log.level_before(*ended);
             }
         }
         by_site
@@ -537,9 +559,9 @@ impl OutsideSeries {
                 self.before.1 += amount.bytes;
             }
             Some(slice) if born < serving.to => {
-                self.retained_blocks[slice] += amount.blocks;
-                self.retained_bytes[slice] += amount.bytes;
-                self.births.add(born, amount.blocks);
+                self.served.retained_blocks[slice] += amount.blocks;
+                self.served.retained_bytes[slice] += amount.bytes;
+                self.served.births.add(born, amount.blocks);
             }
             _ => {}
         }
