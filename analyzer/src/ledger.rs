@@ -16,6 +16,7 @@ mod lives;
 mod log;
 mod loose;
 mod merge;
+mod open;
 pub mod site;
 mod types;
 
@@ -30,6 +31,7 @@ use index::HoldingIndex;
 pub use lives::{Age, GroupLives, Lives, MEASURES, MassDeath, SiteLives};
 pub use log::Log;
 pub use loose::Loose;
+pub use open::Open;
 use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
 pub use types::Typed;
@@ -94,6 +96,8 @@ pub struct Ledger {
     /// Who frees blocks now.
     pub freeing: ThreadId,
     serving: Serving,
+    /// Live bytes when the tree's first request began.
+    tree_from_bytes: Option<u64>,
     /// Types of blocks were read.
     typed: bool,
     /// What the process was like before its tear-down.
@@ -144,6 +148,7 @@ impl Ledger {
             ended_at: Vec::new(),
             requests_ended: 0,
             serving: Serving::default(),
+            tree_from_bytes: None,
             reached: FxHashMap::default(),
             proved_allocations: 0,
             freeing: 0,
@@ -174,6 +179,34 @@ impl Ledger {
             self.serving.from = Some(stamp);
             self.serving.from_bytes = self.counts.live_bytes;
         }
+    }
+
+    /// A process of the tree begins to serve: how much was live here then.
+    pub fn tree_serves(&mut self) {
+        self.tree_from_bytes = Some(self.counts.live_bytes);
+    }
+
+    /// The process ends: if it had no requests, and was there before the tree's first, it is judged over the time of
+    /// those.
+    pub fn serves_with(&mut self, tree: Serving) {
+        if let (None, Some(from_bytes)) = (self.serving.from, self.tree_from_bytes)
+            && tree.to > 0
+        {
+            let live = self.exit.before().map(|before| before.live.bytes);
+            let late = self.heap.own().filter(|(_, block)| block.born > tree.to);
+            let late = late.map(|(address, block)| self.heap.amount(address, block).bytes);
+            let late: u64 = late.sum();
+            self.serving = Serving {
+                from_bytes,
+                to_bytes: live.unwrap_or(self.counts.live_bytes).saturating_sub(late),
+                ..tree
+            };
+        }
+    }
+
+    /// A request's connection is read or written.
+    pub fn touched(&mut self, stamp: u64) {
+        self.serving.touched = stamp;
     }
 
     /// What happens at `address` will be told soon.
@@ -533,6 +566,13 @@ impl Ledger {
         for id in &account.holdings {
             self.holdings[*id as usize].kind = account.kind;
         }
+    }
+
+    /// Stamp of the last block that was allocated in the account; 0: none was.
+    pub fn last_of(&self, account: AccountId) -> u64 {
+        let holdings = self.accounts[account as usize].holdings.iter();
+        let last = holdings.map(|id| self.holdings[*id as usize].last);
+        last.max().unwrap_or(0)
     }
 
     /// Whether anything was allocated in the account.

@@ -8,7 +8,7 @@ use super::log::Log;
 use super::loose::Loose;
 use super::site::survive;
 use super::types::is_loose;
-use super::{BeforeExit, Counts, Ledger, Pending, Typed};
+use super::{BeforeExit, Counts, Ledger, Open, Pending, Typed};
 use crate::replay::HoldingId;
 use crate::requests::label::LabelId;
 use crate::requests::owner::Moment;
@@ -50,7 +50,8 @@ pub struct Finished {
     pub serving: Serving,
 }
 
-/// From the begin of a process's first request to the end of its last that did end, in stamps.
+/// From the begin of a process's first request to the end of its last that did end, in stamps. Of a process without
+/// requests (a forking parent, a master of workers) that was there before: the same of all processes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Serving {
     /// Its begin.
@@ -61,6 +62,10 @@ pub struct Serving {
     pub from_bytes: u64,
     /// The same at its end.
     pub to_bytes: u64,
+    /// How many requests ended meanwhile: its own, or those of the whole tree.
+    pub requests: u64,
+    /// When a request's connection was read or written last.
+    pub touched: u64,
 }
 
 impl Serving {
@@ -125,6 +130,8 @@ pub struct FinishedSite {
     pub outside: OutsideSeries,
     /// Births of those, while it served: stamps, sorted, each once.
     pub outside_births: Vec<u64>,
+    /// What requests hold that had not ended.
+    pub open: Vec<Open>,
     /// How long blocks in no request lived that outlived a request's end, in requests and in time.
     pub outside_lives: Seldom<[Lives; MEASURES]>,
     /// How long survivors live.
@@ -279,11 +286,18 @@ impl Ledger {
                 holding.kind = Kind::Outside;
             }
         }
+        self.serve_without_ends(records);
+        self.serving.requests = self.serving.requests.max(self.ends.len() as u64);
         let left = self.left();
         let loose = self.loose(&left, records, &holds);
         let mut beside = Vec::new();
         let mut retained = self.retained_by_site(&left, records, &holds, &mut beside);
+<<<<<<< HEAD
         let mut outside = self.outside_by_site(records);
+=======
+        let outside = self.outside_by_site(records);
+        let mut open = self.open_by_site(records, &holds);
+>>>>>>> main
         let outside_before = self.outside_before_exit(&left, &holds);
         let mut types = self.types_by_site(records, &holds);
         let made = self.counts.allocations + self.counts.reallocations;
@@ -335,6 +349,7 @@ impl Ledger {
                 survivor_log: figures.survivor_log,
                 outside: series,
                 outside_births: births,
+                open: open.remove(&(index as u32)).unwrap_or_default(),
                 outside_lives: figures.outside_lives,
                 lives: figures.lives,
                 visits: figures.requests,
@@ -513,6 +528,17 @@ impl Ledger {
         for (.., births) in by_site.values_mut() {
             births.sort_unstable();
             births.dedup();
+        }
+        if self.ends.is_empty() {
+            // Its levels at other processes' requests were not noted: what is left is known.
+            for (.., series, _) in by_site.values_mut() {
+                let mut live = series.before.1;
+                for (level, born) in series.live_bytes.iter_mut().zip(series.retained_bytes) {
+                    live += born;
+                    *level = live;
+                }
+            }
+            return by_site;
         }
         let ends: Vec<u64> = (1..=SLICES as u64)
             .map(|part| {

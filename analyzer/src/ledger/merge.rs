@@ -74,6 +74,12 @@ impl FinishedSite {
             self.lives.absorb(lives);
         }
         self.visits += other.visits;
+        for open in other.open {
+            match self.open.iter_mut().find(|own| own.request == open.request) {
+                Some(own) => own.absorb(&open),
+                None => self.open.push(open),
+            }
+        }
     }
 }
 

@@ -14,13 +14,19 @@ pub struct Sequences {
     by_label: FxHashMap<LabelId, (Vec<u32>, u64)>,
     /// Orders of the ends of each group's requests: by label and status.
     by_group: FxHashMap<(LabelId, Option<u32>), Vec<u64>>,
+    /// How long each label's longest took.
+    longest: FxHashMap<LabelId, u64>,
     /// When serving began.
     served_from: u64,
     /// When serving ended.
     served_until: u64,
+    /// When a connection was read or written last.
+    touched: u64,
     cuts: FxHashMap<Vec<LabelId>, Cut>,
     newest: u64,
     requests: u64,
+    /// How many ended over the serving time, in all processes where this one had none.
+    places: u64,
 }
 
 /// The requests of some labels together.
@@ -37,6 +43,7 @@ impl Sequences {
     pub fn new(finished: &Finished, records: &[Record], connections: usize) -> Self {
         let mut by_label: FxHashMap<LabelId, (Vec<u32>, u64)> = FxHashMap::default();
         let mut by_group: FxHashMap<(LabelId, Option<u32>), Vec<u64>> = FxHashMap::default();
+        let mut longest: FxHashMap<LabelId, u64> = FxHashMap::default();
         for (order, request) in (0..).zip(&finished.ends) {
             if let Some(record) = records.get(*request as usize).filter(|record| !record.void)
                 && let Some(label) = record.label
@@ -46,16 +53,22 @@ impl Sequences {
                 let of_group = by_group.entry((label, record.status)).or_default();
                 of_group.push(u64::from(order));
                 *served += u64::from(record.count);
+                let took = record.end.unwrap_or(0).saturating_sub(record.start);
+                let of_label = longest.entry(label).or_default();
+                *of_label = took.max(*of_label);
             }
         }
         Sequences {
             by_label,
             by_group,
+            longest,
             served_from: finished.serving.from.unwrap_or(finished.serving.to),
             served_until: finished.serving.to,
+            touched: finished.serving.touched,
             cuts: FxHashMap::default(),
             newest: connections.max(finished.most_in_flight).max(1) as u64,
             requests: finished.ends.len() as u64,
+            places: finished.serving.requests,
         }
     }
 
@@ -72,7 +85,7 @@ impl Sequences {
     pub fn place_in_time(&self, stamp: u64) -> u64 {
         let span = self.served_until.saturating_sub(self.served_from).max(1);
         let since = stamp.saturating_sub(self.served_from).min(span - 1);
-        (u128::from(since) * u128::from(self.requests) / u128::from(span)) as u64
+        (u128::from(since) * u128::from(self.places) / u128::from(span)) as u64
     }
 
     /// So many slices of the serving time ended so long before its end, or longer.
@@ -82,9 +95,24 @@ impl Sequences {
         (older / u128::from(span.max(1))) as usize
     }
 
+    /// How many requests ended over the serving time: where the process had none, in all processes.
+    pub fn places(&self) -> u64 {
+        self.places
+    }
+
     /// How many requests ended in the process.
     pub fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// When a connection of its requests was read or written last, as a stamp.
+    pub fn touched(&self) -> u64 {
+        self.touched
+    }
+
+    /// How long the longest of the label's requests took that ended here, in ticks; `None`: none did.
+    pub fn longest_of(&self, label: LabelId) -> Option<u64> {
+        self.longest.get(&label).copied()
     }
 
     /// The orders of the ends of a group's requests.
