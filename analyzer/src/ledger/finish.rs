@@ -292,12 +292,8 @@ impl Ledger {
         let loose = self.loose(&left, records, &holds);
         let mut beside = Vec::new();
         let mut retained = self.retained_by_site(&left, records, &holds, &mut beside);
-<<<<<<< HEAD
         let mut outside = self.outside_by_site(records);
-=======
-        let outside = self.outside_by_site(records);
         let mut open = self.open_by_site(records, &holds);
->>>>>>> main
         let outside_before = self.outside_before_exit(&left, &holds);
         let mut types = self.types_by_site(records, &holds);
         let made = self.counts.allocations + self.counts.reallocations;
@@ -529,11 +525,15 @@ impl Ledger {
             births.sort_unstable();
             births.dedup();
         }
+        if self.ends.is_empty() && self.serving.from.is_none() {
+            return by_site;
+        }
         if self.ends.is_empty() {
             // Its levels at other processes' requests were not noted: what is left is known.
             for (.., series, _) in by_site.values_mut() {
                 let mut live = series.before.1;
-                for (level, born) in series.live_bytes.iter_mut().zip(series.retained_bytes) {
+                let served = &mut *series.served;
+                for (level, born) in served.live_bytes.iter_mut().zip(served.retained_bytes) {
                     live += born;
                     *level = live;
                 }
