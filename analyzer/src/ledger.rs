@@ -23,7 +23,7 @@ mod types;
 pub use exit::BeforeExit;
 use exit::Exit;
 pub use finish::{
-    Certain, Finished, FinishedSite, OutsideSeries, Reached, Retained, SLICES, Serving,
+    Certain, Finished, FinishedSite, OutsideSeries, PARTS, Reached, Retained, SLICES, Serving,
 };
 use flight::Flight;
 use holding::{Account, AccountId, Holding, Kind, Proof};
@@ -37,7 +37,7 @@ use site::{SiteFigures, SiteIndex};
 pub use types::Typed;
 
 use crate::replay::{Block, Found, Heap, HoldingId};
-use crate::requests::record::RequestId;
+use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
 use crate::trace::ThreadId;
@@ -96,6 +96,8 @@ pub struct Ledger {
     /// Who frees blocks now.
     pub freeing: ThreadId,
     serving: Serving,
+    /// Reads and writes of requests' connections, by stamp.
+    touches: Log,
     /// Live bytes when the tree's first request began.
     tree_from_bytes: Option<u64>,
     /// Types of blocks were read.
@@ -148,6 +150,7 @@ impl Ledger {
             ended_at: Vec::new(),
             requests_ended: 0,
             serving: Serving::default(),
+            touches: Log::default(),
             tree_from_bytes: None,
             reached: FxHashMap::default(),
             proved_allocations: 0,
@@ -187,8 +190,8 @@ impl Ledger {
     }
 
     /// The process ends: if it had no requests, and was there before the tree's first, it is judged over the time of
-    /// those.
-    pub fn serves_with(&mut self, tree: Serving) {
+    /// those. Their number is what tells the time: all of them may have been slow at once.
+    pub fn serves_with(&mut self, tree: Serving, records: &[Record]) {
         if let (None, Some(from_bytes)) = (self.serving.from, self.tree_from_bytes)
             && tree.to > 0
         {
@@ -196,7 +199,16 @@ impl Ledger {
             let late = self.heap.own().filter(|(_, block)| block.born > tree.to);
             let late = late.map(|(address, block)| self.heap.amount(address, block).bytes);
             let late: u64 = late.sum();
+            let started = records.iter().filter(|record| !record.void);
+            let started = started.map(|record| record.start);
+            let started: Vec<u64> = started.take_while(|start| *start <= tree.to).collect();
+            let end = |part: usize| {
+                let place = (part + 1) * started.len() / PARTS;
+                started.get(place).copied().unwrap_or(tree.to)
+            };
             self.serving = Serving {
+                requests: started.len() as u64,
+                by_requests: Some(std::array::from_fn(end)),
                 from_bytes,
                 to_bytes: live.unwrap_or(self.counts.live_bytes).saturating_sub(late),
                 ..tree
@@ -206,7 +218,7 @@ impl Ledger {
 
     /// A request's connection is read or written.
     pub fn touched(&mut self, stamp: u64) {
-        self.serving.touched = stamp;
+        self.touches.add(stamp, 1);
     }
 
     /// What happens at `address` will be told soon.

@@ -100,7 +100,8 @@ pub(super) fn judge(
 }
 
 fn kind((record, label): (&Record, LabelId), sequences: &Sequences) -> Kind {
-    let age = sequences.touched().saturating_sub(record.start);
+    let last = sequences.touches().last().map_or(0, |last| last.0);
+    let age = last.saturating_sub(record.start);
     match sequences.longest_of(label) {
         Some(longest) if age <= longest.saturating_mul(USUAL) => Kind::Usual,
         _ if record.touches < ENOUGH => Kind::Untold,
@@ -120,19 +121,25 @@ fn over_lives(
         newest: list.len() as u64,
         ..survival::Group::default()
     };
-    let (mut touches, mut kept_at) = (0, 0);
+    let (mut all, mut kept_at) = (0, 0);
     for (process, open) in list {
         let Some(record) = records.get(open.request as usize) else {
             continue;
         };
         let points = open.births.points();
-        let until = sequences[*process].touched();
-        let span = until.saturating_sub(record.start).max(1);
         let places = u64::from(record.touches);
+        // Of all that was read and written since it began, so much had been when the block was made.
+        let touches = sequences[*process].touches();
+        let since = |stamp: u64| {
+            let since = touches.iter().skip_while(|point| point.0 < record.start);
+            let since = since.take_while(|point| point.0 <= stamp);
+            since.map(|point| point.1).sum::<u64>()
+        };
+        let whole = since(u64::MAX).max(1);
         let mut kept: Vec<survival::Kept> = Vec::new();
         for (stamp, _) in points {
-            let since = stamp.saturating_sub(record.start).min(span - 1);
-            let order = (u128::from(since) * u128::from(places) / u128::from(span)) as u64;
+            let before = since(*stamp).saturating_sub(1);
+            let order = (u128::from(before) * u128::from(places) / u128::from(whole)) as u64;
             if kept.last().is_none_or(|last| last.order < order) {
                 let mut age = [None; MEASURES];
                 age[0] = Some(places.saturating_sub(order + 1));
@@ -144,7 +151,7 @@ fn over_lives(
                 });
             }
         }
-        touches += places;
+        all += places;
         kept_at += kept.len() as u64;
         group.survivors += kept.len() as u64;
         group.processes.push(survival::InProcess {
@@ -161,7 +168,7 @@ fn over_lives(
     let text = format!(
         "not ended; blocks are left of {} of {} reads and writes{trend}",
         count(kept_at),
-        count(touches),
+        count(all),
     );
     (verdict, text)
 }

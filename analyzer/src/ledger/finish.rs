@@ -48,6 +48,8 @@ pub struct Finished {
     pub moments: Vec<Moment>,
     /// When it served.
     pub serving: Serving,
+    /// Reads and writes of requests' connections, by stamp.
+    pub touches: Log,
 }
 
 /// From the begin of a process's first request to the end of its last that did end, in stamps. Of a process without
@@ -64,18 +66,36 @@ pub struct Serving {
     pub to_bytes: u64,
     /// How many requests ended meanwhile: its own, or those of the whole tree.
     pub requests: u64,
-    /// When a request's connection was read or written last.
-    pub touched: u64,
+    /// Where requests, or what is read and written, tell the time: the ends of equal parts of those.
+    pub by_requests: Option<[u64; PARTS]>,
 }
+
+/// Into how many parts requests are cut that tell the time.
+pub const PARTS: usize = 64;
 
 impl Serving {
     /// The slice of the serving time in which `stamp` lies; `None`: it lies before, or there is no time.
     pub fn slice(&self, stamp: u64) -> Option<usize> {
+        let slice = self.place(stamp, SLICES as u64)? as usize;
+        Some(slice.min(SLICES - 1))
+    }
+
+    /// In which of so many places `stamp` lies, the last one's number at most being theirs; `None` as for slices.
+    pub fn place(&self, stamp: u64, places: u64) -> Option<u64> {
         let start = self.from?;
         let span = self.to.saturating_sub(start);
         let since = stamp.checked_sub(start).filter(|_| span > 0)?;
-        let part = u128::from(since) * SLICES as u128 / (u128::from(span) + 1);
-        Some((part as usize).min(SLICES - 1))
+        let (part, of) = match &self.by_requests {
+            None => (u128::from(since), u128::from(span) + 1),
+            Some(ends) => {
+                let at = ends.partition_point(|end| *end <= stamp).min(PARTS - 1);
+                let begin = at.checked_sub(1).map_or(start, |before| ends[before]);
+                let length = u128::from(ends[at].saturating_sub(begin)) + 1;
+                let within = u128::from(stamp.saturating_sub(begin)).min(length - 1);
+                (at as u128 * length + within, PARTS as u128 * length)
+            }
+        };
+        Some((part * u128::from(places) / of) as u64)
     }
 }
 
@@ -364,6 +384,7 @@ impl Ledger {
             beside,
             moments: Vec::new(),
             serving: self.serving,
+            touches: self.touches,
         }
     }
 

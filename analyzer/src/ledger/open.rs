@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use super::holding::{Kind, Proof};
 use super::log::Log;
 use super::site::SiteIndex;
-use super::{Ledger, Serving};
+use super::{Ledger, PARTS, Serving};
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
 
@@ -42,18 +42,30 @@ impl Ledger {
         let Some(from) = self.serving.from.filter(|_| self.ends.is_empty()) else {
             return;
         };
-        if self.serving.touched <= from {
+        let touches = self.touches.points();
+        let Some((last, _)) = touches.last().filter(|(last, _)| *last > from) else {
             return;
-        }
+        };
+        let all: u64 = touches.iter().map(|(_, count)| count).sum();
+        let end = |part: usize| {
+            let mut before = all * (part as u64 + 1) / PARTS as u64;
+            let place = touches.iter().find(|(_, count)| {
+                let found = before <= *count;
+                before = before.saturating_sub(*count);
+                found
+            });
+            place.map_or(*last, |place| place.0)
+        };
         let open = self.flight.requests();
-        let touches = open.filter_map(|id| Some(records.get(id as usize)?.touches));
+        let of_open = open.filter_map(|id| Some(records.get(id as usize)?.touches));
         self.serving = Serving {
-            to: self.serving.touched,
+            to: *last,
+            by_requests: Some(std::array::from_fn(end)),
             to_bytes: self
                 .exit
                 .before()
                 .map_or(self.counts.live_bytes, |before| before.live.bytes),
-            requests: touches.map(u64::from).sum(),
+            requests: of_open.map(u64::from).sum(),
             ..self.serving
         };
     }

@@ -101,7 +101,7 @@ pub struct Machine {
     pub(super) strays: FxHashMap<String, Vec<RequestId>>,
     /// Closed connections that were not cut, by local end and code of the reason.
     pub(super) unseen: FxHashMap<(String, u8), u64>,
-    /// When any process served, and how many requests ended.
+    /// When any process served: from the first begin to the last answer or end.
     pub(super) tree: Serving,
     /// There are marks.
     pub marks_seen: bool,

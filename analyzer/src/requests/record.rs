@@ -187,6 +187,7 @@ impl Machine {
 
     /// The last byte of the answer was written.
     pub(super) fn is_answered(&mut self, at: At, request: RequestId) {
+        self.tree.to = self.tree.to.max(at.stamp);
         self.settle_answer(request);
         let process = self.records[request as usize].process;
         if self.owners.runs(process) {
@@ -217,7 +218,6 @@ impl Machine {
         self.owners.before_end(request, &mut self.records);
         self.records[request as usize].end = Some(stamp);
         self.tree.to = self.tree.to.max(stamp);
-        self.tree.requests += 1;
         self.owners.end(request, &mut self.records, last);
     }
 
