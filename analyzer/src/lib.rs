@@ -30,6 +30,7 @@ pub mod report;
 pub mod requests;
 pub mod run;
 pub mod sample;
+pub mod seldom;
 pub mod show;
 pub mod sites;
 pub mod symbols;

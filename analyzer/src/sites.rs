@@ -1,7 +1,10 @@
 //! Call sites: backtraces interned over all processes, as a tree of (module, file address) frames, a
 //! tree of Python's (code, line) frames, and pairs of both.
 
+mod apart;
 pub mod generated;
+pub mod specialised;
+pub use apart::is_interpreter;
 use leak_wire::Asked;
 use rustc_hash::FxHashMap;
 
@@ -74,7 +77,15 @@ pub enum Node {
 pub struct Sites {
     nodes: Vec<Node>,
     ids: FxHashMap<Node, SiteId>,
+    /// By node: the one of its kind that was asked for next, the last time.
+    followers: Vec<SiteId>,
+    /// By kind: the last one.
+    last: [SiteId; 3],
+    /// Of pairs that not all of their native frames set apart: the node of all of them.
+    examples: FxHashMap<SiteId, SiteId>,
     modules: Vec<Module>,
+    /// By module: whether it is the Python interpreter.
+    is_interpreter: Vec<bool>,
     module_ids: FxHashMap<Module, ModuleId>,
     codes: Vec<Code>,
     code_ids: FxHashMap<Code, CodeId>,
@@ -85,7 +96,11 @@ impl Default for Sites {
         Sites {
             nodes: vec![Node::Root],
             ids: FxHashMap::default(),
+            followers: vec![NO_SITE],
+            last: [NO_SITE; 3],
+            examples: FxHashMap::default(),
             modules: Vec::new(),
+            is_interpreter: Vec::new(),
             module_ids: FxHashMap::default(),
             codes: Vec::new(),
             code_ids: FxHashMap::default(),
@@ -100,6 +115,7 @@ impl Sites {
             return *id;
         }
         let id = self.modules.len() as ModuleId;
+        self.is_interpreter.push(is_interpreter(&module.path));
         self.modules.push(module.clone());
         self.module_ids.insert(module, id);
         id
@@ -118,31 +134,58 @@ impl Sites {
 
     /// The node for `frame` called from `parent`, new or known.
     pub fn child(&mut self, parent: SiteId, frame: Frame) -> SiteId {
-        self.node(Node::Native(parent, frame))
+        self.expected(Node::Native(parent, frame), 0)
     }
 
     /// The node for the Python `frame` called from the Python frame `parent`, new or known.
     pub fn python_child(&mut self, parent: SiteId, frame: PythonFrame) -> SiteId {
-        self.node(Node::Python(parent, frame))
+        self.expected(Node::Python(parent, frame), 1)
     }
 
-    /// The pair of a native and a Python backtrace, new or known.
+    /// The pair of a native and a Python backtrace, new or known. It has the native frames with which it came first, of
+    /// which only those that lie inside of the interpreter's set it apart from other pairs.
     pub fn pair(&mut self, native: SiteId, python: SiteId, asked: Asked) -> SiteId {
-        self.node(Node::Pair(native, python, asked))
+        let (apart, before) = (self.apart(native, python, asked), self.nodes.len());
+        let pair = self.expected(Node::Pair(apart, python, asked), 2);
+        if apart != native && self.nodes.len() > before {
+            self.examples.insert(pair, native);
+        }
+        pair
     }
 
-    fn node(&mut self, node: Node) -> SiteId {
+    /// The id of `node`, one of so manieth kind. A process that does what another one did tells the same nodes in the
+    /// same order, so that the one that followed the last time is looked at first.
+    fn expected(&mut self, node: Node, kind: usize) -> SiteId {
+        let last = self.last[kind] as usize;
+        let next = self.followers[last];
+        let id = match self.nodes[next as usize] == node {
+            true => next,
+            false => self.id(node),
+        };
+        self.followers[last] = id;
+        self.last[kind] = id;
+        id
+    }
+
+    fn id(&mut self, node: Node) -> SiteId {
         let next = self.nodes.len() as SiteId;
         let id = *self.ids.entry(node).or_insert(next);
         if id == next {
             self.nodes.push(node);
+            self.followers.push(NO_SITE);
         }
         id
     }
 
     /// The node itself; the root for unknown ids.
     pub fn at(&self, site: SiteId) -> Node {
-        self.nodes.get(site as usize).copied().unwrap_or(Node::Root)
+        let node = self.nodes.get(site as usize).copied();
+        match (node, self.examples.get(&site)) {
+            (Some(Node::Pair(_, python, asked)), Some(native)) => {
+                Node::Pair(*native, python, asked)
+            }
+            (node, _) => node.unwrap_or(Node::Root),
+        }
     }
 
     /// The native backtrace of `site`, innermost frame first; empty for the root and for unknown ids.

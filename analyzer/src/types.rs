@@ -55,6 +55,11 @@ pub fn is_free(id: TypeId) -> bool {
     id & FREE != 0
 }
 
+/// The type of such objects while they are used.
+pub fn in_use(id: TypeId) -> TypeId {
+    id & !FREE
+}
+
 /// All names.
 #[derive(Debug)]
 pub struct TypeNames {

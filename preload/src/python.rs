@@ -4,10 +4,10 @@
 //! - `wrap` puts itself around the allocators of the object and the memory domain, at the first
 //!   allocation of a thread that holds the GIL: small blocks never reach malloc.
 //! - `collector` knows when cyclic garbage was collected, and asks for it; `ending` when the interpreter ends.
-//! - `frames` walks the calling thread's Python stack, `codes` and `text` tell its code objects.
+//! - `frames` reads the calling thread's Python stack, `codes` and `text` tell its code objects.
+//! - `stack` remembers it, so that only the frames that are new are looked for; `steps` knows most of those.
 //!
-//! A stack that was seen before costs the walk and one look into the thread's memory of stacks; only
-//! a new one is taken apart. Versions that aren't known, and free-threaded builds, are left alone.
+//! Versions that aren't known, and free-threaded builds, are left alone.
 
 mod codes;
 pub mod collector;
@@ -15,6 +15,8 @@ mod ending;
 mod frames;
 mod interpreter;
 mod offsets;
+mod stack;
+mod steps;
 mod text;
 mod wrap;
 
@@ -26,30 +28,29 @@ use leak_wire::{Asked, Event};
 
 use crate::unwind::{Nodes, Refused};
 use crate::{kernel, sample};
-use frames::Frame;
+use frames::{Frame, Innermost};
 #[cfg(not(test))]
 pub use interpreter::aside;
 pub(crate) use interpreter::met;
 use interpreter::{Interpreter, interpreter};
 pub use interpreter::{describe, is_present, prepare};
+use stack::Stack;
+use steps::Steps;
 
-/// Stacks that a thread remembers; of two with the same place the later one.
-const REMEMBERED: usize = 1 << 12;
 /// Frames of a Python stack, at most.
 const MAX_FRAMES: usize = 512;
 
-/// A remembered stack: its hash, and the pair of it with a native backtrace.
-#[derive(Clone, Copy)]
-struct Remembered {
-    hash: u64,
-    pair: u32,
-}
+/// Sets addresses of functions apart from other numbers.
+const FUNCTION: u64 = 1 << 63;
 
 #[repr(C)]
 struct Memory {
-    remembered: [Remembered; REMEMBERED],
-    /// A new stack while it is taken apart.
-    frames: [Frame; MAX_FRAMES],
+    /// What all of it rests on: the tree of call sites, and the table of code objects.
+    rests_on: (u64, u64),
+    /// The epoch of the code objects that the stack rests on.
+    epoch: u64,
+    stack: Stack,
+    steps: Steps,
 }
 
 /// What a thread knows of its Python stacks. All zeros: nothing.
@@ -87,9 +88,9 @@ pub fn in_forked_child() {
     collector::in_forked_child();
 }
 
-/// The call site of an allocation with the native backtrace `native`: a pair with the Python stack, or
-/// `native` alone where no Python code led to it. Wraps the interpreter's allocators if that was not
-/// done yet. `Full`: the tree has no room, it has to be started anew.
+/// The call site of an allocation with the native backtrace `native`: a pair with the Python stack, or `native` alone
+/// where no Python code led to it. Where `native` is not known, that may not matter: see [`whole`]. Wraps the
+/// interpreter's allocators if that was not done yet. `Full`: the tree has no room, it has to be started anew.
 ///
 /// # Safety
 /// `stacks` is the calling thread's.
@@ -98,10 +99,10 @@ pub unsafe fn site(
     stacks: &Stacks,
     nodes: &mut Nodes<'_>,
     depth: u32,
-    native: u32,
+    native: Option<u32>,
     asked: Asked,
     tell: &mut impl FnMut(Event<'_>) -> bool,
-) -> Result<u32, Full> {
+) -> Result<Option<u32>, Full> {
     let Some(interpreter) = interpreter() else {
         return Ok(native);
     };
@@ -121,117 +122,162 @@ pub unsafe fn site(
     let Some(memory) = (unsafe { stacks.memory().as_mut() }) else {
         return Ok(native);
     };
+    memory.trust(nodes.generation());
+    let offsets = &interpreter.offsets;
     let limit = (depth as usize).min(MAX_FRAMES);
-    let seed = codes::epoch() << 32 ^ nodes.generation() << 16 ^ u64::from(native) << 1;
     // SAFETY: the thread's own state, or null, and it holds the GIL.
-    let (hash, generator) = unsafe {
-        frames::hash(
-            &interpreter.offsets,
-            state,
-            limit,
-            seed.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ asked as u64,
-        )
+    let innermost = unsafe {
+        let innermost = Innermost::of(offsets, state);
+        memory.stack.update(offsets, innermost, limit);
+        innermost
     };
-    if let Some(place) = interpreter.offsets.generator {
-        // SAFETY: as above.
+    if let Some(place) = offsets.generator {
+        let generator = memory.stack.generator();
+        // SAFETY: a frame of the stack.
         let task = unsafe { frames::coroutine(place, generator, interpreter.coroutine_type) };
         stacks.runs(task, tell);
     }
-    let Some(remembered) = memory.remembered.get_mut(hash as usize % REMEMBERED) else {
-        return Ok(native);
+    let edge = match innermost.edge {
+        0 => memory.stack.of_c(),
+        edge => edge,
     };
-    if remembered.hash == hash && remembered.pair != 0 {
-        return Ok(remembered.pair);
-    }
-    // SAFETY: as above.
-    let pair = unsafe {
-        let stack = Stack {
-            interpreter,
-            state,
-            limit,
-        };
-        new_pair(stack, &mut memory.frames, nodes, (native, asked), tell)
+    let places = Places {
+        native,
+        edge,
+        limit,
     };
-    match pair {
-        Ok(Some(pair)) => {
-            *remembered = Remembered { hash, pair };
-            Ok(pair)
-        }
-        Ok(None) | Err(Refused::Untold) => Ok(native),
+    match memory.pair(interpreter, nodes, places, asked, tell) {
+        Ok(pair) => Ok(pair),
+        Err(Refused::Untold) => Ok(native),
         Err(Refused::Full) => Err(Full),
     }
 }
 
-/// Where a stack is to be read.
-struct Stack {
-    interpreter: &'static Interpreter,
-    state: *const u8,
+/// What a call site is made of, beside the Python frames.
+#[derive(Clone, Copy)]
+struct Places {
+    /// The whole native backtrace, where it is known.
+    native: Option<u32>,
+    /// See [`Innermost`]; 0: unknown.
+    edge: u64,
+    /// Frames, at most.
     limit: usize,
 }
 
-/// The pair of a stack that is not remembered; `None` for a native block without Python frames.
-///
-/// # Safety
-/// As for [`frames::walk`].
-#[cold]
-unsafe fn new_pair(
-    stack: Stack,
-    frames: &mut [Frame; MAX_FRAMES],
-    nodes: &mut Nodes<'_>,
-    (native, asked): (u32, Asked),
-    tell: &mut impl FnMut(Event<'_>) -> bool,
-) -> Result<Option<u32>, Refused> {
-    let offsets = &stack.interpreter.offsets;
-    let mut count = 0;
-    // SAFETY: the caller's promise.
-    let found = unsafe {
-        frames::walk(offsets, stack.state, stack.limit, |frame| {
-            if let Some(place) = frames.get_mut(count) {
-                *place = frame;
-                count += 1;
-            }
-        })
-    };
-    if count == 0 && asked == Asked::Native {
-        return Ok(None);
-    }
-    let mut python = 0;
-    for frame in frames.iter().take(count).rev() {
-        // SAFETY: a frame's code is alive as long as the frame.
-        if unsafe { frames::is_of_interpreter(offsets, frame.code) } {
-            continue;
+impl Memory {
+    /// Forgets what rests on things that are gone.
+    #[inline(always)]
+    fn trust(&mut self, tree: u64) {
+        let epoch = codes::epoch();
+        let rests_on = (tree.wrapping_add(1), codes::generation());
+        if self.epoch != epoch || self.rests_on != rests_on {
+            self.stack.clear();
+            self.epoch = epoch;
         }
-        // SAFETY: as above.
-        let code = unsafe { codes::number(stack.interpreter, frame.code, tell) };
-        let instruction = frame.offset(offsets);
-        let parent = python;
-        python = nodes.python(parent, code, instruction, |id| {
-            tell(Event::PythonFrame {
-                id,
-                parent,
-                code,
-                instruction,
+        if self.rests_on != rests_on {
+            self.steps.clear();
+            self.rests_on = rests_on;
+        }
+    }
+
+    /// The call site; `None`: the native backtrace has to be known, or is all that there is.
+    #[inline(always)]
+    fn pair(
+        &mut self,
+        interpreter: &'static Interpreter,
+        nodes: &mut Nodes<'_>,
+        places: Places,
+        asked: Asked,
+        tell: &mut impl FnMut(Event<'_>) -> bool,
+    ) -> Result<Option<u32>, Refused> {
+        let Places {
+            native,
+            edge,
+            limit,
+        } = places;
+        let steps = &mut self.steps;
+        let python = self.stack.node(limit, |parent, frame| {
+            steps.python(parent, frame.code(), frame.instruction, || {
+                // SAFETY: the frame lies on the stack.
+                unsafe { new_step(interpreter, nodes, parent, frame, tell) }
             })
         })?;
-    }
-    // Python's frames tell how the interpreter's loop came to run: of a block of its own allocators only
-    // what the loop called is kept, so that one line makes one call site, whoever it was called by.
-    let inside = match asked {
-        Asked::Interpreter if python != 0 && !found.edge.is_null() => {
-            nodes.inside(found.edge as u64, stack.limit, tell)?
+        if python == 0 && asked == Asked::Native {
+            return Ok(native);
         }
-        _ => None,
-    };
-    let native = inside.unwrap_or(native);
-    let pair = nodes.pair(native, python, asked as u32, |id| {
-        tell(Event::Pair {
+        // Of the interpreter's own blocks, the Python frames and the function that allocates tell all that sets
+        // call sites apart. What lies between is the interpreter's way from one to the other, which changes when it
+        // specialises an instruction: it is told of one such block, as an example.
+        let by_function = asked == Asked::Interpreter && python != 0;
+        let number = match (by_function, native) {
+            (true, _) => FUNCTION | nodes.innermost(),
+            (false, Some(native)) => u64::from(native) << 1 | asked as u64,
+            (false, None) => return Ok(None),
+        };
+        if let Some(pair) = steps.pair(number, python) {
+            return Ok(Some(pair));
+        }
+        let (parent, key) = match by_function {
+            true => (python, nodes.innermost()),
+            false => (native.unwrap_or(0), u64::from(python) << 1 | asked as u64),
+        };
+        let pair = match nodes.known_pair(parent, key) {
+            Some(pair) => pair,
+            None => {
+                // Python's frames tell how the interpreter's loop came to run: what it called since is enough.
+                let inside = match by_function && edge != 0 {
+                    true => steps
+                        .example(key, self.stack.place(), || nodes.inside(edge, limit, tell))?,
+                    false => None,
+                };
+                let Some(native) = inside.or(native) else {
+                    return Ok(None);
+                };
+                nodes.pair(parent, key, |id| {
+                    tell(Event::Pair {
+                        id,
+                        native,
+                        python,
+                        asked,
+                    })
+                })?
+            }
+        };
+        steps.set_pair(number, python, pair);
+        Ok(Some(pair))
+    }
+}
+
+/// The node of a frame that is not remembered, and whether it may be.
+///
+/// # Safety
+/// The frame lies on the calling thread's stack.
+#[cold]
+#[inline(never)]
+unsafe fn new_step(
+    interpreter: &Interpreter,
+    nodes: &mut Nodes<'_>,
+    parent: u32,
+    frame: &Frame,
+    tell: &mut impl FnMut(Event<'_>) -> bool,
+) -> Result<(u32, bool), Refused> {
+    let offsets = &interpreter.offsets;
+    // SAFETY: a frame's code is alive as long as the frame.
+    if unsafe { frames::is_of_interpreter(offsets, frame.code()) } {
+        return Ok((parent, parent != 0));
+    }
+    // SAFETY: as above.
+    let code = unsafe { codes::number(interpreter, frame.code(), tell) };
+    let instruction = frame.offset(offsets);
+    let node = nodes.python(parent, code, instruction, |id| {
+        tell(Event::PythonFrame {
             id,
-            native,
-            python,
-            asked,
+            parent,
+            code,
+            instruction,
         })
     })?;
-    Ok(Some(pair))
+    Ok((node, code != 0))
 }
 
 /// Wraps the interpreter's allocators if the calling thread can and nobody has; whether it still is to
@@ -257,8 +303,8 @@ pub fn task() -> u64 {
     offsets.generator.map_or(0, |place| {
         // SAFETY: the thread's own state, inside a call that it made.
         unsafe {
-            let found = frames::walk(offsets, own, MAX_FRAMES, |_| {});
-            frames::coroutine(place, found.generator, interpreter.coroutine_type)
+            let generator = frames::outermost_generator(offsets, own);
+            frames::coroutine(place, generator, interpreter.coroutine_type)
         }
     })
 }

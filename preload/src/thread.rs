@@ -343,10 +343,10 @@ impl Thread {
 
     #[inline(always)]
     fn record_asked<'a>(&self, caller: Caller, asked: Asked, event: impl FnOnce(u32) -> Event<'a>) {
-        let mut site = self.site(caller);
-        if python::is_present() {
-            site = self.pair(caller, site, asked);
-        }
+        let site = match python::is_present() {
+            true => self.python_site(caller, asked),
+            false => self.site(caller),
+        };
         self.writer.write(event(site));
     }
 
@@ -375,17 +375,42 @@ impl Thread {
         }
     }
 
-    /// The call site `native` with the Python stack that led to it.
+    /// The call site with the Python stack that led to it. For the interpreter's own blocks the whole native backtrace
+    /// is seldom needed.
     #[inline(always)]
-    fn pair(&self, caller: Caller, native: u32, asked: Asked) -> u32 {
-        match self.pair_in_tree(caller, native, asked) {
-            Ok(site) => site,
-            Err(python::Full) => self.pair_in_new_tree(caller, asked),
+    fn python_site(&self, caller: Caller, asked: Asked) -> u32 {
+        let found = match asked {
+            Asked::Interpreter => self.site_in_tree(caller, None, asked),
+            Asked::Native => Ok(None),
+        };
+        if let Ok(Some(site)) = found {
+            return site;
+        }
+        self.site_with_backtrace(caller, asked, found.is_err())
+    }
+
+    /// The same with the native backtrace; once more with a new tree if the old one is full, as `is_full` says that
+    /// it is.
+    #[inline(never)]
+    fn site_with_backtrace(&self, caller: Caller, asked: Asked, is_full: bool) -> u32 {
+        if is_full {
+            return self.site_in_new_tree(caller, asked);
+        }
+        let native = self.site(caller);
+        match self.site_in_tree(caller, Some(native), asked) {
+            Ok(site) => site.unwrap_or(native),
+            Err(python::Full) => self.site_in_new_tree(caller, asked),
         }
     }
 
+    /// The call site whose native backtrace is `native`, where that is known. `None`: it has to be known.
     #[inline(never)]
-    fn pair_in_tree(&self, caller: Caller, native: u32, asked: Asked) -> Result<u32, python::Full> {
+    fn site_in_tree(
+        &self,
+        caller: Caller,
+        native: Option<u32>,
+        asked: Asked,
+    ) -> Result<Option<u32>, python::Full> {
         let kept = self.kept();
         // SAFETY: only this thread and its handlers use the state.
         let found = unsafe {
@@ -401,11 +426,12 @@ impl Thread {
 
     #[cold]
     #[inline(never)]
-    fn pair_in_new_tree(&self, caller: Caller, asked: Asked) -> u32 {
+    fn site_in_new_tree(&self, caller: Caller, asked: Asked) -> u32 {
         // SAFETY: no capture is under way.
         unsafe { (*self.kept().unwinder.get()).distrust() };
         let native = self.site(caller);
-        self.pair_in_tree(caller, native, asked).unwrap_or(native)
+        let site = self.site_in_tree(caller, Some(native), asked);
+        site.ok().flatten().unwrap_or(native)
     }
 
     /// Runs `call`, an allocator's for `block` (0: a new one), during which nothing is recorded on this

@@ -1,11 +1,13 @@
 //! The CPython interpreters that there are to test with, and what a report says of Python lines.
 
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::artifacts;
 use crate::report::{Report, number, sum};
 use crate::stated::Sum;
+use serde_json::Value;
 
 /// Debian's Python, which is always there.
 pub const SYSTEM: &str = "/usr/bin/python3.11";
@@ -60,14 +62,33 @@ pub fn script(name: &str) -> PathBuf {
     artifacts::source(Path::new("targets/python").join(name))
 }
 
-/// What is live of each site whose innermost Python frame is at `line` of the file `name`.
-pub fn live_at(report: &Report, name: &str, line: u64) -> Vec<Sum> {
-    let sites = report.list("/sites").iter();
-    let here = sites.filter(|site| {
+/// The number of the only line of a script of `targets/python` that has `text` in it.
+pub fn line_of(name: &str, text: &str) -> u64 {
+    let script = fs::read_to_string(script(name)).expect("a script");
+    let mut lines = (1..)
+        .zip(script.lines())
+        .filter(|line| line.1.contains(text));
+    let (number, _) = lines.next().expect("a line with the text");
+    assert!(lines.next().is_none(), "{name}: several lines have {text}");
+    number
+}
+
+/// The sites whose innermost Python frame is at `line` of the file `name`.
+pub fn sites_at<'r>(
+    report: &'r Report,
+    name: &'r str,
+    line: u64,
+) -> impl Iterator<Item = &'r Value> {
+    report.list("/sites").iter().filter(move |site| {
         let frame = &site["python_frames"][0];
         let file = frame["file"].as_str().unwrap_or_default();
         file.rsplit('/').next() == Some(name) && frame["line"].as_u64() == Some(line)
-    });
+    })
+}
+
+/// What is live of each of them.
+pub fn live_at(report: &Report, name: &str, line: u64) -> Vec<Sum> {
+    let here = sites_at(report, name, line);
     here.map(|site| sum(site, "live")).collect()
 }
 

@@ -22,8 +22,10 @@ use crate::requests::owner::Scope;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
 use crate::sites::generated::Merged;
+use crate::sites::specialised::{self, Of};
 use crate::sites::{SiteId, Sites};
 use crate::trace::{Facts, ProcessId, Warning};
+use crate::types::{UNKNOWN, in_use};
 
 /// The analysis of a finished reading.
 pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
@@ -131,15 +133,36 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     analysis
 }
 
-/// Call sites that differ in code made at run time are one from here on: whose the blocks are was told by each.
+/// Call sites that differ in code made at run time, or because CPython has specialised an instruction, are one from
+/// here on: whose the blocks are was told by each.
 fn merge(processes: &mut [&mut Finished], associated: &mut Associated, sites: &Sites) {
     let mut weights: FxHashMap<SiteId, u64> = FxHashMap::default();
     for site in processes.iter().flat_map(|finished| &finished.sites) {
         *weights.entry(site.id).or_default() += site.live_bytes;
     }
-    let Some(merged) = Merged::find(sites, &weights) else {
-        return;
-    };
+    if let Some(merged) = Merged::find(sites, &weights) {
+        take_together(processes, associated, &merged);
+    }
+    if let Some(merged) = specialised::find(sites, &types_of_sites(processes)) {
+        take_together(processes, associated, &merged);
+    }
+}
+
+/// What the blocks of each site are, and their bytes; nothing of sites whose blocks' types are unknown.
+fn types_of_sites(processes: &[&mut Finished]) -> FxHashMap<SiteId, (Of, u64)> {
+    let mut types: FxHashMap<SiteId, (Of, u64)> = FxHashMap::default();
+    for site in processes.iter().flat_map(|finished| &finished.sites) {
+        for typed in site.types.iter().filter(|typed| typed.of_type != UNKNOWN) {
+            let of_type = in_use(typed.of_type);
+            let (of, bytes) = types.entry(site.id).or_insert((Of::One(of_type), 0));
+            *of = of.and(of_type);
+            *bytes += typed.bytes;
+        }
+    }
+    types
+}
+
+fn take_together(processes: &mut [&mut Finished], associated: &mut Associated, merged: &Merged) {
     for finished in processes {
         finished.merge(|site| merged.of(site));
     }
@@ -519,8 +542,8 @@ fn by_verdict(sites: &[Judged], records: &[Record]) -> Vec<(Verdict, Amount)> {
 /// What a site made while it served, for no request, and was live when that ended.
 fn outside_grown(site: &Judged) -> Amount {
     sum_of(site.parts.iter().map(|part| Amount {
-        blocks: part.outside.retained_blocks.iter().sum(),
-        bytes: part.outside.retained_bytes.iter().sum(),
+        blocks: part.outside.served.retained_blocks.iter().sum(),
+        bytes: part.outside.served.retained_bytes.iter().sum(),
     }))
 }
 

@@ -39,7 +39,9 @@ pub(super) fn correct(
         let is_cache = is_mostly(site, |id| names.name(id) == CACHED_NAME);
         let is_reused = is_mostly(site, |id| names.is_reused(id));
         if is_cache {
-            site.bound("CPython's cache of attribute names: it keeps 4,096 at most");
+            let text = "CPython's cache of attribute names: it keeps 4,096 at most";
+            site.bound(text);
+            site.bound_outside(text);
         } else if site.is_free() {
             site.wait_for_reuse();
         } else if site.verdict == Verdict::GrowingBuffer && (is_reused || site.is_little()) {
@@ -141,6 +143,14 @@ impl Judged {
             text.clone_into(&mut self.evidence.text);
         }
         self.labels.iter_mut().for_each(JudgedLabel::bound);
+    }
+
+    /// The same of what belongs to no request.
+    fn bound_outside(&mut self, text: &str) {
+        if self.outside.leaks() {
+            self.outside = Verdict::Bounded;
+            text.clone_into(&mut self.outside_evidence.text);
+        }
     }
 
     /// What is kept here is the doing of `labels`, if any of them comes here at all.

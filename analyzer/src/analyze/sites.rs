@@ -228,7 +228,7 @@ fn everywhere(sequences: &[Sequences], records: &[Record]) -> FxHashMap<Group, V
 fn outside_freed(parts: &[(usize, FinishedSite)]) -> [Lives; MEASURES] {
     let mut freed: [Lives; MEASURES] = Default::default();
     for (_, site) in parts {
-        for of in [&site.outside_lives, &site.lives.unowned] {
+        for of in [&*site.outside_lives, &site.lives.unowned] {
             for (sum, lives) in freed.iter_mut().zip(of) {
                 sum.merge(lives);
             }
@@ -373,7 +373,7 @@ impl Judge<'_> {
             let sequences = &self.sequences[*process];
             let collector = Some(&self.collectors[*process].runs);
             let collector = collector.filter(|runs| self.may_be_garbage && runs.is_known());
-            let births = site.outside.births.points();
+            let births = site.outside.served.births.points();
             let mut kept: Vec<survival::Kept> = Vec::new();
             for (stamp, _) in births {
                 let order = sequences.place_in_time(*stamp);
@@ -386,7 +386,7 @@ impl Judge<'_> {
                         age: [request, None, None, time],
                         first: kept.is_empty(),
                         judged: collector.map_or(ledger::Judged::InUse, |runs| {
-                            let freed = site.outside.collected.contains(stamp);
+                            let freed = site.outside.served.collected.contains(stamp);
                             runs.judge(runs.has_told_fully(*stamp), freed)
                         }),
                     });
@@ -416,7 +416,7 @@ impl Judge<'_> {
         let limit = 2 * freed[TIME].percentile(survival::TYPICAL);
         parts.iter().any(|(process, site)| {
             let old = self.sequences[*process].slices_older_than(limit);
-            let kept = &site.outside.retained_blocks;
+            let kept = &site.outside.served.retained_blocks;
             let old = kept.iter().take(old).filter(|blocks| **blocks > 0);
             old.count() as u64 >= LEAK_REQUESTS
         })

@@ -496,7 +496,7 @@ pub(super) fn leave_the_rest(
             used -= loose.free;
             site.outside.add(&serving, loose.born, used);
             if loose.collected {
-                site.outside.collected.insert(loose.born);
+                site.outside.served.collected.insert(loose.born);
             }
             if (serving.from.unwrap_or(u64::MAX)..serving.to).contains(&loose.born) {
                 unknown += loose.served;

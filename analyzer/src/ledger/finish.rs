@@ -1,6 +1,6 @@
 //! A process's end: what is left is taken together by call site.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::holding::{Holding, Kind, Proof};
 use super::lives::{Age, Lives, MEASURES, SiteLives};
@@ -14,6 +14,7 @@ use crate::requests::label::LabelId;
 use crate::requests::owner::Moment;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
+use crate::seldom::{Empty, Seldom};
 use crate::sites::SiteId;
 use crate::types::is_free;
 
@@ -147,7 +148,7 @@ pub struct FinishedSite {
     /// Live bytes by the order of request ends.
     pub live_log: Log,
     /// Survivors' bytes by the order of their requests' ends.
-    pub survivor_log: Log,
+    pub survivor_log: Seldom<Log>,
     /// Blocks in no request that were live when serving ended, by the slice of the serving time they
     /// were born in; those from before it apart.
     pub outside: OutsideSeries,
@@ -156,9 +157,9 @@ pub struct FinishedSite {
     /// What requests hold that had not ended.
     pub open: Vec<Open>,
     /// How long blocks in no request lived that outlived a request's end, in requests and in time.
-    pub outside_lives: [Lives; MEASURES],
+    pub outside_lives: Seldom<[Lives; MEASURES]>,
     /// How long survivors live.
-    pub lives: SiteLives,
+    pub lives: Seldom<SiteLives>,
     /// Requests that allocated here.
     pub visits: u64,
 }
@@ -249,6 +250,15 @@ impl Retained {
 pub struct OutsideSeries {
     /// Born before the first request and never freed while serving, blocks and bytes.
     pub before: (u64, u64),
+    /// Born while it served, and freed objects on CPython's free lists now: in none of the others.
+    pub free: Amount,
+    /// What came while it served.
+    pub served: Seldom<Served>,
+}
+
+/// See [`OutsideSeries`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served {
     /// Born in the slice and live when serving ended, blocks.
     pub retained_blocks: [u64; SLICES],
     /// Their bytes.
@@ -257,12 +267,21 @@ pub struct OutsideSeries {
     pub freed_bytes: [u64; SLICES],
     /// Live bytes at the end of each slice.
     pub live_bytes: [u64; SLICES],
-    /// Born while it served, and freed objects on CPython's free lists now: in none of the above.
-    pub free: Amount,
     /// Births of what was live when serving ended, by stamp.
     pub births: Log,
     /// Births of those that were gone before the collector's first full run after the serving was over.
     pub collected: FxHashSet<u64>,
+}
+
+impl Empty for Served {
+    const EMPTY: &'static Self = &Served {
+        retained_blocks: [0; SLICES],
+        retained_bytes: [0; SLICES],
+        freed_bytes: [0; SLICES],
+        live_bytes: [0; SLICES],
+        births: Log::NONE,
+        collected: FxHashSet::with_hasher(FxBuildHasher),
+    };
 }
 
 /// Blocks and bytes live, the series, and births while it served.
@@ -314,7 +333,7 @@ impl Ledger {
         let loose = self.loose(&left, records, &holds);
         let mut beside = Vec::new();
         let mut retained = self.retained_by_site(&left, records, &holds, &mut beside);
-        let outside = self.outside_by_site(records);
+        let mut outside = self.outside_by_site(records);
         let mut open = self.open_by_site(records, &holds);
         let outside_before = self.outside_before_exit(&left, &holds);
         let mut types = self.types_by_site(records, &holds);
@@ -331,9 +350,15 @@ impl Ledger {
                     abroad: figures.abroad,
                 });
             }
-            let (outside_blocks, outside_bytes, series, births) =
-                outside.get(&(index as u32)).cloned().unwrap_or_default();
-            let site = FinishedSite {
+            let outside = outside.remove(&(index as u32));
+            let live = figures.live_blocks > 0 || figures.before_exit.blocks > 0;
+            let survived = figures.survivor_blocks + figures.open_freed.blocks > 0;
+            let of_outside = outside.as_ref().is_some_and(|outside| outside.2.any());
+            if !(live || survived || of_outside || of_loose.contains(&figures.id)) {
+                continue;
+            }
+            let (outside_blocks, outside_bytes, series, births) = outside.unwrap_or_default();
+            sites.push(FinishedSite {
                 id: figures.id,
                 sample: self.heap.sample(),
                 labels: figures.labels,
@@ -365,12 +390,7 @@ impl Ledger {
                 outside_lives: figures.outside_lives,
                 lives: figures.lives,
                 visits: figures.requests,
-            };
-            let live = site.live_blocks > 0 || site.before_exit.blocks > 0;
-            let any = site.survivor_blocks > 0 || live || site.outside.any();
-            if any || of_loose.contains(&site.id) {
-                sites.push(site);
-            }
+            });
         }
         Finished {
             counts: self.counts,
@@ -556,7 +576,7 @@ impl Ledger {
             if (start..self.serving.to).contains(&block.born) {
                 births.push(block.born);
                 if collected {
-                    series.collected.insert(block.born);
+                    series.served.collected.insert(block.born);
                 }
             }
         }
@@ -564,11 +584,15 @@ impl Ledger {
             births.sort_unstable();
             births.dedup();
         }
+        if self.ends.is_empty() && self.serving.from.is_none() {
+            return by_site;
+        }
         if self.ends.is_empty() {
             // Its levels at other processes' requests were not noted: what is left is known.
             for (.., series, _) in by_site.values_mut() {
                 let mut live = series.before.1;
-                for (level, born) in series.live_bytes.iter_mut().zip(series.retained_bytes) {
+                let served = &mut *series.served;
+                for (level, born) in served.live_bytes.iter_mut().zip(served.retained_bytes) {
                     live += born;
                     *level = live;
                 }
@@ -599,9 +623,12 @@ impl Ledger {
                     next => start.saturating_add((u128::from(span) * next as u128 / 8) as u64),
                 };
                 let sum = freed.sum_before(until);
-                series.freed_bytes[part] = sum.saturating_sub(before);
+                let live = figures.live_log.level_before(*ended);
+                if sum > before || live > 0 {
+                    series.served.freed_bytes[part] = sum.saturating_sub(before);
+                    series.served.live_bytes[part] = live;
+                }
                 before = sum;
-                series.live_bytes[part] = figures.live_log.level_before(*ended);
             }
         }
         by_site
@@ -617,9 +644,9 @@ impl OutsideSeries {
                 self.before.1 += amount.bytes;
             }
             Some(slice) if born < serving.to => {
-                self.retained_blocks[slice] += amount.blocks;
-                self.retained_bytes[slice] += amount.bytes;
-                self.births.add(born, amount.blocks);
+                self.served.retained_blocks[slice] += amount.blocks;
+                self.served.retained_bytes[slice] += amount.bytes;
+                self.served.births.add(born, amount.blocks);
             }
             _ => {}
         }

@@ -4,6 +4,7 @@
 
 use super::log::Log;
 use crate::requests::label::LabelId;
+use crate::seldom::Empty;
 
 /// Lives are counted in these ways.
 pub const MEASURES: usize = 4;
@@ -44,6 +45,16 @@ impl Age {
 pub struct Lives {
     /// Classes with lives, sorted.
     classes: Vec<(u8, u64)>,
+}
+
+impl Lives {
+    const NONE: Lives = Lives {
+        classes: Vec::new(),
+    };
+}
+
+impl Empty for [Lives; MEASURES] {
+    const EMPTY: &'static Self = &[const { Lives::NONE }; MEASURES];
 }
 
 /// The class of a life, and the longest of a class.
@@ -167,6 +178,19 @@ pub struct SiteLives {
     pub mass_death: Option<MassDeath>,
 }
 
+impl Empty for SiteLives {
+    const EMPTY: &'static Self = &SiteLives {
+        groups: Vec::new(),
+        unowned: [const { Lives::NONE }; MEASURES],
+        larger: Log::NONE,
+        largest: 0,
+        births: 0,
+        living: 0,
+        dying: MassDeath::NONE,
+        mass_death: None,
+    };
+}
+
 /// Deaths that come at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MassDeath {
@@ -176,6 +200,14 @@ pub struct MassDeath {
     deaths: u64,
     /// The longest life among them, in requests.
     pub life: u64,
+}
+
+impl MassDeath {
+    const NONE: MassDeath = MassDeath {
+        order: 0,
+        deaths: 0,
+        life: 0,
+    };
 }
 
 /// So many deaths at once, and as many as are left, are a mass death.

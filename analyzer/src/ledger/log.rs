@@ -1,6 +1,8 @@
 //! A series over positions (the order of request ends, or stamps) of bounded length: when it is long,
 //! neighbours are merged, so that it stays even over its whole span.
 
+use crate::seldom::Empty;
+
 /// The most points that are kept.
 const MAX_POINTS: usize = 256;
 
@@ -11,7 +13,17 @@ pub struct Log {
     shift: u32,
 }
 
+impl Empty for Log {
+    const EMPTY: &'static Self = &Log::NONE;
+}
+
 impl Log {
+    /// Without points.
+    pub(super) const NONE: Log = Log {
+        points: Vec::new(),
+        shift: 0,
+    };
+
     /// The level at `position`, which lies after all others, and from there on.
     pub fn level(&mut self, position: u64, value: u64) {
         match self.points.last_mut() {

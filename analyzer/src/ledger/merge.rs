@@ -67,10 +67,12 @@ impl FinishedSite {
         self.outside_births.extend(other.outside_births);
         self.outside_births.sort_unstable();
         self.outside_births.dedup();
-        for (sum, lives) in self.outside_lives.iter_mut().zip(&other.outside_lives) {
+        for (sum, lives) in self.outside_lives.iter_mut().zip(&*other.outside_lives) {
             sum.merge(lives);
         }
-        self.lives.absorb(other.lives);
+        if let Some(lives) = other.lives.into_inner() {
+            self.lives.absorb(lives);
+        }
         self.visits += other.visits;
         for open in other.open {
             match self.open.iter_mut().find(|own| own.request == open.request) {
@@ -86,13 +88,14 @@ impl OutsideSeries {
         self.before.0 += other.before.0;
         self.before.1 += other.before.1;
         self.free += other.free;
-        self.births.absorb(&other.births);
-        self.collected.extend(&other.collected);
+        let (sum, more) = (&mut *self.served, &*other.served);
+        sum.births.absorb(&more.births);
+        sum.collected.extend(&more.collected);
         for slice in 0..SLICES {
-            self.retained_blocks[slice] += other.retained_blocks[slice];
-            self.retained_bytes[slice] += other.retained_bytes[slice];
-            self.freed_bytes[slice] += other.freed_bytes[slice];
-            self.live_bytes[slice] += other.live_bytes[slice];
+            sum.retained_blocks[slice] += more.retained_blocks[slice];
+            sum.retained_bytes[slice] += more.retained_bytes[slice];
+            sum.freed_bytes[slice] += more.freed_bytes[slice];
+            sum.live_bytes[slice] += more.live_bytes[slice];
         }
     }
 }

@@ -5,6 +5,7 @@ use super::log::Log;
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
+use crate::seldom::Seldom;
 use crate::sites::SiteId;
 
 /// Index into a ledger's sites.
@@ -38,14 +39,14 @@ pub struct SiteFigures {
     /// Live bytes at request ends, by the order of those.
     pub live_log: Log,
     /// Survivors' bytes, by the order of their requests' ends.
-    pub survivor_log: Log,
+    pub survivor_log: Seldom<Log>,
     /// Bytes of blocks outside requests that outlived a request's end and were freed before serving
     /// ended, by their birth.
-    pub outside_freed_log: Log,
+    pub outside_freed_log: Seldom<Log>,
     /// How long such blocks lived, in requests and in time.
-    pub outside_lives: [Lives; MEASURES],
+    pub outside_lives: Seldom<[Lives; MEASURES]>,
     /// How long survivors live.
-    pub lives: SiteLives,
+    pub lives: Seldom<SiteLives>,
     /// Something changed since the last request's end.
     pub dirty: bool,
 }

@@ -6,10 +6,10 @@ use crate::sites::{NO_MODULE, SiteId, Sites};
 /// innermost first. It is the same in every run of the same build, wherever it is loaded and whether
 /// or not symbols are at hand when the report is made; a rebuilt program has new ones.
 /// Code that lies in no file (a JIT's) counts by its place in the backtrace alone. Python frames, where
-/// there are any, count by file name, function and line.
+/// there are any, count by file name, function and line; native ones beside them, if they set the site apart.
 pub fn fingerprint(sites: &Sites, site: SiteId) -> String {
     let mut hash = Fnv::new();
-    for frame in sites.backtrace(site) {
+    for frame in sites.backtrace_apart(site) {
         let path = match sites.modules().get(frame.module as usize) {
             Some(module) => module.path.rsplit('/').next().unwrap_or_default(),
             None => "",

@@ -5,7 +5,7 @@
 use rustc_hash::FxHashSet;
 
 use super::escape::escaped;
-use crate::sites::{Frame, Module, PythonFrame, SiteId, Sites};
+use crate::sites::{Frame, Module, PythonFrame, SiteId, Sites, is_interpreter};
 use crate::symbols::{Symbol, Symbolizer};
 use crate::trace::Facts;
 
@@ -49,6 +49,8 @@ impl Line {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stack {
     pub(super) lines: Vec<Line>,
+    /// Whether Python code led to it: then the program's own lines are all Python's.
+    pub(super) is_python: bool,
 }
 
 /// Makes stacks.
@@ -88,15 +90,18 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
     fn until(&mut self, site: SiteId, enough: impl Fn(&Line) -> bool) -> Stack {
         let sites = self.sites;
         let is_python = sites.python_backtrace(site).next().is_some();
-        let mut stack = Stack::default();
+        let mut stack = Stack {
+            is_python,
+            ..Stack::default()
+        };
         for frame in sites.backtrace(site) {
             let module = sites.modules().get(frame.module as usize);
-            if is_python && module.is_some_and(|module| is_interpreter(last(&module.path))) {
+            if is_python && module.is_some_and(|module| is_interpreter(&module.path)) {
                 break;
             }
             for symbol in self.symbolizer.symbols(frame).iter() {
                 let mut line = self.line(frame, module, symbol);
-                line.kind = stack.kind_of_next(&line, is_python);
+                line.kind = stack.kind_of_next(&line);
                 if stack.add(line, &enough) {
                     return stack;
                 }
@@ -187,11 +192,11 @@ impl Stack {
     }
 
     /// Whose `line` is, given what lies further in.
-    fn kind_of_next(&self, line: &Line, is_python: bool) -> Kind {
+    fn kind_of_next(&self, line: &Line) -> Kind {
         let started = |inner: &Line| inner.name.starts_with("std::rt::lang_start");
         match line.kind {
             // An extension module's: shown, but the Python line is what is looked for.
-            Kind::Own if is_python => Kind::Wrapper,
+            Kind::Own if self.is_python => Kind::Wrapper,
             // The C `main` of a Rust program, which the compiler made.
             _ if line.name == "main" && self.lines.last().is_some_and(started) => Kind::Runtime,
             kind => kind,
@@ -260,20 +265,21 @@ fn source(file: &str) -> &str {
     rust.map_or(file, |(_hash, rest)| rest)
 }
 
-/// The interpreter itself, as an executable or a library.
-fn is_interpreter(file_name: &str) -> bool {
-    file_name.starts_with("libpython") || file_name.starts_with("python")
-}
-
 /// Python's own library, and installed packages.
 fn is_installed(file: &str) -> bool {
-    const PARTS: [&str; 4] = [
-        "/lib/python3",
-        "/lib64/python3",
-        "/site-packages/",
-        "/dist-packages/",
-    ];
-    file.starts_with("<frozen") || PARTS.iter().any(|part| file.contains(part))
+    const PARTS: [&str; 2] = ["/site-packages/", "/dist-packages/"];
+    file.starts_with("<frozen")
+        || PARTS.iter().any(|part| file.contains(part))
+        || ["/lib/python3.", "/lib64/python3."]
+            .iter()
+            .filter_map(|part| file.split_once(part))
+            .any(|(_, rest)| {
+                let minor = rest.split_once('/').map_or("", |(minor, _)| minor);
+                !minor.is_empty()
+                    && minor
+                        .bytes()
+                        .all(|byte| byte.is_ascii_digit() || byte == b't')
+            })
 }
 
 fn is_system_path(path: &str) -> bool {
@@ -358,6 +364,7 @@ mod tests {
         };
         Stack {
             lines: kinds.iter().map(line).collect(),
+            is_python: false,
         }
     }
 
@@ -411,7 +418,10 @@ mod tests {
             "/srv/venv/lib/python3.12/site-packages/flask/app.py"
         ));
         assert!(is_installed("<frozen importlib._bootstrap>"));
+        assert!(is_installed("/opt/py/lib/python3.14t/json/__init__.py"));
         assert!(!is_installed("/srv/app/views.py") && !is_installed("app.py"));
+        assert!(!is_installed("/srv/lib/python3.app/views.py"));
+        assert!(!is_installed("/srv/lib/python3-server/views.py"));
         assert!(is_interpreter("python3.11") && is_interpreter("libpython3.13.so.1.0"));
     }
 

@@ -21,6 +21,18 @@ impl Merged {
         self.0.get(site as usize).copied().unwrap_or(site)
     }
 
+    /// Of all `sites`, where for the first of each of `pairs` the second stands.
+    pub(super) fn of_pairs(
+        sites: &Sites,
+        pairs: impl IntoIterator<Item = (SiteId, SiteId)>,
+    ) -> Merged {
+        let mut merged: Vec<SiteId> = (0..sites.len() as SiteId).collect();
+        for (site, first) in pairs {
+            merged[site as usize] = first;
+        }
+        Merged(merged)
+    }
+
     /// Of all `sites`; those with the most `weight` stand for their like. `None`: no two with any weight are one.
     pub fn find(sites: &Sites, weights: &FxHashMap<SiteId, u64>) -> Option<Merged> {
         let insides = insides(sites);
@@ -150,7 +162,7 @@ mod tests {
             line: Some(line),
         };
         let lines = [1, 2].map(|line| sites.python_child(NO_SITE, frame(line)));
-        let asked = leak_wire::Asked::Interpreter;
+        let asked = leak_wire::Asked::Native;
         let pairs = [
             sites.pair(natives[0], lines[0], asked),
             sites.pair(natives[1], lines[0], asked),

@@ -212,7 +212,7 @@ pub fn of_requests(
 
 /// The series of the blocks that `site` allocated outside requests, over the serving time.
 pub fn of_time(site: &FinishedSite, requests_ended: u64) -> Series {
-    let outside = &site.outside;
+    let outside = &*site.outside.served;
     let retained_blocks: u64 = outside.retained_blocks.iter().sum();
     let freed: u64 = outside.freed_bytes.iter().sum();
     let slices_with = |slices: &[u64]| slices.iter().filter(|blocks| **blocks > 0).count() as u64;
@@ -232,7 +232,7 @@ pub fn of_time(site: &FinishedSite, requests_ended: u64) -> Series {
         survivor_blocks: retained_blocks + u64::from(freed > 0),
         retained_blocks,
         reallocations: site.reallocations,
-        before_blocks: outside.before.0,
+        before_blocks: site.outside.before.0,
         newest: 1,
         ..Series::default()
     };

@@ -1,12 +1,12 @@
 //! The code objects that were told: address → number, for the whole process.
 //!
-//! A code object that is freed is forgotten, and every thread's memory of stacks with it (`epoch`):
-//! its address may be another's next. So that a free costs next to nothing, a bit for each address
-//! (many share one) says whether a code object may lie there.
+//! A code object that is freed is forgotten: its address may be another's next. What threads remember of it is known
+//! by its `version`, which changes then, and stacks as a whole by the `epoch`. So that a free costs next to
+//! nothing, a bit for each address (many share one) says whether a code object may lie there.
 
 use core::cell::UnsafeCell;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use leak_wire::{Bytes, Event};
 
@@ -20,6 +20,10 @@ static EPOCH: AtomicU64 = AtomicU64::new(0);
 /// Told apart by `bit`.
 const BITS: usize = 1 << 16;
 static KNOWN: [AtomicU64; BITS / 64] = [const { AtomicU64::new(0) }; BITS / 64];
+/// For each bit: how many code objects were freed for which it stands. In pages of zeros where none was.
+static VERSIONS: [AtomicU32; BITS] = [const { AtomicU32::new(0) }; BITS];
+/// Changes when all are forgotten.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// At first so many, then doubled up to the bound.
 const FIRST_SLOTS: usize = 1 << 12;
@@ -64,11 +68,25 @@ static DISTRUSTED: AtomicBool = AtomicBool::new(false);
 /// may meet. Looks, at most, before giving up.
 const LOOKS: u32 = 4096;
 
-/// What stacks are known by: those of another epoch are not.
+/// What stacks are known by: those of another epoch may have frames of code objects that are gone.
 #[inline(always)]
 pub fn epoch() -> u64 {
     // Acquire: pairs with the Release in `forget`.
     EPOCH.load(Ordering::Acquire)
+}
+
+/// What versions are known by: with another generation all code objects are forgotten.
+pub fn generation() -> u64 {
+    // Relaxed: changes before the epoch, which is looked at first.
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// Changes when the known code object at `code` is freed.
+#[inline(always)]
+pub fn version(code: u64) -> u32 {
+    // Relaxed: the memory of a code object comes to another thread by the GIL.
+    let version = VERSIONS.get(place(code));
+    version.map_or(0, |version| version.load(Ordering::Relaxed))
 }
 
 /// Runs `work` with the table; `None` where another one does.
@@ -129,20 +147,34 @@ pub fn freed(address: u64) {
 #[cold]
 #[inline(never)]
 fn forget(address: u64) {
+    // Relaxed, all: see `version` and `generation`.
     match locked(|table| table.forget(address)) {
         Some(false) => return,
-        Some(true) => {}
-        None => DISTRUSTED.store(true, Ordering::Relaxed),
+        Some(true) => {
+            if let Some(version) = VERSIONS.get(place(address)) {
+                version.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        None => {
+            DISTRUSTED.store(true, Ordering::Relaxed);
+            GENERATION.fetch_add(1, Ordering::Relaxed);
+        }
     }
     // Release: pairs with the Acquire in `epoch`.
     EPOCH.fetch_add(1, Ordering::Release);
 }
 
-/// Where the bit of an address lies.
+/// Which bit is an address's.
+#[inline(always)]
+fn place(address: u64) -> usize {
+    (address >> 4) as usize % BITS
+}
+
+/// Where that bit lies.
 #[inline(always)]
 fn bit(address: u64) -> (usize, u64) {
-    let index = (address >> 4) as usize % BITS;
-    (index / 64, 1 << (index % 64))
+    let place = place(address);
+    (place / 64, 1 << (place % 64))
 }
 
 impl Table {

@@ -56,6 +56,17 @@ pub enum Place {
     Index(u8),
 }
 
+impl Place {
+    /// The bits that tell it, of the word that lies there.
+    #[inline(always)]
+    pub fn mask(self) -> u64 {
+        match self {
+            Place::Pointer(_) => u64::MAX,
+            Place::Index(_) => u32::MAX.into(),
+        }
+    }
+}
+
 /// Frames whose owner is this or more stand for C code: they have no code object.
 pub const OWNED_BY_C: u8 = 3;
 

@@ -2,8 +2,9 @@
 //! and pairs of a native and a Python node. All share one sequence of numbers.
 
 use super::tree::{Refused, Tree};
-use super::{Caller, State, UNKNOWN_EPOCH};
+use super::{Caller, EPOCH, State, check};
 use crate::stack::Bounds;
+use core::sync::atomic::Ordering;
 
 /// The kinds of keys, in the top two bits; an address has none of them set.
 const PYTHON: u64 = 2 << 62;
@@ -20,7 +21,7 @@ pub struct Nodes<'a> {
 
 impl State {
     /// Runs `work` with the tree of call sites; `None` if a signal handler calls this in the middle of
-    /// a capture of its thread, or if the tree has to be started anew.
+    /// a capture of its thread, or if the tree has to be started anew, which a capture does.
     ///
     /// # Safety
     /// As for [`State::capture`].
@@ -39,7 +40,9 @@ impl State {
         }
         // SAFETY: no capture is under way, so this is the only reference.
         let state = unsafe { &mut *state };
-        if interrupted || state.epoch == UNKNOWN_EPOCH {
+        // Acquire pairs with the Release in `forget`.
+        let known = EPOCH.load(Ordering::Acquire) & !check::COMPARED;
+        if interrupted || state.epoch != known {
             return None;
         }
         // As in `capture`: a handler sees the mark before any change, and its end after all.
@@ -72,16 +75,28 @@ impl Nodes<'_> {
         self.child(parent, PYTHON | spread(place), tell)
     }
 
-    /// The node of a pair of nodes; `sort` sets pairs of the same nodes apart.
+    /// The node of a pair under one of its nodes; `key`, below 2⁶², sets pairs of the same node apart. Told to `tell` if it
+    /// is new.
     pub fn pair(
         &mut self,
-        native: u32,
-        python: u32,
-        sort: u32,
+        parent: u32,
+        key: u64,
         tell: impl FnOnce(u32) -> bool,
     ) -> Result<u32, Refused> {
-        let pair = u64::from(sort) << 32 | u64::from(python);
-        self.child(native, PAIR | spread(pair), tell)
+        self.child(parent, PAIR | spread(key), tell)
+    }
+
+    /// The same, if it is there.
+    pub fn known_pair(&mut self, parent: u32, key: u64) -> Option<u32> {
+        let parent = self.tree.at(parent);
+        let known = self.tree.known(parent, PAIR | spread(key));
+        known.map(|at| at.node)
+    }
+
+    /// The return address of the function that allocates.
+    #[inline(always)]
+    pub fn innermost(&self) -> u64 {
+        self.place.0.pc()
     }
 
     fn child(

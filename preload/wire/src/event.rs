@@ -62,11 +62,13 @@ pub enum Event<'a> {
         /// Where in the code: bytes from its first instruction.
         instruction: u32,
     },
-    /// A new pair of backtraces: of an allocation that Python code led to.
+    /// A new pair of backtraces: of an allocation that Python code led to. Where the interpreter asked, there is one for
+    /// each function that allocates below a Python node, whatever lies between.
     Pair {
         /// The pair's number: one more than the last node's.
         id: u32,
-        /// The innermost native frame's node.
+        /// The innermost native frame's node. Where the interpreter asked and Python code ran: of a block that the
+        /// same function allocated at the same instruction, an example but for its innermost frame.
         native: u32,
         /// The innermost Python frame's node; 0: the interpreter asked, but no Python code ran.
         python: u32,

@@ -15,7 +15,7 @@ def told(frame):
         name = getattr(code, "co_qualname", code.co_name)
         frames.append(f"{code.co_filename}|{name}|{frame.f_lineno}")
         frame = frame.f_back
-    return " ".join(frames).replace("<frozen ", "<frozen_")
+    return "\t".join(frames)
 
 
 def probe():

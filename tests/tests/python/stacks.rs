@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use leak_tests::artifacts;
 use leak_tests::python;
+use leak_tests::real;
 use leak_tests::run::Place;
 
 /// Blocks looked at for each interpreter, at least.
@@ -52,8 +53,7 @@ impl Sites {
             let python = last.split(' ').next().expect("a site");
             self.innermost.insert(site, number(python));
         } else if last.contains('|') {
-            let frame = last.replace("<frozen ", "<frozen_");
-            self.frames.insert(site, (number(caller), frame));
+            self.frames.insert(site, (number(caller), last.to_owned()));
         }
     }
 
@@ -64,7 +64,7 @@ impl Sites {
             frames.push(frame.as_str());
             at = Some(caller);
         }
-        frames.join(" ")
+        frames.join("\t")
     }
 }
 
@@ -94,28 +94,77 @@ fn traced(trace: &Path, told: &HashMap<u64, String>) -> HashMap<u64, String> {
         .collect()
 }
 
+/// Runs `command`, whose first argument is to be its log, with so many frames kept of a backtrace, and compares all stacks
+/// that it told, of which there are at least `count`.
+fn compare(place: &Place, interpreter: &Path, mut command: Command, depth: usize, count: usize) {
+    command.env("LEAK_DEPTH", depth.to_string());
+    let ended = place.run(command);
+    assert!(ended.status.success(), "{interpreter:?}: {}", ended.err);
+    let told = told(&place.path("log"));
+    assert!(told.len() >= count, "{interpreter:?}: {}", told.len());
+    let traced = traced(&place.trace(), &told);
+    for (size, frames) in &told {
+        let end = frames.match_indices('\t').nth(depth - 1);
+        let kept = end.map_or(frames.as_str(), |(end, _)| &frames[..end]);
+        assert_eq!(
+            traced.get(size).map(String::as_str),
+            Some(kept),
+            "{interpreter:?}: block of {size}"
+        );
+    }
+}
+
 #[test]
 fn stacks_are_what_the_interpreter_says() {
     for interpreter in python::interpreters() {
         let place = Place::new();
-        let log = place.path("log");
         let mut command = place.traced(&interpreter);
-        command.env("LEAK_DEPTH", "512");
         command
             .arg(python::script("stacks.py"))
-            .arg(&log)
+            .arg(place.path("log"))
             .arg(COUNT.to_string());
-        let ended = place.run(command);
-        assert!(ended.status.success(), "{interpreter:?}: {}", ended.err);
-        let told = told(&log);
-        assert!(told.len() >= COUNT);
-        let traced = traced(&place.trace(), &told);
-        for (size, frames) in &told {
-            assert_eq!(
-                traced.get(size),
-                Some(frames),
-                "{interpreter:?}: block of {size}"
-            );
-        }
+        compare(&place, &interpreter, command, 512, COUNT);
     }
+}
+
+/// `imports.py` with these modules.
+fn imports(interpreter: &Path, modules: &[&str], depth: usize, count: usize) {
+    let place = Place::new();
+    let mut command = place.traced(interpreter);
+    command
+        .arg(python::script("imports.py"))
+        .arg(place.path("log"))
+        .args(modules);
+    compare(&place, interpreter, command, depth, count);
+}
+
+#[test]
+fn of_imports_and_deep_stacks() {
+    let modules = [
+        "asyncio",
+        "unittest.mock",
+        "xml.dom.minidom",
+        "multiprocessing.pool",
+        "email.mime.multipart",
+        "http.server",
+        "logging.config",
+        "sqlite3",
+    ];
+    for interpreter in python::interpreters() {
+        imports(&interpreter, &modules, 512, 1000);
+    }
+    // What is cut keeps the innermost frames.
+    imports(Path::new(python::SYSTEM), &modules, 16, 1000);
+}
+
+#[test]
+fn of_real_packages() {
+    let modules = [
+        "fastapi",
+        "django.views.generic",
+        "boto3.session",
+        "pandas",
+        "greenlet",
+    ];
+    imports(Path::new(&real::python()), &modules, 512, 5000);
 }

@@ -24,6 +24,8 @@ use python::{HEAD_WORDS, Looked, Python};
 
 /// Blocks in one reading, at most: one or two milliseconds.
 const LOT: usize = 2048;
+/// The same while the image waits for its end: what is looked up for each reading is looked up less often.
+const LOT_AT_THE_END: usize = 1 << 14;
 /// From so many blocks on they are read, before more are looked for: to sort them takes as long.
 const MANY: usize = 1 << 16;
 /// What every program has in it that can name a class.
@@ -209,7 +211,11 @@ impl Types {
         pid: u32,
         stamp: impl Fn() -> u64,
     ) -> Result<Reading, Unreadable> {
-        let rest = self.queue.len().saturating_sub(LOT);
+        let lot = match self.ends {
+            true => LOT_AT_THE_END,
+            false => LOT,
+        };
+        let rest = self.queue.len().saturating_sub(lot);
         let queued = self.queue.split_off(rest);
         let mut reading = Reading {
             image,

@@ -280,7 +280,7 @@ fn row_text(
 }
 
 /// Leading frames of the runtime become one, runs of them within become a count, and a long rest is
-/// cut in its middle.
+/// cut in its middle: from Python's stacks, only frames of installed code, and what is shown already.
 fn rows(stack: &Stack) -> Vec<Row<'_>> {
     let leading = stack.leading();
     let (inner, rest) = stack.lines.split_at(leading);
@@ -303,21 +303,95 @@ fn rows(stack: &Stack) -> Vec<Row<'_>> {
             _ => Row::Hidden(hidden),
         });
     }
-    shorten(rows)
+    shorten(rows, stack.is_python)
 }
 
-fn shorten(mut rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
+fn shorten(mut rows: Vec<Row<'_>>, is_python: bool) -> Vec<Row<'_>> {
     if rows.len() <= MOST_LINES {
         return rows;
     }
     let inner = MOST_LINES - OUTER_LINES - 1;
     let outer = rows.split_off(rows.len() - OUTER_LINES);
-    let hidden = rows.split_off(inner);
-    let frames = hidden.iter().map(|row| match row {
-        Row::Hidden(frames) => *frames,
-        _ => 1,
-    });
-    rows.push(Row::Hidden(frames.sum()));
+    let middle = rows.split_off(inner);
+    let mut hidden = 0;
+    for row in middle {
+        let stays =
+            is_python && row.is_own() && !rows.iter().chain(&outer).any(|of| of.shows(&row));
+        match row {
+            _ if stays => {
+                rows.extend((hidden > 0).then_some(Row::Hidden(hidden)));
+                hidden = 0;
+                rows.push(row);
+            }
+            Row::Hidden(frames) => hidden += frames,
+            Row::Frame(_) | Row::Via(_) => hidden += 1,
+        }
+    }
+    rows.extend((hidden > 0).then_some(Row::Hidden(hidden)));
     rows.extend(outer);
     rows
+}
+
+impl Row<'_> {
+    fn is_own(&self) -> bool {
+        matches!(self, Row::Frame(line) if line.kind == Kind::Own)
+    }
+
+    /// Whether both are frames at the same line.
+    fn shows(&self, other: &Row<'_>) -> bool {
+        match (self, other) {
+            (Row::Frame(line), Row::Frame(other)) => {
+                (&line.name, &line.place) == (&other.name, &other.place)
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of frames by name (`own...` is the program's), the innermost first: `…3` hides three.
+    fn shown(names: &[&str], is_python: bool) -> Vec<String> {
+        let line = |name: &&str| Line {
+            name: (*name).into(),
+            place: "file:1".into(),
+            kind: match name.starts_with("own") {
+                true => Kind::Own,
+                false => Kind::Library,
+            },
+        };
+        let stack = Stack {
+            lines: names.iter().map(line).collect(),
+            is_python,
+        };
+        let shown = rows(&stack).into_iter().map(|row| match row {
+            Row::Frame(line) | Row::Via(line) => line.name.clone(),
+            Row::Hidden(frames) => format!("…{frames}"),
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn a_users_own_line_is_never_hidden() {
+        let mut names = vec!["boto"; 8];
+        names.extend([
+            "boto",
+            "own handler",
+            "boto",
+            "boto",
+            "own view",
+            "own view",
+        ]);
+        names.extend(["boto", "own handler", "flask", "flask", "flask"]);
+        let mut expected = vec!["boto"; 8];
+        expected.extend(["…1", "own handler", "…2", "own view", "…3"]);
+        expected.extend(["flask", "flask", "flask"]);
+        assert_eq!(shown(&names, true), expected);
+        // A native program's frames are all its own.
+        assert_eq!(shown(&names, false)[8], "…8");
+        assert_eq!(shown(&["own"; 40], true)[8], "…29");
+        assert_eq!(shown(&names[..12], true), names[..12]);
+    }
 }

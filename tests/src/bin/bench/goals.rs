@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::outcome::{Outcome, Row};
+use crate::stat::Stat;
 use crate::tool::Tool;
 use crate::workload::Kind;
 
@@ -37,6 +38,7 @@ pub(crate) fn all(outcomes: &[Outcome]) -> Vec<Goal> {
     goals.extend(each(|one| vec![for_each_request(one, Tool::Exact, 1.10)]));
     goals.extend(each(|one| vec![for_each_request(one, Tool::Sampled, 1.02)]));
     goals.extend(each(|one| vec![in_all_beside_memray(one)]));
+    goals.extend(each(in_import));
     goals.extend(each(|one| vec![memory(one)]));
     goals.extend(each(|one| vec![written(one)]));
     goals.extend(each(|one| {
@@ -107,6 +109,28 @@ fn in_all_beside_memray(outcome: &Outcome) -> Option<Goal> {
     let ours = outcome.added_in_all(Tool::Exact)?;
     let what = "CPU added in all processes";
     Some(part(what, outcome, 1.0, ours, theirs, "memray"))
+}
+
+/// An import takes at most twice as long as it does bare.
+fn in_import(outcome: &Outcome) -> Vec<Option<Goal>> {
+    let goal = |what: &str, figure: fn(&Row) -> Stat, most: f64| {
+        let bare = figure(outcome.row(Tool::Bare)?).median();
+        let traced = figure(outcome.row(Tool::Exact)?).median();
+        let ratio = traced / bare;
+        Some(Goal {
+            what: format!("{what} against bare: {}", outcome.name),
+            reach: format!("{most} times"),
+            measured: format!("{traced:.2} against {bare:.2} s: {ratio:.2} times"),
+            reached: ratio <= most,
+        })
+    };
+    match outcome.kind {
+        Kind::Import => vec![
+            goal("time", Row::wall, 2.0),
+            goal("CPU of the target", Row::target_cpu, 2.0),
+        ],
+        _ => Vec::new(),
+    }
 }
 
 fn part(what: &str, outcome: &Outcome, parts: f64, ours: f64, theirs: f64, peer: &str) -> Goal {

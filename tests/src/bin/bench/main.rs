@@ -144,7 +144,7 @@ fn outcome(workload: &Workload, options: &Options, directory: &Path) -> Outcome 
     let rounds = match workload.kind {
         // How a server's requests meet decides what each costs.
         Kind::Server(_) => 2 * options.rounds,
-        Kind::Storm | Kind::Program => options.rounds,
+        Kind::Storm | Kind::Program | Kind::Import => options.rounds,
     };
     for round in 0..rounds {
         for turn in 0..count {
@@ -222,7 +222,7 @@ fn run(workload: &Workload, tool: Tool, options: &Options, place: &Path) -> Resu
     let mut command = tool.command(&workload.line, place);
     command.envs(workload.environment.iter().copied());
     match workload.kind {
-        Kind::Storm | Kind::Program => {
+        Kind::Storm | Kind::Program | Kind::Import => {
             command.stdout(Stdio::null()).stderr(Stdio::null());
             let pid = watch.start(&mut command, Role::Target)?;
             let ended = watch.wait_for(pid);

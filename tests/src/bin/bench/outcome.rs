@@ -56,6 +56,11 @@ impl Row {
         Stat::of(self.runs.iter().map(figure))
     }
 
+    /// Seconds until the target has ended.
+    pub(crate) fn wall(&self) -> Stat {
+        self.stat(|run| run.usage.wall.as_secs_f64())
+    }
+
     /// CPU seconds of the target.
     pub(crate) fn target_cpu(&self) -> Stat {
         self.stat(|run| run.usage.target.cpu.as_secs_f64())

@@ -98,7 +98,7 @@ fn cells(outcome: &Outcome, row: &Row) -> Vec<String> {
     };
     let (cpu, all) = (row.target_cpu(), row.total_cpu());
     let noise = |stat: &crate::stat::Stat| format!("±{:.0} %", stat.spread() * 50.0);
-    let wall = row.stat(|run| run.usage.wall.as_secs_f64());
+    let wall = row.wall();
     let mut cells = vec![
         format!("{:.2} s {}", wall.median(), noise(&wall)),
         format!("{:.3} s {}", cpu.median(), noise(&cpu)),
@@ -135,7 +135,7 @@ pub(crate) fn json(machine: &Machine, outcomes: &[Outcome], goals: &[Goal]) -> V
         json!({
             "tool": row.tool.name(),
             "failed": row.failed,
-            "wall_s": row.stat(|run| run.usage.wall.as_secs_f64()).json(),
+            "wall_s": row.wall().json(),
             "target_cpu_s": row.target_cpu().json(),
             "total_cpu_s": row.total_cpu().json(),
             "target_peak_bytes": row.target_rss().json(),

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Storm,
     /// A real program, to its end.
     Program,
+    /// A Python package is imported.
+    Import,
     /// A server, for as long as it gets work.
     Server(&'static Server),
 }
@@ -78,6 +80,7 @@ pub(crate) fn wanted(only: &str, quick: bool, directory: &Path) -> Vec<Workload>
     let wanted = |name: &str| name.contains(only) && (!quick || QUICK.contains(&name));
     let mut all = storms(part);
     all.extend(programs(part));
+    all.extend(imports());
     all.retain(|workload| wanted(workload.name));
     let servers = server::ALL.iter().filter(|server| wanted(server.name));
     all.extend(servers.map(|server| Workload {
@@ -214,6 +217,35 @@ fn programs(part: f64) -> Vec<Workload> {
             vec!["node".to_owned(), target("loop.js"), rounds(3000)],
         ),
     ]
+}
+
+/// What Python servers do first. Nothing of it can be made less.
+fn imports() -> Vec<Workload> {
+    let script = artifacts::source("targets/bench/imports.py");
+    let packages = [
+        ("import fastapi", "fastapi"),
+        ("import django", "django"),
+        ("import boto3", "boto3"),
+        ("import pandas", "pandas"),
+    ];
+    let workload = |(name, package): (&'static str, &str)| Workload {
+        name,
+        kind: Kind::Import,
+        tools: vec![
+            Tool::Bare,
+            Tool::Exact,
+            Tool::Lasting,
+            Tool::Sampled,
+            Tool::Memray,
+        ],
+        environment: &[],
+        line: vec![
+            real::python(),
+            script.display().to_string(),
+            package.to_owned(),
+        ],
+    };
+    packages.map(workload).into()
 }
 
 /// The one line that a command prints.

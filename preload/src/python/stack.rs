@@ -1,0 +1,250 @@
+//! The Python stack that a thread had at its last look, and the proof of how much of it is there still.
+//!
+//! A frame's node follows from its code, its instruction and its caller's node. So where a walk from the innermost
+//! frame comes to a remembered one, and that and all outside of it hold what they held (code, instruction, and the
+//! next outer frame), the rest of the stack is what it was, node and all. Nothing is taken for granted: where
+//! a frame lay, another lies soon. But where each frame is known beforehand, no look waits for the one before: the
+//! whole stack is compared in a fraction of the time that it takes to follow its links.
+
+use super::frames::{Frame, Innermost, Owner};
+use super::offsets::Offsets;
+
+/// The most frames that are remembered.
+const MAX_FRAMES: usize = 1 << 10;
+/// Where to look for a frame, by its address.
+const PLACE_BITS: u32 = 11;
+/// So many looks in a row make do with a part of a stack that was too long for more.
+const PATIENCE: u32 = 256;
+
+/// A frame, and what it makes with all outside of it. All zeros is none.
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    frame: Frame,
+    /// How many frames have code.
+    depth: u32,
+    has_code: bool,
+    /// The node of all frames with code, if it is known.
+    node: u32,
+    /// Where the outermost frame lies that is a generator's or coroutine's, or 0.
+    generator: u64,
+    /// Where the innermost frame lies that stands for C code, or 0.
+    of_c: u64,
+}
+
+/// All zeros is empty.
+pub struct Stack {
+    /// The outermost frame first, so that those that change are at the end.
+    entries: [Entry; MAX_FRAMES],
+    len: usize,
+    /// Of so many, from the outermost, the nodes are known.
+    nodes: usize,
+    /// Looks that take only as many frames as are told; 0: the stack is whole.
+    cut: u32,
+    /// By a frame's address: its entry.
+    places: [u16; 1 << PLACE_BITS],
+    /// The frames that a walk has found to be new, the innermost first.
+    new: [Frame; MAX_FRAMES],
+}
+
+impl Stack {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        (self.len, self.nodes) = (0, 0);
+    }
+
+    /// Becomes the stack that begins at `innermost`; of one that is too long the innermost frames, at least `limit`
+    /// with code.
+    ///
+    /// # Safety
+    /// See [`Innermost::of`], which gave it.
+    #[inline(always)]
+    pub unsafe fn update(&mut self, offsets: &Offsets, innermost: Innermost, limit: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.cut == 0 && self.follow(offsets, innermost.frame) {
+                return;
+            }
+            self.follow_part(offsets, innermost.frame, limit);
+        }
+    }
+
+    /// Walks until it meets what is remembered. False: the stack is too long.
+    #[inline(always)]
+    unsafe fn follow(&mut self, offsets: &Offsets, innermost: u64) -> bool {
+        let mut at = innermost;
+        let (mut new, mut kept, mut candidates) = (0, 0, self.len);
+        while at != 0 {
+            let index = usize::from(self.places.get(place_of(at)).copied().unwrap_or(0));
+            let entries = self.entries.get(..=index).unwrap_or(&[]);
+            if index < candidates && entries.last().is_some_and(|entry| entry.frame.at == at) {
+                // SAFETY: the walk has come to the frame of the last one.
+                let held = unsafe { hold(offsets, entries) };
+                if held == 0 {
+                    kept = index + 1;
+                    break;
+                }
+                candidates = held - 1;
+            }
+            let Some(place) = self.new.get_mut(new) else {
+                return false;
+            };
+            // SAFETY: the chain's own link.
+            (*place, at) = unsafe { Frame::read(offsets, at) };
+            new += 1;
+        }
+        self.len = kept;
+        self.nodes = self.nodes.min(kept);
+        // SAFETY: the new frames lie on the stack.
+        unsafe { self.push(offsets, new) }
+    }
+
+    /// Takes the innermost frames alone.
+    #[cold]
+    #[inline(never)]
+    unsafe fn follow_part(&mut self, offsets: &Offsets, innermost: u64, limit: usize) {
+        self.clear();
+        let (mut at, mut new, mut left) = (innermost, 0, limit);
+        while at != 0 && left != 0 {
+            let Some(place) = self.new.get_mut(new) else {
+                break;
+            };
+            // SAFETY: the chain's own link.
+            (*place, at) = unsafe { Frame::read(offsets, at) };
+            // SAFETY: as above.
+            left -= usize::from(unsafe { place.owner(offsets) } != Owner::C);
+            new += 1;
+        }
+        // Now and then it is tried again whether it is still too long.
+        self.cut = match (at, self.cut) {
+            (0, _) => 0,
+            (_, 0) => PATIENCE,
+            (_, cut) => cut - 1,
+        };
+        // SAFETY: as above.
+        unsafe { self.push(offsets, new) };
+    }
+
+    /// The `new` frames lie inside of those that are remembered. False: there is no room.
+    #[inline(always)]
+    unsafe fn push(&mut self, offsets: &Offsets, new: usize) -> bool {
+        let mut last = self.last();
+        let frames = self.new.get(..new).unwrap_or(&[]);
+        for frame in frames.iter().rev() {
+            // SAFETY: it lies on the stack.
+            let owner = unsafe { frame.owner(offsets) };
+            let has_code = owner != Owner::C;
+            last = Entry {
+                frame: *frame,
+                depth: last.depth + u32::from(has_code),
+                has_code,
+                node: 0,
+                generator: match last.generator {
+                    0 if owner == Owner::Generator => frame.at,
+                    outer => outer,
+                },
+                of_c: if has_code { last.of_c } else { frame.at },
+            };
+            let Some(place) = self.entries.get_mut(self.len) else {
+                return false;
+            };
+            *place = last;
+            if let Some(place) = self.places.get_mut(place_of(frame.at)) {
+                *place = self.len as u16;
+            }
+            self.len += 1;
+        }
+        true
+    }
+
+    /// The node of its frames with code, at most `limit` from the innermost on; `step` gives that of a frame that was
+    /// called from a node. 0: there are none.
+    #[inline(always)]
+    pub fn node<E>(
+        &mut self,
+        limit: usize,
+        mut step: impl FnMut(u32, &Frame) -> Result<u32, E>,
+    ) -> Result<u32, E> {
+        let depth = self.last().depth as usize;
+        if self.cut != 0 || depth > limit {
+            return self.node_of_part(depth.saturating_sub(limit), step);
+        }
+        let known = self.nodes.checked_sub(1);
+        let known = known.and_then(|last| self.entries.get(last));
+        let mut node = known.map_or(0, |entry| entry.node);
+        let unknown = self.entries.get_mut(self.nodes..self.len);
+        for entry in unknown.unwrap_or(&mut []) {
+            if entry.has_code {
+                node = step(node, &entry.frame)?;
+            }
+            entry.node = node;
+            self.nodes += 1;
+        }
+        Ok(node)
+    }
+
+    /// The same without the `cut` outermost ones.
+    #[cold]
+    #[inline(never)]
+    fn node_of_part<E>(
+        &self,
+        cut: usize,
+        mut step: impl FnMut(u32, &Frame) -> Result<u32, E>,
+    ) -> Result<u32, E> {
+        let entries = self.entries.get(..self.len).unwrap_or(&[]);
+        let first = entries.partition_point(|entry| entry.depth as usize <= cut);
+        let part = entries.iter().skip(first);
+        part.filter(|entry| entry.has_code)
+            .try_fold(0, |node, entry| step(node, &entry.frame))
+    }
+
+    /// Where the outermost frame lies that is a generator's or coroutine's, or 0.
+    #[inline(always)]
+    pub fn generator(&self) -> u64 {
+        self.last().generator
+    }
+
+    /// Where the innermost frame lies that stands for C code, or 0.
+    #[inline(always)]
+    pub fn of_c(&self) -> u64 {
+        self.last().of_c
+    }
+
+    /// The innermost frame's code object and instruction.
+    pub fn place(&self) -> (u64, u64) {
+        let frame = self.last().frame;
+        (frame.code(), frame.instruction)
+    }
+
+    #[inline(always)]
+    fn last(&self) -> Entry {
+        let last = self.len.checked_sub(1);
+        let last = last.and_then(|last| self.entries.get(last));
+        last.copied().unwrap_or_default()
+    }
+}
+
+/// How many `entries` are left, from the outermost, when those inside of the innermost are taken away that does not
+/// hold; 0: all hold.
+///
+/// # Safety
+/// The frame of the last one lies on the stack. (So does each that one that holds names as the next outer one: nothing
+/// else is looked at.)
+#[inline(always)]
+unsafe fn hold(offsets: &Offsets, entries: &[Entry]) -> usize {
+    let mut left = entries.len();
+    while let Some([outer, entry]) = entries.get(..left).and_then(<[_]>::last_chunk) {
+        // SAFETY: see above.
+        if !unsafe { entry.frame.holds(offsets, outer.frame.at) } {
+            return left;
+        }
+        left -= 1;
+    }
+    let first = entries.first();
+    // SAFETY: see above.
+    usize::from(first.is_some_and(|first| unsafe { !first.frame.holds(offsets, 0) }))
+}
+
+#[inline(always)]
+fn place_of(frame: u64) -> usize {
+    (frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACE_BITS)) as usize
+}
