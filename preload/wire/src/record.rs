@@ -111,6 +111,7 @@ mod kind {
     pub(super) const PYTHON_LINES: u8 = 32;
     pub(super) const TASK: u8 = 33;
     pub(super) const EXIT_BEGINS: u8 = 34;
+    pub(super) const FREE_LISTS: u8 = 35;
     pub(super) const EPOCH: u8 = 40;
     pub(super) const TURN: u8 = 41;
     pub(super) const STAMP: u8 = 42;
@@ -293,6 +294,7 @@ impl<'a> Event<'a> {
             Event::MarkEnd => Parts::bare(kind::MARK_END, 0),
             Event::Mark { label } => Parts::bare(kind::MARK, 0).bytes(label),
             Event::ThreadEnd => Parts::bare(kind::THREAD_END, 0),
+            Event::FreeLists { changes } => Parts::bare(kind::FREE_LISTS, 0).bytes(changes),
             Event::PythonFrame {
                 id,
                 parent,
