@@ -133,6 +133,8 @@ pub fn record(event: Event<'_>) {
         return;
     };
     if python::is_present() && by_whom_matters(&event) {
+        // What was done before is told before; a new task looks for itself.
+        python::look(thread);
         thread.tell_task();
     }
     thread.record(event);
@@ -330,6 +332,11 @@ impl Thread {
         if !stacks.last_ran(task) {
             stacks.runs(task, &mut |event| self.writer.write(event));
         }
+    }
+
+    /// Writes a fact to the lane; whether it is there.
+    pub fn write(&self, fact: Event<'_>) -> bool {
+        self.writer.write(fact)
     }
 
     /// The call site `native` with the Python stack that led to it.

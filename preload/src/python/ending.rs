@@ -49,6 +49,7 @@ pub fn look() {
 fn ends() {
     // Relaxed: one thread ends the interpreter.
     if !FINALIZING.swap(null_mut(), Ordering::Relaxed).is_null() {
+        super::look_once_more();
         exit::begins();
     }
 }
