@@ -11,6 +11,7 @@ mod timeline;
 mod types;
 mod unseen;
 
+use leak_wire::free_list::{Change, List};
 use timeline::Timeline;
 
 use crate::analysis::{Analysis, Site};
@@ -19,9 +20,9 @@ use crate::requests::machine::Machine;
 pub use crate::requests::machine::{Boundary, Options};
 pub use crate::requests::owner::Scope;
 use crate::sample::Sample;
-use crate::sites::Sites;
+use crate::sites::{SiteId, Sites};
 use crate::trace::{Error, Facts, Origin, Passed, ProcessId, Reading, Run, Step, Trace, What};
-use crate::types::{TypeId, TypeNames};
+use crate::types::{FREE_LIST, TypeId, TypeNames};
 
 /// After so many events the one who waits is told how far it has come.
 const TOLD_EVERY: u64 = 1 << 18;
@@ -76,6 +77,14 @@ fn count_python(analysis: &mut Analysis, sites: &Sites) {
     let (blocks, bytes) = python.fold((0, 0), add);
     analysis.totals.python_live_blocks = blocks;
     analysis.totals.python_live_bytes = bytes;
+}
+
+/// What waits on each of CPython's free lists, and what is taken from there.
+fn free_lists(types: &mut TypeNames) -> [(TypeId, TypeId); List::ALL.len()] {
+    List::ALL.map(|list| {
+        let name = list.type_name();
+        (types.id(&format!("{name}{FREE_LIST}")), types.id(name))
+    })
 }
 
 /// What is known of one process so far.
@@ -154,6 +163,16 @@ impl<'f> Analyzer<'f> {
                 self.events += 1;
                 self.machine
                     .event(step.process, step.thread, step.stamp, event);
+            }
+            What::FreeLists { changes, sites } => {
+                self.note_time(step);
+                let types = free_lists(&mut self.types);
+                let machine = &mut self.machine;
+                machine.free_lists(
+                    (step.process, step.thread, step.stamp),
+                    Change::all(*changes),
+                    |list| (sites + list as SiteId - 1, types[list as usize - 1]),
+                );
             }
             What::Passed(passed) => {
                 self.note_time(step);

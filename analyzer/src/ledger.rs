@@ -16,6 +16,7 @@ mod lives;
 mod log;
 mod loose;
 mod merge;
+mod reuse;
 pub mod site;
 mod types;
 

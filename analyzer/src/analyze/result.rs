@@ -9,7 +9,7 @@ use super::range::leaking_ranges;
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, reuse};
+use super::{Analyzer, Timeline, alike, company, reuse};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, StatusFigures, Totals, TypeRow, Verdict,
@@ -23,6 +23,7 @@ use crate::sample::Amount;
 use crate::sites::generated::Merged;
 use crate::sites::{SiteId, Sites};
 use crate::trace::{Facts, ProcessId, Warning};
+use crate::types::FREE_LISTS_UNREAD;
 
 /// The analysis of a finished reading.
 pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
@@ -67,9 +68,12 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let growth = growth(&ended);
     let beside = beside(&ended, &machine.records);
     let mut sites = judge(ended, &machine.records, &facts.dropped);
-    let lenders = reuse::correct(&mut sites, &names, &machine.records);
+    let mut warnings = facts.warnings.iter();
+    let unread = warnings.any(|warning| warning.code == FREE_LISTS_UNREAD);
+    reuse::correct(&mut sites, &names, &machine.records, unread);
+    company::settle_shared(&mut sites);
     alike::correct(&mut sites, &machine.records);
-    let leaking = leaking(&sites, &lenders, &machine.records);
+    let leaking = leaking(&sites, &machine.records);
     let ranges = leaking_ranges(&sites, &leaking, &machine.records, &associated.births);
     let endpoint_of = endpoints(
         &mut analysis,
@@ -285,7 +289,7 @@ fn requests(
 /// apart, one of those that may be meant.
 pub(super) type Leaking = FxHashMap<RequestId, (u64, u64)>;
 
-fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>, records: &[Record]) -> Leaking {
+fn leaking(sites: &[Judged], records: &[Record]) -> Leaking {
     let mut leaking = Leaking::default();
     let verdicts = endpoint_verdicts(sites);
     let leaks = |part: &&JudgedLabel| {
@@ -298,7 +302,7 @@ fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>, records: &[Record])
         let kept = part.retained.iter();
         kept.filter(move |kept| part.leaks(kept, records))
     });
-    for kept in kept.filter(|kept| kept.is_used() && !lenders.contains(&kept.request)) {
+    for kept in kept.filter(|kept| kept.is_used()) {
         let entry = leaking.entry(kept.request).or_default();
         *entry = (entry.0 + kept.blocks, entry.1 + kept.bytes);
     }

@@ -498,11 +498,18 @@ impl Steps<'_> {
         if let Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } = &mut event {
             *site = open.tree.site(*site);
         }
+        let what = match event {
+            Event::FreeLists { changes } => What::FreeLists {
+                changes,
+                sites: self.sites.free_lists(),
+            },
+            event => What::Event(event),
+        };
         Ok(Step {
             stamp,
             process,
             thread,
-            what: What::Event(event),
+            what,
         })
     }
 }
