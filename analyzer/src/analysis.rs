@@ -290,6 +290,12 @@ pub struct Endpoint {
     pub retained_blocks: u64,
     /// Sum over its requests.
     pub retained_bytes: u64,
+    /// Its requests that had not ended when their process did, and what they hold.
+    pub open_requests: u64,
+    /// See there.
+    pub open: Amount,
+    /// Of `open`, what is held at call sites where such requests hold ever more.
+    pub open_leaked: Amount,
     /// Blocks of its requests, ended or not, that were live when exits began, as [`Totals::before_exit`] has it.
     pub before_exit: Amount,
     /// Of what is retained, what nothing proves to be its own.
@@ -324,8 +330,11 @@ pub struct StatusFigures {
 pub struct Site {
     /// Which.
     pub id: SiteId,
-    /// The verdict over the requests that reach it, or over time where none do.
+    /// The worst verdict: over the requests that reach it, over time on what belongs to none, and on what requests
+    /// hold that had not ended.
     pub verdict: Verdict,
+    /// That over the requests that ended.
+    pub of_requests: Verdict,
     /// Why.
     pub evidence: Evidence,
     /// How it is known whose its blocks are, where that is not proved.
@@ -350,6 +359,8 @@ pub struct Site {
     pub before_exit: Amount,
     /// What is to be thought of those that belong to no request.
     pub outside_verdict: Verdict,
+    /// Why.
+    pub outside_text: String,
     /// Of `live_blocks`, those that belong to no request.
     pub outside_blocks: u64,
     /// Bytes.
@@ -358,6 +369,8 @@ pub struct Site {
     pub outside_before_exit: Amount,
     /// What was made while serving, belongs to no request, and was live when serving ended.
     pub outside_grown: Amount,
+    /// What requests hold that had not ended when their process did, by endpoint and verdict.
+    pub open: Vec<SiteOpen>,
     /// By endpoint.
     pub labels: Vec<SiteLabel>,
     /// By endpoint and status.
@@ -365,6 +378,21 @@ pub struct Site {
     /// What its retained blocks are, or where it has none those that were live before the exit, the most bytes
     /// first; empty where no types were read.
     pub types: Vec<TypeRow>,
+}
+
+/// A site's part in requests of an endpoint that have not ended.
+#[derive(Clone, Debug)]
+pub struct SiteOpen {
+    /// Index into `Analysis::endpoints`.
+    pub endpoint: u32,
+    /// How many.
+    pub requests: u64,
+    /// What they hold.
+    pub live: Amount,
+    /// What is to be thought of that.
+    pub verdict: Verdict,
+    /// Why.
+    pub text: String,
 }
 
 /// A site's part in an endpoint.

@@ -3,6 +3,7 @@
 
 mod alike;
 mod company;
+mod open;
 mod range;
 mod result;
 mod reuse;

@@ -16,6 +16,7 @@ mod lives;
 mod log;
 mod loose;
 mod merge;
+mod open;
 mod reuse;
 pub mod site;
 mod types;
@@ -23,7 +24,7 @@ mod types;
 pub use exit::BeforeExit;
 use exit::Exit;
 pub use finish::{
-    Certain, Finished, FinishedSite, OutsideSeries, Reached, Retained, SLICES, Serving,
+    Certain, Finished, FinishedSite, OutsideSeries, PARTS, Reached, Retained, SLICES, Serving,
 };
 use flight::Flight;
 use holding::{Account, AccountId, Holding, Kind, Proof};
@@ -31,12 +32,13 @@ use index::HoldingIndex;
 pub use lives::{Age, GroupLives, Lives, MEASURES, MassDeath, SiteLives};
 pub use log::Log;
 pub use loose::Loose;
+pub use open::Open;
 use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
 pub use types::Typed;
 
 use crate::replay::{Block, Found, Heap, HoldingId};
-use crate::requests::record::RequestId;
+use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
 use crate::trace::ThreadId;
@@ -95,6 +97,10 @@ pub struct Ledger {
     /// Who frees blocks now.
     pub freeing: ThreadId,
     serving: Serving,
+    /// Reads and writes of requests' connections, by stamp.
+    touches: Log,
+    /// Live bytes when the tree's first request began.
+    tree_from_bytes: Option<u64>,
     /// Types of blocks were read.
     typed: bool,
     /// What the process was like before its tear-down.
@@ -145,6 +151,8 @@ impl Ledger {
             ended_at: Vec::new(),
             requests_ended: 0,
             serving: Serving::default(),
+            touches: Log::default(),
+            tree_from_bytes: None,
             reached: FxHashMap::default(),
             proved_allocations: 0,
             freeing: 0,
@@ -175,6 +183,43 @@ impl Ledger {
             self.serving.from = Some(stamp);
             self.serving.from_bytes = self.counts.live_bytes;
         }
+    }
+
+    /// A process of the tree begins to serve: how much was live here then.
+    pub fn tree_serves(&mut self) {
+        self.tree_from_bytes = Some(self.counts.live_bytes);
+    }
+
+    /// The process ends: if it had no requests, and was there before the tree's first, it is judged over the time of
+    /// those. Their number is what tells the time: all of them may have been slow at once.
+    pub fn serves_with(&mut self, tree: Serving, records: &[Record]) {
+        if let (None, Some(from_bytes)) = (self.serving.from, self.tree_from_bytes)
+            && tree.to > 0
+        {
+            let live = self.exit.before().map(|before| before.live.bytes);
+            let late = self.heap.own().filter(|(_, block)| block.born > tree.to);
+            let late = late.map(|(address, block)| self.heap.amount(address, block).bytes);
+            let late: u64 = late.sum();
+            let started = records.iter().filter(|record| !record.void);
+            let started = started.map(|record| record.start);
+            let started: Vec<u64> = started.take_while(|start| *start <= tree.to).collect();
+            let end = |part: usize| {
+                let place = (part + 1) * started.len() / PARTS;
+                started.get(place).copied().unwrap_or(tree.to)
+            };
+            self.serving = Serving {
+                requests: started.len() as u64,
+                by_requests: Some(std::array::from_fn(end)),
+                from_bytes,
+                to_bytes: live.unwrap_or(self.counts.live_bytes).saturating_sub(late),
+                ..tree
+            };
+        }
+    }
+
+    /// A request's connection is read or written.
+    pub fn touched(&mut self, stamp: u64) {
+        self.touches.add(stamp, 1);
     }
 
     /// What happens at `address` will be told soon.
@@ -534,6 +579,13 @@ impl Ledger {
         for id in &account.holdings {
             self.holdings[*id as usize].kind = account.kind;
         }
+    }
+
+    /// Stamp of the last block that was allocated in the account; 0: none was.
+    pub fn last_of(&self, account: AccountId) -> u64 {
+        let holdings = self.accounts[account as usize].holdings.iter();
+        let last = holdings.map(|id| self.holdings[*id as usize].last);
+        last.max().unwrap_or(0)
     }
 
     /// Whether anything was allocated in the account.

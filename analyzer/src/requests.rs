@@ -17,6 +17,7 @@
 //! | `Enter` read | the thread's answered requests end | the same | – |
 //! | `Enter` accept, poll, lock | the thread's answered requests end | the same | its zone ends |
 //! | `Enter` queue | the thread's answered requests end | the same | its zone ends |
+//! | `ThreadCreate`, `ThreadCreated` | – | – | the second's thread has the first's worker as its maker |
 //! | `ThreadEnd` | the thread's answered requests end, its marks too | the same | its zone ends; if it lived for one request, all was for that |
 //! | `Upgraded` | – | mode `Turns` | – |
 //! | `Unseen` | turns and incomplete heads are none; mode `Uncut` | complete heads wait for the close | blocks of what is none are outside |

@@ -40,6 +40,8 @@ pub struct Kept {
     scratch: Cell<(*mut u8, usize)>,
     /// What a thread that starts is to run.
     pub start: Cell<Option<Start>>,
+    /// Another thread has created this one, as it told, and this one has not told yet.
+    pub created: Cell<bool>,
 }
 
 /// What `pthread_create` was asked to run.
@@ -118,6 +120,16 @@ pub fn tracing() -> bool {
     session::is_tracing() || session::is_unstarted()
 }
 
+/// The calling thread's tid. (A vfork child has its parent's.)
+pub fn tid() -> u32 {
+    // Relaxed: this thread's own. 0 in a forked child at first; only a thread that starts has another mark there.
+    let known = state().map_or(0, |thread| thread.owner.load(Ordering::Relaxed));
+    match known {
+        0 => kernel::gettid(),
+        tid => tid,
+    }
+}
+
 /// The calling thread's state, traced or not; `None` before it has one.
 #[inline(always)]
 pub fn state() -> Option<&'static Thread> {
@@ -144,7 +156,11 @@ pub fn record(event: Event<'_>) {
 fn by_whom_matters(event: &Event<'_>) -> bool {
     matches!(
         event,
-        Event::Enter { .. } | Event::Transferred { .. } | Event::MarkBegin { .. } | Event::MarkEnd
+        Event::Enter { .. }
+            | Event::Transferred { .. }
+            | Event::MarkBegin { .. }
+            | Event::MarkEnd
+            | Event::ThreadCreate { .. }
     )
 }
 
@@ -183,6 +199,11 @@ fn attach() -> Option<&'static Thread> {
             thread.queue_from.set(0);
             end::arm();
             thread.writer.open(lane, thread.kept().bounds.get());
+            if thread.kept().created.take() {
+                thread.record(Event::ThreadCreated {
+                    thread: thread.number(),
+                });
+            }
             Some(thread)
         }
         None => {
@@ -199,6 +220,11 @@ impl Thread {
         // SAFETY: every state is the first field of a `Memory`, and `Kept` is changed through cells
         // by its own thread only.
         unsafe { &(*(*memory).kept.get()).0 }
+    }
+
+    /// The thread's number in its process, as [`Event::ThreadCreate`] has it.
+    pub fn number(&self) -> u64 {
+        core::ptr::from_ref(self) as u64
     }
 
     /// Memory of this thread for a moment, null if there is none. A later call gives the same again.

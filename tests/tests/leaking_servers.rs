@@ -104,6 +104,44 @@ fn sampled() {
     assert!(first.starts_with("! This is a sample"), "{first}");
 }
 
+/// What the threads do that a request makes and joins is proved to be the request's, beside seven others: the one that
+/// serves it does nothing. (The C library's own tables of threads are whose thread came at the time: they are in the
+/// sums of endpoints.)
+#[test]
+fn helped_requests() {
+    let place = Place::new();
+    let source = Source::read("servers/helpers.c");
+    let requests: Vec<Request> = (0..REQUESTS)
+        .flat_map(|_| ["/leak", "/list", "/clean"].map(Request::get))
+        .collect();
+    let (_, _, server) = serve(&place, place.traced(source.program()), 8, &requests);
+    let report = place.report();
+    server.assert_nothing_left(LIMIT);
+    report.assert_complete();
+    let of = |function: &str, label: &str| {
+        let sites = report.list("/sites").iter();
+        let sites = sites.filter(|site| {
+            let frames = site["frames"].as_array().expect("a list");
+            frames.iter().any(|frame| frame["function"] == function)
+        });
+        let rows: Vec<(&Value, u64)> = sites
+            .map(|site| (site, number(&site["retained_blocks"], "blocks")))
+            .filter(|(_, blocks)| *blocks > 0)
+            .collect();
+        for (site, blocks) in &rows {
+            assert_eq!(site["proved_blocks"], *blocks, "{site:#}");
+            let labels = site["labels"].as_array().expect("a list");
+            assert_eq!(labels.len(), 1, "{site:#}");
+            assert_eq!(labels[0]["label"], label);
+            assert_eq!(number(&labels[0]["requests"], "requests"), REQUESTS as u64);
+        }
+        rows.iter().map(|row| row.1).sum::<u64>()
+    };
+    assert_eq!(of("leave_three", "GET /leak"), 3 * REQUESTS as u64);
+    assert_eq!(of("listed", "GET /list"), REQUESTS as u64);
+    assert_eq!(report.endpoint("GET /leak")["leaking_requests"], REQUESTS);
+}
+
 fn check(name: &str, connections: usize) {
     let source = Source::read(&format!("servers/{name}"));
     let (expected, background) = table(&source);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::open::JudgedOpen;
 use super::range::leaking_ranges;
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
@@ -12,7 +13,7 @@ use super::unseen::unseen;
 use super::{Analyzer, Timeline, alike, company, reuse};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
-    SiteLabel, StatusFigures, Totals, TypeRow, Verdict,
+    SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
 };
 use crate::association::{Associated, associate};
 use crate::ledger::{BeforeExit, Finished, Retained};
@@ -84,7 +85,10 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     );
     let unknown = associated.unknown.bytes;
     ownership(&mut analysis, &sites, unknown);
+    let open = sites.iter().flat_map(|site| &site.open);
     analysis.growth = Growth {
+        // What had not ended went on after the last that did.
+        to_bytes: growth.to_bytes + open.map(|open| open.later_bytes).sum::<u64>(),
         by_verdict: by_verdict(&sites, &machine.records),
         ..growth
     };
@@ -338,6 +342,9 @@ fn endpoints(
             survivor_bytes: 0,
             retained_blocks: 0,
             retained_bytes: 0,
+            open_requests: 0,
+            open: Amount::default(),
+            open_leaked: Amount::default(),
             before_exit: beside.get(&label).copied().unwrap_or_default(),
             associated: Amount::default(),
             retained_bytes_per_leaking_request: None,
@@ -355,6 +362,11 @@ fn endpoints(
                 .iter()
                 .for_each(|kept| endpoint.before_exit += kept.before_exit);
             add_associated(endpoint, part, records);
+        }
+    }
+    for open in sites.iter().flat_map(|site| &site.open) {
+        if let Some(endpoint) = found.get_mut(&open.label) {
+            add_open(endpoint, open);
         }
     }
     for (label, endpoint) in &mut found {
@@ -376,6 +388,21 @@ fn endpoints(
     let places = sorted.iter().map(|(label, _)| *label).zip(0..).collect();
     analysis.endpoints = sorted.into_iter().map(|(_, endpoint)| endpoint).collect();
     places
+}
+
+/// What requests hold that have not ended.
+fn add_open(endpoint: &mut Endpoint, open: &JudgedOpen) {
+    endpoint.open += open.live;
+    let verdict = match open.verdict {
+        verdict if verdict.leaks() => verdict,
+        // Those that ended are what is judged, where there are any.
+        verdict if endpoint.open_requests == endpoint.requests => verdict,
+        _ => Verdict::Clean,
+    };
+    if verdict.leaks() {
+        endpoint.open_leaked += open.live;
+    }
+    endpoint.verdict = endpoint.verdict.min(verdict);
 }
 
 /// What each label retained at the sites where that is not known to be harmless.
@@ -467,6 +494,9 @@ fn by_verdict(sites: &[Judged], records: &[Record]) -> Vec<(Verdict, Amount)> {
             }
         }
         *sums.entry(site.outside).or_default() += outside_grown(site);
+        for open in &site.open {
+            *sums.entry(open.verdict).or_default() += open.grown;
+        }
         let free = site.parts.iter().map(|part| part.outside.free);
         *sums.entry(Verdict::Bounded).or_default() += sum_of(free);
     }
@@ -505,6 +535,7 @@ fn add_request(endpoint: &mut Endpoint, record: &Record, leaking_blocks: u64) {
     let leaking = count.min(leaking_blocks);
     endpoint.requests += count;
     endpoint.leaking_requests += leaking;
+    endpoint.open_requests += if record.end.is_none() { count } else { 0 };
     endpoint.survivor_blocks += figures.survivor_blocks;
     endpoint.survivor_bytes += figures.survivor_bytes;
     endpoint.retained_blocks += figures.retained_blocks;
@@ -595,9 +626,14 @@ fn site_list(
             })
             .collect();
         let retained = || site.labels.iter().flat_map(|part| &part.retained);
+        let (verdict, evidence) = site.whole();
         sites.push(Site {
             id: site.id,
-            verdict: site.verdict,
+            verdict,
+            of_requests: match site.labels.is_empty() {
+                true => Verdict::Clean,
+                false => site.verdict,
+            },
             requests: reached.get(&site.id).copied().unwrap_or(0),
             survivor_blocks: sum(|part| part.survivor_blocks),
             survivor_bytes: sum(|part| part.survivor_bytes),
@@ -613,10 +649,12 @@ fn site_list(
             outside_bytes: sum(|part| part.outside_bytes),
             outside_before_exit: sum_of(parts.iter().map(|part| part.outside_before_exit)),
             outside_grown: outside_grown(&site),
+            open: open(&site.open, endpoint_of),
             groups: groups(&site.labels, endpoint_of),
             labels,
             types,
-            evidence: site.evidence,
+            evidence,
+            outside_text: site.outside_evidence.text,
         });
     }
     for site in &mut sites {
@@ -630,11 +668,31 @@ fn site_list(
     sites
 }
 
+fn open(judged: &[JudgedOpen], endpoint_of: &FxHashMap<LabelId, u32>) -> Vec<SiteOpen> {
+    let rows = judged.iter().filter_map(|open| {
+        Some(SiteOpen {
+            endpoint: *endpoint_of.get(&open.label)?,
+            requests: open.requests,
+            live: open.live,
+            verdict: open.verdict,
+            text: open.text.clone(),
+        })
+    });
+    rows.collect()
+}
+
 /// Tells each endpoint its sites, which are sorted already.
 fn link_sites(analysis: &mut Analysis) {
     for site in &analysis.sites {
         for part in &site.labels {
             if let Some(endpoint) = analysis.endpoints.get_mut(part.endpoint as usize) {
+                endpoint.site_ids.push(site.id);
+            }
+        }
+        for open in site.open.iter().filter(|open| open.verdict.leaks()) {
+            if let Some(endpoint) = analysis.endpoints.get_mut(open.endpoint as usize)
+                && endpoint.site_ids.last() != Some(&site.id)
+            {
                 endpoint.site_ids.push(site.id);
             }
         }

@@ -10,6 +10,7 @@
 //! t1 realloc a b 20 @7       t1 intent a; t1 outcome b 20 @7 | t1 failed | t1 freed
 //! t1 task a / t1 loop        runs the task in block `a`, none
 //! t1 begin L / t1 end / t1 mark L    t1 close c1    t1 says-end    t1 dies
+//! t1 creates 5 / t2 created 5                              a thread, by its number
 //! t1 exits                           the process begins to end
 //! fork p1 p2                 dies p1                      threads of p2 are p2.t1, ...
 //! ```
@@ -214,6 +215,12 @@ impl Script {
             ["begin", label] => vec![Told::MarkBegin(label.into())],
             ["end"] => one(Event::MarkEnd),
             ["mark", label] => vec![Told::Mark(label.into())],
+            ["creates", thread] => one(Event::ThreadCreate {
+                thread: thread.parse().unwrap(),
+            }),
+            ["created", thread] => one(Event::ThreadCreated {
+                thread: thread.parse().unwrap(),
+            }),
             ["exits"] => one(Event::ExitBegins),
             ["says-end"] => one(Event::ThreadEnd),
             ["dies"] => vec![Told::ThreadEnds],

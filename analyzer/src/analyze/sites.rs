@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::open::{self, JudgedOpen};
 use crate::analysis::{Evidence, LifeRow, Verdict};
 use crate::figures::counted;
 use crate::ledger::{Age, Finished, FinishedSite, Lives, MEASURES, Retained};
@@ -20,10 +21,16 @@ use crate::verdict::{
 #[derive(Debug)]
 pub(super) struct Judged {
     pub(super) id: SiteId,
+    /// What is to be thought of what requests retained, or where none did, of what belongs to none.
     pub(super) verdict: Verdict,
+    /// Why.
     pub(super) evidence: Evidence,
     /// What is to be thought of its blocks that belong to no request.
     pub(super) outside: Verdict,
+    /// Why.
+    pub(super) outside_evidence: Evidence,
+    /// Its part in requests that have not ended.
+    pub(super) open: Vec<JudgedOpen>,
     /// Its part in each process.
     pub(super) parts: Vec<FinishedSite>,
     /// Its part in each label whose requests left survivors.
@@ -109,11 +116,45 @@ fn cannot_tell(dropped: &Dropped) -> Option<String> {
 }
 
 impl Judged {
+    /// The verdict on all that is held here, and why: that of requests, unless what belongs to none leaks, or what is
+    /// held by some that had not ended.
+    pub(super) fn whole(&self) -> (Verdict, Evidence) {
+        let own = (self.verdict, self.evidence.clone());
+        if self.verdict.leaks() {
+            return own;
+        }
+        if self.outside.leaks() {
+            return (self.outside, self.outside_evidence.clone());
+        }
+        let open = self.open.iter().min_by_key(|open| open.verdict);
+        let Some(open) = open.filter(|open| open.verdict < self.verdict) else {
+            return own;
+        };
+        let alone =
+            self.labels.is_empty() && self.parts.iter().all(|part| part.outside_blocks == 0);
+        if !open.verdict.leaks() && !alone {
+            return own;
+        }
+        let evidence = Evidence {
+            text: open.text.clone(),
+            ..self.evidence.clone()
+        };
+        (open.verdict, evidence)
+    }
+
     /// A leak is none for sure, for the reason that `text` tells.
     fn doubt(&mut self, text: &str) {
         if self.verdict.leaks() {
             self.verdict = Verdict::TooFewRequests;
             self.evidence.text = text.to_owned();
+        }
+        if self.outside.leaks() {
+            self.outside = Verdict::TooFewRequests;
+            self.outside_evidence.text = text.to_owned();
+        }
+        for open in self.open.iter_mut().filter(|open| open.verdict.leaks()) {
+            open.verdict = Verdict::TooFewRequests;
+            open.text = text.to_owned();
         }
         let leaking = self.labels.iter_mut().filter(|label| label.verdict.leaks());
         leaking.for_each(|label| label.becomes(Verdict::TooFewRequests));
@@ -192,16 +233,19 @@ struct Judge<'r> {
 impl Judge<'_> {
     fn site(&mut self, id: SiteId, parts: Vec<(usize, FinishedSite)>) -> Judged {
         let reached = parts.iter().any(|part| !part.1.labels.is_empty());
-        let (outside, of_time) = self.by_time(&parts);
+        let (outside, outside_evidence) = self.by_time(&parts);
         let (verdict, evidence, labels) = match reached {
             true => self.by_survival(&parts),
-            false => (outside, of_time, Vec::new()),
+            false => (outside, outside_evidence.clone(), Vec::new()),
         };
+        let open = open::judge(&parts, &self.sequences, self.records);
         Judged {
             outside,
+            outside_evidence,
             id,
             verdict,
             evidence,
+            open,
             labels,
             parts: parts.into_iter().map(|part| part.1).collect(),
         }
@@ -211,7 +255,7 @@ impl Judge<'_> {
     fn by_time(&self, parts: &[(usize, FinishedSite)]) -> (Verdict, Evidence) {
         let over_time = parts.iter().map(|(process, site)| {
             let ended = self.sequences.get(*process);
-            of_time(site, ended.map_or(0, Sequences::requests))
+            of_time(site, ended.map_or(0, Sequences::places))
         });
         let over_time: Vec<Series> = over_time.collect();
         let (verdict, mut evidence) = combine(&over_time);
@@ -256,6 +300,10 @@ impl Judge<'_> {
         let mut group = survival::Group {
             freed: outside_freed(parts),
             steady,
+            by_time: true,
+            unwatched: parts
+                .iter()
+                .any(|(process, _)| self.sequences[*process].requests() == 0),
             ..survival::Group::default()
         };
         for (process, site) in parts {
@@ -264,7 +312,7 @@ impl Judge<'_> {
             let mut kept: Vec<survival::Kept> = Vec::new();
             for (stamp, _) in births {
                 let order = sequences.place_in_time(*stamp);
-                let request = Some(sequences.requests().saturating_sub(order + 1));
+                let request = Some(sequences.places().saturating_sub(order + 1));
                 let time = Some(sequences.served_until().saturating_sub(*stamp));
                 if kept.last().is_none_or(|last| last.order < order) {
                     kept.push(survival::Kept {
@@ -278,8 +326,8 @@ impl Judge<'_> {
             group.newest += 1;
             group.survivors += kept.len() as u64 + site.outside_lives[0].count();
             group.processes.push(survival::InProcess {
-                orders: (0..sequences.requests()).collect(),
-                ended: sequences.requests(),
+                orders: (0..sequences.places()).collect(),
+                ended: sequences.places(),
                 kept,
                 unowned: Some(&site.outside_lives),
                 ..survival::InProcess::default()

@@ -1,6 +1,7 @@
 //! The rules of requests and owners, each as an event table.
 
 mod exit;
+mod open;
 mod owners;
 mod verdicts;
 

@@ -276,7 +276,7 @@ impl Whose<'_> {
             let group = self.groups.of_request(*request);
             group.is_some_and(|group: GroupId| self.groups.contains(key, group))
         };
-        let hints = [loose.hints.last, loose.hints.next];
+        let hints = [loose.hints.last, loose.hints.next, loose.hints.task];
         let hinted = hints.into_iter().flatten().find(of_key);
         let place = (dice(loose, 2) * candidates.len() as f64) as usize;
         let request = hinted.or(candidates.get(place).copied())?;

@@ -166,7 +166,13 @@ impl Ratios<'_> {
                         let share = self
                             .moments
                             .share(hint, observation.hints, key, self.groups);
-                        1.0 / share.max(TINY)
+                        // What a request's task or thread does while that is in flight comes then alone.
+                        let within = hint == Hint::Task && self.of_key(key, observation) > 0;
+                        let time = match within {
+                            true => self.of(Component::Load, observation),
+                            false => 1.0,
+                        };
+                        time / share.max(TINY)
                     }
                     false => 0.0,
                 }

@@ -119,6 +119,8 @@ fn lanes() {
             label: Bytes::Slice(&long),
         },
         Event::MarkEnd,
+        Event::ThreadCreate { thread: 4096 },
+        Event::ThreadCreated { thread: 4096 },
         Event::ExitBegins,
         Event::Exit { code: 3 },
     ];

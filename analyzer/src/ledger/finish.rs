@@ -8,7 +8,7 @@ use super::log::Log;
 use super::loose::Loose;
 use super::site::survive;
 use super::types::is_loose;
-use super::{BeforeExit, Counts, Ledger, Pending, Typed};
+use super::{BeforeExit, Counts, Ledger, Open, Pending, Typed};
 use crate::replay::HoldingId;
 use crate::requests::label::LabelId;
 use crate::requests::owner::Moment;
@@ -47,9 +47,12 @@ pub struct Finished {
     pub moments: Vec<Moment>,
     /// When it served.
     pub serving: Serving,
+    /// Reads and writes of requests' connections, by stamp.
+    pub touches: Log,
 }
 
-/// From the begin of a process's first request to the end of its last that did end, in stamps.
+/// From the begin of a process's first request to the end of its last that did end, in stamps. Of a process without
+/// requests (a forking parent, a master of workers) that was there before: the same of all processes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Serving {
     /// Its begin.
@@ -60,16 +63,38 @@ pub struct Serving {
     pub from_bytes: u64,
     /// The same at its end.
     pub to_bytes: u64,
+    /// How many requests ended meanwhile: its own, or those of the whole tree.
+    pub requests: u64,
+    /// Where requests, or what is read and written, tell the time: the ends of equal parts of those.
+    pub by_requests: Option<[u64; PARTS]>,
 }
+
+/// Into how many parts requests are cut that tell the time.
+pub const PARTS: usize = 64;
 
 impl Serving {
     /// The slice of the serving time in which `stamp` lies; `None`: it lies before, or there is no time.
     pub fn slice(&self, stamp: u64) -> Option<usize> {
+        let slice = self.place(stamp, SLICES as u64)? as usize;
+        Some(slice.min(SLICES - 1))
+    }
+
+    /// In which of so many places `stamp` lies, the last one's number at most being theirs; `None` as for slices.
+    pub fn place(&self, stamp: u64, places: u64) -> Option<u64> {
         let start = self.from?;
         let span = self.to.saturating_sub(start);
         let since = stamp.checked_sub(start).filter(|_| span > 0)?;
-        let part = u128::from(since) * SLICES as u128 / (u128::from(span) + 1);
-        Some((part as usize).min(SLICES - 1))
+        let (part, of) = match &self.by_requests {
+            None => (u128::from(since), u128::from(span) + 1),
+            Some(ends) => {
+                let at = ends.partition_point(|end| *end <= stamp).min(PARTS - 1);
+                let begin = at.checked_sub(1).map_or(start, |before| ends[before]);
+                let length = u128::from(ends[at].saturating_sub(begin)) + 1;
+                let within = u128::from(stamp.saturating_sub(begin)).min(length - 1);
+                (at as u128 * length + within, PARTS as u128 * length)
+            }
+        };
+        Some((part * u128::from(places) / of) as u64)
     }
 }
 
@@ -124,6 +149,8 @@ pub struct FinishedSite {
     pub outside: OutsideSeries,
     /// Births of those, while it served: stamps, sorted, each once.
     pub outside_births: Vec<u64>,
+    /// What requests hold that had not ended.
+    pub open: Vec<Open>,
     /// How long blocks in no request lived that outlived a request's end, in requests and in time.
     pub outside_lives: [Lives; MEASURES],
     /// How long survivors live.
@@ -261,11 +288,14 @@ impl Ledger {
                 holding.kind = Kind::Outside;
             }
         }
+        self.serve_without_ends(records);
+        self.serving.requests = self.serving.requests.max(self.ends.len() as u64);
         let left = self.left();
         let loose = self.loose(&left, records, &holds);
         let mut beside = Vec::new();
         let mut retained = self.retained_by_site(&left, records, &holds, &mut beside);
         let outside = self.outside_by_site(records);
+        let mut open = self.open_by_site(records, &holds);
         let outside_before = self.outside_before_exit(&left, &holds);
         let mut types = self.types_by_site(records, &holds);
         let made = self.counts.allocations + self.counts.reallocations;
@@ -311,6 +341,7 @@ impl Ledger {
                 survivor_log: figures.survivor_log,
                 outside: series,
                 outside_births: births,
+                open: open.remove(&(index as u32)).unwrap_or_default(),
                 outside_lives: figures.outside_lives,
                 lives: figures.lives,
                 visits: figures.requests,
@@ -334,6 +365,7 @@ impl Ledger {
             beside,
             moments: Vec::new(),
             serving: self.serving,
+            touches: self.touches,
         }
     }
 
@@ -494,6 +526,17 @@ impl Ledger {
         for (.., births) in by_site.values_mut() {
             births.sort_unstable();
             births.dedup();
+        }
+        if self.ends.is_empty() {
+            // Its levels at other processes' requests were not noted: what is left is known.
+            for (.., series, _) in by_site.values_mut() {
+                let mut live = series.before.1;
+                for (level, born) in series.live_bytes.iter_mut().zip(series.retained_bytes) {
+                    live += born;
+                    *level = live;
+                }
+            }
+            return by_site;
         }
         let ends: Vec<u64> = (1..=SLICES as u64)
             .map(|part| {

@@ -69,6 +69,11 @@ impl Flight {
         !self.all.is_empty()
     }
 
+    /// Those that are, the oldest first.
+    pub fn requests(&self) -> impl Iterator<Item = RequestId> + '_ {
+        self.all.iter().map(|flying| flying.request)
+    }
+
     /// How many are.
     pub fn count(&self) -> usize {
         self.all.len()

@@ -72,6 +72,12 @@ impl FinishedSite {
         }
         self.lives.absorb(other.lives);
         self.visits += other.visits;
+        for open in other.open {
+            match self.open.iter_mut().find(|own| own.request == open.request) {
+                Some(own) => own.absorb(&open),
+                None => self.open.push(open),
+            }
+        }
     }
 }
 

@@ -121,6 +121,9 @@ fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
         survivor_bytes: 0,
         retained_blocks: 0,
         retained_bytes: 0,
+        open_requests: 0,
+        open: Amount::default(),
+        open_leaked: Amount::default(),
         before_exit: Amount::default(),
         associated: Amount::default(),
         retained_bytes_per_leaking_request: None,
@@ -144,6 +147,8 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
     Site {
         id,
         verdict,
+        of_requests: verdict,
+        outside_text: String::new(),
         evidence: Evidence::default(),
         requests: 0,
         survivor_blocks: retained.0,
@@ -160,6 +165,7 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         outside_bytes: 0,
         outside_before_exit: Amount::default(),
         outside_grown: Amount::default(),
+        open: Vec::new(),
         labels: Vec::new(),
         groups: Vec::new(),
         types: Vec::new(),
@@ -170,6 +176,7 @@ fn outside(id: SiteId, verdict: Verdict, live: (u64, u64)) -> Site {
     Site {
         live_blocks: live.0,
         live_bytes: live.1,
+        of_requests: Verdict::Clean,
         outside_verdict: verdict,
         outside_blocks: live.0,
         outside_bytes: live.1,
@@ -354,10 +361,7 @@ pub(super) fn leaking() -> Example {
             ),
             reached(site(cache, Verdict::Bounded, (64, 65_536)), 3, 64, ""),
             Site {
-                evidence: Evidence {
-                    text: "Its live bytes rise in 8 of 8 slices.".into(),
-                    ..Evidence::default()
-                },
+                outside_text: "Its live bytes rise in 8 of 8 slices.".into(),
                 ..outside(thread, Verdict::Leak, (900, 2_457_600))
             },
             outside(table, Verdict::WarmUp, (98, 37_120)),

@@ -243,6 +243,9 @@ fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'
         retained_blocks: endpoint.retained_blocks,
         retained_bytes: endpoint.retained_bytes,
         retained_bytes_error: input.error(endpoint.retained_bytes),
+        open_requests: endpoint.open_requests,
+        open_blocks: endpoint.open.blocks,
+        open_bytes: endpoint.open.bytes,
         before_exit: before_exit(input.before_exit(endpoint.before_exit)),
         whose: whose(endpoint.retained(), endpoint.associated),
         retained_bytes_per_leaking_request: endpoint.retained_bytes_per_leaking_request,
@@ -372,6 +375,18 @@ fn site_row<'r>(
         outside_bytes: site.outside_bytes,
         outside_grown_blocks: site.outside_grown.blocks,
         outside_grown_bytes: site.outside_grown.bytes,
+        open: site
+            .open
+            .iter()
+            .map(|open| schema::Open {
+                label: label(input.analysis, open.endpoint),
+                requests: open.requests,
+                live_blocks: open.live.blocks,
+                live_bytes: open.live.bytes,
+                verdict: open.verdict.name(),
+                evidence: schema::GroupEvidence { text: &open.text },
+            })
+            .collect(),
         labels: labels
             .map(|part| schema::Label {
                 label: label(input.analysis, part.endpoint),

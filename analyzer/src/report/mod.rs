@@ -155,7 +155,9 @@ fn warnings(input: &Input<'_>, symbolizer: &Symbolizer<'_>) -> Vec<Warning> {
 
 /// What a site holds: what its requests left behind, or, where none reach it, what is live.
 fn site_bytes(site: &Site) -> u64 {
-    match site.labels.is_empty() {
+    let open = site.open.iter().filter(|open| open.verdict.leaks());
+    let open: u64 = open.map(|open| open.live.bytes).sum();
+    open + match site.labels.is_empty() {
         true => site.outside_bytes,
         false => site.retained_bytes,
     }

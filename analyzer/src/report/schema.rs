@@ -201,6 +201,10 @@ pub(super) struct Endpoint<'r> {
     pub(super) retained_blocks: u64,
     pub(super) retained_bytes: u64,
     pub(super) retained_bytes_error: u64,
+    /// Of `requests`, those that had not ended when their process did, and what they held.
+    pub(super) open_requests: u64,
+    pub(super) open_blocks: u64,
+    pub(super) open_bytes: u64,
     #[serde(flatten)]
     pub(super) before_exit: BeforeExit,
     #[serde(flatten)]
@@ -245,6 +249,8 @@ pub(super) struct Site<'r> {
     /// Made while serving, in no request, and live when that ended.
     pub(super) outside_grown_blocks: u64,
     pub(super) outside_grown_bytes: u64,
+    /// What requests hold that had not ended when their process did.
+    pub(super) open: Vec<Open<'r>>,
     pub(super) labels: Vec<Label<'r>>,
     pub(super) groups: Vec<Group<'r>>,
     pub(super) types: Vec<Type<'r>>,
@@ -277,6 +283,17 @@ pub(super) struct Life {
     pub(super) up_to_requests: u64,
     pub(super) freed: u64,
     pub(super) alive: u64,
+}
+
+/// Requests of a label that had not ended, of which one thing is thought.
+#[derive(Serialize)]
+pub(super) struct Open<'r> {
+    pub(super) label: &'r str,
+    pub(super) requests: u64,
+    pub(super) live_blocks: u64,
+    pub(super) live_bytes: u64,
+    pub(super) verdict: &'static str,
+    pub(super) evidence: GroupEvidence<'r>,
 }
 
 /// Requests of a label with one status.

@@ -117,9 +117,20 @@ impl Machine {
     /// Requests of the connection can't be told apart any more.
     pub(super) fn uncut(&mut self, number: u32, reason: Unseen) {
         self.give_up(number, false);
-        if let Some(connection) = self.connections.get_mut(&number) {
-            connection.mode = Mode::Uncut;
-            connection.unseen = Some(reason);
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        connection.mode = Mode::Uncut;
+        connection.unseen = Some(reason);
+        // Their answers will not be seen: who serves them may do anything by now.
+        let left = connection.queue.iter();
+        let left: Vec<RequestId> = left.filter_map(|waiting| waiting.request).collect();
+        for request in left {
+            self.settle_answer(request);
+            let server = self.records[request as usize].thread;
+            if self.owners.served_by(server) == Some(request) {
+                self.owners.is_relieved(server, &mut self.records);
+            }
         }
     }
 

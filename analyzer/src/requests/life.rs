@@ -39,7 +39,8 @@ impl Machine {
             self.drop_holder(number, process, stamp, false);
         }
         self.end_all_answered(process);
-        let (ledger, habits) = self.owners.process_ends(process, &mut self.records)?;
+        let (mut ledger, habits) = self.owners.process_ends(process, &mut self.records)?;
+        ledger.serves_with(self.tree, &self.records);
         self.live_bytes = self.live_bytes.saturating_sub(ledger.counts.live_bytes);
         let mut finished = ledger.finish(&mut self.records, |proof| habits.hold(proof));
         finished.moments = habits.moments();

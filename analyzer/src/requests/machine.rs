@@ -9,8 +9,8 @@ use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
 use super::record::{Record, RequestId};
 use super::task::Tasks;
-use crate::ledger::Ledger;
 use crate::ledger::holding::AccountId;
+use crate::ledger::{Ledger, Serving};
 use crate::sample::Sample;
 use crate::sites::SiteId;
 use crate::trace::{Passed, ProcessId, ThreadId};
@@ -103,6 +103,8 @@ pub struct Machine {
     pub(super) strays: FxHashMap<String, Vec<RequestId>>,
     /// Closed connections that were not cut, by local end and code of the reason.
     pub(super) unseen: FxHashMap<(String, u8), u64>,
+    /// When any process served: from the first begin to the last answer or end.
+    pub(super) tree: Serving,
     /// There are marks.
     pub marks_seen: bool,
     /// Bytes live over all processes, own blocks only.
@@ -126,6 +128,7 @@ impl Machine {
             framed_ports: FxHashSet::default(),
             strays: FxHashMap::default(),
             unseen: FxHashMap::default(),
+            tree: Serving::default(),
             marks_seen: false,
             live_bytes: 0,
             peak_live_bytes: 0,
@@ -167,6 +170,8 @@ impl Machine {
             | Event::ReallocationFreed => self.memory(at, event),
             Event::MarkBegin { label } => self.mark_begins(at, &text(label)),
             Event::MarkEnd => self.mark_ends(at),
+            Event::ThreadCreate { thread } => self.owners.creates(at.thread, thread),
+            Event::ThreadCreated { thread } => self.owners.was_created(at.host, thread),
             Event::ThreadEnd => self.thread_ended(at),
             Event::Task { task } => self.task_runs(at, task),
             Event::Enter { wait, connection } => self.enter(at, wait, connection),

@@ -13,11 +13,13 @@
 //! | serves several at once | open; touched last and next are hints |
 //! | touches none between two waits or locks | open, without a hint |
 //! | is a thread that lives for one request; before it reads that one's head | proved |
+//! | is a thread that a request's worker created, and that ends within the request | proved, that request's; else open, with that as a hint |
 //! | is a task that was made by one that served a request | proved, while that is in flight; then a hint |
 //!
 //! Only the write that begins an answer settles what came before it. What is open is associated later, from all
 //! blocks of its call site; so is what was proved in a way that does not hold in its process (`habits`).
 
+mod birth;
 mod habits;
 mod worker;
 mod zone;
@@ -26,6 +28,8 @@ pub(super) use habits::Habits;
 pub use habits::Moment;
 use worker::Worker;
 pub(super) use worker::{Lineage, Service};
+
+use rustc_hash::FxHashMap;
 
 use crate::ledger::Ledger;
 use crate::ledger::holding::{AccountId, Kind, OUTSIDE, Proof};
@@ -57,6 +61,10 @@ pub struct Owners {
     intervals: Vec<Option<RequestId>>,
     habits: Vec<Habits>,
     workers: Vec<Worker>,
+    /// For whom threads are created that have not begun, by their numbers in the process.
+    creations: FxHashMap<(ProcessId, u64), (RequestId, Proof)>,
+    /// How many threads may turn out to have worked for a request after its end.
+    expected: FxHashMap<RequestId, u32>,
     sample: Sample,
 }
 
@@ -104,10 +112,19 @@ impl Owners {
         records: &mut [Record],
     ) -> Option<(Ledger, Habits)> {
         for worker in self.workers_of(process) {
+            self.is_cut(worker, records);
             self.worker_ends(worker, records);
         }
         let ledger = self.ledgers.get_mut(process as usize)?.take()?;
         Some((ledger, std::mem::take(&mut self.habits[process as usize])))
+    }
+
+    /// The first request of all processes begins.
+    pub(super) fn tree_serves(&mut self) {
+        self.ledgers
+            .iter_mut()
+            .flatten()
+            .for_each(Ledger::tree_serves);
     }
 
     /// The workers of a process.
@@ -145,7 +162,10 @@ impl Owners {
         let process = worker.process;
         for (address, old) in std::mem::take(&mut worker.limbo) {
             if self.runs(process) {
-                self.ledger(process).reallocation_failed(address, old);
+                let ledger = self.ledger(process);
+                // It frees the block whose place another one has taken.
+                ledger.freeing = id;
+                ledger.reallocation_failed(address, old);
             }
         }
     }
@@ -173,12 +193,8 @@ impl Owners {
         let Some(record) = records.get(request as usize) else {
             return;
         };
-        let (worker, reader) = (record.thread, record.reader);
-        let process = self
-            .workers
-            .get(reader as usize)
-            .map_or(0, |worker| worker.process);
-        if self.is_lived_for(reader, request) && self.runs(process) {
+        let (worker, process) = (record.thread, record.process);
+        if self.is_expected(request) && self.runs(process) {
             self.ledger(process).expect_more(request);
         }
         if self.served_by(worker) == Some(request) {

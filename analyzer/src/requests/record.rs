@@ -41,6 +41,8 @@ pub struct Record {
     pub void: bool,
     /// Another process took its connection over.
     pub moved: bool,
+    /// Reads and writes of its connection since it began.
+    pub touches: u32,
     /// What its blocks add up to.
     pub figures: Figures,
 }
@@ -97,8 +99,13 @@ impl Machine {
             answer_begun: false,
             void: false,
             moved: false,
+            touches: 0,
             figures: Figures::default(),
         });
+        if self.tree.from.is_none() {
+            self.tree.from = Some(at.stamp);
+            self.owners.tree_serves();
+        }
         self.owners.ledger(at.process).begin(request, at.stamp);
         if self.records[request as usize].unanswered {
             self.owners.count_unanswered(at.thread, true);
@@ -122,6 +129,7 @@ impl Machine {
     /// The worker touched the connection of `request`, by `writes` or by reading more of it.
     pub(super) fn touch(&mut self, at: At, request: RequestId, writes: bool) {
         let record = &mut self.records[request as usize];
+        record.touches = record.touches.saturating_add(1);
         let begins = writes && !record.answer_begun;
         if writes && !begins && self.owners.runs(record.process) {
             let flight = &mut self.owners.ledger(record.process).flight;
@@ -146,6 +154,7 @@ impl Machine {
             }
         }
         self.move_to(at, request);
+        self.owners.ledger(at.process).touched(at.stamp);
         self.owners
             .touches(at.thread, request, (begins, handed), &mut self.records);
         if begins {
@@ -178,6 +187,7 @@ impl Machine {
 
     /// The last byte of the answer was written.
     pub(super) fn is_answered(&mut self, at: At, request: RequestId) {
+        self.tree.to = self.tree.to.max(at.stamp);
         self.settle_answer(request);
         let process = self.records[request as usize].process;
         if self.owners.runs(process) {
@@ -207,6 +217,7 @@ impl Machine {
         }
         self.owners.before_end(request, &mut self.records);
         self.records[request as usize].end = Some(stamp);
+        self.tree.to = self.tree.to.max(stamp);
         self.owners.end(request, &mut self.records, last);
     }
 

@@ -20,6 +20,9 @@ impl Machine {
         if let Some(whole) = connection.whole {
             return self.touch(at, whole, false);
         }
+        if connection.mode == Mode::Uncut {
+            return self.owners.turns_away(at.thread, &mut self.records);
+        }
         let by_other = connection
             .writer
             .filter(|writer| *writer != at.thread)
@@ -87,6 +90,9 @@ impl Machine {
             return;
         };
         connection.writes += 1;
+        if connection.mode == Mode::Uncut {
+            return self.owners.turns_away(at.thread, &mut self.records);
+        }
         let front = connection.queue.front().and_then(|front| front.request);
         if front.is_some() {
             connection.writer = Some(at.thread);
@@ -110,6 +116,9 @@ impl Machine {
         }
         if let Some(whole) = connection.whole {
             return self.touch(at, whole, true);
+        }
+        if connection.mode == Mode::Uncut {
+            return self.owners.turns_away(at.thread, &mut self.records);
         }
         let front = connection.queue.front().and_then(|front| front.request);
         let meant = match entered {

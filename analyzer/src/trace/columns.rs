@@ -65,7 +65,9 @@ mod kind {
     /// An allocation, and the end of its block right after it.
     pub(super) const BRIEF: u8 = 36;
     pub(super) const EXIT_BEGINS: u8 = 37;
-    pub(super) const FREE_LISTS: u8 = 38;
+    pub(super) const THREAD_CREATE: u8 = 38;
+    pub(super) const THREAD_CREATED: u8 = 39;
+    pub(super) const FREE_LISTS: u8 = 40;
     /// Added to the kind of a memory event that has a turn, or a stamp.
     pub(super) const WITH_TURN: u8 = 0x40;
     pub(super) const WITH_STAMP: u8 = 0x80;

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{QUARTER, Series, Unit};
-use crate::ledger::{Finished, FinishedSite, SLICES};
+use crate::ledger::{Finished, FinishedSite, Log, SLICES, Serving};
 use crate::requests::label::LabelId;
 use crate::requests::record::Record;
 
@@ -14,10 +14,11 @@ pub struct Sequences {
     by_label: FxHashMap<LabelId, (Vec<u32>, u64)>,
     /// Orders of the ends of each group's requests: by label and status.
     by_group: FxHashMap<(LabelId, Option<u32>), Vec<u64>>,
-    /// When serving began.
-    served_from: u64,
-    /// When serving ended.
-    served_until: u64,
+    /// How long each label's longest took.
+    longest: FxHashMap<LabelId, u64>,
+    /// When it served.
+    serving: Serving,
+    touches: Log,
     cuts: FxHashMap<Vec<LabelId>, Cut>,
     newest: u64,
     requests: u64,
@@ -37,6 +38,7 @@ impl Sequences {
     pub fn new(finished: &Finished, records: &[Record], connections: usize) -> Self {
         let mut by_label: FxHashMap<LabelId, (Vec<u32>, u64)> = FxHashMap::default();
         let mut by_group: FxHashMap<(LabelId, Option<u32>), Vec<u64>> = FxHashMap::default();
+        let mut longest: FxHashMap<LabelId, u64> = FxHashMap::default();
         for (order, request) in (0..).zip(&finished.ends) {
             if let Some(record) = records.get(*request as usize).filter(|record| !record.void)
                 && let Some(label) = record.label
@@ -46,13 +48,17 @@ impl Sequences {
                 let of_group = by_group.entry((label, record.status)).or_default();
                 of_group.push(u64::from(order));
                 *served += u64::from(record.count);
+                let took = record.end.unwrap_or(0).saturating_sub(record.start);
+                let of_label = longest.entry(label).or_default();
+                *of_label = took.max(*of_label);
             }
         }
         Sequences {
             by_label,
             by_group,
-            served_from: finished.serving.from.unwrap_or(finished.serving.to),
-            served_until: finished.serving.to,
+            longest,
+            serving: finished.serving,
+            touches: finished.touches.clone(),
             cuts: FxHashMap::default(),
             newest: connections.max(finished.most_in_flight).max(1) as u64,
             requests: finished.ends.len() as u64,
@@ -70,21 +76,37 @@ impl Sequences {
 
     /// How many requests would have ended at `stamp`, had they come evenly over the serving time.
     pub fn place_in_time(&self, stamp: u64) -> u64 {
-        let span = self.served_until.saturating_sub(self.served_from).max(1);
-        let since = stamp.saturating_sub(self.served_from).min(span - 1);
-        (u128::from(since) * u128::from(self.requests) / u128::from(span)) as u64
+        let last = self.serving.requests.saturating_sub(1);
+        let place = self.serving.place(stamp, self.serving.requests);
+        place.unwrap_or(0).min(last)
     }
 
     /// So many slices of the serving time ended so long before its end, or longer.
     pub fn slices_older_than(&self, time: u64) -> usize {
-        let span = self.served_until.saturating_sub(self.served_from);
+        let from = self.serving.from.unwrap_or(self.serving.to);
+        let span = self.serving.to.saturating_sub(from);
         let older = u128::from(span.saturating_sub(time)) * SLICES as u128;
         (older / u128::from(span.max(1))) as usize
+    }
+
+    /// How many requests ended over the serving time: where the process had none, in all processes.
+    pub fn places(&self) -> u64 {
+        self.serving.requests
     }
 
     /// How many requests ended in the process.
     pub fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// When connections of its requests were read and written, and how often, by stamp.
+    pub fn touches(&self) -> &[(u64, u64)] {
+        self.touches.points()
+    }
+
+    /// How long the longest of the label's requests took that ended here, in ticks; `None`: none did.
+    pub fn longest_of(&self, label: LabelId) -> Option<u64> {
+        self.longest.get(&label).copied()
     }
 
     /// The orders of the ends of a group's requests.
@@ -101,7 +123,7 @@ impl Sequences {
 
     /// The stamp at which serving ended.
     pub fn served_until(&self) -> u64 {
-        self.served_until
+        self.serving.to
     }
 
     /// The requests that have one of the labels.

@@ -40,6 +40,8 @@ pub const DOUBTFUL: f64 = -1.28;
 const AGAIN: u64 = 2;
 /// Where a group has frees, a process tells of it if one in so many of its requests are old enough.
 const WATCHED: usize = 4;
+/// Of what was kept evenly one in so many is from the first half, at least.
+const EARLY: usize = 4;
 /// A tail holds this part of all at most.
 const TAIL: f64 = 0.05;
 /// By chance: one in a thousand.
@@ -127,6 +129,11 @@ pub struct Group<'g> {
     pub freed: [Lives; MEASURES],
     /// Live bytes at the site have stopped growing.
     pub steady: bool,
+    /// Its places are moments, no requests: what a thread makes by itself comes more slowly where the processor is
+    /// shared with others, and so a falling trend bounds nothing.
+    pub by_time: bool,
+    /// What was freed was not noted: a ring that is full holds the newest.
+    pub unwatched: bool,
     /// Survivors of its requests, freed or not.
     pub survivors: u64,
     /// So many requests can be the newest of their kind: as many as there were at once.
@@ -203,7 +210,7 @@ impl<'g> Group<'g> {
             true => LEAK_REQUESTS_AMONG_FREES,
             false => LEAK_REQUESTS,
         };
-        let goes_on = !found.falls(needs);
+        let goes_on = !(found.falls(needs) || self.unwatched && found.is_late());
         let leaks =
             found.count >= needs && goes_on && self.is_more_than_a_tail(&found, limits[0], LEVEL);
         let verdict = match leaks {
@@ -307,7 +314,11 @@ impl<'g> Group<'g> {
         if (early || self.is_early_everywhere()) && requests >= WARM_UP_REQUESTS {
             return Verdict::WarmUp;
         }
-        if found.has_fallen(needs) {
+        let over = match self.by_time {
+            true => found.stopped(LEVEL),
+            false => found.has_fallen(needs),
+        };
+        if over {
             return Verdict::Bounded;
         }
         let own = self.has_frees();
@@ -439,6 +450,12 @@ impl Mature {
     /// The trend over all processes, where none has enough by itself.
     fn trend_everywhere(&self, needs: u64) -> Option<f64> {
         trend(&self.everywhere).filter(|_| self.most_of_one < needs)
+    }
+
+    /// What is left is mostly from the second half: the rest may have been freed.
+    fn is_late(&self) -> bool {
+        let early = self.positions.iter().filter(|place| **place < 0.5);
+        early.count() * EARLY < self.positions.len()
     }
 
     /// The keeping may have died down.

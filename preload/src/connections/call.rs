@@ -16,6 +16,8 @@ pub struct Call {
     transfer: Transfer,
     /// How many there were when this one began.
     before: Cell<u32>,
+    /// Its bytes have moved, and are being told.
+    tells: Cell<bool>,
 }
 
 impl Watched {
@@ -41,6 +43,7 @@ impl Watched {
             transfer,
             // Relaxed: see `Call::crossed`.
             before: Cell::new(self.transfers(transfer).load(Ordering::Relaxed)),
+            tells: Cell::new(false),
         }
     }
 
@@ -52,7 +55,7 @@ impl Watched {
         if under_way.load(Ordering::Relaxed) != 0
             && self.slot.impatient.load(Ordering::Relaxed) == 0
             && self.slot.opaque.load(Ordering::Relaxed) == 0
-            && !wait_for_none(under_way)
+            && !wait_for_none(under_way, self.telling(transfer))
         {
             self.slot.impatient.store(1, Ordering::Relaxed);
         }
@@ -63,6 +66,13 @@ impl Watched {
         match transfer {
             Transfer::Read => &self.slot.reading,
             Transfer::Write => &self.slot.writing,
+        }
+    }
+
+    fn telling(&self, transfer: Transfer) -> &'static AtomicU32 {
+        match transfer {
+            Transfer::Read => &self.slot.telling_reads,
+            Transfer::Write => &self.slot.telling_writes,
         }
     }
 
@@ -123,6 +133,11 @@ impl Call {
     }
 
     fn transferred(&self, bytes: u64) {
+        if !self.tells.replace(true) {
+            // Relaxed: as in `await_others`.
+            let telling = self.watched.telling(self.transfer);
+            telling.fetch_add(1, Ordering::Relaxed);
+        }
         thread::record(Event::Transferred {
             connection: self.watched.number(),
             transfer: self.transfer,
@@ -172,21 +187,37 @@ impl Drop for Call {
         let less = |calls: u32| calls.checked_sub(1);
         // None are left where the slot has become another connection's meanwhile.
         let _ = under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        if self.tells.get() {
+            let telling = self.watched.telling(self.transfer);
+            let _ = telling.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
     }
 }
 
-/// Waits until there are none, for ten milliseconds at most; whether there are none.
+/// Milliseconds that are waited for calls whose bytes may not have moved: such a one may wait for its client.
+const PATIENCE: u32 = 10;
+/// The same for one whose bytes have moved: it is being told, and may wait for the recorder.
+const LONG_PATIENCE: u32 = 3000;
+
+/// Waits until there are none, as long as the patience lasts; whether there are none.
 #[cold]
-fn wait_for_none(calls: &AtomicU32) -> bool {
-    for _ in 0..10 {
-        // Relaxed: as in `await_others`.
-        match calls.load(Ordering::Relaxed) {
-            0 => return true,
-            // Nobody wakes us: what is missing is a few instructions of a thread that has lost its core.
-            some => kernel::futex_wait(calls, some, Duration::from_millis(1)),
+fn wait_for_none(calls: &AtomicU32, telling: &AtomicU32) -> bool {
+    let mut in_vain = 0;
+    for _ in 0..LONG_PATIENCE {
+        // Relaxed, both: as in `await_others`.
+        let some = calls.load(Ordering::Relaxed);
+        if some == 0 {
+            return true;
         }
+        in_vain += u32::from(telling.load(Ordering::Relaxed) == 0);
+        if in_vain > PATIENCE {
+            return false;
+        }
+        // Nobody wakes us: what is missing is a few instructions of a thread that has lost its core, or some room in
+        // its lane.
+        kernel::futex_wait(calls, some, Duration::from_millis(1));
     }
-    calls.load(Ordering::Relaxed) == 0
+    false
 }
 
 fn tell(connection: u32, fact: Fact<'_>) {

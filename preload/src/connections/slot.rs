@@ -8,7 +8,7 @@ use core::time::Duration;
 use leak_framer::{Buffers, Connection};
 
 use super::DESCRIPTORS;
-use crate::kernel;
+use crate::{kernel, thread};
 
 const BLOCK: usize = 64;
 const BLOCKS: usize = DESCRIPTORS / BLOCK;
@@ -44,11 +44,15 @@ pub(super) struct Slot {
     pub(super) reading: AtomicU32,
     /// The same of calls that write.
     pub(super) writing: AtomicU32,
+    /// Of `reading`, those whose bytes have moved.
+    pub(super) telling_reads: AtomicU32,
+    /// The same of `writing`.
+    pub(super) telling_writes: AtomicU32,
     /// 1: a call took too long, or was left by a jump: no other waits for it any more.
     pub(super) impatient: AtomicU32,
     /// The image that wrote to the client last; 0: none yet.
     pub(super) writer: AtomicU32,
-    /// 1 while a thread works on `state`.
+    /// The tid of the thread that works on `state`; 0: none does.
     locked: AtomicU32,
     next: AtomicU32,
     state: UnsafeCell<Connection>,
@@ -98,6 +102,8 @@ pub(super) fn take(number: u32) -> Option<Watched> {
     slot.writer.store(0, Ordering::Relaxed);
     slot.reading.store(0, Ordering::Relaxed);
     slot.writing.store(0, Ordering::Relaxed);
+    slot.telling_reads.store(0, Ordering::Relaxed);
+    slot.telling_writes.store(0, Ordering::Relaxed);
     slot.impatient.store(0, Ordering::Relaxed);
     slot.descriptors.store(1, Ordering::Relaxed);
     let connection = u64::from(number) + 1;
@@ -146,17 +152,24 @@ fn map(block: &AtomicPtr<Block>) -> Option<()> {
     Some(())
 }
 
-/// Takes a lock; false where it can't be had for a tenth of a second (its owner is gone, or is the
-/// frame that this signal handler interrupted).
+/// Rounds in which a lock is waited for: at first spinning, then for a millisecond each, as its owner may wait for
+/// the recorder.
+const ROUNDS: u32 = 3000;
+const SPINS: u32 = 100;
+
+/// Takes a lock; false where it can't be had: its owner is gone, or is the frame that this signal handler
+/// interrupted, or takes three seconds.
 fn lock(locked: &AtomicU32) -> bool {
-    for round in 0..200 {
+    let own = thread::tid();
+    for round in 0..ROUNDS {
         // Acquire: pairs with the Release of the owner before.
-        let taken = locked.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        match taken {
+        match locked.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => return true,
-            Err(_) if round < 100 => core::hint::spin_loop(),
+            Err(owner) if owner == own => return false,
+            Err(_) if round < SPINS => core::hint::spin_loop(),
+            Err(owner) if !kernel::is_confined() && kernel::thread_gone(owner) => return false,
             // Nobody wakes us: a sleep that ends at once when the lock is free already.
-            Err(_) => kernel::futex_wait(locked, 1, Duration::from_millis(1)),
+            Err(owner) => kernel::futex_wait(locked, owner, Duration::from_millis(1)),
         }
     }
     false

@@ -1,6 +1,8 @@
-//! Threads: where a new one's stack lies is known best when it is created.
+//! Threads: where a new one's stack lies is known best when it is created, and who creates it then alone.
 
 use core::ffi::{c_int, c_void};
+
+use leak_wire::Event;
 
 use crate::thread::{self, Start, Thread};
 use crate::{dtv, session, stack};
@@ -38,6 +40,9 @@ pub extern "C" fn pthread_create(
         argument,
         stack_size: stack_size(attributes),
     }));
+    thread::record(Event::ThreadCreate {
+        thread: state.number(),
+    });
     let state = core::ptr::from_ref(state);
     // SAFETY: the caller's contract is passed on, with a routine that runs the caller's.
     let result = unsafe { next::pthread_create(created, attributes, run, state.cast_mut().cast()) };

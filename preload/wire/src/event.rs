@@ -128,6 +128,17 @@ pub enum Event<'a> {
     Exec,
     /// The exec begun last on this lane failed.
     ExecFailed,
+    /// The thread is about to create another one, which may fail.
+    ThreadCreate {
+        /// The new thread's number in its process, in bits 0 to 55: the address of its state. Given again once it
+        /// has ended.
+        thread: u64,
+    },
+    /// The thread is that one, which another has created. Comes before all else of it that is recorded.
+    ThreadCreated {
+        /// As in `ThreadCreate`.
+        thread: u64,
+    },
     /// The program begins to end by itself: it calls `exit` or its like, returns from `main`, or its Python
     /// interpreter has begun to finalize. Nothing is taken apart yet. Once in a process.
     ExitBegins,

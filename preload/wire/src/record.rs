@@ -111,7 +111,9 @@ mod kind {
     pub(super) const PYTHON_LINES: u8 = 32;
     pub(super) const TASK: u8 = 33;
     pub(super) const EXIT_BEGINS: u8 = 34;
-    pub(super) const FREE_LISTS: u8 = 35;
+    pub(super) const THREAD_CREATE: u8 = 35;
+    pub(super) const THREAD_CREATED: u8 = 36;
+    pub(super) const FREE_LISTS: u8 = 37;
     pub(super) const EPOCH: u8 = 40;
     pub(super) const TURN: u8 = 41;
     pub(super) const STAMP: u8 = 42;
@@ -261,6 +263,8 @@ impl<'a> Event<'a> {
             Event::Exec => Parts::bare(kind::EXEC, 0),
             Event::ExecFailed => Parts::bare(kind::EXEC_FAILED, 0),
             Event::ExitBegins => Parts::bare(kind::EXIT_BEGINS, 0),
+            Event::ThreadCreate { thread } => Parts::bare(kind::THREAD_CREATE, thread),
+            Event::ThreadCreated { thread } => Parts::bare(kind::THREAD_CREATED, thread),
             Event::Exit { code } => Parts::bare(kind::EXIT, u64::from(code)),
             Event::Accept { connection, local } => connected(kind::ACCEPT, connection).bytes(local),
             Event::Enter { wait, connection } => {

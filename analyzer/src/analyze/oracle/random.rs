@@ -31,11 +31,19 @@ pub(super) fn script(seed: u64, length: usize) -> (Script, String) {
     let mut text = String::new();
     let mut open: Vec<Open> = Vec::new();
     let mut alive = vec![1u32];
-    let (mut accepted, mut processes) = (0, 1);
+    let (mut accepted, mut processes, mut created) = (0, 1, 10);
+    let mut young: Vec<String> = Vec::new();
     let mut ended: Vec<String> = Vec::new();
     for _ in 0..length {
         let process = alive[dice.below(alive.len() as u64) as usize];
-        let thread = format!("p{process}.t{}", dice.below(3));
+        let mut thread = format!("p{process}.t{}", dice.below(3));
+        // One that was created lately goes on.
+        if dice.below(6) == 0
+            && let Some(other) = young.pop()
+            && other.starts_with(&format!("p{process}."))
+        {
+            thread = other;
+        }
         if ended.contains(&thread) {
             continue;
         }
@@ -48,7 +56,7 @@ pub(super) fn script(seed: u64, length: usize) -> (Script, String) {
             0 => None,
             count => Some(mine[dice.below(count as u64) as usize]),
         };
-        let line = match (dice.below(41), connection) {
+        let line = match (dice.below(44), connection) {
             (0..=6, _) => format!("alloc {block} {size} @{site}"),
             (7..=8, _) => format!("alloc {block} {size} @{site}; {thread} free {block}"),
             (9..=12, _) => format!("free {block}"),
@@ -108,6 +116,22 @@ pub(super) fn script(seed: u64, length: usize) -> (Script, String) {
                 "says-end".to_string()
             }
             (40, _) if dice.below(4) == 0 => "exits".to_string(),
+            (41, _) => format!("creates {}", dice.below(3)),
+            (42, _) => format!("created {}", dice.below(3)),
+            // A thread of its own, which ends soon or lives on.
+            (43, _) => {
+                created += 1;
+                let other = format!("p{process}.n{created}");
+                let ends = ["", "says-end"][dice.below(2) as usize];
+                let mut all = format!("creates {created}; {other} created {created}");
+                for verb in [&format!("alloc {block} {size} @{site}"), "poll", ends] {
+                    if !verb.is_empty() && dice.below(3) > 0 {
+                        all.push_str(&format!("; {other} {verb}"));
+                    }
+                }
+                young.push(other);
+                all
+            }
             (38, _) if processes < 4 && dice.below(3) == 0 => {
                 processes += 1;
                 alive.push(processes);

@@ -24,6 +24,8 @@ struct Worker {
     /// Before its first touch; then the request that it lives for, and its blocks from before.
     born_for: Option<(usize, Vec<usize>)>,
     lived: bool,
+    /// The request whose worker created it, and whether that had waited; its blocks from before its last wait.
+    within: Option<(usize, bool, Vec<usize>)>,
     reads: bool,
     answers_others: bool,
 }
@@ -36,6 +38,7 @@ struct Run {
     toucher: HashMap<usize, u32>,
     answered: HashSet<usize>,
     ended: HashSet<usize>,
+    ended_at: HashMap<usize, usize>,
     answer_begun: HashSet<usize>,
     touches: Vec<(usize, u32, usize)>,
     /// Block, request, and whether its thread had waited since it touched that.
@@ -43,6 +46,8 @@ struct Run {
     /// Blocks of threads that lived for one request, and when that was known.
     born_for: HashMap<usize, usize>,
     step: usize,
+    /// For whom threads are created, and whether the worker had waited.
+    creations: HashMap<(u32, u64), (usize, bool)>,
     migrates: HashSet<u32>,
     multiplexes: HashSet<u32>,
 }
@@ -79,6 +84,38 @@ impl Run {
             .is_some_and(|born_for| Some(born_for.0) != next)
         {
             worker.born_for = None;
+        }
+        if let Some((request, waited, mut blocks)) = self.worker(thread).within.take()
+            && next.is_none()
+            && !self.ended.contains(&request)
+        {
+            blocks.append(&mut self.worker(thread).zone);
+            self.worker(thread).within = Some((request, waited, blocks));
+        }
+    }
+
+    fn creates(&mut self, process: u32, thread: u32, created: u64) {
+        let others = self.unanswered(thread);
+        let worker = self.worker(thread);
+        let made_for = match worker.serves {
+            Serves::Request(request, _) if others <= 1 => Some((request, worker.waited)),
+            Serves::Tail(request) if others == 0 => Some((request, false)),
+            _ => None,
+        };
+        self.creations.remove(&(process, created));
+        self.creations
+            .extend(made_for.map(|made_for| ((process, created), made_for)));
+    }
+
+    fn was_created(&mut self, process: u32, thread: u32, created: u64) {
+        if let Some((request, waited)) = self.creations.remove(&(process, created))
+            && !self.worker(thread).lived
+            && self.worker(thread).zone.is_empty()
+            && !self.ended.contains(&request)
+        {
+            let worker = self.worker(thread);
+            worker.lived = true;
+            worker.within = Some((request, waited, Vec::new()));
         }
     }
 
@@ -220,7 +257,7 @@ impl Run {
         }
     }
 
-    fn ends(&mut self, thread: u32) {
+    fn ends(&mut self, thread: u32, all: &[Block]) {
         let worker = self.worker(thread);
         worker.lived = true;
         if let Some((request, blocks)) = worker.born_for.take() {
@@ -230,12 +267,25 @@ impl Run {
             self.owners
                 .extend(blocks.into_iter().map(|block| (block, request, false)));
         }
+        if let Some((request, waited, mut blocks)) = self.worker(thread).within.take() {
+            blocks.append(&mut self.worker(thread).zone);
+            let end = self.ended_at.get(&request).copied();
+            let born = |block: &usize| end.is_none_or(|end| all[*block].born < end);
+            if blocks.iter().all(born) {
+                let step = self.step;
+                self.born_for
+                    .extend(blocks.iter().map(|block| (*block, step)));
+                self.owners
+                    .extend(blocks.into_iter().map(|block| (block, request, waited)));
+            }
+        }
         self.rest(thread);
         self.worker(thread).serves = Serves::None;
     }
 
     fn request_ends(&mut self, request: usize) {
         self.answered.insert(request);
+        self.ended_at.insert(request, self.step);
         let Some(server) = self.toucher.get(&request).copied() else {
             return;
         };
@@ -331,8 +381,14 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
             Told::Event(Event::Answer { connection, .. }) => {
                 answer(&mut run, oracle, (step, thread), *connection);
             }
+            Told::Event(Event::ThreadCreate { thread: created }) => {
+                run.creates(process, thread, *created);
+            }
+            Told::Event(Event::ThreadCreated { thread: created }) => {
+                run.was_created(process, thread, *created);
+            }
             Told::Event(Event::ThreadEnd) => {
-                run.ends(thread);
+                run.ends(thread, &oracle.blocks);
                 end_answered(&mut run, oracle, thread, step);
             }
             _ => {}
@@ -430,7 +486,8 @@ fn process_ends(run: &mut Run, oracle: &mut Oracle<'_>, process: u32, step: usiz
         .collect();
     threads.sort_unstable();
     for thread in threads {
-        run.ends(thread);
+        run.worker(thread).within = None;
+        run.ends(thread, &oracle.blocks);
     }
 }
 

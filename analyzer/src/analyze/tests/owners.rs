@@ -129,6 +129,77 @@ fn a_thread_that_lives_for_one_request_does_all_for_that() {
 }
 
 #[test]
+fn a_thread_that_a_request_makes_and_outlives_works_for_it() {
+    // Waits and locks between are its own business.
+    let told = proved(
+        "t1 accept c1; t1 read c1 GET /a; t1 creates 7; t2 created 7; t2 alloc a 1; t2 lock; t2 alloc b 1; t2 queue
+         t2 alloc c 1; t2 says-end; t1 lock; t1 answer c1 200; t1 poll",
+    );
+    assert_eq!(told, ["GET /a status 200 blocks 3 survive 3 retained 3"]);
+    // Its end is told late: nothing was allocated since the request ended.
+    let told = proved(
+        "t1 accept c1; t1 read c1 GET /a; t1 creates 7; t2 created 7; t2 alloc a 1; t2 lock; t2 alloc b 1
+         t1 answer c1 200; t1 poll; t2 free x; t2 says-end; t1 read c1 GET /b; t1 answer c1 200; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 2 survive 2 retained 2",
+            "GET /b status 200"
+        ]
+    );
+}
+
+#[test]
+fn a_thread_that_outlives_the_request_that_made_it_may_be_anyones() {
+    let begin = "t1 accept c1; t1 read c1 GET /a; t1 creates 7; t2 created 7; t2 alloc a 1; t2 lock; t2 alloc b 1
+                 t1 answer c1 200; t1 poll;";
+    for goes_on in [
+        "t2 alloc c 1; t2 says-end; t1 poll",
+        "t2 lock; t2 alloc c 1; t2 says-end; t1 poll",
+        "t2 alloc c 1; t1 poll; dies p1",
+    ] {
+        let told = proved(&format!("{begin} {goes_on}"));
+        assert_eq!(told, ["GET /a status 200", "outside 3"], "{goes_on}");
+    }
+    // One that was made before is no thread of the request, nor one that another process has with that number.
+    let told = proved(
+        "t2 alloc x 1; t1 accept c1; t1 read c1 GET /a; fork p1 p2; t1 creates 7; p2.t1 created 7; p2.t1 alloc y 1
+         p2.t1 says-end; t2 alloc z 1; t2 created 7; t2 alloc b 1; t2 lock; t2 says-end; t1 answer c1 200; t1 poll",
+    );
+    assert_eq!(told, ["GET /a status 200", "outside 4"]);
+}
+
+#[test]
+fn nothing_is_proved_beside_a_connection_that_cannot_be_cut() {
+    // A loop: x may be for c2.
+    let told = proved(
+        "t1 accept c1; t1 accept c2; t1 unseen c2; t1 poll; t1 read c1 GET /a; t1 alloc a 1; t1 recv c2; t1 alloc x 1
+         t1 answer c1 200; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a status 200 blocks 1 survive 1 retained 1",
+            "outside 1"
+        ]
+    );
+    // A worker has begun an answer whose end is not seen, and takes another job.
+    let told = proved(
+        "t1 accept c1; t1 accept c2; t2 lock; t1 poll; t1 read c1 GET /a; t1 poll; t2 queue; t2 alloc a 1
+         t2 writes c1; t2 sent c1; t3 unseen c1; t1 poll; t1 read c2 GET /b; t1 poll; t2 queue; t2 alloc b 1
+         t2 answer c2 200; t2 lock; t1 close c1; t1 close c2; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /a blocks 1 survive 1 retained 1",
+            "GET /b status 200 blocks 1 survive 1 retained 1"
+        ]
+    );
+}
+
+#[test]
 fn a_task_has_the_request_of_the_task_that_made_it() {
     // T is made while A serves a; S by T. What T makes after a's end is a hint, and no more.
     let told = proved(

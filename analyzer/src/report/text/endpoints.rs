@@ -70,7 +70,11 @@ pub(super) struct Leaking<'r> {
 /// Those that leak.
 pub(super) fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
     let mut leaked = vec![0; analysis.endpoints.len()];
-    for site in analysis.sites.iter().filter(|site| site.verdict.leaks()) {
+    for site in analysis
+        .sites
+        .iter()
+        .filter(|site| site.of_requests.leaks())
+    {
         for part in &site.labels {
             if let Some(sum) = leaked.get_mut(part.endpoint as usize) {
                 *sum += part.retained.bytes;
@@ -80,7 +84,10 @@ pub(super) fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
     let endpoints = analysis.endpoints.iter().zip(leaked);
     endpoints
         .filter(|(endpoint, _)| endpoint.verdict.leaks())
-        .map(|(endpoint, bytes)| Leaking { endpoint, bytes })
+        .map(|(endpoint, bytes)| Leaking {
+            endpoint,
+            bytes: bytes + endpoint.open_leaked.bytes,
+        })
         .collect()
 }
 
@@ -128,8 +135,15 @@ fn table(page: &Page, input: &Input<'_>, leaking: &[Leaking<'_>], with_labels: b
             Cell::styled(escaped(&endpoint.label), ink.strong),
             Cell::new(count(endpoint.requests)),
             Cell::new(at_least(input).to_owned() + &how_many(endpoint)),
-            Cell::new(statuses(&endpoint.statuses)),
-            Cell::new(each.map_or_else(|| "?".into(), bytes)),
+            Cell::new(match endpoint.open_leaked.blocks {
+                0 => statuses(&endpoint.statuses),
+                _ => "not ended".into(),
+            }),
+            Cell::new(match each {
+                Some(each) => bytes(each),
+                None if endpoint.leaking_requests == 0 => String::new(),
+                None => "?".into(),
+            }),
             Cell::new(input.estimate(*sum)),
             Cell::styled(words(endpoint.verdict), ink.bad),
             Cell::styled(whose(endpoint), ink.dim),
@@ -139,10 +153,13 @@ fn table(page: &Page, input: &Input<'_>, leaking: &[Leaking<'_>], with_labels: b
     table
 }
 
-/// How many requests leak: `120-300` where it is not known which ones.
+/// How many requests leak: those that have not ended, too; `120-300` where it is not known which ones.
 pub(super) fn how_many(endpoint: &Endpoint) -> String {
     match endpoint.leaking_requests_range {
         [low, high] if low < high => format!("{}-{}", count(low), count(high)),
+        _ if endpoint.leaking_requests == 0 && endpoint.open_leaked.blocks > 0 => {
+            count(endpoint.open_requests)
+        }
         _ => count(endpoint.leaking_requests),
     }
 }

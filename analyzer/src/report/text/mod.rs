@@ -1,5 +1,5 @@
 //! The report for people, in the order in which it is needed: what was not seen, the result, what was seen, the
-//! endpoints that leak, the call sites behind them, what happened outside requests, what is no leak
+//! endpoints that leak, the call sites behind them, what requests hold that had not ended, what happened outside requests, what is no leak
 //! after all, and how live bytes and resident memory went.
 
 mod endpoints;
@@ -7,6 +7,7 @@ mod exit;
 mod header;
 mod live;
 mod memory;
+mod open;
 mod others;
 mod outside;
 mod page;
@@ -75,6 +76,7 @@ fn body(
         if growth.is_explained() {
             undecided::write(&mut page, input, stacks);
         }
+        open::write(&mut page, input, stacks);
         outside::write(&mut page, input, stacks);
         others::write(&mut page, input, stacks);
     }
@@ -88,7 +90,7 @@ fn write_leaking_sites(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'
         .analysis
         .sites
         .iter()
-        .filter(|site| site.verdict.leaks() && is_reached_by_requests(site))
+        .filter(|site| site.of_requests.leaks() && is_reached_by_requests(site))
         .collect();
     if leaking.is_empty() {
         return;

@@ -15,14 +15,14 @@ const MOST_LABEL: usize = 24;
 /// Writes them.
 pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
     let told = |site: &&Site| {
-        let verdict = site.verdict;
+        let verdict = site.of_requests;
         !verdict.leaks() && verdict != Verdict::Clean && is_reached_by_requests(site)
     };
     let mut sites: Vec<&Site> = input.analysis.sites.iter().filter(told).collect();
     if sites.is_empty() {
         return;
     }
-    sites.sort_by_key(|site| (site.verdict, std::cmp::Reverse(held(site))));
+    sites.sort_by_key(|site| (site.of_requests, std::cmp::Reverse(held(site))));
     page.heading("Other memory that outlives its request");
     let ink = page.ink;
     let mut table = Table::new(2, &[Side::Left, Side::Right, Side::Left, Side::Left]);
@@ -34,7 +34,7 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
             Some(line) => format!("{} ({})", line.name, line.short_place()),
         };
         table.row(vec![
-            Cell::styled(words(site.verdict), ink.dim),
+            Cell::styled(words(site.of_requests), ink.dim),
             Cell::new(bytes(held(site))),
             Cell::styled(name, ink.strong),
             Cell::styled(labels(input, site), ink.dim),
@@ -46,7 +46,7 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
 
 /// What the program goes on holding, or held for a while.
 fn held(site: &Site) -> u64 {
-    match site.verdict {
+    match site.of_requests {
         Verdict::FreedLater => site.survivor_bytes,
         _ => site.retained_bytes,
     }

@@ -63,6 +63,19 @@ fn write_leaks(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
 /// What an endpoint leaks, in a sentence.
 fn told(input: &Input<'_>, leaking: &Leaking<'_>) -> String {
     let endpoint = leaking.endpoint;
+    if endpoint.leaking_requests == 0 && endpoint.open_leaked.blocks > 0 {
+        let (have, hold) = match endpoint.open_requests {
+            1 => ("has", "holds"),
+            _ => ("have", "hold"),
+        };
+        return format!(
+            "{}. {} that {have} not ended {hold} {}, and ever more{}.",
+            name(&endpoint.label),
+            counted(endpoint.open_requests, "request"),
+            input.estimate(leaking.bytes),
+            among(&endpoint.types)
+        );
+    }
     let which = match answered(endpoint) {
         Some(status) if status.leaking_requests == status.requests => {
             format!("{} answered {}", all_of(status), code(status))

@@ -6,7 +6,7 @@ use super::exit::{self, Live};
 use super::page::Page;
 use super::table::{cut, cut_front, paint};
 use super::types;
-use crate::analysis::{Site, SiteLabel};
+use crate::analysis::{Site, SiteLabel, SiteOpen};
 use crate::figures::{bytes, count, counted, share};
 use crate::report::escape::escaped;
 use crate::report::frames::{Kind, Line, Stack, Stacks};
@@ -37,11 +37,11 @@ pub(super) fn write_leak(
         blocks(site.retained_blocks, site.retained_bytes),
         share(site.retained_bytes, whole)
     );
-    let first = format!("{number:3}  {}  ", site.verdict.name());
+    let first = format!("{number:3}  {}  ", site.of_requests.name());
     page.titled(&first, ink.bad, ink.strong, &figures);
     write_labels(page, input, &site.labels);
     types::write_site(page, input, &site.types);
-    write_evidence(page, site);
+    write_evidence(page, &site.evidence.text);
     if site.associated.blocks > 0 {
         page.paragraph("     whose: ", page.ink.dim, &escaped(&site.whose));
     }
@@ -70,7 +70,7 @@ pub(super) fn write_undecided(
     page.titled(&format!("{number:3}  "), ink.warn, ink.strong, &figures);
     write_labels(page, input, &site.labels);
     types::write_site(page, input, &site.types);
-    write_evidence(page, site);
+    write_evidence(page, &site.evidence.text);
     write_stack(page, &stacks.of(site.id));
     write_fingerprint(page, input, site);
 }
@@ -113,10 +113,36 @@ pub(super) fn write_live(
         false => format!("{number:3}  "),
     };
     page.titled(&first, ink.bad, ink.strong, &figures);
-    if site.outside_verdict.leaks() && site.labels.is_empty() {
-        write_evidence(page, site);
+    if site.outside_verdict.leaks() {
+        write_evidence(page, &site.outside_text);
     }
     types::write_site(page, input, &site.types);
+    write_stack(page, stack);
+    write_fingerprint(page, input, site);
+}
+
+/// A site at which requests that have not ended hold ever more, of `whole` bytes that they hold.
+pub(super) fn write_open(
+    page: &mut Page,
+    input: &Input<'_>,
+    stack: &Stack,
+    number: usize,
+    (site, open): (&Site, &SiteOpen),
+    whole: u64,
+) {
+    let live = open.live;
+    let figures = format!(
+        "{} held, {}, {} of it",
+        input.estimate(live.bytes),
+        blocks(live.blocks, live.bytes),
+        share(live.bytes, whole)
+    );
+    let first = format!("{number:3}  {}  ", open.verdict.name());
+    page.titled(&first, page.ink.bad, page.ink.strong, &figures);
+    write_evidence(page, &open.text);
+    if site.labels.is_empty() {
+        types::write_site(page, input, &site.types);
+    }
     write_stack(page, stack);
     write_fingerprint(page, input, site);
 }
@@ -162,9 +188,9 @@ fn write_labels(page: &mut Page, input: &Input<'_>, labels: &[SiteLabel]) {
     }
 }
 
-fn write_evidence(page: &mut Page, site: &Site) {
-    if !site.evidence.text.is_empty() {
-        page.paragraph("     why: ", page.ink.dim, &escaped(&site.evidence.text));
+fn write_evidence(page: &mut Page, text: &str) {
+    if !text.is_empty() {
+        page.paragraph("     why: ", page.ink.dim, &escaped(text));
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
 
 /// Bytes at a site of which nothing is known yet: requests' and others'.
 fn undecided(site: &Site) -> (u64, u64) {
-    let requests = match site.verdict {
+    let requests = match site.of_requests {
         Verdict::TooFewRequests => site.retained_bytes,
         _ => 0,
     };

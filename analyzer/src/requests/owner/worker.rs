@@ -43,6 +43,8 @@ pub(super) enum Birth {
     Now,
     /// It has read this request's head, and no other; these accounts are from before.
     For(RequestId, Vec<AccountId>),
+    /// A worker that this request is proved for has created it; these accounts are of its zones that are over.
+    Within(RequestId, Proof, Vec<AccountId>),
     /// It has done something else.
     Over,
 }

@@ -1,6 +1,5 @@
 //! How a worker's zones begin and end, and what each end proves.
 
-use super::worker::Birth;
 use super::{Lineage, Owners, Service};
 use crate::ledger::holding::{AccountId, Hints, Kind, Proof};
 use crate::requests::record::{Record, RequestId};
@@ -11,7 +10,7 @@ const MAX_ZONE: usize = 256;
 
 /// Whose a zone's blocks are.
 #[derive(Clone, Copy, Debug)]
-enum Verdict {
+pub(super) enum Verdict {
     Proved(RequestId, Proof),
     Open(Hints),
 }
@@ -70,7 +69,7 @@ impl Owners {
         self.settle_all(process, accounts, verdict, records);
     }
 
-    fn settle_all(
+    pub(super) fn settle_all(
         &mut self,
         process: ProcessId,
         accounts: Vec<AccountId>,
@@ -117,13 +116,8 @@ impl Owners {
             Service::Tail { .. } if !self.explicit => self.rest(id, records),
             _ => {}
         }
-        let worker = &mut self.workers[id as usize];
-        worker.reads = true;
-        let at_birth = worker.birth == Birth::Now && !worker.is_task() && !self.explicit;
-        if at_birth && worker.service == Service::None {
-            worker.birth = Birth::For(request, std::mem::take(&mut worker.zone));
-            worker.account = None;
-        } else {
+        self.workers[id as usize].reads = true;
+        if self.explicit || !self.is_born_for(id, request) {
             self.end_birth(id, Some(request), records);
             self.close_zone(id, Some(request), records);
         }
@@ -346,6 +340,18 @@ impl Owners {
         self.leave(id);
     }
 
+    /// The worker touches a connection whose requests can't be told: what it does from here on may be for those.
+    pub(in crate::requests) fn turns_away(&mut self, id: ThreadId, records: &mut [Record]) {
+        if self.explicit {
+            return;
+        }
+        self.takes_lock(id, records);
+        if let Service::Serves { .. } = self.workers[id as usize].service {
+            self.close_zone(id, None, records);
+            self.leave(id);
+        }
+    }
+
     /// What the worker allocated so far is none of a request's that begins with a call of its own.
     pub(in crate::requests) fn part(&mut self, id: ThreadId, records: &mut [Record]) {
         self.close_zone(id, None, records);
@@ -356,47 +362,6 @@ impl Owners {
         let worker = &mut self.workers[id as usize];
         worker.service = Service::Serves { request, own: true };
         worker.account = None;
-    }
-
-    /// The thread does not live for one request alone: what it did before its first touch is open.
-    fn end_birth(&mut self, id: ThreadId, next: Option<RequestId>, records: &mut [Record]) {
-        let worker = &mut self.workers[id as usize];
-        match std::mem::replace(&mut worker.birth, Birth::Over) {
-            Birth::For(request, accounts) if next == Some(request) => {
-                worker.birth = Birth::For(request, accounts);
-            }
-            Birth::For(request, accounts) => {
-                let process = worker.process;
-                if self.runs(process) {
-                    self.ledger(process).expect_no_more(request);
-                }
-                let hints = Hints {
-                    next: Some(request),
-                    ..Hints::default()
-                };
-                self.settle_all(process, accounts, Verdict::Open(hints), records);
-            }
-            Birth::Now | Birth::Over => {}
-        }
-    }
-
-    /// Whether the thread may turn out to have lived for this request.
-    pub(super) fn is_lived_for(&self, id: ThreadId, request: RequestId) -> bool {
-        let worker = self.workers.get(id as usize);
-        worker.is_some_and(|worker| matches!(&worker.birth, Birth::For(of, accounts) if *of == request && !accounts.is_empty()))
-    }
-
-    /// The thread ends: if it lived for one request, all that it did was for that.
-    pub(super) fn settle_birth(&mut self, id: ThreadId, records: &mut [Record]) {
-        let worker = &mut self.workers[id as usize];
-        if let Birth::For(request, accounts) = std::mem::replace(&mut worker.birth, Birth::Over) {
-            let process = worker.process;
-            let verdict = Verdict::Proved(request, Proof::Touch);
-            self.settle_all(process, accounts, verdict, records);
-            if self.runs(process) {
-                self.ledger(process).expect_no_more(request);
-            }
-        }
     }
 
     /// Whose the block is that the worker's coroutine lies in, if it is a task.

@@ -321,6 +321,12 @@ impl ColumnReader {
             kind::EXEC => Event::Exec,
             kind::EXEC_FAILED => Event::ExecFailed,
             kind::EXIT_BEGINS => Event::ExitBegins,
+            kind::THREAD_CREATE => Event::ThreadCreate {
+                thread: self.number(raw)?,
+            },
+            kind::THREAD_CREATED => Event::ThreadCreated {
+                thread: self.number(raw)?,
+            },
             kind::EXIT => Event::Exit {
                 code: self.small(raw)?,
             },

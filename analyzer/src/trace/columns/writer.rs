@@ -295,6 +295,8 @@ impl Columns {
             Event::Exec => self.kind(kind::EXEC),
             Event::ExecFailed => self.kind(kind::EXEC_FAILED),
             Event::ExitBegins => self.kind(kind::EXIT_BEGINS),
+            Event::ThreadCreate { thread } => self.numbers(kind::THREAD_CREATE, &[thread]),
+            Event::ThreadCreated { thread } => self.numbers(kind::THREAD_CREATED, &[thread]),
             Event::Exit { code } => self.numbers(kind::EXIT, &[code.into()]),
             Event::Accept { connection, local } => {
                 self.numbers(kind::ACCEPT, &[connection.into()]);

@@ -142,7 +142,9 @@ pub(super) fn any_event<'a>(random: &mut Random, nodes: usize, label: &'a [u8]) 
         18 => Event::Mark { label },
         19 => Event::ThreadEnd,
         20 => Event::ExitBegins,
-        21..40 => Event::Free { address },
+        21 => Event::ThreadCreate { thread: address },
+        22 => Event::ThreadCreated { thread: address },
+        23..40 => Event::Free { address },
         _ => Event::Allocation {
             address,
             size: random.number(64),

@@ -78,6 +78,8 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::EXEC_FAILED
         | kind::EXIT
         | kind::EXIT_BEGINS
+        | kind::THREAD_CREATE
+        | kind::THREAD_CREATED
         | kind::REQUEST_BEGUN
         | kind::UPGRADED
         | kind::CLOSE
@@ -150,6 +152,8 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
         kind::EXEC => Event::Exec,
         kind::EXEC_FAILED => Event::ExecFailed,
         kind::EXIT_BEGINS => Event::ExitBegins,
+        kind::THREAD_CREATE => Event::ThreadCreate { thread: operand },
+        kind::THREAD_CREATED => Event::ThreadCreated { thread: operand },
         kind::EXIT => Event::Exit { code: number()? },
         kind::ACCEPT => Event::Accept {
             connection: number()?,

@@ -46,6 +46,8 @@ fn samples() -> Vec<Event<'static>> {
         Event::Exec,
         Event::ExecFailed,
         Event::ExitBegins,
+        Event::ThreadCreate { thread: 0x7000 },
+        Event::ThreadCreated { thread: 0x7000 },
         Event::Exit { code: 3 },
         Event::Accept {
             connection: 1,

@@ -1,0 +1,156 @@
+//! Requests that never end, and processes without requests of their own.
+
+use super::super::Options;
+use super::super::script::Script;
+use crate::analysis::{Analysis, Verdict};
+
+fn analysis(text: &str) -> Analysis {
+    let mut script = Script::default();
+    script.tell(text);
+    script.analysis(&Options::default())
+}
+
+/// The verdict on what open requests hold at the call site, how many they are, and how many blocks.
+fn open(analysis: &Analysis, site: u32) -> Vec<(Verdict, u64, u64)> {
+    let site = analysis.sites.iter().find(|row| row.id == site).unwrap();
+    let row = |open: &crate::analysis::SiteOpen| (open.verdict, open.requests, open.live.blocks);
+    site.open.iter().map(row).collect()
+}
+
+/// A connection of a protocol without answers: lines are read, of which every other one is kept.
+#[test]
+fn one_long_connection_without_answers_that_keeps_ever_more_leaks() {
+    let lines: String = (0..300)
+        .map(|i| match i % 2 {
+            0 => format!(
+                "t1 reads c1; t1 recv c1; t1 alloc l{i} 300 @1; t1 alloc x 9 @2; t1 free x; "
+            ),
+            _ => "t1 reads c1; t1 recv c1; ".to_owned(),
+        })
+        .collect();
+    let analysis = analysis(&format!("t1 waits; t1 accept c1; {lines} dies p1"));
+    assert_eq!(open(&analysis, 1), [(Verdict::Leak, 1, 150)]);
+    let [endpoint] = analysis.endpoints.as_slice() else {
+        panic!("{:?}", analysis.endpoints);
+    };
+    assert_eq!(endpoint.verdict, Verdict::Leak);
+    assert_eq!((endpoint.requests, endpoint.open_requests), (1, 1));
+    assert_eq!((endpoint.leaking_requests, endpoint.retained_bytes), (0, 0));
+    assert_eq!(endpoint.open.bytes, 150 * 300);
+    assert_eq!(endpoint.open_leaked.bytes, 150 * 300);
+    let growth = &analysis.growth;
+    assert_eq!(growth.to_bytes - growth.from_bytes, 150 * 300);
+    assert_eq!(growth.undecided_bytes(), 0);
+}
+
+#[test]
+fn a_stream_that_keeps_the_newest_alone_is_not_known_to_leak() {
+    let lines: String = (0..300)
+        .map(|i: usize| {
+            let old = i.saturating_sub(40);
+            let freed = if i < 40 {
+                String::new()
+            } else {
+                format!("t1 free l{old};")
+            };
+            format!("t1 reads c1; t1 recv c1; t1 alloc l{i} 300 @1; {freed} ")
+        })
+        .collect();
+    let analysis = analysis(&format!("t1 waits; t1 accept c1; {lines} dies p1"));
+    assert_eq!(open(&analysis, 1), [(Verdict::TooFewRequests, 1, 40)]);
+    assert_eq!(analysis.growth.undecided_bytes(), 40 * 300);
+}
+
+#[test]
+fn what_streams_set_up_as_they_begin_is_no_leak() {
+    let mut text = "t1 waits; ".to_owned();
+    for stream in 1..=30 {
+        text.push_str(&format!(
+            "t1 accept c{stream}; t1 read c{stream} GET /events; t1 alloc s{stream} 500 @1; "
+        ));
+        for other in 1..=stream {
+            text.push_str(&format!("t1 poll; t1 send c{other}; "));
+        }
+    }
+    for _ in 0..20 {
+        for other in 1..=30 {
+            text.push_str(&format!("t1 poll; t1 send c{other}; "));
+        }
+    }
+    let analysis = analysis(&format!("{text} dies p1"));
+    let harmless = |verdict| {
+        matches!(
+            verdict,
+            Verdict::Bounded | Verdict::WarmUp | Verdict::TooFewRequests
+        )
+    };
+    let rows = analysis.sites.iter().flat_map(|site| &site.open);
+    assert!(rows.clone().all(|open| harmless(open.verdict)), "{rows:?}");
+    assert!(analysis.sites.iter().all(|site| !site.verdict.leaks()));
+}
+
+#[test]
+fn what_is_in_flight_at_the_end_is_told_by_how_long_others_take() {
+    let ended: String = (0..20)
+        .map(|i| format!("t1 reads c1; t1 read c1 GET /a; t1 alloc x 5 @1; t1 poll; t1 poll; t1 poll; t1 poll; t1 poll
+                          t1 free x; t1 answer c1 200; t1 alloc n{i} 1 @3; t1 free n{i}; "))
+        .collect();
+    let analysis = analysis(&format!(
+        "t1 waits; t1 accept c1; {ended} t1 reads c1; t1 read c1 GET /a; t1 alloc last 5 @1; t1 poll; t1 recv c1; dies p1"
+    ));
+    assert_eq!(open(&analysis, 1), [(Verdict::Bounded, 1, 1)]);
+    assert_eq!(analysis.growth.undecided_bytes(), 0);
+    assert_eq!(analysis.endpoints[0].verdict, Verdict::Clean);
+}
+
+/// A parent that forks a child for each request; it does `each` beside. One process more is there from the start
+/// (p2), one comes late and grows as it starts (p3).
+fn forking(each: impl Fn(usize) -> String) -> Analysis {
+    let mut text = "t1 waits; fork p1 p2; ".to_owned();
+    for i in 0..100 {
+        let child = i + 10;
+        text.push_str(&format!(
+            "t1 waits; t1 accept c{i}; {each} fork p1 p{child}; t1 close c{i}
+             p{child}.t1 read c{i} GET /; p{child}.t1 answer c{i} 200; p{child}.t1 close c{i}; dies p{child}; ",
+            each = each(i)
+        ));
+        if i == 50 {
+            text.push_str("fork p1 p3; ");
+        }
+        if i > 50 {
+            text.push_str(&format!("p3.t1 alloc late{i} 70 @7; "));
+        }
+    }
+    analysis(&format!("{text} dies p3; dies p2; t1 waits; dies p1"))
+}
+
+#[test]
+fn a_parent_without_requests_is_judged_by_the_time_of_its_children() {
+    let leak = forking(|i| format!("t1 alloc kept{i} 500 @1;"));
+    let site = leak.sites.iter().find(|site| site.id == 1).unwrap();
+    assert_eq!(
+        site.outside_verdict,
+        Verdict::Leak,
+        "{}",
+        site.evidence.text
+    );
+    assert_eq!(site.outside_blocks, 100);
+    // The one before the first child's request is from before.
+    assert_eq!(site.outside_grown.blocks, 99);
+    let of = |verdict| leak.growth.by_verdict.iter().find(|row| row.0 == verdict);
+    assert_eq!(of(Verdict::Leak).unwrap().1.bytes, 99 * 500);
+    assert_eq!(leak.growth.to_bytes - leak.growth.from_bytes, 99 * 500);
+    // Of one that came while others served nothing is known.
+    let late = leak.sites.iter().find(|site| site.id == 7).unwrap();
+    assert_eq!(late.outside_verdict, Verdict::TooFewRequests);
+}
+
+#[test]
+fn a_parent_that_keeps_the_newest_alone_is_not_known_to_leak() {
+    let ring = forking(|i| match i.checked_sub(20) {
+        Some(old) => format!("t1 alloc kept{i} 500 @1; t1 free kept{old};"),
+        None => format!("t1 alloc kept{i} 500 @1;"),
+    });
+    let site = ring.sites.iter().find(|site| site.id == 1).unwrap();
+    assert_eq!(site.outside_verdict, Verdict::TooFewRequests);
+}
