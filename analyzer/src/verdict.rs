@@ -150,6 +150,8 @@ pub struct GroupEvidence {
     pub trend: Option<f64>,
     /// Survivors freed at the site.
     pub freed: u64,
+    /// Each request had a process of its own, with which all went.
+    pub alone: bool,
     /// How many more requests could tell.
     pub needed: Option<u64>,
 }
@@ -206,6 +208,9 @@ impl GroupEvidence {
                 format!("all survivors were freed; {lives}")
             }
             Verdict::Clean => "no survivors".to_string(),
+            Verdict::Bounded if self.alone => {
+                format!("{kept}; each had a process of its own, which ended then")
+            }
             Verdict::Bounded | Verdict::FreedLater | Verdict::GrowingBuffer => {
                 format!("{kept}; {lives}, {mature}{trend}")
             }

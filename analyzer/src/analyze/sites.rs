@@ -80,7 +80,9 @@ pub(super) fn judge(
             parts.entry(site.id).or_default().push((process, site));
         }
     }
+    let served = sequences.iter().map(Sequences::served_until);
     let mut judge = Judge {
+        served_until: served.max().unwrap_or(0),
         everywhere: everywhere(&sequences, records),
         sequences,
         records,
@@ -224,6 +226,8 @@ fn outside_freed(parts: &[(usize, FinishedSite)]) -> [Lives; MEASURES] {
 }
 
 struct Judge<'r> {
+    /// When the last request of all processes ended.
+    served_until: u64,
     sequences: Vec<Sequences>,
     everywhere: FxHashMap<Group, Vec<RequestId>>,
     records: &'r [Record],
@@ -577,6 +581,7 @@ impl Judge<'_> {
             group.newest += sequences.newest();
             group.survivors += lives.map_or(0, |lives| lives.keepings) + kept.len() as u64;
             group.processes.push(survival::InProcess {
+                gone: sequences.ended_at() < self.served_until,
                 orders: sequences.of_group(label, status).to_vec(),
                 ended: sequences.requests(),
                 kept,

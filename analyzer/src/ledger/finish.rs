@@ -49,6 +49,8 @@ pub struct Finished {
     pub serving: Serving,
     /// Reads and writes of requests' connections, by stamp.
     pub touches: Log,
+    /// When it ended.
+    pub ended_at: u64,
 }
 
 /// From the begin of a process's first request to the end of its last that did end, in stamps. Of a process without
@@ -366,6 +368,7 @@ impl Ledger {
             moments: Vec::new(),
             serving: self.serving,
             touches: self.touches,
+            ended_at: 0,
         }
     }
 

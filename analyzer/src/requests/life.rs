@@ -44,6 +44,7 @@ impl Machine {
         self.live_bytes = self.live_bytes.saturating_sub(ledger.counts.live_bytes);
         let mut finished = ledger.finish(&mut self.records, |proof| habits.hold(proof));
         finished.moments = habits.moments();
+        finished.ended_at = stamp;
         Some((finished, self.process(process).most_connections))
     }
 

@@ -18,6 +18,8 @@ pub struct Sequences {
     longest: FxHashMap<LabelId, u64>,
     /// When it served.
     serving: Serving,
+    /// When it ended.
+    ended_at: u64,
     touches: Log,
     cuts: FxHashMap<Vec<LabelId>, Cut>,
     newest: u64,
@@ -58,6 +60,7 @@ impl Sequences {
             by_group,
             longest,
             serving: finished.serving,
+            ended_at: finished.ended_at,
             touches: finished.touches.clone(),
             cuts: FxHashMap::default(),
             newest: connections.max(finished.most_in_flight).max(1) as u64,
@@ -102,6 +105,11 @@ impl Sequences {
     /// When connections of its requests were read and written, and how often, by stamp.
     pub fn touches(&self) -> &[(u64, u64)] {
         self.touches.points()
+    }
+
+    /// When the process ended.
+    pub fn ended_at(&self) -> u64 {
+        self.ended_at
     }
 
     /// How long the longest of the label's requests took that ended here, in ticks; `None`: none did.

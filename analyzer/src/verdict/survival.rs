@@ -40,6 +40,8 @@ pub const DOUBTFUL: f64 = -1.28;
 const AGAIN: u64 = 2;
 /// Where a group has frees, a process tells of it if one in so many of its requests are old enough.
 const WATCHED: usize = 4;
+/// Of processes that serve one request each one in so many may still run.
+const ALONE: usize = 8;
 /// Of what was kept evenly one in so many is from the first half, at least.
 const EARLY: usize = 4;
 /// A tail holds this part of all at most.
@@ -73,6 +75,8 @@ pub struct InProcess<'g> {
     pub orders: Vec<u64>,
     /// How many requests ended in the process.
     pub ended: u64,
+    /// It has ended itself, while others went on serving.
+    pub gone: bool,
     /// Those that retained something, by their places.
     pub kept: Vec<Kept>,
     /// Its lives there.
@@ -158,6 +162,14 @@ impl<'g> Group<'g> {
         }
     }
 
+    /// Whether what is kept goes with the process of each request, as a rule: those serve one, and end.
+    pub fn goes_with_its_process(&self) -> bool {
+        let goes = |process: &InProcess<'_>| process.gone && process.ended == 1;
+        let (gone, stay): (Vec<_>, Vec<_>) = self.processes.iter().partition(|one| goes(one));
+        let stay = stay.iter().filter(|process| !process.orders.is_empty());
+        gone.len() as u64 >= WARM_UP_REQUESTS && stay.count() * ALONE <= gone.len()
+    }
+
     /// How many requests it has.
     fn requests(&self) -> u64 {
         let each = self.processes.iter().map(|process| process.orders.len());
@@ -226,6 +238,7 @@ impl<'g> Group<'g> {
             typical: (self.freed[0].count() > 0).then_some(typical),
             trend: found.shown_trend(needs),
             freed: self.freed[0].count(),
+            alone: verdict == Verdict::Bounded && self.goes_with_its_process(),
             needed: (verdict == Verdict::TooFewRequests)
                 .then(|| self.needed(&found, requests, retaining, needs, limits[0])),
         };
@@ -298,6 +311,9 @@ impl<'g> Group<'g> {
         let mature = found.count;
         if self.survivors == 0 {
             return Verdict::Clean;
+        }
+        if self.goes_with_its_process() {
+            return Verdict::Bounded;
         }
         if retaining == 0 {
             return Verdict::FreedLater;

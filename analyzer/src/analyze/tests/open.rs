@@ -154,3 +154,33 @@ fn a_parent_that_keeps_the_newest_alone_is_not_known_to_leak() {
     let site = ring.sites.iter().find(|site| site.id == 1).unwrap();
     assert_eq!(site.outside_verdict, Verdict::TooFewRequests);
 }
+
+#[test]
+fn what_a_process_keeps_that_serves_one_request_goes_with_it() {
+    let served = |ends: bool| {
+        let mut text = "t1 waits; ".to_owned();
+        for i in 0..20 {
+            let child = i + 10;
+            let dies = if ends {
+                format!("dies p{child}")
+            } else {
+                String::new()
+            };
+            text.push_str(&format!(
+                "t1 waits; t1 accept c{i}; fork p1 p{child}; t1 close c{i}; p{child}.t1 read c{i} GET /
+                 p{child}.t1 alloc kept{i} 100 @1; p{child}.t1 answer c{i} 200; p{child}.t1 close c{i}; {dies}; "
+            ));
+        }
+        for i in 0..20 {
+            if !ends {
+                text.push_str(&format!("dies p{}; ", i + 10));
+            }
+        }
+        analysis(&format!("{text} t1 waits; dies p1"))
+    };
+    let gone = served(true);
+    assert_eq!(gone.endpoints[0].verdict, Verdict::Bounded);
+    // Workers that live on with what each made for its first request may leak, or not.
+    let stay = served(false);
+    assert_eq!(stay.endpoints[0].verdict, Verdict::TooFewRequests);
+}
