@@ -15,6 +15,7 @@ mod types;
 mod unseen;
 
 use leak_wire::Event;
+use leak_wire::free_list::{Change, List};
 use mappings::Mappings;
 use timeline::Timeline;
 
@@ -24,9 +25,9 @@ use crate::requests::machine::Machine;
 pub use crate::requests::machine::{Boundary, Options};
 pub use crate::requests::owner::Scope;
 use crate::sample::Sample;
-use crate::sites::{NO_MODULE, Sites};
+use crate::sites::{NO_MODULE, SiteId, Sites};
 use crate::trace::{Error, Facts, Origin, Passed, ProcessId, Reading, Run, Step, Trace, What};
-use crate::types::{TypeId, TypeNames};
+use crate::types::{FREE_LIST, TypeId, TypeNames};
 
 /// After so many events the one who waits is told how far it has come.
 const TOLD_EVERY: u64 = 1 << 18;
@@ -81,6 +82,14 @@ fn count_python(analysis: &mut Analysis, sites: &Sites) {
     let (blocks, bytes) = python.fold((0, 0), add);
     analysis.totals.python_live_blocks = blocks;
     analysis.totals.python_live_bytes = bytes;
+}
+
+/// What waits on each of CPython's free lists, and what is taken from there.
+fn free_lists(types: &mut TypeNames) -> [(TypeId, TypeId); List::ALL.len()] {
+    List::ALL.map(|list| {
+        let name = list.type_name();
+        (types.id(&format!("{name}{FREE_LIST}")), types.id(name))
+    })
 }
 
 /// What is known of one process so far.
@@ -163,6 +172,16 @@ impl<'f> Analyzer<'f> {
                 }
                 self.machine
                     .event(step.process, step.thread, step.stamp, event);
+            }
+            What::FreeLists { changes, sites } => {
+                self.note_time(step);
+                let types = free_lists(&mut self.types);
+                let machine = &mut self.machine;
+                machine.free_lists(
+                    (step.process, step.thread, step.stamp),
+                    Change::all(*changes),
+                    |list| (sites + list as SiteId - 1, types[list as usize - 1]),
+                );
             }
             What::Passed(passed) => {
                 self.note_time(step);

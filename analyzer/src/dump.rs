@@ -3,6 +3,8 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use leak_wire::free_list::Change;
+
 use crate::report::escaped;
 use crate::sites::{NO_MODULE, Node, SiteId, Sites};
 use crate::trace::{self, What};
@@ -61,6 +63,10 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
             match step.what {
                 What::Types(reading) => writeln!(out, "{reading:?}")?,
                 What::Event(event) => writeln!(out, "t{} {event:?}", step.thread)?,
+                What::FreeLists { changes, .. } => {
+                    let changes: Vec<Change> = Change::all(changes).collect();
+                    writeln!(out, "t{} {changes:?}", step.thread)?;
+                }
                 What::Passed(passed) => writeln!(out, "t{} {passed:?}", step.thread)?,
                 What::ThreadBegins | What::ThreadEnds => {
                     let thread = facts.threads.get(step.thread as usize);

@@ -18,6 +18,7 @@ mod log;
 mod loose;
 mod merge;
 mod open;
+mod reuse;
 pub mod site;
 mod types;
 

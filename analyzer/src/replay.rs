@@ -151,6 +151,13 @@ impl Heap {
         }
     }
 
+    /// The block of the process's own at `address` is of this type.
+    pub fn is_of_type(&mut self, address: u64, of_type: TypeId) {
+        if let Some(block) = self.own.get_mut(address) {
+            block.of_type = of_type;
+        }
+    }
+
     /// The live blocks of the process's own, with their addresses.
     pub fn own(&self) -> impl Iterator<Item = (u64, &Block)> {
         self.own.iter()

@@ -6,6 +6,7 @@ pub mod generated;
 pub mod specialised;
 pub use apart::is_interpreter;
 use leak_wire::Asked;
+use leak_wire::free_list::List;
 use rustc_hash::FxHashMap;
 
 /// A node of the trees of backtraces: the frame, and through its parents all frames outside it; or a
@@ -89,6 +90,16 @@ pub struct Sites {
     module_ids: FxHashMap<Module, ModuleId>,
     codes: Vec<Code>,
     code_ids: FxHashMap<Code, CodeId>,
+    /// The first of those that stand for CPython's free lists; [`NO_SITE`]: there are none yet.
+    free_lists: SiteId,
+}
+
+/// Who keeps what waits on a list: stands for the file of the frame that stands for the list.
+fn keeper(list: List) -> &'static str {
+    match list {
+        List::Thread => "the C library's stacks",
+        _ => "CPython's free lists",
+    }
 }
 
 impl Default for Sites {
@@ -104,6 +115,7 @@ impl Default for Sites {
             module_ids: FxHashMap::default(),
             codes: Vec::new(),
             code_ids: FxHashMap::default(),
+            free_lists: NO_SITE,
         }
     }
 }
@@ -151,6 +163,34 @@ impl Sites {
             self.examples.insert(pair, native);
         }
         pair
+    }
+
+    /// The sites that stand for CPython's free lists: of each what was taken from there, by whatever line. The first of
+    /// as many as there are lists, in their order.
+    pub fn free_lists(&mut self) -> SiteId {
+        if self.free_lists == NO_SITE {
+            let frames = List::ALL.map(|list| {
+                let code = self.code(Code {
+                    file: keeper(list).to_owned(),
+                    function: format!("{} used again", list.type_name()),
+                    first_line: 0,
+                });
+                let frame = PythonFrame {
+                    code: Some(code),
+                    line: None,
+                };
+                (list, self.python_child(NO_SITE, frame))
+            });
+            let sites = frames.map(|(list, frame)| {
+                let asked = match list {
+                    List::Thread => Asked::Native,
+                    _ => Asked::Interpreter,
+                };
+                self.pair(NO_SITE, frame, asked)
+            });
+            self.free_lists = sites[0];
+        }
+        self.free_lists
     }
 
     /// The id of `node`, one of so manieth kind. A process that does what another one did tells the same nodes in the

@@ -14,15 +14,18 @@ pub const UNKNOWN: TypeId = 0;
 pub const CACHED_NAME: &str = "str (attribute cache)";
 /// What the recorder appends to the type of freed objects that CPython keeps on a free list.
 pub const FREE_LIST: &str = " (free list)";
-/// Types of which CPython keeps freed objects for later use, in one version of 3.8 to 3.14 or another. (3.14
-/// does so with ints, too: living ones are left out, or real leaks of ints would be excused everywhere.) The
-/// request that a block was allocated for may be another one than that whose object it is now.
+/// The code of the warning that an interpreter's free lists were not read.
+pub const FREE_LISTS_UNREAD: &str = "free_lists_unread";
+/// What the recorder appends to the type of an object whose keys lie in a block of their own.
+const KEYS: &str = " (keys)";
+/// Types of which CPython keeps freed objects for later use, in one version of 3.8 to 3.14 or another, beside tables of
+/// keys of eight places, whatever kind of dict they are of.
 const REUSED: [&str; 20] = [
     "list",
     "tuple",
     "dict",
-    "dict (keys)",
     "float",
+    "int",
     "complex",
     "frame",
     "method",
@@ -40,14 +43,31 @@ const REUSED: [&str; 20] = [
     CACHED_NAME,
 ];
 
-/// Whether objects of the type `name` are used again without being freed in between.
-pub fn is_reused(name: &str) -> bool {
-    REUSED.contains(&name)
+/// Whether another object may come to lie in a block of the type `name` that is not given back in between. (An int's
+/// block holds an int again.)
+pub fn may_change(name: &str) -> bool {
+    name != "int" && has_free_list(name)
 }
 
 /// Whether CPython keeps freed objects of the type `name` on a free list.
 pub fn has_free_list(name: &str) -> bool {
-    is_reused(name) || name == "int"
+    longest_list(name) > 0
+}
+
+/// How many freed objects of the type `name` can wait on CPython's free lists, at most.
+pub fn longest_list(name: &str) -> u64 {
+    match name {
+        "tuple" => 2000,
+        "method"
+        | "builtin_function_or_method"
+        | "_contextvars.Context"
+        | "_asyncio.FutureIter" => 256,
+        "frame" => 200,
+        "float" | "int" => 100,
+        CACHED_NAME => 4096,
+        _ if REUSED.contains(&name) || name.ends_with(KEYS) => 80,
+        _ => 0,
+    }
 }
 
 /// Whether blocks of this type hold freed objects that CPython keeps on a free list.
@@ -92,11 +112,6 @@ impl TypeNames {
         self.names.push(name.to_owned());
         self.ids.insert(name.to_owned(), id);
         id
-    }
-
-    /// Whether objects of the type are used again without being freed in between, or wait for that.
-    pub fn is_reused(&self, id: TypeId) -> bool {
-        is_free(id) || is_reused(self.name(id))
     }
 
     /// What `id` stands for.

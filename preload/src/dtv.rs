@@ -3,8 +3,17 @@
 //! The dtv has an entry of 16 bytes for each module with thread-local storage, and libleak's own slot
 //! makes it such a module. The block outlives its thread with the cached stack, so that the figures of
 //! a threaded program would be off by an entry for each. Only the recorded size is put right.
+//!
+//! A thread that gets a cached stack gets that block, too: it is whose thread runs, not whose was the first to. So it is
+//! told at each end that it waits, and at each start that it was taken.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use leak_wire::free_list::{Change, List};
+use leak_wire::{Bytes, Event};
+
+use crate::thread;
 
 /// Size of an entry, and the second argument of the loader's `calloc`.
 const ENTRY: usize = 16;
@@ -59,4 +68,48 @@ fn look_up() -> usize {
     // Release pairs with the Acquire above.
     LENGTH.store(length, Ordering::Release);
     length
+}
+
+/// A bit for each dtv that a thread has left, and for some others.
+static LEFT: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+
+/// The calling thread begins: tells that it has its dtv from another thread, if it may have.
+pub fn begins() {
+    let (block, word, bit) = own();
+    // Relaxed: the C library's lock orders who leaves a stack and who gets it.
+    if word.load(Ordering::Relaxed) & bit != 0 {
+        tell(block, false);
+    }
+}
+
+/// The calling thread ends, and leaves its dtv.
+pub fn ends() {
+    let (block, word, bit) = own();
+    // Relaxed: as above.
+    word.fetch_or(bit, Ordering::Relaxed);
+    tell(block, true);
+}
+
+/// The block of the calling thread's dtv, and its bit.
+fn own() -> (u64, &'static AtomicU64, u64) {
+    let dtv: u64;
+    // SAFETY: the thread's control block has the address of its dtv there, by the ABI.
+    unsafe { asm!("mov {}, fs:[8]", out(reg) dtv, options(nostack, readonly, preserves_flags)) };
+    // The block has an entry before it.
+    let block = dtv.wrapping_sub(ENTRY as u64);
+    // Fibonacci hashing (Knuth, volume 3, 6.4): 12 bits.
+    let hash = (block >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+    (block, &LEFT[hash as usize / 64], 1 << (hash % 64))
+}
+
+fn tell(address: u64, waits: bool) {
+    let list = List::Thread;
+    let change = Change {
+        address,
+        list,
+        waits,
+    };
+    thread::record(Event::FreeLists {
+        changes: Bytes::Slice(&change.word().to_le_bytes()),
+    });
 }

@@ -13,6 +13,7 @@ mod codes;
 pub mod collector;
 mod ending;
 mod frames;
+mod free_lists;
 mod interpreter;
 mod offsets;
 mod stack;
@@ -26,6 +27,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use leak_wire::{Asked, Event};
 
+use crate::thread::{self, Thread};
 use crate::unwind::{Nodes, Refused};
 use crate::{kernel, sample};
 use frames::{Frame, Innermost};
@@ -117,6 +119,10 @@ pub unsafe fn site(
         // SAFETY: this thread holds the GIL.
         unsafe { wrap::once(interpreter) };
     }
+    if !state.is_null() {
+        // SAFETY: this thread holds the GIL.
+        unsafe { free_lists::watch(state) };
+    }
     // SAFETY: null, or mapped for ever, zeros are valid, and only the calling thread uses it: this is
     // not entered again on a thread, the mark on its nodes sees to it.
     let Some(memory) = (unsafe { stacks.memory().as_mut() }) else {
@@ -135,6 +141,10 @@ pub unsafe fn site(
         let generator = memory.stack.generator();
         // SAFETY: a frame of the stack.
         let task = unsafe { frames::coroutine(place, generator, interpreter.coroutine_type) };
+        if !stacks.last_ran(task) && !state.is_null() {
+            // SAFETY: this thread holds the GIL.
+            unsafe { free_lists::look(state, tell) };
+        }
         stacks.runs(task, tell);
     }
     let edge = match innermost.edge {
@@ -291,6 +301,44 @@ pub fn wants_wrapping() -> bool {
         unsafe { wrap::once(interpreter) };
     }
     wrap::is_outstanding()
+}
+
+/// Whether the interpreter's lock is let go of, or taken, under this mutex.
+#[inline(always)]
+pub fn is_lock(mutex: u64) -> bool {
+    free_lists::is_lock(mutex)
+}
+
+/// Tells what has changed on the interpreter's free lists, for a thread that has just locked that mutex, if it is about
+/// to let go of the interpreter's lock.
+///
+/// # Safety
+/// `is_lock(mutex)`, and the calling thread holds it.
+#[cold]
+pub unsafe fn lets_go(mutex: u64) {
+    // SAFETY: the caller's promise.
+    let holder = unsafe { free_lists::holder(mutex) };
+    if let (Some(state), Some(thread)) = (holder, thread::current()) {
+        // SAFETY: it holds the GIL until it gives it away with the mutex in hand.
+        unsafe { free_lists::look(state, &mut |event| thread.write(event)) };
+    }
+}
+
+/// The same for a thread that may hold the interpreter's lock.
+pub fn look(thread: &Thread) {
+    let state = interpreter().map_or(core::ptr::null(), Interpreter::attached_or_null);
+    if !state.is_null() {
+        // SAFETY: it holds the GIL.
+        unsafe { free_lists::look(state, &mut |event| thread.write(event)) };
+    }
+}
+
+/// The same for the last time: the interpreter takes itself apart.
+fn look_once_more() {
+    if let Some(thread) = thread::current() {
+        look(thread);
+    }
+    free_lists::end();
 }
 
 /// The task of an event loop that the calling thread runs, as [`Event::Task`] names it: the outermost

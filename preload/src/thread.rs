@@ -149,6 +149,8 @@ pub fn record(event: Event<'_>) {
     }
     python::collector::look(|runs| thread.record(runs));
     if by_whom_matters(&event) {
+        // What was done before is told before; a new task looks for itself.
+        python::look(thread);
         thread.tell_task();
     }
     let requests = answered(&event);
@@ -373,6 +375,11 @@ impl Thread {
         if !stacks.last_ran(task) {
             stacks.runs(task, &mut |event| self.writer.write(event));
         }
+    }
+
+    /// Writes a fact to the lane; whether it is there.
+    pub fn write(&self, fact: Event<'_>) -> bool {
+        self.writer.write(fact)
     }
 
     /// The call site with the Python stack that led to it. For the interpreter's own blocks the whole native backtrace

@@ -10,7 +10,7 @@ use super::range::leaking_ranges;
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, garbage, mappings, reuse};
+use super::{Analyzer, Timeline, alike, company, garbage, mappings, reuse};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
@@ -25,7 +25,7 @@ use crate::sites::generated::Merged;
 use crate::sites::specialised::{self, Of};
 use crate::sites::{SiteId, Sites};
 use crate::trace::{Facts, ProcessId, Warning};
-use crate::types::{UNKNOWN, in_use};
+use crate::types::{FREE_LISTS_UNREAD, UNKNOWN, in_use};
 
 /// The analysis of a finished reading.
 pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
@@ -83,11 +83,14 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let mut sites = judge(ended, &machine.records, &facts.dropped, |site| {
         places.is_of_python(site)
     });
-    let lenders = reuse::correct(&mut sites, &names, &machine.records);
+    let mut warnings = facts.warnings.iter();
+    let unread = warnings.any(|warning| warning.code == FREE_LISTS_UNREAD);
+    reuse::correct(&mut sites, &names, &machine.records, unread);
+    company::settle_shared(&mut sites);
     alike::correct(&mut sites, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
-    let leaking = leaking(&sites, &lenders, &machine.records);
+    let leaking = leaking(&sites, &machine.records);
     let ranges = leaking_ranges(&sites, &leaking, &machine.records, &associated.births);
     let endpoint_of = endpoints(
         &mut analysis,
@@ -328,7 +331,7 @@ fn requests(
 /// apart, one of those that may be meant.
 pub(super) type Leaking = FxHashMap<RequestId, (u64, u64)>;
 
-fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>, records: &[Record]) -> Leaking {
+fn leaking(sites: &[Judged], records: &[Record]) -> Leaking {
     let mut leaking = Leaking::default();
     let verdicts = endpoint_verdicts(sites);
     let leaks = |part: &&JudgedLabel| {
@@ -341,7 +344,7 @@ fn leaking(sites: &[Judged], lenders: &FxHashSet<RequestId>, records: &[Record])
         let kept = part.retained.iter();
         kept.filter(move |kept| part.leaks(kept, records))
     });
-    for kept in kept.filter(|kept| kept.is_used() && !lenders.contains(&kept.request)) {
+    for kept in kept.filter(|kept| kept.is_used()) {
         let entry = leaking.entry(kept.request).or_default();
         *entry = (entry.0 + kept.blocks, entry.1 + kept.bytes);
     }

@@ -1,93 +1,47 @@
-//! CPython uses freed lists, tuples and the like again without telling its allocator, and keeps attribute
-//! names that it looked up; the C library keeps stacks of threads that ended. The request for which such
-//! a block was allocated need not be the one that holds it now.
+//! What an interpreter or the C library keeps for later use, and which is bounded though it outlives requests.
 //!
-//! - What is left of a site are freed objects on free lists: those are of bounded length.
+//! - What is left of a site are freed objects on CPython's free lists: those are of bounded length.
 //! - A site of attribute names is a cache: 4,096 of them are kept at most.
-//! - Where something else leaks, sites of reused types make no other endpoint a leaking one: what leaks
-//!   takes its lists from those that were freed.
-//! - Most of what such a site holds may be held by requests that left memory at other sites, too: then it is judged
-//!   as that is ([`Company`]).
-//! - Where an endpoint has such sites, a request that left less at all others than a hundredth of what the
-//!   worst one left is no leaking one.
+//! - A few small blocks, such as the C library's tables of threads that ended, are no growing buffer.
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
-use super::company::{Company, settle_shared};
-use super::sites::{Judged, JudgedLabel};
+use super::sites::{Judged, JudgedGroup, JudgedLabel};
 use crate::analysis::Verdict;
 use crate::ledger::Retained;
-use crate::requests::label::LabelId;
-use crate::requests::record::{Record, RequestId};
-use crate::types::{CACHED_NAME, TypeId, TypeNames, UNKNOWN};
+use crate::requests::record::Record;
+use crate::types::{CACHED_NAME, FREE_LIST, TypeId, TypeNames, UNKNOWN, longest_list};
+use crate::verdict::LEAK_REQUESTS;
 
-/// A request that left less than this part of what the worst one left only lent its blocks.
-const LENT: u64 = 100;
 /// Bytes that make no growing buffer yet: three tables of a thread's storage (288 bytes each), which the C
 /// library keeps with the stacks of threads that ended.
 const LITTLE: u64 = 1024;
 
-/// Corrects the verdicts of sites whose blocks are used again; gives the requests that don't leak though
-/// they left blocks at sites that do.
-pub(super) fn correct(
-    sites: &mut [Judged],
-    names: &TypeNames,
-    records: &[Record],
-) -> FxHashSet<RequestId> {
-    let mut reused = Vec::with_capacity(sites.len());
+/// Corrects the verdicts of such sites. `unread`: nobody has read what is on free lists, so that what was taken from
+/// there counts as others'.
+pub(super) fn correct(sites: &mut [Judged], names: &TypeNames, records: &[Record], unread: bool) {
     for site in sites.iter_mut() {
-        let is_cache = is_mostly(site, |id| names.name(id) == CACHED_NAME);
-        let is_reused = is_mostly(site, |id| names.is_reused(id));
-        if is_cache {
+        if unread {
+            site.doubt_what_is_used_again(names, records);
+        }
+        if is_mostly(site, |id| names.name(id) == CACHED_NAME) {
             let text = "CPython's cache of attribute names: it keeps 4,096 at most";
             site.bound(text);
             site.bound_outside(text);
         } else if site.is_free() {
             site.wait_for_reuse();
-        } else if site.verdict == Verdict::GrowingBuffer && (is_reused || site.is_little()) {
-            site.bound("a few small objects of the interpreter's, which it uses again");
+        } else if site.verdict == Verdict::GrowingBuffer && site.is_little() {
+            site.bound("a few small blocks that are kept for later use");
         }
-        reused.push(is_reused);
     }
-    settle_shared(sites);
-    let company = Company::new(sites, &reused, records);
-    let doubtful = sites.iter_mut().zip(&reused).filter(|(_, reused)| **reused);
-    doubtful.for_each(|(site, _)| company.judge(site));
-    let sure = sites.iter().zip(&reused).filter(|(_, reused)| !**reused);
-    let labels = sure.flat_map(|(site, _)| &site.labels);
-    let labels = labels.filter(|label| label.verdict.leaks());
-    let labels: FxHashSet<LabelId> = labels.map(|label| label.label).collect();
-    if !labels.is_empty() {
-        let reused = sites.iter_mut().zip(&reused).filter(|(_, reused)| **reused);
-        reused.for_each(|(site, _)| site.leave_to(&labels));
-    }
-    lenders(sites, &reused)
 }
 
-/// Requests that only lent their blocks to those that leak.
-fn lenders(sites: &[Judged], reused: &[bool]) -> FxHashSet<RequestId> {
-    let mut left: FxHashMap<RequestId, (LabelId, u64)> = FxHashMap::default();
-    let mut most: FxHashMap<LabelId, u64> = FxHashMap::default();
-    let mut lending: FxHashSet<LabelId> = FxHashSet::default();
-    for (site, reused) in sites.iter().zip(reused) {
-        for part in site.labels.iter().filter(|part| part.verdict.leaks()) {
-            if *reused {
-                lending.insert(part.label);
-            }
-            for kept in &part.retained {
-                let sum = left.entry(kept.request).or_insert((part.label, 0));
-                sum.1 += if *reused { 0 } else { kept.used_bytes() };
-                let most = most.entry(part.label).or_default();
-                *most = sum.1.max(*most);
-            }
-        }
-    }
-    let lent = |(label, bytes): &(LabelId, u64)| {
-        let most = most.get(label).copied().unwrap_or(0);
-        lending.contains(label) && bytes.saturating_mul(LENT) < most
-    };
-    let lent = left.iter().filter(|(_, left)| lent(left));
-    lent.map(|(request, _)| *request).collect()
+/// How many blocks of one request at the site others may hold, where free lists are not read: those of the type that is
+/// most of it.
+fn lendable(site: &Judged, names: &TypeNames) -> u64 {
+    let typed = site.parts.iter().flat_map(|part| &part.types);
+    let largest = typed.max_by_key(|typed| typed.blocks);
+    largest.map_or(0, |typed| {
+        longest_list(names.name(typed.of_type).trim_end_matches(FREE_LIST))
+    })
 }
 
 /// Whether most of the site's blocks of known types are such.
@@ -107,6 +61,38 @@ fn is_mostly(site: &Judged, wanted: impl Fn(TypeId) -> bool) -> bool {
 }
 
 impl Judged {
+    /// Leaks of requests that left no more here than others may hold can't be told.
+    fn doubt_what_is_used_again(&mut self, names: &TypeNames, records: &[Record]) {
+        let lendable = lendable(self, names);
+        if lendable == 0 || !self.verdict.leaks() {
+            return;
+        }
+        for part in &mut self.labels {
+            let retained = &part.retained;
+            let is_sure = |group: &JudgedGroup| {
+                let own = retained.iter().filter(|kept| {
+                    let record = records.get(kept.request as usize);
+                    record.is_some_and(|record| record.status == group.status)
+                });
+                let sure = own.filter(|kept| kept.blocks - kept.free_blocks > lendable);
+                sure.count() as u64 >= LEAK_REQUESTS
+            };
+            for group in &mut part.groups {
+                if group.verdict.leaks() && !is_sure(group) {
+                    group.verdict = Verdict::TooFewRequests;
+                }
+            }
+            let worst = part.groups.iter().map(|group| group.verdict).min();
+            part.verdict = worst.unwrap_or(part.verdict);
+        }
+        if !self.labels.iter().any(|part| part.verdict.leaks()) && !self.labels.is_empty() {
+            self.verdict = Verdict::TooFewRequests;
+            self.evidence.text = format!(
+                "no 3 requests left more than {lendable} blocks each: as many may have come to others, by a free list that is not read"
+            );
+        }
+    }
+
     /// A few small blocks, never reallocated, in a process whose types were read.
     fn is_little(&self) -> bool {
         let parts = || self.parts.iter();
@@ -150,16 +136,6 @@ impl Judged {
         if self.outside.leaks() {
             self.outside = Verdict::Bounded;
             text.clone_into(&mut self.outside_evidence.text);
-        }
-    }
-
-    /// What is kept here is the doing of `labels`, if any of them comes here at all.
-    fn leave_to(&mut self, labels: &FxHashSet<LabelId>) {
-        let others = self.labels.iter_mut();
-        let others = others.filter(|label| !labels.contains(&label.label));
-        others.for_each(JudgedLabel::bound);
-        if self.verdict.leaks() && !self.labels.iter().any(|label| label.verdict.leaks()) {
-            self.bound("CPython uses freed objects of this type again: those that leak elsewhere take them");
         }
     }
 }

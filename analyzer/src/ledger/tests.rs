@@ -59,3 +59,45 @@ fn a_missed_free_ends_the_old_block() {
         (1, 7)
     );
 }
+
+/// A block that CPython uses again is nobody's while it waits, and then whose it is who took it; no call is counted.
+#[test]
+fn what_is_used_again_is_who_took_its() {
+    const LIST: SiteId = 9;
+    let mut ledger = Ledger::new(Sample::default());
+    ledger.begin(0, 1);
+    ledger.begin(1, 1);
+    let first = ledger.proved_account(0, Proof::Touch);
+    let second = ledger.proved_account(1, Proof::Touch);
+    ledger.allocate(first, 16, 64, 1, 2);
+    let counts = ledger.counts;
+    let owner = |ledger: &Ledger| ledger.kind_of_block(16);
+    ledger.waits(16, LIST, 5, 3);
+    assert_eq!(owner(&ledger), Some(Kind::Outside));
+    ledger.taken(second, 16, LIST, 6, 4);
+    assert_eq!(owner(&ledger), Some(Kind::Proved(1, Proof::Touch)));
+    assert_eq!(ledger.counts, counts);
+    // Given back from the list, and another block since: that one was not taken from there.
+    ledger.waits(16, LIST, 5, 5);
+    ledger.free(16, false);
+    ledger.allocate(first, 16, 64, 1, 5);
+    ledger.taken(second, 16, LIST, 6, 6);
+    assert_eq!(owner(&ledger), Some(Kind::Proved(0, Proof::Touch)));
+    // Nothing is there: nothing was taken.
+    ledger.taken(second, 32, LIST, 6, 6);
+    ledger.waits(32, LIST, 5, 6);
+    assert_eq!(ledger.counts.live_blocks, 1);
+}
+
+/// A child takes what waited before the fork: that is its own then.
+#[test]
+fn what_a_child_takes_is_its_own() {
+    let mut parent = Ledger::new(Sample::default());
+    parent.allocate(OUTSIDE, 16, 64, 1, 1);
+    parent.waits(16, 9, 5, 2);
+    let mut child = parent.fork();
+    child.taken(OUTSIDE, 16, 9, 6, 3);
+    assert_eq!((child.counts.live_blocks, child.counts.live_bytes), (1, 64));
+    assert_eq!((child.counts.allocations, child.counts.frees), (0, 0));
+    assert_eq!(child.live_bytes(), 64);
+}

@@ -1,5 +1,6 @@
 //! The state machine that turns events into requests and owners; its rules stand in the parent module.
 
+use leak_wire::free_list::{Change, List};
 use leak_wire::{Common, Event, Protocol, Transfer, Wait};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -13,6 +14,7 @@ use crate::ledger::{Ledger, Serving};
 use crate::sample::Sample;
 use crate::sites::SiteId;
 use crate::trace::{Passed, ProcessId, ThreadId};
+use crate::types::TypeId;
 
 /// Where requests come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -284,6 +286,32 @@ impl Machine {
         let was_task = self.task_freed(at, address);
         self.change(at, |ledger| ledger.free(address, was_task));
         was_task
+    }
+
+    /// CPython's free lists have changed. `of` gives the site that stands for a list, the type of what waits there and of
+    /// what is taken from there.
+    pub fn free_lists(
+        &mut self,
+        (process, thread, stamp): (ProcessId, ThreadId, u64),
+        changes: impl Iterator<Item = Change>,
+        of: impl Fn(List) -> (SiteId, (TypeId, TypeId)),
+    ) {
+        let at = self.at(process, thread, stamp);
+        self.comes(at, 0);
+        self.owners.ledger(process).freeing = thread;
+        let account = self.owners.account(at.thread);
+        for Change {
+            address,
+            list,
+            waits,
+        } in changes
+        {
+            let (site, (waiting, taken)) = of(list);
+            self.change(at, |ledger| match waits {
+                true => ledger.waits(address, site, waiting, stamp),
+                false => ledger.taken(account, address, site, taken, stamp),
+            });
+        }
     }
 
     /// Blocks came and went.

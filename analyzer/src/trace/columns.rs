@@ -71,6 +71,7 @@ mod kind {
     pub(super) const COLLECTION_ASKED: u8 = 41;
     pub(super) const MAPPED: u8 = 42;
     pub(super) const UNMAPPED: u8 = 43;
+    pub(super) const FREE_LISTS: u8 = 44;
     /// Added to the kind of a memory event that has a turn, or a stamp.
     pub(super) const WITH_TURN: u8 = 0x40;
     pub(super) const WITH_STAMP: u8 = 0x80;

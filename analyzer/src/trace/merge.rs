@@ -501,11 +501,18 @@ impl Steps<'_> {
         if let Event::Mapped { caller, .. } = &mut event {
             *caller = u64::from(self.modules.module(process, *caller));
         }
+        let what = match event {
+            Event::FreeLists { changes } => What::FreeLists {
+                changes,
+                sites: self.sites.free_lists(),
+            },
+            event => What::Event(event),
+        };
         Ok(Step {
             stamp,
             process,
             thread,
-            what: What::Event(event),
+            what,
         })
     }
 }

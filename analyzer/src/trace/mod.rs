@@ -20,7 +20,9 @@ mod turns;
 mod varint;
 mod writer;
 
-use leak_wire::Event;
+use leak_wire::{Bytes, Event};
+
+use crate::sites::SiteId;
 
 pub use merge::{Run, Steps};
 pub use open::{Error, Trace, open, open_or_wait};
@@ -250,6 +252,13 @@ pub enum What<'a> {
     Types(&'a Reading),
     /// An event.
     Event(Event<'a>),
+    /// CPython's free lists have changed.
+    FreeLists {
+        /// How.
+        changes: Bytes<'a>,
+        /// The first of the [sites](Sites::free_lists) that stand for them.
+        sites: SiteId,
+    },
     /// Blocks that came and went, with nothing between that they could outlive.
     Passed(Passed),
 }

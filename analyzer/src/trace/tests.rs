@@ -288,6 +288,7 @@ fn forks_inherit_modules_and_begin_before_their_events() {
     while let Some(Ok(step)) = steps.next() {
         let what = match step.what {
             What::Event(_) => "event",
+            What::FreeLists { .. } => "free lists",
             What::Passed(_) => "passed",
             What::Types(_) => "types",
             What::ProcessBegins => "begins",

@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_void};
 use leak_wire::Event;
 
 use crate::thread::{self, Start, Thread};
-use crate::{session, stack};
+use crate::{dtv, session, stack};
 
 type Routine = extern "C" fn(*mut c_void) -> *mut c_void;
 
@@ -73,5 +73,6 @@ extern "C" fn run(state: *mut c_void) -> *mut c_void {
         return core::ptr::null_mut();
     };
     thread::begin(state, start.stack_size);
+    dtv::begins();
     (start.routine)(start.argument)
 }

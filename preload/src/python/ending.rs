@@ -69,6 +69,7 @@ fn changed() {
     if HAS_BEGUN.swap(true, Ordering::Relaxed) {
         return collector::tell();
     }
+    super::look_once_more();
     exit::begins();
     let runs = collector::full_runs();
     // SAFETY: as in `look`.

@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use leak_wire::layout::{ProcessSlot, warning};
 
-use super::ending;
 use super::offsets::{self, Offsets, TOLD_WORDS};
+use super::{ending, free_lists};
 use crate::allocator::bound;
 use crate::real;
 use crate::symbols::Symbols;
@@ -188,6 +188,7 @@ fn take(symbol: &dyn Fn(&CStr) -> *mut c_void) {
         unsafe { *INTERPRETER.0.get() = Some(found) };
         // SAFETY: the runtime of this version.
         unsafe { ending::prepare(version >> 16 & 0xff, runtime) };
+        free_lists::prepare(version >> 16 & 0xff, runtime, symbol);
         // Release: pairs with the Acquire in `interpreter`.
         PRESENT.store(true, Ordering::Release);
     }

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use leak_wire::Event;
 
 use super::interpreter::{Allocator, Interpreter};
-use super::{codes, collector, ending};
+use super::{codes, collector, ending, free_lists};
 use crate::sample;
 use crate::thread::{self, Caller};
 
@@ -74,6 +74,8 @@ unsafe fn wrap(interpreter: &Interpreter) {
             interpreter.set_allocator(domain, &wrapped);
         }
     }
+    // SAFETY: the caller's promise.
+    unsafe { free_lists::begin(interpreter.attached()) };
 }
 
 /// `entry! { name(types) from (sp, bp) => implementation }`: jumps to the implementation with the
@@ -169,6 +171,7 @@ unsafe extern "C" fn realloc(
     if block.is_null() {
         return allocate(size, caller, call);
     }
+    free_lists::freed(block as u64);
     let Some(thread) = thread::current() else {
         return call();
     };
@@ -199,6 +202,7 @@ unsafe extern "C" fn free(context: *mut c_void, block: *mut c_void) {
     }
     ending::look();
     codes::freed(block as u64);
+    free_lists::freed(block as u64);
     let Some(thread) = thread::current() else {
         // SAFETY: as above.
         return unsafe { call(before.context, block) };

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use leak_wire::Event;
 
 use super::record;
+use crate::dtv;
 
 /// Rounds of destructors (glibc's `PTHREAD_DESTRUCTOR_ITERATIONS`).
 const ROUNDS: usize = 4;
@@ -55,7 +56,10 @@ fn leave(round: usize) {
 
 extern "C" fn in_round(value: *mut c_void) {
     match value as usize {
-        ROUNDS.. => record(Event::ThreadEnd),
+        ROUNDS.. => {
+            dtv::ends();
+            record(Event::ThreadEnd);
+        }
         round => leave(round + 1),
     }
 }

@@ -104,7 +104,7 @@ impl Words for Memory {
 }
 
 /// Whether the word at `address` can be read, by the kernel's word. Keeps errno.
-fn readable(address: u64) -> bool {
+pub fn readable(address: u64) -> bool {
     const NO_SUCH_HOW: c_long = 0x7ead;
     const SET_BYTES: c_long = 8;
     // SAFETY: errno is the calling thread's own.

@@ -56,7 +56,7 @@ impl<'a> Bytes<'a> {
     }
 
     /// The word at `index`, padded with zeros.
-    pub(crate) fn word(&self, index: usize) -> u64 {
+    pub fn word(&self, index: usize) -> u64 {
         match self {
             Bytes::Slice(slice) => {
                 let rest = slice.get(..self.len()).and_then(|all| all.get(index * 8..));

@@ -102,6 +102,12 @@ pub enum Event<'a> {
         /// Where the block of the coroutine object starts; 0: none runs.
         task: u64,
     },
+    /// CPython's free lists are others than when this was told last: what came to them died since then, and what left
+    /// them for its next use was taken since then, all by this thread as far as nothing else is told.
+    FreeLists {
+        /// Words of [`Change`](crate::free_list::Change), little-endian.
+        changes: Bytes<'a>,
+    },
     /// The lane's call-site tree starts anew: the next node is 1 again.
     TreeReset,
     /// A module was mapped, or was found mapped at the start.

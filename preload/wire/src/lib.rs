@@ -18,6 +18,7 @@ extern crate std;
 pub mod bytes;
 pub mod detour;
 pub mod event;
+pub mod free_list;
 pub mod layout;
 pub mod order;
 pub mod record;

@@ -117,6 +117,7 @@ mod kind {
     pub(super) const COLLECTION_ASKED: u8 = 38;
     pub(super) const MAPPED: u8 = 39;
     pub(super) const UNMAPPED: u8 = 45;
+    pub(super) const FREE_LISTS: u8 = 46;
     pub(super) const EPOCH: u8 = 40;
     pub(super) const TURN: u8 = 41;
     pub(super) const STAMP: u8 = 42;
@@ -313,6 +314,7 @@ impl<'a> Event<'a> {
             Event::MarkEnd => Parts::bare(kind::MARK_END, 0),
             Event::Mark { label } => Parts::bare(kind::MARK, 0).bytes(label),
             Event::ThreadEnd => Parts::bare(kind::THREAD_END, 0),
+            Event::FreeLists { changes } => Parts::bare(kind::FREE_LISTS, 0).bytes(changes),
             Event::PythonFrame {
                 id,
                 parent,

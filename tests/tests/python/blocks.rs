@@ -51,7 +51,13 @@ fn assert_exact(report: &Report, of: &str) {
         [],
         "{of}: what was freed"
     );
-    assert_eq!(report.list("/trace/warnings"), [] as [&str; 0], "{of}");
+    let warnings = report.list("/trace/warnings").iter();
+    let codes: Vec<&serde_json::Value> = warnings.map(|warning| &warning["code"]).collect();
+    // Nothing names the free lists of these.
+    match of.contains("python3.8") || of.contains("python3.9") {
+        true => assert_eq!(codes, ["free_lists_unread"], "{of}"),
+        false => assert_eq!(codes, [] as [&str; 0], "{of}"),
+    }
 }
 
 #[test]

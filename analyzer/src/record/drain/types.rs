@@ -16,6 +16,10 @@ use crate::record::mapping::Mapping;
 use crate::record::system;
 use crate::record::types::Unreadable;
 use crate::trace::{Note, WriteError};
+use crate::types::FREE_LISTS_UNREAD;
+
+/// The first version of CPython, major · 256 + minor, whose free lists the target reads.
+const FREE_LISTS_SINCE: u32 = 0x30a;
 
 impl Drain {
     /// Reads types where they are due; how long until more can be, if anything waits for that.
@@ -51,7 +55,9 @@ impl Drain {
     fn read_those_that_end(&mut self) -> Result<bool, WriteError> {
         let mut ending = Vec::new();
         for (number, image) in &mut self.images.running {
-            look_for_python(&self.mapping, image);
+            if let Some(note) = look_for_python(&self.mapping, image) {
+                self.writer.note(note);
+            }
             let types = &mut image.types;
             if types.left.is_none() && !types.ends && waits(&self.mapping, image) {
                 image.types.ends = true;
@@ -158,19 +164,36 @@ fn has_due(image: &Image) -> bool {
     types.left.is_none() && image.exec.is_none() && !types.has_work() && types.has_news()
 }
 
-/// Takes in what the image tells of its interpreter.
-fn look_for_python(mapping: &Mapping, image: &mut Image) {
-    let Some(slot) = mapping.slots().get(image.slot) else {
-        return;
-    };
+/// Takes in what the image tells of its interpreter; gives what is to be said of that.
+fn look_for_python(mapping: &Mapping, image: &mut Image) -> Option<Note> {
+    let slot = mapping.slots().get(image.slot)?;
     // Acquire: pairs with the target's Release; the two others came before.
     let runtime = slot.python_runtime.load(Ordering::Acquire);
     if runtime != 0 {
         // Relaxed, both: ordered by the Acquire.
         let type_type = slot.python_type.load(Ordering::Relaxed);
         let version = slot.python_version.load(Ordering::Relaxed);
-        image.types.python(runtime, type_type, version);
+        let is_new = image.types.python(runtime, type_type, version);
+        return is_new.then(|| unread_lists(image, version)).flatten();
     }
+    None
+}
+
+/// What is to be said of an interpreter whose free lists are not read.
+fn unread_lists(image: &Image, version: u32) -> Option<Note> {
+    (version >> 16 < FREE_LISTS_SINCE).then(|| Note::Warning {
+        code: FREE_LISTS_UNREAD.to_owned(),
+        text: format!(
+            "process {} ({}) runs CPython {}.{}, whose free lists are not read (3.10 and later are): an object taken \
+             from one counts as that request's for which its block was first allocated. At any time 80 lists, 80 \
+             dicts and as many tables of keys, 100 floats, 200 frames and 2,000 tuples of each length may have come \
+             to another one, so that no request is blamed for as few",
+            image.pid,
+            image.program.executable,
+            version >> 24,
+            version >> 16 & 0xff,
+        ),
+    })
 }
 
 /// Whether the image waits for its last reading.

@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::live::{Block, LiveBlocks, Look};
 use crate::mapping::Mapping;
 use crate::trace::Reading;
-use crate::types::{CACHED_NAME, FREE_LIST, is_reused};
+use crate::types::{CACHED_NAME, FREE_LIST, may_change};
 use classes::Classes;
 pub(crate) use fuzz::fuzz;
 use memory::Memory;
@@ -118,14 +118,16 @@ impl Types {
         self.classes.forget();
     }
 
-    /// The image has an interpreter, as its slot tells.
-    pub(crate) fn python(&mut self, runtime: u64, type_type: u64, version: u32) {
-        if self.python.is_none() && type_type != 0 {
+    /// The image has an interpreter, as its slot tells; whether that is news.
+    pub(crate) fn python(&mut self, runtime: u64, type_type: u64, version: u32) -> bool {
+        let is_new = self.python.is_none() && type_type != 0;
+        if is_new {
             self.python = Python::new(type_type, version, runtime);
             if self.live.is_none() && !self.denied {
                 self.live = Some(Box::new(LiveBlocks::new()));
             }
         }
+        is_new
     }
 
     /// Whether blocks may be due that are not queued.
@@ -254,7 +256,7 @@ impl Types {
         let named: FxHashMap<u64, u32> = reading.blocks.iter().copied().collect();
         let changes = |name: &u32| {
             let name = reading.names.get(*name as usize);
-            name.is_some_and(|name| is_reused(name.trim_end_matches(FREE_LIST)))
+            name.is_some_and(|name| may_change(name.trim_end_matches(FREE_LIST)))
         };
         for (address, block) in blocks {
             match (named.get(&address), done) {

@@ -357,6 +357,9 @@ impl ColumnReader {
                 label: self.text(raw)?,
             },
             kind::THREAD_END => Event::ThreadEnd,
+            kind::FREE_LISTS => Event::FreeLists {
+                changes: self.text(raw)?,
+            },
             kind::PYTHON_FRAME | kind::PAIR | kind::PYTHON_CODE | kind::PYTHON_LINES => {
                 self.python(kind, raw)?
             }

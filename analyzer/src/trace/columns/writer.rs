@@ -361,6 +361,10 @@ impl Columns {
                 self.text(label);
             }
             Event::ThreadEnd => self.kind(kind::THREAD_END),
+            Event::FreeLists { changes } => {
+                self.kind(kind::FREE_LISTS);
+                self.text(changes);
+            }
             Event::PythonFrame { .. }
             | Event::Pair { .. }
             | Event::PythonCode { .. }

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use leak_wire::Wait;
 use libc::{clockid_t, pthread_mutex_t, timespec};
 
-use crate::connections;
+use crate::{connections, python};
 
 mod next {
     use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
@@ -88,7 +88,12 @@ fn enter(mutex: *mut pthread_mutex_t) {
 pub unsafe extern "C-unwind" fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) -> c_int {
     enter(mutex);
     // SAFETY: the caller's promise.
-    unsafe { next::pthread_mutex_lock(mutex) }
+    let result = unsafe { next::pthread_mutex_lock(mutex) };
+    if python::is_lock(mutex as u64) && result == 0 {
+        // SAFETY: it was just locked.
+        unsafe { python::lets_go(mutex as u64) };
+    }
+    result
 }
 
 /// `pthread_mutex_trylock`. One that fails has no job to take, and is told all the same.

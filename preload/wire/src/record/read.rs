@@ -101,7 +101,7 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::MAPPED
         | kind::PYTHON_FRAME
         | kind::PAIR => (2, false),
-        kind::ACCEPT | kind::MARK_BEGIN | kind::MARK => (0, true),
+        kind::ACCEPT | kind::MARK_BEGIN | kind::MARK | kind::FREE_LISTS => (0, true),
         kind::REQUEST | kind::PYTHON_CODE | kind::PYTHON_LINES => (1, true),
         kind::MODULE_LOADED => (2, true),
         _ => return None,
@@ -215,6 +215,7 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
         kind::MARK_END => Event::MarkEnd,
         kind::MARK => Event::Mark { label: bytes },
         kind::THREAD_END => Event::ThreadEnd,
+        kind::FREE_LISTS => Event::FreeLists { changes: bytes },
         kind::PYTHON_FRAME => Event::PythonFrame {
             id: low(word(0)),
             parent: high(word(0)),

@@ -101,6 +101,9 @@ fn samples() -> Vec<Event<'static>> {
         Event::MarkEnd,
         Event::Mark { label: text },
         Event::ThreadEnd,
+        Event::FreeLists {
+            changes: Bytes::Slice(&[16, 0, 0, 0, 0, 0, 0, 3])
+        },
         Event::PythonFrame {
             id: 3,
             parent: 2,

@@ -1,0 +1,97 @@
+"""Requests that keep plain objects only: types whose freed objects CPython uses again. By Flask, and by FastAPI.
+
+What each request leaves behind:
+    POST /publish   30 dicts, in the queues of subscribers that are gone
+    GET /track      100 tuples of two floats
+    GET /note       one dict
+    GET /login      one Session
+    GET /ok         nothing
+
+GET /truth tells what is kept, as the containers and the collector's module count it.
+"""
+import collections
+import gc
+import time
+
+
+class Session:
+    def __init__(self, number):
+        self.number = number
+
+
+QUEUES = [collections.deque() for _ in range(30)]
+TRACKED = []
+NOTES = []
+SESSIONS = []
+
+
+def publish():
+    for queue in QUEUES:
+        queue.append({"n": 1, "kind": 2})
+
+
+def track():
+    for _ in range(100):
+        TRACKED.append((time.time(), time.perf_counter()))
+
+
+def note():
+    NOTES.append({"n": 1})
+
+
+def login():
+    SESSIONS.append(Session(1))
+
+
+def truth():
+    kept = [message for queue in QUEUES for message in queue] + NOTES + TRACKED
+    assert {type(thing) for thing in kept} <= {dict, tuple}
+    sessions = sum(type(thing) is Session for thing in gc.get_objects())
+    return {"publish": sum(map(len, QUEUES)), "track": len(TRACKED), "note": len(NOTES), "login": sessions}
+
+
+def flask_app():
+    import flask
+
+    app = flask.Flask(__name__)
+
+    def keep(act):
+        def view():
+            act()
+            return "ok"
+
+        view.__name__ = act.__name__
+        return view
+
+    app.post("/publish")(keep(publish))
+    for act in (track, note, login):
+        app.get("/" + act.__name__)(keep(act))
+    app.get("/ok")(lambda: "ok")
+    app.get("/truth")(truth)
+    return app
+
+
+def fastapi_app():
+    import fastapi
+
+    app = fastapi.FastAPI()
+
+    def keep(act):
+        async def view():
+            act()
+            return "ok"
+
+        return view
+
+    async def ok():
+        return "ok"
+
+    async def tell():
+        return truth()
+
+    app.post("/publish")(keep(publish))
+    for act in (track, note, login):
+        app.get("/" + act.__name__)(keep(act))
+    app.get("/ok")(ok)
+    app.get("/truth")(tell)
+    return app

@@ -1,0 +1,146 @@
+//! Free lists excuse no leak: what requests keep is theirs, also where it lies in blocks that were allocated for others
+//! and used again. Real servers, and beside the report what they count themselves.
+
+use leak_tests::artifacts;
+use leak_tests::http::{self, Request};
+use leak_tests::real::{self, Server, line};
+use leak_tests::report::{Report, number, text};
+use leak_tests::run::Place;
+use serde_json::Value;
+
+/// Requests of each endpoint.
+const EACH: usize = 60;
+/// Objects of the same types that a framework keeps from the first request of a kind.
+const KEPT_BY_FRAMEWORK: u64 = 120;
+
+fn directory() -> String {
+    artifacts::source("targets/real").display().to_string()
+}
+
+fn gunicorn(_: &Place, port: u16) -> Vec<String> {
+    line([
+        &real::python(),
+        "-m",
+        "gunicorn",
+        "--worker-class=gthread",
+        "--threads=2",
+        "--keep-alive=60",
+        "--log-level=error",
+        &format!("--chdir={}", directory()),
+        &format!("--bind=127.0.0.1:{port}"),
+        "reused:flask_app()",
+    ])
+}
+
+fn waitress(_: &Place, port: u16) -> Vec<String> {
+    let script = format!(
+        "import sys; sys.path.insert(0, {:?}); import reused, waitress; \
+         waitress.serve(reused.flask_app(), host='127.0.0.1', port={port}, threads=3)",
+        directory()
+    );
+    line([&real::python(), "-c", &script])
+}
+
+fn uvicorn(_: &Place, port: u16) -> Vec<String> {
+    line([
+        &real::python(),
+        "-m",
+        "uvicorn",
+        "--http=h11",
+        "--log-level=error",
+        &format!("--app-dir={}", directory()),
+        &format!("--port={port}"),
+        "--factory",
+        "reused:fastapi_app",
+    ])
+}
+
+/// What `endpoint`'s requests left of a type.
+fn left(endpoint: &Value, name: &str) -> u64 {
+    let types = endpoint["types"].as_array().expect("a list").iter();
+    let mut rows = types.filter(|row| row["name"] == name);
+    rows.next()
+        .map_or(0, |row| number(&row["blocks"], "blocks"))
+}
+
+/// Serves `EACH` requests of each of `paths` in turn, over so many connections; gives the report, and what the server
+/// says that it keeps.
+fn serve(start: real::Start<'_>, clients: usize, paths: &[&str]) -> (Report, Value) {
+    let server = Server::start(true, start);
+    let request = |number: usize| match paths[number % paths.len()] {
+        "/publish" => Request::post("/publish", ""),
+        path => Request::get(path),
+    };
+    let requests: Vec<Request> = (0..EACH * paths.len()).map(request).collect();
+    let answers = http::drive(server.port, clients, None, &requests);
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let truth = http::drive(server.port, 1, None, &[Request::get("/truth")]);
+    let truth = serde_json::from_slice(&truth[0].body).expect("JSON");
+    (server.stop(libc::SIGINT).report(), truth)
+}
+
+/// Each request of the endpoint leaks, `kept` of the type together.
+fn assert_leaks(report: &Report, label: &str, name: &str, kept: &Value) {
+    let endpoint = report.endpoint(label);
+    assert_eq!(endpoint["verdict"], "leak", "{endpoint:#}");
+    let range = &endpoint["leaking_requests_range"];
+    let [low, high] = [0, 1].map(|end| number(&range[end], "an end of the range"));
+    assert!((low..=high).contains(&(EACH as u64)), "{endpoint:#}");
+    if endpoint["associated_blocks"] == 0 {
+        assert_eq!(endpoint["leaking_requests"], EACH, "{endpoint:#}");
+    }
+    let (kept, left) = (number(kept, "kept"), left(endpoint, name));
+    let most = kept + KEPT_BY_FRAMEWORK;
+    assert!(
+        (kept..=most).contains(&left),
+        "{left} of {kept}: {endpoint:#}"
+    );
+}
+
+fn assert_clean(report: &Report, label: &str) {
+    let endpoint = report.endpoint(label);
+    let verdict = text(&endpoint["verdict"], "verdict");
+    assert!(
+        !["leak", "growing_buffer"].contains(&verdict),
+        "{endpoint:#}"
+    );
+    assert_eq!(endpoint["leaking_requests"], 0, "{endpoint:#}");
+}
+
+fn check(start: real::Start<'_>, clients: usize) {
+    let paths = ["/publish", "/track", "/note", "/login", "/ok"];
+    let (report, truth) = serve(start, clients, &paths);
+    assert_eq!(truth["publish"], EACH * 30);
+    assert_leaks(&report, "POST /publish", "dict", &truth["publish"]);
+    assert_leaks(&report, "GET /track", "tuple", &truth["track"]);
+    assert_leaks(&report, "GET /note", "dict", &truth["note"]);
+    assert_leaks(&report, "GET /login", "reused.Session", &truth["login"]);
+    assert_clean(&report, "GET /ok");
+}
+
+#[test]
+fn gunicorn_with_threads() {
+    check(&gunicorn, 3);
+}
+
+#[test]
+fn waitress_with_threads() {
+    // Nothing proves whose a block is where one of its threads hands requests to others that are all busy.
+    check(&waitress, 1);
+}
+
+#[test]
+fn fastapi_on_uvicorn() {
+    // The same where tasks take turns.
+    check(&uvicorn, 1);
+}
+
+/// The verdict on an endpoint is that of its own requests, whatever else is served.
+#[test]
+fn other_traffic_changes_no_verdict() {
+    for paths in [&["/publish", "/ok"][..], &["/publish", "/ok", "/login"]] {
+        let (report, truth) = serve(&gunicorn, 3, paths);
+        assert_leaks(&report, "POST /publish", "dict", &truth["publish"]);
+        assert_clean(&report, "GET /ok");
+    }
+}
