@@ -256,7 +256,7 @@ pub enum What<'a> {
     FreeLists {
         /// How.
         changes: Bytes<'a>,
-        /// The first of the [sites](Sites::free_lists) that stand for them.
+        /// The first of the [sites](crate::sites::Sites::free_lists) that stand for them.
         sites: SiteId,
     },
     /// Blocks that came and went, with nothing between that they could outlive.
