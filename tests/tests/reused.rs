@@ -91,8 +91,11 @@ fn assert_leaks(report: &Report, label: &str, name: &str, kept: &Value) {
     }
     let (kept, left) = (number(kept, "kept"), left(endpoint, name));
     let most = kept + KEPT_BY_FRAMEWORK;
+    // The first request takes blocks that it allocated itself where it imported and set up: at lines that are a
+    // warm-up's, and so no part of what the endpoint leaks.
+    let least = kept - kept / EACH as u64;
     assert!(
-        (kept..=most).contains(&left),
+        (least..=most).contains(&left),
         "{left} of {kept}: {endpoint:#}"
     );
 }
