@@ -91,9 +91,9 @@ fn assert_leaks(report: &Report, label: &str, name: &str, kept: &Value) {
     }
     let (kept, left) = (number(kept, "kept"), left(endpoint, name));
     let most = kept + KEPT_BY_FRAMEWORK;
-    // The first request takes blocks that it allocated itself where it imported and set up: at lines that are a
-    // warm-up's, and so no part of what the endpoint leaks.
-    let least = kept - kept / EACH as u64;
+    // A first request takes blocks that it allocated itself where it imported and set up: what one or two requests left
+    // at a line is a warm-up's there, or can't be told, and so no part of what the endpoint is said to leak.
+    let least = kept - kept / 20;
     assert!(
         (least..=most).contains(&left),
         "{left} of {kept}: {endpoint:#}"
