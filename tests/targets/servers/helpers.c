@@ -3,8 +3,7 @@
 struct request;
 static int helped(int (*handle)(const struct request *), const struct request *request);
 #define RUN(handle, request) helped(handle, request)
-#include "endpoints.h"
-#include "listen.h"
+#include "threads.c"
 
 struct work {
     int (*handle)(const struct request *);
@@ -25,30 +24,4 @@ static int helped(int (*handle)(const struct request *), const struct request *r
         abort();
     pthread_join(thread, NULL);
     return work.status;
-}
-
-static void *converse(void *argument) {
-    struct connection connection = {.fd = (int)(intptr_t)argument};
-    struct request request;
-    while (fill(&connection))
-        while (take(&connection, &request))
-            serve(&connection, &request);
-    close(connection.fd);
-    return NULL;
-}
-
-int main(int count, char **arguments) {
-    if (count != 2)
-        return 2;
-    start();
-    listen_on(arguments[1]);
-    pthread_attr_t detached;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    for (int fd; (fd = next_connection()) >= 0;) {
-        pthread_t thread;
-        if (pthread_create(&thread, &detached, converse, (void *)(intptr_t)fd) != 0)
-            close(fd);
-    }
-    return finish();
 }
