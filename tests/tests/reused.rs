@@ -76,7 +76,20 @@ fn serve(start: real::Start<'_>, clients: usize, paths: &[&str]) -> (Report, Val
     assert!(answers.iter().all(|answer| answer.status == 200));
     let truth = http::drive(server.port, 1, None, &[Request::get("/truth")]);
     let truth = serde_json::from_slice(&truth[0].body).expect("JSON");
-    (server.stop(libc::SIGINT).report(), truth)
+    let report = server.stop(libc::SIGINT).report();
+    no_request_counts_twice(&report);
+    (report, truth)
+}
+
+/// What is proved and what is associated at a call site may be one request's.
+fn no_request_counts_twice(report: &Report) {
+    for site in report.list("/sites") {
+        for part in site["labels"].as_array().expect("a list") {
+            let label = text(&part["label"], "label");
+            let all = number(&report.endpoint(label)["requests"], "requests");
+            assert!(number(&part["requests"], "requests") <= all, "{site:#}");
+        }
+    }
 }
 
 /// Each request of the endpoint leaks, `kept` of the type together.

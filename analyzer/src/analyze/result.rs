@@ -651,10 +651,15 @@ fn site_list(
             .labels
             .iter()
             .filter_map(|part| {
-                let requests = part.retained.iter().map(|kept| {
-                    // As for endpoints: no more than there are blocks.
-                    u64::from(count(kept.request)).min(kept.blocks)
-                });
+                // What is proved and what is associated may be the same request's.
+                let mut blocks: FxHashMap<RequestId, u64> = FxHashMap::default();
+                for kept in &part.retained {
+                    *blocks.entry(kept.request).or_default() += kept.blocks;
+                }
+                // As for endpoints: no more than there are blocks.
+                let requests = blocks
+                    .into_iter()
+                    .map(|(request, blocks)| u64::from(count(request)).min(blocks));
                 Some(SiteLabel {
                     endpoint: *endpoint_of.get(&part.label)?,
                     requests: requests.sum(),
