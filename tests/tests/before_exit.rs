@@ -88,6 +88,37 @@ fn an_exit_without_a_tear_down_leaves_all_of_it() {
 }
 
 #[test]
+fn a_signal_to_itself_is_an_end_without_a_tear_down() {
+    for interpreter in python::interpreters() {
+        for how in ["raise", "terminate"] {
+            let (_place, report, kept) = ended(&interpreter, how);
+            assert_eq!(report.text("/processes/0/end"), "killed");
+            assert_eq!(report.number("/processes/0/signal"), libc::SIGTERM as u64);
+            let site = site(&report, kept);
+            assert_eq!(sum(site, "live"), kept);
+            let types = site["types"].as_array().expect("a list");
+            assert_eq!(types.len(), 1, "{}: {types:#?}", interpreter.display());
+            assert_eq!(types[0]["name"], "__main__.Kept");
+            assert_eq!(types[0]["blocks"], KEPT);
+            for row in [report.at("/totals"), report.at("/processes/0")] {
+                assert_eq!(sum(row, "before_exit"), sum(row, "live"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_signal_that_is_held_back_ends_nothing() {
+    let (_place, report, kept) = ended(python::SYSTEM.as_ref(), "blocked");
+    let sites = report.list("/sites").iter();
+    let made: u64 = sites
+        .filter(|site| site["python_frames"][0]["function"] == "make")
+        .map(|site| sum(site, "before_exit").blocks)
+        .sum();
+    assert_eq!(made, 2 * kept.blocks);
+}
+
+#[test]
 fn a_killed_program_has_no_exit() {
     let (_place, report, _) = ended(python::SYSTEM.as_ref(), "kill");
     let sites = report.list("/sites").iter();

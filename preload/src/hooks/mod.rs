@@ -8,6 +8,7 @@ mod mapping;
 mod marks;
 mod memory;
 mod process;
+mod signal;
 mod socket;
 mod thread;
 mod tls;

@@ -47,30 +47,6 @@ pub fn peek_child(options: i32) -> Result<u32, super::Errno> {
     }
 }
 
-/// Whether children that end are gone at once, because `SIGCHLD` is ignored.
-pub fn leaves_no_zombies() -> bool {
-    /// The kernel's `struct sigaction` on x86_64.
-    #[repr(C)]
-    #[derive(Default)]
-    struct Action {
-        handler: usize,
-        flags: u64,
-        restorer: usize,
-        mask: u64,
-    }
-    let mut action = Action::default();
-    let place = &raw mut action as usize;
-    // SAFETY: asks only; the kernel writes one `Action`, whose mask has the size that is told.
-    let asked = unsafe {
-        call(
-            libc::SYS_rt_sigaction,
-            [libc::SIGCHLD as usize, 0, place, 8, 0, 0],
-        )
-    };
-    let no_wait = action.flags & libc::SA_NOCLDWAIT as u64 != 0;
-    asked.is_ok() && (action.handler == libc::SIG_IGN || no_wait)
-}
-
 /// Takes a dead child away.
 pub fn reap(pid: u32) {
     let options = libc::WNOHANG | libc::__WALL;

@@ -5,10 +5,12 @@
 mod child;
 pub mod code;
 mod process;
+mod signal;
 mod socket;
 
 pub use child::*;
 pub use process::*;
+pub use signal::*;
 pub use socket::*;
 
 use core::arch::asm;
