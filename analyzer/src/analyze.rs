@@ -251,6 +251,9 @@ impl<'f> Analyzer<'f> {
         let names = reading.names.iter();
         let ids: Vec<TypeId> = names.map(|name| self.types.id(name)).collect();
         let ledger = self.machine.owners.ledger(process);
+        if !reading.caches.is_empty() {
+            ledger.caches_read(reading.begin, &reading.caches);
+        }
         for (address, name) in &reading.blocks {
             if let Some(of_type) = ids.get(*name as usize) {
                 ledger.set_type(*address, reading.begin, *of_type);

@@ -6,6 +6,7 @@
 //! until another request ends, because what is freed after the last end was still live when serving
 //! ended. Memory is bounded by live blocks, call sites and requests.
 
+mod caches;
 mod close;
 mod collector;
 mod exit;
@@ -22,6 +23,7 @@ mod reuse;
 pub mod site;
 mod types;
 
+use caches::Cached;
 pub use collector::{Collector, Judged};
 pub use exit::BeforeExit;
 use exit::Exit;
@@ -107,6 +109,8 @@ pub struct Ledger {
     tree_from_bytes: Option<u64>,
     /// Types of blocks were read.
     typed: bool,
+    /// What caches of bounded size keep.
+    cached: Cached,
     /// What the process was like before its tear-down.
     exit: Exit,
     /// When its collector of cyclic garbage ran.
@@ -164,6 +168,7 @@ impl Ledger {
             proved_allocations: 0,
             freeing: 0,
             typed: false,
+            cached: Cached::default(),
             exit: Exit::default(),
             collector: Collector::default(),
         }

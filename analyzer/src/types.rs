@@ -2,10 +2,13 @@
 
 use rustc_hash::FxHashMap;
 
-/// Index into [`TypeNames`]; its highest bit is set where objects of the type wait on a free list ([`is_free`]).
+/// Index into [`TypeNames`]; one of its highest bits is set where blocks of the type are bounded, however long they are
+/// kept ([`is_bounded`]).
 pub type TypeId = u32;
 /// In the id of objects that wait on a free list.
 const FREE: TypeId = 1 << 31;
+/// In the id of what a cache of bounded size keeps.
+const CACHED: TypeId = 1 << 30;
 /// Nobody looked, or what was seen is no object of a class.
 pub const UNKNOWN: TypeId = 0;
 
@@ -75,7 +78,22 @@ pub fn is_free(id: TypeId) -> bool {
     id & FREE != 0
 }
 
-/// The type of such objects while they are used.
+/// Whether that is so, or they are what a cache of bounded size keeps.
+pub fn is_bounded(id: TypeId) -> bool {
+    id & (FREE | CACHED) != 0
+}
+
+/// The type of what a cache of bounded size keeps.
+pub fn cached(id: TypeId) -> TypeId {
+    id | CACHED
+}
+
+/// The same type where no such cache keeps it.
+pub fn not_cached(id: TypeId) -> TypeId {
+    id & !CACHED
+}
+
+/// The type of objects of a free list while they are used.
 pub fn in_use(id: TypeId) -> TypeId {
     id & !FREE
 }
@@ -117,7 +135,7 @@ impl TypeNames {
     /// What `id` stands for.
     pub fn name(&self, id: TypeId) -> &str {
         self.names
-            .get((id & !FREE) as usize)
+            .get((id & !FREE & !CACHED) as usize)
             .map_or("unknown", String::as_str)
     }
 }

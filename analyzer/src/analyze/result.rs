@@ -80,12 +80,14 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let growth = growth(&ended);
     let beside = beside(&ended, &machine.records);
     let places = sites;
+    let most_cached = ended.iter().map(|(process, _)| process.most_cached).max();
     let mut sites = judge(ended, &machine.records, &facts.dropped, |site| {
         places.is_of_python(site)
     });
     let mut warnings = facts.warnings.iter();
     let unread = warnings.any(|warning| warning.code == FREE_LISTS_UNREAD);
-    reuse::correct(&mut sites, &names, &machine.records, unread);
+    let most_cached = most_cached.unwrap_or(0);
+    reuse::correct(&mut sites, &names, &machine.records, (unread, most_cached));
     company::settle_shared(&mut sites);
     alike::correct(&mut sites, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
@@ -535,7 +537,7 @@ fn by_verdict(sites: &[Judged], records: &[Record]) -> Vec<(Verdict, Amount)> {
         for open in &site.open {
             *sums.entry(open.verdict).or_default() += open.grown;
         }
-        let free = site.parts.iter().map(|part| part.outside.free);
+        let free = site.parts.iter().map(|part| part.outside.bounded);
         *sums.entry(Verdict::Bounded).or_default() += sum_of(free);
     }
     sums.retain(|_, amount| amount.blocks > 0);

@@ -1,14 +1,16 @@
 //! What an interpreter or the C library keeps for later use, and which is bounded though it outlives requests.
 //!
-//! - What is left of a site are freed objects on CPython's free lists: those are of bounded length.
+//! - What is left of a site are freed objects on CPython's free lists, which are of bounded length, or entries of
+//!   caches of bounded size.
 //! - A site of attribute names is a cache: 4,096 of them are kept at most.
 //! - A few small blocks, such as the C library's tables of threads that ended, are no growing buffer.
 
 use super::sites::{Judged, JudgedGroup, JudgedLabel};
 use crate::analysis::Verdict;
+use crate::figures::count;
 use crate::ledger::Retained;
 use crate::requests::record::Record;
-use crate::types::{CACHED_NAME, FREE_LIST, TypeId, TypeNames, UNKNOWN, longest_list};
+use crate::types::{CACHED_NAME, FREE_LIST, TypeId, TypeNames, UNKNOWN, is_free, longest_list};
 use crate::verdict::LEAK_REQUESTS;
 
 /// Bytes that make no growing buffer yet: three tables of a thread's storage (288 bytes each), which the C
@@ -16,8 +18,13 @@ use crate::verdict::LEAK_REQUESTS;
 const LITTLE: u64 = 1024;
 
 /// Corrects the verdicts of such sites. `unread`: nobody has read what is on free lists, so that what was taken from
-/// there counts as others'.
-pub(super) fn correct(sites: &mut [Judged], names: &TypeNames, records: &[Record], unread: bool) {
+/// there counts as others'. `most_cached`: how many entries a cache of bounded size can have.
+pub(super) fn correct(
+    sites: &mut [Judged],
+    names: &TypeNames,
+    records: &[Record],
+    (unread, most_cached): (bool, u64),
+) {
     for site in sites.iter_mut() {
         if unread {
             site.doubt_what_is_used_again(names, records);
@@ -26,8 +33,8 @@ pub(super) fn correct(sites: &mut [Judged], names: &TypeNames, records: &[Record
             let text = "CPython's cache of attribute names: it keeps 4,096 at most";
             site.bound(text);
             site.bound_outside(text);
-        } else if site.is_free() {
-            site.wait_for_reuse();
+        } else if site.is_bounded() {
+            site.keeps_what_is_bounded(most_cached);
         } else if site.verdict == Verdict::GrowingBuffer && site.is_little() {
             site.bound("a few small blocks that are kept for later use");
         }
@@ -74,7 +81,7 @@ impl Judged {
                     let record = records.get(kept.request as usize);
                     record.is_some_and(|record| record.status == group.status)
                 });
-                let sure = own.filter(|kept| kept.blocks - kept.free_blocks > lendable);
+                let sure = own.filter(|kept| kept.blocks - kept.bounded_blocks > lendable);
                 sure.count() as u64 >= LEAK_REQUESTS
             };
             for group in &mut part.groups {
@@ -101,18 +108,37 @@ impl Judged {
             && parts().map(|part| part.live_bytes).sum::<u64>() <= LITTLE
     }
 
-    /// Nothing is left here but freed objects on free lists.
-    fn is_free(&self) -> bool {
+    /// Nothing is left here but what is bounded.
+    fn is_bounded(&self) -> bool {
         let mut left = self.labels.iter().flat_map(|label| &label.retained);
         left.clone().next().is_some() && !left.any(Retained::is_used)
     }
 
-    /// What is left here waits for its next use.
-    fn wait_for_reuse(&mut self) {
+    /// What is left here waits for its next use, or to be asked for again.
+    fn keeps_what_is_bounded(&mut self, most_cached: u64) {
+        let typed = self.parts.iter().flat_map(|part| &part.types);
+        let of_labels = typed.filter(|typed| typed.retained_by.is_some());
+        let free: u64 = of_labels
+            .filter(|typed| is_free(typed.of_type))
+            .map(|typed| typed.blocks)
+            .sum();
+        let kept = self.labels.iter().flat_map(|label| &label.retained);
+        let kept: u64 = kept.map(|kept| kept.blocks).sum();
+        let lists =
+            "freed objects that CPython keeps for later use, on free lists of bounded length";
+        let caches = || {
+            format!(
+                "what functools.lru_cache keeps, which is bounded (maxsize {} at most)",
+                count(most_cached)
+            )
+        };
+        let what = match free {
+            0 => caches(),
+            free if free >= kept => lists.to_owned(),
+            _ => format!("{lists}, and {}", caches()),
+        };
         self.verdict = Verdict::Bounded;
-        self.evidence.text =
-            "all that is left are freed objects that CPython keeps for later use, on free lists of bounded length"
-                .to_owned();
+        self.evidence.text = format!("all that is left is {what}");
         let kept = self.labels.iter_mut();
         let kept = kept.filter(|label| !label.retained.is_empty());
         kept.for_each(|label| {

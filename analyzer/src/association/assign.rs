@@ -17,6 +17,7 @@ use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::trace::ProcessId;
+use crate::types::not_cached;
 
 /// A call site, explained.
 #[derive(Debug)]
@@ -380,7 +381,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
     site.survives(label, blocks);
     for (of_type, amount) in &loose.types {
         site.types.push(Typed {
-            of_type: *of_type,
+            of_type: not_cached(*of_type),
             retained_by: label,
             late: false,
             blocks: amount.blocks,
@@ -400,8 +401,8 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
             kept.bytes += bytes;
             kept.before_exit += loose.before_exit;
             kept.collected |= loose.collected;
-            kept.free_blocks += loose.free.blocks;
-            kept.free_bytes += loose.free.bytes;
+            kept.bounded_blocks += loose.bounded.blocks;
+            kept.bounded_bytes += loose.bounded.bytes;
         }
         None => site.retained.push(Retained {
             request: owned.request,
@@ -415,8 +416,8 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
             associated: true,
             untold: owned.untold,
             certain: owned.certain,
-            free_blocks: loose.free.blocks,
-            free_bytes: loose.free.bytes,
+            bounded_blocks: loose.bounded.blocks,
+            bounded_bytes: loose.bounded.bytes,
             collected: loose.collected,
             judged: Judged::default(),
         }),
@@ -459,9 +460,9 @@ pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Rec
         served: amount,
         before_exit: kept.before_exit,
         collected: kept.collected,
-        free: Amount {
-            blocks: kept.free_blocks,
-            bytes: kept.free_bytes,
+        bounded: Amount {
+            blocks: kept.bounded_blocks,
+            bytes: kept.bounded_bytes,
         },
         types: Vec::new(),
     }
@@ -493,22 +494,22 @@ pub(super) fn leave_the_rest(
             site.outside_bytes += loose.live.bytes;
             site.outside_before_exit += loose.before_exit;
             let mut used = loose.served;
-            used -= loose.free;
+            used -= loose.bounded;
             site.outside.add(&serving, loose.born, used);
             if loose.collected {
                 site.outside.served.collected.insert(loose.born);
             }
             if (serving.from.unwrap_or(u64::MAX)..serving.to).contains(&loose.born) {
                 unknown += loose.served;
-                let mut free = loose.served;
-                free -= used;
-                site.outside.free += free;
+                let mut bounded = loose.served;
+                bounded -= used;
+                site.outside.bounded += bounded;
                 let of_site: &mut Vec<_> = births.entry(loose.site).or_default();
                 of_site.extend([(process, loose.born), (process, loose.last)]);
             }
             for (of_type, amount) in &loose.types {
                 site.types.push(Typed {
-                    of_type: *of_type,
+                    of_type: not_cached(*of_type),
                     retained_by: None,
                     late: false,
                     blocks: amount.blocks,

@@ -200,7 +200,7 @@ impl World {
                     served: Amount::one(100),
                     before_exit: Amount::one(100),
                     collected: false,
-                    free: Amount::default(),
+                    bounded: Amount::default(),
                     types: Vec::new(),
                 })
                 .collect(),
@@ -399,7 +399,7 @@ fn blocks_of_one_request_say_no_more_than_one() {
                 served: Amount::one(100),
                 before_exit: Amount::one(100),
                 collected: false,
-                free: Amount::default(),
+                bounded: Amount::default(),
                 types: Vec::new(),
             })
             .collect(),

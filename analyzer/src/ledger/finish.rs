@@ -16,7 +16,7 @@ use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
 use crate::seldom::{Empty, Seldom};
 use crate::sites::SiteId;
-use crate::types::is_free;
+use crate::types::is_bounded;
 
 /// Into how many parts a process's life of serving is cut when it is judged.
 pub const SLICES: usize = 8;
@@ -54,6 +54,8 @@ pub struct Finished {
     pub ended_at: u64,
     /// When its collector of cyclic garbage ran.
     pub collector: Collector,
+    /// How many entries the largest of its caches of bounded size can have, of those that keep anything.
+    pub most_cached: u64,
 }
 
 /// From the begin of a process's first request to the end of its last that did end, in stamps. Of a process without
@@ -200,10 +202,11 @@ pub struct Retained {
     pub untold: bool,
     /// What is certain of that.
     pub certain: Certain,
-    /// Of `blocks`, those that hold freed objects on a free list of CPython's.
-    pub free_blocks: u64,
+    /// Of `blocks`, those that are bounded: freed objects on a free list of CPython's, and what a cache of bounded
+    /// size keeps.
+    pub bounded_blocks: u64,
     /// Their bytes.
-    pub free_bytes: u64,
+    pub bounded_bytes: u64,
     /// Most of it was gone before the collector's first full run after the serving was over.
     pub collected: bool,
     /// What the process's collector has told of it.
@@ -218,9 +221,9 @@ impl FinishedSite {
 }
 
 impl Retained {
-    /// Whether anything in use is left.
+    /// Whether anything is left that is not bounded.
     pub fn is_used(&self) -> bool {
-        self.blocks > self.free_blocks
+        self.blocks > self.bounded_blocks
     }
 
     /// How many, and their bytes.
@@ -239,9 +242,9 @@ impl Retained {
         }
     }
 
-    /// Bytes in use.
+    /// Bytes that are not bounded.
     pub fn used_bytes(&self) -> u64 {
-        self.bytes - self.free_bytes
+        self.bytes - self.bounded_bytes
     }
 }
 
@@ -250,8 +253,8 @@ impl Retained {
 pub struct OutsideSeries {
     /// Born before the first request and never freed while serving, blocks and bytes.
     pub before: (u64, u64),
-    /// Born while it served, and freed objects on CPython's free lists now: in none of the others.
-    pub free: Amount,
+    /// Born while it served and bounded, as [`Retained::bounded_blocks`] are: in none of the others.
+    pub bounded: Amount,
     /// What came while it served.
     pub served: Seldom<Served>,
 }
@@ -408,6 +411,7 @@ impl Ledger {
             touches: self.touches,
             ended_at: 0,
             collector: self.collector,
+            most_cached: self.cached.most(),
         }
     }
 
@@ -466,7 +470,7 @@ impl Ledger {
         holds: &impl Fn(Proof) -> bool,
         beside: &mut Vec<(RequestId, Amount)>,
     ) -> FxHashMap<u32, Vec<Retained>> {
-        let free = self.free_by_holding();
+        let bounded = self.bounded_by_holding();
         let mut by_site: FxHashMap<u32, FxHashMap<RequestId, Retained>> = FxHashMap::default();
         for (id, left) in left {
             let holding: &Holding = &self.holdings[*id as usize];
@@ -498,8 +502,8 @@ impl Ledger {
                 associated: false,
                 untold: false,
                 certain: Certain::Request,
-                free_blocks: 0,
-                free_bytes: 0,
+                bounded_blocks: 0,
+                bounded_bytes: 0,
                 collected: false,
                 judged: Judged::default(),
             });
@@ -513,9 +517,9 @@ impl Ledger {
             entry.bytes += left.served.bytes;
             entry.before_exit += left.before_exit;
             entry.collected |= left.is_mostly_collected();
-            let (free_blocks, free_bytes) = free.get(id).copied().unwrap_or_default();
-            entry.free_blocks += free_blocks;
-            entry.free_bytes += free_bytes;
+            let (bounded_blocks, bounded_bytes) = bounded.get(id).copied().unwrap_or_default();
+            entry.bounded_blocks += bounded_blocks;
+            entry.bounded_bytes += bounded_bytes;
             record.figures.retained_blocks += left.served.blocks;
             record.figures.retained_bytes += left.served.bytes;
         }
@@ -568,8 +572,8 @@ impl Ledger {
                 *blocks += amount.blocks;
                 *bytes += amount.bytes;
             }
-            // Bounded, however long it waits there.
-            if is_free(block.of_type) {
+            // Bounded, however long it is kept.
+            if is_bounded(block.of_type) {
                 continue;
             }
             series.add(&self.serving, block.born, amount);

@@ -10,7 +10,7 @@ use crate::replay::HoldingId;
 use crate::requests::record::Record;
 use crate::sample::Amount;
 use crate::sites::SiteId;
-use crate::types::{TypeId, is_free};
+use crate::types::{TypeId, is_bounded};
 
 /// Blocks of one call site that were made by one worker at one time, and live when serving ended.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ pub struct Loose {
     pub before_exit: Amount,
     /// Most of it was gone before the collector's first full run after the serving was over.
     pub collected: bool,
-    /// Of `served`, freed objects on free lists of CPython's.
-    pub free: Amount,
+    /// Of `served`, those that are bounded, as [`Retained::bounded_blocks`](super::Retained) are.
+    pub bounded: Amount,
     /// What those of `served` are, where types were read.
     pub types: Vec<(TypeId, Amount)>,
 }
@@ -66,7 +66,7 @@ impl Ledger {
                 continue;
             }
             let types = types.remove(id).unwrap_or_default();
-            let free = types.iter().filter(|(of_type, _)| is_free(*of_type));
+            let bounded = types.iter().filter(|(of_type, _)| is_bounded(*of_type));
             all.push(Loose {
                 site: self.sites[holding.site as usize].id,
                 born: holding.born,
@@ -76,7 +76,7 @@ impl Ledger {
                 served: left.served,
                 before_exit: left.before_exit,
                 collected: left.is_mostly_collected(),
-                free: free.fold(Amount::default(), |mut sum, (_, amount)| {
+                bounded: bounded.fold(Amount::default(), |mut sum, (_, amount)| {
                     sum += *amount;
                     sum
                 }),

@@ -87,7 +87,7 @@ impl OutsideSeries {
     fn absorb(&mut self, other: &OutsideSeries) {
         self.before.0 += other.before.0;
         self.before.1 += other.before.1;
-        self.free += other.free;
+        self.bounded += other.bounded;
         let (sum, more) = (&mut *self.served, &*other.served);
         sum.births.absorb(&more.births);
         sum.collected.extend(&more.collected);

@@ -9,7 +9,7 @@ use crate::replay::{Block, HoldingId};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
-use crate::types::{TypeId, is_free};
+use crate::types::{TypeId, is_bounded, not_cached};
 
 /// Blocks of one type at a call site in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +55,14 @@ impl Ledger {
             };
             let late = retained_by.is_none() && self.exit.is_late(block);
             *sums
-                .entry((site, retained_by, late, block.of_type))
+                .entry((site, retained_by, late, not_cached(block.of_type)))
                 .or_default() += self.heap.amount(address, block);
         }
         for (holding, of_type, amount) in self.exit.torn() {
             let holding = &self.holdings[self.moved_to(holding) as usize];
             if !is_loose(holding.kind, holds) {
                 *sums
-                    .entry((holding.site, None, false, of_type))
+                    .entry((holding.site, None, false, not_cached(of_type)))
                     .or_default() += amount;
             }
         }
@@ -79,8 +79,8 @@ impl Ledger {
         by_site
     }
 
-    /// Blocks and bytes of freed objects on CPython's free lists, by holding.
-    pub(super) fn free_by_holding(&self) -> FxHashMap<HoldingId, (u64, u64)> {
+    /// Blocks and bytes that are bounded, by holding.
+    pub(super) fn bounded_by_holding(&self) -> FxHashMap<HoldingId, (u64, u64)> {
         let mut sums: FxHashMap<HoldingId, (u64, u64)> = FxHashMap::default();
         let live = self
             .heap
@@ -90,7 +90,7 @@ impl Ledger {
         let ended = ended.map(|ended| (ended.address, &ended.block, Some(ended.survived)));
         // Few are typed so; where nothing was read there is nothing to look for.
         let all = live.chain(ended).filter(|_| self.typed);
-        for (address, block, freed) in all.filter(|(_, block, _)| is_free(block.of_type)) {
+        for (address, block, freed) in all.filter(|(_, block, _)| is_bounded(block.of_type)) {
             let holding = self.resolve(block);
             let request = self.holdings.get(holding as usize);
             let request = request.and_then(|holding| holding.kind.request());

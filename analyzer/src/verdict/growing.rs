@@ -96,7 +96,10 @@ impl Buffer {
             overdue: (overdue + 1).saturating_sub(since),
         };
         let used: Vec<&Retained> = site.retained.iter().filter(|kept| kept.is_used()).collect();
-        buffer.blocks = used.iter().map(|kept| kept.blocks - kept.free_blocks).sum();
+        buffer.blocks = used
+            .iter()
+            .map(|kept| kept.blocks - kept.bounded_blocks)
+            .sum();
         let holds = used.iter().any(|kept| kept.bytes >= size);
         if since > overdue || !holds {
             buffer.growth = Growth::Stopped;

@@ -200,7 +200,7 @@ pub fn of_requests(
         series.retaining += 1;
         series.retaining_late += u64::from(slice >= QUARTER);
         series.retained_bytes[slice] += retained.used_bytes();
-        series.retained_blocks += retained.blocks - retained.free_blocks;
+        series.retained_blocks += retained.blocks - retained.bounded_blocks;
     }
     for (slice, end) in ends.iter().enumerate() {
         series.live_bytes[slice] = site.live_log.level_before(*end);

@@ -43,8 +43,10 @@ impl Drain {
             return Ok(Some(Duration::ZERO));
         }
         if !waiting && self.pace.is_idle(now) {
-            let images = self.images.running.values_mut();
-            images.for_each(|image| image.types.shrink());
+            for image in self.images.running.values_mut() {
+                image.types.shrink();
+                image.types.seek_caches();
+            }
         }
         let mut running = self.images.running.values();
         let waiting = waiting || running.any(has_due);

@@ -54,6 +54,22 @@ pub(crate) struct Types {
     pub(crate) left: Option<u64>,
     /// It waits for its last reading.
     pub(crate) ends: bool,
+    /// The functions behind `functools.lru_cache` that were seen.
+    wrappers: FxHashSet<u64>,
+    /// What they keep may have changed since that was looked at.
+    caches: Caches,
+}
+
+/// Whether an image's caches are to be looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Caches {
+    /// Nothing has changed.
+    #[default]
+    Seen,
+    /// Something may have.
+    Changed,
+    /// They are, when everything else is read.
+    Wanted,
 }
 
 /// What is known of a block before it has a name.
@@ -74,6 +90,7 @@ enum Known {
 pub(crate) struct Forked {
     is_followed: bool,
     modules: Vec<(u64, u64)>,
+    wrappers: FxHashSet<u64>,
 }
 
 impl Types {
@@ -82,6 +99,7 @@ impl Types {
         Forked {
             is_followed: self.live.is_some(),
             modules: self.modules.clone(),
+            wrappers: self.wrappers.clone(),
         }
     }
 
@@ -90,10 +108,12 @@ impl Types {
         let Forked {
             is_followed,
             modules,
+            wrappers,
         } = forked;
         Types {
             live: is_followed.then(|| Box::new(LiveBlocks::new())),
             modules,
+            wrappers,
             ..Types::default()
         }
     }
@@ -139,11 +159,23 @@ impl Types {
     pub(crate) fn seek(&mut self, all: bool) {
         self.give_up();
         self.look = self.live.as_mut().map(|live| live.look(all));
+        self.caches = match all {
+            true => Caches::Wanted,
+            false => Caches::Changed,
+        };
+    }
+
+    /// Looks at caches of bounded size, where anything may have changed. For when there is time: all of each is read.
+    pub(crate) fn seek_caches(&mut self) {
+        if self.caches == Caches::Changed {
+            self.caches = Caches::Wanted;
+        }
     }
 
     /// Whether blocks wait to be found or read.
     pub(crate) fn has_work(&self) -> bool {
-        self.look.is_some() || !self.queue.is_empty()
+        let caches = self.caches == Caches::Wanted && !self.wrappers.is_empty();
+        self.look.is_some() || !self.queue.is_empty() || caches
     }
 
     /// Makes later looks short, where there is time.
@@ -164,6 +196,7 @@ impl Types {
         self.look = None;
         self.found = Vec::new();
         self.queue = Vec::new();
+        self.caches = Caches::Seen;
     }
 
     /// Reads no more: what is live may be taken apart.
@@ -202,8 +235,35 @@ impl Types {
                 // Neighbours together, and small differences in the file.
                 self.queue.sort_unstable_by(|left, right| right.cmp(left));
             }
+            return Ok(None);
+        }
+        if self.caches == Caches::Wanted {
+            return self.read_caches(image, pid, stamp);
         }
         Ok(None)
+    }
+
+    /// Reads what caches of bounded size keep.
+    fn read_caches(
+        &mut self,
+        image: u32,
+        pid: u32,
+        stamp: impl Fn() -> u64,
+    ) -> Result<Option<Reading>, Unreadable> {
+        self.caches = Caches::Seen;
+        let Some(python) = self.python.as_mut().filter(|_| !self.wrappers.is_empty()) else {
+            return Ok(None);
+        };
+        let begin = stamp();
+        let wrappers: Vec<u64> = self.wrappers.iter().copied().collect();
+        let caches = python.caches(&Memory::of(pid)?, &wrappers)?;
+        Ok((!caches.is_empty()).then(|| Reading {
+            image,
+            begin,
+            end: stamp(),
+            caches,
+            ..Reading::default()
+        }))
     }
 
     /// Reads the next blocks of the queue.
@@ -355,6 +415,9 @@ impl Types {
         for (block, of) in blocks.iter().zip(owners) {
             let named = of.filter(|_| block.object.is_some());
             let named = named.and_then(|of| reading.names.get(of as usize));
+            if named.is_some_and(|name| name == python::WRAPPER) {
+                self.wrappers.extend(python.object_in(block));
+            }
             if let Some((address, kind)) = named.and_then(|name| python::data(name, &block.head)) {
                 let number = reading.number(kind.to_owned());
                 live.take(address, true);

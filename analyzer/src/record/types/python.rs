@@ -6,9 +6,11 @@
 //!   count tells objects from dead ones on a free list.
 //! - Type objects are read anew each time: they can go, and others come to lie there.
 
+mod caches;
 mod dead;
 mod parts;
 
+pub(super) use caches::WRAPPER;
 pub(super) use parts::data;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -85,6 +87,10 @@ struct Layout {
     interpreter: Option<u64>,
     /// Free lists go through the first words of the objects on them (3.14).
     links: bool,
+    /// Where a tuple has its items.
+    tuple_items: u64,
+    /// Instances may have their attributes behind their other data (3.13).
+    inline_values: bool,
 }
 
 /// What is read of a type object.
@@ -142,6 +148,8 @@ impl Python {
                 _ => None,
             },
             links: version >> 16 >= 0x030e,
+            tuple_items: if version >> 16 >= 0x030e { 32 } else { 24 },
+            inline_values: version >> 16 >= 0x030d,
         };
         Some(Python {
             type_type,
@@ -329,7 +337,7 @@ impl Python {
 
     /// The value of `__module__` in a type's dict.
     fn module_of(&mut self, memory: &Memory, dict: u64) -> Result<Option<u64>, Unreadable> {
-        let entries = self.entries(memory, dict)?;
+        let entries = self.entries(memory, dict, MAX_ENTRIES)?;
         if let Some((_, value)) = entries.iter().find(|(key, _)| *key == self.module_key)
             && *value != 0
         {
@@ -344,8 +352,13 @@ impl Python {
         Ok(None)
     }
 
-    /// Keys and values of a dict.
-    fn entries(&self, memory: &Memory, dict: u64) -> Result<Vec<(u64, u64)>, Unreadable> {
+    /// Keys and values of a dict; none where it has places for more than `most`.
+    fn entries(
+        &self,
+        memory: &Memory,
+        dict: u64,
+        most: u64,
+    ) -> Result<Vec<(u64, u64)>, Unreadable> {
         // A dict's keys lie at 32, and its values beside them (where it shares its keys) at 40.
         let [keys, values] = memory.word(dict.wrapping_add(32))?;
         if values != 0 {
@@ -368,7 +381,7 @@ impl Python {
         let wide = !self.layout.kinds || sizes >> 16 & 0xff == 0;
         let width = if wide { 24 } else { 16 };
         let start = indices.and_then(|indices| keys.checked_add(first)?.checked_add(indices));
-        let Some(start) = start.filter(|_| entries <= MAX_ENTRIES) else {
+        let Some(start) = start.filter(|_| entries <= most) else {
             return Ok(Vec::new());
         };
         let bytes = memory.bytes(start, (entries * width) as usize)?;

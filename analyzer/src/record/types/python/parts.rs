@@ -30,6 +30,12 @@ pub(in crate::record::types) fn data(
 }
 
 impl Python {
+    /// Where the object in the block lies, whose type was found last.
+    pub(in crate::record::types) fn object_in(&self, block: &Looked) -> Option<u64> {
+        let of = self.types.get(&block.object?)?;
+        Some(block.address + self.layout.before(of.flags))
+    }
+
     /// The parts of the objects in `blocks`, whose types were found last.
     pub(in crate::record::types) fn parts(
         &self,

@@ -187,6 +187,92 @@ fn objects_on_free_lists_are_told_from_living_ones() {
     }
 }
 
+/// Fills caches, and prints their functions, what is in their entries alone, and what is not.
+const CACHES: &str = r#"
+import functools, sys
+class Plain: pass
+@functools.lru_cache(maxsize=100)
+def tuples(name, number): return ("result of " + name, number * 1.5)
+@functools.lru_cache(maxsize=100)
+def dicts(name): return {"key " + name: ["item " + name]}
+@functools.lru_cache(maxsize=100)
+def plain(name):
+    made = Plain()
+    made.text = "text " + name
+    return made
+@functools.lru_cache(maxsize=None)
+def every(name): return [name]
+@functools.lru_cache(maxsize=3)
+def last(name): return [name]
+pre = 1 << 4 if sys.hexversion >> 16 == 0x30b else 1 << 3 | 1 << 4 if sys.hexversion >> 16 > 0x30b else 0
+def block(o):
+    flags = type(o).__flags__
+    return id(o) - (16 if flags & 1 << 14 else 0) - (16 if flags & pre else 0)
+def parts(o):
+    yield block(o)
+    if isinstance(o, dict):
+        for pair in o.items():
+            for part in pair: yield from parts(part)
+    elif isinstance(o, (tuple, list)):
+        for part in o: yield from parts(part)
+    elif isinstance(o, Plain): yield block(o.text)
+lines = [f"{id(type)} {sys.hexversion}"]
+lines += [f"function {id(f)}" for f in (tuples, dicts, plain, every, last, len)]
+kept = []
+for number in range(50):
+    name = f"number {number}"
+    for result in tuples(name, number + 1000.5), dicts(name + "!"), plain(name + "?"):
+        if number % 10:
+            lines += [f"alone {at}" for at in parts(result)]
+        else:
+            lines.append(f"shared {block(result)}")
+            kept.append(result)
+    lines.append(f"shared {block(every(name + 'e'))}")
+    last(name + "l")
+lines += [f"alone {block(last(f'number {number}l'))}" for number in (47, 48, 49)]
+result = None
+print("\n".join(lines) + "\n", flush=True)
+sys.stdin.read()
+"#;
+
+#[test]
+fn entries_of_caches_are_theirs_alone() {
+    for path in interpreters() {
+        let running = start(&path, CACHES);
+        let row = |line: &String| -> (String, u64) {
+            let (word, number) = line.split_once(' ').unwrap();
+            (word.to_owned(), number.parse().unwrap_or(0))
+        };
+        let (type_type, version) = row(&running.lines[0]);
+        let type_type: u64 = type_type.parse().unwrap();
+        let Some(mut python) = Python::new(type_type, version as u32, 0) else {
+            continue;
+        };
+        let memory = Memory::of(running.child.id()).unwrap();
+        let rows: Vec<_> = running.lines[1..].iter().map(row).collect();
+        let of = |word: &str| -> Vec<u64> {
+            let found = rows.iter().filter(|row| row.0 == word);
+            found.map(|row| row.1).collect()
+        };
+        let caches = python.caches(&memory, &of("function")).unwrap();
+        let figures: Vec<_> = caches
+            .iter()
+            .map(|cache| (cache.most, cache.entries.len() - 1))
+            .collect();
+        assert_eq!(
+            figures,
+            [(100, 50), (100, 50), (100, 50), (3, 3)],
+            "{path:?}"
+        );
+        let entries = caches.iter().flat_map(|cache| &cache.entries);
+        let found: FxHashSet<u64> = entries.flatten().copied().collect();
+        let missed = of("alone").into_iter().filter(|at| !found.contains(at));
+        assert_eq!(missed.count(), 0, "{path:?} of {}", of("alone").len());
+        let wrong = of("shared").into_iter().filter(|at| found.contains(at));
+        assert_eq!(wrong.count(), 0, "{path:?}");
+    }
+}
+
 #[test]
 fn unknown_versions_are_left_alone() {
     assert!(Python::new(8, 0x0307_0000, 0).is_none());

@@ -1,0 +1,79 @@
+//! What `functools.lru_cache` keeps where it has a size is bounded, and no leak, however little of it is in use yet;
+//! what grows within an entry, or is kept elsewhere too, is one.
+
+use leak_tests::http::{self, Request};
+use leak_tests::python;
+use leak_tests::report::{number, text};
+use leak_tests::run::{LIMIT, Place};
+
+/// Requests of each endpoint.
+const EACH: u64 = 60;
+
+#[test]
+fn what_a_cache_of_bounded_size_keeps_is_no_leak() {
+    for interpreter in python::interpreters() {
+        let place = Place::new();
+        let port = http::free_port();
+        let mut command = place.traced(&interpreter);
+        command
+            .arg(python::script("cached.py"))
+            .arg(port.to_string());
+        let mut server = place.start(command);
+        http::wait_for_port(&mut server, port);
+        let requests: Vec<Request> = (0..EACH)
+            .flat_map(|each| {
+                let paths = [("route", 1000), ("client", 2000), ("kept", 3000)];
+                paths.map(|(name, from)| Request::get(format!("/{name}/{}", from + each)))
+            })
+            .collect();
+        http::drive(port, 1, None, &requests);
+        server.signal(libc::SIGINT);
+        server.wait(LIMIT);
+        server.assert_nothing_left(LIMIT);
+        let report = place.report();
+        let python = interpreter.display();
+
+        let route = report.endpoint("GET /route/{id}");
+        assert_ne!(
+            text(&route["verdict"], "verdict"),
+            "leak",
+            "{python}: {route:#}"
+        );
+        assert_eq!(
+            number(&route["leaking_requests"], "requests"),
+            0,
+            "{python}"
+        );
+        for (label, of_type) in [
+            ("GET /client/{id}", "__main__.Record"),
+            ("GET /kept/{id}", "__main__.Route"),
+        ] {
+            let row = report.endpoint(label);
+            assert_eq!(
+                text(&row["verdict"], "verdict"),
+                "leak",
+                "{python}: {label}"
+            );
+            assert_eq!(
+                number(&row["leaking_requests"], "requests"),
+                EACH,
+                "{python}: {label}"
+            );
+            let types = row["types"].as_array().expect("a list").iter();
+            let left = types.filter(|row| row["name"] == of_type);
+            let left: u64 = left.map(|row| number(&row["blocks"], "blocks")).sum();
+            assert_eq!(left, EACH, "{python}: {label}");
+        }
+        let evidence = report.list("/sites").iter().map(|site| {
+            let evidence = &site["evidence"];
+            (
+                text(&evidence["text"], "evidence"),
+                number(&site["retained_blocks"], "blocks"),
+            )
+        });
+        let cached = evidence.filter(|(text, _)| text.contains("functools.lru_cache"));
+        let cached: u64 = cached.map(|(_, blocks)| blocks).sum();
+        // A link, a route, two strings of it, its words and their list, tuple and float at least.
+        assert!(cached >= 8 * EACH, "{python}: {cached}");
+    }
+}
