@@ -39,7 +39,7 @@ mod sizes;
 #[cfg(test)]
 mod tests;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use assign::Owned;
 use assign::{Found, Whose};
@@ -97,6 +97,15 @@ pub fn associate(
     for (process, finished) in processes.iter().enumerate() {
         for (at, loose) in finished.loose.iter().enumerate() {
             by_site.entry(loose.site).or_default().push((process, at));
+        }
+    }
+    // What is bounded has other causes than what is not, and the question is whose that is.
+    let is_bounded = |(process, at): &(usize, usize)| processes[*process].loose[*at].is_bounded();
+    let mut mixed = FxHashSet::default();
+    for (site, places) in &mut by_site {
+        if !places.iter().all(is_bounded) {
+            places.retain(|place| !is_bounded(place));
+            mixed.insert(*site);
         }
     }
     let doubtful = site::doubtful(processes, &by_site);
@@ -164,6 +173,7 @@ pub fn associate(
             groups: &groups,
             moments: &moments,
             found: &found,
+            mixed: &mixed,
         };
         assign::all(processes, records, &context, &mut sweeps);
     }

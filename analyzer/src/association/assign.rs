@@ -170,6 +170,8 @@ pub(super) struct Whose<'w> {
     pub(super) groups: &'w Groups,
     pub(super) moments: &'w [Moments],
     pub(super) found: &'w FxHashMap<SiteId, Found>,
+    /// Call sites where some of what is left is bounded, and some is not: what is bounded is nobody's.
+    pub(super) mixed: &'w FxHashSet<SiteId>,
 }
 
 /// To whom a block is given.
@@ -307,10 +309,9 @@ pub(super) fn all(
 ) {
     for (finished, sweep) in processes.iter_mut().zip(sweeps) {
         let wanted = |loose: &Loose| {
-            whose
-                .found
-                .get(&loose.site)
-                .is_some_and(Found::names_labels)
+            let found = whose.found.get(&loose.site);
+            found.is_some_and(Found::names_labels)
+                && !(loose.is_bounded() && whose.mixed.contains(&loose.site))
         };
         let (some, rest): (Vec<Loose>, Vec<Loose>) = std::mem::take(&mut finished.loose)
             .into_iter()
@@ -495,17 +496,19 @@ pub(super) fn leave_the_rest(
             site.outside_before_exit += loose.before_exit;
             let mut used = loose.served;
             used -= loose.bounded;
-            site.outside.add(&serving, loose.born, used);
+            if used.blocks > 0 {
+                site.outside.add(&serving, loose.born, used);
+            }
             if loose.collected {
                 site.outside.served.collected.insert(loose.born);
             }
             if (serving.from.unwrap_or(u64::MAX)..serving.to).contains(&loose.born) {
-                unknown += loose.served;
-                let mut bounded = loose.served;
-                bounded -= used;
-                site.outside.bounded += bounded;
-                let of_site: &mut Vec<_> = births.entry(loose.site).or_default();
-                of_site.extend([(process, loose.born), (process, loose.last)]);
+                unknown += used;
+                site.outside.bounded += loose.bounded;
+                if !loose.is_bounded() {
+                    let of_site: &mut Vec<_> = births.entry(loose.site).or_default();
+                    of_site.extend([(process, loose.born), (process, loose.last)]);
+                }
             }
             for (of_type, amount) in &loose.types {
                 site.types.push(Typed {

@@ -37,6 +37,13 @@ pub struct Loose {
     pub types: Vec<(TypeId, Amount)>,
 }
 
+impl Loose {
+    /// Whether all of it is bounded.
+    pub fn is_bounded(&self) -> bool {
+        self.bounded.blocks >= self.served.blocks
+    }
+}
+
 impl Ledger {
     /// Those of this process, in order of their birth. Also what was proved in ways that `holds` denies.
     pub(super) fn loose(
