@@ -28,6 +28,8 @@ const LOT: usize = 2048;
 const LOT_AT_THE_END: usize = 1 << 14;
 /// From so many blocks on they are read, before more are looked for: to sort them takes as long.
 const MANY: usize = 1 << 16;
+/// Links of caches that are remembered, at most.
+const MOST_LINKS: usize = 1 << 16;
 /// What every program has in it that can name a class.
 const CLASS_MARK: &[u8] = b"__cxxabiv1";
 
@@ -56,6 +58,9 @@ pub(crate) struct Types {
     pub(crate) ends: bool,
     /// The functions behind `functools.lru_cache` that were seen.
     wrappers: FxHashSet<u64>,
+    /// Links of such caches that were seen since these were looked at: they lead to functions that were not, because
+    /// the parent made them.
+    links: Vec<u64>,
     /// What they keep may have changed since that was looked at.
     caches: Caches,
 }
@@ -174,8 +179,12 @@ impl Types {
 
     /// Whether blocks wait to be found or read.
     pub(crate) fn has_work(&self) -> bool {
-        let caches = self.caches == Caches::Wanted && !self.wrappers.is_empty();
-        self.look.is_some() || !self.queue.is_empty() || caches
+        self.look.is_some() || !self.queue.is_empty() || self.wants_caches()
+    }
+
+    /// Whether caches are to be looked at, and there may be any.
+    fn wants_caches(&self) -> bool {
+        self.caches == Caches::Wanted && !(self.wrappers.is_empty() && self.links.is_empty())
     }
 
     /// Makes later looks short, where there is time.
@@ -250,13 +259,14 @@ impl Types {
         pid: u32,
         stamp: impl Fn() -> u64,
     ) -> Result<Option<Reading>, Unreadable> {
+        let wanted = self.wants_caches();
         self.caches = Caches::Seen;
-        let Some(python) = self.python.as_mut().filter(|_| !self.wrappers.is_empty()) else {
+        let Some(python) = self.python.as_mut().filter(|_| wanted) else {
             return Ok(None);
         };
-        let begin = stamp();
-        let wrappers: Vec<u64> = self.wrappers.iter().copied().collect();
-        let caches = python.caches(&Memory::of(pid)?, &wrappers)?;
+        let (begin, memory) = (stamp(), Memory::of(pid)?);
+        let links = std::mem::take(&mut self.links);
+        let caches = python.caches(&memory, &mut self.wrappers, &links)?;
         Ok((!caches.is_empty()).then(|| Reading {
             image,
             begin,
@@ -415,8 +425,12 @@ impl Types {
         for (block, of) in blocks.iter().zip(owners) {
             let named = of.filter(|_| block.object.is_some());
             let named = named.and_then(|of| reading.names.get(of as usize));
-            if named.is_some_and(|name| name == python::WRAPPER) {
-                self.wrappers.extend(python.object_in(block));
+            match named.map(String::as_str) {
+                Some(python::WRAPPER) => self.wrappers.extend(python.object_in(block)),
+                Some(python::LINK) if self.links.len() < MOST_LINKS => {
+                    self.links.extend(python.object_in(block));
+                }
+                _ => {}
             }
             if let Some((address, kind)) = named.and_then(|name| python::data(name, &block.head)) {
                 let number = reading.number(kind.to_owned());

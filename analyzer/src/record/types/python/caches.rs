@@ -2,18 +2,22 @@
 //!
 //! - A cache's dict leads from keys to links, and each link to a key and a result. The link is made when the
 //!   result is there; in a full cache the oldest one is used again.
-//! - An object is the entry's alone where nothing else refers to it: its count is 1, a key's 2 (the dict has it,
-//!   too).
+//! - An object is the cache's alone where all that refer to it are: as many were met as its count says. (A key is
+//!   referred to twice: the dict has it, too.)
 //! - What an entry's objects hold is followed through tuples, lists, dicts and instances' attributes. What came to
 //!   them after the entry was made is not bounded by the cache: whoever replays the trace knows when a block was
 //!   allocated.
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{HAS_GC, IS_DICT, IS_LIST, Layout, Python};
 use crate::record::types::memory::{Memory, Unreadable};
 use crate::trace::Cache;
 
-/// The type of a function behind such a cache.
+/// The type of a function behind such a cache, which is also the first of its ring of links.
 pub(in crate::record::types) const WRAPPER: &str = "functools._lru_cache_wrapper";
+/// The type of the other links.
+pub(in crate::record::types) const LINK: &str = "functools._lru_list_elem";
 
 /// Entries of a cache whose bound is one: in larger ones they are like any other block.
 const MOST: u64 = 1 << 16;
@@ -32,56 +36,93 @@ const WRAPPER_WORDS: usize = 13;
 const DICT: usize = 9;
 const SIZE: usize = 12;
 
-/// An object that may be an entry's.
+/// An object that an entry refers to.
 #[derive(Clone, Copy)]
 struct Found {
     /// The place of its entry in its cache, and of that among all.
     entry: (usize, usize),
     address: u64,
-    /// How many refer to it if it is the entry's.
+    /// How often.
     references: u64,
 }
 
 impl Python {
-    /// The entries of those caches behind `wrappers` that have a size, and are there yet.
+    /// The entries of those caches behind `wrappers`, and of those that `links` are of, that have a size and are
+    /// there yet.
     pub(in crate::record::types) fn caches(
         &mut self,
         memory: &Memory,
-        wrappers: &[u64],
+        wrappers: &mut FxHashSet<u64>,
+        links: &[u64],
     ) -> Result<Vec<Cache>, Unreadable> {
         self.types.clear();
         let (mut caches, mut found) = (Vec::new(), Vec::new());
-        let heads = memory.words::<WRAPPER_WORDS>(wrappers)?;
-        for head in heads {
-            let most = head[SIZE];
-            let is_one = self.layout.lives(head[0])
-                && (1..=MOST).contains(&most)
-                && self.is_type(memory, head[1])?
-                && self.name(memory, head[1])? == WRAPPER;
-            if is_one {
-                self.cache(memory, (head[DICT], most), &mut caches, &mut found)?;
+        for wrapper in wrappers.iter() {
+            self.cache(memory, *wrapper, &mut caches, &mut found)?;
+        }
+        let entries = caches.iter().flat_map(|cache| &cache.entries);
+        let mut known: FxHashSet<u64> =
+            entries.filter_map(|entry| entry.first()).copied().collect();
+        for link in links {
+            if known.contains(link) {
+                continue;
+            }
+            if let Some(wrapper) = self.wrapper_of(memory, *link, &mut known)?
+                && wrappers.insert(wrapper)
+            {
+                self.cache(memory, wrapper, &mut caches, &mut found)?;
             }
         }
-        let mut blocks = 0;
+        let mut met = FxHashMap::default();
         for _ in 0..MAX_DEPTH {
-            found.truncate(MAX_BLOCKS.saturating_sub(blocks));
+            found.truncate(MAX_BLOCKS.saturating_sub(met.len()));
             if found.is_empty() {
                 break;
             }
-            blocks += found.len();
-            found = self.follow(memory, &found, &mut caches)?;
+            found = self.follow(memory, &found, &mut met, &mut caches)?;
         }
         Ok(caches)
     }
 
-    /// Takes in the cache whose dict this is.
-    fn cache(
-        &self,
+    /// The function whose ring the link is in; the links between come to `known`.
+    fn wrapper_of(
+        &mut self,
         memory: &Memory,
-        (dict, most): (u64, u64),
+        link: u64,
+        known: &mut FxHashSet<u64>,
+    ) -> Result<Option<u64>, Unreadable> {
+        let mut at = link;
+        for _ in 0..=MOST {
+            let [count, of_type, _, next] = memory.word(at)?;
+            if self.is_type(memory, of_type)? && self.name(memory, of_type)? == WRAPPER {
+                return Ok(Some(at));
+            }
+            // Before 3.10 the links' type has no name.
+            if !self.layout.lives(count) || !known.insert(at) {
+                break;
+            }
+            at = next;
+        }
+        Ok(None)
+    }
+
+    /// Takes in the cache behind this function, if it has a size.
+    fn cache(
+        &mut self,
+        memory: &Memory,
+        wrapper: u64,
         caches: &mut Vec<Cache>,
         found: &mut Vec<Found>,
     ) -> Result<(), Unreadable> {
+        let head = memory.word::<WRAPPER_WORDS>(wrapper)?;
+        let (dict, most) = (head[DICT], head[SIZE]);
+        let is_one = self.layout.lives(head[0])
+            && (1..=MOST).contains(&most)
+            && self.is_type(memory, head[1])?
+            && self.name(memory, head[1])? == WRAPPER;
+        if !is_one {
+            return Ok(());
+        }
         let links = self.entries(memory, dict, most.max(8) * 2)?;
         let links: Vec<u64> = links.into_iter().map(|(_, link)| link).collect();
         let links: Vec<u64> = links.into_iter().filter(|link| *link != 0).collect();
@@ -104,11 +145,13 @@ impl Python {
         Ok(())
     }
 
-    /// Takes in those of `found` that are their entries' alone; gives what they hold.
+    /// Takes in those of `found` that are the caches' alone, by how many references to each were met; gives what they
+    /// hold.
     fn follow(
         &mut self,
         memory: &Memory,
         found: &[Found],
+        met: &mut FxHashMap<u64, u64>,
         caches: &mut [Cache],
     ) -> Result<Vec<Found>, Unreadable> {
         let addresses: Vec<u64> = found.iter().map(|found| found.address).collect();
@@ -116,7 +159,9 @@ impl Python {
         let mut held = Vec::new();
         for (found, head) in found.iter().zip(heads) {
             let [count, of_type, ..] = head;
-            if self.layout.references(count) != Some(found.references)
+            let met = met.entry(found.address).or_default();
+            *met += found.references;
+            if self.layout.references(count) != Some(*met)
                 || !found.address.is_multiple_of(8)
                 || !self.is_type(memory, of_type)?
             {

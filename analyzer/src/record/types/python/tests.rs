@@ -192,7 +192,7 @@ const CACHES: &str = r#"
 import functools, sys
 class Plain: pass
 @functools.lru_cache(maxsize=100)
-def tuples(name, number): return ("result of " + name, number * 1.5)
+def tuples(name, number): return ("result of " + name, number * 1.5, name)
 @functools.lru_cache(maxsize=100)
 def dicts(name): return {"key " + name: ["item " + name]}
 @functools.lru_cache(maxsize=100)
@@ -230,7 +230,7 @@ for number in range(50):
     lines.append(f"shared {block(every(name + 'e'))}")
     last(name + "l")
 lines += [f"alone {block(last(f'number {number}l'))}" for number in (47, 48, 49)]
-result = None
+result = name = None
 print("\n".join(lines) + "\n", flush=True)
 sys.stdin.read()
 "#;
@@ -254,7 +254,9 @@ fn entries_of_caches_are_theirs_alone() {
             let found = rows.iter().filter(|row| row.0 == word);
             found.map(|row| row.1).collect()
         };
-        let caches = python.caches(&memory, &of("function")).unwrap();
+        let mut wrappers: FxHashSet<u64> = of("function").into_iter().collect();
+        let mut caches = python.caches(&memory, &mut wrappers, &[]).unwrap();
+        caches.sort_by_key(|cache| std::cmp::Reverse(cache.most));
         let figures: Vec<_> = caches
             .iter()
             .map(|cache| (cache.most, cache.entries.len() - 1))
@@ -264,6 +266,11 @@ fn entries_of_caches_are_theirs_alone() {
             [(100, 50), (100, 50), (100, 50), (3, 3)],
             "{path:?}"
         );
+        // From any of its links a cache is found as well.
+        let last = caches[3].entries.iter().map(|entry| entry[0]).next_back();
+        let links: Vec<u64> = last.into_iter().collect();
+        let again = python.caches(&memory, &mut FxHashSet::default(), &links);
+        assert_eq!(again.unwrap(), caches[3..], "{path:?}");
         let entries = caches.iter().flat_map(|cache| &cache.entries);
         let found: FxHashSet<u64> = entries.flatten().copied().collect();
         let missed = of("alone").into_iter().filter(|at| !found.contains(at));
