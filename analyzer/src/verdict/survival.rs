@@ -6,8 +6,8 @@
 //! of its group and in time; and, where most of what lived died at once, when it was there already or is twice as
 //! old as what died. Mature ones are a leak where there are more than a tail of long lives can hold, or where they
 //! have been exposed so long that such a tail would have lost many, and where the keeping goes on: in the process
-//! that keeps, and where no process shows a leak by itself, over the requests of all of them (the first requests of
-//! a server whose workers are replaced may be all that some of those served).
+//! that keeps, and over the requests of all of them (the first requests of a server whose workers are replaced may be
+//! all that some of those served). It is over for sure by the latter only where no process shows a leak by itself.
 //!
 //! The keeping has died down where its places among the requests lie early (Laplace's test), or where the last is so
 //! early that an even rate would have gone on (a table that is filled at once and then full), unless it also began
@@ -288,7 +288,7 @@ impl<'g> Group<'g> {
             true => LEAK_REQUESTS_AMONG_FREES,
             false => LEAK_REQUESTS,
         };
-        let goes_on = !(found.falls(needs) || self.unwatched && found.is_late());
+        let goes_on = !(found.falls() || self.unwatched && found.is_late());
         let leaks =
             found.count >= needs && goes_on && self.is_more_than_a_tail(&found, limits[0], LEVEL);
         let verdict = match leaks {
@@ -541,10 +541,13 @@ impl Mature {
         early.count() * EARLY < self.positions.len()
     }
 
-    /// The keeping may have died down.
-    fn falls(&self, needs: u64) -> bool {
-        let trend = self.shown_trend(needs);
-        self.stopped(FALLS) || trend.is_some_and(|trend| trend <= FALLING)
+    /// The keeping may have died down: also where a process shows a leak by itself, and the others none.
+    fn falls(&self) -> bool {
+        let trends = self.trend.into_iter().chain(trend(&self.everywhere));
+        self.stopped(FALLS)
+            || trends
+                .reduce(f64::min)
+                .is_some_and(|trend| trend <= FALLING)
     }
 
     /// It has, for sure.

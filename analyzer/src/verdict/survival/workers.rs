@@ -44,6 +44,9 @@ fn of_workers(keeps: impl Fn(u32) -> bool) -> Verdict {
 #[test]
 fn what_the_first_workers_keep_is_no_leak_of_those_that_replace_them() {
     assert_eq!(of_workers(|request| request < 12), Verdict::WarmUp);
+    // Also where the first of them kept enough, and evenly, by itself.
+    let by_the_first = |request| [0, 12, 24, 36].contains(&request);
+    assert_eq!(of_workers(by_the_first), Verdict::WarmUp);
     assert_eq!(of_workers(|_| true), Verdict::Leak);
     assert_eq!(of_workers(|request| request % 7 == 3), Verdict::Leak);
     assert_eq!(of_workers(|request| request > 250), Verdict::Leak);
