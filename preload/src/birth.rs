@@ -294,7 +294,7 @@ fn map_session(fd: i32) -> Option<Mapping> {
     let mapping = unsafe { Mapping::new(base, bytes) };
     if mapping.is_none() {
         // SAFETY: nobody else knows it.
-        unsafe { kernel::unmap(base, bytes) };
+        unsafe { kernel::unmap_pages(base, bytes) };
     }
     mapping
 }

@@ -23,6 +23,7 @@ mod environment;
 mod exit;
 mod kernel;
 mod lane;
+mod locked;
 mod mapping;
 mod mark;
 mod modules;
@@ -36,6 +37,7 @@ mod session;
 mod slot;
 mod stack;
 mod symbols;
+mod table;
 mod thread;
 mod unwind;
 #[cfg(not(test))]

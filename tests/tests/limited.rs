@@ -1,5 +1,5 @@
-//! Programs under limits: of the address space, in which the memory shared with the recorder counts, of the
-//! stack and of descriptors. They do under libleak what they do without, and are traced, or it is said that
+//! Programs under limits: of the address space, in which the memory shared with the recorder counts, of data, locked
+//! memory, the stack and descriptors. They do under libleak what they do without, and are traced, or it is said that
 //! they are not.
 
 use std::process::Command;
@@ -16,7 +16,8 @@ fn both(place: &Place, command: impl Fn(&str) -> Command) -> Ended {
     let expected = place.run(command(""));
     let libleak = artifacts::libleak();
     let found = place.run(command(&libleak.to_string_lossy()));
-    assert_eq!(found.out, expected.out, "{}", found.err);
+    let [said, bare] = [&found, &expected].map(|ended| String::from_utf8_lossy(&ended.out));
+    assert_eq!(said, bare, "{}", found.err);
     assert_eq!(found.status, expected.status, "{}", found.err);
     assert_eq!(expected.err, "");
     found
@@ -50,6 +51,50 @@ fn limits_that_a_program_sets_itself() {
     assert_eq!(report.list("/processes").len(), 3);
 }
 
+/// What the kernel refuses is refused, also where the limit to set is another one.
+#[test]
+fn limits_that_nobody_gets() {
+    let program = Source::read("harmless/refused.c").program();
+    let program = program.display().to_string();
+    let place = Place::new();
+    assert_eq!(limited(&place, "-c 0", &program).err, "");
+    place.report().assert_complete();
+}
+
+/// What is ours is not data of the program's.
+#[test]
+fn as_much_data_as_it_may_have() {
+    let program = Source::read("harmless/little_data.c").program();
+    let program = program.display().to_string();
+    for limit in ["-d 4096", "-d 16384"] {
+        let place = Place::new();
+        assert_eq!(limited(&place, limit, &program).err, "", "{limit}");
+        place.report().assert_complete();
+    }
+}
+
+/// What is ours is not locked with what the program locks, nor does it count in what may be.
+#[test]
+fn locked_memory() {
+    let program = Source::read("harmless/locked.c").program();
+    let program = program.display().to_string();
+    // So much as the program has, more, and too little; and with the right to any.
+    for limit in ["-l 8192", "-l 5120", "-l 1024", "-l 0"] {
+        for rights in ["-ipc_lock", "+ipc_lock"] {
+            let place = Place::new();
+            let ended = both(&place, |preload| {
+                let mut command = place.plain("setpriv");
+                let script = format!("ulimit {limit}; LD_PRELOAD={preload} exec {program}");
+                command.arg(format!("--bounding-set={rights}"));
+                command.args(["bash", "-c", &script]);
+                command
+            });
+            assert_eq!(ended.err, "", "{limit} {rights}");
+            place.report().assert_complete();
+        }
+    }
+}
+
 #[test]
 fn a_shell_that_limits_its_children() {
     let place = Place::new();
@@ -79,7 +124,7 @@ fn started_with_little() {
         true => "-s 1024",
         false => "-s 256",
     };
-    for limit in ["-v 250000", "-v 1000000", stack, "-n 16"] {
+    for limit in ["-v 250000", "-v 1000000", "-d 65536", stack, "-n 16"] {
         let place = Place::new();
         assert_eq!(limited(&place, limit, &program).err, "", "{limit}");
         let report = place.report();

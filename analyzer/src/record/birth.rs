@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use leak_wire::layout::SESSION_PREFIX;
 use nix::fcntl::Flock;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use super::control;
 use super::lanes;
@@ -51,25 +51,24 @@ pub(crate) fn detach(socket: i32) {
     let _ = nix::unistd::setsid();
     system::ignore_signals();
     system::set_name(c"leak-recorder");
-    for resource in [
-        Resource::RLIMIT_FSIZE,
-        Resource::RLIMIT_NOFILE,
-        Resource::RLIMIT_AS,
-        Resource::RLIMIT_DATA,
-        Resource::RLIMIT_CPU,
+    // The target's own limits were not meant for us: root may have more than it was left, others all that
+    // they were left.
+    for (resource, wanted) in [
+        (Resource::RLIMIT_FSIZE, RLIM_INFINITY),
+        (Resource::RLIMIT_NOFILE, MANY_FILES),
+        (Resource::RLIMIT_AS, RLIM_INFINITY),
+        (Resource::RLIMIT_DATA, RLIM_INFINITY),
+        (Resource::RLIMIT_CPU, RLIM_INFINITY),
     ] {
-        // The target's own limits were not meant for us.
-        if let Ok((_, hard)) = getrlimit(resource) {
+        if let Ok((_, hard)) = getrlimit(resource)
+            && (hard >= wanted || setrlimit(resource, wanted, wanted).is_err())
+        {
             let _ = setrlimit(resource, hard, hard);
-            // Each process of the tree takes a descriptor. Root may have more of them than it was left.
-            if resource == Resource::RLIMIT_NOFILE && hard < MANY_FILES {
-                let _ = setrlimit(resource, MANY_FILES, MANY_FILES);
-            }
         }
     }
 }
 
-/// Descriptors that suffice for any tree of processes.
+/// Descriptors that suffice for any tree of processes: each process takes one.
 const MANY_FILES: u64 = 1 << 16;
 
 /// What to do where the lanes can't be had: a limit of the program's (which the recorder inherits) is

@@ -61,6 +61,9 @@ pub fn record(socket: i32) -> Result<(), String> {
     Ok(())
 }
 
+/// Bytes of the control thread's stack: it holds a message and what /proc tells of a process.
+const CONTROL_STACK: usize = 256 << 10;
+
 fn session(socket: &OwnedFd) -> Result<(), String> {
     let (session, file) = birth::prepare(socket, std::env::vars_os())?;
     let path = session.path.clone();
@@ -111,6 +114,8 @@ fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, Strin
     };
     std::thread::Builder::new()
         .name("leak-control".to_owned())
+        // It counts in a limit of the target's data, where that can't be raised.
+        .stack_size(CONTROL_STACK)
         .spawn(move || control.run())
         .map_err(|error| format!("can't start a thread: {error}"))?;
     // Nothing of ours keeps a file system busy but the trace's.
