@@ -79,7 +79,22 @@ fn closed_descriptors_and_daemons() {
 
 #[test]
 fn another_root_and_no_rights() {
-    same_program("rooted.c", &[]);
+    let program = Source::read("harmless/rooted.c").program();
+    let (plain, traced) = (Place::new(), Place::new());
+    let expected = plain.run(plain.plain(&program));
+    let found = traced.run(traced.traced(&program));
+    assert_eq!(
+        (out(&found), found.status),
+        (out(&expected), expected.status)
+    );
+    // Its children are told of one by one, what they would run can't be traced.
+    assert_eq!(found.err.lines().count(), 1, "{}", found.err);
+    assert!(
+        found
+            .err
+            .starts_with("libleak: libleak.so can't be read from here")
+    );
+    assert_eq!(traced.report().number("/trace/dropped_events"), 0);
 }
 
 #[test]

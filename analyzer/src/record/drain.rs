@@ -21,7 +21,8 @@ use super::images::{Image, Images};
 use super::lanes::{Claimed, Lanes, OpenLane, Take};
 use super::live::LiveBlocks;
 use super::mapping::Mapping;
-use super::{procfs, resident, system};
+use super::procfs::{self, Program};
+use super::{resident, system};
 use crate::trace::{At, Commons, Note, NotedEnd, ThreadEvents, WriteError, Writer};
 use pace::Pace;
 
@@ -55,6 +56,8 @@ pub(crate) struct Drain {
     busy_since_tick: bool,
     scarce: bool,
     slotless: u64,
+    /// It was told that a process of another user is not recorded.
+    turned_away: bool,
     pace: Pace,
     /// The image of which types were read last.
     last_reading: u32,
@@ -103,6 +106,7 @@ impl Drain {
             busy_since_tick: false,
             scarce: false,
             slotless: 0,
+            turned_away: false,
             pace: Pace::start(now),
             last_reading: 0,
             dies_with: None,
@@ -165,6 +169,7 @@ impl Drain {
                     ended.extend(images.into_iter().map(|image| (image, status, false)));
                 }
                 Told::Mark { pid, label } => self.mark(pid, &label)?,
+                Told::Foreign { pid, uid, program } => self.turned_away(pid, uid, &program),
             }
         }
         self.discover(false);
@@ -370,6 +375,21 @@ impl Drain {
         let label = leak_wire::Bytes::Slice(label);
         marks.push(At::Stamp(stamp), Event::Mark { label });
         writer.write_events(marks)
+    }
+
+    /// A process of another user is not recorded: told of the first one.
+    fn turned_away(&mut self, pid: u32, uid: u32, program: &Program) {
+        if !std::mem::replace(&mut self.turned_away, true) {
+            self.writer.note(Note::Warning {
+                code: "other_user".to_owned(),
+                text: format!(
+                    "process {pid} ({}) runs as user {uid}, and that it belongs to this session could not be proved to \
+                     its recorder, which is another user's: it is not here (it takes Linux 6.5, and a parent that is \
+                     traced and lives)",
+                    program.executable
+                ),
+            });
+        }
     }
 
     /// Readings, and what is looked for now and then.

@@ -14,6 +14,7 @@ mod detours;
 mod drain;
 pub(crate) mod fuzz;
 mod images;
+mod kin;
 mod lanes;
 mod live;
 mod mapping;

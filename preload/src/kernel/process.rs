@@ -60,6 +60,20 @@ pub fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
     asked.ok().map(|_| limit.rlim_cur)
 }
 
+/// Whether what this process executes gets other rights than its user has, and so is not trusted with an environment.
+pub fn has_borrowed_rights() -> bool {
+    // SAFETY: takes nothing.
+    let ask = |number| unsafe { call(number, [0; 6]) };
+    ask(libc::SYS_geteuid) != ask(libc::SYS_getuid)
+        || ask(libc::SYS_getegid) != ask(libc::SYS_getgid)
+}
+
+/// The user whose rights this process has.
+pub fn user() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { call(libc::SYS_geteuid, [0; 6]) }.unwrap_or(0) as u32
+}
+
 /// Leaves the terminal and the process group.
 pub fn set_session() {
     // SAFETY: takes nothing.

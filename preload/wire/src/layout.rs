@@ -61,7 +61,7 @@ pub struct SessionHeader {
     pub gc_every: AtomicU32,
     /// Not 0: no notices on stderr. The recorder stores 1 for `LEAK_QUIET=1`; targets add bits for
     /// what one of them has told, so that not every process of a tree tells it: 1 the end of
-    /// recording, 2 an allocator that can't be seen.
+    /// recording, 2 an allocator that can't be seen, 4 programs that can't be traced.
     pub quiet: AtomicU32,
     /// Mean bytes between samples, 0 records every event.
     pub sample_bytes: AtomicU64,
@@ -143,6 +143,10 @@ pub mod warning {
     pub const DETOURED: u32 = 1 << 6;
     /// The interpreter is a free-threaded build: native only.
     pub const PYTHON_FREE_THREADED: u32 = 1 << 7;
+    /// It ran programs (or tried to) from where the library can't be read.
+    pub const UNREACHABLE: u32 = 1 << 8;
+    /// It ran programs (or tried to) into which the loader loads nothing, as their user's rights are not their own.
+    pub const BORROWED_RIGHTS: u32 = 1 << 9;
 }
 
 /// Values of `ProcessSlot::reading`.
