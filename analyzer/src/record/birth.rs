@@ -16,7 +16,7 @@ use super::lanes;
 use super::mapping::Mapping;
 use super::place;
 use super::procfs::{self, Program};
-use super::room;
+use super::room::Room;
 use super::settings::Settings;
 use super::system;
 
@@ -42,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) program: Program,
     /// Largest size of the trace, bytes.
     pub(crate) limit: u64,
+    /// What the trace is to say of its memory.
+    pub(crate) warning: Option<String>,
 }
 
 /// Makes this process independent of the one that started it. `socket` stays open.
@@ -103,8 +105,11 @@ pub(crate) fn prepare(
     let name = session_name().map_err(|error| format!("no random numbers: {error}"))?;
     let listener = control::listener(&name)
         .map_err(|error| format!("can't listen for child processes: {error}"))?;
-    let memory = settings.memory.map_or_else(|| room::for_lanes(first), Ok)?;
-    let mapping = Mapping::create(&name, memory, &settings)
+    let room = match settings.memory {
+        Some(bytes) => Room::asked(bytes),
+        None => Room::beside(first)?,
+    };
+    let mapping = Mapping::create(&name, room.bytes, &settings)
         .map_err(|error| format!("no memory for the lanes: {error}; {}", remedy(&error)))?;
     lanes::allocate_first(&mapping)
         .map_err(|error| format!("no memory for the lanes: {error}; {}", remedy(&error)))?;
@@ -124,6 +129,7 @@ pub(crate) fn prepare(
         first,
         program,
         limit,
+        warning: room.warning,
     };
     Ok((session, file))
 }

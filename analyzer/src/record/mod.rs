@@ -98,6 +98,12 @@ fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, Strin
                 .to_owned(),
         });
     }
+    if let Some(text) = session.warning {
+        writer.note(Note::Warning {
+            code: "little_memory".to_owned(),
+            text,
+        });
+    }
     let watch = Arc::new(Watch::new()?);
     let mut images = Images::new(Arc::clone(&watch), session.name.clone());
     images.expect(session.first, session.first, 0, session.program);
