@@ -12,6 +12,7 @@ extern crate std;
 
 mod allocator;
 mod birth;
+mod bypass;
 #[macro_use]
 mod cancellable;
 mod children;

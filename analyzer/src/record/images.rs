@@ -415,7 +415,12 @@ impl Images {
     }
 }
 
-const WARNINGS: [(u32, &str, &str); 9] = [
+const WARNINGS: [(u32, &str, &str); 10] = [
+    (
+        warning::BYPASSED,
+        "bypassed",
+        "has libraries whose calls go to the C library's malloc and free directly, as they were opened with RTLD_DEEPBIND (PHP's extensions are): what they allocate and free is not here; open them without to see it",
+    ),
     (
         warning::UNREACHABLE,
         "unreachable",

@@ -22,6 +22,8 @@ pub const PROCESS_SLOTS: usize = 4096;
 pub const PROCESSES_AT: usize = PAGE;
 /// Offset of the lane headers, bytes.
 pub const LANES_AT: usize = PROCESSES_AT + PROCESS_SLOTS * size_of::<ProcessSlot>();
+/// Frames kept of a backtrace, at most.
+pub const MAX_DEPTH: usize = 512;
 /// The environment variable that leads an exec'd image back to its session: `NAME:IMAGE`, the name of
 /// the recorder's abstract Unix socket and the number of the image that it came from.
 pub const SESSION_VARIABLE: &str = "LEAK_SESSION";
@@ -147,6 +149,8 @@ pub mod warning {
     pub const UNREACHABLE: u32 = 1 << 8;
     /// It ran programs (or tried to) into which the loader loads nothing, as their user's rights are not their own.
     pub const BORROWED_RIGHTS: u32 = 1 << 9;
+    /// Libraries of it called the C library's malloc or free directly.
+    pub const BYPASSED: u32 = 1 << 10;
 }
 
 /// Values of `ProcessSlot::reading`.
