@@ -105,6 +105,20 @@ fn libraries_bound_alone_and_a_million_exceptions() {
     assert_eq!(codes, ["bypassed"]);
 }
 
+/// Nothing but what an allocator needs is asked of the kernel there, wherever the stack is, and whatever is loaded.
+#[test]
+fn further_behind_a_filter_that_kills() {
+    let report = same_program("confined_further.c", &[]);
+    let warnings = report.list("/trace/warnings");
+    assert!(warnings.iter().any(|warning| warning["code"] == "confined"));
+    // The block of the other stack, and two of the library's.
+    let kept = report.list("/sites").iter().filter(|site| {
+        let bytes = site["live_bytes"].as_u64();
+        bytes == Some(200) || bytes == Some(111)
+    });
+    assert!(kept.count() >= 3, "{:#?}", report.list("/sites"));
+}
+
 #[test]
 fn behind_a_filter_that_kills() {
     for arguments in [&[][..], &["syscall"]] {

@@ -69,8 +69,8 @@ pub(super) fn forget_unmapped() {
         let caller = place.caller.load(Ordering::Relaxed);
         // Acquire: pairs with the Release in `Library::of`; null while it is being filled.
         let function = place.function.load(Ordering::Acquire);
-        let is_mapped = |address: usize| loader::object_at(address as u64).is_some();
-        if !function.is_null() && !(is_mapped(caller) && is_mapped(function as usize)) {
+        let unmapped = |address: usize| loader::object_at(address as u64).is_none();
+        if !function.is_null() && (unmapped(caller) || unmapped(function as usize)) {
             place.function.store(null_mut(), Ordering::Relaxed);
             // Release: pairs with the Acquire of who takes the place next.
             place.caller.store(0, Ordering::Release);
