@@ -3,13 +3,16 @@
 //! A limit of a program's data (`ulimit -d`) counts its private, writable memory, but for stacks. So ours is mapped
 //! the way that stacks are. It can't grow as they do: the page below it is ours, too, and never used. Where the program
 //! has all that is mapped locked, ours is not.
+//!
+//! That takes two mappings more each time, of which a process may have 65,530. So with thousands of threads their
+//! memory is mapped like any other, unless there is a limit already.
 
 use libc::{MAP_ANONYMOUS, MAP_FIXED, MAP_GROWSDOWN, MAP_NORESERVE, MAP_PRIVATE};
 use libc::{PROT_NONE, PROT_READ, PROT_WRITE};
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::{Errno, advise, call, is_confined, unlock, unmap_pages};
+use super::{Errno, advise, call, is_confined, limit, unlock, unmap_pages};
 
 const PAGE: usize = 4096;
 const PRIVATE: i32 = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -17,12 +20,28 @@ const PRIVATE: i32 = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 /// The program has the kernel lock what is mapped from now on (`mlockall`).
 pub static LOCKED: AtomicBool = AtomicBool::new(false);
 
+/// So often it is done for limits that the program may yet set.
+const OFTEN: u32 = 512;
+static DONE: AtomicU32 = AtomicU32::new(0);
+
+/// Whether memory that is mapped now is to be like any other.
+fn is_plain() -> bool {
+    // Only what any allocator does may be done.
+    if is_confined() {
+        return true;
+    }
+    // Relaxed, both: a count, and a flag by itself.
+    let often = DONE.fetch_add(1, Ordering::Relaxed) >= OFTEN;
+    often
+        && !LOCKED.load(Ordering::Relaxed)
+        && limit(libc::RLIMIT_DATA).is_none_or(|limit| limit == libc::RLIM_INFINITY)
+}
+
 /// Fresh, private, zeroed memory; `None` when there is none.
 pub fn map(bytes: usize) -> Option<*mut u8> {
     let bytes = bytes.checked_next_multiple_of(PAGE)?;
     let whole = bytes.checked_add(PAGE)?;
-    if is_confined() {
-        // Only what any allocator does may be done.
+    if is_plain() {
         // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
         let below = unsafe { mmap(0, whole, PROT_READ | PROT_WRITE, PRIVATE) };
         return below.ok().map(|below| (below + PAGE) as *mut u8);
