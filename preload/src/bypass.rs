@@ -10,7 +10,7 @@ use core::ffi::{CStr, c_void};
 use leak_wire::layout::warning;
 
 use crate::unwind::loader::{self, Object};
-use crate::{kernel, process, real, session};
+use crate::{kernel, modules, process, real, session};
 
 /// Tags of the dynamic section.
 const DT_NULL: u64 = 0;
@@ -44,9 +44,13 @@ pub fn before_close(handle: *mut c_void) {
     }
 }
 
-/// Looks at all libraries that there are.
+/// Looks at all libraries that were told. Without the loader's lock, which in a forked child may be nobody's.
 pub fn at_end() {
-    loader::for_each(look_at);
+    modules::for_each_told(|start| {
+        if let Some(object) = loader::object_at(start) {
+            look_at(&object);
+        }
+    });
 }
 
 fn look_at(object: &Object) {

@@ -104,6 +104,14 @@ pub fn tell_unloaded(tell: &mut impl FnMut(Event<'_>) -> bool) {
     }
 }
 
+/// Gives `work` where each module begins that was told and is there, as far as is known.
+pub fn for_each_told(mut work: impl FnMut(u64)) {
+    for slot in told() {
+        let (start, _) = slot.range();
+        work(start);
+    }
+}
+
 impl Slot {
     fn range(&self) -> (u64, u64) {
         // Relaxed: whoever found the slot told has ordered these.
