@@ -37,7 +37,7 @@ pub(crate) enum Told {
     },
     /// A process has ended, with its wait status where known.
     Ended { pid: u32, status: Option<i32> },
-    /// A process of another user says that it is of the session, and nothing proves it.
+    /// A process of another user says that it is of the session, and nothing proves it. Told once.
     Foreign {
         pid: u32,
         uid: u32,
@@ -210,6 +210,8 @@ pub(crate) struct Control {
     pub(crate) tell: Sender<Told>,
     /// Connections that have said nothing yet.
     pub(crate) connections: HashMap<RawFd, OwnedFd>,
+    /// It was told that a process of another user was turned away.
+    pub(crate) turned_away: bool,
     /// Which executables bring an allocator, unless those are to be left alone.
     pub(crate) allocators: Option<Allocators>,
 }
@@ -269,7 +271,7 @@ impl Control {
     }
 
     /// Whether the other end is our own user's, or belongs to the session though it is another's.
-    fn is_welcome(&self, connection: &OwnedFd) -> bool {
+    fn is_welcome(&mut self, connection: &OwnedFd) -> bool {
         let Ok(peer) = peer(connection) else {
             return false;
         };
@@ -279,8 +281,9 @@ impl Control {
         {
             return true;
         }
-        // One that carries the session's name believes to be of it.
-        if procfs::names(pid, &self.name) {
+        // One that carries the session's name believes to be of it. Told of the first: anybody may knock.
+        if !self.turned_away && procfs::names(pid, &self.name) {
+            self.turned_away = true;
             let program = procfs::program(pid);
             self.tell(Told::Foreign { pid, uid, program });
         }

@@ -56,8 +56,6 @@ pub(crate) struct Drain {
     busy_since_tick: bool,
     scarce: bool,
     slotless: u64,
-    /// It was told that a process of another user is not recorded.
-    turned_away: bool,
     pace: Pace,
     /// The image of which types were read last.
     last_reading: u32,
@@ -106,7 +104,6 @@ impl Drain {
             busy_since_tick: false,
             scarce: false,
             slotless: 0,
-            turned_away: false,
             pace: Pace::start(now),
             last_reading: 0,
             dies_with: None,
@@ -377,19 +374,17 @@ impl Drain {
         writer.write_events(marks)
     }
 
-    /// A process of another user is not recorded: told of the first one.
+    /// A process of another user is not recorded.
     fn turned_away(&mut self, pid: u32, uid: u32, program: &Program) {
-        if !std::mem::replace(&mut self.turned_away, true) {
-            self.writer.note(Note::Warning {
-                code: "other_user".to_owned(),
-                text: format!(
-                    "process {pid} ({}) runs as user {uid}, and that it belongs to this session could not be proved to \
-                     its recorder, which is another user's: it is not here (it takes Linux 6.5, and a parent that is \
-                     traced and lives)",
-                    program.executable
-                ),
-            });
-        }
+        self.writer.note(Note::Warning {
+            code: "other_user".to_owned(),
+            text: format!(
+                "process {pid} ({}) runs as user {uid}, and that it belongs to this session could not be proved to its \
+                 recorder, which is another user's: it is not here, and others like it may not be (it takes Linux 6.5, \
+                 and a parent that is traced and lives)",
+                program.executable
+            ),
+        });
     }
 
     /// Readings, and what is looked for now and then.

@@ -117,6 +117,7 @@ fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, Strin
         listener: session.listener,
         tell,
         connections: std::collections::HashMap::new(),
+        turned_away: false,
         allocators,
     };
     std::thread::Builder::new()
