@@ -5,6 +5,7 @@ use core::ffi::{CStr, c_char};
 use leak_wire::layout::SESSION_PREFIX;
 
 use crate::config::Environment;
+use crate::environment;
 use crate::kernel::{self, Errno};
 use crate::mapping::Mapping;
 use crate::notice::{self, Line};
@@ -196,8 +197,8 @@ pub fn own_path() -> &'static [u8] {
 }
 
 /// Connects to the recorder of the session `name`, as a new image of one of its processes. Where it
-/// gives no answer (it is gone, or this is another user by now) the image goes on, untraced and silent:
-/// it may be one of thousands.
+/// is gone the image goes on, untraced and silent: it may be one of thousands. So are those of another user
+/// that it does not answer, of which the first says so, and none is told of the session any more.
 pub fn rejoin(name: &Name) -> Result<Answer, Refused> {
     let socket = kernel::connect_abstract(name).map_err(|_| Refused)?;
     let mut hello = [b'A'; 5];
@@ -209,7 +210,15 @@ pub fn rejoin(name: &Name) -> Result<Answer, Refused> {
         Ok(()) => take_answer(socket).map_err(|_| Refused),
         Err(_) => Err(Refused),
     };
+    let theirs = kernel::peer_user(socket);
     kernel::close(socket);
+    if answer.is_err() && theirs.is_some_and(|user| user != kernel::user()) {
+        notice::say(&[
+            b"this program runs as another user than its recorder, which takes only what it can prove to be started by \
+              a program that it records (on Linux 6.5 and later): this program is not traced",
+        ]);
+        environment::strip();
+    }
     answer
 }
 
@@ -294,7 +303,7 @@ fn map_session(fd: i32) -> Option<Mapping> {
     let mapping = unsafe { Mapping::new(base, bytes) };
     if mapping.is_none() {
         // SAFETY: nobody else knows it.
-        unsafe { kernel::unmap(base, bytes) };
+        unsafe { kernel::unmap_pages(base, bytes) };
     }
     mapping
 }

@@ -25,6 +25,7 @@ use leak_wire::{Bytes, Event, Wait};
 pub use call::Call;
 pub use slot::Watched;
 
+use crate::table::Table;
 use crate::{process, session, thread};
 use local::{LOCAL_MAX, local_end};
 
@@ -32,7 +33,8 @@ const DESCRIPTORS: usize = 1 << 20;
 
 /// For each descriptor: 0, or the place of its connection's slot. Pages of it that are never touched
 /// take no memory.
-static TABLE: [AtomicU32; DESCRIPTORS] = [const { AtomicU32::new(0) }; DESCRIPTORS];
+// SAFETY: zeros are valid atomics.
+static TABLE: Table<[AtomicU32; DESCRIPTORS]> = unsafe { Table::new() };
 /// Past the highest descriptor that was ever watched.
 static PAST_HIGHEST: AtomicU32 = AtomicU32::new(0);
 
@@ -76,7 +78,7 @@ fn any(descriptor: i32) -> Option<Watched> {
 
 #[inline(always)]
 fn entry(descriptor: i32) -> Option<&'static AtomicU32> {
-    TABLE.get(usize::try_from(descriptor).ok()?)
+    TABLE.get()?.get(usize::try_from(descriptor).ok()?)
 }
 
 #[inline(always)]
@@ -88,7 +90,10 @@ fn place(descriptor: i32) -> u32 {
 /// A listening socket gave the connection `descriptor`.
 pub fn accepted(descriptor: i32) {
     let mut text = [0; LOCAL_MAX];
-    let (Some(entry), Some(session)) = (entry(descriptor), session::current()) else {
+    let (Some(_), Some(session)) = (TABLE.needed(), session::current()) else {
+        return;
+    };
+    let Some(entry) = entry(descriptor) else {
         return;
     };
     if process::is_vfork_child() {

@@ -7,12 +7,12 @@ use core::ffi::{CStr, c_char};
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use leak_wire::layout::SESSION_VARIABLE;
+use leak_wire::layout::{SESSION_VARIABLE, warning};
 
 use crate::birth;
 use crate::config::{Environment, base_name, value_of};
 use crate::kernel;
-use crate::session::Name;
+use crate::session::{self, Name};
 use crate::thread;
 
 const PRELOAD: &[u8] = b"LD_PRELOAD";
@@ -317,14 +317,30 @@ fn adapt_own() {
     }
 }
 
+const UNREACHABLE: &[u8] =
+    b"libleak.so can't be read from here (another root directory, or a user who may not): \
+    programs that this one runs are not traced; put it and leak-analyze where they can";
+const BORROWED_RIGHTS: &[u8] =
+    b"this program runs others with rights that are not its user's (its effective user or group \
+    differs from the real one), into which nothing can be preloaded: they are not traced";
+
 /// The `envp` to give to an exec or spawn call instead of the program's own. Valid until this thread
 /// asks again.
 pub fn for_image(envp: *const *mut c_char) -> *const *mut c_char {
     let rule = match rule() {
         Rule::Leave => return envp,
-        // Where the library can't be loaded the loader would complain, and in a program that may make only
-        // certain system calls its start would be the end.
-        _ if kernel::is_confined() || !texts().is_loadable() => Rule::Strip,
+        // In a program that may make only certain system calls the library's start would be the end.
+        _ if kernel::is_confined() => Rule::Strip,
+        // Where it can't be loaded the loader would complain.
+        Rule::Follow if !texts().is_loadable() => {
+            session::cant_follow(warning::UNREACHABLE, UNREACHABLE);
+            Rule::Strip
+        }
+        _ if !texts().is_loadable() => Rule::Strip,
+        Rule::Follow if kernel::has_borrowed_rights() => {
+            session::cant_follow(warning::BORROWED_RIGHTS, BORROWED_RIGHTS);
+            Rule::Follow
+        }
         rule => rule,
     };
     // SAFETY: the program's envp, by the contract of the calls that take one.

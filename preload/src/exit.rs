@@ -8,7 +8,7 @@ use leak_wire::Event;
 use leak_wire::layout::{LaneHeader, ProcessSlot, claim, reading};
 
 use crate::session::Session;
-use crate::{connections, kernel, process, session, thread};
+use crate::{bypass, connections, kernel, process, session, thread};
 
 /// How long an exit waits for the recorder at most.
 const PATIENCE_NS: u64 = 10_000_000_000;
@@ -63,6 +63,7 @@ fn tell_begin() -> bool {
     let first = process::known().is_some_and(first);
     if first {
         thread::record(Event::ExitBegins);
+        bypass::at_end();
     }
     first
 }

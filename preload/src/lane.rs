@@ -17,7 +17,7 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr::null;
-use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 use leak_wire::record::STAMP_AT;
 use leak_wire::{Event, Order, Prefix, Record};
@@ -49,8 +49,8 @@ pub struct Writer {
     /// The epoch that a reader of the lane knows, or an earlier one: then it is told again.
     told: Cell<u64>,
     regions: Cell<Option<&'static Regions>>,
-    /// The thread as an owner of regions.
-    owner: Cell<u32>,
+    /// The thread as an owner of regions. Other threads ask for it.
+    owner: AtomicU32,
     lane: Cell<Option<Lane>>,
     /// `words` while nothing is to be written, see `pause`.
     paused: Cell<*const AtomicU64>,
@@ -81,8 +81,9 @@ impl Writer {
         self.bounds.set(bounds);
         self.sequence.set(restartable::place());
         self.regions.set(order::regions());
-        self.owner
-            .set(order::regions().map_or(order::NOBODY, Regions::new_owner));
+        let owner = order::regions().map_or(order::NOBODY, Regions::new_owner);
+        // Relaxed: others learn the number from a region, which this thread takes (AcqRel) after this.
+        self.owner.store(owner, Ordering::Relaxed);
         self.lane.set(Some(lane));
         self.head.set(Some(&lane.header.head));
         self.epoch.set(Some(&lane.mapping.header().epoch.0));
@@ -127,8 +128,10 @@ impl Writer {
     }
 
     /// The thread's number as an owner of regions.
+    #[inline(always)]
     pub fn owner(&self) -> u32 {
-        self.owner.get()
+        // Relaxed: as in `open`.
+        self.owner.load(Ordering::Relaxed)
     }
 
     /// Where the next record will lie, `None` without a lane. What is found out from here on, up to

@@ -12,6 +12,7 @@ extern crate std;
 
 mod allocator;
 mod birth;
+mod bypass;
 #[macro_use]
 mod cancellable;
 mod children;
@@ -23,6 +24,7 @@ mod environment;
 mod exit;
 mod kernel;
 mod lane;
+mod locked;
 mod mapping;
 mod mark;
 mod modules;
@@ -36,6 +38,7 @@ mod session;
 mod slot;
 mod stack;
 mod symbols;
+mod table;
 mod thread;
 mod unwind;
 #[cfg(not(test))]

@@ -9,8 +9,9 @@
 //! The table of what was told is process-wide and lock-free, and a forked child inherits it with
 //! the modules themselves. Two threads that meet a new module at once both tell it.
 
+use crate::table::Table;
 use crate::unwind::{self, loader, loader::Object};
-use crate::{python, session};
+use crate::{kernel, python, session};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use leak_wire::{Bytes, Event};
@@ -30,14 +31,8 @@ struct Slot {
     name: AtomicU64,
 }
 
-static SLOTS: [Slot; CAPACITY] = [const {
-    Slot {
-        state: AtomicU32::new(FREE),
-        start: AtomicU64::new(0),
-        end: AtomicU64::new(0),
-        name: AtomicU64::new(0),
-    }
-}; CAPACITY];
+// SAFETY: zeros are valid atomics: a free slot.
+static SLOTS: Table<[Slot; CAPACITY]> = unsafe { Table::new() };
 /// All slots from here on were never used.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
@@ -109,6 +104,14 @@ pub fn tell_unloaded(tell: &mut impl FnMut(Event<'_>) -> bool) {
     }
 }
 
+/// Gives `work` where each module begins that was told and is there, as far as is known.
+pub fn for_each_told(mut work: impl FnMut(u64)) {
+    for slot in told() {
+        let (start, _) = slot.range();
+        work(start);
+    }
+}
+
 impl Slot {
     fn range(&self) -> (u64, u64) {
         // Relaxed: whoever found the slot told has ordered these.
@@ -134,8 +137,9 @@ impl Slot {
 }
 
 fn used() -> &'static [Slot] {
+    let slots = SLOTS.get().map_or(&[][..], |slots| slots);
     // Acquire pairs with the Release in `claim`.
-    SLOTS.get(..USED.load(Ordering::Acquire)).unwrap_or(&SLOTS)
+    slots.get(..USED.load(Ordering::Acquire)).unwrap_or(slots)
 }
 
 fn told() -> impl Iterator<Item = &'static Slot> {
@@ -147,7 +151,7 @@ fn told() -> impl Iterator<Item = &'static Slot> {
 
 /// A slot of one's own.
 fn claim() -> Option<&'static Slot> {
-    let taken = SLOTS.iter().enumerate().find(|(_, slot)| {
+    let taken = SLOTS.needed()?.iter().enumerate().find(|(_, slot)| {
         // Acquire: pairs with the Release that freed it, after its last use.
         slot.state
             .compare_exchange(FREE, CLAIMED, Ordering::Acquire, Ordering::Relaxed)
@@ -183,17 +187,7 @@ fn with_path<R>(object: &Object, work: impl FnOnce(&[u8]) -> R) -> R {
 #[inline(never)]
 fn executable<R>(work: impl FnOnce(&[u8]) -> R) -> R {
     let mut path = [0_u8; Bytes::MAX];
-    let length = keeping_errno(|| {
-        // SAFETY: a C string, and a buffer of the length given.
-        unsafe {
-            libc::readlink(
-                c"/proc/self/exe".as_ptr(),
-                path.as_mut_ptr().cast(),
-                path.len(),
-            )
-        }
-    });
-    work(path.get(..length.max(0) as usize).unwrap_or(&[]))
+    work(kernel::read_link(c"/proc/self/exe", &mut path))
 }
 
 /// The loader keeps a relative name as it was given: relative to the directory of that time, which
@@ -202,11 +196,7 @@ fn executable<R>(work: impl FnOnce(&[u8]) -> R) -> R {
 #[inline(never)]
 fn in_working_directory<R>(relative: &[u8], work: impl FnOnce(&[u8]) -> R) -> R {
     let mut path = [0_u8; Bytes::MAX];
-    let found = keeping_errno(|| {
-        // SAFETY: a buffer of the length given.
-        !unsafe { libc::getcwd(path.as_mut_ptr().cast(), path.len()) }.is_null()
-    });
-    let directory = path.iter().position(|byte| *byte == 0).filter(|_| found);
+    let directory = Some(kernel::current_directory(&mut path)).filter(|length| *length > 0);
     let joined = directory.and_then(|length| {
         *path.get_mut(length)? = b'/';
         let end = length + 1 + relative.len();
@@ -214,17 +204,6 @@ fn in_working_directory<R>(relative: &[u8], work: impl FnOnce(&[u8]) -> R) -> R 
         path.get(..end)
     });
     work(joined.unwrap_or(relative))
-}
-
-fn keeping_errno<R>(work: impl FnOnce() -> R) -> R {
-    // SAFETY: errno's address is always good for the thread itself.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
-    let before = unsafe { *errno };
-    let result = work();
-    // SAFETY: as above.
-    unsafe { *errno = before };
-    result
 }
 
 #[cfg(test)]

@@ -94,13 +94,17 @@ pub fn may_be_vfork_child() -> bool {
 /// what can't be without is left out from now on (new threads and processes), and said.
 pub fn confine() {
     kernel::CONFINED.store(1, Ordering::Relaxed);
+    warn(layout::warning::CONFINED);
+}
+
+/// The trace is to say of this process what `bit` means.
+pub fn warn(bit: u32) {
     if let Some(session) = crate::session::current()
         && let Some(identity) = known()
         // Relaxed, both: written before the identity became known; read when the process has ended.
         && let Some(slot) = session.mapping().process(identity.slot.load(Ordering::Relaxed) as usize)
     {
-        slot.warnings
-            .fetch_or(layout::warning::CONFINED, Ordering::Relaxed);
+        slot.warnings.fetch_or(bit, Ordering::Relaxed);
     }
 }
 

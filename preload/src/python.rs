@@ -40,7 +40,7 @@ use stack::Stack;
 use steps::Steps;
 
 /// Frames of a Python stack, at most.
-const MAX_FRAMES: usize = 512;
+const MAX_FRAMES: usize = leak_wire::layout::MAX_DEPTH;
 
 /// Sets addresses of functions apart from other numbers.
 const FUNCTION: u64 = 1 << 63;

@@ -109,6 +109,17 @@ fn for_each(work: impl Fn(&Next)) {
     }
 }
 
+/// The next definition of the hooked symbol `name`, if there is one.
+pub fn next_of(name: &CStr) -> Option<*mut c_void> {
+    let found = core::cell::Cell::new(null_mut());
+    for_each(|entry| {
+        if entry.name == name {
+            found.set(entry.get());
+        }
+    });
+    Some(found.get()).filter(|found| !found.is_null())
+}
+
 /// Has the calls that would go to `function` go to `beyond` instead. While the process has one thread.
 pub fn lead_past(function: usize, beyond: usize) {
     resolve_all();

@@ -254,10 +254,23 @@ pub fn stop() {
     }]);
 }
 
+/// A program that this one runs can't be traced, for the reason `bit`, which the trace is to have; of those the first
+/// in the session says so.
+pub fn cant_follow(bit: u32, why: &[u8]) {
+    process::warn(bit);
+    if let Some(session) = current()
+        // Relaxed: a bit by itself.
+        && session.header().quiet.fetch_or(FOLLOW_TOLD, Ordering::Relaxed) & FOLLOW_TOLD == 0
+    {
+        notice::say(&[why]);
+    }
+}
+
 /// Bits that targets add to `SessionHeader::quiet` (1 from the recorder: say nothing at all) for what
 /// one of them has said.
 const STOP_TOLD: u32 = 1;
 const ALLOCATOR_TOLD: u32 = 1 << 1;
+const FOLLOW_TOLD: u32 = 1 << 2;
 
 /// Asks whether the recorder is still there, and notes for all if not.
 pub fn recorder_gone() -> bool {

@@ -49,7 +49,8 @@ fn main_bounds() -> Bounds {
     let name = unsafe { libc::getauxval(libc::AT_EXECFN) };
     let high = (name + 1).next_multiple_of(PAGE);
     Bounds {
-        low: high.saturating_sub(MAIN_DEPTH.min(stack_limit())),
+        low: high
+            .saturating_sub(MAIN_DEPTH.min(kernel::limit(libc::RLIMIT_STACK).unwrap_or(8 << 20))),
         high,
     }
 }
@@ -92,26 +93,4 @@ pub fn remember_default_size() {
 // SAFETY: as glibc's <pthread.h> declares it.
 unsafe extern "C" {
     fn pthread_getattr_default_np(attributes: *mut libc::pthread_attr_t) -> libc::c_int;
-}
-
-fn stack_limit() -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` is live; the 64-bit layout is the kernel's.
-    let done = unsafe {
-        kernel::call(
-            libc::SYS_prlimit64,
-            [
-                0,
-                libc::RLIMIT_STACK as usize,
-                0,
-                &raw mut limit as usize,
-                0,
-                0,
-            ],
-        )
-    };
-    done.map_or(8 << 20, |_| limit.rlim_cur)
 }

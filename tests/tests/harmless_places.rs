@@ -79,12 +79,44 @@ fn closed_descriptors_and_daemons() {
 
 #[test]
 fn another_root_and_no_rights() {
-    same_program("rooted.c", &[]);
+    let program = Source::read("harmless/rooted.c").program();
+    let (plain, traced) = (Place::new(), Place::new());
+    let expected = plain.run(plain.plain(&program));
+    let found = traced.run(traced.traced(&program));
+    assert_eq!(
+        (out(&found), found.status),
+        (out(&expected), expected.status)
+    );
+    // Its children are told of one by one, what they would run can't be traced.
+    assert_eq!(found.err.lines().count(), 1, "{}", found.err);
+    assert!(
+        found
+            .err
+            .starts_with("libleak: libleak.so can't be read from here")
+    );
+    assert_eq!(traced.report().number("/trace/dropped_events"), 0);
 }
 
 #[test]
 fn libraries_bound_alone_and_a_million_exceptions() {
-    same_program("binding.cpp", &[]);
+    let report = same_program("binding.cpp", &[]);
+    let warnings = report.list("/trace/warnings").iter();
+    let codes: Vec<_> = warnings.map(|warning| &warning["code"]).collect();
+    assert_eq!(codes, ["bypassed"]);
+}
+
+/// Nothing but what an allocator needs is asked of the kernel there, wherever the stack is, and whatever is loaded.
+#[test]
+fn further_behind_a_filter_that_kills() {
+    let report = same_program("confined_further.c", &[]);
+    let warnings = report.list("/trace/warnings");
+    assert!(warnings.iter().any(|warning| warning["code"] == "confined"));
+    // The block of the other stack, and two of the library's.
+    let kept = report.list("/sites").iter().filter(|site| {
+        let bytes = site["live_bytes"].as_u64();
+        bytes == Some(200) || bytes == Some(111)
+    });
+    assert!(kept.count() >= 3, "{:#?}", report.list("/sites"));
 }
 
 #[test]

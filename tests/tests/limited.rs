@@ -1,7 +1,9 @@
-//! Programs under limits: of the address space, in which the memory shared with the recorder counts, of the
-//! stack and of descriptors. They do under libleak what they do without, and are traced, or it is said that
+//! Programs under limits: of the address space, in which the memory shared with the recorder counts, of data, locked
+//! memory, the stack and descriptors. They do under libleak what they do without, and are traced, or it is said that
 //! they are not.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use leak_tests::artifacts;
@@ -16,7 +18,8 @@ fn both(place: &Place, command: impl Fn(&str) -> Command) -> Ended {
     let expected = place.run(command(""));
     let libleak = artifacts::libleak();
     let found = place.run(command(&libleak.to_string_lossy()));
-    assert_eq!(found.out, expected.out, "{}", found.err);
+    let [said, bare] = [&found, &expected].map(|ended| String::from_utf8_lossy(&ended.out));
+    assert_eq!(said, bare, "{}", found.err);
     assert_eq!(found.status, expected.status, "{}", found.err);
     assert_eq!(expected.err, "");
     found
@@ -50,6 +53,50 @@ fn limits_that_a_program_sets_itself() {
     assert_eq!(report.list("/processes").len(), 3);
 }
 
+/// What the kernel refuses is refused, also where the limit to set is another one.
+#[test]
+fn limits_that_nobody_gets() {
+    let program = Source::read("harmless/refused.c").program();
+    let program = program.display().to_string();
+    let place = Place::new();
+    assert_eq!(limited(&place, "-c 0", &program).err, "");
+    place.report().assert_complete();
+}
+
+/// What is ours is not data of the program's.
+#[test]
+fn as_much_data_as_it_may_have() {
+    let program = Source::read("harmless/little_data.c").program();
+    let program = program.display().to_string();
+    for limit in ["-d 4096", "-d 16384"] {
+        let place = Place::new();
+        assert_eq!(limited(&place, limit, &program).err, "", "{limit}");
+        place.report().assert_complete();
+    }
+}
+
+/// What is ours is not locked with what the program locks, nor does it count in what may be.
+#[test]
+fn locked_memory() {
+    let program = Source::read("harmless/locked.c").program();
+    let program = program.display().to_string();
+    // So much as the program has, more, and too little; and with the right to any.
+    for limit in ["-l 8192", "-l 5120", "-l 1024", "-l 0"] {
+        for rights in ["-ipc_lock", "+ipc_lock"] {
+            let place = Place::new();
+            let ended = both(&place, |preload| {
+                let mut command = place.plain("setpriv");
+                let script = format!("ulimit {limit}; LD_PRELOAD={preload} exec {program}");
+                command.arg(format!("--bounding-set={rights}"));
+                command.args(["bash", "-c", &script]);
+                command
+            });
+            assert_eq!(ended.err, "", "{limit} {rights}");
+            place.report().assert_complete();
+        }
+    }
+}
+
 #[test]
 fn a_shell_that_limits_its_children() {
     let place = Place::new();
@@ -79,7 +126,7 @@ fn started_with_little() {
         true => "-s 1024",
         false => "-s 256",
     };
-    for limit in ["-v 250000", "-v 1000000", stack, "-n 16"] {
+    for limit in ["-v 250000", "-v 1000000", "-d 65536", stack, "-n 16"] {
         let place = Place::new();
         assert_eq!(limited(&place, limit, &program).err, "", "{limit}");
         let report = place.report();
@@ -122,6 +169,83 @@ fn more_processes_than_descriptors() {
             (&"exit".into(), &0.into())
         );
     }
+}
+
+/// A group of processes whose memory is limited, in either version of the kernel's interface.
+struct Group {
+    path: PathBuf,
+    /// The file that tells the most that was in use.
+    peak: &'static str,
+}
+
+impl Group {
+    /// One that may have so many bytes; `None` where none can be made.
+    fn of(bytes: u64) -> Option<Group> {
+        let name = format!("leak-tests.{}.{bytes}", std::process::id());
+        let versions = [
+            (
+                "memory",
+                "memory.limit_in_bytes",
+                "memory.max_usage_in_bytes",
+            ),
+            ("", "memory.max", "memory.peak"),
+        ];
+        versions.into_iter().find_map(|(mount, limit, peak)| {
+            let path = Path::new("/sys/fs/cgroup").join(mount).join(&name);
+            fs::create_dir(&path).ok()?;
+            let group = Group { path, peak };
+            let set = fs::write(group.path.join(limit), bytes.to_string()).is_ok();
+            (set && group.peak() == Some(0)).then_some(group)
+        })
+    }
+
+    fn peak(&self) -> Option<u64> {
+        let text = fs::read_to_string(self.path.join(self.peak)).ok()?;
+        text.trim().parse().ok()
+    }
+
+    /// Runs `program` in it, traced.
+    fn run(&self, place: &Place, program: &Path) -> Ended {
+        let mut command = place.plain("bash");
+        let script = "echo $$ >$GROUP/cgroup.procs && LD_PRELOAD=$LIBRARY exec $PROGRAM";
+        command.args(["-c", script]).env("GROUP", &self.path);
+        command.env("LIBRARY", artifacts::libleak());
+        command.env("PROGRAM", program);
+        place.run(command)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Its last process may be leaving still: then it is left, empty.
+        let _ = fs::remove_dir(&self.path);
+    }
+}
+
+/// The recorder and its lanes are in the target's group.
+#[test]
+fn little_memory() {
+    let program = Source::read("exact/malloc_plain.c").program();
+    let (Some(small), Some(smallest)) = (Group::of(64 << 20), Group::of(15 << 20)) else {
+        eprintln!("no groups of processes can be made here: not tested");
+        return;
+    };
+    let place = Place::new();
+    let ended = small.run(&place, &program);
+    assert_eq!((ended.status.code(), ended.err.as_str()), (Some(0), ""));
+    let report = place.report();
+    report.assert_complete();
+    let warnings = report.list("/trace/warnings");
+    let codes: Vec<_> = warnings.iter().map(|warning| &warning["code"]).collect();
+    assert_eq!(codes, ["little_memory"]);
+    let peak = small.peak().expect("the kernel tells");
+    assert!(peak < 16 << 20, "{peak}");
+    let place = Place::new();
+    let ended = smallest.run(&place, &program);
+    assert_eq!(ended.status.code(), Some(0));
+    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    assert!(ended.err.contains("its memory is limited") && ended.err.contains("not traced"));
+    assert!(!place.trace().exists());
 }
 
 #[test]

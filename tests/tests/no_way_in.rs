@@ -66,6 +66,37 @@ fn the_socket_takes_its_own_user_alone() {
     assert_eq!(report.list("/requests").len(), 0);
 }
 
+/// Who only carries the session's name is none of its processes. That is said, by the first of them, and in the trace.
+#[test]
+fn a_program_of_another_user_that_nothing_proves() {
+    let place = Place::new();
+    let (mut group, name) = waiting(&place);
+    let here = |from: PathBuf, file: &str| {
+        fs::copy(from, place.path(file)).expect("the test's directory can be written");
+        set_mode(&place.path(file), 0o755);
+        place.path(file)
+    };
+    let program = here(Source::read("harmless/user.c").program(), "user");
+    let library = here(artifacts::libleak(), "libleak.so");
+    here(artifacts::leak_analyze(), "leak-analyze");
+    let mut command = place.plain("setpriv");
+    command.args(["--reuid", NOBODY, "--clear-groups", "env"]);
+    command.arg(format!("LD_PRELOAD={}", library.display()));
+    command.arg(format!("LEAK_SESSION={name}:0000000001"));
+    command.args(["sh", "-c", "$0; $0; exit 7"]).arg(&program);
+    let ended = place.run(command);
+    assert_eq!(ended.status.code(), Some(7));
+    assert_eq!(ended.out, b"user 65534\nuser 65534\n", "{}", ended.err);
+    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    assert!(ended.err.contains("another user than its recorder"));
+    end(&mut group);
+    let report = place.report();
+    assert_eq!(report.list("/processes").len(), 1);
+    let warnings = report.list("/trace/warnings");
+    let codes: Vec<_> = warnings.iter().map(|warning| &warning["code"]).collect();
+    assert_eq!(codes, ["other_user"]);
+}
+
 /// The shared memory has no name but in /proc, where it is the user's alone.
 #[test]
 fn the_shared_memory_belongs_to_the_user() {

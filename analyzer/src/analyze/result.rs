@@ -66,7 +66,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     };
     processes_and_totals(&mut analysis, &ended, &machine.records, facts);
     analysis.totals.peak_live_bytes = machine.peak_live_bytes;
-    analysis.warnings = warnings(&ended, machine.labels.overflowed());
+    analysis.warnings = warnings(&ended, machine.labels.overflowed(), &facts.warnings);
     analysis
         .warnings
         .extend(untraced.iter().map(mappings::warning));
@@ -744,7 +744,7 @@ fn link_sites(analysis: &mut Analysis) {
     }
 }
 
-fn warnings(ended: &[(Finished, usize)], overflowed: bool) -> Vec<Warning> {
+fn warnings(ended: &[(Finished, usize)], overflowed: bool, known: &[Warning]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if overflowed {
         warnings.push(Warning {
@@ -755,13 +755,21 @@ fn warnings(ended: &[(Finished, usize)], overflowed: bool) -> Vec<Warning> {
             ),
         });
     }
+    // What is known of them already stands there, too.
+    let cause = match known.iter().any(|warning| warning.code == "bypassed") {
+        true => "they are those of libraries that call the C library directly",
+        false => {
+            "look for libraries that call the C library directly (opened with RTLD_DEEPBIND, as PHP's are), for an \
+             allocator of the program's own, or for dropped events"
+        }
+    };
     let missed: u64 = ended.iter().map(|(end, _)| end.counts.missed_frees).sum();
     if missed > 0 {
         warnings.push(Warning {
             code: "missed_frees".to_string(),
             text: format!(
                 "{missed} blocks were allocated where another one was still live: frees that libleak did \
-                 not see; look for an allocator of the program's own, or for dropped events"
+                 not see; {cause}"
             ),
         });
     }

@@ -9,14 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use leak_wire::layout::SESSION_PREFIX;
 use nix::fcntl::Flock;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use super::control;
 use super::lanes;
 use super::mapping::Mapping;
 use super::place;
 use super::procfs::{self, Program};
-use super::room;
+use super::room::Room;
 use super::settings::Settings;
 use super::system;
 
@@ -42,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) program: Program,
     /// Largest size of the trace, bytes.
     pub(crate) limit: u64,
+    /// What the trace is to say of its memory.
+    pub(crate) warning: Option<String>,
 }
 
 /// Makes this process independent of the one that started it. `socket` stays open.
@@ -51,25 +53,24 @@ pub(crate) fn detach(socket: i32) {
     let _ = nix::unistd::setsid();
     system::ignore_signals();
     system::set_name(c"leak-recorder");
-    for resource in [
-        Resource::RLIMIT_FSIZE,
-        Resource::RLIMIT_NOFILE,
-        Resource::RLIMIT_AS,
-        Resource::RLIMIT_DATA,
-        Resource::RLIMIT_CPU,
+    // The target's own limits were not meant for us: root may have more than it was left, others all that
+    // they were left.
+    for (resource, wanted) in [
+        (Resource::RLIMIT_FSIZE, RLIM_INFINITY),
+        (Resource::RLIMIT_NOFILE, MANY_FILES),
+        (Resource::RLIMIT_AS, RLIM_INFINITY),
+        (Resource::RLIMIT_DATA, RLIM_INFINITY),
+        (Resource::RLIMIT_CPU, RLIM_INFINITY),
     ] {
-        // The target's own limits were not meant for us.
-        if let Ok((_, hard)) = getrlimit(resource) {
+        if let Ok((_, hard)) = getrlimit(resource)
+            && (hard >= wanted || setrlimit(resource, wanted, wanted).is_err())
+        {
             let _ = setrlimit(resource, hard, hard);
-            // Each process of the tree takes a descriptor. Root may have more of them than it was left.
-            if resource == Resource::RLIMIT_NOFILE && hard < MANY_FILES {
-                let _ = setrlimit(resource, MANY_FILES, MANY_FILES);
-            }
         }
     }
 }
 
-/// Descriptors that suffice for any tree of processes.
+/// Descriptors that suffice for any tree of processes: each process takes one.
 const MANY_FILES: u64 = 1 << 16;
 
 /// What to do where the lanes can't be had: a limit of the program's (which the recorder inherits) is
@@ -104,8 +105,11 @@ pub(crate) fn prepare(
     let name = session_name().map_err(|error| format!("no random numbers: {error}"))?;
     let listener = control::listener(&name)
         .map_err(|error| format!("can't listen for child processes: {error}"))?;
-    let memory = settings.memory.map_or_else(|| room::for_lanes(first), Ok)?;
-    let mapping = Mapping::create(&name, memory, &settings)
+    let room = match settings.memory {
+        Some(bytes) => Room::asked(bytes),
+        None => Room::beside(first)?,
+    };
+    let mapping = Mapping::create(&name, room.bytes, &settings)
         .map_err(|error| format!("no memory for the lanes: {error}; {}", remedy(&error)))?;
     lanes::allocate_first(&mapping)
         .map_err(|error| format!("no memory for the lanes: {error}; {}", remedy(&error)))?;
@@ -125,6 +129,7 @@ pub(crate) fn prepare(
         first,
         program,
         limit,
+        warning: room.warning,
     };
     Ok((session, file))
 }

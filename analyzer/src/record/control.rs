@@ -16,6 +16,7 @@ use nix::sys::socket::{
 };
 
 use super::detours::{self, Allocators};
+use super::kin;
 use super::mapping::Mapping;
 use super::procfs::{self, Program};
 use super::system;
@@ -36,6 +37,12 @@ pub(crate) enum Told {
     },
     /// A process has ended, with its wait status where known.
     Ended { pid: u32, status: Option<i32> },
+    /// A process of another user says that it is of the session, and nothing proves it. Told once.
+    Foreign {
+        pid: u32,
+        uid: u32,
+        program: Program,
+    },
     /// `leak-analyze mark`.
     Mark { pid: u32, label: Vec<u8> },
 }
@@ -120,6 +127,13 @@ impl Watch {
         }
     }
 
+    /// Whether `pid` is a process of the session that is held, and lives.
+    pub(crate) fn lives(&self, pid: u32) -> bool {
+        let processes = self.processes();
+        let held = processes.watched.get(&pid);
+        held.is_some_and(|pidfd| !system::has_ended(pidfd))
+    }
+
     /// `pid`, whose end nobody told, has ended.
     pub(crate) fn forget(&self, pid: u32) {
         self.processes().others.remove(&pid);
@@ -196,6 +210,8 @@ pub(crate) struct Control {
     pub(crate) tell: Sender<Told>,
     /// Connections that have said nothing yet.
     pub(crate) connections: HashMap<RawFd, OwnedFd>,
+    /// It was told that a process of another user was turned away.
+    pub(crate) turned_away: bool,
     /// Which executables bring an allocator, unless those are to be left alone.
     pub(crate) allocators: Option<Allocators>,
 }
@@ -244,8 +260,7 @@ impl Control {
             return;
         };
         let connection = system::owned(fd);
-        let ours = nix::unistd::geteuid().as_raw();
-        let welcome = peer(&connection).is_ok_and(|peer| peer.uid() == ours);
+        let welcome = self.is_welcome(&connection);
         let event = EpollEvent::new(EpollFlags::EPOLLIN, fd as u64);
         if welcome
             && self.connections.len() < MAX_CONNECTIONS
@@ -253,6 +268,26 @@ impl Control {
         {
             self.connections.insert(fd, connection);
         }
+    }
+
+    /// Whether the other end is our own user's, or belongs to the session though it is another's.
+    fn is_welcome(&mut self, connection: &OwnedFd) -> bool {
+        let Ok(peer) = peer(connection) else {
+            return false;
+        };
+        let (pid, uid) = (peer.pid() as u32, peer.uid());
+        if uid == nix::unistd::geteuid().as_raw()
+            || kin::has_connected(connection, pid, &self.watch)
+        {
+            return true;
+        }
+        // One that carries the session's name believes to be of it. Told of the first: anybody may knock.
+        if !self.turned_away && procfs::names(pid, &self.name) {
+            self.turned_away = true;
+            let program = procfs::program(pid);
+            self.tell(Told::Foreign { pid, uid, program });
+        }
+        false
     }
 
     /// Answers the one message of a connection and closes it.

@@ -21,7 +21,8 @@ use super::images::{Image, Images};
 use super::lanes::{Claimed, Lanes, OpenLane, Take};
 use super::live::LiveBlocks;
 use super::mapping::Mapping;
-use super::{procfs, resident, system};
+use super::procfs::{self, Program};
+use super::{resident, system};
 use crate::trace::{At, Commons, Note, NotedEnd, ThreadEvents, WriteError, Writer};
 use pace::Pace;
 
@@ -165,6 +166,7 @@ impl Drain {
                     ended.extend(images.into_iter().map(|image| (image, status, false)));
                 }
                 Told::Mark { pid, label } => self.mark(pid, &label)?,
+                Told::Foreign { pid, uid, program } => self.turned_away(pid, uid, &program),
             }
         }
         self.discover(false);
@@ -370,6 +372,19 @@ impl Drain {
         let label = leak_wire::Bytes::Slice(label);
         marks.push(At::Stamp(stamp), Event::Mark { label });
         writer.write_events(marks)
+    }
+
+    /// A process of another user is not recorded.
+    fn turned_away(&mut self, pid: u32, uid: u32, program: &Program) {
+        self.writer.note(Note::Warning {
+            code: "other_user".to_owned(),
+            text: format!(
+                "process {pid} ({}) runs as user {uid}, and that it belongs to this session could not be proved to its \
+                 recorder, which is another user's: it is not here, and others like it may not be (it takes Linux 6.5, \
+                 and a parent that is traced and lives)",
+                program.executable
+            ),
+        });
     }
 
     /// Readings, and what is looked for now and then.

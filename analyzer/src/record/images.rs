@@ -415,7 +415,22 @@ impl Images {
     }
 }
 
-const WARNINGS: [(u32, &str, &str); 7] = [
+const WARNINGS: [(u32, &str, &str); 10] = [
+    (
+        warning::BYPASSED,
+        "bypassed",
+        "has libraries whose calls go to the C library's malloc and free directly, as they were opened with RTLD_DEEPBIND (PHP's extensions are): what they allocate and free is not here; open them without to see it",
+    ),
+    (
+        warning::UNREACHABLE,
+        "unreachable",
+        "ran programs (or tried to) from where libleak.so can't be read, because of another root directory or of a user who may not: they are not here; put it and leak-analyze where they can",
+    ),
+    (
+        warning::BORROWED_RIGHTS,
+        "borrowed_rights",
+        "ran programs (or tried to) with rights that are not its user's, into which nothing can be preloaded: they are not here; have its effective user be its real one",
+    ),
     (
         warning::DETOURED,
         "detoured",

@@ -23,8 +23,9 @@ pub(crate) trait Take<E> {
 
 /// Lanes of each class that have memory before the first image starts: little, for a quick start.
 const FIRST: [u32; CLASSES] = [2, 4, 4];
-/// Lanes of each class that are kept ready beyond those in use.
+/// Lanes of each class that are kept ready beyond those in use, at most; and at most this part of all.
 const AHEAD: [u32; CLASSES] = [12, 32, 64];
+const AHEAD_PART: u32 = 4;
 /// Words that are copied and taken at once: so few that they, and what is made of them, stay in the fastest cache.
 const PIECE: u64 = 1 << 10;
 /// A record's stamp may lie this far in our future (ticks): clocks of other cores, and no more.
@@ -164,8 +165,9 @@ impl Lanes {
                 // Relaxed: a count, nothing follows from a single one.
                 .filter(|lane| claim::state(lane.claim.load(Ordering::Relaxed)) == claim::FREE)
                 .count() as u32;
+            let ahead = ahead.min((all / AHEAD_PART).max(1));
             let wanted = ahead.saturating_sub(free).min(all - ready);
-            scarce &= free < ahead / 4;
+            scarce &= free < (ahead / 4).max(1);
             for index in first + ready as usize..first + (ready + wanted.min(8)) as usize {
                 if self.exhausted || make_ready(mapping, index).is_err() {
                     self.exhausted = true;

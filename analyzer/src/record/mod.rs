@@ -14,6 +14,7 @@ mod detours;
 mod drain;
 pub(crate) mod fuzz;
 mod images;
+mod kin;
 mod lanes;
 mod live;
 mod mapping;
@@ -61,6 +62,9 @@ pub fn record(socket: i32) -> Result<(), String> {
     Ok(())
 }
 
+/// Bytes of the control thread's stack: it holds a message and what /proc tells of a process.
+const CONTROL_STACK: usize = 256 << 10;
+
 fn session(socket: &OwnedFd) -> Result<(), String> {
     let (session, file) = birth::prepare(socket, std::env::vars_os())?;
     let path = session.path.clone();
@@ -94,6 +98,12 @@ fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, Strin
                 .to_owned(),
         });
     }
+    if let Some(text) = session.warning {
+        writer.note(Note::Warning {
+            code: "little_memory".to_owned(),
+            text,
+        });
+    }
     let watch = Arc::new(Watch::new()?);
     let mut images = Images::new(Arc::clone(&watch), session.name.clone());
     images.expect(session.first, session.first, 0, session.program);
@@ -107,10 +117,13 @@ fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, Strin
         listener: session.listener,
         tell,
         connections: std::collections::HashMap::new(),
+        turned_away: false,
         allocators,
     };
     std::thread::Builder::new()
         .name("leak-control".to_owned())
+        // It counts in a limit of the target's data, where that can't be raised.
+        .stack_size(CONTROL_STACK)
         .spawn(move || control.run())
         .map_err(|error| format!("can't start a thread: {error}"))?;
     // Nothing of ours keeps a file system busy but the trace's.

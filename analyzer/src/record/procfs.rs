@@ -142,6 +142,14 @@ pub(crate) fn has_mapping(pid: u32, name: &str) -> bool {
     maps.windows(name.len()).any(|part| part == name.as_bytes())
 }
 
+/// Whether `pid` was given the name of the session in its environment.
+pub(crate) fn names(pid: u32, name: &str) -> bool {
+    let variables = fs::read(of(pid) + "/environ").unwrap_or_default();
+    variables
+        .windows(name.len())
+        .any(|part| part == name.as_bytes())
+}
+
 /// Whether /proc shows the processes by the numbers by which we see them.
 pub(crate) fn is_ours() -> bool {
     let own = fs::read_link("/proc/self").ok();

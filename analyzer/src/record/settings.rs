@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use leak_wire::layout::Geometry;
+use leak_wire::layout::{self, Geometry};
 
 /// What a session was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ const MIN_TRACE: u64 = 1 << 20;
 /// The most bytes from one sample to the next, on average.
 const MAX_SAMPLE: u64 = 1 << 40;
 /// The most frames of a backtrace.
-const MAX_DEPTH: u64 = 1024;
+const MAX_DEPTH: u64 = layout::MAX_DEPTH as u64;
 
 impl Settings {
     /// The settings in these environment variables; an empty one counts as not set.
@@ -113,7 +113,7 @@ impl Settings {
             "LEAK_DEPTH" => {
                 let depth = value.parse().ok();
                 let depth = depth.filter(|depth| (1..=MAX_DEPTH).contains(depth));
-                self.depth = depth.ok_or("a number of frames, 1 to 1024")? as u32;
+                self.depth = depth.ok_or("a number of frames, 1 to 512")? as u32;
             }
             "LEAK_SAMPLE" => {
                 let mean = bytes(value).filter(|bytes| *bytes <= MAX_SAMPLE);
@@ -247,8 +247,8 @@ mod tests {
                 "99999999999999999999G",
                 "a size of at least 1M",
             ),
-            ("LEAK_DEPTH", "0", "a number of frames, 1 to 1024"),
-            ("LEAK_DEPTH", "1025", "a number of frames, 1 to 1024"),
+            ("LEAK_DEPTH", "0", "a number of frames, 1 to 512"),
+            ("LEAK_DEPTH", "513", "a number of frames, 1 to 512"),
             ("LEAK_SAMPLE", "many", "a size up to 1T, such as 512K"),
             ("LEAK_SAMPLE", "2T", "a size up to 1T"),
             ("LEAK_KEEP", "some", "all or lasting"),

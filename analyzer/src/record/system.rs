@@ -73,6 +73,40 @@ pub(crate) fn pidfd_exit_status(pidfd: &OwnedFd) -> Option<i32> {
     (done == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }
 
+/// The process that has connected the other end of a Unix socket, held; `pidfd_open` of its number could hold another
+/// one by now. An error where the kernel can't tell (before 6.5).
+pub(crate) fn peer_pidfd(socket: &OwnedFd) -> io::Result<OwnedFd> {
+    const SO_PEERPIDFD: libc::c_int = 77;
+    let mut fd: libc::c_int = -1;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the option's value is an int, for which there is room, as `length` says; both are live for the call.
+    let got = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            (&raw mut fd).cast(),
+            &raw mut length,
+        )
+    };
+    match got {
+        0 if fd >= 0 => Ok(owned(fd)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Whether the process that `pidfd` holds has ended.
+pub(crate) fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut ended = libc::pollfd {
+        fd: pidfd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one live entry; without a wait.
+    let found = unsafe { libc::poll(&raw mut ended, 1, 0) };
+    found != 0
+}
+
 /// Points the standard descriptors at /dev/null and closes all others but those in `keep`.
 pub(crate) fn close_inherited(keep: &[i32]) {
     // SAFETY: called before this program has opened anything but `keep`, so no descriptor that some

@@ -9,6 +9,7 @@ use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::slot::{self, Watched};
+use crate::table::Table;
 
 global_asm!(
     ".pushsection .tbss.leak_secure, \"awT\", @nobits",
@@ -55,18 +56,16 @@ struct Object {
     connection: AtomicU64,
 }
 
-static TABLE: [Object; OBJECTS] = [const {
-    Object {
-        address: AtomicUsize::new(0),
-        place: AtomicU32::new(0),
-        connection: AtomicU64::new(0),
-    }
-}; OBJECTS];
+// SAFETY: zeros are valid atomics.
+static TABLE: Table<[Object; OBJECTS]> = unsafe { Table::new() };
 
-fn candidates(object: usize) -> impl Iterator<Item = &'static Object> {
+fn candidates(
+    table: Option<&'static [Object; OBJECTS]>,
+    object: usize,
+) -> impl Iterator<Item = &'static Object> {
     // Objects are at least 16 bytes long; the multiplication spreads what is left.
     let start = (object >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    (start..start + PROBES).filter_map(|index| TABLE.get(index % OBJECTS))
+    (start..start + PROBES).filter_map(move |index| table?.get(index % OBJECTS))
 }
 
 impl Object {
@@ -81,12 +80,12 @@ impl Object {
 /// The connection that `object` was bound to.
 fn bound(object: usize) -> Option<Watched> {
     let is = |entry: &&Object| entry.address.load(Ordering::Relaxed) == object;
-    candidates(object).find(is)?.connection()
+    candidates(TABLE.get(), object).find(is)?.connection()
 }
 
 /// From here on `object` belongs to the connection; a full neighbourhood of the table forgets it.
 fn bind(object: usize, watched: Watched) {
-    for entry in candidates(object) {
+    for entry in candidates(TABLE.needed(), object) {
         let before = entry.address.load(Ordering::Relaxed);
         if before != 0 && before != object && entry.connection().is_some() {
             continue;
@@ -108,7 +107,7 @@ fn bind(object: usize, watched: Watched) {
 
 /// `object` is no more.
 pub fn freed(object: usize) {
-    for entry in candidates(object) {
+    for entry in candidates(TABLE.get(), object) {
         if entry.address.load(Ordering::Relaxed) == object {
             entry.place.store(0, Ordering::Relaxed);
         }

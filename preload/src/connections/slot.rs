@@ -8,12 +8,14 @@ use core::time::Duration;
 use leak_framer::{Buffers, Connection};
 
 use super::DESCRIPTORS;
+use crate::table::Table;
 use crate::{kernel, thread};
 
 const BLOCK: usize = 64;
 const BLOCKS: usize = DESCRIPTORS / BLOCK;
 
-static SLOTS: [AtomicPtr<Block>; BLOCKS] = [const { AtomicPtr::new(null_mut()) }; BLOCKS];
+// SAFETY: zeros are null pointers.
+static SLOTS: Table<[AtomicPtr<Block>; BLOCKS]> = unsafe { Table::new() };
 /// Slots that were ever used.
 static USED: AtomicU32 = AtomicU32::new(0);
 /// Free slots, linked through `Slot::next`: low half the first one's place, high half a count of
@@ -73,7 +75,7 @@ pub struct Watched {
 pub(super) fn find(place: u32) -> Option<Watched> {
     let index = (place as usize).checked_sub(1)?;
     // Acquire: pairs with the Release in `map`.
-    let block = SLOTS.get(index / BLOCK)?.load(Ordering::Acquire);
+    let block = SLOTS.get()?.get(index / BLOCK)?.load(Ordering::Acquire);
     // SAFETY: null, or a block that is mapped for ever. It is all zeros at first, which is valid for
     // its atomics; states and buffers are reached through their cells, under the slot's lock only.
     let block = unsafe { block.as_ref() }?;
@@ -127,9 +129,10 @@ fn free_place() -> Option<u32> {
             Err(other) => free = other,
         }
     }
+    let slots = SLOTS.needed()?;
     // Relaxed: the counter alone decides who has which.
     let index = USED.fetch_add(1, Ordering::Relaxed) as usize;
-    map(SLOTS.get(index / BLOCK)?)?;
+    map(slots.get(index / BLOCK)?)?;
     Some(index as u32 + 1)
 }
 

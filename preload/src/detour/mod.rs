@@ -102,7 +102,7 @@ fn detour(
     unsafe { kernel::unmap(buffer, MAX_MESSAGE) };
     if done.is_err() {
         // SAFETY: nothing leads there.
-        unsafe { kernel::unmap(place, CODE_BYTES) };
+        unsafe { kernel::unmap_pages(place, CODE_BYTES) };
     }
     done
 }

@@ -49,10 +49,17 @@ fn as_set(value: u64, share: u64) -> u64 {
     }
 }
 
-/// The limits to set for `asked`, where `now` is in force. Only who may raise the hard limit gets more of it.
+/// The limits to set for `asked`, where `now` is in force. What the kernel would refuse it is to refuse: a soft limit
+/// over the hard one, and a higher hard limit for who may not raise it, who gets no more of it either.
 fn to_set(asked: rlimit, now: rlimit, share: u64) -> rlimit {
+    if asked.rlim_cur > asked.rlim_max {
+        return asked;
+    }
     let up_to = |most: u64, value: u64| Some(raised(value, share)).filter(|sum| *sum <= most);
-    let hard = up_to(now.rlim_max, asked.rlim_max).unwrap_or(asked.rlim_max);
+    let hard = match asked.rlim_max > as_set(now.rlim_max, share) {
+        true => raised(asked.rlim_max, share),
+        false => up_to(now.rlim_max, asked.rlim_max).unwrap_or(asked.rlim_max),
+    };
     rlimit {
         rlim_cur: up_to(hard, asked.rlim_cur).unwrap_or(asked.rlim_cur),
         rlim_max: hard,
@@ -189,6 +196,12 @@ mod tests {
         assert_eq!(pair(to_set(limits(small, large), set, SHARE)), pair(set));
         let less = to_set(limits(small, small), set, SHARE);
         assert_eq!(pair(less), (raised(small, SHARE), raised(small, SHARE)));
+        // More than it is.
+        let more = to_set(limits(small, large + 4096), set, SHARE);
+        assert!(more.rlim_max > set.rlim_max);
+        // What can't be.
+        let over = limits(large, small);
+        assert_eq!(pair(to_set(over, NONE, SHARE)), pair(over));
         // One that others set leaves no room.
         let foreign = limits(large, large);
         let set = to_set(foreign, foreign, SHARE);

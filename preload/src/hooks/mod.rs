@@ -4,6 +4,7 @@ mod children;
 mod exit;
 mod limits;
 mod loading;
+mod locking;
 mod mapping;
 mod marks;
 mod memory;

@@ -49,6 +49,11 @@ shims! {
     SSL_free, "rsi" => free;
 }
 
+/// Libraries were unmapped.
+pub(super) fn forget_unmapped() {
+    library::forget_unmapped();
+}
+
 /// Whether an address is one of the shims'.
 fn is_shim(address: usize) -> bool {
     [
@@ -71,16 +76,24 @@ impl Library {
     /// # Safety
     /// `ssl` must be an object of this library.
     unsafe fn connection(&self, ssl: Ssl, transfer: Transfer) -> (Option<Watched>, bool) {
-        let descriptor = match transfer {
-            Transfer::Read => self.read_descriptor,
-            Transfer::Write => self.write_descriptor,
+        let side = match transfer {
+            Transfer::Read => self.reads,
+            Transfer::Write => self.writes,
         };
-        if descriptor.is_null() || ssl.is_null() {
+        if side.descriptor.is_null() || side.bio.is_null() || ssl.is_null() {
             return (None, true);
         }
+        type GetBio = unsafe extern "C" fn(Ssl) -> *mut c_void;
         type GetDescriptor = unsafe extern "C" fn(Ssl) -> c_int;
-        // SAFETY: the library's function has this type; the caller's promise.
-        match unsafe { transmute::<*mut c_void, GetDescriptor>(descriptor)(ssl) } {
+        // Asked for the descriptor of an object that has no BIO yet, the library puts an error into the program's
+        // queue. SAFETY: its functions have these types; the caller's promise.
+        let descriptor = unsafe {
+            match transmute::<*mut c_void, GetBio>(side.bio)(ssl).is_null() {
+                true => return (None, true),
+                false => transmute::<*mut c_void, GetDescriptor>(side.descriptor)(ssl),
+            }
+        };
+        match descriptor {
             -1 => (secure::of_object(ssl as usize), false),
             descriptor => (connections::secured(descriptor), true),
         }

@@ -55,7 +55,7 @@ fn map_at(address: u64, bytes: usize) -> Option<*mut u8> {
         return Some(mapped);
     }
     // A kernel before 4.17 takes the address for a hint. SAFETY: mapped just now.
-    unsafe { super::unmap(mapped, bytes) };
+    unsafe { super::unmap_pages(mapped, bytes) };
     None
 }
 

@@ -4,11 +4,13 @@
 
 mod child;
 pub mod code;
+mod own;
 mod process;
 mod signal;
 mod socket;
 
 pub use child::*;
+pub use own::*;
 pub use process::*;
 pub use signal::*;
 pub use socket::*;
@@ -57,22 +59,6 @@ pub unsafe fn call(number: libc::c_long, arguments: [usize; 6]) -> Result<usize,
     }
 }
 
-/// Fresh, private, zeroed memory; `None` when there is none.
-pub fn map(bytes: usize) -> Option<*mut u8> {
-    let (protection, flags) = (
-        libc::PROT_READ | libc::PROT_WRITE,
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-    );
-    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
-    let address = unsafe {
-        call(
-            libc::SYS_mmap,
-            [0, bytes, protection as usize, flags as usize, usize::MAX, 0],
-        )
-    };
-    address.ok().map(|address| address as *mut u8)
-}
-
 /// Maps a shared file whole, for reading and writing; kept out of core dumps.
 pub fn map_shared(fd: i32, bytes: usize) -> Option<*const u8> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -96,11 +82,11 @@ pub fn map_shared(fd: i32, bytes: usize) -> Option<*const u8> {
     Some(start)
 }
 
-/// Gives `map`'s memory back.
+/// Unmaps pages.
 ///
 /// # Safety
-/// Nothing may refer to these bytes any more; they must be a whole mapping of this library.
-pub unsafe fn unmap(start: *const u8, bytes: usize) {
+/// Nothing may refer to these bytes any more; they must be a whole mapping of this library, not `map`'s.
+pub unsafe fn unmap_pages(start: *const u8, bytes: usize) {
     // SAFETY: the caller's promise. A failure leaves the mapping, which harms nobody.
     let _ = unsafe { call(libc::SYS_munmap, [start as usize, bytes, 0, 0, 0, 0]) };
 }
@@ -119,6 +105,30 @@ pub unsafe fn advise(start: *const u8, bytes: usize, advice: libc::c_int) -> Res
         )
     }
     .map(|_| ())
+}
+
+/// Locks pages in memory as `mlock2` does: with flags, those that are there.
+pub fn lock(start: usize, bytes: usize, flags: u32) -> Result<(), Errno> {
+    // SAFETY: no contents are changed.
+    unsafe { call(libc::SYS_mlock2, [start, bytes, flags as usize, 0, 0, 0]) }.map(|_| ())
+}
+
+/// Undoes `lock`, and what `lock_all` did to these pages.
+pub fn unlock(start: usize, bytes: usize) -> Result<(), Errno> {
+    // SAFETY: no contents are changed.
+    unsafe { call(libc::SYS_munlock, [start, bytes, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// Undoes all locks, as `munlockall` does.
+pub fn unlock_all() {
+    // SAFETY: no contents are changed.
+    let _ = unsafe { call(libc::SYS_munlockall, [0; 6]) };
+}
+
+/// Locks all of this process's pages, as `mlockall` does.
+pub fn lock_all(flags: i32) -> Result<(), Errno> {
+    // SAFETY: no contents are changed.
+    unsafe { call(libc::SYS_mlockall, [flags as usize, 0, 0, 0, 0, 0]) }.map(|_| ())
 }
 
 /// This process, as it sees itself.
@@ -304,6 +314,21 @@ pub fn peek(address: usize) -> Option<u64> {
         )
     };
     (read == Ok(8)).then_some(word)
+}
+
+/// Whether the word at any address of this process can be read. Never faults.
+pub fn is_mapped(address: u64) -> bool {
+    const NO_SUCH_HOW: usize = 0x7ead;
+    const SET_BYTES: usize = 8;
+    // SAFETY: the kernel checks the address itself, reads the set there, and then refuses the call.
+    let asked = unsafe {
+        call(
+            libc::SYS_rt_sigprocmask,
+            [NO_SUCH_HOW, address as usize, 0, SET_BYTES, 0, 0],
+        )
+    };
+    // A null set is none, and no error.
+    asked == Err(libc::EINVAL)
 }
 
 /// Writes to a descriptor, as much as it takes at once. For a caller who holds signals back: of what

@@ -48,6 +48,32 @@ pub fn let_read(pid: u32) {
     };
 }
 
+/// The limit of `resource` that is in force.
+pub fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    let place = &raw mut limit as usize;
+    // SAFETY: `limit` is live; the 64-bit layout is the kernel's.
+    let asked = unsafe { call(libc::SYS_prlimit64, [0, resource as usize, 0, place, 0, 0]) };
+    asked.ok().map(|_| limit.rlim_cur)
+}
+
+/// Whether what this process executes gets other rights than its user has, and so is not trusted with an environment.
+pub fn has_borrowed_rights() -> bool {
+    // SAFETY: takes nothing.
+    let ask = |number| unsafe { call(number, [0; 6]) };
+    ask(libc::SYS_geteuid) != ask(libc::SYS_getuid)
+        || ask(libc::SYS_getegid) != ask(libc::SYS_getgid)
+}
+
+/// The user whose rights this process has.
+pub fn user() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { call(libc::SYS_geteuid, [0; 6]) }.unwrap_or(0) as u32
+}
+
 /// Leaves the terminal and the process group.
 pub fn set_session() {
     // SAFETY: takes nothing.
@@ -192,7 +218,7 @@ pub fn sleep(time: Duration) {
     };
 }
 
-/// The path of the current directory, put into `buffer`; its length.
+/// The path of the current directory, put into `buffer`; its length, 0: it has none.
 pub fn current_directory(buffer: &mut [u8]) -> usize {
     // SAFETY: a buffer with its length.
     let length = unsafe {
@@ -201,6 +227,9 @@ pub fn current_directory(buffer: &mut [u8]) -> usize {
             [buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0, 0],
         )
     };
-    // The kernel counts the zero byte.
-    length.map_or(0, |length| length.saturating_sub(1))
+    // The kernel counts the zero byte. What can't be reached from this process's root begins otherwise.
+    match buffer.first() {
+        Some(b'/') => length.map_or(0, |length| length.saturating_sub(1)),
+        _ => 0,
+    }
 }

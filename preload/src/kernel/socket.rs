@@ -73,6 +73,31 @@ pub fn send(socket: i32, message: &[u8]) -> Result<(), Errno> {
     .map(|_| ())
 }
 
+/// The user who listens at the other end of a connected Unix socket.
+pub fn peer_user(socket: i32) -> Option<u32> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the value and its length are live for the call.
+    let got = unsafe {
+        call(
+            libc::SYS_getsockopt,
+            [
+                socket as usize,
+                libc::SOL_SOCKET as usize,
+                libc::SO_PEERCRED as usize,
+                &raw mut peer as usize,
+                &raw mut length as usize,
+                0,
+            ],
+        )
+    };
+    got.ok().map(|_| peer.uid)
+}
+
 /// Lets sending and receiving fail with `EAGAIN` after so many seconds.
 pub fn set_timeouts(socket: i32, seconds: i64) {
     let limit = libc::timeval {

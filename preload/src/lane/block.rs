@@ -52,7 +52,7 @@ impl Writer {
         };
         // Acquire: pairs with the AcqRel of the stamps. Before the owner is read: see `region`.
         if epoch.load(Ordering::Acquire) != self.told.get()
-            || !regions.is_own(order::slot_of(address), self.owner.get())
+            || !regions.is_own(order::slot_of(address), self.owner())
             || position + words.len() as u64 > self.limit.get()
         {
             return false;
@@ -78,7 +78,7 @@ impl Writer {
     /// An event of memory.
     #[inline(never)]
     pub(super) fn write_block(&self, block: &Block) -> bool {
-        let Some(regions) = self.regions.get().filter(|_| self.owner.get() != NOBODY) else {
+        let Some(regions) = self.regions.get().filter(|_| self.owner() != NOBODY) else {
             return self.write_stamped(block);
         };
         let slot = order::slot_of(block.address);
@@ -87,7 +87,7 @@ impl Writer {
                 regions,
                 header: lane.mapping.header(),
             };
-            let Place { epoch, shared } = order::place(&space, self.owner.get(), slot);
+            let Place { epoch, shared } = order::place(&space, self.owner(), slot);
             if shared && self.is_turning() {
                 return self.write_stamped(block);
             }

@@ -13,6 +13,7 @@ use leak_wire::{Bytes, Event};
 use super::interpreter::Interpreter;
 use super::text;
 use crate::kernel;
+use crate::table as tables;
 
 /// Changes when a known code object was freed.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
@@ -21,7 +22,9 @@ static EPOCH: AtomicU64 = AtomicU64::new(0);
 const BITS: usize = 1 << 16;
 static KNOWN: [AtomicU64; BITS / 64] = [const { AtomicU64::new(0) }; BITS / 64];
 /// For each bit: how many code objects were freed for which it stands. In pages of zeros where none was.
-static VERSIONS: [AtomicU32; BITS] = [const { AtomicU32::new(0) }; BITS];
+/// Mapped before the first code object is told.
+// SAFETY: zeros are valid atomics.
+static VERSIONS: tables::Table<[AtomicU32; BITS]> = unsafe { tables::Table::new() };
 /// Changes when all are forgotten.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
@@ -85,7 +88,7 @@ pub fn generation() -> u64 {
 #[inline(always)]
 pub fn version(code: u64) -> u32 {
     // Relaxed: the memory of a code object comes to another thread by the GIL.
-    let version = VERSIONS.get(place(code));
+    let version = VERSIONS.get().and_then(|all| all.get(place(code)));
     version.map_or(0, |version| version.load(Ordering::Relaxed))
 }
 
@@ -151,7 +154,7 @@ fn forget(address: u64) {
     match locked(|table| table.forget(address)) {
         Some(false) => return,
         Some(true) => {
-            if let Some(version) = VERSIONS.get(place(address)) {
+            if let Some(version) = VERSIONS.get().and_then(|all| all.get(place(address))) {
                 version.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -214,6 +217,7 @@ impl Table {
         {
             return Some(slot.number);
         }
+        VERSIONS.needed()?;
         if self.used * 4 >= self.capacity * 3 && !self.grow() {
             return None;
         }

@@ -15,7 +15,7 @@ use super::step::{self, Cursor, Words};
 use core::cell::Cell;
 
 /// The most frames of a backtrace.
-pub(super) const MAX_DEPTH: usize = 512;
+pub(super) const MAX_DEPTH: usize = leak_wire::layout::MAX_DEPTH;
 /// A step reads at most three words.
 const MAX_CHECKS: usize = 3 * MAX_DEPTH;
 

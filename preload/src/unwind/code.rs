@@ -3,11 +3,14 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::table::Table;
+
 const SLOTS: usize = 1 << 12;
 
 /// Return addresses that were looked at, each in the slot that its low bits say. Code that a JIT
 /// replaced meanwhile may still be taken for what it was: no harm to a guess.
-static SEEN: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
+// SAFETY: zeros are valid atomics.
+static SEEN: Table<[AtomicU64; SLOTS]> = unsafe { Table::new() };
 
 /// The longest call: a prefix, the opcode, ModRM, SIB, and four bytes of displacement.
 const LONGEST: u64 = 8;
@@ -19,7 +22,8 @@ pub(super) fn follows_call(address: u64, read: impl Fn(u64) -> Option<u64>) -> b
     if address < 4096 + LONGEST {
         return false;
     }
-    let seen = SEEN.get(address as usize % SLOTS);
+    let seen = SEEN.needed();
+    let seen = seen.and_then(|seen| seen.get(address as usize % SLOTS));
     // Relaxed, here and below: a word by itself.
     if seen.is_some_and(|seen| seen.load(Ordering::Relaxed) == address) {
         return true;

@@ -34,7 +34,6 @@ use chain::{Chain, MAX_DEPTH, Walked};
 use core::sync::atomic::{AtomicU64, Ordering};
 use last::Last;
 use memo::Memo;
-pub use memory::readable;
 pub use nodes::Nodes;
 pub use tree::Refused;
 use tree::Tree;

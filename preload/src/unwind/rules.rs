@@ -7,6 +7,7 @@
 use super::cfi;
 use super::loader::{self, Object};
 use super::rule::Rule;
+use crate::table::Table;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// 1 MiB, of which only the touched pages exist. A large program has some ten thousand addresses
@@ -23,25 +24,17 @@ struct Slot {
 #[repr(align(64))]
 struct Group([Slot; WAYS]);
 
-static TABLE: [Group; SLOTS / WAYS] = [const {
-    Group(
-        [const {
-            Slot {
-                mixed: AtomicU64::new(0),
-                rule: AtomicU64::new(0),
-            }
-        }; WAYS],
-    )
-}; SLOTS / WAYS];
+// SAFETY: zeros are valid atomics.
+static TABLE: Table<[Group; SLOTS / WAYS]> = unsafe { Table::new() };
 
 /// The odd factor makes `key` reversible, so that a key stands for one address alone.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[inline]
-fn group(key: u64) -> &'static Group {
+fn group(table: &[Group; SLOTS / WAYS], key: u64) -> &Group {
     const SHIFT: u32 = 64 - (SLOTS / WAYS).trailing_zeros();
     // The shift leaves as many bits as the table has groups; the remainder is for the compiler.
-    &TABLE[(key >> SHIFT) as usize % (SLOTS / WAYS)]
+    &table[(key >> SHIFT) as usize % (SLOTS / WAYS)]
 }
 
 /// The rule for the frame whose (return) address is `address`. `found` is told of the object in
@@ -50,7 +43,7 @@ fn group(key: u64) -> &'static Group {
 #[inline(always)]
 pub(super) fn rule_for(address: u64, found: impl FnOnce(&Object) -> bool) -> Rule {
     let key = address.wrapping_mul(FACTOR);
-    for slot in &group(key).0 {
+    for slot in TABLE.get().iter().flat_map(|table| &group(table, key).0) {
         // Acquire pairs with the Release in `insert`: who meets a rule comes after the telling of
         // its module. Only one of the two loads has to order: a mixed pair is refused.
         let rule = slot.rule.load(Ordering::Acquire);
@@ -79,7 +72,10 @@ fn miss(address: u64, found: impl FnOnce(&Object) -> bool) -> Rule {
 
 fn insert(address: u64, rule: Rule) {
     let key = address.wrapping_mul(FACTOR);
-    let slots = &group(key).0;
+    let Some(table) = TABLE.needed() else {
+        return;
+    };
+    let slots = &group(table, key).0;
     let free = slots
         .iter()
         .find(|slot| slot.rule.load(Ordering::Relaxed) == 0);
@@ -94,7 +90,7 @@ fn insert(address: u64, rule: Rule) {
 
 /// Forgets the rules of all addresses in `start..end`.
 pub(super) fn forget(start: u64, end: u64) {
-    for slot in TABLE.iter().flat_map(|group| &group.0) {
+    for slot in TABLE.get().into_iter().flatten().flat_map(|group| &group.0) {
         let rule = slot.rule.load(Ordering::Relaxed);
         let key = slot.mixed.load(Ordering::Relaxed) ^ rule;
         let address = key.wrapping_mul(inverse(FACTOR));

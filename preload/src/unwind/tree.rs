@@ -15,6 +15,8 @@ use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::ptr;
 use core::sync::atomic::{Ordering, compiler_fence};
 
+use crate::kernel;
+
 /// In the state itself.
 const FIRST_SLOTS: usize = 1 << 7;
 /// 4 MiB for one thread: some 200,000 nodes, three times what a large Python program made.
@@ -330,30 +332,15 @@ impl Room<'_> {
 
 /// Memory for `slots`, a power of two, and their nodes.
 fn map(slots: usize) -> Mapped {
-    // SAFETY: errno is the calling thread's own; a fresh anonymous mapping touches nothing else.
-    unsafe {
-        let errno = *libc::__errno_location();
-        let mapped = libc::mmap(
-            ptr::null_mut(),
-            bytes_for(slots),
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        );
-        *libc::__errno_location() = errno;
-        if mapped == libc::MAP_FAILED {
-            Mapped::NONE
-        } else {
-            Mapped(mapped as usize | slots.trailing_zeros() as usize)
-        }
+    match kernel::map(bytes_for(slots)) {
+        Some(memory) => Mapped(memory as usize | slots.trailing_zeros() as usize),
+        None => Mapped::NONE,
     }
 }
 
 fn unmap(mapped: Mapped) {
     // SAFETY: `map` gave exactly this range, and the caller gives up its only reference to it.
-    // munmap of a whole mapping does not fail, so errno stays.
-    unsafe { libc::munmap(mapped.nodes().cast(), mapped.bytes()) };
+    unsafe { kernel::unmap(mapped.nodes().cast(), mapped.bytes()) };
 }
 
 #[cfg(test)]

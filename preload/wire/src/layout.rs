@@ -22,6 +22,8 @@ pub const PROCESS_SLOTS: usize = 4096;
 pub const PROCESSES_AT: usize = PAGE;
 /// Offset of the lane headers, bytes.
 pub const LANES_AT: usize = PROCESSES_AT + PROCESS_SLOTS * size_of::<ProcessSlot>();
+/// Frames kept of a backtrace, at most.
+pub const MAX_DEPTH: usize = 512;
 /// The environment variable that leads an exec'd image back to its session: `NAME:IMAGE`, the name of
 /// the recorder's abstract Unix socket and the number of the image that it came from.
 pub const SESSION_VARIABLE: &str = "LEAK_SESSION";
@@ -61,7 +63,7 @@ pub struct SessionHeader {
     pub gc_every: AtomicU32,
     /// Not 0: no notices on stderr. The recorder stores 1 for `LEAK_QUIET=1`; targets add bits for
     /// what one of them has told, so that not every process of a tree tells it: 1 the end of
-    /// recording, 2 an allocator that can't be seen.
+    /// recording, 2 an allocator that can't be seen, 4 programs that can't be traced.
     pub quiet: AtomicU32,
     /// Mean bytes between samples, 0 records every event.
     pub sample_bytes: AtomicU64,
@@ -143,6 +145,12 @@ pub mod warning {
     pub const DETOURED: u32 = 1 << 6;
     /// The interpreter is a free-threaded build: native only.
     pub const PYTHON_FREE_THREADED: u32 = 1 << 7;
+    /// It ran programs (or tried to) from where the library can't be read.
+    pub const UNREACHABLE: u32 = 1 << 8;
+    /// It ran programs (or tried to) into which the loader loads nothing, as their user's rights are not their own.
+    pub const BORROWED_RIGHTS: u32 = 1 << 9;
+    /// Libraries of it called the C library's malloc or free directly.
+    pub const BYPASSED: u32 = 1 << 10;
 }
 
 /// Values of `ProcessSlot::reading`.

@@ -4,7 +4,7 @@ use leak_wire::free_list::Change;
 use leak_wire::{Bytes, Event};
 
 use super::layout::{self, Place, Shape};
-use crate::unwind::readable;
+use crate::kernel;
 
 /// Entries of one list, at most.
 pub const MOST: usize = 2000;
@@ -199,13 +199,15 @@ impl Known {
         let word = |offset: u64| {
             let at = entry.checked_add(offset)?;
             // SAFETY: aligned, and the kernel has just read there.
-            (at.is_multiple_of(8) && readable(at)).then(|| unsafe { (at as *const u64).read() })
+            (at.is_multiple_of(8) && kernel::is_mapped(at))
+                .then(|| unsafe { (at as *const u64).read() })
         };
         let is = match (self.of_type, word(8)) {
             (_, None) => false,
             // A float's link, which is null or a float; a table's size: of eight places.
             (0, Some(second)) if place.shape == layout::OF_FLOATS => {
-                word(0).is_some_and(|count| count as u32 == 0) && (second == 0 || readable(second))
+                word(0).is_some_and(|count| count as u32 == 0)
+                    && (second == 0 || kernel::is_mapped(second))
             }
             (0, Some(second)) => second == 8 || second & 0xff == 3,
             (of_type, Some(second)) => second == of_type,

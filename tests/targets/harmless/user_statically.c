@@ -1,0 +1,3 @@
+// flags: -static
+// As user.c, but no library can be preloaded into it.
+#include "user.c"
