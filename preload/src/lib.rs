@@ -12,10 +12,12 @@ extern crate std;
 
 mod allocator;
 mod birth;
+mod caller;
 #[macro_use]
 mod cancellable;
 mod children;
 mod config;
+mod confinement;
 mod connections;
 mod detour;
 mod dtv;
@@ -38,6 +40,9 @@ mod stack;
 mod symbols;
 mod thread;
 mod unwind;
+#[cfg(not(test))]
+#[macro_use]
+mod versioned;
 #[cfg(not(test))]
 mod unwinder;
 

@@ -90,20 +90,6 @@ pub fn may_be_vfork_child() -> bool {
     kernel::is_confined() || is_vfork_child()
 }
 
-/// The program confines itself to certain system calls: what it allocates is recorded without any, and
-/// what can't be without is left out from now on (new threads and processes), and said.
-pub fn confine() {
-    kernel::CONFINED.store(1, Ordering::Relaxed);
-    if let Some(session) = crate::session::current()
-        && let Some(identity) = known()
-        // Relaxed, both: written before the identity became known; read when the process has ended.
-        && let Some(slot) = session.mapping().process(identity.slot.load(Ordering::Relaxed) as usize)
-    {
-        slot.warnings
-            .fetch_or(layout::warning::CONFINED, Ordering::Relaxed);
-    }
-}
-
 /// This process's identity; claims a slot where it has none yet (a process that came from an unhooked
 /// fork is seen here first). `start`: since when it exists, 0 for now.
 pub fn claim_slot(mapping: &Mapping, origin: Origin, start: u64) -> Option<&'static Identity> {

@@ -5,7 +5,7 @@ use core::ffi::{c_char, c_int, c_void};
 use leak_wire::Event;
 
 use crate::config::Environment;
-use crate::{environment, process, session, thread};
+use crate::{confinement, environment, process, session, thread};
 
 type Strings = *const *mut c_char;
 
@@ -19,8 +19,10 @@ mod next {
         pub fn execvpe(file: *const c_char, arguments: Strings, variables: Strings) -> c_int;
         pub fn fexecve(fd: c_int, arguments: Strings, variables: Strings) -> c_int;
         pub fn execveat(directory: c_int, path: *const c_char, arguments: Strings, variables: Strings, flags: c_int) -> c_int;
-        pub fn posix_spawn(child: *mut i32, path: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
-        pub fn posix_spawnp(child: *mut i32, file: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
+        pub fn posix_spawn[posix_spawn "GLIBC_2.15"](child: *mut i32, path: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
+        pub fn posix_spawnp[posix_spawnp "GLIBC_2.15"](child: *mut i32, file: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
+        pub fn old_posix_spawn[posix_spawn "GLIBC_2.2.5"](child: *mut i32, path: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
+        pub fn old_posix_spawnp[posix_spawnp "GLIBC_2.2.5"](child: *mut i32, file: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
         pub fn _Fork() -> c_int;
         pub fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int;
     }
@@ -80,6 +82,11 @@ pub extern "C" fn execvp(file: *const c_char, arguments: Strings) -> c_int {
 /// The hook of `fexecve`.
 #[unsafe(no_mangle)]
 pub extern "C" fn fexecve(fd: c_int, arguments: Strings, variables: Strings) -> c_int {
+    if variables.is_null() {
+        // The C library refuses this one.
+        // SAFETY: as above.
+        return unsafe { next::fexecve(fd, arguments, variables) };
+    }
     // SAFETY: as above.
     replace_image(variables, |variables| unsafe {
         next::fexecve(fd, arguments, variables)
@@ -145,34 +152,31 @@ extern "C" fn execle_listed(path: *const c_char, arguments: Strings) -> c_int {
     execve(path, arguments, variables)
 }
 
-/// The hook of `posix_spawn`.
-#[unsafe(no_mangle)]
-pub extern "C" fn posix_spawn(
-    child: *mut i32,
-    path: *const c_char,
-    actions: *const c_void,
-    attributes: *const c_void,
-    arguments: Strings,
-    variables: Strings,
-) -> c_int {
-    let variables = environment::for_image(variables);
-    // SAFETY: as above.
-    unsafe { next::posix_spawn(child, path, actions, attributes, arguments, variables) }
+/// The hooks of `posix_spawn` and `posix_spawnp`. The old ones hand a script that names no interpreter to the shell.
+macro_rules! spawn {
+    ($($name:ident)*) => { $(
+        extern "C" fn $name(
+            child: *mut i32,
+            path: *const c_char,
+            actions: *const c_void,
+            attributes: *const c_void,
+            arguments: Strings,
+            variables: Strings,
+        ) -> c_int {
+            let variables = environment::for_image(variables);
+            // SAFETY: the caller's contract is passed on.
+            unsafe { next::$name(child, path, actions, attributes, arguments, variables) }
+        }
+    )* };
 }
 
-/// The hook of `posix_spawnp`.
-#[unsafe(no_mangle)]
-pub extern "C" fn posix_spawnp(
-    child: *mut i32,
-    file: *const c_char,
-    actions: *const c_void,
-    attributes: *const c_void,
-    arguments: Strings,
-    variables: Strings,
-) -> c_int {
-    let variables = environment::for_image(variables);
-    // SAFETY: as above.
-    unsafe { next::posix_spawnp(child, file, actions, attributes, arguments, variables) }
+spawn!(posix_spawn posix_spawnp old_posix_spawn old_posix_spawnp);
+
+versioned! {
+    "posix_spawn@@GLIBC_2.15" => posix_spawn;
+    "posix_spawnp@@GLIBC_2.15" => posix_spawnp;
+    "posix_spawn@GLIBC_2.2.5" => old_posix_spawn;
+    "posix_spawnp@GLIBC_2.2.5" => old_posix_spawnp;
 }
 
 /// The hook of `_Fork`, which runs no handlers (`fork` runs ours).
@@ -191,9 +195,10 @@ pub extern "C" fn _Fork() -> c_int {
 /// The hook of `prctl`: all arguments go on as they came, there or not.
 #[unsafe(no_mangle)]
 pub extern "C" fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int {
-    if option == libc::PR_SET_SECCOMP {
-        process::confine();
-    }
     // SAFETY: the caller's contract is passed on.
-    unsafe { next::prctl(option, a, b, c, d) }
+    let call = || unsafe { next::prctl(option, a, b, c, d) };
+    match option {
+        libc::PR_SET_SECCOMP => confinement::by_prctl(a, b, || call().into()) as c_int,
+        _ => call(),
+    }
 }

@@ -18,12 +18,12 @@ use core::time::Duration;
 /// An error number.
 pub type Errno = i32;
 
-/// Not 0 once the program has installed a filter for system calls.
+/// Calls by which the program has confined itself to certain system calls, or is about to.
 pub static CONFINED: AtomicU32 = AtomicU32::new(0);
 
-/// Whether the program has installed a filter for system calls.
+/// Whether the program has confined itself to certain system calls.
 pub fn is_confined() -> bool {
-    // Relaxed: a word by itself; the thread that installs the filter has set it before.
+    // Relaxed: a word by itself; the thread that confines itself has counted that before.
     CONFINED.load(Ordering::Relaxed) != 0
 }
 
@@ -278,17 +278,23 @@ impl Drop for SignalsHeld {
 
 /// The word at any address of this process, or `None` where nothing is mapped. Never faults.
 pub fn peek(address: usize) -> Option<u64> {
-    let mut word = 0_u64;
+    let mut word = [0; 8];
+    (copy_own(address, &mut word) == Ok(8)).then(|| u64::from_ne_bytes(word))
+}
+
+/// Copies what lies at any address of this process to `out`; how many bytes of it are mapped, or that none is
+/// (`EFAULT`). Never faults.
+pub fn copy_own(address: usize, out: &mut [u8]) -> Result<usize, Errno> {
     let local = libc::iovec {
-        iov_base: (&raw mut word).cast(),
-        iov_len: 8,
+        iov_base: out.as_mut_ptr().cast(),
+        iov_len: out.len(),
     };
     let remote = libc::iovec {
         iov_base: address as *mut libc::c_void,
-        iov_len: 8,
+        iov_len: out.len(),
     };
-    // SAFETY: the kernel writes to `word` only and checks the other address itself.
-    let read = unsafe {
+    // SAFETY: the kernel writes to `out` only and checks the other address itself.
+    unsafe {
         call(
             libc::SYS_process_vm_readv,
             [
@@ -300,8 +306,22 @@ pub fn peek(address: usize) -> Option<u64> {
                 0,
             ],
         )
+    }
+}
+
+/// Whether the word at any address of this process can be read. Never faults.
+pub fn is_mapped(address: u64) -> bool {
+    const NO_SUCH_HOW: usize = 0x7ead;
+    const SET_BYTES: usize = 8;
+    // SAFETY: the kernel checks the address itself, reads the set there, and then refuses the call.
+    let asked = unsafe {
+        call(
+            libc::SYS_rt_sigprocmask,
+            [NO_SUCH_HOW, address as usize, 0, SET_BYTES, 0, 0],
+        )
     };
-    (read == Ok(8)).then_some(word)
+    // A null set is none, and no error.
+    asked == Err(libc::EINVAL)
 }
 
 /// Writes to a descriptor, as much as it takes at once. For a caller who holds signals back: of what
