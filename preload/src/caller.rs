@@ -9,10 +9,18 @@
 //! - A program that has confined itself to certain system calls is believed, but for null pointers: it can't be
 //!   asked there, and the call that follows would read the same.
 
+pub mod filled;
+pub mod sent;
+pub mod vectors;
+pub mod window;
+
 use core::ffi::c_char;
 use core::mem::MaybeUninit;
 
+use libc::iovec;
+
 use crate::{kernel, thread};
+use vectors::Vectors;
 
 const PAGE: usize = 4096;
 
@@ -74,6 +82,28 @@ fn copy_asking(address: usize, out: &mut [u8]) -> usize {
             unsafe { copy_plainly(at, piece) };
         }
         copied += in_page;
+    }
+    copied
+}
+
+/// Copies what lies in the buffers of an array to `out`, one after the other; how many bytes of it are there to be
+/// read, in front of the first that is not.
+pub fn gather(first: *const iovec, count: usize, out: &mut [u8]) -> usize {
+    if !kernel::is_confined()
+        && !kernel::code::has_one_thread()
+        && let Ok(bytes) = kernel::gather_own(first.expose_provenance(), count, out)
+    {
+        return bytes;
+    }
+    let mut copied = 0;
+    for buffer in Vectors::of(first, count) {
+        let wanted = buffer.iov_len.min(out.len() - copied);
+        let piece = out.get_mut(copied..copied + wanted).unwrap_or(&mut []);
+        let found = copy(buffer.iov_base.expose_provenance(), piece);
+        copied += found;
+        if found < buffer.iov_len {
+            break;
+        }
     }
     copied
 }

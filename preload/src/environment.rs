@@ -195,7 +195,7 @@ fn parts(preload: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|part| !part.is_empty())
 }
 
-/// Longer strings are refused by the kernel.
+/// Strings of so many bytes are refused by the kernel.
 const STRING_MAX: usize = 128 << 10;
 /// The beginning of an entry, which holds either name.
 const FIRST: usize = 16;
@@ -241,6 +241,9 @@ impl Given {
             self.keep(entry)?;
             let value = entry.wrapping_add(PRELOAD.len() + 1);
             let length = caller::length(value, STRING_MAX)?;
+            if PRELOAD.len() + 1 + length >= STRING_MAX {
+                return Err(Absent);
+            }
             self.preload.get_or_insert((value, length));
         } else if is_session(first) {
             self.keep(entry)?;

@@ -285,15 +285,20 @@ pub fn peek(address: usize) -> Option<u64> {
 /// Copies what lies at any address of this process to `out`; how many bytes of it are mapped, or that none is
 /// (`EFAULT`). Never faults.
 pub fn copy_own(address: usize, out: &mut [u8]) -> Result<usize, Errno> {
-    let local = libc::iovec {
-        iov_base: out.as_mut_ptr().cast(),
-        iov_len: out.len(),
-    };
     let remote = libc::iovec {
         iov_base: address as *mut libc::c_void,
         iov_len: out.len(),
     };
-    // SAFETY: the kernel writes to `out` only and checks the other address itself.
+    gather_own(&raw const remote as usize, 1, out)
+}
+
+/// The same of buffers that lie anywhere, one after the other: those of an array at any address.
+pub fn gather_own(first: usize, count: usize, out: &mut [u8]) -> Result<usize, Errno> {
+    let local = libc::iovec {
+        iov_base: out.as_mut_ptr().cast(),
+        iov_len: out.len(),
+    };
+    // SAFETY: the kernel writes to `out` only and checks all other addresses itself.
     unsafe {
         call(
             libc::SYS_process_vm_readv,
@@ -301,8 +306,8 @@ pub fn copy_own(address: usize, out: &mut [u8]) -> Result<usize, Errno> {
                 getpid() as usize,
                 &raw const local as usize,
                 1,
-                &raw const remote as usize,
-                1,
+                first,
+                count,
                 0,
             ],
         )
