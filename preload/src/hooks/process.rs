@@ -29,14 +29,19 @@ mod next {
 }
 
 /// Replaces the image by `call`, which returns only if it can't.
-fn replace_image(variables: Strings, call: impl FnOnce(Strings) -> c_int) -> c_int {
-    let variables = environment::for_image(variables);
+fn replace_image(given: Strings, call: impl Fn(Strings) -> c_int) -> c_int {
+    let variables = environment::for_image(given);
     // A vfork child runs on its parent's memory: the parent's image does not end.
     let own = !process::may_be_vfork_child();
     if own {
         thread::record(Event::Exec);
     }
-    let result = call(variables);
+    let mut result = call(variables);
+    // SAFETY: errno's address is always good.
+    if variables != given && unsafe { *libc::__errno_location() } == libc::E2BIG {
+        // There is no room for what leads to the session.
+        result = call(given);
+    }
     if own {
         thread::record(Event::ExecFailed);
     }
@@ -163,9 +168,16 @@ macro_rules! spawn {
             arguments: Strings,
             variables: Strings,
         ) -> c_int {
-            let variables = environment::for_image(variables);
             // SAFETY: the caller's contract is passed on.
-            unsafe { next::$name(child, path, actions, attributes, arguments, variables) }
+            let call = |variables| unsafe {
+                next::$name(child, path, actions, attributes, arguments, variables)
+            };
+            let adapted = environment::for_image(variables);
+            match call(adapted) {
+                // As above.
+                libc::E2BIG if adapted != variables => call(variables),
+                result => result,
+            }
         }
     )* };
 }
