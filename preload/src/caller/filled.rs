@@ -38,7 +38,7 @@ impl Filled {
             left -= bytes;
             (buffer.iov_base as usize, bytes)
         });
-        let mut used_before: [(usize, usize); 16] = [(0, 0); 16];
+        let mut used_before = [(0_usize, 0_usize); Vectors::AT_ONCE];
         for (index, (start, bytes)) in used.enumerate() {
             let before = used_before.get(..index).unwrap_or(&[]);
             let overlaps =

@@ -110,37 +110,44 @@ impl Copied {
     /// The call took `bytes` bytes.
     pub fn taken(self, bytes: usize) -> Sent {
         Sent {
-            rest: Cursor::new(self.buffers.vectors()),
+            buffers: self.buffers,
             window: self.window,
             copied: self.bytes.min(bytes),
             bytes,
             at: 0,
+            rest: None,
         }
     }
 }
 
 /// The bytes that a call took.
 pub struct Sent {
+    buffers: Buffers,
     window: Option<Held>,
     copied: usize,
-    /// Where the bytes at `at` lie.
-    rest: Cursor,
     bytes: usize,
     at: usize,
+    /// Where the bytes at `at` lie, once they are none of those that were copied.
+    rest: Option<Cursor>,
 }
 
 impl Sent {
-    fn go_on(&mut self, bytes: usize) {
-        self.at += bytes;
-        self.rest.advance(bytes);
+    fn rest(&mut self) -> &mut Cursor {
+        let (buffers, at) = (self.buffers, self.at);
+        self.rest.get_or_insert_with(|| {
+            let mut cursor = Cursor::new(buffers.vectors());
+            cursor.advance(at);
+            cursor
+        })
     }
 
     /// Copies the next bytes; how many.
     fn copy_next(&mut self) -> usize {
+        let most = (self.bytes - self.at).min(window::SIZE);
+        let buffer = self.rest().take(most);
         let Some(held) = &mut self.window else {
             return 0;
         };
-        let buffer = self.rest.take((self.bytes - self.at).min(window::SIZE));
         let out = held.bytes().get_mut(..buffer.iov_len).unwrap_or(&mut []);
         match copy(buffer.iov_base.expose_provenance(), out) {
             copied if copied == buffer.iov_len => copied,
@@ -157,10 +164,11 @@ impl Pieces for Sent {
         }
         let unseen = needless.min(left as u64) as usize;
         let seen = if from < self.copied {
-            self.go_on(self.copied - from);
+            self.at = self.copied;
             from..self.copied
         } else if unseen > 0 {
-            self.go_on(unseen);
+            self.rest().advance(unseen);
+            self.at += unseen;
             return Some(Piece::Unseen(unseen as u64));
         } else {
             let copied = self.copy_next();

@@ -18,7 +18,8 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    const AT_ONCE: usize = 16;
+    /// How many are read at once.
+    pub const AT_ONCE: usize = 16;
 
     /// None.
     pub const NONE: Vectors = Vectors {

@@ -59,6 +59,8 @@ static void in_child(int how, const char *path, char **arguments, char **variabl
   printf("  ended %x\n", status);
 }
 
+static char filler[128 << 10];
+
 static void images(void) {
   char *arguments[] = {"self", "x", NULL}, *variables[] = {"A=1", "B", "", "=", NULL};
   memset(places[GOOD].at, 0, PAGE);
@@ -95,6 +97,17 @@ static void images(void) {
   memset(long_ + 11, ':', 130000);
   char *one[] = {long_, NULL};
   in_child(0, "/bin/true", arguments, one);
+  // As much as there is room for, and more.
+  struct rlimit stack, small = {512 << 10, 512 << 10};
+  getrlimit(RLIMIT_STACK, &stack), small.rlim_max = stack.rlim_max, setrlimit(RLIMIT_STACK, &small);
+  char *filling[] = {memset(filler, 'f', sizeof filler), "Z=1", NULL};
+  for (int how = 0; how < 5; how += 4)
+    for (size_t length = sizeof filler - 1200; length < sizeof filler; length += 30) {
+      filler[length] = 0;
+      in_child(how, "/bin/true", arguments, filling);
+      filler[length] = 'f';
+    }
+  setrlimit(RLIMIT_STACK, &stack);
   long_[131072 + 20] = 'x', memset(long_ + 11, ':', 131072);
   in_child(0, "/bin/true", arguments, one);
 }
