@@ -40,7 +40,7 @@ pub fn copy(address: usize, out: &mut [u8]) -> usize {
     if kernel::code::has_one_thread() {
         return copy_asking(address, out);
     }
-    match kernel::copy_own(address, out) {
+    match kernel::copy_of(thread::tid(), address, out) {
         Ok(bytes) => bytes,
         Err(libc::EFAULT) => 0,
         Err(_) => copy_asking(address, out),
@@ -91,7 +91,7 @@ fn copy_asking(address: usize, out: &mut [u8]) -> usize {
 pub fn gather(first: *const iovec, count: usize, out: &mut [u8]) -> usize {
     if !kernel::is_confined()
         && !kernel::code::has_one_thread()
-        && let Ok(bytes) = kernel::gather_own(first.expose_provenance(), count, out)
+        && let Ok(bytes) = kernel::gather_of(thread::tid(), first.expose_provenance(), count, out)
     {
         return bytes;
     }

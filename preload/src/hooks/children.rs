@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
 use crate::children::{self, Others};
-use crate::kernel;
+use crate::{caller, kernel};
 
 type Pid = i32;
 const ANY: Pid = -1;
@@ -267,7 +267,6 @@ pub unsafe extern "C-unwind" fn waitid(
 /// Whether the kernel told there, just now, that there are no news. Without a place it can't be known: then there
 /// were some, as they were seen before.
 fn tells_nobody(found: *mut c_void) -> bool {
-    let found = found.cast::<libc::siginfo_t>();
-    // SAFETY: null, or what the kernel has written.
-    !found.is_null() && unsafe { found.read_unaligned().si_pid() } == 0
+    let signal = caller::read(found.cast_const().cast::<u32>());
+    signal == Some(0)
 }

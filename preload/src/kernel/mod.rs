@@ -279,37 +279,32 @@ impl Drop for SignalsHeld {
 /// The word at any address of this process, or `None` where nothing is mapped. Never faults.
 pub fn peek(address: usize) -> Option<u64> {
     let mut word = [0; 8];
-    (copy_own(address, &mut word) == Ok(8)).then(|| u64::from_ne_bytes(word))
+    let copied = copy_of(getpid(), address, &mut word);
+    (copied == Ok(word.len())).then(|| u64::from_ne_bytes(word))
 }
 
-/// Copies what lies at any address of this process to `out`; how many bytes of it are mapped, or that none is
-/// (`EFAULT`). Never faults.
-pub fn copy_own(address: usize, out: &mut [u8]) -> Result<usize, Errno> {
+/// Copies what lies at any address of the thread `tid`'s process to `out`; how many bytes of it are mapped, or that
+/// none is (`EFAULT`). Never faults.
+pub fn copy_of(tid: u32, address: usize, out: &mut [u8]) -> Result<usize, Errno> {
     let remote = libc::iovec {
         iov_base: address as *mut libc::c_void,
         iov_len: out.len(),
     };
-    gather_own(&raw const remote as usize, 1, out)
+    gather_of(tid, &raw const remote as usize, 1, out)
 }
 
-/// The same of buffers that lie anywhere, one after the other: those of an array at any address.
-pub fn gather_own(first: usize, count: usize, out: &mut [u8]) -> Result<usize, Errno> {
+/// The same of buffers that lie anywhere, one after the other: those of an array at any address of this process.
+pub fn gather_of(tid: u32, first: usize, count: usize, out: &mut [u8]) -> Result<usize, Errno> {
     let local = libc::iovec {
         iov_base: out.as_mut_ptr().cast(),
         iov_len: out.len(),
     };
+    let local = &raw const local as usize;
     // SAFETY: the kernel writes to `out` only and checks all other addresses itself.
     unsafe {
         call(
             libc::SYS_process_vm_readv,
-            [
-                getpid() as usize,
-                &raw const local as usize,
-                1,
-                first,
-                count,
-                0,
-            ],
+            [tid as usize, local, 1, first, count, 0],
         )
     }
 }

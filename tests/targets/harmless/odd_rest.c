@@ -180,6 +180,38 @@ static void waits(void) {
   WAIT("waitpid min", who(waitpid(INT_MIN, p, o)));
 }
 
+// Stops the recorder, or lets it go on, where it is a child: those are no news of a child of the program's.
+static void signal_recorder(int signal) {
+  char name[64], pids[256] = "";
+  snprintf(name, sizeof name, "/proc/self/task/%d/children", getpid());
+  FILE *file = fopen(name, "r");
+  if (file == NULL || fgets(pids, sizeof pids, file) == NULL) pids[0] = 0;
+  if (file) fclose(file);
+  for (char *pid = strtok(pids, " "); pid; pid = strtok(NULL, " ")) {
+    char comm[64] = "";
+    snprintf(name, sizeof name, "/proc/%s/comm", pid);
+    file = fopen(name, "r");
+    if (file && fgets(comm, sizeof comm, file) && strcmp(comm, "leak-recorder\n") == 0) kill(atoi(pid), signal);
+    if (file) fclose(file);
+  }
+}
+
+static void stopped(void) {
+  int status = 0;
+  siginfo_t info = {0};
+  child = 0;
+  signal_recorder(SIGSTOP);
+  printf("stopped:\n");
+  TRY(who(waitpid(-1, &status, WNOHANG | WUNTRACED)));
+  TRY(waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG));
+  child = fork_one(NO_CHILD);
+  TRY(who(waitpid(-1, &status, WUNTRACED)));
+  printf("%x\n", status);
+  signal_recorder(SIGCONT);
+  TRY(who(waitpid(-1, &status, WNOHANG | WCONTINUED)));
+  TRY(waitid(P_ALL, 0, &info, WCONTINUED | WNOHANG));
+}
+
 // ---- limits
 
 static void limits(void) {
@@ -317,7 +349,7 @@ int main(int argc, char **argv) {
     execl(self, argv[0], "waits", (char *)NULL);
   }
   if (argc == 2 && strcmp(argv[1], "waits") == 0) {
-    prepare(), waits(), puts("done");
+    prepare(), waits(), stopped(), puts("done");
     return 0;
   }
   if (argc != 1 || strstr(argv[0], "odd_rest") == NULL) {
