@@ -17,6 +17,12 @@ pub trait Pieces {
     fn next_piece(&mut self, needless: u64) -> Option<Piece<'_>>;
 }
 
+impl<P: Pieces + ?Sized> Pieces for &mut P {
+    fn next_piece(&mut self, needless: u64) -> Option<Piece<'_>> {
+        (**self).next_piece(needless)
+    }
+}
+
 /// Parts whose bytes can all be read.
 pub struct Parts<'b, I> {
     parts: I,

@@ -15,42 +15,42 @@ pub struct Filled {
 }
 
 impl Filled {
-    /// The first `bytes` bytes of `buffers`, of which those count that were read before the call.
+    /// Before the call: its buffers, of which those count that are read already.
+    pub fn of(buffers: Vectors) -> Filled {
+        Filled { buffers, left: 0 }
+    }
+
+    /// After it: it gave `bytes` bytes.
     ///
     /// # Safety
-    /// The call must have filled so many, in memory that stays as it is while they are read.
-    pub unsafe fn new(buffers: Vectors, bytes: usize) -> Filled {
-        let mut filled = Filled {
-            buffers,
-            left: bytes,
-        };
-        if filled.overlap() {
-            filled.buffers = Vectors::NONE;
+    /// It must have filled so many, in memory that stays as it is while they are read.
+    pub unsafe fn with(&mut self, bytes: usize) -> &mut Filled {
+        self.left = bytes;
+        if self.overlap() {
+            self.buffers = Vectors::NONE;
         }
-        filled
+        self
+    }
+
+    /// Where bytes were stored, and how many.
+    fn stored(&self) -> impl Iterator<Item = (usize, usize)> {
+        let mut left = self.left;
+        self.buffers.as_read().iter().map(move |buffer| {
+            let bytes = buffer.iov_len.min(left);
+            left -= bytes;
+            (buffer.iov_base as usize, bytes)
+        })
     }
 
     /// Whether some bytes were overwritten by later ones.
     fn overlap(&self) -> bool {
-        let mut left = self.left;
-        let used = self.buffers.as_read().iter().map(|buffer| {
-            let bytes = buffer.iov_len.min(left);
-            left -= bytes;
-            (buffer.iov_base as usize, bytes)
-        });
-        let mut used_before = [(0_usize, 0_usize); Vectors::AT_ONCE];
-        for (index, (start, bytes)) in used.enumerate() {
-            let before = used_before.get(..index).unwrap_or(&[]);
-            let overlaps =
-                |&(other, length): &(usize, usize)| start < other + length && other < start + bytes;
-            if bytes > 0 && before.iter().any(overlaps) {
-                return true;
-            }
-            if let Some(place) = used_before.get_mut(index) {
-                *place = (start, bytes);
-            }
-        }
-        false
+        self.stored().enumerate().any(|(index, (start, bytes))| {
+            let before = self.stored().take(index);
+            let mut overlapping = before.filter(|&(other, length)| {
+                start < other.saturating_add(length) && other < start.saturating_add(bytes)
+            });
+            bytes > 0 && overlapping.next().is_some()
+        })
     }
 
     fn next_buffer(&mut self) -> Option<iovec> {
@@ -74,7 +74,7 @@ impl Pieces for Filled {
         if bytes == 0 {
             return Some(Piece::Seen(&[]));
         }
-        // SAFETY: the promise of `new`.
+        // SAFETY: the promise of `with`.
         Some(Piece::Seen(unsafe {
             core::slice::from_raw_parts(buffer.iov_base.cast(), bytes)
         }))

@@ -119,12 +119,11 @@ pub unsafe extern "C-unwind" fn readv(
         return unsafe { next::readv(descriptor, buffers, count) };
     };
     let call = watched.begin(Transfer::Read);
-    let given = Vectors::of(buffers, count as usize);
+    let mut given = Filled::of(Vectors::of(buffers, count as usize));
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::readv(descriptor, buffers, count);
-        let filled = Filled::new(given, result.max(0) as usize);
-        finish(&call, result, 0, filled);
+        finish(&call, result, 0, given.with(result.max(0) as usize));
         result
     }
 }
@@ -248,12 +247,11 @@ pub unsafe extern "C-unwind" fn recvmsg(
         return unsafe { next::recvmsg(socket, message, flags) };
     };
     let call = watched.begin(Transfer::Read);
-    let given = Vectors::of_message(message);
+    let mut given = Filled::of(Vectors::of_message(message));
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recvmsg(socket, message, flags);
-        let filled = Filled::new(given, result.max(0) as usize);
-        finish(&call, result, flags, filled);
+        finish(&call, result, flags, given.with(result.max(0) as usize));
         result
     }
 }
@@ -276,14 +274,14 @@ pub unsafe extern "C-unwind" fn recvmmsg(
     };
     let call = watched.begin(Transfer::Read);
     // Of more than one message, which a stream's connections are not read by, the bytes are only counted.
-    let mut given = Vectors::of_message(messages.cast());
+    let mut given = Filled::of(Vectors::of_message(messages.cast()));
     // SAFETY: the caller's promise; the call filled as many messages as it says.
     unsafe {
         let received = next::recvmmsg(socket, messages, count, flags, timeout);
         for index in 0..received.max(0) as usize {
             let length = super::length_of(messages.wrapping_add(index));
-            let given = core::mem::replace(&mut given, Vectors::NONE);
-            finish(&call, length as ssize_t, flags, Filled::new(given, length));
+            finish(&call, length as ssize_t, flags, given.with(length));
+            given = Filled::of(Vectors::NONE);
         }
         received
     }
