@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 
 use leak_wire::layout::warning;
 
-use crate::{caller, kernel, process, session};
+use crate::{caller, kernel, process};
 
 /// Makes `call`, which is `prctl(PR_SET_SECCOMP, mode, program)`.
 pub fn by_prctl(mode: usize, program: usize, call: impl FnOnce() -> c_long) -> c_long {
@@ -61,21 +61,11 @@ fn confining<R>(may_be: bool, call: impl FnOnce() -> R, is_done: impl FnOnce(&R)
     kernel::CONFINED.fetch_add(1, Ordering::Relaxed);
     let result = call();
     if is_done(&result) {
-        warn();
+        process::warn(warning::CONFINED);
     } else {
         kernel::CONFINED.fetch_sub(1, Ordering::Relaxed);
     }
     result
-}
-
-fn warn() {
-    if let Some(session) = session::current()
-        && let Some(identity) = process::known()
-        // Relaxed, both: written before the identity became known; read when the process has ended.
-        && let Some(slot) = session.mapping().process(identity.slot.load(Ordering::Relaxed) as usize)
-    {
-        slot.warnings.fetch_or(warning::CONFINED, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]

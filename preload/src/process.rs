@@ -90,6 +90,17 @@ pub fn may_be_vfork_child() -> bool {
     kernel::is_confined() || is_vfork_child()
 }
 
+/// The trace is to say of this process what `bit` means.
+pub fn warn(bit: u32) {
+    if let Some(session) = crate::session::current()
+        && let Some(identity) = known()
+        // Relaxed, both: written before the identity became known; read when the process has ended.
+        && let Some(slot) = session.mapping().process(identity.slot.load(Ordering::Relaxed) as usize)
+    {
+        slot.warnings.fetch_or(bit, Ordering::Relaxed);
+    }
+}
+
 /// This process's identity; claims a slot where it has none yet (a process that came from an unhooked
 /// fork is seen here first). `start`: since when it exists, 0 for now.
 pub fn claim_slot(mapping: &Mapping, origin: Origin, start: u64) -> Option<&'static Identity> {
