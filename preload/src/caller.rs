@@ -165,7 +165,7 @@ pub struct Strings {
 pub struct Absent;
 
 impl Strings {
-    const AT_ONCE: usize = 16;
+    const AT_ONCE: usize = 8;
 
     /// Those of `array`, which may be null: then there are none.
     pub fn of(array: *const *const c_char) -> Strings {
@@ -220,7 +220,7 @@ pub fn text(start: *const c_char, out: &mut [u8]) -> Result<&[u8], Absent> {
 
 /// The length of a C string, up to `most`.
 pub fn length(start: *const c_char, most: usize) -> Result<usize, Absent> {
-    let mut piece = [0; 128];
+    let mut piece = [0; 64];
     let mut length = 0;
     while length < most {
         let found = text(start.wrapping_add(length), &mut piece)?.len();
@@ -286,7 +286,7 @@ mod tests {
         // SAFETY: the last byte of the pages.
         unsafe { end.sub(1).write(0) };
         assert_eq!(text(from(3), &mut out), Ok(&b"xx"[..]));
-        for long in [1, 2, 128, 129, 256, 700] {
+        for long in [1, 2, 64, 65, 128, 700] {
             assert_eq!(length(from(long), 1000), Ok(long - 1));
         }
     }
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(all(end.wrapping_sub(word)), [Ok(entry), Err(Absent)]);
         // SAFETY: the last word of the pages.
         unsafe { end.sub(word).cast::<usize>().write(0) };
-        for count in [0, 1, 15, 16, 17, 100] {
+        for count in [0, 1, 7, 8, 9, 100] {
             let found = all(end.wrapping_sub((count + 1) * word));
             assert_eq!(found, std::vec![Ok(entry); count]);
         }

@@ -7,7 +7,7 @@ use super::{read, read_all};
 /// More of them are refused by the kernel.
 const MOST: usize = 1024;
 
-/// A number of buffers, read a few at a time: those that are not read yet may change, or go.
+/// A number of buffers, read a few at a time (a hook has little stack): those that are not read yet may change, or go.
 #[derive(Clone)]
 pub struct Vectors {
     next: *const iovec,

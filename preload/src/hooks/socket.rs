@@ -65,7 +65,7 @@ pub(super) unsafe fn tell_sent(call: &Call, bytes: usize, sending: Sending) {
     // SAFETY: the caller's promise: the kernel has taken the bytes, and no other thread touches them.
     unsafe {
         match sending {
-            Sending::Copied(copied) => call.moved(bytes, copied.taken(bytes)),
+            Sending::Copied(copied) => call.moved(bytes, &mut copied.taken(bytes)),
             Sending::Plain(Buffers::One(start, _)) => call.moved(bytes, part(start, bytes)),
             Sending::Plain(Buffers::Many(first, count)) => {
                 call.moved(bytes, parts(first, count, bytes));
