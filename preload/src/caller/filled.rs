@@ -80,3 +80,54 @@ impl Pieces for Filled {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// What is told of so many bytes in buffers at these places of `bytes`.
+    fn told(bytes: &[u8], buffers: &[(usize, usize)], count: usize) -> Vec<String> {
+        let buffer = |&(start, iov_len): &(usize, usize)| iovec {
+            iov_base: bytes.as_ptr().wrapping_add(start).cast_mut().cast(),
+            iov_len,
+        };
+        let buffers: Vec<_> = buffers.iter().map(buffer).collect();
+        let mut filled = Filled::of(Vectors::of(buffers.as_ptr(), buffers.len()));
+        let mut told = Vec::new();
+        // SAFETY: the bytes are there.
+        let filled = unsafe { filled.with(count) };
+        while let Some(piece) = filled.next_piece(0) {
+            told.push(match piece {
+                Piece::Seen(seen) => std::str::from_utf8(seen).unwrap().into(),
+                Piece::Unseen(count) => std::format!("{count} unseen"),
+            });
+        }
+        told
+    }
+
+    #[test]
+    fn bytes_come_from_the_buffers_that_were_read_before() {
+        let bytes = b"0123456789abcdef";
+        assert_eq!(told(bytes, &[], 0), [""; 0]);
+        assert_eq!(told(bytes, &[(2, 3), (0, 2)], 4), ["234", "0"]);
+        assert_eq!(told(bytes, &[(2, 3), (9, 0), (0, 2)], 5), ["234", "", "01"]);
+        let nine: Vec<_> = (0..9).map(|start| (start, 1)).collect();
+        let mut expected: Vec<_> = (0..8).map(|byte| std::format!("{byte}")).collect();
+        assert_eq!(told(bytes, &nine, 8), expected);
+        expected.push("1 unseen".into());
+        assert_eq!(told(bytes, &nine, 9), expected);
+    }
+
+    #[test]
+    fn bytes_that_others_were_stored_over_are_not_told() {
+        let bytes = b"0123456789abcdef";
+        assert_eq!(told(bytes, &[(0, 4), (3, 4)], 8), ["8 unseen"]);
+        assert_eq!(told(bytes, &[(3, 4), (0, 4)], 8), ["8 unseen"]);
+        assert_eq!(told(bytes, &[(0, 4), (4, 4)], 8), ["0123", "4567"]);
+        // As far as they were stored.
+        assert_eq!(told(bytes, &[(0, 4), (3, 4)], 4), ["0123"]);
+        assert_eq!(told(bytes, &[(3, 4), (0, 4)], 7), ["3456", "012"]);
+    }
+}
