@@ -4,7 +4,7 @@
 /// As `real!`, for functions that may be cancellation points.
 #[macro_export]
 macro_rules! cancellable {
-    ($(pub fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty;)*) => { $(
+    ($(pub fn $name:ident $([$symbol:ident $version:literal])? ($($argument:ident: $type:ty),* $(,)?) -> $result:ty;)*) => { $(
         #[doc = concat!("The next `", stringify!($name), "`.")]
         ///
         /// # Safety
@@ -12,12 +12,7 @@ macro_rules! cancellable {
         #[inline(always)]
         pub unsafe fn $name($($argument: $type),*) -> $result {
             #[unsafe(link_section = "leak_next")]
-            static NEXT: $crate::real::Next = $crate::real::Next::new(
-                match core::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                    Ok(name) => name,
-                    Err(_) => c"",
-                },
-            );
+            static NEXT: $crate::real::Next = $crate::next_entry!($name $($symbol $version)?);
             let next = NEXT.get();
             if next.is_null() {
                 return $crate::real::absent();

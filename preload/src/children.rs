@@ -16,7 +16,7 @@ const PATH: usize = 64;
 pub fn prepare(recorder: u32) {
     let mut path = [0; PATH];
     let mut program = [0; 4096];
-    if recorder == 0 || !kernel::is_child(recorder) {
+    if recorder == 0 || !kernel::is_child(recorder, libc::WEXITED | libc::__WALL) {
         return;
     }
     let Some(path) = process_path(&mut path, recorder, b"/exe") else {
@@ -36,10 +36,11 @@ pub fn recorder() -> Option<u32> {
     (pair != 0 && (pair >> 32) as u32 == kernel::getpid()).then_some(pair as u32)
 }
 
-/// The recorder has ended: takes what is left of it.
-pub fn bury(recorder: u32) {
-    kernel::reap(recorder);
-    ADOPTED.store(0, Ordering::Relaxed);
+/// The recorder has news: it has ended, stopped or goes on. Takes them.
+pub fn take_news(recorder: u32) {
+    if kernel::take_news(recorder) {
+        ADOPTED.store(0, Ordering::Relaxed);
+    }
 }
 
 /// The children of this process but for the recorder.
@@ -52,36 +53,43 @@ pub enum Others {
     Unknown,
 }
 
-/// Looks for another child than `recorder`.
-pub fn others(recorder: u32) -> Others {
-    let mut found = Others::Unknown;
+/// Looks for another child than `recorder` that a wait with `options` (as for `waitid`) is for.
+pub fn others(recorder: u32, options: i32) -> Others {
+    let mut found = None;
+    let mut has_recorder = false;
     kernel::for_each_entry(c"/proc/self/task", |thread| {
         let mut path = [0; PATH];
         let parts = [&b"/proc/self/task/"[..], thread, b"/children"];
-        if let Some(path) = join(&mut path, &parts) {
-            match (read_list(path, recorder), &found) {
-                (Some(Some(pid)), _) => found = Others::One(pid),
-                (Some(None), Others::Unknown) => found = Others::Nobody,
-                _ => {}
-            }
+        if let Some(path) = join(&mut path, &parts)
+            && found.is_none()
+        {
+            found = read_list(path, |pid| {
+                has_recorder |= pid == recorder;
+                pid != recorder && kernel::is_child(pid, options)
+            });
         }
     });
-    found
+    match found {
+        Some(pid) => Others::One(pid),
+        // Else there is no such file, or it is another namespace's, or too long.
+        None if has_recorder => Others::Nobody,
+        None => Others::Unknown,
+    }
 }
 
-/// The first pid in the file's list that is not `recorder`; `None` where there is no such file.
-fn read_list(path: &CStr, recorder: u32) -> Option<Option<u32>> {
+/// The first pid in the file's list that `is_it` says yes to.
+fn read_list(path: &CStr, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
     let fd = kernel::open_read(path)?;
     let mut bytes = [0; 4096];
     let length = kernel::read(fd, &mut bytes);
     kernel::close(fd);
-    Some(another(bytes.get(..length?)?, recorder))
+    find(bytes.get(..length?)?, is_it)
 }
 
-fn another(list: &[u8], recorder: u32) -> Option<u32> {
+fn find(list: &[u8], mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
     list.split(|byte| *byte == b' ')
         .filter_map(|pid| core::str::from_utf8(pid).ok()?.parse::<u32>().ok())
-        .find(|pid| *pid != recorder)
+        .find(|pid| is_it(*pid))
 }
 
 fn process_path<'a>(buffer: &'a mut [u8; PATH], pid: u32, what: &[u8]) -> Option<&'a CStr> {
@@ -114,10 +122,11 @@ mod tests {
 
     #[test]
     fn the_recorder_alone_is_nobody() {
-        assert_eq!(another(b"", 7), None);
-        assert_eq!(another(b"7 ", 7), None);
-        assert_eq!(another(b"7 17 ", 7), Some(17));
-        assert_eq!(another(b"77", 7), Some(77));
+        let another = |list| find(list, |pid| pid != 7);
+        assert_eq!(another(b""), None);
+        assert_eq!(another(b"7 "), None);
+        assert_eq!(another(b"7 17 "), Some(17));
+        assert_eq!(another(b"77"), Some(77));
     }
 
     #[test]

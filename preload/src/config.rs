@@ -29,14 +29,6 @@ impl Environment {
         self.0
     }
 
-    /// An `envp`.
-    ///
-    /// # Safety
-    /// Null or an array of C strings that ends with a null pointer, valid while this is used.
-    pub unsafe fn of(variables: *mut *mut c_char) -> Option<Environment> {
-        (!variables.is_null()).then_some(Environment(variables))
-    }
-
     /// The entries, as `NAME=value`.
     pub fn entries(self) -> impl Iterator<Item = &'static CStr> {
         let mut at = self.0;

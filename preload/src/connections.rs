@@ -30,6 +30,8 @@ use crate::{process, session, thread};
 use local::{LOCAL_MAX, local_end};
 
 const DESCRIPTORS: usize = 1 << 20;
+/// In the table: a call closes the descriptor, which may fail. Meanwhile it is not watched.
+const CLOSING: u32 = 1 << 31;
 
 /// For each descriptor: 0, or the place of its connection's slot. Pages of it that are never touched
 /// take no memory.
@@ -155,15 +157,48 @@ fn closing_watched(descriptor: i32) {
 
 /// All descriptors from `first` to `last` are about to be closed.
 pub fn closing_range(first: u32, last: u32) {
+    for descriptor in watched_range(first, last) {
+        closing(descriptor);
+    }
+}
+
+/// Those of the range that may be watched.
+fn watched_range(first: u32, last: u32) -> impl Iterator<Item = i32> {
     // Relaxed: as in `place`.
     let past = PAST_HIGHEST.load(Ordering::Relaxed);
-    for descriptor in first..past.min(last.saturating_add(1)) {
-        closing(descriptor as i32);
+    (first..past.min(last.saturating_add(1))).map(|descriptor| descriptor as i32)
+}
+
+/// A call begins to close all descriptors from `first` to `last`.
+pub fn close_range_begins(first: u32, last: u32) {
+    if !process::is_vfork_child() {
+        for entry in watched_range(first, last).filter_map(entry) {
+            // Relaxed, both: as in `place`.
+            let mark = |place: u32| (place != 0).then_some(place | CLOSING);
+            let _ = entry.fetch_update(Ordering::Relaxed, Ordering::Relaxed, mark);
+        }
+    }
+}
+
+/// The call has closed them, or failed. What another thread was given by one of the numbers meanwhile stays.
+pub fn close_range_ends(first: u32, last: u32, closed: bool) {
+    if process::is_vfork_child() {
+        return;
+    }
+    for descriptor in watched_range(first, last) {
+        if place(descriptor) & CLOSING == 0 {
+            continue;
+        }
+        match entry(descriptor).filter(|_| !closed) {
+            // Relaxed: as in `place`.
+            Some(entry) => _ = entry.fetch_and(!CLOSING, Ordering::Relaxed),
+            None => forget(descriptor),
+        }
     }
 }
 
 /// Nothing more can be written to `descriptor`.
-pub fn shutting_down(descriptor: i32) {
+pub fn shut_down(descriptor: i32) {
     if let Some(watched) = any(descriptor) {
         watched.wrote_last();
     }
@@ -197,7 +232,7 @@ pub fn bypassed(descriptor: i32) {
 fn forget(descriptor: i32) {
     // Relaxed: as in `place`; one thread alone gets the entry.
     let place = entry(descriptor).map_or(0, |entry| entry.swap(0, Ordering::Relaxed));
-    let Some(watched) = slot::find(place) else {
+    let Some(watched) = slot::find(place & !CLOSING) else {
         return;
     };
     // AcqRel: what other threads did with the connection comes before its end.

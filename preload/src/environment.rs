@@ -9,11 +9,10 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use leak_wire::layout::{SESSION_VARIABLE, warning};
 
-use crate::birth;
+use crate::caller::{self, Absent};
 use crate::config::{Environment, base_name, value_of};
-use crate::kernel;
 use crate::session::{self, Name};
-use crate::thread;
+use crate::{birth, kernel, thread};
 
 const PRELOAD: &[u8] = b"LD_PRELOAD";
 const PATH_MAX: usize = 4096;
@@ -196,96 +195,170 @@ fn parts(preload: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|part| !part.is_empty())
 }
 
-/// What an environment needs.
-struct Needs {
+/// Strings of so many bytes are refused by the kernel.
+const STRING_MAX: usize = 128 << 10;
+/// The beginning of an entry, which holds either name.
+const FIRST: usize = 16;
+/// Entries for `LD_PRELOAD` and `LEAK_SESSION`; where a program has more of them, they are left alone.
+const OWN_MAX: usize = 8;
+
+type Strings = *const *const c_char;
+
+/// An environment as it was given, looked through: the caller's memory, which may not be there.
+struct Given {
+    variables: Strings,
     entries: usize,
-    preload: Option<&'static [u8]>,
-    change_preload: bool,
-    change_session: bool,
+    /// The entries that may have to be changed.
+    own: [*const c_char; OWN_MAX],
+    own_count: usize,
+    /// The first value of `LD_PRELOAD`, and its length.
+    preload: Option<(*const c_char, usize)>,
+    /// Of the first entry for a session: whether it is that of the texts.
+    session: Option<bool>,
 }
 
-fn needs(environment: Option<Environment>, rule: Rule) -> Needs {
-    let texts = texts();
-    let entries = || environment.into_iter().flat_map(Environment::entries);
-    let preload = entries().find_map(|entry| value_of(entry.to_bytes(), PRELOAD));
-    let session = entries().find(|entry| is_session(entry));
-    let loads = preload.is_some_and(|value| parts(value).any(|part| part == texts.library()));
-    let names = preload.is_some_and(|value| parts(value).any(|part| texts.is_library(part)));
-    let (change_preload, change_session) = match rule {
-        Rule::Leave => (false, false),
-        Rule::Follow => (!loads, session != texts.session()),
-        Rule::Strip => (names, session.is_some()),
-        Rule::PassOn => (!names, session.is_none() && texts.session().is_some()),
-    };
-    Needs {
-        entries: entries().count(),
-        preload,
-        change_preload,
-        change_session,
-    }
-}
-
-fn is_session(entry: &CStr) -> bool {
-    value_of(entry.to_bytes(), SESSION_VARIABLE.as_bytes()).is_some()
-}
-
-impl Needs {
-    fn nothing(&self) -> bool {
-        !self.change_preload && !self.change_session
+impl Given {
+    fn look(variables: Strings) -> Result<Given, Absent> {
+        let mut given = Given {
+            variables,
+            entries: 0,
+            own: [null(); _],
+            own_count: 0,
+            preload: None,
+            session: None,
+        };
+        for entry in caller::Strings::of(variables) {
+            given.look_at(entry?)?;
+            given.entries += 1;
+        }
+        Ok(given)
     }
 
-    /// Bytes for the new array and the new text of `LD_PRELOAD`.
+    fn look_at(&mut self, entry: *const c_char) -> Result<(), Absent> {
+        let mut first = [0; FIRST];
+        let first = caller::text(entry, &mut first)?;
+        if value_of(first, PRELOAD).is_some() {
+            self.keep(entry)?;
+            let value = entry.wrapping_add(PRELOAD.len() + 1);
+            let length = caller::length(value, STRING_MAX)?;
+            if PRELOAD.len() + 1 + length >= STRING_MAX {
+                return Err(Absent);
+            }
+            self.preload.get_or_insert((value, length));
+        } else if is_session(first) {
+            self.keep(entry)?;
+            let mut text = [0; SESSION_MAX];
+            let text = caller::text(entry, &mut text)?;
+            let is_same = texts().session().is_some_and(|own| own.to_bytes() == text);
+            self.session.get_or_insert(is_same);
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, entry: *const c_char) -> Result<(), Absent> {
+        *self.own.get_mut(self.own_count).ok_or(Absent)? = entry;
+        self.own_count += 1;
+        Ok(())
+    }
+
+    fn is_own(&self, entry: *const c_char) -> bool {
+        let own = self.own.get(..self.own_count).unwrap_or(&[]);
+        own.contains(&entry)
+    }
+
+    /// What has to be changed, where `LD_PRELOAD` is `preload`.
+    fn needs(&self, preload: Option<&[u8]>, rule: Rule) -> Needs {
+        let texts = texts();
+        let loads = preload.is_some_and(|value| parts(value).any(|part| part == texts.library()));
+        let names = preload.is_some_and(|value| parts(value).any(|part| texts.is_library(part)));
+        let (preload, session) = match rule {
+            Rule::Leave => (false, false),
+            Rule::Follow => (!loads, self.session != Some(true)),
+            Rule::Strip => (names, self.session.is_some()),
+            Rule::PassOn => (!names, self.session.is_none() && texts.session().is_some()),
+        };
+        Needs { preload, session }
+    }
+
+    fn old_bytes(&self) -> usize {
+        self.preload.map_or(0, |(_, length)| length)
+    }
+
+    fn array_bytes(&self) -> usize {
+        (self.entries + 3) * size_of::<*const c_char>()
+    }
+
+    /// Bytes for a new array, a copy of `LD_PRELOAD`'s value and a new entry with it.
     fn bytes(&self) -> usize {
-        (self.entries + 3) * size_of::<*const c_char>() + self.text_bytes()
+        self.array_bytes() + 2 * self.old_bytes() + PRELOAD.len() + PATH_MAX + 4
     }
 
-    fn text_bytes(&self) -> usize {
-        PRELOAD.len() + PATH_MAX + 4 + self.preload.map_or(0, <[u8]>::len)
-    }
-}
-
-/// Writes the environment that is needed to `memory`, which has `needs.bytes()` bytes.
-///
-/// # Safety
-/// It must have them, aligned for pointers.
-unsafe fn build(
-    environment: Option<Environment>,
-    needs: &Needs,
-    rule: Rule,
-    memory: *mut u8,
-) -> *mut *mut c_char {
-    let array = memory.cast::<*mut c_char>();
-    let text_at = (needs.entries + 3) * size_of::<*mut c_char>();
-    // SAFETY: the caller's promise; `bytes` counted the array first, then the text.
-    let text = unsafe { core::slice::from_raw_parts_mut(memory.add(text_at), needs.text_bytes()) };
-    let mut count = 0;
-    let mut push = |entry: *const c_char| {
-        // SAFETY: at most all old entries, two new ones, and the null pointer.
-        unsafe { array.add(count).write(entry.cast_mut()) };
-        count += 1;
-    };
-    for entry in environment.into_iter().flat_map(Environment::entries) {
-        let is_preload = value_of(entry.to_bytes(), PRELOAD).is_some();
-        if !(is_preload && needs.change_preload || is_session(entry) && needs.change_session) {
+    /// Writes the environment that is needed to `memory`. `None`: nothing has to be changed, or what was there has
+    /// gone.
+    ///
+    /// # Safety
+    /// It must have `bytes()` bytes, aligned for pointers, that nobody else uses.
+    unsafe fn adapt(&self, rule: Rule, memory: *mut u8) -> Option<*mut *mut c_char> {
+        let array = memory.cast::<*mut c_char>();
+        // SAFETY: the caller's promise; the array comes first.
+        let texts = unsafe {
+            let at = memory.add(self.array_bytes());
+            core::slice::from_raw_parts_mut(at, self.bytes() - self.array_bytes())
+        };
+        let (old, new) = texts.split_at_mut_checked(self.old_bytes())?;
+        let old = match self.preload {
+            Some((value, length)) if caller::copy(value.expose_provenance(), old) == length => {
+                Some(&*old)
+            }
+            Some(_) => return None,
+            None => None,
+        };
+        let needs = self.needs(old, rule);
+        if !needs.preload && !needs.session {
+            return None;
+        }
+        let mut count = 0;
+        let mut push = |entry: *const c_char| {
+            // SAFETY: at most all old entries, two new ones, and the null pointer.
+            unsafe { array.add(count).write(entry.cast_mut()) };
+            count += 1;
+        };
+        for entry in caller::Strings::of(self.variables).take(self.entries) {
+            let entry = entry.ok()?;
+            let mut first = [0; FIRST];
+            let goes = self.is_own(entry)
+                && match is_session(caller::text(entry, &mut first).ok()?) {
+                    true => needs.session,
+                    false => needs.preload,
+                };
+            if !goes {
+                push(entry);
+            }
+        }
+        if needs.preload && write_preload(new, old.unwrap_or(&[]), rule) {
+            push(new.as_ptr().cast());
+        }
+        let session = self::texts().session();
+        if let Some(entry) = session.filter(|_| needs.session && rule != Rule::Strip) {
             push(entry.as_ptr());
         }
+        push(null());
+        Some(array)
     }
-    if needs.change_preload && write_preload(text, needs.preload.unwrap_or(&[]), rule) {
-        push(text.as_ptr().cast());
-    }
-    if needs.change_session
-        && rule != Rule::Strip
-        && let Some(entry) = texts().session()
-    {
-        push(entry.as_ptr());
-    }
-    push(null());
-    array
+}
+
+/// What of an environment has to be changed.
+struct Needs {
+    preload: bool,
+    session: bool,
+}
+
+fn is_session(entry: &[u8]) -> bool {
+    value_of(entry, SESSION_VARIABLE.as_bytes()).is_some()
 }
 
 /// Writes `LD_PRELOAD=...` with or without this library; false if nothing is left of it.
 fn write_preload(text: &mut [u8], old: &[u8], rule: Rule) -> bool {
-    text.fill(0);
     let texts = texts();
     let mut length = put(text, 0, PRELOAD);
     length += put(text, length, b"=");
@@ -299,21 +372,25 @@ fn write_preload(text: &mut [u8], old: &[u8], rule: Rule) -> bool {
         }
         length += put(text, length, part);
     }
+    if let Some(end) = text.get_mut(length) {
+        *end = 0;
+    }
     length > empty
 }
 
 /// Makes `environ` what new images need. Its new array stays mapped for good.
 fn adapt_own() {
-    let environment = Environment::current();
-    let rule = rule();
-    let needs = needs(environment, rule);
-    if needs.nothing() {
+    let variables = Environment::current().map_or(null_mut(), Environment::as_ptr);
+    let Ok(given) = Given::look(variables.cast_const().cast()) else {
         return;
-    }
-    if let Some(memory) = kernel::map(needs.bytes()) {
+    };
+    if let Some(memory) = kernel::map(given.bytes()) {
         // SAFETY: fresh memory of that size.
-        let array = unsafe { build(environment, &needs, rule, memory) };
-        Environment::replace(array);
+        match unsafe { given.adapt(rule(), memory) } {
+            Some(array) => Environment::replace(array),
+            // SAFETY: mapped just now, and used by nobody.
+            None => unsafe { kernel::unmap(memory, given.bytes()) },
+        }
     }
 }
 
@@ -343,18 +420,17 @@ pub fn for_image(envp: *const *mut c_char) -> *const *mut c_char {
         }
         rule => rule,
     };
-    // SAFETY: the program's envp, by the contract of the calls that take one.
-    let environment = unsafe { Environment::of(envp.cast_mut()) };
-    let needs = needs(environment, rule);
-    if needs.nothing() {
+    // Of one that can't be read the call itself will tell.
+    let Ok(given) = Given::look(envp.cast()) else {
         return envp;
-    }
-    let memory = thread::own().map_or(null_mut(), |thread| thread.scratch(needs.bytes()));
+    };
+    let memory = thread::own().map_or(null_mut(), |thread| thread.scratch(given.bytes()));
     if memory.is_null() {
         return envp;
     }
     // SAFETY: memory of that size, used by this thread alone.
-    unsafe { build(environment, &needs, rule, memory) }
+    let adapted = unsafe { given.adapt(rule, memory) };
+    adapted.map_or(envp, <*mut _>::cast_const)
 }
 
 #[cfg(test)]

@@ -13,10 +13,12 @@ extern crate std;
 mod allocator;
 mod birth;
 mod bypass;
+mod caller;
 #[macro_use]
 mod cancellable;
 mod children;
 mod config;
+mod confinement;
 mod connections;
 mod detour;
 mod dtv;
@@ -41,6 +43,9 @@ mod symbols;
 mod table;
 mod thread;
 mod unwind;
+#[cfg(not(test))]
+#[macro_use]
+mod versioned;
 #[cfg(not(test))]
 mod unwinder;
 

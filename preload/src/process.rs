@@ -90,13 +90,6 @@ pub fn may_be_vfork_child() -> bool {
     kernel::is_confined() || is_vfork_child()
 }
 
-/// The program confines itself to certain system calls: what it allocates is recorded without any, and
-/// what can't be without is left out from now on (new threads and processes), and said.
-pub fn confine() {
-    kernel::CONFINED.store(1, Ordering::Relaxed);
-    warn(layout::warning::CONFINED);
-}
-
 /// The trace is to say of this process what `bit` means.
 pub fn warn(bit: u32) {
     if let Some(session) = crate::session::current()

@@ -11,6 +11,8 @@ use crate::kernel;
 #[repr(C)]
 pub struct Next {
     name: &'static CStr,
+    /// Where the C library has several.
+    version: Option<&'static CStr>,
     found: AtomicPtr<c_void>,
 }
 
@@ -25,7 +27,16 @@ impl Next {
     pub const fn new(name: &'static CStr) -> Self {
         Next {
             name,
+            version: None,
             found: AtomicPtr::new(null_mut()),
+        }
+    }
+
+    /// The same of a symbol in a version.
+    pub const fn versioned(name: &'static CStr, version: &'static CStr) -> Self {
+        Next {
+            version: Some(version),
+            ..Next::new(name)
         }
     }
 
@@ -48,8 +59,17 @@ impl Next {
         if is_resolving() {
             return null_mut();
         }
-        // SAFETY: the name is a C string; dlsym has no other precondition.
-        let next = quietly(|| unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) });
+        // SAFETY: names and versions are C strings; neither call has another precondition.
+        let next = quietly(|| unsafe {
+            let versioned = |version: &CStr| {
+                libc::dlvsym(libc::RTLD_NEXT, self.name.as_ptr(), version.as_ptr())
+            };
+            match self.version.map_or(null_mut(), versioned) {
+                // Another C library, or another library before it.
+                none if none.is_null() => libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()),
+                found => found,
+            }
+        });
         let found = if next.is_null() { ABSENT } else { next };
         self.found.store(found, Ordering::Relaxed);
         next
@@ -161,12 +181,34 @@ pub fn absent<T: Failed>() -> T {
     T::FAILED
 }
 
+/// The entry for a symbol, or for one of its versions.
+#[macro_export]
+macro_rules! next_entry {
+    ($name:ident) => {
+        $crate::real::Next::new($crate::real::c_string(concat!(stringify!($name), "\0")))
+    };
+    ($name:ident $symbol:ident $version:literal) => {
+        $crate::real::Next::versioned(
+            $crate::real::c_string(concat!(stringify!($symbol), "\0")),
+            $crate::real::c_string(concat!($version, "\0")),
+        )
+    };
+}
+
+/// The C string that `text` is.
+pub const fn c_string(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => c"",
+    }
+}
+
 /// `real! { pub fn read(fd: c_int, ...) -> ssize_t; }` makes `read(...)`, which calls the next
 /// definition of the C symbol `read`. Never allocates. Where there is none it fails with `ENOSYS`.
+/// `pub fn new_spawn[posix_spawn "GLIBC_2.15"](...)` calls that version of the symbol.
 #[macro_export]
 macro_rules! real {
-    ($($(#[$meta:meta])* pub fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)*) => { $(
-        $(#[$meta])*
+    ($(pub fn $name:ident $([$symbol:ident $version:literal])? ($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)*) => { $(
         #[doc = concat!("The next `", stringify!($name), "`.")]
         ///
         /// # Safety
@@ -174,12 +216,7 @@ macro_rules! real {
         #[inline(always)]
         pub unsafe fn $name($($argument: $type),*) $(-> $result)? {
             #[unsafe(link_section = "leak_next")]
-            static NEXT: $crate::real::Next = $crate::real::Next::new(
-                match core::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                    Ok(name) => name,
-                    Err(_) => c"",
-                },
-            );
+            static NEXT: $crate::real::Next = $crate::next_entry!($name $($symbol $version)?);
             let next = NEXT.get();
             if next.is_null() {
                 return $crate::real::absent();

@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use leak_wire::{Asked, Event, Wait, record};
 
+use crate::caller::window::Window;
 use crate::lane::Writer;
 use crate::sample::Countdown;
 use crate::slot::slot;
@@ -38,6 +39,8 @@ pub struct Kept {
     stacks: python::Stacks,
     /// Memory for an environment, and how much.
     scratch: Cell<(*mut u8, usize)>,
+    /// For what its calls are given.
+    pub window: Window,
     /// What a thread that starts is to run.
     pub start: Cell<Option<Start>>,
     /// Another thread has created this one, as it told, and this one has not told yet.

@@ -43,6 +43,14 @@ impl Chunked {
         }
     }
 
+    /// What is left of a chunk's data.
+    pub(crate) fn data_left(&self) -> u64 {
+        match self {
+            Chunked::Data(left) => *left,
+            _ => 0,
+        }
+    }
+
     /// Takes bytes that are not seen: they must lie within one chunk.
     pub(crate) fn take_opaque(&mut self, count: u64) -> Result<(), Broken> {
         match self {

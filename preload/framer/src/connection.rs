@@ -6,6 +6,7 @@ use crate::detect::{self, Guess};
 use crate::head::{Appended, Head};
 use crate::http::{Flow, Http};
 use crate::memcached::Memcached;
+use crate::pieces::{Piece, Pieces};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::{Broken, Fact, Reason};
@@ -98,19 +99,22 @@ impl Connection {
         self.stage = Stage::Opaque;
     }
 
-    /// The server read `parts`, at once.
-    pub fn read<'b>(
+    /// The server read `pieces`, at once.
+    pub fn read(
         &mut self,
         buffers: &mut Buffers,
-        parts: impl Iterator<Item = &'b [u8]>,
+        mut pieces: impl Pieces,
         mut emit: impl FnMut(Fact<'_>),
     ) {
         let mut out = Out::new(&mut emit);
-        for part in parts.filter(|part| !part.is_empty()) {
-            if self.is_opaque() {
-                break;
-            }
-            let result = self.read_part(buffers, part, &mut out);
+        while !self.is_opaque()
+            && let Some(piece) = pieces.next_piece(0)
+        {
+            let result = match piece {
+                Piece::Seen([]) => continue,
+                Piece::Seen(part) => self.read_part(buffers, part, &mut out),
+                Piece::Unseen(count) => self.read_unseen(count),
+            };
             self.settle(result, &mut out);
             self.read = true;
         }
@@ -248,22 +252,35 @@ impl Connection {
         Ok(())
     }
 
-    /// The server wrote `parts`, at once.
-    pub fn wrote<'b>(
+    /// The server wrote `pieces`, at once.
+    pub fn wrote(
         &mut self,
         buffers: &mut Buffers,
-        parts: impl Iterator<Item = &'b [u8]>,
+        mut pieces: impl Pieces,
         mut emit: impl FnMut(Fact<'_>),
     ) {
         let mut out = Out::new(&mut emit);
-        for part in parts.filter(|part| !part.is_empty()) {
-            if self.is_opaque() {
-                break;
-            }
-            let result = self.wrote_part(buffers, part, &mut out);
+        while !self.is_opaque()
+            && let Some(piece) = pieces.next_piece(self.needless())
+        {
+            let result = match piece {
+                Piece::Seen([]) => continue,
+                Piece::Seen(part) => self.wrote_part(buffers, part, &mut out),
+                Piece::Unseen(count) => self.wrote_unseen(count, &mut out),
+            };
             self.settle(result, &mut out);
         }
         out.flush();
+    }
+
+    /// How many of the next bytes that the server writes don't matter, whatever they are.
+    pub fn needless(&self) -> u64 {
+        match &self.stage {
+            Stage::Detect => 0,
+            Stage::Http(http) => http.needless(),
+            Stage::Postgres(postgres) => postgres.needless(),
+            _ => u64::MAX,
+        }
     }
 
     fn wrote_part(
@@ -319,7 +336,13 @@ impl Connection {
     /// The server read `count` bytes that can't be seen (splice).
     pub fn read_opaque(&mut self, count: u64, mut emit: impl FnMut(Fact<'_>)) {
         let mut out = Out::new(&mut emit);
-        let result = match &mut self.stage {
+        let result = self.read_unseen(count);
+        self.settle(result, &mut out);
+        out.flush();
+    }
+
+    fn read_unseen(&mut self, count: u64) -> Result<(), Broken> {
+        match &mut self.stage {
             _ if count == 0 => Ok(()),
             Stage::Tls | Stage::Opaque => Ok(()),
             Stage::Http(http) => http.read_opaque(count),
@@ -328,34 +351,28 @@ impl Connection {
                 Ok(())
             }
             _ => Err(Broken),
-        };
-        self.settle(result, &mut out);
-        out.flush();
+        }
     }
 
     /// The server wrote `count` bytes that can't be seen (sendfile, splice).
     pub fn wrote_opaque(&mut self, count: u64, mut emit: impl FnMut(Fact<'_>)) {
         let mut out = Out::new(&mut emit);
-        let result = match &mut self.stage {
-            _ if count == 0 => Ok(()),
-            Stage::Http(http) => http.wrote_opaque(count, &mut out),
-            Stage::Detect => {
-                self.stage = Stage::Opaque;
-                Ok(())
-            }
-            Stage::Postgres(_) => Err(Broken),
-            Stage::Redis(redis) => {
-                redis.wrote(&mut out);
-                Ok(())
-            }
-            Stage::Memcached(memcached) => {
-                memcached.wrote(&mut out);
-                Ok(())
-            }
-            _ => Ok(()),
-        };
+        let result = self.wrote_unseen(count, &mut out);
         self.settle(result, &mut out);
         out.flush();
+    }
+
+    fn wrote_unseen(&mut self, count: u64, out: &mut Out<'_>) -> Result<(), Broken> {
+        match &mut self.stage {
+            _ if count == 0 => {}
+            Stage::Http(http) => return http.wrote_opaque(count, out),
+            Stage::Detect => self.stage = Stage::Opaque,
+            Stage::Postgres(postgres) => return postgres.wrote_opaque(count),
+            Stage::Redis(redis) => redis.wrote(out),
+            Stage::Memcached(memcached) => memcached.wrote(out),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Nothing more will be written: the connection is closed or shut down.

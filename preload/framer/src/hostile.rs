@@ -1,6 +1,6 @@
 //! What a peer and a server may send each other, taken from any bytes: for fuzzing.
 
-use crate::{Buffers, Connection, Fact, LABEL_MAX};
+use crate::{Buffers, Connection, Fact, LABEL_MAX, Parts};
 
 /// The most that is fed at once.
 const MOST: usize = 255;
@@ -34,8 +34,8 @@ pub fn hostile(bytes: &[u8]) {
         let (part, next) = more.split_at(length);
         let (one, other) = part.split_at(length / 2);
         match what % 8 {
-            0..=2 => connection.read(&mut buffers, [one, other].into_iter(), &mut emit),
-            3..=4 => connection.wrote(&mut buffers, [part].into_iter(), &mut emit),
+            0..=2 => connection.read(&mut buffers, Parts::of([one, other]), &mut emit),
+            3..=4 => connection.wrote(&mut buffers, Parts::of([part]), &mut emit),
             5 => {
                 connection.wrote_opaque(u64::from(*much), &mut emit);
                 connection.read_opaque(u64::from(*much), &mut emit);

@@ -257,6 +257,16 @@ impl Http {
         }
     }
 
+    /// How many of the next bytes of the answer are its body's.
+    pub(crate) fn needless(&self) -> u64 {
+        match &self.answer {
+            Part::Head => 0,
+            Part::Length(left) => *left,
+            Part::Chunked(chunked) => chunked.data_left(),
+            Part::Rest => u64::MAX,
+        }
+    }
+
     pub(crate) fn wrote_opaque(&mut self, count: u64, out: &mut Out<'_>) -> Result<(), Broken> {
         match &mut self.answer {
             Part::Length(left) if *left >= count => {

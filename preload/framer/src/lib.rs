@@ -24,6 +24,7 @@ mod hostile;
 mod http;
 mod label;
 mod memcached;
+mod pieces;
 mod postgres;
 mod redis;
 mod runs;
@@ -35,6 +36,7 @@ pub use connection::{Buffers, Connection};
 #[doc(hidden)]
 pub use hostile::hostile;
 pub use label::LABEL_MAX;
+pub use pieces::{Parts, Piece, Pieces};
 
 /// What was found in the bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

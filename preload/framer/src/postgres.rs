@@ -347,6 +347,16 @@ impl Postgres {
         }
     }
 
+    /// How many of the next bytes that are written lie within a message.
+    pub(crate) fn needless(&self) -> u64 {
+        self.answer_left
+    }
+
+    pub(crate) fn wrote_opaque(&mut self, count: u64) -> Result<(), Broken> {
+        self.answer_left = self.answer_left.checked_sub(count).ok_or(Broken)?;
+        Ok(())
+    }
+
     pub(crate) fn wrote(&mut self, mut bytes: &[u8], out: &mut Out<'_>) -> Result<(), Broken> {
         while !bytes.is_empty() {
             if self.answer_left > 0 {

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
-use leak_framer::{Buffers, Connection, Fact, Reason};
+use leak_framer::{Buffers, Connection, Fact, Pieces, Reason};
 use leak_wire::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::Watched;
@@ -108,16 +108,28 @@ impl Watched {
 }
 
 impl Call {
-    /// `count` bytes were transferred: those of `parts`.
-    pub fn moved<'b>(&self, count: usize, parts: impl Iterator<Item = &'b [u8]>) {
+    /// How many of the next bytes that are written don't matter, whatever they are.
+    pub fn needless(&self) -> u64 {
+        // Relaxed: as in `frame`.
+        if self.watched.slot.opaque.load(Ordering::Relaxed) != 0 {
+            return u64::MAX;
+        }
+        let needless = self
+            .watched
+            .with_state(|connection, _| connection.needless());
+        needless.unwrap_or(0)
+    }
+
+    /// `count` bytes were transferred: those of `pieces`.
+    pub fn moved(&self, count: usize, pieces: impl Pieces) {
         self.transferred(count as u64);
         let number = self.watched.number();
         self.frame(|connection, buffers| match self.transfer {
             Transfer::Read => {
-                connection.read(buffers, parts, |fact| tell(number, fact));
+                connection.read(buffers, pieces, |fact| tell(number, fact));
             }
             Transfer::Write => {
-                connection.wrote(buffers, parts, |fact| tell(number, fact));
+                connection.wrote(buffers, pieces, |fact| tell(number, fact));
             }
         });
     }

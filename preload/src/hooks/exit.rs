@@ -15,7 +15,8 @@ mod next {
 
     crate::real! {
         pub fn exit(status: c_int);
-        pub fn quick_exit(status: c_int);
+        pub fn quick_exit[quick_exit "GLIBC_2.24"](status: c_int);
+        pub fn old_quick_exit[quick_exit "GLIBC_2.10"](status: c_int);
         pub fn _exit(status: c_int);
     }
 }
@@ -89,11 +90,22 @@ pub extern "C" fn exit(status: c_int) {
 }
 
 /// The hook of `quick_exit`.
-#[unsafe(no_mangle)]
-pub extern "C" fn quick_exit(status: c_int) {
+extern "C" fn quick_exit(status: c_int) {
     exit::at_once(status);
     // SAFETY: takes a number.
     unsafe { next::quick_exit(status) };
+}
+
+/// That of the old one, which runs the destructors of the thread's own objects.
+extern "C" fn old_quick_exit(status: c_int) {
+    exit::at_once(status);
+    // SAFETY: takes a number.
+    unsafe { next::old_quick_exit(status) };
+}
+
+versioned! {
+    "quick_exit@@GLIBC_2.24" => quick_exit;
+    "quick_exit@GLIBC_2.10" => old_quick_exit;
 }
 
 /// The hook of `_exit`.

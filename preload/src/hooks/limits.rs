@@ -8,7 +8,7 @@ use core::ptr::null;
 
 use libc::{RLIM_INFINITY, RLIMIT_AS, rlimit};
 
-use crate::session;
+use crate::{caller, session};
 
 mod next {
     use core::ffi::c_int;
@@ -83,16 +83,23 @@ unsafe fn limit(pid: c_int, resource: c_int, new: *const rlimit, old: *mut rlimi
         rlim_cur: RLIM_INFINITY,
         rlim_max: RLIM_INFINITY,
     };
-    // SAFETY: a live structure; the caller's are null or good.
+    let asked = caller::read(new);
+    // SAFETY: live structures, or the caller's pointers, of which the kernel takes what is there.
     unsafe {
-        let mut result = next::prlimit(pid, resource, null(), &raw mut now);
-        if let Some(asked) = new.as_ref().filter(|_| result == 0) {
-            let set = to_set(*asked, now, share);
-            result = next::prlimit(pid, resource, &raw const set, core::ptr::null_mut());
+        let found = next::prlimit(pid, resource, null(), &raw mut now);
+        if found != 0 || (asked.is_none() && !new.is_null()) {
+            return next::prlimit(pid, resource, new, old);
         }
-        if let Some(old) = old.as_mut().filter(|_| result == 0) {
-            old.rlim_cur = as_set(now.rlim_cur, share);
-            old.rlim_max = as_set(now.rlim_max, share);
+        let set = asked.map(|asked| to_set(asked, now, share));
+        let set = set.as_ref().map_or(null(), core::ptr::from_ref);
+        let result = next::prlimit(pid, resource, set, old);
+        if result == 0 && !old.is_null() {
+            // The kernel has just written there.
+            let was = old.read_unaligned();
+            old.write_unaligned(rlimit {
+                rlim_cur: as_set(was.rlim_cur, share),
+                rlim_max: as_set(was.rlim_max, share),
+            });
         }
         result
     }

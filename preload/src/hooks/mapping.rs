@@ -69,19 +69,39 @@ unsafe extern "C" fn mmap_from(
     mapped
 }
 
-/// The hook of `munmap`.
-///
-/// # Safety
-/// As the C function asks.
+/// The hook of `munmap`, which calls the implementation with the address that it returns to as a third argument.
+#[unsafe(naked)]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn munmap(address: *mut c_void, size: usize) -> c_int {
-    if session::is_tracing() {
+pub extern "C" fn munmap() {
+    core::arch::naked_asm!("mov rdx, [rsp]", "jmp {}", sym munmap_from)
+}
+
+unsafe extern "C" fn munmap_from(address: *mut c_void, size: usize, caller: u64) -> c_int {
+    let is_told = session::is_tracing() && may_be_mapped(address as usize, size);
+    let (at, bytes) = (address as u64, size as u64);
+    if is_told {
         // Before: another thread may be given the place at once.
         thread::record(Event::Unmapped {
-            address: address as u64,
-            size: size as u64,
+            address: at,
+            size: bytes,
         });
     }
     // SAFETY: the caller's contract is passed on.
-    unsafe { next::munmap(address, size) }
+    let result = unsafe { next::munmap(address, size) };
+    if is_told && result != 0 {
+        // The kernel can't cut a mapping in two, or may not touch it.
+        thread::record(Event::Mapped {
+            address: at,
+            size: bytes,
+            caller,
+        });
+    }
+    result
+}
+
+/// Whether the kernel takes this range for one of mappings.
+fn may_be_mapped(address: usize, size: usize) -> bool {
+    const PAGE: usize = 4096;
+    const END: usize = 1 << 47;
+    address.is_multiple_of(PAGE) && size != 0 && address < END && size <= END - address
 }

@@ -5,7 +5,7 @@ use core::ffi::{c_char, c_int, c_void};
 use leak_wire::Event;
 
 use crate::config::Environment;
-use crate::{environment, process, session, thread};
+use crate::{confinement, environment, process, session, thread};
 
 type Strings = *const *mut c_char;
 
@@ -19,22 +19,29 @@ mod next {
         pub fn execvpe(file: *const c_char, arguments: Strings, variables: Strings) -> c_int;
         pub fn fexecve(fd: c_int, arguments: Strings, variables: Strings) -> c_int;
         pub fn execveat(directory: c_int, path: *const c_char, arguments: Strings, variables: Strings, flags: c_int) -> c_int;
-        pub fn posix_spawn(child: *mut i32, path: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
-        pub fn posix_spawnp(child: *mut i32, file: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
+        pub fn posix_spawn[posix_spawn "GLIBC_2.15"](child: *mut i32, path: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
+        pub fn posix_spawnp[posix_spawnp "GLIBC_2.15"](child: *mut i32, file: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
+        pub fn old_posix_spawn[posix_spawn "GLIBC_2.2.5"](child: *mut i32, path: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
+        pub fn old_posix_spawnp[posix_spawnp "GLIBC_2.2.5"](child: *mut i32, file: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: Strings, variables: Strings) -> c_int;
         pub fn _Fork() -> c_int;
         pub fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int;
     }
 }
 
 /// Replaces the image by `call`, which returns only if it can't.
-fn replace_image(variables: Strings, call: impl FnOnce(Strings) -> c_int) -> c_int {
-    let variables = environment::for_image(variables);
+fn replace_image(given: Strings, call: impl Fn(Strings) -> c_int) -> c_int {
+    let variables = environment::for_image(given);
     // A vfork child runs on its parent's memory: the parent's image does not end.
     let own = !process::may_be_vfork_child();
     if own {
         thread::record(Event::Exec);
     }
-    let result = call(variables);
+    let mut result = call(variables);
+    // SAFETY: errno's address is always good.
+    if variables != given && unsafe { *libc::__errno_location() } == libc::E2BIG {
+        // There is no room for what leads to the session.
+        result = call(given);
+    }
     if own {
         thread::record(Event::ExecFailed);
     }
@@ -80,6 +87,11 @@ pub extern "C" fn execvp(file: *const c_char, arguments: Strings) -> c_int {
 /// The hook of `fexecve`.
 #[unsafe(no_mangle)]
 pub extern "C" fn fexecve(fd: c_int, arguments: Strings, variables: Strings) -> c_int {
+    if variables.is_null() {
+        // The C library refuses this one.
+        // SAFETY: as above.
+        return unsafe { next::fexecve(fd, arguments, variables) };
+    }
     // SAFETY: as above.
     replace_image(variables, |variables| unsafe {
         next::fexecve(fd, arguments, variables)
@@ -145,34 +157,38 @@ extern "C" fn execle_listed(path: *const c_char, arguments: Strings) -> c_int {
     execve(path, arguments, variables)
 }
 
-/// The hook of `posix_spawn`.
-#[unsafe(no_mangle)]
-pub extern "C" fn posix_spawn(
-    child: *mut i32,
-    path: *const c_char,
-    actions: *const c_void,
-    attributes: *const c_void,
-    arguments: Strings,
-    variables: Strings,
-) -> c_int {
-    let variables = environment::for_image(variables);
-    // SAFETY: as above.
-    unsafe { next::posix_spawn(child, path, actions, attributes, arguments, variables) }
+/// The hooks of `posix_spawn` and `posix_spawnp`. The old ones hand a script that names no interpreter to the shell.
+macro_rules! spawn {
+    ($($name:ident)*) => { $(
+        extern "C" fn $name(
+            child: *mut i32,
+            path: *const c_char,
+            actions: *const c_void,
+            attributes: *const c_void,
+            arguments: Strings,
+            variables: Strings,
+        ) -> c_int {
+            // SAFETY: the caller's contract is passed on.
+            let call = |variables| unsafe {
+                next::$name(child, path, actions, attributes, arguments, variables)
+            };
+            let adapted = environment::for_image(variables);
+            match call(adapted) {
+                // As above.
+                libc::E2BIG if adapted != variables => call(variables),
+                result => result,
+            }
+        }
+    )* };
 }
 
-/// The hook of `posix_spawnp`.
-#[unsafe(no_mangle)]
-pub extern "C" fn posix_spawnp(
-    child: *mut i32,
-    file: *const c_char,
-    actions: *const c_void,
-    attributes: *const c_void,
-    arguments: Strings,
-    variables: Strings,
-) -> c_int {
-    let variables = environment::for_image(variables);
-    // SAFETY: as above.
-    unsafe { next::posix_spawnp(child, file, actions, attributes, arguments, variables) }
+spawn!(posix_spawn posix_spawnp old_posix_spawn old_posix_spawnp);
+
+versioned! {
+    "posix_spawn@@GLIBC_2.15" => posix_spawn;
+    "posix_spawnp@@GLIBC_2.15" => posix_spawnp;
+    "posix_spawn@GLIBC_2.2.5" => old_posix_spawn;
+    "posix_spawnp@GLIBC_2.2.5" => old_posix_spawnp;
 }
 
 /// The hook of `_Fork`, which runs no handlers (`fork` runs ours).
@@ -191,9 +207,10 @@ pub extern "C" fn _Fork() -> c_int {
 /// The hook of `prctl`: all arguments go on as they came, there or not.
 #[unsafe(no_mangle)]
 pub extern "C" fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int {
-    if option == libc::PR_SET_SECCOMP {
-        process::confine();
-    }
     // SAFETY: the caller's contract is passed on.
-    unsafe { next::prctl(option, a, b, c, d) }
+    let call = || unsafe { next::prctl(option, a, b, c, d) };
+    match option {
+        libc::PR_SET_SECCOMP => confinement::by_prctl(a, b, || call().into()) as c_int,
+        _ => call(),
+    }
 }

@@ -8,23 +8,31 @@ mod write;
 
 use core::slice;
 
-use libc::{iovec, msghdr, size_t, ssize_t};
+use leak_framer::Parts;
+use libc::{iovec, msghdr, size_t};
+
+use crate::caller;
+use crate::caller::sent::{Buffers, Sending};
+use crate::connections::Call;
 
 /// The first `bytes` bytes of a buffer that a call has filled or taken.
 ///
 /// # Safety
 /// That many bytes at `buffer` must be initialised, and stay as they are while the slice is used.
-unsafe fn part<'b>(buffer: *const libc::c_void, bytes: size_t) -> impl Iterator<Item = &'b [u8]> {
+pub(super) unsafe fn part<'b>(
+    buffer: *const libc::c_void,
+    bytes: size_t,
+) -> Parts<'b, impl Iterator<Item = &'b [u8]>> {
     let part = if buffer.is_null() {
         &[]
     } else {
         // SAFETY: the caller's promise.
         unsafe { slice::from_raw_parts(buffer.cast::<u8>(), bytes) }
     };
-    core::iter::once(part)
+    Parts::of([part])
 }
 
-/// The first `bytes` bytes of buffers that a call has filled or taken.
+/// The first `bytes` bytes of buffers that a call has taken.
 ///
 /// # Safety
 /// There must be `count` buffers, and as in [`part`] for the bytes in them.
@@ -32,13 +40,13 @@ unsafe fn parts<'b>(
     buffers: *const iovec,
     count: usize,
     mut bytes: usize,
-) -> impl Iterator<Item = &'b [u8]> {
-    (0..count).map_while(move |index| {
+) -> Parts<'b, impl Iterator<Item = &'b [u8]>> {
+    Parts::of((0..count).map_while(move |index| {
         if bytes == 0 {
             return None;
         }
         // SAFETY: the caller's promise: `index` is below `count`.
-        let buffer = unsafe { &*buffers.add(index) };
+        let buffer = unsafe { buffers.add(index).read_unaligned() };
         let len = buffer.iov_len.min(bytes);
         bytes -= len;
         if len == 0 {
@@ -46,23 +54,36 @@ unsafe fn parts<'b>(
         }
         // SAFETY: the caller's promise: the bytes lie in the buffers one after the other.
         Some(unsafe { slice::from_raw_parts(buffer.iov_base.cast::<u8>(), len) })
-    })
+    }))
 }
 
-/// The bytes of a message that a call has filled or taken.
+/// Tells the `bytes` bytes, at least one, that `call` has sent.
 ///
 /// # Safety
-/// The message must be one that a call has returned `result` for, or its error.
-unsafe fn message_parts<'b>(
-    message: *const msghdr,
-    result: ssize_t,
-) -> impl Iterator<Item = &'b [u8]> {
-    // SAFETY: the caller's promise. Without bytes nothing of the message is looked at.
+/// It must have sent so many of what was looked at before.
+pub(super) unsafe fn tell_sent(call: &Call, bytes: usize, sending: Sending) {
+    // SAFETY: the caller's promise: the kernel has taken the bytes, and no other thread touches them.
     unsafe {
-        let (buffers, count) = match result {
-            1.. => ((*message).msg_iov.cast_const(), (*message).msg_iovlen),
-            _ => (core::ptr::null(), 0),
-        };
-        parts(buffers, count, result.max(0) as usize)
+        match sending {
+            Sending::Copied(copied) => call.moved(bytes, &mut copied.taken(bytes)),
+            Sending::Plain(Buffers::One(start, _)) => call.moved(bytes, part(start, bytes)),
+            Sending::Plain(Buffers::Many(first, count)) => {
+                call.moved(bytes, parts(first, count, bytes));
+            }
+            Sending::Plain(Buffers::Message(message)) => {
+                let msghdr {
+                    msg_iov,
+                    msg_iovlen,
+                    ..
+                } = message.read_unaligned();
+                call.moved(bytes, parts(msg_iov, msg_iovlen, bytes));
+            }
+        }
     }
+}
+
+/// How many bytes of a message a call has moved, as it told there.
+fn length_of(message: *const libc::mmsghdr) -> usize {
+    let length = message.wrapping_byte_add(core::mem::offset_of!(libc::mmsghdr, msg_len));
+    caller::read(length.cast::<u32>()).unwrap_or(0) as usize
 }

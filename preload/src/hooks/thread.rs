@@ -47,6 +47,7 @@ pub extern "C" fn pthread_create(
     // SAFETY: the caller's contract is passed on, with a routine that runs the caller's.
     let result = unsafe { next::pthread_create(created, attributes, run, state.cast_mut().cast()) };
     if result != 0 {
+        // What was told of it says nothing: no thread tells that it is the one.
         // SAFETY: the state is never unmapped, and no thread has got it.
         thread::give_back(unsafe { &*state });
     }

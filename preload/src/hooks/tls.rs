@@ -17,6 +17,8 @@ use core::mem::transmute;
 use leak_wire::Transfer;
 use libc::{off_t, size_t, ssize_t};
 
+use super::socket::{part, tell_sent};
+use crate::caller::sent::{Buffers, Sending};
 use crate::connections::{self, Call, Watched, secure};
 use crate::real::absent;
 use library::Library;
@@ -125,6 +127,16 @@ struct Begun {
 }
 
 impl Begun {
+    /// Looks at what is about to be written.
+    fn look(&self, buffer: *const c_void, count: size_t) -> Sending {
+        let buffers = Buffers::One(buffer, count);
+        match (&self.call, self.before) {
+            // Of a connection that is not watched nothing will be told.
+            (None, None) => Sending::Plain(buffers),
+            (call, _) => Sending::look(buffers, || call.as_ref().map_or(0, Call::needless)),
+        }
+    }
+
     /// The call returned; what it moved can be told now, also where only the call itself showed which
     /// connection it is.
     fn returned(self) -> Option<Call> {
@@ -171,16 +183,26 @@ unsafe extern "C-unwind" fn do_handshake(ssl: Ssl, caller: usize) -> c_int {
     unsafe { shake(ssl, caller, c"SSL_do_handshake") }
 }
 
-/// Tells the plain text that was moved.
+/// Tells the plain text that was read.
 ///
 /// # Safety
-/// `bytes` bytes at `buffer` must be what was moved.
-unsafe fn finish(begun: Begun, buffer: *const c_void, bytes: size_t) {
+/// `bytes` bytes at `buffer` must be that.
+unsafe fn finish_read(begun: Begun, buffer: *const c_void, bytes: size_t) {
     match begun.returned() {
         // SAFETY: the caller's promise.
-        Some(call) if bytes > 0 && !buffer.is_null() => call.moved(bytes, unsafe {
-            core::iter::once(core::slice::from_raw_parts(buffer.cast(), bytes))
-        }),
+        Some(call) if bytes > 0 => call.moved(bytes, unsafe { part(buffer, bytes) }),
+        _ => {}
+    }
+}
+
+/// Tells the plain text that was written.
+///
+/// # Safety
+/// `bytes` bytes of what was looked at must be that.
+unsafe fn finish_written(begun: Begun, sending: Sending, bytes: size_t) {
+    match begun.returned() {
+        // SAFETY: the caller's promise.
+        Some(call) if bytes > 0 => unsafe { tell_sent(&call, bytes, sending) },
         _ => {}
     }
 }
@@ -200,7 +222,7 @@ unsafe extern "C-unwind" fn read(
     unsafe {
         let begun = library.begin(ssl, Transfer::Read);
         let result = transmute::<*mut c_void, Read>(library.function)(ssl, buffer, count);
-        finish(begun, buffer, result.max(0) as size_t);
+        finish_read(begun, buffer, result.max(0) as size_t);
         result
     }
 }
@@ -222,7 +244,7 @@ unsafe extern "C-unwind" fn read_ex(
         let begun = library.begin(ssl, Transfer::Read);
         let result = transmute::<*mut c_void, Read>(library.function)(ssl, buffer, count, moved);
         let bytes = if result == 1 { *moved } else { 0 };
-        finish(begun, buffer, bytes);
+        finish_read(begun, buffer, bytes);
         result
     }
 }
@@ -241,8 +263,9 @@ unsafe extern "C-unwind" fn write(
     // SAFETY: the caller's promise, and the library's function has this type.
     unsafe {
         let begun = library.begin(ssl, Transfer::Write);
+        let sending = begun.look(buffer, count.max(0) as size_t);
         let result = transmute::<*mut c_void, Write>(library.function)(ssl, buffer, count);
-        finish(begun, buffer, result.max(0) as size_t);
+        finish_written(begun, sending, result.max(0) as size_t);
         result
     }
 }
@@ -262,9 +285,10 @@ unsafe extern "C-unwind" fn write_ex(
     // SAFETY: as above; after success `moved` tells how much was taken.
     unsafe {
         let begun = library.begin(ssl, Transfer::Write);
+        let sending = begun.look(buffer, count);
         let result = transmute::<*mut c_void, Write>(library.function)(ssl, buffer, count, moved);
         let bytes = if result == 1 { *moved } else { 0 };
-        finish(begun, buffer, bytes);
+        finish_written(begun, sending, bytes);
         result
     }
 }

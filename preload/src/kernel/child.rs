@@ -4,9 +4,10 @@ use core::ffi::CStr;
 
 use super::{call, close};
 
-/// Whether `pid` is a child of this process, alive or dead. Takes nothing away.
-pub fn is_child(pid: u32) -> bool {
-    let options = libc::WNOHANG | libc::WNOWAIT | libc::WEXITED | libc::__WALL;
+/// Whether `pid` is a child of this process, alive or dead, that a wait with `options` (as for `waitid`) is for. Takes
+/// nothing away.
+pub fn is_child(pid: u32, options: i32) -> bool {
+    let options = options | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: no result is asked for.
     unsafe {
         call(
@@ -47,16 +48,26 @@ pub fn peek_child(options: i32) -> Result<u32, super::Errno> {
     }
 }
 
-/// Takes a dead child away.
-pub fn reap(pid: u32) {
-    let options = libc::WNOHANG | libc::__WALL;
-    // SAFETY: no result is asked for.
-    let _ = unsafe {
+/// Takes the news that there are of a child; whether it is gone.
+pub fn take_news(pid: u32) -> bool {
+    let options = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED | libc::__WALL;
+    let mut status: libc::c_int = 0;
+    // SAFETY: the status is live; nothing else is asked for.
+    let taken = unsafe {
         call(
             libc::SYS_wait4,
-            [pid as usize, 0, options as usize, 0, 0, 0],
+            [
+                pid as usize,
+                &raw mut status as usize,
+                options as usize,
+                0,
+                0,
+                0,
+            ],
         )
     };
+    let ended = libc::WIFEXITED(status) || libc::WIFSIGNALED(status);
+    taken == Err(libc::ECHILD) || taken == Ok(pid as usize) && ended
 }
 
 /// Opens a file for reading.

@@ -22,12 +22,12 @@ use core::time::Duration;
 /// An error number.
 pub type Errno = i32;
 
-/// Not 0 once the program has installed a filter for system calls.
+/// Calls by which the program has confined itself to certain system calls, or is about to.
 pub static CONFINED: AtomicU32 = AtomicU32::new(0);
 
-/// Whether the program has installed a filter for system calls.
+/// Whether the program has confined itself to certain system calls.
 pub fn is_confined() -> bool {
-    // Relaxed: a word by itself; the thread that installs the filter has set it before.
+    // Relaxed: a word by itself; the thread that confines itself has counted that before.
     CONFINED.load(Ordering::Relaxed) != 0
 }
 
@@ -290,30 +290,35 @@ impl Drop for SignalsHeld {
 
 /// The word at any address of this process, or `None` where nothing is mapped. Never faults.
 pub fn peek(address: usize) -> Option<u64> {
-    let mut word = 0_u64;
-    let local = libc::iovec {
-        iov_base: (&raw mut word).cast(),
-        iov_len: 8,
-    };
+    let mut word = [0; 8];
+    let copied = copy_of(getpid(), address, &mut word);
+    (copied == Ok(word.len())).then(|| u64::from_ne_bytes(word))
+}
+
+/// Copies what lies at any address of the thread `tid`'s process to `out`; how many bytes of it are mapped, or that
+/// none is (`EFAULT`). Never faults.
+pub fn copy_of(tid: u32, address: usize, out: &mut [u8]) -> Result<usize, Errno> {
     let remote = libc::iovec {
         iov_base: address as *mut libc::c_void,
-        iov_len: 8,
+        iov_len: out.len(),
     };
-    // SAFETY: the kernel writes to `word` only and checks the other address itself.
-    let read = unsafe {
+    gather_of(tid, &raw const remote as usize, 1, out)
+}
+
+/// The same of buffers that lie anywhere, one after the other: those of an array at any address of this process.
+pub fn gather_of(tid: u32, first: usize, count: usize, out: &mut [u8]) -> Result<usize, Errno> {
+    let local = libc::iovec {
+        iov_base: out.as_mut_ptr().cast(),
+        iov_len: out.len(),
+    };
+    let local = &raw const local as usize;
+    // SAFETY: the kernel writes to `out` only and checks all other addresses itself.
+    unsafe {
         call(
             libc::SYS_process_vm_readv,
-            [
-                getpid() as usize,
-                &raw const local as usize,
-                1,
-                &raw const remote as usize,
-                1,
-                0,
-            ],
+            [tid as usize, local, 1, first, count, 0],
         )
-    };
-    (read == Ok(8)).then_some(word)
+    }
 }
 
 /// Whether the word at any address of this process can be read. Never faults.

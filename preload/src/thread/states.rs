@@ -34,6 +34,7 @@ pub fn own() -> Option<&'static Thread> {
     let thread = reserve(tid)?;
     thread.kept().bounds.set(stack::bounds(None));
     thread.kept().created.set(false);
+    thread.kept().window.begin();
     set_slot(core::ptr::from_ref(thread).cast_mut());
     Some(thread)
 }
@@ -47,6 +48,7 @@ pub fn reserve_for_new() -> Option<&'static Thread> {
 pub fn begin(thread: &'static Thread, stack_size: u64) {
     thread.kept().bounds.set(stack::bounds(Some(stack_size)));
     thread.kept().created.set(true);
+    thread.kept().window.begin();
     set_slot(core::ptr::from_ref(thread).cast_mut());
     // Release: pairs with the Acquire of whoever takes it over one day.
     thread.owner.store(kernel::gettid(), Ordering::Release);

@@ -9,7 +9,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::{Buffers, Connection, Fact};
+use crate::{Buffers, Connection, Fact, Parts, Piece, Pieces};
 
 /// What passes on a connection, as the server sees it.
 #[derive(Clone, Debug)]
@@ -55,9 +55,56 @@ fn facts_cut(steps: &[Step], mut cut: impl FnMut(usize) -> Vec<usize>) -> Vec<St
     for step in steps {
         match step {
             Step::Read(bytes) => pieces(bytes, cut(bytes.len()))
-                .for_each(|piece| connection.read(&mut buffers, [piece].into_iter(), &mut emit)),
+                .for_each(|piece| connection.read(&mut buffers, Parts::of([piece]), &mut emit)),
             Step::Wrote(bytes) => pieces(bytes, cut(bytes.len()))
-                .for_each(|piece| connection.wrote(&mut buffers, [piece].into_iter(), &mut emit)),
+                .for_each(|piece| connection.wrote(&mut buffers, Parts::of([piece]), &mut emit)),
+            Step::WroteOpaque(count) => connection.wrote_opaque(*count, &mut emit),
+            Step::ReadOpaque(count) => connection.read_opaque(*count, &mut emit),
+            Step::Last => connection.wrote_last(&mut emit),
+        }
+    }
+    facts
+}
+
+/// Shows of what is written only what matters, a few bytes at a time.
+struct Sparing<'b> {
+    bytes: &'b [u8],
+    at_once: usize,
+}
+
+impl Pieces for Sparing<'_> {
+    fn next_piece(&mut self, needless: u64) -> Option<Piece<'_>> {
+        if self.bytes.is_empty() {
+            return None;
+        }
+        let unseen = needless.min(self.bytes.len() as u64);
+        let count = match unseen {
+            0 => self.at_once.min(self.bytes.len()),
+            count => count as usize,
+        };
+        let (piece, rest) = self.bytes.split_at(count);
+        self.bytes = rest;
+        Some(match unseen {
+            0 => Piece::Seen(piece),
+            count => Piece::Unseen(count),
+        })
+    }
+}
+
+/// The facts of a conversation of whose written bytes only those are shown that matter.
+fn facts_of_little(steps: &[Step], at_once: usize) -> Vec<String> {
+    let mut buffers = Box::new(Buffers::new());
+    let mut connection = Connection::new();
+    let mut facts = Vec::new();
+    let mut emit = |fact: Fact<'_>| facts.push(show(fact));
+    for step in steps {
+        match step {
+            Step::Read(bytes) => {
+                connection.read(&mut buffers, Parts::of([bytes.as_slice()]), &mut emit);
+            }
+            Step::Wrote(bytes) => {
+                connection.wrote(&mut buffers, Sparing { bytes, at_once }, &mut emit);
+            }
             Step::WroteOpaque(count) => connection.wrote_opaque(*count, &mut emit),
             Step::ReadOpaque(count) => connection.read_opaque(*count, &mut emit),
             Step::Last => connection.wrote_last(&mut emit),
@@ -125,6 +172,10 @@ fn assert_cuts_do_not_matter(steps: &[Step]) {
     let whole = normal(&facts(steps));
     let bytewise = facts_cut(steps, |len| (1..len).collect());
     assert_eq!(normal(&bytewise), whole, "byte by byte: {steps:?}");
+    for at_once in [1, 7, 4096] {
+        let little = facts_of_little(steps, at_once);
+        assert_eq!(normal(&little), whole, "{at_once} at once: {steps:?}");
+    }
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..rounds(50) {
         let cut = facts_cut(steps, |len| random.cuts(len));

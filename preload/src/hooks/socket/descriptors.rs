@@ -42,11 +42,15 @@ pub unsafe extern "C-unwind" fn close(descriptor: c_int) -> c_int {
 /// As the C function asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
-    if flags as c_uint & CLOSE_RANGE_CLOEXEC == 0 {
-        connections::closing_range(first, last);
+    if flags as c_uint & CLOSE_RANGE_CLOEXEC != 0 {
+        // SAFETY: the caller's promise.
+        return unsafe { next::close_range(first, last, flags) };
     }
+    connections::close_range_begins(first, last);
     // SAFETY: the caller's promise.
-    unsafe { next::close_range(first, last, flags) }
+    let result = unsafe { next::close_range(first, last, flags) };
+    connections::close_range_ends(first, last, result == 0);
+    result
 }
 
 /// `closefrom`.
@@ -66,9 +70,12 @@ pub unsafe extern "C-unwind" fn closefrom(first: c_int) {
 /// As the C function asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn fdopen(descriptor: c_int, mode: *const c_char) -> *mut FILE {
-    connections::bypassed(descriptor);
     // SAFETY: the caller's promise.
-    unsafe { next::fdopen(descriptor, mode) }
+    let stream = unsafe { next::fdopen(descriptor, mode) };
+    if !stream.is_null() {
+        connections::bypassed(descriptor);
+    }
+    stream
 }
 
 /// `fclose`, which closes the descriptor where no other hook sees it.
@@ -105,11 +112,12 @@ unsafe fn descriptor_of(stream: *mut FILE) -> c_int {
 /// As the C function asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn shutdown(socket: c_int, how: c_int) -> c_int {
-    if how != libc::SHUT_RD {
-        connections::shutting_down(socket);
-    }
     // SAFETY: the caller's promise.
-    unsafe { next::shutdown(socket, how) }
+    let result = unsafe { next::shutdown(socket, how) };
+    if result == 0 && how != libc::SHUT_RD {
+        connections::shut_down(socket);
+    }
+    result
 }
 
 /// `dup`.

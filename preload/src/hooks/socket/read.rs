@@ -1,11 +1,14 @@
 //! Bytes from clients.
 
+use leak_framer::Pieces;
 use leak_wire::Transfer;
 use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
 
-use super::{message_parts, part, parts};
+use super::part;
+use crate::caller::filled::Filled;
+use crate::caller::vectors::Vectors;
 use crate::connections::{self, Call};
 
 mod next {
@@ -45,20 +48,12 @@ fn told(flags: c_int) -> Told {
     }
 }
 
-/// Tells what `call` read.
-///
-/// # Safety
-/// `parts` must be the bytes that it read.
-unsafe fn finish<'b>(
-    call: &Call,
-    result: ssize_t,
-    flags: c_int,
-    parts: impl Iterator<Item = &'b [u8]>,
-) {
+/// Tells what `call` read: the bytes of `pieces`.
+fn finish(call: &Call, result: ssize_t, flags: c_int, pieces: impl Pieces) {
     match (usize::try_from(result), told(flags)) {
         (Ok(0) | Err(_), _) | (_, Told::Nothing) => {}
         (Ok(count), Told::Number) => call.moved_unseen(count as u64),
-        (Ok(count), Told::Bytes) => call.moved(count, parts),
+        (Ok(count), Told::Bytes) => call.moved(count, pieces),
     }
 }
 
@@ -124,15 +119,11 @@ pub unsafe extern "C-unwind" fn readv(
         return unsafe { next::readv(descriptor, buffers, count) };
     };
     let call = watched.begin(Transfer::Read);
+    let mut given = Filled::of(Vectors::of(buffers, count as usize));
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::readv(descriptor, buffers, count);
-        finish(
-            &call,
-            result,
-            0,
-            parts(buffers, count as usize, result.max(0) as usize),
-        );
+        finish(&call, result, 0, given.with(result.max(0) as usize));
         result
     }
 }
@@ -256,10 +247,11 @@ pub unsafe extern "C-unwind" fn recvmsg(
         return unsafe { next::recvmsg(socket, message, flags) };
     };
     let call = watched.begin(Transfer::Read);
+    let mut given = Filled::of(Vectors::of_message(message));
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recvmsg(socket, message, flags);
-        finish(&call, result, flags, message_parts(message, result));
+        finish(&call, result, flags, given.with(result.max(0) as usize));
         result
     }
 }
@@ -281,14 +273,15 @@ pub unsafe extern "C-unwind" fn recvmmsg(
         return unsafe { next::recvmmsg(socket, messages, count, flags, timeout) };
     };
     let call = watched.begin(Transfer::Read);
+    // Of more than one message, which a stream's connections are not read by, the bytes are only counted.
+    let mut given = Filled::of(Vectors::of_message(messages.cast()));
     // SAFETY: the caller's promise; the call filled as many messages as it says.
     unsafe {
         let received = next::recvmmsg(socket, messages, count, flags, timeout);
         for index in 0..received.max(0) as usize {
-            let message = messages.add(index);
-            let result = (*message).msg_len as ssize_t;
-            let bytes = message_parts(&raw const (*message).msg_hdr, result);
-            finish(&call, result, flags, bytes);
+            let length = super::length_of(messages.wrapping_add(index));
+            finish(&call, length as ssize_t, flags, given.with(length));
+            given = Filled::of(Vectors::NONE);
         }
         received
     }

@@ -6,7 +6,8 @@ use libc::{
     ssize_t,
 };
 
-use super::{message_parts, part, parts};
+use super::{length_of, tell_sent};
+use crate::caller::sent::{Buffers, Sending};
 use crate::connections::{self, Call};
 
 mod next {
@@ -28,19 +29,22 @@ mod next {
     }
 }
 
+/// Looks at what `call` is about to write.
+fn look(call: &Call, buffers: Buffers) -> Sending {
+    Sending::look(buffers, || call.needless())
+}
+
 /// Tells what `call` wrote.
 ///
 /// # Safety
-/// `parts` must be the bytes that it wrote.
-unsafe fn finish<'b>(
-    call: &Call,
-    result: ssize_t,
-    flags: c_int,
-    parts: impl Iterator<Item = &'b [u8]>,
-) {
+/// It must have written what was looked at before.
+unsafe fn finish(call: &Call, result: ssize_t, flags: c_int, sending: Sending) {
     match usize::try_from(result) {
         // An urgent byte is no part of the stream.
-        Ok(count) if count > 0 && flags & libc::MSG_OOB == 0 => call.moved(count, parts),
+        Ok(count) if count > 0 && flags & libc::MSG_OOB == 0 => {
+            // SAFETY: the caller's promise.
+            unsafe { tell_sent(call, count, sending) };
+        }
         _ => {}
     }
 }
@@ -67,10 +71,11 @@ pub unsafe extern "C-unwind" fn write(
         return unsafe { next::write(descriptor, buffer, count) };
     };
     let call = watched.begin(Transfer::Write);
+    let sending = look(&call, Buffers::One(buffer, count));
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::write(descriptor, buffer, count);
-        finish(&call, result, 0, part(buffer, result.max(0) as usize));
+        finish(&call, result, 0, sending);
         result
     }
 }
@@ -90,15 +95,11 @@ pub unsafe extern "C-unwind" fn writev(
         return unsafe { next::writev(descriptor, buffers, count) };
     };
     let call = watched.begin(Transfer::Write);
+    let sending = look(&call, Buffers::Many(buffers, count as usize));
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::writev(descriptor, buffers, count);
-        finish(
-            &call,
-            result,
-            0,
-            parts(buffers, count as usize, result.max(0) as usize),
-        );
+        finish(&call, result, 0, sending);
         result
     }
 }
@@ -119,10 +120,11 @@ pub unsafe extern "C-unwind" fn send(
         return unsafe { next::send(socket, buffer, count, flags) };
     };
     let call = watched.begin(Transfer::Write);
+    let sending = look(&call, Buffers::One(buffer, count));
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::send(socket, buffer, count, flags);
-        finish(&call, result, flags, part(buffer, result.max(0) as usize));
+        finish(&call, result, flags, sending);
         result
     }
 }
@@ -145,10 +147,11 @@ pub unsafe extern "C-unwind" fn sendto(
         return unsafe { next::sendto(socket, buffer, count, flags, address, length) };
     };
     let call = watched.begin(Transfer::Write);
+    let sending = look(&call, Buffers::One(buffer, count));
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::sendto(socket, buffer, count, flags, address, length);
-        finish(&call, result, flags, part(buffer, result.max(0) as usize));
+        finish(&call, result, flags, sending);
         result
     }
 }
@@ -168,10 +171,11 @@ pub unsafe extern "C-unwind" fn sendmsg(
         return unsafe { next::sendmsg(socket, message, flags) };
     };
     let call = watched.begin(Transfer::Write);
+    let sending = look(&call, Buffers::Message(message));
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::sendmsg(socket, message, flags);
-        finish(&call, result, flags, message_parts(message, result));
+        finish(&call, result, flags, sending);
         result
     }
 }
@@ -192,14 +196,16 @@ pub unsafe extern "C-unwind" fn sendmmsg(
         return unsafe { next::sendmmsg(socket, messages, count, flags) };
     };
     let call = watched.begin(Transfer::Write);
+    let mut sending = Some(look(&call, Buffers::Message(messages.cast())));
     // SAFETY: the caller's promise; the call took as many messages as it says.
     unsafe {
         let sent = next::sendmmsg(socket, messages, count, flags);
         for index in 0..sent.max(0) as usize {
-            let message = messages.add(index);
-            let result = (*message).msg_len as ssize_t;
-            let bytes = message_parts(&raw const (*message).msg_hdr, result);
-            finish(&call, result, flags, bytes);
+            let message = messages.wrapping_add(index);
+            // The first alone could be looked at before.
+            let late = || Sending::look(Buffers::Message(message.cast()), || u64::MAX);
+            let sending = sending.take().unwrap_or_else(late);
+            finish(&call, length_of(message) as ssize_t, flags, sending);
         }
         sent
     }

@@ -72,7 +72,6 @@ pub(super) fn waited_with(mutex: *mut pthread_mutex_t) {
     }
 }
 
-/// Before the lock is taken: a full lane is not waited for with the target's lock in hand.
 #[inline(always)]
 fn enter(mutex: *mut pthread_mutex_t) {
     if Set::of(mutex).has(mutex) {
@@ -80,7 +79,17 @@ fn enter(mutex: *mut pthread_mutex_t) {
     }
 }
 
-/// `pthread_mutex_lock`.
+/// What an attempt to lock gave.
+#[inline(always)]
+fn tried(mutex: *mut pthread_mutex_t, result: c_int) -> c_int {
+    // EOWNERDEAD: it is locked, by one that has ended before.
+    if matches!(result, 0 | libc::EOWNERDEAD) {
+        enter(mutex);
+    }
+    result
+}
+
+/// `pthread_mutex_lock`, told before: a full lane is not waited for with the target's lock in hand.
 ///
 /// # Safety
 /// As the C function asks.
@@ -96,15 +105,14 @@ pub unsafe extern "C-unwind" fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) 
     result
 }
 
-/// `pthread_mutex_trylock`. One that fails has no job to take, and is told all the same.
+/// `pthread_mutex_trylock`. One that fails has no job to take.
 ///
 /// # Safety
 /// As the C function asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int {
-    enter(mutex);
     // SAFETY: the caller's promise.
-    unsafe { next::pthread_mutex_trylock(mutex) }
+    tried(mutex, unsafe { next::pthread_mutex_trylock(mutex) })
 }
 
 /// `pthread_mutex_timedlock`.
@@ -116,9 +124,10 @@ pub unsafe extern "C-unwind" fn pthread_mutex_timedlock(
     mutex: *mut pthread_mutex_t,
     until: *const timespec,
 ) -> c_int {
-    enter(mutex);
     // SAFETY: the caller's promise.
-    unsafe { next::pthread_mutex_timedlock(mutex, until) }
+    tried(mutex, unsafe {
+        next::pthread_mutex_timedlock(mutex, until)
+    })
 }
 
 /// `pthread_mutex_clocklock`.
@@ -131,7 +140,8 @@ pub unsafe extern "C-unwind" fn pthread_mutex_clocklock(
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
-    enter(mutex);
     // SAFETY: the caller's promise.
-    unsafe { next::pthread_mutex_clocklock(mutex, clock, until) }
+    tried(mutex, unsafe {
+        next::pthread_mutex_clocklock(mutex, clock, until)
+    })
 }

@@ -1,25 +1,26 @@
 //! Waits for other threads.
 
-use core::ffi::{CStr, c_int, c_long, c_void};
-use core::mem::transmute;
-use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::ffi::{c_int, c_long, c_void};
 
 use leak_wire::Wait;
 use libc::{clockid_t, pthread_cond_t, pthread_mutex_t, sem_t, timespec};
 
 use super::queue;
 use crate::allocator::bound;
-use crate::real::absent;
-use crate::{connections, process, python};
+use crate::{confinement, connections, python};
 
 mod next {
-    use libc::{c_int, c_long, clockid_t, sem_t, timespec};
+    use libc::{c_int, c_long, clockid_t, pthread_cond_t, pthread_mutex_t, sem_t, timespec};
 
     cancellable! {
         pub fn sem_wait(semaphore: *mut sem_t) -> c_int;
         pub fn sem_timedwait(semaphore: *mut sem_t, until: *const timespec) -> c_int;
         pub fn sem_clockwait(semaphore: *mut sem_t, clock: clockid_t, until: *const timespec) -> c_int;
+        pub fn pthread_cond_wait[pthread_cond_wait "GLIBC_2.3.2"](condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t) -> c_int;
+        pub fn pthread_cond_timedwait[pthread_cond_timedwait "GLIBC_2.3.2"](condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t, until: *const timespec) -> c_int;
+        pub fn pthread_cond_clockwait(condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> c_int;
+        pub fn old_pthread_cond_wait[pthread_cond_wait "GLIBC_2.2.5"](condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t) -> c_int;
+        pub fn old_pthread_cond_timedwait[pthread_cond_timedwait "GLIBC_2.2.5"](condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t, until: *const timespec) -> c_int;
         pub fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long;
     }
 }
@@ -64,107 +65,40 @@ pub unsafe extern "C-unwind" fn sem_clockwait(
     unsafe { next::sem_clockwait(semaphore, clock, until) }
 }
 
-/// The next definitions of the condition variables' functions. The C library has two of each: of the
-/// layout of 2003 (GLIBC_2.3.2), and the ones before, which plain `dlsym` may give.
-static COND_WAIT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-static COND_TIMEDWAIT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-static COND_CLOCKWAIT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-
-fn next_of(cache: &AtomicPtr<c_void>, name: &CStr, version: &CStr) -> *mut c_void {
-    // Relaxed: the code that it points to was there before any of this.
-    let found = cache.load(Ordering::Relaxed);
-    if !found.is_null() {
-        return found;
-    }
-    // SAFETY: both are C strings.
-    let mut found = unsafe { libc::dlvsym(libc::RTLD_NEXT, name.as_ptr(), version.as_ptr()) };
-    if found.is_null() {
-        // SAFETY: as above.
-        found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
-    }
-    cache.store(found, Ordering::Relaxed);
-    found
+/// The hooks of the waits with a condition variable. The C library has two of most: for the layout of 2003
+/// (GLIBC_2.3.2), and for the one before.
+macro_rules! condition_waits {
+    ($($(#[$export:meta])? $name:ident($($argument:ident: $type:ty),*);)*) => { $(
+        #[doc = concat!("`", stringify!($name), "`.")]
+        ///
+        /// # Safety
+        /// As the C function asks.
+        $(#[$export])?
+        pub unsafe extern "C-unwind" fn $name(
+            condition: *mut pthread_cond_t,
+            mutex: *mut pthread_mutex_t,
+            $($argument: $type),*
+        ) -> c_int {
+            enter(condition, mutex);
+            // SAFETY: the caller's promise.
+            unsafe { next::$name(condition, mutex, $($argument),*) }
+        }
+    )* };
 }
 
-fn next_wait() -> *mut c_void {
-    next_of(&COND_WAIT, c"pthread_cond_wait", c"GLIBC_2.3.2")
+condition_waits! {
+    pthread_cond_wait();
+    pthread_cond_timedwait(until: *const timespec);
+    old_pthread_cond_wait();
+    old_pthread_cond_timedwait(until: *const timespec);
+    #[unsafe(no_mangle)] pthread_cond_clockwait(clock: clockid_t, until: *const timespec);
 }
 
-fn next_timedwait() -> *mut c_void {
-    next_of(&COND_TIMEDWAIT, c"pthread_cond_timedwait", c"GLIBC_2.3.2")
-}
-
-fn next_clockwait() -> *mut c_void {
-    next_of(&COND_CLOCKWAIT, c"pthread_cond_clockwait", c"GLIBC_2.34")
-}
-
-/// `pthread_cond_wait`.
-///
-/// # Safety
-/// As the C function asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn pthread_cond_wait(
-    condition: *mut pthread_cond_t,
-    mutex: *mut pthread_mutex_t,
-) -> c_int {
-    enter(condition, mutex);
-    let next = next_wait();
-    if next.is_null() {
-        return absent();
-    }
-    type Wait = unsafe extern "C-unwind" fn(*mut pthread_cond_t, *mut pthread_mutex_t) -> c_int;
-    // SAFETY: the next definition has this type; the caller's promise.
-    unsafe { transmute::<*mut c_void, Wait>(next)(condition, mutex) }
-}
-
-/// `pthread_cond_timedwait`.
-///
-/// # Safety
-/// As the C function asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn pthread_cond_timedwait(
-    condition: *mut pthread_cond_t,
-    mutex: *mut pthread_mutex_t,
-    until: *const timespec,
-) -> c_int {
-    enter(condition, mutex);
-    let next = next_timedwait();
-    if next.is_null() {
-        return absent();
-    }
-    type Wait = unsafe extern "C-unwind" fn(
-        *mut pthread_cond_t,
-        *mut pthread_mutex_t,
-        *const timespec,
-    ) -> c_int;
-    // SAFETY: the next definition has this type; the caller's promise.
-    unsafe { transmute::<*mut c_void, Wait>(next)(condition, mutex, until) }
-}
-
-/// `pthread_cond_clockwait`.
-///
-/// # Safety
-/// As the C function asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn pthread_cond_clockwait(
-    condition: *mut pthread_cond_t,
-    mutex: *mut pthread_mutex_t,
-    clock: clockid_t,
-    until: *const timespec,
-) -> c_int {
-    enter(condition, mutex);
-    let next = next_clockwait();
-    if next.is_null() {
-        return absent();
-    }
-    type Wait = unsafe extern "C-unwind" fn(
-        *mut pthread_cond_t,
-        *mut pthread_mutex_t,
-        clockid_t,
-        *const timespec,
-    ) -> c_int;
-    // SAFETY: the next definition has this type; the caller's promise.
-    unsafe { transmute::<*mut c_void, Wait>(next)(condition, mutex, clock, until) }
+versioned! {
+    "pthread_cond_wait@@GLIBC_2.3.2" => pthread_cond_wait;
+    "pthread_cond_timedwait@@GLIBC_2.3.2" => pthread_cond_timedwait;
+    "pthread_cond_wait@GLIBC_2.2.5" => old_pthread_cond_wait;
+    "pthread_cond_timedwait@GLIBC_2.2.5" => old_pthread_cond_timedwait;
 }
 
 /// CPython waits for its own lock, too: that is no turn of the thread.
@@ -176,12 +110,9 @@ fn enter(condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t) {
     }
 }
 
-/// Runs when the library is loaded: looks for what must not be looked for later, in a thread that waits
-/// while another one may hold the loader's lock.
+/// Runs when the library is loaded: asks for what must not be asked for later, in a thread that waits while another
+/// one may hold the loader's lock.
 extern "C" fn constructor() {
-    next_wait();
-    next_timedwait();
-    next_clockwait();
     find_runtime();
 }
 
@@ -248,10 +179,11 @@ pub unsafe extern "C-unwind" fn syscall(
             connections::enter(Wait::Lock);
         }
     }
-    let sets_mode = libc::SECCOMP_SET_MODE_STRICT as usize..=libc::SECCOMP_SET_MODE_FILTER as usize;
-    if number == libc::SYS_seccomp && sets_mode.contains(&a) {
-        process::confine();
-    }
     // SAFETY: the caller's promise.
-    unsafe { next::syscall(number, a, b, c, d, e, f) }
+    let call = || unsafe { next::syscall(number, a, b, c, d, e, f) };
+    match number {
+        libc::SYS_seccomp => confinement::by_seccomp(a, b, c, call),
+        libc::SYS_prctl if a as c_int == libc::PR_SET_SECCOMP => confinement::by_prctl(b, c, call),
+        _ => call(),
+    }
 }

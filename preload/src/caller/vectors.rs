@@ -1,0 +1,115 @@
+//! The buffers of a call, one after the other, as its caller gives them.
+
+use libc::{iovec, msghdr};
+
+use super::{read, read_all};
+
+/// More of them are refused by the kernel.
+const MOST: usize = 1024;
+
+/// A number of buffers, read a few at a time (a hook has little stack): those that are not read yet may change, or go.
+#[derive(Clone)]
+pub struct Vectors {
+    next: *const iovec,
+    left: usize,
+    read: [iovec; Vectors::AT_ONCE],
+    count: usize,
+    at: usize,
+}
+
+impl Vectors {
+    const AT_ONCE: usize = 8;
+
+    /// None.
+    pub const NONE: Vectors = Vectors {
+        next: core::ptr::null(),
+        left: 0,
+        read: [iovec {
+            iov_base: core::ptr::null_mut(),
+            iov_len: 0,
+        }; _],
+        count: 0,
+        at: 0,
+    };
+
+    /// One buffer.
+    pub fn one(buffer: iovec) -> Vectors {
+        let mut vectors = Vectors::NONE;
+        vectors.read[0] = buffer;
+        vectors.count = 1;
+        vectors
+    }
+
+    /// The buffers of an array, of which the first are read now.
+    pub fn of(first: *const iovec, count: usize) -> Vectors {
+        let mut vectors = Vectors {
+            next: first,
+            left: if count > MOST { 0 } else { count },
+            ..Vectors::NONE
+        };
+        vectors.read_more();
+        vectors
+    }
+
+    /// Those of a message.
+    pub fn of_message(message: *const msghdr) -> Vectors {
+        read(message).map_or(Vectors::NONE, |message| {
+            Vectors::of(message.msg_iov, message.msg_iovlen)
+        })
+    }
+
+    /// Those that are read already.
+    pub fn as_read(&self) -> &[iovec] {
+        self.read.get(self.at..self.count).unwrap_or(&[])
+    }
+
+    fn read_more(&mut self) {
+        let wanted = self.read.get_mut(..self.left.min(Vectors::AT_ONCE));
+        self.count = wanted.map_or(0, |wanted| read_all(self.next, wanted));
+        self.at = 0;
+        self.next = self.next.wrapping_add(self.count);
+        // What can't be read ends them.
+        self.left = match self.count {
+            0 => 0,
+            count => self.left - count,
+        };
+    }
+}
+
+impl Iterator for Vectors {
+    type Item = iovec;
+
+    fn next(&mut self) -> Option<iovec> {
+        if self.at == self.count {
+            self.read_more();
+        }
+        let found = *self.read.get(self.at).filter(|_| self.at < self.count)?;
+        self.at += 1;
+        Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn all_come_in_their_order() {
+        for count in [0, 1, 7, 8, 9, 1024] {
+            let buffers: Vec<_> = (0..count)
+                .map(|iov_len| iovec {
+                    iov_base: core::ptr::null_mut(),
+                    iov_len,
+                })
+                .collect();
+            let vectors = Vectors::of(buffers.as_ptr(), count);
+            assert_eq!(vectors.as_read().len(), count.min(8));
+            let lengths: Vec<_> = vectors.map(|buffer| buffer.iov_len).collect();
+            assert_eq!(lengths, (0..count).collect::<Vec<_>>());
+        }
+        assert_eq!(Vectors::of(core::ptr::null(), 3).count(), 0);
+        assert_eq!(Vectors::of(core::ptr::null(), usize::MAX).count(), 0);
+        assert_eq!(Vectors::of_message(core::ptr::null()).count(), 0);
+    }
+}
