@@ -18,6 +18,8 @@ struct Known {
     births: FxHashMap<ProcessId, Vec<u64>>,
     /// Births of blocks that may be one of its requests', too.
     maybe: FxHashMap<ProcessId, Vec<u64>>,
+    /// The last birth of such blocks as a request may have made when it had ended.
+    after: FxHashMap<ProcessId, u64>,
 }
 
 /// For each label with such blocks: at least and at most so many requests leak.
@@ -32,9 +34,13 @@ pub(super) fn leaking_ranges(
         for part in site.labels.iter().filter(|part| part.verdict.leaks()) {
             let of_label = known.entry(part.label).or_default();
             for kept in part.retained.iter().filter(|kept| kept.is_used()) {
-                let process = records
-                    .get(kept.request as usize)
-                    .map_or(0, |record| record.process);
+                let record = records.get(kept.request as usize);
+                let process = record.map_or(0, |record| record.process);
+                let ended = record.and_then(|record| record.end);
+                if kept.certain != Certain::Request && ended.is_some_and(|end| end < kept.last) {
+                    let after = of_label.after.entry(process).or_default();
+                    *after = (*after).max(kept.last);
+                }
                 let births = match kept.certain {
                     Certain::Request if leaking.contains_key(&kept.request) => {
                         of_label.told.insert(kept.request);
@@ -99,7 +105,13 @@ pub(super) fn leaking_ranges(
             least += fewest(&births, &spans, &known.told);
             births.extend(known.maybe.remove(&process).unwrap_or_default());
             births.sort_unstable();
-            most += candidates(&births, &spans, &known.told);
+            let begun = spans.iter().filter(|span| {
+                let after = known.after.get(&process);
+                after.is_some_and(|after| span.start < *after)
+                    && !known.told.contains(&span.request)
+            });
+            let begun: u64 = begun.map(|span| span.count).sum();
+            most += candidates(&births, &spans, &known.told).max(begun);
         }
         (label, [least, most])
     };

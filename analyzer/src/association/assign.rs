@@ -253,7 +253,14 @@ impl Whose<'_> {
         let all = component
             .key()
             .map(|key| Key::Label(self.groups.label_of(key)))?;
-        owned.certain = match (sure, now.of_key(all, self.groups).count()) {
+        let named = match component {
+            // Who made the task is one request, and may have ended long ago.
+            Component::Hinted(Hint::Task, _) => Some(1),
+            Component::Hinted(..) => Some(now.of_key(all, self.groups).count().max(1)),
+            _ => None,
+        };
+        let candidates = named.unwrap_or_else(|| now.of_key(all, self.groups).count());
+        owned.certain = match (sure, candidates) {
             (false, _) => Certain::Neither,
             (true, 1) => Certain::Request,
             (true, _) => Certain::Label,
