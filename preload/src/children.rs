@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::base_name;
-use crate::kernel;
+use crate::{alternate_stack, kernel};
 
 /// The recorder's pid in the low half, if it is a child of the process in the high half; else 0.
 static ADOPTED: AtomicU64 = AtomicU64::new(0);
@@ -54,6 +54,10 @@ pub enum Others {
 
 /// Looks for another child than `recorder`.
 pub fn others(recorder: u32) -> Others {
+    alternate_stack::run(|| look_for_others(recorder))
+}
+
+fn look_for_others(recorder: u32) -> Others {
     let mut found = Others::Unknown;
     kernel::for_each_entry(c"/proc/self/task", |thread| {
         let mut path = [0; PATH];

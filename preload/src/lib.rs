@@ -11,6 +11,7 @@
 extern crate std;
 
 mod allocator;
+mod alternate_stack;
 mod birth;
 #[macro_use]
 mod cancellable;

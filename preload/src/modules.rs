@@ -10,7 +10,7 @@
 //! the modules themselves. Two threads that meet a new module at once both tell it.
 
 use crate::unwind::{self, loader, loader::Object};
-use crate::{python, session};
+use crate::{alternate_stack, python, session};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use leak_wire::{Bytes, Event};
@@ -61,6 +61,10 @@ pub(crate) fn tell_of(object: &Object, tell: &mut impl FnMut(Event<'_>) -> bool)
             slot.tell_gone(tell);
         }
     }
+    alternate_stack::run(|| tell_new(object, name, tell))
+}
+
+fn tell_new(object: &Object, name: u64, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
     let slot = claim();
     if let Some(slot) = slot {
         // Relaxed: published by the state below.

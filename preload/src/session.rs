@@ -9,8 +9,8 @@ use crate::config::{self, Environment};
 use crate::mapping::{Lane, Mapping};
 use crate::process::{Identity, Origin};
 use crate::{
-    allocator, birth, children, environment, kernel, lane, modules, notice, order, process, python,
-    sample, stack, thread, unwind,
+    allocator, alternate_stack, birth, children, environment, kernel, lane, modules, notice, order,
+    process, python, sample, stack, thread, unwind,
 };
 
 const UNSTARTED: u32 = 0;
@@ -234,24 +234,9 @@ fn parse_session(value: &[u8]) -> Option<(Name, u32)> {
 /// Ends recording in this process because the recorder asked for it or is gone; says so once in the
 /// whole session.
 pub fn stop() {
-    let Some(session) = current() else {
-        return;
-    };
-    // Relaxed, both: words by themselves.
-    STATE.store(INERT, Ordering::Relaxed);
-    let header = session.header();
-    if header.quiet.fetch_or(STOP_TOLD, Ordering::Relaxed) & STOP_TOLD != 0 {
-        return;
+    if let Some(session) = current() {
+        alternate_stack::run(|| session.stop());
     }
-    notice::say(&[match header.stopped.load(Ordering::Relaxed) {
-        stopped if stopped == Stop::Limit as u32 => {
-            b"the trace reached LEAK_MAX_TRACE: recording has ended, the program goes on"
-        }
-        stopped if stopped == Stop::Disk as u32 => {
-            b"the trace can't be written any more (is the disk full?): recording has ended, the program goes on"
-        }
-        _ => b"the recorder is gone: recording has ended, the program goes on",
-    }]);
 }
 
 /// Bits that targets add to `SessionHeader::quiet` (1 from the recorder: say nothing at all) for what
@@ -268,7 +253,8 @@ pub fn recorder_gone() -> bool {
     // Relaxed: the recorder's number, written before the session. Both must say so: in another network
     // namespace nobody listens, in another pid namespace it has another number.
     let recorder = header.recorder_pid.load(Ordering::Relaxed);
-    if birth::is_there(&session.name) || kernel::process_exists(recorder) {
+    let is_there = alternate_stack::run(|| birth::is_there(&session.name));
+    if is_there || kernel::process_exists(recorder) {
         return false;
     }
     // Relaxed: a word by itself.
@@ -305,6 +291,25 @@ pub fn has_python() {
 }
 
 impl Session {
+    /// See [`stop`].
+    fn stop(&self) {
+        // Relaxed, both: words by themselves.
+        STATE.store(INERT, Ordering::Relaxed);
+        let header = self.header();
+        if header.quiet.fetch_or(STOP_TOLD, Ordering::Relaxed) & STOP_TOLD != 0 {
+            return;
+        }
+        notice::say(&[match header.stopped.load(Ordering::Relaxed) {
+            stopped if stopped == Stop::Limit as u32 => {
+                b"the trace reached LEAK_MAX_TRACE: recording has ended, the program goes on"
+            }
+            stopped if stopped == Stop::Disk as u32 => {
+                b"the trace can't be written any more (is the disk full?): recording has ended, the program goes on"
+            }
+            _ => b"the recorder is gone: recording has ended, the program goes on",
+        }]);
+    }
+
     /// The shared header.
     pub fn header(&self) -> &'static SessionHeader {
         self.mapping.header()

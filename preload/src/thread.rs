@@ -12,11 +12,12 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use leak_wire::{Asked, Event, Wait, record};
 
+use crate::alternate_stack::AlternateStack;
 use crate::lane::Writer;
 use crate::sample::Countdown;
 use crate::slot::slot;
 use crate::stack::Bounds;
-use crate::{kernel, python, session, unwind};
+use crate::{alternate_stack, kernel, python, session, unwind};
 
 pub use crate::unwind::Caller;
 pub use states::{begin, give_back, is_gone, own, reserve_for_new};
@@ -42,7 +43,13 @@ pub struct Kept {
     pub start: Cell<Option<Start>>,
     /// Another thread has created this one, as it told, and this one has not told yet.
     pub created: Cell<bool>,
+    /// See [`alternate_stack`].
+    stack: UnsafeCell<Stack>,
 }
+
+/// Bytes of an alternate stack.
+#[repr(C, align(16))]
+struct Stack([u8; alternate_stack::SIZE]);
 
 /// What `pthread_create` was asked to run.
 #[derive(Clone, Copy)]
@@ -75,6 +82,8 @@ pub struct Thread {
     paused_for: Cell<usize>,
     /// The block that a hook has recorded last, unless it was freed; 0: none.
     made: Cell<usize>,
+    /// Work is done on the alternate stack.
+    on_alternate_stack: AtomicBool,
 }
 
 /// A thread without a lane asks for one at every so manieth event.
@@ -145,7 +154,7 @@ pub fn record(event: Event<'_>) {
         return;
     };
     if !python::is_present() {
-        return thread.record(event);
+        return thread.record_any(event);
     }
     python::collector::look(|runs| thread.record(runs));
     if by_whom_matters(&event) {
@@ -154,7 +163,7 @@ pub fn record(event: Event<'_>) {
         thread.tell_task();
     }
     let requests = answered(&event);
-    thread.record(event);
+    thread.record_any(event);
     if requests > 0 {
         python::collector::answered(thread, requests);
     }
@@ -196,9 +205,14 @@ fn attach() -> Option<&'static Thread> {
             return None;
         }
     }
-    let _held = kernel::SignalsHeld::new();
-    let session = session::ensure()?;
+    let held = kernel::SignalsHeld::new();
     let thread = own()?;
+    alternate_stack::run_held(&held, thread, || open_lane(thread))
+}
+
+/// Gives the calling thread, which holds its signals back, a lane.
+fn open_lane(thread: &'static Thread) -> Option<&'static Thread> {
+    let session = session::ensure()?;
     if thread.writer.is_open() {
         return Some(thread);
     }
@@ -237,6 +251,14 @@ impl Thread {
         // SAFETY: every state is the first field of a `Memory`, and `Kept` is changed through cells
         // by its own thread only.
         unsafe { &(*(*memory).kept.get()).0 }
+    }
+
+    /// The thread's alternate stack.
+    pub fn alternate_stack(&self) -> AlternateStack<'_> {
+        AlternateStack {
+            top: self.kept().stack.get().wrapping_add(1).cast(),
+            is_taken: &self.on_alternate_stack,
+        }
     }
 
     /// The thread's number in its process, as [`Event::ThreadCreate`] has it.
@@ -292,10 +314,25 @@ impl Thread {
     /// Writes `event` to the lane, with what orders it. Inlined, so that a known kind folds.
     #[inline(always)]
     pub fn record(&self, event: Event<'_>) {
-        let Event::Enter { wait, .. } = event else {
-            self.writer.write(event);
-            return;
-        };
+        match event {
+            Event::Enter { wait, .. } => self.record_wait(wait, event),
+            _ => {
+                self.writer.write(event);
+            }
+        }
+    }
+
+    /// The same where the kind is not known.
+    fn record_any(&self, event: Event<'_>) {
+        match event {
+            Event::Enter { wait, .. } => self.record_wait(wait, event),
+            _ => {
+                self.writer.write_any(event);
+            }
+        }
+    }
+
+    fn record_wait(&self, wait: Wait, event: Event<'_>) {
         // After a wait, a queue's lock tells nothing more.
         let told = match wait {
             Wait::Write => None,
@@ -306,11 +343,17 @@ impl Thread {
         if told.is_some_and(|from| self.repeats(from)) {
             return;
         }
-        if self.writer.write(event)
+        if self.writer.write_any(event)
             && let Some(from) = told
         {
             from.set(self.writer.position().unwrap_or(0));
         }
+    }
+
+    /// Waits, if need be, for room for what is recorded while signals are held.
+    #[inline(always)]
+    pub fn await_room(&self) {
+        self.writer.await_room();
     }
 
     /// Whether nothing came since the lane ended there.
@@ -355,6 +398,8 @@ impl Thread {
     /// The call site, with the nodes that are new written before.
     #[inline(never)]
     fn site(&self, caller: Caller) -> u32 {
+        // A new call site is told with signals held.
+        self.await_room();
         let kept = self.kept();
         // SAFETY: only this thread and its handlers use the state; the hook's frame is live.
         unsafe {
@@ -373,7 +418,7 @@ impl Thread {
     fn tell_task(&self) {
         let (task, stacks) = (python::task(), &self.kept().stacks);
         if !stacks.last_ran(task) {
-            stacks.runs(task, &mut |event| self.writer.write(event));
+            alternate_stack::run(|| stacks.runs(task, &mut |event| self.writer.write(event)));
         }
     }
 

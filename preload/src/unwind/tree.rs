@@ -11,6 +11,7 @@
 //! used again; so only what `clear` rests on must be right at every instruction: memory that is mapped, and
 //! that there are nodes.
 
+use crate::alternate_stack;
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::ptr;
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -232,8 +233,16 @@ impl Tree {
     }
 
     #[cold]
-    #[inline(never)]
     fn insert(
+        &mut self,
+        parent: At,
+        address: u64,
+        tell: impl FnOnce(u32) -> bool,
+    ) -> Result<At, Refused> {
+        alternate_stack::run(|| self.insert_there(parent, address, tell))
+    }
+
+    fn insert_there(
         &mut self,
         parent: At,
         address: u64,
