@@ -140,10 +140,7 @@ fn leave(slot: &ProcessSlot, state: u32) {
 
 /// Waits until the lanes of `image` are drained; whether they are.
 fn drain(session: &Session, image: u32, patience: &mut Patience) -> bool {
-    for index in 0..session.mapping().lane_count() {
-        let Some(lane) = session.mapping().lane(index) else {
-            return true;
-        };
+    for lane in session.mapping().ready_lanes() {
         while is_behind(lane, image) {
             session.mapping().ring_doorbell();
             // Relaxed: a futex, compared again by the kernel.

@@ -27,7 +27,8 @@ use crate::mark::Mark;
 use crate::order::{self, Regions};
 use crate::stack::Bounds;
 use block::Block;
-use room::{Kind, Room};
+pub use room::Kind;
+use room::Room;
 
 pub use restartable::prepare;
 

@@ -141,11 +141,15 @@ pub unsafe fn site(
         let generator = memory.stack.generator();
         // SAFETY: a frame of the stack.
         let task = unsafe { frames::coroutine(place, generator, interpreter.coroutine_type) };
-        if !stacks.last_ran(task) && !state.is_null() {
-            // SAFETY: this thread holds the GIL.
-            unsafe { free_lists::look(state, tell) };
+        if !stacks.last_ran(task) {
+            alternate_stack::run(|| {
+                if !state.is_null() {
+                    // SAFETY: this thread holds the GIL.
+                    unsafe { free_lists::look(state, tell) };
+                }
+                stacks.runs(task, tell);
+            });
         }
-        stacks.runs(task, tell);
     }
     let edge = match innermost.edge {
         0 => memory.stack.of_c(),

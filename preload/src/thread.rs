@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use leak_wire::{Asked, Event, Wait, record};
 
 use crate::alternate_stack::AlternateStack;
+pub use crate::lane::Kind;
 use crate::lane::Writer;
 use crate::sample::Countdown;
 use crate::slot::slot;
@@ -151,7 +152,7 @@ pub fn state() -> Option<&'static Thread> {
 #[inline(never)]
 pub fn record(event: Event<'_>) {
     let Some(thread) = current() else {
-        return;
+        return count_lost(Kind::of(&event));
     };
     if !python::is_present() {
         return thread.record_any(event);
@@ -200,8 +201,9 @@ fn attach() -> Option<&'static Thread> {
         if thread.paused_at.get() != 0 {
             return thread.left_its_pause().then_some(thread);
         }
-        if thread.laneless.get() % TRY_AGAIN != 0 {
-            thread.count_laneless();
+        let laneless = thread.laneless.get();
+        thread.laneless.set(laneless.wrapping_add(1));
+        if laneless % TRY_AGAIN != 0 {
             return None;
         }
     }
@@ -217,30 +219,73 @@ fn open_lane(thread: &'static Thread) -> Option<&'static Thread> {
         return Some(thread);
     }
     let identity = session.identity(thread.kept().fork_stamp.replace(0))?;
-    match session.claim_lane(identity, thread.owner.load(Ordering::Relaxed)) {
-        Some(lane) => {
-            thread.laneless.set(0);
-            // Relaxed: the recorder's setting, made before the session.
-            let depth = session.header().depth.load(Ordering::Relaxed);
-            thread.kept().depth.set(depth);
-            // SAFETY: without a lane this thread has no capture under way.
-            unsafe { (*thread.kept().unwinder.get()).reset() };
-            thread.kept().stacks.begin();
-            thread.waits_from.set(0);
-            thread.queue_from.set(0);
-            end::arm();
-            thread.writer.open(lane, thread.kept().bounds.get());
-            if thread.kept().created.take() {
-                thread.record(Event::ThreadCreated {
-                    thread: thread.number(),
-                });
-            }
-            Some(thread)
-        }
-        None => {
-            thread.count_laneless();
-            None
-        }
+    let lane = session.claim_lane(identity, thread.owner.load(Ordering::Relaxed))?;
+    thread.laneless.set(0);
+    // Relaxed: the recorder's setting, made before the session.
+    let depth = session.header().depth.load(Ordering::Relaxed);
+    thread.kept().depth.set(depth);
+    // SAFETY: without a lane this thread has no capture under way.
+    unsafe { (*thread.kept().unwinder.get()).reset() };
+    thread.kept().stacks.begin();
+    thread.waits_from.set(0);
+    thread.queue_from.set(0);
+    end::arm();
+    thread.writer.open(lane, thread.kept().bounds.get());
+    if thread.kept().created.take() {
+        thread.record(Event::ThreadCreated {
+            thread: thread.number(),
+        });
+    }
+    Some(thread)
+}
+
+/// Counts an event that was not recorded because [`current`] gives nobody to do it, if the calling thread is to be
+/// traced and only has no lane.
+#[cold]
+#[inline(never)]
+pub fn count_lost(kind: Kind) {
+    if let Some(thread) = state()
+        && !thread.writer.is_open()
+        && thread.paused_at.get() == 0
+        && let Some(session) = session::current()
+    {
+        let header = session.header();
+        let counter = match kind {
+            Kind::Allocation => &header.laneless_allocations,
+            Kind::Free => &header.laneless_frees,
+            Kind::Fact => &header.laneless_facts,
+        };
+        // Relaxed: a counter.
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The same of the events of a block, given by `call` in the place of `old`; 0 stands for none, both times. What the
+/// allocator asks for meanwhile is its own business, as in a pause.
+#[cold]
+#[inline(never)]
+pub fn call_unrecorded<R: Copy>(
+    old: usize,
+    call: impl FnOnce() -> R,
+    new: impl FnOnce(R) -> usize,
+) -> R {
+    let result = pause_unrecorded(old, call);
+    if old != 0 {
+        count_lost(Kind::Free);
+    }
+    if new(result) != 0 {
+        count_lost(Kind::Allocation);
+    }
+    result
+}
+
+/// Runs `call`, an allocator's for `block`, of which nothing is recorded, with a pause if there is none.
+#[cold]
+#[inline(never)]
+pub fn pause_unrecorded<R>(block: usize, call: impl FnOnce() -> R) -> R {
+    match state().filter(|thread| thread.paused_at.get() == 0) {
+        Some(thread) => thread.paused(block, call),
+        None => call(),
     }
 }
 
@@ -408,7 +453,7 @@ impl Thread {
                 caller,
                 kept.bounds.get(),
                 kept.depth.get(),
-                |event| self.writer.write(event),
+                |event| self.writer.write_any(event),
             )
         }
     }
@@ -418,13 +463,13 @@ impl Thread {
     fn tell_task(&self) {
         let (task, stacks) = (python::task(), &self.kept().stacks);
         if !stacks.last_ran(task) {
-            alternate_stack::run(|| stacks.runs(task, &mut |event| self.writer.write(event)));
+            alternate_stack::run(|| stacks.runs(task, &mut |event| self.writer.write_any(event)));
         }
     }
 
     /// Writes a fact to the lane; whether it is there.
     pub fn write(&self, fact: Event<'_>) -> bool {
-        self.writer.write(fact)
+        self.writer.write_any(fact)
     }
 
     /// The call site with the Python stack that led to it. For the interpreter's own blocks the whole native backtrace
@@ -467,7 +512,7 @@ impl Thread {
         // SAFETY: only this thread and its handlers use the state.
         let found = unsafe {
             unwind::State::with_nodes(kept.unwinder.get(), caller, kept.bounds.get(), |nodes| {
-                let mut tell = |event: Event<'_>| self.writer.write(event);
+                let mut tell = |event: Event<'_>| self.writer.write_any(event);
                 let depth = kept.depth.get();
                 // The stacks are this thread's, and only reached through its nodes.
                 python::site(&kept.stacks, nodes, depth, native, asked, &mut tell)
@@ -549,14 +594,5 @@ impl Thread {
             self.writer.resume();
         }
         left && self.writer.is_open()
-    }
-
-    fn count_laneless(&self) {
-        self.laneless.set(self.laneless.get().wrapping_add(1));
-        if let Some(session) = session::current() {
-            // Relaxed: a counter.
-            let header = session.header();
-            header.laneless_events.fetch_add(1, Ordering::Relaxed);
-        }
     }
 }

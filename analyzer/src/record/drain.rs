@@ -227,6 +227,9 @@ impl Drain {
                 break;
             };
             let known = matches!(self.lanes.open.get(index), Some(Some(_)));
+            if known && !self.lanes.has_news(&mapping, index) {
+                continue;
+            }
             if !known {
                 if Lanes::look(header) != Claimed::Live {
                     continue;

@@ -9,17 +9,21 @@ use super::Writer;
 use crate::kernel;
 use crate::mapping::Lane;
 
-/// What a full lane does to a record.
+/// What a full lane does to a record, and as what one is counted that is lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// A new block.
     Allocation,
+    /// The end of one.
     Free,
+    /// All else.
     Fact,
 }
 
 impl Kind {
+    /// The event's.
     #[inline(always)]
-    pub(super) fn of(event: &Event<'_>) -> Kind {
+    pub fn of(event: &Event<'_>) -> Kind {
         match event {
             Event::Allocation { .. } | Event::ReallocationEnd { .. } => Kind::Allocation,
             Event::Free { .. } | Event::ReallocationBegin { .. } | Event::ReallocationFreed => {
@@ -113,6 +117,7 @@ impl Writer {
     }
 
     /// Whether there is room up to `end`, at once or after a wait.
+    #[inline(always)]
     fn find_room(&self, lane: &Lane, end: u64, kind: Kind) -> bool {
         let header = lane.mapping.header();
         let capacity = self.mask.get() + 1;
