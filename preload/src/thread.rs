@@ -201,10 +201,8 @@ fn attach() -> Option<&'static Thread> {
         if thread.paused_at.get() != 0 {
             return thread.left_its_pause().then_some(thread);
         }
-        let laneless = thread.laneless.get();
-        thread.laneless.set(laneless.wrapping_add(1));
-        if laneless % TRY_AGAIN != 0 {
-            return None;
+        if thread.laneless.get() % TRY_AGAIN != 0 {
+            return thread.goes_without_lane();
         }
     }
     let held = kernel::SignalsHeld::new();
@@ -219,7 +217,9 @@ fn open_lane(thread: &'static Thread) -> Option<&'static Thread> {
         return Some(thread);
     }
     let identity = session.identity(thread.kept().fork_stamp.replace(0))?;
-    let lane = session.claim_lane(identity, thread.owner.load(Ordering::Relaxed))?;
+    let Some(lane) = session.claim_lane(identity, thread.owner.load(Ordering::Relaxed)) else {
+        return thread.goes_without_lane();
+    };
     thread.laneless.set(0);
     // Relaxed: the recorder's setting, made before the session.
     let depth = session.header().depth.load(Ordering::Relaxed);
@@ -304,6 +304,12 @@ impl Thread {
             top: self.kept().stack.get().wrapping_add(1).cast(),
             is_taken: &self.on_alternate_stack,
         }
+    }
+
+    /// One event more finds no lane.
+    fn goes_without_lane(&self) -> Option<&'static Thread> {
+        self.laneless.set(self.laneless.get().wrapping_add(1));
+        None
     }
 
     /// The thread's number in its process, as [`Event::ThreadCreate`] has it.
