@@ -24,7 +24,10 @@ pub use crate::unwind::Caller;
 pub use states::{begin, give_back, is_gone, own, reserve_for_new};
 
 /// What stays in a forked child.
+#[repr(C)]
 pub struct Kept {
+    /// See [`alternate_stack`].
+    stack: UnsafeCell<Stack>,
     next: Cell<*mut Thread>,
     /// Somebody takes the state over: its owner may be wiped at the moment, and it isn't free.
     taking: AtomicBool,
@@ -34,9 +37,7 @@ pub struct Kept {
     pub fork_stamp: Cell<u64>,
     /// Frames kept of a backtrace.
     depth: Cell<u32>,
-    /// Its backtraces. Not wiped, because it owns mapped memory: reset with each lane.
-    unwinder: UnsafeCell<unwind::State>,
-    /// Its Python stacks. Stays for the same reason.
+    /// Its Python stacks. Not wiped, because they own mapped memory.
     stacks: python::Stacks,
     /// Memory for an environment, and how much.
     scratch: Cell<(*mut u8, usize)>,
@@ -44,8 +45,8 @@ pub struct Kept {
     pub start: Cell<Option<Start>>,
     /// Another thread has created this one, as it told, and this one has not told yet.
     pub created: Cell<bool>,
-    /// See [`alternate_stack`].
-    stack: UnsafeCell<Stack>,
+    /// Its backtraces. Not wiped, because it owns mapped memory: reset with each lane. The last, as it is long.
+    unwinder: UnsafeCell<unwind::State>,
 }
 
 /// Bytes of an alternate stack.
@@ -443,7 +444,7 @@ impl Thread {
             true => self.python_site(caller, asked),
             false => self.site(caller),
         };
-        self.writer.write(event(site));
+        self.writer.write_any(event(site));
     }
 
     /// The call site, with the nodes that are new written before.

@@ -60,8 +60,7 @@ impl State {
         }
         let site = state.guarded(caller, bounds, depth, &mut tell);
         if epoch & check::COMPARED != 0 && site != 0 {
-            let limit = (depth as usize).min(MAX_DEPTH);
-            alternate_stack::run(|| check::compare(state, caller, bounds, limit, site));
+            check::compare(state, caller, bounds, (depth as usize).min(MAX_DEPTH), site);
         }
         site
     }
@@ -80,7 +79,7 @@ impl State {
             return true;
         }
         self.epoch = known;
-        alternate_stack::run(|| self.start_anew(caller, tell))
+        self.start_anew(caller, tell)
     }
 
     /// The capture, with the mark that it is under way. All of the way to a known call site is
@@ -105,7 +104,12 @@ impl State {
 
     /// A new tree, told. False if it could not be told: then the old one must not be used either.
     #[cold]
+    #[inline(never)]
     fn start_anew(&mut self, caller: Caller, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
+        alternate_stack::run(|| self.start_there(caller, tell))
+    }
+
+    fn start_there(&mut self, caller: Caller, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
         // What this changes, a handler must not find either.
         self.busy.set(caller.sp, caller.pc());
         self.forget_all();
@@ -146,9 +150,7 @@ impl State {
                     }
                     return site;
                 }
-                Err(Refused::Full)
-                    if !is_new && alternate_stack::run(|| self.start_anew(caller, tell)) =>
-                {
+                Err(Refused::Full) if !is_new && self.start_anew(caller, tell) => {
                     is_new = true;
                     self.busy.set(caller.sp, caller.pc());
                 }

@@ -27,6 +27,9 @@ const FORK_BITS: u32 = 10;
 const MAX_CHECKS: usize = 12;
 /// Words that one fork looks at.
 const MAX_WORDS: usize = 8;
+/// A thread that walks less often remembers nothing here: thousands of threads may live, and each would touch some ten
+/// pages.
+const FEW_WALKS: u32 = 64;
 /// The most forks on the way to an entry.
 const MAX_FORKS: usize = 6;
 
@@ -294,6 +297,9 @@ impl State {
     /// 0. The state is marked as busy, and its epoch known to be right.
     #[inline(never)]
     pub(super) fn recall(&self, caller: Caller) -> u32 {
+        if self.walks < FEW_WALKS {
+            return 0;
+        }
         let place = Place::new(caller, self.generation);
         let found = self.memo.find(place);
         found.map_or(0, |entry| entry.proven(caller, &self.chain, self.limit))
@@ -303,6 +309,10 @@ impl State {
     /// many of them as it can: what hangs on few frames of the chain goes on when others change.
     #[inline(never)]
     pub(super) fn memorize(&mut self, caller: Caller, frames: usize) {
+        if self.walks < FEW_WALKS {
+            self.walks += 1;
+            return;
+        }
         let Some(innermost) = self.chain.held(frames) else {
             return;
         };

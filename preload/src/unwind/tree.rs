@@ -200,10 +200,11 @@ impl Tree {
 
     /// No nodes any more, and no mapped memory.
     pub(super) fn clear(&mut self) {
-        self.map_instead(Mapped::NONE);
-        if self.count != 0 {
-            self.first_slots = [Slot::EMPTY; FIRST_SLOTS];
+        if self.count == 0 {
+            return; // of a new thread nothing is written: the page may not be there yet
         }
+        self.map_instead(Mapped::NONE);
+        self.first_slots = [Slot::EMPTY; FIRST_SLOTS];
         compiler_fence(Ordering::SeqCst);
         self.count = 0;
     }
@@ -233,6 +234,7 @@ impl Tree {
     }
 
     #[cold]
+    #[inline(never)]
     fn insert(
         &mut self,
         parent: At,
