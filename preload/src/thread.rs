@@ -166,8 +166,8 @@ pub fn record(event: Event<'_>) {
     }
     let requests = answered(&event);
     thread.record_any(event);
-    if requests > 0 {
-        python::collector::answered(thread, requests);
+    if requests > 0 && python::collector::answered(thread, requests) {
+        thread.record_any(Event::CollectionAsked);
     }
 }
 

@@ -156,6 +156,7 @@ impl Writer {
         true
     }
 
+    #[inline(always)]
     fn wait_for_room(&self, lane: &Lane, end: u64) -> bool {
         let header = lane.mapping.header();
         let capacity = self.mask.get() + 1;
