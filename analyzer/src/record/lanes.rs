@@ -24,8 +24,10 @@ pub(crate) trait Take<E> {
 
 /// Lanes of each class that have memory before the first image starts: little, for a quick start.
 const FIRST: [u32; CLASSES] = [2, 4, 4, 4];
-/// Lanes of each class that are kept ready beyond those in use, at least; where there are many, one for so many in use.
+/// Lanes of each class that are kept ready beyond those in use, at most this part of all; and more where many are in use:
+/// one for so many.
 const AHEAD: [u32; CLASSES] = [12, 32, 64, 64];
+const AHEAD_PART: u32 = 4;
 const IN_USE: u32 = 4;
 /// The most that are made at once: before there are more, others are drained.
 const AT_ONCE: [u32; CLASSES] = [8, 16, 64, 256];
@@ -179,9 +181,10 @@ impl Lanes {
         for (number, class) in self.classes.iter_mut().enumerate() {
             let (first, ready, all) = *class;
             let (mut free, first_free) = free_of(mapping, first..first + ready as usize);
-            let ahead = AHEAD[number].max((ready - free) / IN_USE);
-            let ahead = ahead.max(wanted.saturating_sub(free_lanes));
-            let missing = ahead.saturating_sub(free).min(all - ready);
+            let ahead = AHEAD[number].min((all / AHEAD_PART).max(1));
+            let more = (ready - free) / IN_USE;
+            let more = more.max(wanted.saturating_sub(free_lanes));
+            let missing = ahead.max(more).saturating_sub(free).min(all - ready);
             let missing = missing.min(AT_ONCE[number]);
             if missing > 0 && !self.exhausted {
                 let new = first + ready as usize..first + (ready + missing) as usize;
@@ -192,7 +195,7 @@ impl Lanes {
                 }
             }
             header.first_free[number].store(first_free, Ordering::Relaxed);
-            scarce &= free < AHEAD[number] / 4 && (self.exhausted || class.1 == all);
+            scarce &= free < (ahead / 4).max(1) && (self.exhausted || class.1 == all);
             free_lanes += free;
         }
         header
