@@ -404,7 +404,7 @@ const LOOKS_IN_VAIN: u32 = 2;
 /// How often one of the threads that wait for a lane asks whether the recorder is there.
 const ASK_NS: u64 = 50_000_000;
 /// How long it sleeps at most: the recorder wakes it when there is a lane.
-const LANE_LOOK: core::time::Duration = core::time::Duration::from_millis(50);
+const LANE_LOOK: core::time::Duration = core::time::Duration::from_millis(100);
 /// Once a thread has waited in vain, no other one waits for so long.
 const SCARCE_NS: u64 = 10_000_000_000;
 static SCARCE_UNTIL: AtomicU64 = AtomicU64::new(0);

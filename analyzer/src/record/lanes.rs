@@ -30,7 +30,7 @@ const AHEAD: [u32; CLASSES] = [12, 32, 64, 64];
 const AHEAD_PART: u32 = 4;
 const IN_USE: u32 = 4;
 /// The most that are made at once: before there are more, others are drained.
-const AT_ONCE: [u32; CLASSES] = [8, 16, 64, 256];
+const AT_ONCE: [u32; CLASSES] = [8, 64, 256, 2048];
 /// Words that are copied and taken at once: so few that they, and what is made of them, stay in the fastest cache.
 const PIECE: u64 = 1 << 10;
 /// A record's stamp may lie this far in our future (ticks): clocks of other cores, and no more.
@@ -208,6 +208,12 @@ impl Lanes {
         scarce
     }
 
+    /// Whether threads wait for lanes.
+    pub(crate) fn are_wanted(&self, mapping: &Mapping) -> bool {
+        // Relaxed: a hint; it is taken to 0 with each look.
+        mapping.header().lanes_wanted.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether something was published in lane `index` since it was drained.
     pub(crate) fn has_news(&self, mapping: &Mapping, index: usize) -> bool {
         let (Some(Some(lane)), Some(header)) = (self.open.get(index), mapping.lanes().get(index))
@@ -277,8 +283,7 @@ impl Lanes {
 
     /// Whether some lane asks for attention before our next sleep.
     pub(crate) fn is_pressing(&self, mapping: &Mapping) -> bool {
-        // Relaxed: a hint; it is taken to 0 with each pass.
-        if mapping.header().lanes_wanted.load(Ordering::Relaxed) > 0 {
+        if self.are_wanted(mapping) {
             return true;
         }
         let headers = mapping.lanes();
