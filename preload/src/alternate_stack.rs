@@ -16,7 +16,7 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::kernel::{self, SignalsHeld};
+use crate::kernel::SignalsHeld;
 use crate::thread::{self, Thread};
 
 /// Bytes of such a stack: twice what the deepest work takes, calls to the C library included. What follows it in the
@@ -43,10 +43,10 @@ pub fn run<R, F: FnOnce() -> R>(work: F) -> R {
 
 /// The same for the calling thread, whose state is `thread`, with its signals held already.
 #[inline(always)]
-pub fn run_held<R, F: FnOnce() -> R>(_: &SignalsHeld, thread: &Thread, work: F) -> R {
+pub fn run_held<R, F: FnOnce() -> R>(held: &SignalsHeld, thread: &Thread, work: F) -> R {
     let mut job = Job::new(work);
     // SAFETY: as above.
-    unsafe { perform_on(thread, (&raw mut job).cast(), perform::<R, F>) };
+    unsafe { perform_on(held, thread, (&raw mut job).cast(), perform::<R, F>) };
     // SAFETY: as above.
     unsafe { job.result.assume_init() }
 }
@@ -56,24 +56,23 @@ pub fn run_held<R, F: FnOnce() -> R>(_: &SignalsHeld, thread: &Thread, work: F) 
 #[cold]
 #[inline(never)]
 unsafe fn hold_and_perform(job: *mut c_void, perform: Perform) {
-    match thread::state().or_else(thread::own) {
-        Some(thread) if !kernel::is_confined() => {
-            let _held = SignalsHeld::new();
-            // SAFETY: the caller's promise.
-            unsafe { perform_on(thread, job, perform) }
-        }
+    // Relaxed: whoever takes it looks again.
+    let is_free = |thread: &&Thread| !thread.alternate_stack().is_taken.load(Ordering::Relaxed);
+    match thread::state().or_else(thread::own).filter(is_free) {
+        // SAFETY: the caller's promise.
+        Some(thread) => unsafe { perform_on(&SignalsHeld::new(), thread, job, perform) },
         // SAFETY: as above.
-        _ => unsafe { perform(job) },
+        None => unsafe { perform(job) },
     }
 }
 
 /// # Safety
-/// `perform` can be called with `job`, once. `thread` is the calling thread's state, and its signals are held.
-unsafe fn perform_on(thread: &Thread, job: *mut c_void, perform: Perform) {
+/// `perform` can be called with `job`, once. `thread` is the calling thread's state.
+unsafe fn perform_on(held: &SignalsHeld, thread: &Thread, job: *mut c_void, perform: Perform) {
     let stack = thread.alternate_stack();
     // Acquire: pairs with the Release below. Taken: by a caller further out on this thread, or by another thread
     // that the program has made without thread-local storage of its own, so that the two share a state.
-    if stack.is_taken.swap(true, Ordering::Acquire) {
+    if !held.are_held() || stack.is_taken.swap(true, Ordering::Acquire) {
         // SAFETY: the caller's promise.
         return unsafe { perform(job) };
     }
