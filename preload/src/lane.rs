@@ -153,13 +153,16 @@ impl Writer {
     pub fn write(&self, event: Event<'_>) -> bool {
         match event.order() {
             Order::Fact => self.write_fact(event),
-            Order::Block(address) => {
-                let block = Block::new(event, address);
-                let alone = |position| self.write_alone(position, address, block.words());
-                self.position().is_some_and(alone) || self.write_block(&block)
-            }
+            Order::Block(address) => self.write_block_event_inlined(address, event),
             Order::Lane => self.write_plain(event),
         }
+    }
+
+    #[inline(always)]
+    fn write_block_event_inlined(&self, address: u64, event: Event<'_>) -> bool {
+        let block = Block::new(event, address);
+        let alone = |position| self.write_alone(position, address, block.words());
+        self.position().is_some_and(alone) || self.write_block(&block)
     }
 
     /// The same where nobody knows of which kind it is, and with less of the stack.
@@ -167,14 +170,14 @@ impl Writer {
     pub fn write_any(&self, event: Event<'_>) -> bool {
         match event.order() {
             Order::Fact => self.write_fact(event),
-            Order::Block(address) => self.write_block_event(event, address),
+            Order::Block(address) => self.write_block_event(address, event),
             Order::Lane => self.write_plain(event),
         }
     }
 
     #[inline(never)]
-    fn write_block_event(&self, event: Event<'_>, address: u64) -> bool {
-        self.write_block(&Block::new(event, address))
+    fn write_block_event(&self, address: u64, event: Event<'_>) -> bool {
+        self.write_block_event_inlined(address, event)
     }
 
     /// A fact: its stamp is taken in the moment in which its place in the lane is, as far as handlers

@@ -27,7 +27,7 @@ const FORK_BITS: u32 = 10;
 const MAX_CHECKS: usize = 12;
 /// Words that one fork looks at.
 const MAX_WORDS: usize = 8;
-/// A thread that walks less often remembers nothing here: thousands of threads may live, and each would touch some ten
+/// A thread that walks less often remembers nothing here: thousands of threads may live, and each would touch some more
 /// pages.
 const FEW_WALKS: u32 = 64;
 /// The most forks on the way to an entry.
@@ -297,9 +297,6 @@ impl State {
     /// 0. The state is marked as busy, and its epoch known to be right.
     #[inline(never)]
     pub(super) fn recall(&self, caller: Caller) -> u32 {
-        if self.walks < FEW_WALKS {
-            return 0;
-        }
         let place = Place::new(caller, self.generation);
         let found = self.memo.find(place);
         found.map_or(0, |entry| entry.proven(caller, &self.chain, self.limit))
