@@ -153,13 +153,14 @@ impl Writer {
     pub fn write(&self, event: Event<'_>) -> bool {
         match event.order() {
             Order::Fact => self.write_fact(event),
-            Order::Block(address) => self.write_block_event_inlined(address, event),
+            Order::Block(address) => self.write_event_of_block(address, event),
             Order::Lane => self.write_plain(event),
         }
     }
 
+    /// An event of memory: in the common case in a straight line.
     #[inline(always)]
-    fn write_block_event_inlined(&self, address: u64, event: Event<'_>) -> bool {
+    fn write_event_of_block(&self, address: u64, event: Event<'_>) -> bool {
         let block = Block::new(event, address);
         let alone = |position| self.write_alone(position, address, block.words());
         self.position().is_some_and(alone) || self.write_block(&block)
@@ -175,9 +176,10 @@ impl Writer {
         }
     }
 
+    /// The same, in a frame of its own.
     #[inline(never)]
     fn write_block_event(&self, address: u64, event: Event<'_>) -> bool {
-        self.write_block_event_inlined(address, event)
+        self.write_event_of_block(address, event)
     }
 
     /// A fact: its stamp is taken in the moment in which its place in the lane is, as far as handlers
