@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::base_name;
-use crate::kernel;
+use crate::{alternate_stack, kernel};
 
 /// The recorder's pid in the low half, if it is a child of the process in the high half; else 0.
 static ADOPTED: AtomicU64 = AtomicU64::new(0);
@@ -55,6 +55,10 @@ pub enum Others {
 
 /// Looks for another child than `recorder` that a wait with `options` (as for `waitid`) is for.
 pub fn others(recorder: u32, options: i32) -> Others {
+    alternate_stack::run(|| look_for_others(recorder, options))
+}
+
+fn look_for_others(recorder: u32, options: i32) -> Others {
     let mut found = None;
     let mut has_recorder = false;
     kernel::for_each_entry(c"/proc/self/task", |thread| {

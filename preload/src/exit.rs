@@ -3,6 +3,7 @@
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 
 use leak_wire::Event;
 use leak_wire::layout::{LaneHeader, ProcessSlot, claim, reading};
@@ -19,8 +20,9 @@ const SUSPICION_NS: u64 = 50_000_000;
 /// The recorder's progress, plus one, at which it was waited for in vain: as long as it stands there nobody waits
 /// again.
 static STANDS_AT: AtomicU64 = AtomicU64::new(0);
-/// How long between two looks.
-const LOOK: core::time::Duration = core::time::Duration::from_millis(2);
+/// How long between two looks at first, and at most. The recorder wakes who waits: they are for what it can't tell, and
+/// where a thousand processes end at once, each of their looks takes time from it.
+const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(64));
 
 // SAFETY: as glibc's <stdlib.h> declares it.
 unsafe extern "C" {
@@ -126,7 +128,7 @@ fn await_recorder(session: &Session, slot: &ProcessSlot, image: u32) {
         if !patience.lasts(session) {
             return leave(slot, reading::WANTED);
         }
-        kernel::futex_wait(&slot.reading, reading::WANTED, LOOK);
+        kernel::futex_wait(&slot.reading, reading::WANTED, patience.pause());
     }
 }
 
@@ -141,10 +143,7 @@ fn leave(slot: &ProcessSlot, state: u32) {
 
 /// Waits until the lanes of `image` are drained; whether they are.
 fn drain(session: &Session, image: u32, patience: &mut Patience) -> bool {
-    for index in 0..session.mapping().lane_count() {
-        let Some(lane) = session.mapping().lane(index) else {
-            return true;
-        };
+    for lane in session.mapping().ready_lanes() {
         while is_behind(lane, image) {
             session.mapping().ring_doorbell();
             // Relaxed: a futex, compared again by the kernel.
@@ -152,7 +151,7 @@ fn drain(session: &Session, image: u32, patience: &mut Patience) -> bool {
             lane.waiting.store(1, Ordering::SeqCst);
             // SeqCst, with the store above: pairs with the recorder's fence, as in `wait_for_room`.
             if is_behind(lane, image) {
-                kernel::futex_wait(&lane.room, seen, LOOK);
+                kernel::futex_wait(&lane.room, seen, patience.pause());
             }
             if !patience.lasts(session) {
                 return false;
@@ -168,6 +167,7 @@ struct Patience {
     progress: u64,
     moved_at: u64,
     suspicion: u64,
+    pause: Duration,
 }
 
 impl Patience {
@@ -178,7 +178,14 @@ impl Patience {
             progress: 0,
             moved_at: start,
             suspicion: SUSPICION_NS,
+            pause: LOOK.0,
         }
+    }
+
+    /// How long until the next look.
+    fn pause(&mut self) -> Duration {
+        let next = (self.pause * 2).min(LOOK.1);
+        core::mem::replace(&mut self.pause, next)
     }
 
     fn lasts(&mut self, session: &Session) -> bool {
@@ -193,7 +200,7 @@ impl Patience {
             if session::recorder_gone() {
                 return false;
             }
-            self.suspicion += SUSPICION_NS;
+            self.suspicion *= 2;
         }
         let is_silent = now - self.moved_at > SILENCE_NS;
         if is_silent {

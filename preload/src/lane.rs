@@ -27,7 +27,8 @@ use crate::mark::Mark;
 use crate::order::{self, Regions};
 use crate::stack::Bounds;
 use block::Block;
-use room::{Kind, Room};
+pub use room::Kind;
+use room::Room;
 
 pub use restartable::prepare;
 
@@ -155,13 +156,33 @@ impl Writer {
     pub fn write(&self, event: Event<'_>) -> bool {
         match event.order() {
             Order::Fact => self.write_fact(event),
-            Order::Block(address) => {
-                let block = Block::new(event, address);
-                let alone = |position| self.write_alone(position, address, block.words());
-                self.position().is_some_and(alone) || self.write_block(&block)
-            }
+            Order::Block(address) => self.write_event_of_block(address, event),
             Order::Lane => self.write_plain(event),
         }
+    }
+
+    /// An event of memory: in the common case in a straight line.
+    #[inline(always)]
+    fn write_event_of_block(&self, address: u64, event: Event<'_>) -> bool {
+        let block = Block::new(event, address);
+        let alone = |position| self.write_alone(position, address, block.words());
+        self.position().is_some_and(alone) || self.write_block(&block)
+    }
+
+    /// The same where nobody knows of which kind it is, and with less of the stack.
+    #[inline(never)]
+    pub fn write_any(&self, event: Event<'_>) -> bool {
+        match event.order() {
+            Order::Fact => self.write_fact(event),
+            Order::Block(address) => self.write_block_event(address, event),
+            Order::Lane => self.write_plain(event),
+        }
+    }
+
+    /// The same, in a frame of its own.
+    #[inline(never)]
+    fn write_block_event(&self, address: u64, event: Event<'_>) -> bool {
+        self.write_event_of_block(address, event)
     }
 
     /// A fact: its stamp is taken in the moment in which its place in the lane is, as far as handlers
@@ -169,13 +190,41 @@ impl Writer {
     #[inline(never)]
     fn write_fact(&self, event: Event<'_>) -> bool {
         // Nearly all are short, and only their stamps change from one try to the next.
-        let (mut words, mut count) = ([0; SHORT], 0);
-        Record { stamp: 0, event }.encode(|word| {
-            if let Some(place) = words.get_mut(count) {
-                *place = word;
+        let mut words = [0; SHORT];
+        let count = encode(event, &mut words);
+        match words.get_mut(..count) {
+            Some(words) => self.write_short_fact(words),
+            None => self.write_long_fact(event, count),
+        }
+    }
+
+    /// A fact that is encoded, but for its stamp.
+    #[inline(never)]
+    fn write_short_fact(&self, words: &mut [u64]) -> bool {
+        while let Some((lane, position)) = self.next() {
+            match self.room_for(position + words.len() as u64, Kind::Fact) {
+                Room::Here => {}
+                Room::New => continue,
+                Room::None => return false,
             }
-            count += 1;
-        });
+            let stamp = order::stamp(lane.mapping.header());
+            if let Some(place) = words.get_mut(STAMP_AT) {
+                *place = stamp;
+            }
+            let mut draft = Draft::at(self, position);
+            draft.put(words);
+            if draft.publish() {
+                self.told.set(stamp);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A fact of so many words that it is encoded where it belongs.
+    #[cold]
+    #[inline(never)]
+    fn write_long_fact(&self, event: Event<'_>, count: usize) -> bool {
         while let Some((lane, position)) = self.next() {
             match self.room_for(position + count as u64, Kind::Fact) {
                 Room::Here => {}
@@ -184,14 +233,7 @@ impl Writer {
             }
             let stamp = order::stamp(lane.mapping.header());
             let mut draft = Draft::at(self, position);
-            if let Some(words) = words.get_mut(..count) {
-                if let Some(place) = words.get_mut(STAMP_AT) {
-                    *place = stamp;
-                }
-                draft.put(words);
-            } else {
-                Record { stamp, event }.encode(|word| draft.put(&[word]));
-            }
+            draft.put_record(&Record { stamp, event });
             if draft.publish() {
                 self.told.set(stamp);
                 return true;
@@ -204,22 +246,18 @@ impl Writer {
     /// on (a module, for a frame).
     #[inline(never)]
     fn write_plain(&self, event: Event<'_>) -> bool {
-        let words = Record { stamp: 0, event }.words() as u64;
-        while let Some((lane, position)) = self.next() {
-            // Acquire: pairs with the AcqRel of the stamps.
-            let epoch = lane.mapping.header().epoch.0.load(Ordering::Acquire);
-            let told = self.told.get() == epoch;
-            let end = position + words + u64::from(!told);
-            match self.room_for(end, Kind::of(&event)) {
-                Room::Here => {}
-                Room::New => continue,
-                Room::None => return false,
-            }
-            let mut draft = Draft::at(self, position);
-            if !told {
-                draft.put(&[Prefix::Epoch(epoch).word()]);
-            }
-            Record { stamp: 0, event }.encode(|word| draft.put(&[word]));
+        let mut words = [0; SHORT];
+        let count = encode(event, &mut words);
+        match words.get(..count) {
+            Some(words) => self.write_short_plain(words),
+            None => self.write_long_plain(event, count),
+        }
+    }
+
+    #[inline(never)]
+    fn write_short_plain(&self, words: &[u64]) -> bool {
+        while let Some((mut draft, epoch)) = self.next_plain(words.len()) {
+            draft.put(words);
             if draft.publish() {
                 self.told.set(epoch);
                 return true;
@@ -227,6 +265,55 @@ impl Writer {
         }
         false
     }
+
+    #[cold]
+    #[inline(never)]
+    fn write_long_plain(&self, event: Event<'_>, count: usize) -> bool {
+        while let Some((mut draft, epoch)) = self.next_plain(count) {
+            draft.put_record(&Record { stamp: 0, event });
+            if draft.publish() {
+                self.told.set(epoch);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A draft for such an event of so many words, which tells the epoch if need be, and that epoch. `None`: there
+    /// is no room, and the event is counted as dropped.
+    #[inline(always)]
+    fn next_plain(&self, words: usize) -> Option<(Draft<'_>, u64)> {
+        while let Some((lane, position)) = self.next() {
+            // Acquire: pairs with the AcqRel of the stamps.
+            let epoch = lane.mapping.header().epoch.0.load(Ordering::Acquire);
+            let told = self.told.get() == epoch;
+            let end = position + words as u64 + u64::from(!told);
+            match self.room_for(end, Kind::Fact) {
+                Room::Here => {}
+                Room::New => continue,
+                Room::None => return None,
+            }
+            let mut draft = Draft::at(self, position);
+            if !told {
+                draft.put(&[Prefix::Epoch(epoch).word()]);
+            }
+            return Some((draft, epoch));
+        }
+        None
+    }
+}
+
+/// The words of a record without a stamp, as far as there is room for them, and how many they are.
+#[inline(never)]
+fn encode(event: Event<'_>, words: &mut [u64; SHORT]) -> usize {
+    let mut count = 0;
+    Record { stamp: 0, event }.encode(|word| {
+        if let Some(place) = words.get_mut(count) {
+            *place = word;
+        }
+        count += 1;
+    });
+    count
 }
 
 /// A record that is being written, for which there is room.
@@ -261,6 +348,12 @@ impl<'a> Draft<'a> {
         }
         self.whole &= written == restartable::Written::All;
         self.end += new.len() as u64;
+    }
+
+    /// The same for all words of a record.
+    #[inline(never)]
+    fn put_record(&mut self, record: &Record<'_>) {
+        record.encode(|word| self.put(&[word]));
     }
 
     /// Makes it visible, whole. False if anything else was published since its position was found:

@@ -11,6 +11,7 @@
 extern crate std;
 
 mod allocator;
+mod alternate_stack;
 mod birth;
 mod bypass;
 mod caller;

@@ -91,6 +91,18 @@ impl Mapping {
         })
     }
 
+    /// The headers of all lanes with memory.
+    pub fn ready_lanes(self) -> impl Iterator<Item = &'static LaneHeader> {
+        let classes = self.geometry.classes().into_iter();
+        classes.flat_map(move |(first, count)| {
+            let lanes = (first..first + count).map_while(move |index| self.lane(index));
+            // Relaxed: a hint. None behind one without memory has any.
+            lanes.take_while(|lane| {
+                claim::state(lane.claim.load(Ordering::Relaxed)) != claim::ABSENT
+            })
+        })
+    }
+
     fn words(&self, index: usize) -> Option<&'static [AtomicU64]> {
         let (words, offset) = self.geometry.lane(index)?;
         // SAFETY: as in `process`; the offset is page aligned.
@@ -110,74 +122,74 @@ impl Mapping {
         }
     }
 
-    /// Whether the recorder will give a lane: it can make more, or has one to drain whose thread (of
-    /// this process, as far as can be told from here) is gone.
-    pub fn expects_lane(&self) -> bool {
-        let pid = kernel::getpid();
-        (0..self.lane_count())
-            .filter_map(|index| self.lane(index))
-            .any(|lane| {
-                // Relaxed, both: hints.
-                let seen = lane.claim.load(Ordering::Relaxed);
-                match claim::state(seen) {
-                    claim::ABSENT | claim::GONE => true,
-                    claim::LIVE if claim::pid(seen) == pid => {
-                        kernel::thread_gone(lane.thread.load(Ordering::Relaxed))
-                    }
-                    _ => false,
-                }
-            })
-    }
-
     /// Claims a free lane, largest first, for this thread of the process in `slot`.
     pub fn claim_lane(&self, slot: u32, image: u32, thread: u32) -> Option<Lane> {
-        let pid = kernel::getpid();
-        for index in 0..self.lane_count() {
-            let header = self.lane(index)?;
-            // Relaxed: the exchange below is what counts.
-            let seen = header.claim.load(Ordering::Relaxed);
-            if claim::state(seen) != claim::FREE {
-                continue;
+        let hints = &self.header().first_free;
+        for ((first, count), hint) in self.geometry.classes().into_iter().zip(hints) {
+            // Relaxed, both: a hint. The recorder tells with each look where the first free one lies; those before
+            // it are looked at again then.
+            let start = (hint.load(Ordering::Relaxed) as usize).min(count);
+            for number in start..count {
+                let header = self.lane(first + number)?;
+                // Relaxed: the exchange in `claim` is what counts.
+                let seen = header.claim.load(Ordering::Relaxed);
+                match claim::state(seen) {
+                    claim::FREE => {}
+                    // None behind it has memory.
+                    claim::ABSENT => break,
+                    _ => continue,
+                }
+                if let Some(lane) = self.claim(first + number, seen, (slot, image, thread)) {
+                    hint.store(number as u32 + 1, Ordering::Relaxed);
+                    return Some(lane);
+                }
             }
-            // Acquire: pairs with the recorder's Release that made it free: positions are reset.
-            let taken = header.claim.compare_exchange(
-                seen,
-                claim::pack(claim::CLAIMED, pid),
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            );
-            if taken.is_err() {
-                continue;
-            }
-            let words = self.words(index)?;
-            // Relaxed, all: the Release below publishes them.
-            header.process.store(slot, Ordering::Relaxed);
-            header.thread.store(thread, Ordering::Relaxed);
-            header.image.store(image, Ordering::Relaxed);
-            let stamp = crate::order::stamp(self.header());
-            header.start.store(stamp, Ordering::Relaxed);
-            header.generation.fetch_add(1, Ordering::Relaxed);
-            header.head.store(0, Ordering::Relaxed);
-            header.tail.store(0, Ordering::Relaxed);
-            header.waiting.store(0, Ordering::Relaxed);
-            // Release: pairs with the recorder's Acquire of the claim.
-            header
-                .claim
-                .store(claim::pack(claim::LIVE, pid), Ordering::Release);
-            if self
-                .words(0)
-                .is_some_and(|largest| words.len() < largest.len())
-            {
-                // None of the largest was left: the recorder may make more for the next threads.
-                self.ring_doorbell();
-            }
-            return Some(Lane {
-                mapping: *self,
-                header,
-                words,
-            });
         }
         None
+    }
+
+    /// Claims lane `index`, whose claim was `seen`, if that is still so.
+    fn claim(
+        &self,
+        index: usize,
+        seen: u64,
+        (slot, image, thread): (u32, u32, u32),
+    ) -> Option<Lane> {
+        let (pid, header, words) = (kernel::getpid(), self.lane(index)?, self.words(index)?);
+        // Acquire: pairs with the recorder's Release that made it free: positions are reset.
+        let taken = header.claim.compare_exchange(
+            seen,
+            claim::pack(claim::CLAIMED, pid),
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        );
+        taken.ok()?;
+        // Relaxed, all: the Release below publishes them.
+        header.process.store(slot, Ordering::Relaxed);
+        header.thread.store(thread, Ordering::Relaxed);
+        header.image.store(image, Ordering::Relaxed);
+        let stamp = crate::order::stamp(self.header());
+        header.start.store(stamp, Ordering::Relaxed);
+        header.generation.fetch_add(1, Ordering::Relaxed);
+        header.head.store(0, Ordering::Relaxed);
+        header.tail.store(0, Ordering::Relaxed);
+        header.waiting.store(0, Ordering::Relaxed);
+        // Release: pairs with the recorder's Acquire of the claim.
+        header
+            .claim
+            .store(claim::pack(claim::LIVE, pid), Ordering::Release);
+        if self
+            .words(0)
+            .is_some_and(|largest| words.len() < largest.len())
+        {
+            // None of the largest was left: the recorder may make more for the next threads.
+            self.ring_doorbell();
+        }
+        Some(Lane {
+            mapping: *self,
+            header,
+            words,
+        })
     }
 }
 

@@ -11,7 +11,7 @@
 
 use crate::table::Table;
 use crate::unwind::{self, loader, loader::Object};
-use crate::{kernel, python, session};
+use crate::{alternate_stack, kernel, python, session};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use leak_wire::{Bytes, Event};
@@ -56,6 +56,10 @@ pub(crate) fn tell_of(object: &Object, tell: &mut impl FnMut(Event<'_>) -> bool)
             slot.tell_gone(tell);
         }
     }
+    alternate_stack::run(|| tell_new(object, name, tell))
+}
+
+fn tell_new(object: &Object, name: u64, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
     let slot = claim();
     if let Some(slot) = slot {
         // Relaxed: published by the state below.

@@ -29,7 +29,7 @@ use leak_wire::{Asked, Event};
 
 use crate::thread::{self, Thread};
 use crate::unwind::{Nodes, Refused};
-use crate::{kernel, sample};
+use crate::{alternate_stack, kernel, sample};
 use frames::{Frame, Innermost};
 #[cfg(not(test))]
 pub use interpreter::aside;
@@ -141,11 +141,15 @@ pub unsafe fn site(
         let generator = memory.stack.generator();
         // SAFETY: a frame of the stack.
         let task = unsafe { frames::coroutine(place, generator, interpreter.coroutine_type) };
-        if !stacks.last_ran(task) && !state.is_null() {
-            // SAFETY: this thread holds the GIL.
-            unsafe { free_lists::look(state, tell) };
+        if !stacks.last_ran(task) {
+            alternate_stack::run(|| {
+                if !state.is_null() {
+                    // SAFETY: this thread holds the GIL.
+                    unsafe { free_lists::look(state, tell) };
+                }
+                stacks.runs(task, tell);
+            });
         }
-        stacks.runs(task, tell);
     }
     let edge = match innermost.edge {
         0 => memory.stack.of_c(),
@@ -209,7 +213,9 @@ impl Memory {
         let python = self.stack.node(limit, |parent, frame| {
             steps.python(parent, frame.code(), frame.instruction, || {
                 // SAFETY: the frame lies on the stack.
-                unsafe { new_step(interpreter, nodes, parent, frame, tell) }
+                alternate_stack::run(|| unsafe {
+                    new_step(interpreter, nodes, parent, frame, tell)
+                })
             })
         })?;
         if python == 0 && asked == Asked::Native {
@@ -236,8 +242,9 @@ impl Memory {
             None => {
                 // Python's frames tell how the interpreter's loop came to run: what it called since is enough.
                 let inside = match by_function && edge != 0 {
-                    true => steps
-                        .example(key, self.stack.place(), || nodes.inside(edge, limit, tell))?,
+                    true => steps.example(key, self.stack.place(), || {
+                        alternate_stack::run(|| nodes.inside(edge, limit, tell))
+                    })?,
                     false => None,
                 };
                 let Some(native) = inside.or(native) else {
@@ -262,8 +269,6 @@ impl Memory {
 ///
 /// # Safety
 /// The frame lies on the calling thread's stack.
-#[cold]
-#[inline(never)]
 unsafe fn new_step(
     interpreter: &Interpreter,
     nodes: &mut Nodes<'_>,

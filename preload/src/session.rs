@@ -9,8 +9,8 @@ use crate::config::{self, Environment};
 use crate::mapping::{Lane, Mapping};
 use crate::process::{Identity, Origin};
 use crate::{
-    allocator, birth, children, environment, kernel, lane, modules, notice, order, process, python,
-    sample, stack, thread, unwind,
+    allocator, alternate_stack, birth, children, environment, kernel, lane, modules, notice, order,
+    process, python, sample, stack, thread, unwind,
 };
 
 const UNSTARTED: u32 = 0;
@@ -234,24 +234,9 @@ fn parse_session(value: &[u8]) -> Option<(Name, u32)> {
 /// Ends recording in this process because the recorder asked for it or is gone; says so once in the
 /// whole session.
 pub fn stop() {
-    let Some(session) = current() else {
-        return;
-    };
-    // Relaxed, both: words by themselves.
-    STATE.store(INERT, Ordering::Relaxed);
-    let header = session.header();
-    if header.quiet.fetch_or(STOP_TOLD, Ordering::Relaxed) & STOP_TOLD != 0 {
-        return;
+    if let Some(session) = current() {
+        alternate_stack::run(|| session.stop());
     }
-    notice::say(&[match header.stopped.load(Ordering::Relaxed) {
-        stopped if stopped == Stop::Limit as u32 => {
-            b"the trace reached LEAK_MAX_TRACE: recording has ended, the program goes on"
-        }
-        stopped if stopped == Stop::Disk as u32 => {
-            b"the trace can't be written any more (is the disk full?): recording has ended, the program goes on"
-        }
-        _ => b"the recorder is gone: recording has ended, the program goes on",
-    }]);
 }
 
 /// A program that this one runs can't be traced, for the reason `bit`, which the trace is to have; of those the first
@@ -281,7 +266,8 @@ pub fn recorder_gone() -> bool {
     // Relaxed: the recorder's number, written before the session. Both must say so: in another network
     // namespace nobody listens, in another pid namespace it has another number.
     let recorder = header.recorder_pid.load(Ordering::Relaxed);
-    if birth::is_there(&session.name) || kernel::process_exists(recorder) {
+    let is_there = alternate_stack::run(|| birth::is_there(&session.name));
+    if is_there || kernel::process_exists(recorder) {
         return false;
     }
     // Relaxed: a word by itself.
@@ -318,6 +304,25 @@ pub fn has_python() {
 }
 
 impl Session {
+    /// See [`stop`].
+    fn stop(&self) {
+        // Relaxed, both: words by themselves.
+        STATE.store(INERT, Ordering::Relaxed);
+        let header = self.header();
+        if header.quiet.fetch_or(STOP_TOLD, Ordering::Relaxed) & STOP_TOLD != 0 {
+            return;
+        }
+        notice::say(&[match header.stopped.load(Ordering::Relaxed) {
+            stopped if stopped == Stop::Limit as u32 => {
+                b"the trace reached LEAK_MAX_TRACE: recording has ended, the program goes on"
+            }
+            stopped if stopped == Stop::Disk as u32 => {
+                b"the trace can't be written any more (is the disk full?): recording has ended, the program goes on"
+            }
+            _ => b"the recorder is gone: recording has ended, the program goes on",
+        }]);
+    }
+
     /// The shared header.
     pub fn header(&self) -> &'static SessionHeader {
         self.mapping.header()
@@ -360,36 +365,45 @@ impl Session {
         // Relaxed, all: written before the state by which the identity became known.
         let slot = identity.slot.load(Ordering::Relaxed);
         let image = identity.image.load(Ordering::Relaxed);
+        let header = self.header();
+        // Relaxed, here and below: a count that is a futex, too, and hints.
+        let before = header.lanes_looked.load(Ordering::Relaxed);
         let start = kernel::now_ns();
-        let mut ask_at = start + ASK_NS;
-        loop {
+        while is_tracing() {
+            // Before the claim: whoever makes a lane after it wakes us.
+            let looked = header.lanes_looked.load(Ordering::Relaxed);
             let lane = self.mapping.claim_lane(slot, image, tid);
             if lane.is_some() {
                 return lane;
             }
-            self.mapping.ring_doorbell();
             let now = kernel::now_ns();
-            if now >= ask_at {
+            let waited = now - start;
+            if waited >= ASK_NS && is_time_to_ask(now) && self.has_ended() {
                 // Nobody makes a lane any more, and the next thread need not find that out by waiting.
-                if self.has_ended() {
-                    stop();
-                    return None;
-                }
-                ask_at = now + ASK_NS;
+                stop();
+                break;
             }
-            // Relaxed: the recorder's setting, made before the session.
-            let waits = self.header().full.load(Ordering::Relaxed) == 0;
-            let patience = match waits && self.mapping.expects_lane() {
-                true => GROWTH_PATIENCE_NS,
-                false => LANE_PATIENCE_NS,
-            };
-            // Relaxed, here and below: a hint.
-            if now - start > patience || now < SCARCE_UNTIL.load(Ordering::Relaxed) {
+            let is_enough = self.has_waited(waited, looked.wrapping_sub(before));
+            if is_enough || now < SCARCE_UNTIL.load(Ordering::Relaxed) {
                 SCARCE_UNTIL.fetch_max(now + SCARCE_NS, Ordering::Relaxed);
                 return None;
             }
-            kernel::sleep(LANE_LOOK);
+            // Taken by the recorder's next look, whichever that is.
+            header.lanes_wanted.fetch_add(1, Ordering::Relaxed);
+            self.mapping.ring_doorbell();
+            kernel::futex_wait(&header.lanes_looked, looked, LANE_LOOK);
         }
+        None
+    }
+
+    /// Whether a thread has waited long enough for a lane, during so many looks of the recorder. Where it can make
+    /// more, or has some to take back from threads that are gone, it does so with a look: that is waited for.
+    fn has_waited(&self, waited: u64, looks: u32) -> bool {
+        let header = self.header();
+        // Relaxed, both: a hint, and the recorder's setting, made before the session.
+        let in_vain = header.lanes_scarce.load(Ordering::Relaxed) == 1 && looks >= LOOKS_IN_VAIN;
+        let waits = header.full.load(Ordering::Relaxed) == 0;
+        waited > GROWTH_PATIENCE_NS || waited > LANE_PATIENCE_NS && (in_vain || !waits)
     }
 }
 
@@ -398,13 +412,27 @@ impl Session {
 const GROWTH_PATIENCE_NS: u64 = 30_000_000_000;
 /// The same where all lanes are in use.
 const LANE_PATIENCE_NS: u64 = 200_000_000;
-/// How often a thread that waits for a lane asks whether the recorder is there.
+/// So many looks of the recorder find none, if there are none: the first may have been under way.
+const LOOKS_IN_VAIN: u32 = 2;
+/// How often one of the threads that wait for a lane asks whether the recorder is there.
 const ASK_NS: u64 = 50_000_000;
-/// How long between two looks.
-const LANE_LOOK: core::time::Duration = core::time::Duration::from_millis(1);
+/// How long it sleeps at most: the recorder wakes it when there is a lane.
+const LANE_LOOK: core::time::Duration = core::time::Duration::from_millis(100);
 /// Once a thread has waited in vain, no other one waits for so long.
 const SCARCE_NS: u64 = 10_000_000_000;
 static SCARCE_UNTIL: AtomicU64 = AtomicU64::new(0);
+/// When one asked last.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the calling thread is the one to ask.
+fn is_time_to_ask(now: u64) -> bool {
+    // Relaxed, both: a number by itself, and who exchanges it asks.
+    let asked = ASKED.load(Ordering::Relaxed);
+    now.saturating_sub(asked) >= ASK_NS
+        && ASKED
+            .compare_exchange(asked, now, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+}
 
 /// A fork is about to happen on this thread: its child exists from now on.
 pub fn before_fork() {

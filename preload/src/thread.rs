@@ -12,18 +12,23 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use leak_wire::{Asked, Event, Wait, record};
 
+use crate::alternate_stack::AlternateStack;
 use crate::caller::window::Window;
+pub use crate::lane::Kind;
 use crate::lane::Writer;
 use crate::sample::Countdown;
 use crate::slot::slot;
 use crate::stack::Bounds;
-use crate::{kernel, python, session, unwind};
+use crate::{alternate_stack, kernel, python, session, unwind};
 
 pub use crate::unwind::Caller;
 pub use states::{begin, give_back, is_gone, own, reserve_for_new};
 
 /// What stays in a forked child.
+#[repr(C)]
 pub struct Kept {
+    /// See [`alternate_stack`].
+    stack: UnsafeCell<Stack>,
     next: Cell<*mut Thread>,
     /// Somebody takes the state over: its owner may be wiped at the moment, and it isn't free.
     taking: AtomicBool,
@@ -33,9 +38,7 @@ pub struct Kept {
     pub fork_stamp: Cell<u64>,
     /// Frames kept of a backtrace.
     depth: Cell<u32>,
-    /// Its backtraces. Not wiped, because it owns mapped memory: reset with each lane.
-    unwinder: UnsafeCell<unwind::State>,
-    /// Its Python stacks. Stays for the same reason.
+    /// Its Python stacks. Not wiped, because they own mapped memory.
     stacks: python::Stacks,
     /// Memory for an environment, and how much.
     scratch: Cell<(*mut u8, usize)>,
@@ -45,7 +48,13 @@ pub struct Kept {
     pub start: Cell<Option<Start>>,
     /// Another thread has created this one, as it told, and this one has not told yet.
     pub created: Cell<bool>,
+    /// Its backtraces. Not wiped, because it owns mapped memory: reset with each lane. The last, as it is long.
+    unwinder: UnsafeCell<unwind::State>,
 }
+
+/// Bytes of an alternate stack.
+#[repr(C, align(16))]
+struct Stack([u8; alternate_stack::SIZE]);
 
 /// What `pthread_create` was asked to run.
 #[derive(Clone, Copy)]
@@ -78,6 +87,8 @@ pub struct Thread {
     paused_for: Cell<usize>,
     /// The block that a hook has recorded last, unless it was freed; 0: none.
     made: Cell<usize>,
+    /// Work is done on the alternate stack.
+    on_alternate_stack: AtomicBool,
 }
 
 /// A thread without a lane asks for one at every so manieth event.
@@ -145,10 +156,10 @@ pub fn state() -> Option<&'static Thread> {
 #[inline(never)]
 pub fn record(event: Event<'_>) {
     let Some(thread) = current() else {
-        return;
+        return count_lost(Kind::of(&event));
     };
     if !python::is_present() {
-        return thread.record(event);
+        return thread.record_any(event);
     }
     python::collector::look(|runs| thread.record(runs));
     if by_whom_matters(&event) {
@@ -157,9 +168,9 @@ pub fn record(event: Event<'_>) {
         thread.tell_task();
     }
     let requests = answered(&event);
-    thread.record(event);
-    if requests > 0 {
-        python::collector::answered(thread, requests);
+    thread.record_any(event);
+    if requests > 0 && python::collector::answered(thread, requests) {
+        thread.record_any(Event::CollectionAsked);
     }
 }
 
@@ -195,41 +206,90 @@ fn attach() -> Option<&'static Thread> {
             return thread.left_its_pause().then_some(thread);
         }
         if thread.laneless.get() % TRY_AGAIN != 0 {
-            thread.count_laneless();
-            return None;
+            return thread.goes_without_lane();
         }
     }
-    let _held = kernel::SignalsHeld::new();
-    let session = session::ensure()?;
+    let held = kernel::SignalsHeld::new();
     let thread = own()?;
+    alternate_stack::run_held(&held, thread, || open_lane(thread))
+}
+
+/// Gives the calling thread, which holds its signals back, a lane.
+fn open_lane(thread: &'static Thread) -> Option<&'static Thread> {
+    let session = session::ensure()?;
     if thread.writer.is_open() {
         return Some(thread);
     }
     let identity = session.identity(thread.kept().fork_stamp.replace(0))?;
-    match session.claim_lane(identity, thread.owner.load(Ordering::Relaxed)) {
-        Some(lane) => {
-            thread.laneless.set(0);
-            // Relaxed: the recorder's setting, made before the session.
-            let depth = session.header().depth.load(Ordering::Relaxed);
-            thread.kept().depth.set(depth);
-            // SAFETY: without a lane this thread has no capture under way.
-            unsafe { (*thread.kept().unwinder.get()).reset() };
-            thread.kept().stacks.begin();
-            thread.waits_from.set(0);
-            thread.queue_from.set(0);
-            end::arm();
-            thread.writer.open(lane, thread.kept().bounds.get());
-            if thread.kept().created.take() {
-                thread.record(Event::ThreadCreated {
-                    thread: thread.number(),
-                });
-            }
-            Some(thread)
-        }
-        None => {
-            thread.count_laneless();
-            None
-        }
+    let Some(lane) = session.claim_lane(identity, thread.owner.load(Ordering::Relaxed)) else {
+        return thread.goes_without_lane();
+    };
+    thread.laneless.set(0);
+    // Relaxed: the recorder's setting, made before the session.
+    let depth = session.header().depth.load(Ordering::Relaxed);
+    thread.kept().depth.set(depth);
+    // SAFETY: without a lane this thread has no capture under way.
+    unsafe { (*thread.kept().unwinder.get()).reset() };
+    thread.kept().stacks.begin();
+    thread.waits_from.set(0);
+    thread.queue_from.set(0);
+    end::arm();
+    thread.writer.open(lane, thread.kept().bounds.get());
+    if thread.kept().created.take() {
+        thread.record(Event::ThreadCreated {
+            thread: thread.number(),
+        });
+    }
+    Some(thread)
+}
+
+/// Counts an event that was not recorded because [`current`] gives nobody to do it, if the calling thread is to be
+/// traced and only has no lane.
+#[cold]
+#[inline(never)]
+pub fn count_lost(kind: Kind) {
+    if let Some(thread) = state()
+        && !thread.writer.is_open()
+        && thread.paused_at.get() == 0
+        && let Some(session) = session::current()
+    {
+        let header = session.header();
+        let counter = match kind {
+            Kind::Allocation => &header.laneless_allocations,
+            Kind::Free => &header.laneless_frees,
+            Kind::Fact => &header.laneless_facts,
+        };
+        // Relaxed: a counter.
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The same of the events of a block, given by `call` in the place of `old`; 0 stands for none, both times. What the
+/// allocator asks for meanwhile is its own business, as in a pause.
+#[cold]
+#[inline(never)]
+pub fn call_unrecorded<R: Copy>(
+    old: usize,
+    call: impl FnOnce() -> R,
+    new: impl FnOnce(R) -> usize,
+) -> R {
+    let result = pause_unrecorded(old, call);
+    if old != 0 {
+        count_lost(Kind::Free);
+    }
+    if new(result) != 0 {
+        count_lost(Kind::Allocation);
+    }
+    result
+}
+
+/// Runs `call`, an allocator's for `block`, of which nothing is recorded, with a pause if there is none.
+#[cold]
+#[inline(never)]
+pub fn pause_unrecorded<R>(block: usize, call: impl FnOnce() -> R) -> R {
+    match state().filter(|thread| thread.paused_at.get() == 0) {
+        Some(thread) => thread.paused(block, call),
+        None => call(),
     }
 }
 
@@ -240,6 +300,20 @@ impl Thread {
         // SAFETY: every state is the first field of a `Memory`, and `Kept` is changed through cells
         // by its own thread only.
         unsafe { &(*(*memory).kept.get()).0 }
+    }
+
+    /// The thread's alternate stack.
+    pub fn alternate_stack(&self) -> AlternateStack<'_> {
+        AlternateStack {
+            top: self.kept().stack.get().wrapping_add(1).cast(),
+            is_taken: &self.on_alternate_stack,
+        }
+    }
+
+    /// One event more finds no lane.
+    fn goes_without_lane(&self) -> Option<&'static Thread> {
+        self.laneless.set(self.laneless.get().wrapping_add(1));
+        None
     }
 
     /// The thread's number in its process, as [`Event::ThreadCreate`] has it.
@@ -295,10 +369,25 @@ impl Thread {
     /// Writes `event` to the lane, with what orders it. Inlined, so that a known kind folds.
     #[inline(always)]
     pub fn record(&self, event: Event<'_>) {
-        let Event::Enter { wait, .. } = event else {
-            self.writer.write(event);
-            return;
-        };
+        match event {
+            Event::Enter { wait, .. } => self.record_wait(wait, event),
+            _ => {
+                self.writer.write(event);
+            }
+        }
+    }
+
+    /// The same where the kind is not known.
+    fn record_any(&self, event: Event<'_>) {
+        match event {
+            Event::Enter { wait, .. } => self.record_wait(wait, event),
+            _ => {
+                self.writer.write_any(event);
+            }
+        }
+    }
+
+    fn record_wait(&self, wait: Wait, event: Event<'_>) {
         // After a wait, a queue's lock tells nothing more.
         let told = match wait {
             Wait::Write => None,
@@ -309,11 +398,17 @@ impl Thread {
         if told.is_some_and(|from| self.repeats(from)) {
             return;
         }
-        if self.writer.write(event)
+        if self.writer.write_any(event)
             && let Some(from) = told
         {
             from.set(self.writer.position().unwrap_or(0));
         }
+    }
+
+    /// Waits, if need be, for room for what is recorded while signals are held.
+    #[inline(always)]
+    pub fn await_room(&self) {
+        self.writer.await_room();
     }
 
     /// Whether nothing came since the lane ended there.
@@ -352,12 +447,14 @@ impl Thread {
             true => self.python_site(caller, asked),
             false => self.site(caller),
         };
-        self.writer.write(event(site));
+        self.writer.write_any(event(site));
     }
 
     /// The call site, with the nodes that are new written before.
     #[inline(never)]
     fn site(&self, caller: Caller) -> u32 {
+        // A new call site is told with signals held.
+        self.await_room();
         let kept = self.kept();
         // SAFETY: only this thread and its handlers use the state; the hook's frame is live.
         unsafe {
@@ -366,7 +463,7 @@ impl Thread {
                 caller,
                 kept.bounds.get(),
                 kept.depth.get(),
-                |event| self.writer.write(event),
+                |event| self.writer.write_any(event),
             )
         }
     }
@@ -376,13 +473,13 @@ impl Thread {
     fn tell_task(&self) {
         let (task, stacks) = (python::task(), &self.kept().stacks);
         if !stacks.last_ran(task) {
-            stacks.runs(task, &mut |event| self.writer.write(event));
+            alternate_stack::run(|| stacks.runs(task, &mut |event| self.writer.write_any(event)));
         }
     }
 
     /// Writes a fact to the lane; whether it is there.
     pub fn write(&self, fact: Event<'_>) -> bool {
-        self.writer.write(fact)
+        self.writer.write_any(fact)
     }
 
     /// The call site with the Python stack that led to it. For the interpreter's own blocks the whole native backtrace
@@ -425,7 +522,7 @@ impl Thread {
         // SAFETY: only this thread and its handlers use the state.
         let found = unsafe {
             unwind::State::with_nodes(kept.unwinder.get(), caller, kept.bounds.get(), |nodes| {
-                let mut tell = |event: Event<'_>| self.writer.write(event);
+                let mut tell = |event: Event<'_>| self.writer.write_any(event);
                 let depth = kept.depth.get();
                 // The stacks are this thread's, and only reached through its nodes.
                 python::site(&kept.stacks, nodes, depth, native, asked, &mut tell)
@@ -507,14 +604,5 @@ impl Thread {
             self.writer.resume();
         }
         left && self.writer.is_open()
-    }
-
-    fn count_laneless(&self) {
-        self.laneless.set(self.laneless.get().wrapping_add(1));
-        if let Some(session) = session::current() {
-            // Relaxed: a counter.
-            let header = session.header();
-            header.laneless_events.fetch_add(1, Ordering::Relaxed);
-        }
     }
 }

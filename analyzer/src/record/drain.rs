@@ -31,6 +31,8 @@ const SLEEP: (Duration, Duration) = (Duration::from_micros(500), Duration::from_
 /// From this fill on (in 256ths of a lane) sleeps get shorter, below that one they get longer.
 const BUSY: u32 = 64;
 const CALM: u32 = 16;
+/// After so many lanes there is a look whether others are waited for.
+const FEW_LANES: usize = 32;
 /// How old events may get before they are written.
 const AGE: Duration = Duration::from_secs(1);
 /// How often readings are taken and rare troubles looked for.
@@ -224,11 +226,18 @@ impl Drain {
     fn drain_all(&mut self, now: Instant) -> Result<Pass, WriteError> {
         let mut pass = Pass::default();
         let mapping = Arc::clone(&self.mapping);
-        for index in self.lanes.ready() {
+        for (count, index) in self.lanes.ready().enumerate() {
             let Some(header) = mapping.lanes().get(index) else {
                 break;
             };
+            if count % FEW_LANES == 0 && self.lanes.are_wanted(&mapping) {
+                // Who waits for one is not to wait for what others have written, too.
+                self.scarce = self.lanes.replenish(&mapping);
+            }
             let known = matches!(self.lanes.open.get(index), Some(Some(_)));
+            if known && !self.lanes.has_news(&mapping, index) {
+                continue;
+            }
             if !known {
                 if Lanes::look(header) != Claimed::Live {
                     continue;

@@ -1,6 +1,7 @@
 //! The lanes as the recorder sees them: which have memory, who writes into them, what was read.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Instant;
 
@@ -22,10 +23,14 @@ pub(crate) trait Take<E> {
 }
 
 /// Lanes of each class that have memory before the first image starts: little, for a quick start.
-const FIRST: [u32; CLASSES] = [2, 4, 4];
-/// Lanes of each class that are kept ready beyond those in use, at most; and at most this part of all.
-const AHEAD: [u32; CLASSES] = [12, 32, 64];
+const FIRST: [u32; CLASSES] = [2, 4, 4, 4];
+/// Lanes of each class that are kept ready beyond those in use, at most this part of all; and more where many are in use:
+/// one for so many.
+const AHEAD: [u32; CLASSES] = [12, 32, 64, 64];
 const AHEAD_PART: u32 = 4;
+const IN_USE: u32 = 4;
+/// The most that are made at once: before there are more, others are drained.
+const AT_ONCE: [u32; CLASSES] = [8, 64, 256, 2048];
 /// Words that are copied and taken at once: so few that they, and what is made of them, stay in the fastest cache.
 const PIECE: u64 = 1 << 10;
 /// A record's stamp may lie this far in our future (ticks): clocks of other cores, and no more.
@@ -35,22 +40,35 @@ const FUTURE: u64 = 1 << 40;
 pub(crate) fn allocate_first(mapping: &Mapping) -> io::Result<()> {
     let mut first = 0;
     for (count, ready) in mapping.geometry().lanes.into_iter().zip(FIRST) {
-        for index in first..first + count.min(ready) as usize {
-            make_ready(mapping, index)?;
-        }
+        make_ready(mapping, first..first + count.min(ready) as usize)?;
         first += count as usize;
     }
     Ok(())
 }
 
-fn make_ready(mapping: &Mapping, index: usize) -> io::Result<()> {
-    mapping.allocate_lane(index)?;
-    if let Some(header) = mapping.lanes().get(index) {
+/// Gives lanes of one class memory, and makes them free.
+fn make_ready(mapping: &Mapping, lanes: Range<usize>) -> io::Result<()> {
+    mapping.allocate_lanes(lanes.clone())?;
+    for header in mapping.lanes().get(lanes).unwrap_or_default() {
         // Release: pairs with the claimer's Acquire; the words have memory.
         let free = claim::pack(claim::FREE, 0);
         header.claim.store(free, Ordering::Release);
     }
     Ok(())
+}
+
+/// How many of these lanes are free, and where the first of them lies among them; past the last, if none is.
+fn free_of(mapping: &Mapping, lanes: Range<usize>) -> (u32, u32) {
+    let (mut count, mut first) = (0, lanes.len() as u32);
+    let lanes = mapping.lanes().get(lanes).unwrap_or_default();
+    for (number, lane) in lanes.iter().enumerate() {
+        // Relaxed: a count, nothing follows from a single one.
+        if claim::state(lane.claim.load(Ordering::Relaxed)) == claim::FREE {
+            count += 1;
+            first = first.min(number as u32);
+        }
+    }
+    (count, first)
 }
 
 /// What a look at a lane's claim shows.
@@ -153,30 +171,57 @@ impl Lanes {
             .flat_map(|(first, ready, _)| first..first + ready as usize)
     }
 
-    /// Keeps lanes ready ahead of their use, a few for each call; true: all classes are short of lanes.
+    /// Keeps lanes ready ahead of their use, and makes those that are waited for, a few for each call; true: there are
+    /// no more to be had, and hardly any is free.
     pub(crate) fn replenish(&mut self, mapping: &Mapping) -> bool {
-        let headers = mapping.lanes();
-        let mut scarce = true;
-        for (class, ahead) in self.classes.iter_mut().zip(AHEAD) {
+        let header = mapping.header();
+        // Relaxed, all: counts and hints.
+        let wanted = header.lanes_wanted.swap(0, Ordering::Relaxed);
+        let (mut scarce, mut free_lanes) = (true, 0);
+        for (number, class) in self.classes.iter_mut().enumerate() {
             let (first, ready, all) = *class;
-            let lanes = first..first + ready as usize;
-            let free = lanes
-                .filter_map(|index| headers.get(index))
-                // Relaxed: a count, nothing follows from a single one.
-                .filter(|lane| claim::state(lane.claim.load(Ordering::Relaxed)) == claim::FREE)
-                .count() as u32;
-            let ahead = ahead.min((all / AHEAD_PART).max(1));
-            let wanted = ahead.saturating_sub(free).min(all - ready);
-            scarce &= free < (ahead / 4).max(1);
-            for index in first + ready as usize..first + (ready + wanted.min(8)) as usize {
-                if self.exhausted || make_ready(mapping, index).is_err() {
-                    self.exhausted = true;
-                    break;
+            let (mut free, first_free) = free_of(mapping, first..first + ready as usize);
+            let ahead = AHEAD[number].min((all / AHEAD_PART).max(1));
+            let more = (ready - free) / IN_USE;
+            let more = more.max(wanted.saturating_sub(free_lanes));
+            let missing = ahead.max(more).saturating_sub(free).min(all - ready);
+            let missing = missing.min(AT_ONCE[number]);
+            if missing > 0 && !self.exhausted {
+                let new = first + ready as usize..first + (ready + missing) as usize;
+                self.exhausted = make_ready(mapping, new).is_err();
+                if !self.exhausted {
+                    class.1 += missing;
+                    free += missing;
                 }
-                class.1 += 1;
             }
+            header.first_free[number].store(first_free, Ordering::Relaxed);
+            scarce &= free < (ahead / 4).max(1) && (self.exhausted || class.1 == all);
+            free_lanes += free;
+        }
+        header
+            .lanes_scarce
+            .store(u32::from(scarce), Ordering::Relaxed);
+        if wanted > 0 {
+            header.lanes_looked.fetch_add(1, Ordering::Relaxed);
+            system::futex_wake_some(&header.lanes_looked, free_lanes);
         }
         scarce
+    }
+
+    /// Whether threads wait for lanes.
+    pub(crate) fn are_wanted(&self, mapping: &Mapping) -> bool {
+        // Relaxed: a hint; it is taken to 0 with each look.
+        mapping.header().lanes_wanted.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether something was published in lane `index` since it was drained.
+    pub(crate) fn has_news(&self, mapping: &Mapping, index: usize) -> bool {
+        let (Some(Some(lane)), Some(header)) = (self.open.get(index), mapping.lanes().get(index))
+        else {
+            return false;
+        };
+        // Relaxed: a hint; the drain looks again, and so does the next pass.
+        header.head.load(Ordering::Relaxed) != lane.tail
     }
 
     /// How lane `index` is claimed. A use that is not ours any more has no `open` entry.
@@ -238,6 +283,9 @@ impl Lanes {
 
     /// Whether some lane asks for attention before our next sleep.
     pub(crate) fn is_pressing(&self, mapping: &Mapping) -> bool {
+        if self.are_wanted(mapping) {
+            return true;
+        }
         let headers = mapping.lanes();
         self.open.iter().enumerate().any(|(index, lane)| {
             let (Some(lane), Some(header)) = (lane, headers.get(index)) else {

@@ -6,6 +6,7 @@
 
 use std::fs::{File, Permissions};
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,10 +89,14 @@ impl Mapping {
         self.geometry
     }
 
-    /// Gives the words of a lane memory, so that no write to them can fail.
-    pub(crate) fn allocate_lane(&self, index: usize) -> io::Result<()> {
-        match self.geometry.lane(index) {
-            Some((words, offset)) => allocate(&self.file, offset, words * 8),
+    /// Gives the words of lanes of one class memory, so that no write to them can fail.
+    pub(crate) fn allocate_lanes(&self, lanes: Range<usize>) -> io::Result<()> {
+        let count = lanes.len();
+        if count == 0 {
+            return Ok(());
+        }
+        match self.geometry.lane(lanes.start) {
+            Some((words, offset)) => allocate(&self.file, offset, count * words * 8),
             None => Err(io::Error::from(io::ErrorKind::NotFound)),
         }
     }

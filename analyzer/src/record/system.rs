@@ -32,9 +32,14 @@ pub(crate) fn futex_wait(word: &AtomicU32, value: u32, timeout: Duration) {
 
 /// Wakes all who wait for `word`, in any process.
 pub(crate) fn futex_wake(word: &AtomicU32) {
+    futex_wake_some(word, i32::MAX as u32);
+}
+
+/// Wakes so many of those who wait for `word`.
+pub(crate) fn futex_wake_some(word: &AtomicU32, count: u32) {
     // SAFETY: `word` is an aligned 4-byte word, valid for the call; FUTEX_WAKE reads no other argument.
     unsafe {
-        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX);
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count);
     }
 }
 

@@ -163,6 +163,10 @@ impl Call {
         if opaque.load(Ordering::Relaxed) != 0 {
             return;
         }
+        // The state is worked on with signals held.
+        if let Some(thread) = thread::current() {
+            thread.await_room();
+        }
         let now_opaque = self.watched.with_state(|connection, buffers| {
             if self.crossed() && !connection.is_opaque() {
                 connection.give_up();

@@ -9,7 +9,7 @@ use leak_framer::{Buffers, Connection};
 
 use super::DESCRIPTORS;
 use crate::table::Table;
-use crate::{kernel, thread};
+use crate::{alternate_stack, kernel, thread};
 
 const BLOCK: usize = 64;
 const BLOCKS: usize = DESCRIPTORS / BLOCK;
@@ -207,7 +207,7 @@ impl Watched {
             // SAFETY: under the slot's lock nobody else refers to them. The state was written by
             // `take`; the buffers are plain bytes, zeros at first.
             let (state, buffers) = unsafe { (&mut *self.slot.state.get(), &mut *self.buffers) };
-            work(state, buffers)
+            alternate_stack::run(|| work(state, buffers))
         });
         // Release: pairs with the Acquire in `lock`.
         self.slot.locked.store(0, Ordering::Release);

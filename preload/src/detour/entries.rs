@@ -59,7 +59,7 @@ pub fn all() -> [u64; SHAPES] {
 /// place of, 0: none.
 pub fn giving(old: usize, call: impl Fn() -> Block) -> Block {
     let Some(thread) = thread::current() else {
-        return call();
+        return thread::pause_unrecorded(old, call);
     };
     let block = thread.paused(old, call);
     thread.make(block as usize);
@@ -69,7 +69,7 @@ pub fn giving(old: usize, call: impl Fn() -> Block) -> Block {
 /// Calls what takes `block` back for an exported hook, which has recorded it.
 pub fn taking(block: usize, call: impl Fn()) {
     let Some(thread) = thread::current() else {
-        return call();
+        return thread::pause_unrecorded(block, call);
     };
     thread.unmake(block);
     thread.paused(block, call);
@@ -96,7 +96,7 @@ fn allocating(caller: Caller, size: usize, call: impl Fn() -> Block) -> Block {
         return real::pool_allocate(size, 0);
     }
     let Some(thread) = thread::current() else {
-        return call();
+        return thread::call_unrecorded(0, call, |block| block as usize);
     };
     let block = thread.paused(0, call);
     if !block.is_null() {
@@ -157,7 +157,7 @@ extern "C" fn place_from(
     // SAFETY: as above.
     let call = || unsafe { function(place, alignment, size) };
     let Some(thread) = thread::current() else {
-        return call();
+        return thread::call_unrecorded(0, call, |result| usize::from(result == 0));
     };
     let result = thread.paused(0, call);
     if result == 0 {
@@ -175,7 +175,7 @@ fn resizing(caller: Caller, block: usize, size: usize, call: impl Fn() -> Block)
         return allocating(caller, size, call);
     }
     let Some(thread) = thread::current() else {
-        return call();
+        return thread::call_unrecorded(block, call, |moved| moved as usize);
     };
     let begun = thread.reallocation_begins(block as u64);
     let moved = thread.paused(block, call);
@@ -250,7 +250,7 @@ extern "C" fn free_from(block: usize, b: usize, c: usize, function: Function<()>
     // SAFETY: as above.
     let call = || unsafe { function(block, b, c) };
     let Some(thread) = thread::current().filter(|_| block != 0) else {
-        return call();
+        return thread::call_unrecorded(block, call, |()| 0);
     };
     thread.unmake(block);
     if sample::ends(block as u64) {

@@ -11,7 +11,7 @@ use leak_wire::Event;
 
 use crate::real::{self, memory as next};
 use crate::sample;
-use crate::thread::{self, Caller};
+use crate::thread::{self, Caller, Kind};
 use crate::{detour, dtv};
 
 /// `entry! { name(registers of its own arguments..) => implementation }`: the exported symbol, which
@@ -62,15 +62,19 @@ fn allocated(block: *mut c_void, size: usize, caller: Caller) -> *mut c_void {
 #[cold]
 #[inline(never)]
 fn allocated_anew(block: *mut c_void, size: usize, caller: Caller) -> *mut c_void {
-    if !block.is_null()
-        && let Some(thread) = thread::current()
-        && thread.takes_reached(block as u64, size)
-    {
-        thread.record_at(caller, |site| Event::Allocation {
-            address: block as u64,
-            size: size as u64,
-            site,
-        });
+    if block.is_null() {
+        return block;
+    }
+    match thread::current() {
+        Some(thread) if thread.takes_reached(block as u64, size) => {
+            thread.record_at(caller, |site| Event::Allocation {
+                address: block as u64,
+                size: size as u64,
+                site,
+            });
+        }
+        Some(_) => {}
+        None => thread::count_lost(Kind::Allocation),
     }
     block
 }
@@ -204,7 +208,8 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
             return thread.resumed(|| realloc_from(block, size, sp, bp));
         }
         // SAFETY: the caller's contract is passed on.
-        return unsafe { next::realloc(block, size) };
+        let moved = unsafe { next::realloc(block, size) };
+        return lost(moved, size);
     };
     let ends = thread.reallocation_begins(block as u64);
     // SAFETY: the caller's contract is passed on.
@@ -218,6 +223,18 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
         });
     } else if ends {
         thread.reallocation_gives_none(block, moved, size);
+    }
+    moved
+}
+
+/// A reallocation was not recorded, which gave `moved`.
+#[cold]
+fn lost(moved: *mut c_void, size: usize) -> *mut c_void {
+    if !moved.is_null() || size == 0 {
+        thread::count_lost(Kind::Free);
+    }
+    if !moved.is_null() {
+        thread::count_lost(Kind::Allocation);
     }
     moved
 }
@@ -257,10 +274,11 @@ pub extern "C" fn free(block: *mut c_void) {
 #[cold]
 #[inline(never)]
 fn free_anew(block: *mut c_void) {
-    if let Some(thread) = thread::current() {
-        thread.record(Event::Free {
+    match thread::current() {
+        Some(thread) => thread.record(Event::Free {
             address: block as u64,
-        });
+        }),
+        None => thread::count_lost(Kind::Free),
     }
     taken(block);
 }

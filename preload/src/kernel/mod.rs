@@ -40,6 +40,16 @@ pub unsafe fn call(number: libc::c_long, arguments: [usize; 6]) -> Result<usize,
     if is_confined() && !matches!(number, libc::SYS_mmap | libc::SYS_munmap) {
         return Err(libc::EPERM);
     }
+    // SAFETY: the caller's promise.
+    unsafe { call_anyway(number, arguments) }
+}
+
+/// The same, wherever the program may have confined itself to meanwhile.
+///
+/// # Safety
+/// As for [`call`].
+#[inline]
+unsafe fn call_anyway(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
     let [a, b, c, d, e, f] = arguments;
     let result: isize;
     // SAFETY: the kernel clobbers rcx, r11 and rax only; memory as the caller promised.
@@ -242,50 +252,43 @@ pub fn now_ns() -> u64 {
     })
 }
 
-/// All signals of this thread held back until this is dropped.
+/// All signals of this thread held back until this is dropped; none, where they can't be.
 pub struct SignalsHeld {
-    before: u64,
+    before: Option<u64>,
 }
 
 impl SignalsHeld {
     /// Holds them back.
     pub fn new() -> Self {
         let (all, mut before) = (u64::MAX, 0_u64);
+        let sets = [&raw const all as usize, &raw mut before as usize];
         // SAFETY: both sets are live and have the kernel's size of 8 bytes.
-        let _ = unsafe {
-            call(
-                libc::SYS_rt_sigprocmask,
-                [
-                    libc::SIG_SETMASK as usize,
-                    &raw const all as usize,
-                    &raw mut before as usize,
-                    8,
-                    0,
-                    0,
-                ],
-            )
-        };
-        SignalsHeld { before }
+        let held = unsafe { call(libc::SYS_rt_sigprocmask, mask(sets)) };
+        SignalsHeld {
+            before: held.ok().map(|_| before),
+        }
+    }
+
+    /// Whether they are.
+    pub fn are_held(&self) -> bool {
+        self.before.is_some()
     }
 }
 
 impl Drop for SignalsHeld {
     fn drop(&mut self) {
-        // SAFETY: as in `new`.
-        let _ = unsafe {
-            call(
-                libc::SYS_rt_sigprocmask,
-                [
-                    libc::SIG_SETMASK as usize,
-                    &raw const self.before as usize,
-                    0,
-                    8,
-                    0,
-                    0,
-                ],
-            )
-        };
+        if let Some(before) = self.before {
+            let sets = [&raw const before as usize, 0];
+            // In any case: another thread may have confined the program since they were held.
+            // SAFETY: as in `new`.
+            let _ = unsafe { call_anyway(libc::SYS_rt_sigprocmask, mask(sets)) };
+        }
     }
+}
+
+/// The arguments that set a thread's mask: the new one, and where the old one goes to.
+fn mask([new, old]: [usize; 2]) -> [usize; 6] {
+    [libc::SIG_SETMASK as usize, new, old, 8, 0, 0]
 }
 
 /// The word at any address of this process, or `None` where nothing is mapped. Never faults.
@@ -425,4 +428,44 @@ pub fn file_identity(fd: i32) -> u64 {
 /// The size of a file, bytes.
 pub fn file_size(fd: i32) -> Option<usize> {
     status(fd).and_then(|status| usize::try_from(status.st_size).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// This thread's mask.
+    fn blocked() -> u64 {
+        let mut set = 0_u64;
+        let sets = [0, &raw mut set as usize];
+        // SAFETY: the set is live and has the kernel's size; none is set.
+        unsafe { call_anyway(libc::SYS_rt_sigprocmask, mask(sets)) }.unwrap();
+        set
+    }
+
+    /// In a child, as it concerns the whole process.
+    #[test]
+    fn a_program_that_confines_itself_meanwhile_keeps_its_mask() {
+        // SAFETY: the child makes system calls only.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let set = 1_u64 << (libc::SIGUSR1 - 1);
+            let sets = [&raw const set as usize, 0];
+            // SAFETY: the set is live and has the kernel's size.
+            unsafe { call_anyway(libc::SYS_rt_sigprocmask, mask(sets)) }.unwrap();
+            let held = SignalsHeld::new();
+            CONFINED.store(1, Ordering::Relaxed);
+            drop(held);
+            let after_it = blocked();
+            let held = SignalsHeld::new();
+            CONFINED.store(0, Ordering::Relaxed);
+            drop(held);
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(i32::from(after_it != set || blocked() != set)) };
+        }
+        let mut status = -1;
+        // SAFETY: the status is live.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
+    }
 }

@@ -1,7 +1,6 @@
 //! Processes and programs.
 
 use core::ffi::{CStr, c_char};
-use core::time::Duration;
 
 use super::{Errno, call};
 
@@ -201,21 +200,6 @@ pub fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> &'a [u8] {
         )
     };
     buffer.get(..length.unwrap_or(0)).unwrap_or(&[])
-}
-
-/// Sleeps.
-pub fn sleep(time: Duration) {
-    let time = libc::timespec {
-        tv_sec: time.as_secs() as libc::time_t,
-        tv_nsec: libc::c_long::from(time.subsec_nanos() as i32),
-    };
-    // SAFETY: `time` is live.
-    let _ = unsafe {
-        call(
-            libc::SYS_nanosleep,
-            [&raw const time as usize, 0, 0, 0, 0, 0],
-        )
-    };
 }
 
 /// The path of the current directory, put into `buffer`; its length, 0: it has none.

@@ -9,17 +9,21 @@ use super::Writer;
 use crate::kernel;
 use crate::mapping::Lane;
 
-/// What a full lane does to a record.
+/// What a full lane does to a record, and as what one is counted that is lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// A new block.
     Allocation,
+    /// The end of one.
     Free,
+    /// All else.
     Fact,
 }
 
 impl Kind {
+    /// The event's.
     #[inline(always)]
-    pub(super) fn of(event: &Event<'_>) -> Kind {
+    pub fn of(event: &Event<'_>) -> Kind {
         match event {
             Event::Allocation { .. } | Event::ReallocationEnd { .. } => Kind::Allocation,
             Event::Free { .. } | Event::ReallocationBegin { .. } | Event::ReallocationFreed => {
@@ -43,6 +47,8 @@ pub(super) enum Room {
 
 /// How long a full lane waits for a recorder that makes no progress.
 const PATIENCE_NS: u64 = 30_000_000_000;
+/// Words of the records that are written while signals are held, as a rule.
+const AHEAD: u64 = 128;
 /// How long between two looks of a waiting thread.
 const LOOK: Duration = Duration::from_millis(100);
 /// A recorder without progress for so long is asked for.
@@ -75,19 +81,7 @@ impl Writer {
             crate::session::stop();
             return false;
         }
-        let capacity = self.mask.get() + 1;
-        // Relaxed: the recorder's setting, made before the session.
-        let drops = header.full.load(Ordering::Relaxed) == 1;
-        // Of a lane that drops, a quarter is kept for frees.
-        let common = if drops { capacity / 4 * 3 } else { capacity };
-        let usable = match kind {
-            Kind::Allocation => common,
-            _ => capacity,
-        };
-        if self.room(&lane, end, usable, common) {
-            return true;
-        }
-        if !drops && self.wait_for_room(&lane, end) {
+        if self.find_room(&lane, end, kind) {
             return true;
         }
         lane.mapping.ring_doorbell();
@@ -99,6 +93,43 @@ impl Writer {
         // Relaxed: a counter.
         counter.fetch_add(1, Ordering::Relaxed);
         false
+    }
+
+    /// Sees to it that there is room for some records, or has waited for it: before signals are held, during which
+    /// nobody should wait for long.
+    #[inline(always)]
+    pub fn await_room(&self) {
+        if let Some(position) = self.position()
+            && position + AHEAD > self.limit.get()
+        {
+            self.await_room_to(position + AHEAD);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn await_room_to(&self, end: u64) {
+        if self.is_open()
+            && let Some(lane) = self.lane.get()
+        {
+            self.find_room(&lane, end, Kind::Fact);
+        }
+    }
+
+    /// Whether there is room up to `end`, at once or after a wait.
+    #[inline(always)]
+    fn find_room(&self, lane: &Lane, end: u64, kind: Kind) -> bool {
+        let header = lane.mapping.header();
+        let capacity = self.mask.get() + 1;
+        // Relaxed: the recorder's setting, made before the session.
+        let drops = header.full.load(Ordering::Relaxed) == 1;
+        // Of a lane that drops, a quarter is kept for frees.
+        let common = if drops { capacity / 4 * 3 } else { capacity };
+        let usable = match kind {
+            Kind::Allocation => common,
+            _ => capacity,
+        };
+        self.room(lane, end, usable, common) || !drops && self.wait_for_room(lane, end)
     }
 
     /// Whether there is room up to `end` with `usable` words in use. Where there is, no more looks are
@@ -125,6 +156,7 @@ impl Writer {
         true
     }
 
+    #[inline(always)]
     fn wait_for_room(&self, lane: &Lane, end: u64) -> bool {
         let header = lane.mapping.header();
         let capacity = self.mask.get() + 1;

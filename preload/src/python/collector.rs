@@ -184,32 +184,32 @@ pub fn ask_every(requests: u32) {
     EVERY.store(requests, Ordering::Relaxed);
 }
 
-/// So many requests were answered on this thread, or ended; asks the collector to run if it is time.
+/// So many requests were answered on this thread, or ended; asks the collector to run if it is time. Whether it did.
 #[inline(always)]
-pub fn answered(thread: &Thread, requests: u32) {
+pub fn answered(thread: &Thread, requests: u32) -> bool {
     // Relaxed: as above.
     let every = EVERY.load(Ordering::Relaxed);
-    if every > 0 {
-        count(thread, requests, every);
-    }
+    every > 0 && count(thread, requests, every)
 }
 
 #[cold]
 #[inline(never)]
-fn count(thread: &Thread, requests: u32, every: u32) {
+fn count(thread: &Thread, requests: u32, every: u32) -> bool {
     // Relaxed, all: a count by itself, and whoever brings it past the limit takes that much away.
     let before = ANSWERED.fetch_add(requests, Ordering::Relaxed);
     let now = before.wrapping_add(requests);
     if now < every {
-        return;
+        return false;
     }
     let rest = ANSWERED.compare_exchange(now, now % every, Ordering::Relaxed, Ordering::Relaxed);
-    if rest.is_ok() && !IS_ASKED.swap(true, Ordering::Relaxed) {
-        match ask(thread) {
-            true => thread.record(Event::CollectionAsked),
-            false => IS_ASKED.store(false, Ordering::Relaxed),
-        }
+    if rest.is_err() || IS_ASKED.swap(true, Ordering::Relaxed) {
+        return false;
     }
+    let asked = ask(thread);
+    if !asked {
+        IS_ASKED.store(false, Ordering::Relaxed);
+    }
+    asked
 }
 
 /// Whether the interpreter has taken the call.

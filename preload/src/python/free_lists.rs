@@ -20,7 +20,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use leak_wire::free_list::List;
 use leak_wire::{Bytes, Event};
 
-use crate::kernel;
+use crate::{alternate_stack, kernel};
 use layout::{Layout, Lock};
 use list::{Entries, Known, Room, Told};
 use watch::Watch;
@@ -233,19 +233,30 @@ pub unsafe fn look(state: *const u8, tell: &mut dyn FnMut(Event<'_>) -> bool) {
     }
     // SAFETY: `MAIN` was set, so there is a memory; under the GIL, and nobody else is here.
     let memory = unsafe { &mut *MEMORY.load(Ordering::Relaxed) };
-    let mut told = Told {
-        words: &mut memory.words,
-        used: 0,
-        tell,
-    };
-    let lists = memory.lists.iter_mut().zip(&mut memory.entries);
-    let lists = lists.take_while(|(known, _)| known.place.is_some());
-    for (index, (known, entries)) in lists.enumerate() {
-        // SAFETY: as above.
-        unsafe { known.look(entries, &mut memory.room, WATCH.deaths(index), &mut told) };
-    }
-    told.write();
     // SAFETY: as above.
-    unsafe { WATCH.forget() };
+    alternate_stack::run(|| unsafe { memory.look(tell) });
     BUSY.store(false, Ordering::Release);
+}
+
+impl Memory {
+    /// Tells what has changed on each list since it was looked at last.
+    ///
+    /// # Safety
+    /// The calling thread holds the GIL, and nobody else uses what is known.
+    unsafe fn look(&mut self, tell: &mut dyn FnMut(Event<'_>) -> bool) {
+        let mut told = Told {
+            words: &mut self.words,
+            used: 0,
+            tell,
+        };
+        let lists = self.lists.iter_mut().zip(&mut self.entries);
+        let lists = lists.take_while(|(known, _)| known.place.is_some());
+        for (index, (known, entries)) in lists.enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { known.look(entries, &mut self.room, WATCH.deaths(index), &mut told) };
+        }
+        told.write();
+        // SAFETY: as above.
+        unsafe { WATCH.forget() };
+    }
 }

@@ -10,6 +10,7 @@ use leak_wire::layout::{ProcessSlot, warning};
 use super::offsets::{self, Offsets, TOLD_WORDS};
 use super::{ending, free_lists};
 use crate::allocator::bound;
+use crate::alternate_stack;
 use crate::real;
 use crate::symbols::Symbols;
 use crate::unwind::loader::{self, Object};
@@ -135,11 +136,13 @@ pub(crate) fn met(object: &Object) -> bool {
     if !WANTED.swap(false, Ordering::Relaxed) {
         return false;
     }
-    take(&|name| {
-        let found = symbols.find(name.to_bytes());
-        found.map_or(core::ptr::null_mut(), |symbol| {
-            symbol.address as *mut c_void
-        })
+    alternate_stack::run(|| {
+        take(&|name| {
+            let found = symbols.find(name.to_bytes());
+            found.map_or(core::ptr::null_mut(), |symbol| {
+                symbol.address as *mut c_void
+            })
+        });
     });
     // Relaxed: read by whoever unmaps it.
     LATE.store(true, Ordering::Relaxed);

@@ -112,7 +112,7 @@ unsafe fn original(context: *mut c_void) -> &'static Allocator {
 #[inline(always)]
 fn allocate(size: usize, caller: Caller, call: impl FnOnce() -> *mut c_void) -> *mut c_void {
     let Some(thread) = thread::current() else {
-        return call();
+        return thread::call_unrecorded(0, call, |block| block as usize);
     };
     ending::look();
     let block = thread.paused(0, call);
@@ -173,7 +173,7 @@ unsafe extern "C" fn realloc(
     }
     free_lists::freed(block as u64);
     let Some(thread) = thread::current() else {
-        return call();
+        return thread::call_unrecorded(block as usize, call, |moved| moved as usize);
     };
     let begun = thread.reallocation_begins(block as u64);
     let moved = thread.paused(block as usize, call);
@@ -205,7 +205,8 @@ unsafe extern "C" fn free(context: *mut c_void, block: *mut c_void) {
     free_lists::freed(block as u64);
     let Some(thread) = thread::current() else {
         // SAFETY: as above.
-        return unsafe { call(before.context, block) };
+        let call = || unsafe { call(before.context, block) };
+        return thread::call_unrecorded(block as usize, call, |()| 0);
     };
     if sample::ends(block as u64) {
         thread.record(Event::Free {

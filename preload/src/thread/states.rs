@@ -1,7 +1,7 @@
 //! All threads' states: who has one, and whose is free again.
 
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::{Memory, Thread, state};
 use crate::slot::set_slot;
@@ -14,8 +14,10 @@ const RESERVED: u32 = u32::MAX;
 static ALL: AtomicPtr<Thread> = AtomicPtr::new(null_mut());
 /// Where the search for a state whose thread is gone goes on.
 static SEARCH: AtomicPtr<Thread> = AtomicPtr::new(null_mut());
-/// How many states a starting thread looks at before it maps a new one.
-const LOOKS: usize = 8;
+/// How many states a starting thread looks at before it maps a new one: fewer with each that has looked in vain, as where
+/// thousands of threads live.
+const LOOKS: u32 = 8;
+static LOOKS_NOW: AtomicU32 = AtomicU32::new(LOOKS);
 
 /// This thread's state, with or without a lane.
 pub fn own() -> Option<&'static Thread> {
@@ -89,7 +91,9 @@ fn reserve(owner: u32) -> Option<&'static Thread> {
     if kernel::is_confined() {
         return None; // whose thread is gone can't be asked
     }
-    for _ in 0..LOOKS {
+    // Relaxed, all: a measure.
+    let looks = LOOKS_NOW.load(Ordering::Relaxed);
+    for _ in 0..looks {
         // Acquire, all: pairs with the Release that put a state into the list.
         let mut candidate = SEARCH.load(Ordering::Acquire);
         if candidate.is_null() {
@@ -102,9 +106,11 @@ fn reserve(owner: u32) -> Option<&'static Thread> {
         // Release: pairs with the Acquire above.
         SEARCH.store(thread.kept().next.get(), Ordering::Release);
         if thread.take_over(owner) {
+            LOOKS_NOW.store(LOOKS, Ordering::Relaxed);
             return Some(thread);
         }
     }
+    LOOKS_NOW.store((looks / 2).max(1), Ordering::Relaxed);
     map_new(owner)
 }
 

@@ -9,8 +9,8 @@ use super::rules;
 use super::step::{Cursor, Step, step};
 use super::tree::Refused;
 use super::{Caller, EPOCH, State, UNKNOWN_EPOCH};
-use crate::modules;
 use crate::stack::Bounds;
+use crate::{alternate_stack, modules};
 use core::sync::atomic::Ordering;
 use leak_wire::Event;
 
@@ -55,36 +55,31 @@ impl State {
         }
         // SAFETY: no capture is under way, so this is the only reference.
         let state = unsafe { &mut *state };
-        if interrupted || state.epoch != epoch {
-            return state.capture_anew(caller, bounds, depth, epoch, &mut tell);
+        if (interrupted || state.epoch != epoch) && !state.begin_again(caller, epoch, &mut tell) {
+            return 0;
         }
-        state.guarded(caller, bounds, depth, &mut tell)
-    }
-
-    /// Deals with what is seldom: an abandoned capture, a new epoch, comparison.
-    #[cold]
-    #[inline(never)]
-    fn capture_anew(
-        &mut self,
-        caller: Caller,
-        bounds: Bounds,
-        depth: u32,
-        epoch: u64,
-        tell: &mut impl FnMut(Event<'_>) -> bool,
-    ) -> u32 {
-        let known = epoch & !check::COMPARED;
-        if self.epoch != known || self.busy.is_set() {
-            self.epoch = known;
-            if !self.start_anew(caller, tell) {
-                return 0;
-            }
-        }
-        let site = self.guarded(caller, bounds, depth, tell);
+        let site = state.guarded(caller, bounds, depth, &mut tell);
         if epoch & check::COMPARED != 0 && site != 0 {
-            let limit = (depth as usize).min(MAX_DEPTH);
-            check::compare(self, caller, bounds, limit, site);
+            check::compare(state, caller, bounds, (depth as usize).min(MAX_DEPTH), site);
         }
         site
+    }
+
+    /// After an abandoned capture, or in a new epoch: whether a capture may go on.
+    #[cold]
+    #[inline(never)]
+    fn begin_again(
+        &mut self,
+        caller: Caller,
+        epoch: u64,
+        tell: &mut impl FnMut(Event<'_>) -> bool,
+    ) -> bool {
+        let known = epoch & !check::COMPARED;
+        if self.epoch == known && !self.busy.is_set() {
+            return true;
+        }
+        self.epoch = known;
+        self.start_anew(caller, tell)
     }
 
     /// The capture, with the mark that it is under way. All of the way to a known call site is
@@ -109,7 +104,12 @@ impl State {
 
     /// A new tree, told. False if it could not be told: then the old one must not be used either.
     #[cold]
+    #[inline(never)]
     fn start_anew(&mut self, caller: Caller, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
+        alternate_stack::run(|| self.start_there(caller, tell))
+    }
+
+    fn start_there(&mut self, caller: Caller, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
         // What this changes, a handler must not find either.
         self.busy.set(caller.sp, caller.pc());
         self.forget_all();
@@ -132,44 +132,31 @@ impl State {
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> u32 {
         let limit = (depth as usize).min(MAX_DEPTH);
-        let mut memory = Memory::new(caller.sp, bounds);
-        self.last.forget();
-        self.missed = 0;
         self.limit = limit;
-        let walk = self.walk(caller, &mut memory, limit, tell);
-        if walk.new == 0 {
-            self.remember_last(walk.kept);
-            return self.chain.node(walk.kept);
-        }
-        match self.intern(&walk, &memory, tell) {
-            Ok(site) => {
-                if self.last.is_at(caller) {
-                    self.memorize(caller, walk.kept + walk.new);
-                }
-                site
+        let mut is_new = false;
+        loop {
+            let mut memory = Memory::new(caller.sp, bounds);
+            self.last.forget();
+            self.missed = 0;
+            let walk = self.walk(caller, &mut memory, limit, tell);
+            if walk.new == 0 {
+                self.remember_last(walk.kept);
+                return self.chain.node(walk.kept);
             }
-            Err(Refused::Untold) => 0,
-            Err(Refused::Full) => self.site_in_new_tree(caller, bounds, limit, tell),
+            match self.intern(&walk, &memory, tell) {
+                Ok(site) => {
+                    if self.last.is_at(caller) {
+                        self.memorize(caller, walk.kept + walk.new);
+                    }
+                    return site;
+                }
+                Err(Refused::Full) if !is_new && self.start_anew(caller, tell) => {
+                    is_new = true;
+                    self.busy.set(caller.sp, caller.pc());
+                }
+                Err(_) => return 0,
+            }
         }
-    }
-
-    /// Once more, because the old tree is full.
-    #[cold]
-    #[inline(never)]
-    fn site_in_new_tree(
-        &mut self,
-        caller: Caller,
-        bounds: Bounds,
-        limit: usize,
-        tell: &mut impl FnMut(Event<'_>) -> bool,
-    ) -> u32 {
-        if !self.start_anew(caller, tell) {
-            return 0;
-        }
-        self.busy.set(caller.sp, caller.pc());
-        let mut memory = Memory::new(caller.sp, bounds);
-        let walk = self.walk(caller, &mut memory, limit, tell);
-        self.intern(&walk, &memory, tell).unwrap_or(0)
     }
 
     /// From the hook outwards, until a remembered frame still holds, or there is no caller, or

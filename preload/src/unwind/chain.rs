@@ -133,13 +133,13 @@ pub(super) enum Ended {
 /// The frames, outermost first, so that the ones that change are at the end. All-zero is empty.
 #[repr(C)]
 pub(super) struct Chain {
-    checks: [Check; MAX_CHECKS],
-    frames: [Frame; MAX_DEPTH],
     len: usize,
     /// Where the stack ends on which they are.
     high: u64,
     /// Whether frames further out were left away for the limit.
     cut: bool,
+    checks: [Check; MAX_CHECKS],
+    frames: [Frame; MAX_DEPTH],
 }
 
 /// Where a walk is in a chain: it has passed all remembered frames from `candidates` on.

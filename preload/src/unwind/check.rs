@@ -10,6 +10,7 @@ use super::rules;
 use super::step::{Cursor, Step, step};
 use super::tree::At;
 use super::{Caller, State};
+use crate::alternate_stack;
 use crate::stack::Bounds;
 use core::ffi::{CStr, c_int, c_void};
 use core::fmt::Write;
@@ -54,6 +55,10 @@ pub(super) fn prepare() -> u64 {
 #[cold]
 #[inline(never)]
 pub(super) fn compare(state: &mut State, caller: Caller, bounds: Bounds, limit: usize, site: u32) {
+    alternate_stack::run(|| compare_there(state, caller, bounds, limit, site));
+}
+
+fn compare_there(state: &mut State, caller: Caller, bounds: Bounds, limit: usize, site: u32) {
     let mut memory = Memory::new(caller.sp, bounds);
     let mut frames = 0;
     let mut cursor = Cursor {

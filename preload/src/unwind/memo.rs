@@ -27,6 +27,9 @@ const FORK_BITS: u32 = 10;
 const MAX_CHECKS: usize = 12;
 /// Words that one fork looks at.
 const MAX_WORDS: usize = 8;
+/// A thread that walks less often remembers nothing here: thousands of threads may live, and each would touch some more
+/// pages.
+const FEW_WALKS: u32 = 64;
 /// The most forks on the way to an entry.
 const MAX_FORKS: usize = 6;
 
@@ -256,6 +259,9 @@ pub(super) struct Memo {
     /// Where the entries lie: each set holds those whose keys begin alike.
     sets: [[Tag; WAYS]; SETS],
     entries: [Entry; ENTRIES],
+    /// What is put there at the moment, and what makes way for it: not on the stack, which may be small.
+    new: Entry,
+    old: Entry,
     /// How many entries were made: the next makes room for the oldest.
     made: u32,
     /// How many forks found their place taken.
@@ -300,6 +306,10 @@ impl State {
     /// many of them as it can: what hangs on few frames of the chain goes on when others change.
     #[inline(never)]
     pub(super) fn memorize(&mut self, caller: Caller, frames: usize) {
+        if self.walks < FEW_WALKS {
+            self.walks += 1;
+            return;
+        }
         let Some(innermost) = self.chain.held(frames) else {
             return;
         };
@@ -314,26 +324,28 @@ impl State {
         else {
             return;
         };
-        let mut new = Entry {
-            key: 0,
-            place: Place::new(caller, self.generation),
-            bp: innermost.bp,
-            join_sp: joined.sp,
-            join_bp: joined.bp,
-            node: innermost.node,
-            join_node: joined.node,
-            join: join as u16,
-            frames: (frames - join) as u16,
-            used: 0,
-            bp_matters: innermost.bp_matters(),
-            join_bp_matters: joined.bp_matters(),
-            words: [0; MAX_CHECKS],
-            values: [0; MAX_CHECKS],
-        };
+        let new = &mut self.memo.new;
+        new.place = Place::new(caller, self.generation);
+        new.bp = innermost.bp;
+        new.join_sp = joined.sp;
+        new.join_bp = joined.bp;
+        new.node = innermost.node;
+        new.join_node = joined.node;
+        new.join = join as u16;
+        new.frames = (frames - join) as u16;
+        new.bp_matters = innermost.bp_matters();
+        new.join_bp_matters = joined.bp_matters();
         if new.set_checks(self.chain.checks_between(joined, innermost)) {
-            self.memo.put(new);
+            self.memo.put();
         }
     }
+}
+
+/// One of the two entries that a memo is at.
+#[derive(Clone, Copy)]
+enum Which {
+    New,
+    Old,
 }
 
 impl Memo {
@@ -364,19 +376,22 @@ impl Memo {
         (entry.key == key && entry.place == place).then_some(entry)
     }
 
-    /// Puts `new`, all of whose checks hold now, where `find` looks for it.
-    fn put(&mut self, new: Entry) {
-        let way = self.way(&new);
-        let old = self.entry(way.key, new.place).copied();
-        match old.and_then(|old| Some((old, old.differs()?))) {
-            Some((old, differs)) if way.forks < MAX_FORKS => self.part(&old, differs, new, way),
-            _ => self.place(new, way.key),
+    /// Puts the new entry, all of whose checks hold now, where `find` looks for it.
+    fn put(&mut self) {
+        let way = self.way();
+        let old = self.entry(way.key, self.new.place);
+        match old.and_then(|old| Some((*old, old.differs()?))) {
+            Some((old, differs)) if way.forks < MAX_FORKS => {
+                self.old = old;
+                self.part(differs, way);
+            }
+            _ => self.place(Which::New, way.key),
         }
     }
 
-    /// The way to `new`, by forks of which each decides by words of it only.
-    fn way(&mut self, new: &Entry) -> Way {
-        let place = new.place;
+    /// The way to the new entry, by forks of which each decides by words of it only.
+    fn way(&mut self) -> Way {
+        let place = self.new.place;
         let mut way = Way {
             key: place.key(),
             last: None,
@@ -390,7 +405,7 @@ impl Memo {
             if fork.key != way.key || fork.place != place {
                 break;
             }
-            fork.admit(new);
+            fork.admit(&self.new);
             if fork.used == 0 {
                 // It decides nothing any more.
                 fork.key = 0;
@@ -408,15 +423,15 @@ impl Memo {
         way
     }
 
-    /// `old` and `new`, which came the same way, differ in a word, which held `value` in `old`: from now
-    /// on it decides.
-    fn part(&mut self, old: &Entry, (word, value): (u16, u64), new: Entry, way: Way) {
-        let (place, key) = (new.place, way.key);
+    /// The old entry and the new one, which came the same way, differ in a word, which held `value` in the old one:
+    /// from now on it decides.
+    fn part(&mut self, (word, value): (u16, u64), way: Way) {
+        let (place, key) = (self.new.place, way.key);
         if let Some(fork) = way.last.and_then(|last| self.forks.get_mut(last)) {
             if !fork.mixed && fork.widen(word) {
                 // What lies elsewhere now is put there when it comes again.
                 let key = mixed(key, place.word(word));
-                return self.place(new, key);
+                return self.place(Which::New, key);
             }
             fork.leads_on = true;
         }
@@ -427,9 +442,9 @@ impl Memo {
         self.crowded = self.crowded.wrapping_add(u32::from(taken));
         // Much hangs on a fork: one makes room only now and then.
         if taken && !self.crowded.is_multiple_of(16) {
-            return self.place(new, key);
+            return self.place(Which::New, key);
         }
-        let layout = new.layout();
+        let layout = self.new.layout();
         let mut words = [0; MAX_WORDS];
         words[0] = word;
         *fork = Fork {
@@ -438,15 +453,20 @@ impl Memo {
             words,
             used: 1,
             leads_on: false,
-            mixed: old.layout() != layout,
+            mixed: self.old.layout() != layout,
             layout,
         };
-        self.place(*old, mixed(key, value));
-        self.place(new, mixed(key, place.word(word)));
+        self.place(Which::Old, mixed(key, value));
+        self.place(Which::New, mixed(key, place.word(word)));
     }
 
-    /// Keeps `entry` under `key`.
-    fn place(&mut self, entry: Entry, key: u64) {
+    /// Keeps the entry under `key`.
+    #[inline(never)]
+    fn place(&mut self, which: Which, key: u64) {
+        let entry = match which {
+            Which::New => &self.new,
+            Which::Old => &self.old,
+        };
         let Some(set) = self.sets.get_mut(set_index(key)) else {
             return;
         };
@@ -471,7 +491,8 @@ impl Memo {
         };
         if let (Some(tag), Some(place)) = (set.get_mut(way), self.entries.get_mut(number)) {
             *tag = Tag::new(key, number as u32);
-            *place = Entry { key, ..entry };
+            *place = *entry;
+            place.key = key;
         }
     }
 }

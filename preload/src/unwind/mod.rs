@@ -76,15 +76,17 @@ pub struct State {
     /// rsp of the capture for which nothing was remembered, until it is walked: so that it is looked for
     /// once. 0: none.
     missed: u64,
-    chain: Chain,
-    tree: Tree,
     /// Rises with each new tree.
     generation: u64,
+    /// The most frames of a backtrace.
+    limit: usize,
+    /// How many captures were walked, up to those that a thread makes before it remembers any in the memo.
+    walks: u32,
+    chain: Chain,
+    tree: Tree,
     /// The frames of the walk that is under way; no matter between captures. Not on the stack,
     /// which may be a small signal stack.
     walked: [Walked; MAX_DEPTH],
-    /// The most frames of a backtrace.
-    limit: usize,
     memo: Memo,
 }
 

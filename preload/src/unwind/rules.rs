@@ -7,6 +7,7 @@
 use super::cfi;
 use super::loader::{self, Object};
 use super::rule::Rule;
+use crate::alternate_stack;
 use crate::table::Table;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -57,6 +58,11 @@ pub(super) fn rule_for(address: u64, found: impl FnOnce(&Object) -> bool) -> Rul
 #[cold]
 #[inline(never)]
 fn miss(address: u64, found: impl FnOnce(&Object) -> bool) -> Rule {
+    alternate_stack::run(|| read(address, found))
+}
+
+/// The same, which takes more of the stack than the caller has to give.
+fn read(address: u64, found: impl FnOnce(&Object) -> bool) -> Rule {
     let pc = address.wrapping_sub(1);
     // Code in no object (a JIT's) is not kept: a module may be mapped there later.
     let Some(object) = loader::object_at(pc) else {

@@ -11,6 +11,7 @@
 //! used again; so only what `clear` rests on must be right at every instruction: memory that is mapped, and
 //! that there are nodes.
 
+use crate::alternate_stack;
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::ptr;
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -201,10 +202,11 @@ impl Tree {
 
     /// No nodes any more, and no mapped memory.
     pub(super) fn clear(&mut self) {
-        self.map_instead(Mapped::NONE);
-        if self.count != 0 {
-            self.first_slots = [Slot::EMPTY; FIRST_SLOTS];
+        if self.count == 0 {
+            return; // of a new thread nothing is written: the page may not be there yet
         }
+        self.map_instead(Mapped::NONE);
+        self.first_slots = [Slot::EMPTY; FIRST_SLOTS];
         compiler_fence(Ordering::SeqCst);
         self.count = 0;
     }
@@ -236,6 +238,15 @@ impl Tree {
     #[cold]
     #[inline(never)]
     fn insert(
+        &mut self,
+        parent: At,
+        address: u64,
+        tell: impl FnOnce(u32) -> bool,
+    ) -> Result<At, Refused> {
+        alternate_stack::run(|| self.insert_there(parent, address, tell))
+    }
+
+    fn insert_there(
         &mut self,
         parent: At,
         address: u64,

@@ -10,10 +10,12 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+use crate::record::MAX_WORDS;
+
 /// First word of the mapping.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"leakwire");
 /// Changes with every change of this crate that the other side could notice.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Alignment of the parts of the mapping, bytes.
 pub const PAGE: usize = 4096;
 /// How many processes may live at once in a session.
@@ -71,8 +73,21 @@ pub struct SessionHeader {
     pub next_connection: AtomicU32,
     /// Added to by targets at each new image; the value before is the image's number. Starts at 1.
     pub next_image: AtomicU32,
-    /// Added to by targets: events lost because no lane was to be had.
-    pub laneless_events: AtomicU64,
+    /// Added to by targets: threads that wait for a lane now. The recorder takes it to 0 with each look.
+    pub lanes_wanted: AtomicU32,
+    /// Futex. Rises with each look of the recorder for lanes that are wanted, or could be had again; those who wait are
+    /// woken.
+    pub lanes_looked: AtomicU32,
+    /// 1: all lanes there can be are in use.
+    pub lanes_scarce: AtomicU32,
+    /// For each class, where the first free lane may lie, counted from the class's first: a hint.
+    pub first_free: [AtomicU32; CLASSES],
+    /// Added to by targets: allocations (and reallocations) of threads for which no lane was to be had.
+    pub laneless_allocations: AtomicU64,
+    /// The same of frees.
+    pub laneless_frees: AtomicU64,
+    /// The same of other events.
+    pub laneless_facts: AtomicU64,
     /// Added to by targets: processes that found no slot and so are not traced.
     pub slotless_processes: AtomicU64,
     /// The processor's tick at which the session started: ticks count from there.
@@ -240,7 +255,11 @@ const _: () = assert!(size_of::<LaneHeader>() == 256);
 const _: () = assert!(LANES_AT.is_multiple_of(PAGE));
 
 /// Lanes come in this many sizes.
-pub const CLASSES: usize = 3;
+pub const CLASSES: usize = 4;
+
+/// Bytes of the smallest lanes: a record and what places it fit in whole.
+const SMALLEST: u64 = 8 << 10;
+const _: () = assert!(MAX_WORDS < SMALLEST as usize / 8);
 
 /// How many lanes there are and where each lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,12 +276,12 @@ impl Geometry {
     /// The largest budget, bytes.
     pub const MAX_BUDGET: u64 = 64 << 30;
 
-    /// The geometry for a budget of bytes (clamped to the limits): half of it in lanes of 1 MiB, a
-    /// quarter each in lanes of 128 KiB and 32 KiB for programs with very many threads.
+    /// The geometry for a budget of bytes (clamped to the limits): half of it in lanes of 1 MiB, an eighth each in
+    /// lanes of 128 KiB and 32 KiB, and a quarter in lanes of 8 KiB, for programs with thousands of threads.
     pub fn for_budget(bytes: u64) -> Geometry {
         let budget = bytes.clamp(Self::MIN_BUDGET, Self::MAX_BUDGET);
-        let sizes: [u64; CLASSES] = [1 << 20, 128 << 10, 32 << 10];
-        let shares = [budget / 2, budget / 4, budget / 4];
+        let sizes: [u64; CLASSES] = [1 << 20, 128 << 10, 32 << 10, SMALLEST];
+        let shares = [budget / 2, budget / 8, budget / 8, budget / 4];
         let mut geometry = Geometry {
             lanes: [0; CLASSES],
             words: [0; CLASSES],
@@ -287,6 +306,16 @@ impl Geometry {
     /// Lanes of all classes.
     pub fn lane_count(&self) -> usize {
         self.lanes.iter().map(|count| *count as usize).sum()
+    }
+
+    /// For each class, the index of its first lane and how many it has.
+    pub fn classes(&self) -> [(usize, usize); CLASSES] {
+        let mut first = 0;
+        self.lanes.map(|count| {
+            let class = (first, count as usize);
+            first += class.1;
+            class
+        })
     }
 
     /// Words and byte offset of the lane `index`, or `None` past the last.
@@ -338,17 +367,20 @@ mod tests {
             }
             assert_eq!(geometry.lane(geometry.lane_count()), None);
             assert_eq!(end, geometry.total_bytes());
-            // Headers come on top: a 128th of the lanes at most, and the process slots.
+            // Headers come on top: a 64th of the lanes at most, and the process slots.
             let budget = budget.max(Geometry::MIN_BUDGET);
-            assert!(end as u64 <= budget + budget / 128 + (1 << 20));
+            assert!(end as u64 <= budget + budget / 64 + (1 << 20));
         }
     }
 
     #[test]
     fn a_hostile_geometry_is_refused() {
-        assert_eq!(Geometry::checked([0; 3], [4096; 3]), None);
-        assert_eq!(Geometry::checked([1; 3], [4095; 3]), None);
-        assert_eq!(Geometry::checked([u32::MAX; 3], [4096; 3]), None);
-        assert_eq!(Geometry::checked([1; 3], [0; 3]), None);
+        assert_eq!(Geometry::checked([0; CLASSES], [4096; CLASSES]), None);
+        assert_eq!(Geometry::checked([1; CLASSES], [4095; CLASSES]), None);
+        assert_eq!(
+            Geometry::checked([u32::MAX; CLASSES], [4096; CLASSES]),
+            None
+        );
+        assert_eq!(Geometry::checked([1; CLASSES], [0; CLASSES]), None);
     }
 }

@@ -34,7 +34,7 @@ impl Sites {
     /// Remembers as site `node` that these words of the stack, outermost first, are as they are.
     fn put(&mut self, node: u32, words: &[usize]) {
         let checks: Vec<Check> = words.iter().map(|word| self.check(*word)).collect();
-        let mut new = Entry {
+        self.memo.new = Entry {
             key: 0,
             place: self.place(1),
             bp: 0,
@@ -50,8 +50,8 @@ impl Sites {
             words: [0; MAX_CHECKS],
             values: [0; MAX_CHECKS],
         };
-        assert!(new.set_checks(&checks));
-        self.memo.put(new);
+        assert!(self.memo.new.set_checks(&checks));
+        self.memo.put();
     }
 
     fn check(&self, word: usize) -> Check {

@@ -166,6 +166,7 @@ fn programs(part: f64) -> Vec<Workload> {
         "/dev/null".to_owned(),
     ];
     let flask = vec![real::python(), target("flask_loop.py"), rounds(2000)];
+    let crowd = Source::read("lost/crowd.c").program().display().to_string();
     let no_interpreter: Vec<Tool> = NATIVE
         .into_iter()
         .filter(|tool| *tool != Tool::Heaptrack)
@@ -197,6 +198,11 @@ fn programs(part: f64) -> Vec<Workload> {
             vec![tree, rounds(30)],
         ),
         program("sqlite, 200,000 rows", NATIVE.to_vec(), sqlite),
+        program(
+            "5,000 threads at once",
+            BESIDE_SERVERS.to_vec(),
+            vec![crowd, "5000".to_owned(), "10".to_owned()],
+        ),
         // heaptrack's interpreter dies on it.
         program("g++ with <regex>", no_interpreter, compiler.to_vec()),
         by_malloc,

@@ -1,0 +1,80 @@
+//! Calls with little of the stack left: a hook takes at most 1 KiB of it, the first of a thread as well as those that
+//! follow, on whatever stack they are made.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use leak_tests::compile::Source;
+use leak_tests::run::Place;
+
+/// What a hook may take.
+const MOST: u64 = 1024;
+/// What the calls that the C library makes within one are hooked for: both are on the stack.
+const NESTED: &[&str] = &["pthread_create"];
+
+/// What each call took of the stack: the first one, and those after it.
+fn depths(place: &Place, command: Command) -> BTreeMap<String, [u64; 2]> {
+    let ended = place.run(command);
+    assert!(ended.status.success(), "{:?}: {}", ended.status, ended.err);
+    let out = String::from_utf8(ended.out).expect("text");
+    let lines = out.lines().map(|line| {
+        let (name, numbers) = line.split_once(": ").expect("NAME: FIRST LATER");
+        let mut numbers = numbers
+            .split(' ')
+            .map(|number| number.parse().expect("a number"));
+        let depths = [(); 2].map(|()| numbers.next().expect("two numbers"));
+        (name.to_owned(), depths)
+    });
+    lines.collect()
+}
+
+fn assert_shallow(stack: &str) {
+    let program = Source::read("harmless/shallow.c").program();
+    let place = Place::new();
+    let mut plain = place.plain(&program);
+    plain.arg(stack);
+    let plain = depths(&place, plain);
+    let mut traced = place.traced(&program);
+    traced.arg(stack);
+    let traced = depths(&place, traced);
+    assert!(plain.len() > 60 && plain.keys().eq(traced.keys()));
+    for (name, found) in &traced {
+        let hooks = 1 + u64::from(NESTED.contains(&name.as_str()));
+        for (found, plain) in found.iter().zip(plain[name]) {
+            assert!(
+                *found <= plain + hooks * MOST,
+                "{name}: {found}, without libleak {plain}"
+            );
+        }
+    }
+    place.report().assert_complete();
+}
+
+#[test]
+fn on_a_thread() {
+    assert_shallow("thread");
+}
+
+#[test]
+fn in_a_coroutine() {
+    assert_shallow("coroutine");
+}
+
+#[test]
+fn in_a_signal_handler() {
+    assert_shallow("handler");
+}
+
+/// Threads with the smallest stack there is serve a request each, with half of it taken by a buffer.
+#[test]
+fn on_the_smallest_stack() {
+    let program = Source::read("servers/small_stacks.c").program();
+    let place = Place::new();
+    let ended = place.run(place.traced(program));
+    assert!(ended.status.success(), "{:?}: {}", ended.status, ended.err);
+    let report = place.report();
+    report.assert_complete();
+    let endpoint = report.endpoint("GET /small");
+    assert_eq!(endpoint["requests"], 20);
+    assert_eq!(endpoint["retained_bytes"], 20 * 500);
+}
