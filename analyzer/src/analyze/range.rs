@@ -20,6 +20,8 @@ struct Known {
     maybe: FxHashMap<ProcessId, Vec<u64>>,
     /// The last birth of such blocks as a request may have made when it had ended.
     after: FxHashMap<ProcessId, u64>,
+    /// Births of blocks whose owner could not be told.
+    unknown: FxHashMap<ProcessId, Vec<u64>>,
 }
 
 /// For each label with such blocks: at least and at most so many requests leak.
@@ -64,11 +66,13 @@ pub(super) fn leaking_ranges(
                 maybe.extend([kept.born, kept.last]);
             }
             for (process, born) in unknown.get(&site.id).into_iter().flatten() {
-                of_label.maybe.entry(*process).or_default().push(*born);
+                of_label.unknown.entry(*process).or_default().push(*born);
             }
         }
     }
-    known.retain(|_, known| !known.births.is_empty() || !known.maybe.is_empty());
+    known.retain(|_, known| {
+        !(known.births.is_empty() && known.maybe.is_empty() && known.unknown.is_empty())
+    });
     if known.is_empty() {
         return FxHashMap::default();
     }
@@ -94,6 +98,7 @@ pub(super) fn leaking_ranges(
             .births
             .keys()
             .chain(known.maybe.keys())
+            .chain(known.unknown.keys())
             .copied()
             .collect();
         processes.sort_unstable();
@@ -104,6 +109,8 @@ pub(super) fn leaking_ranges(
             let spans = spans.remove(&(label, process)).unwrap_or_default();
             least += fewest(&births, &spans, &known.told);
             births.extend(known.maybe.remove(&process).unwrap_or_default());
+            let unknown = known.unknown.remove(&process).unwrap_or_default();
+            births.extend(made_by(&unknown, &spans));
             births.sort_unstable();
             let begun = spans.iter().filter(|span| {
                 let after = known.after.get(&process);
@@ -150,6 +157,24 @@ fn fewest(births: &[u64], spans: &[Span], told: &FxHashSet<RequestId>) -> u64 {
     needed
 }
 
+/// When a request of these may have made what was made at each of `births`: then, or where none was in flight, as the
+/// last before ended (it may have left work to others).
+fn made_by(births: &[u64], spans: &[Span]) -> Vec<u64> {
+    let mut ends: Vec<(u64, u64)> = spans.iter().map(|span| (span.start, span.end)).collect();
+    ends.sort_unstable();
+    let mut last = 0;
+    for (_, end) in &mut ends {
+        last = last.max(*end);
+        *end = last;
+    }
+    let of = |born: &u64| {
+        let begun = ends.partition_point(|(start, _)| start <= born);
+        let (_, last) = ends.get(begun.checked_sub(1)?)?;
+        Some(*born.min(last))
+    };
+    births.iter().filter_map(of).collect()
+}
+
 /// So many requests beside the told ones were in flight at any of the births.
 fn candidates(births: &[u64], spans: &[Span], told: &FxHashSet<RequestId>) -> u64 {
     let meets = |span: &&Span| {
@@ -158,4 +183,27 @@ fn candidates(births: &[u64], spans: &[Span], told: &FxHashSet<RequestId>) -> u6
     };
     let untold = spans.iter().filter(|span| !told.contains(&span.request));
     untold.filter(meets).map(|span| span.count).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_in_flight_made_may_be_of_the_last_before() {
+        let span = |request, start, end| Span {
+            request,
+            count: 1,
+            start,
+            end,
+        };
+        let spans = [span(1, 30, 40), span(0, 10, 20), span(2, 32, 50)];
+        let births = made_by(&[5, 15, 25, 33, 60], &spans);
+        assert_eq!(births, [15, 20, 33, 50]);
+        let none = FxHashSet::default();
+        assert_eq!(candidates(&[20], &spans, &none), 1);
+        assert_eq!(candidates(&births, &spans, &none), 3);
+        assert_eq!(candidates(&births, &spans, &FxHashSet::from_iter([2])), 2);
+        assert_eq!(fewest(&[15, 33, 35], &spans, &none), 2);
+    }
 }
