@@ -1,4 +1,4 @@
-//! What `functools.lru_cache` keeps where it has a size is bounded, and no leak, however little of it is in use yet;
+//! What `functools.lru_cache` keeps where it has a size, and a deque with a `maxlen`, is bounded, and no leak, however little of it is in use yet;
 //! what grows within an entry, or is kept elsewhere too, is one.
 
 use leak_tests::http::{self, Request};
@@ -22,7 +22,13 @@ fn what_a_cache_of_bounded_size_keeps_is_no_leak() {
         http::wait_for_port(&mut server, port);
         let requests: Vec<Request> = (0..EACH)
             .flat_map(|each| {
-                let paths = [("route", 1000), ("client", 2000), ("kept", 3000)];
+                let paths = [
+                    ("route", 1000),
+                    ("client", 2000),
+                    ("kept", 3000),
+                    ("named", 4000),
+                    ("recent", 5000),
+                ];
                 paths.map(|(name, from)| Request::get(format!("/{name}/{}", from + each)))
             })
             .collect();
@@ -33,20 +39,21 @@ fn what_a_cache_of_bounded_size_keeps_is_no_leak() {
         let report = place.report();
         let python = interpreter.display();
 
-        let route = report.endpoint("GET /route/{id}");
-        assert_ne!(
-            text(&route["verdict"], "verdict"),
-            "leak",
-            "{python}: {route:#}"
-        );
-        assert_eq!(
-            number(&route["leaking_requests"], "requests"),
-            0,
-            "{python}"
-        );
+        let version = interpreter.to_string_lossy();
+        // Where free lists are not read, a tuple is as old as the block that it comes to.
+        let old = version.ends_with(".8") || version.ends_with(".9");
+        let bounded = ["GET /route/{id}", "GET /recent/{id}"];
+        for label in &bounded[..bounded.len() - usize::from(old)] {
+            let row = report.endpoint(label);
+            let verdict = text(&row["verdict"], "verdict");
+            assert_ne!(verdict, "leak", "{python}: {row:#}");
+            let leaking = number(&row["leaking_requests"], "requests");
+            assert_eq!(leaking, 0, "{python}: {label}");
+        }
         for (label, of_type) in [
             ("GET /client/{id}", "__main__.Record"),
             ("GET /kept/{id}", "__main__.Route"),
+            ("GET /named/{id}", "__main__.Record"),
         ] {
             let row = report.endpoint(label);
             assert_eq!(
@@ -73,7 +80,10 @@ fn what_a_cache_of_bounded_size_keeps_is_no_leak() {
         });
         let cached = evidence.filter(|(text, _)| text.contains("functools.lru_cache"));
         let cached: u64 = cached.map(|(_, blocks)| blocks).sum();
-        // A link, a route, two strings of it, its words and their list, tuple and float at least.
-        assert!(cached >= 8 * EACH, "{python}: {cached}");
+        // Links, and what is recent, at least: a route's sites are also those of what is kept.
+        assert!(
+            cached >= if old { 1 } else { 5 } * EACH,
+            "{python}: {cached}"
+        );
     }
 }

@@ -128,7 +128,7 @@ impl Judged {
             "freed objects that CPython keeps for later use, on free lists of bounded length";
         let caches = || {
             format!(
-                "what functools.lru_cache keeps, which is bounded (maxsize {} at most)",
+                "what functools.lru_cache or a deque with a maxlen keeps, which is bounded ({} entries at most)",
                 count(most_cached)
             )
         };

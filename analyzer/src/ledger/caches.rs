@@ -3,7 +3,7 @@
 use super::Ledger;
 use crate::replay::Block;
 use crate::requests::record::RequestId;
-use crate::trace::Cache;
+use crate::trace::{Cache, MAKERS};
 use crate::types::{cached, not_cached};
 
 /// The blocks that such caches keep.
@@ -21,9 +21,6 @@ impl Cached {
         self.most
     }
 }
-
-/// Blocks with which an entry is made: what came before the last of them was there when it was.
-const MAKERS: usize = 3;
 
 impl Ledger {
     /// All caches of the process that are bounded, and what they kept from `begin` on.

@@ -26,7 +26,7 @@ use crate::sites::SiteId;
 
 pub use merge::{Run, Steps};
 pub use open::{Error, Trace, open, open_or_wait};
-pub use readings::{Cache, Reading};
+pub use readings::{Cache, MAKERS, Reading};
 
 pub use orders::Orders;
 

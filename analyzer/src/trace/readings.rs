@@ -22,13 +22,16 @@ pub struct Reading {
     pub caches: Vec<Cache>,
 }
 
+/// Blocks that an entry is made with: they come first in it, and what came before the last of them was there then.
+/// Where there are fewer, the first stands for the others.
+pub const MAKERS: usize = 3;
+
 /// What a cache of bounded size kept, from a reading's begin to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cache {
     /// How many entries it can have.
     pub most: u64,
-    /// The addresses of each entry's blocks. None is bounded by the cache that was allocated after the first three:
-    /// the entry was made with them.
+    /// The addresses of each entry's blocks, after [`MAKERS`]. Of a younger one than these the cache may be no bound.
     pub entries: Vec<Vec<u64>>,
 }
 

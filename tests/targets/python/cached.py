@@ -3,13 +3,16 @@
 usage: cached.py PORT
 
 GET /route/N: looks N up in a cache. GET /client/N: asks the one client in a cache, which keeps a record of each
-question. GET /kept/N: looks up, and keeps the result in a list, too.
+question. GET /kept/N: looks up, and keeps the result in a list, too. GET /named/N: puts a record into the one dict in
+a cache. GET /recent/N: remembers N in a deque of bounded length.
 """
+import collections
 import functools
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 kept = []
+recent = collections.deque(maxlen=1000)
 
 
 class Route:
@@ -40,6 +43,11 @@ def client():
     return Client()
 
 
+@functools.lru_cache(maxsize=4)
+def names(kind):
+    return {}
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -49,6 +57,10 @@ class Handler(BaseHTTPRequestHandler):
             route(number)
         elif endpoint == "client":
             client().records.append(Record(number))
+        elif endpoint == "named":
+            names("all")[number] = Record(number)
+        elif endpoint == "recent":
+            recent.append(("number", number + "!", [number + "?"]))
         else:
             kept.append(route(number))
         self.send_response(200)

@@ -56,8 +56,8 @@ pub(crate) struct Types {
     pub(crate) left: Option<u64>,
     /// It waits for its last reading.
     pub(crate) ends: bool,
-    /// The functions behind `functools.lru_cache` that were seen.
-    wrappers: FxHashSet<u64>,
+    /// The functions behind `functools.lru_cache` and the deques that were seen and may have a size.
+    bounded: FxHashSet<u64>,
     /// Links of such caches that were seen since these were looked at: they lead to functions that were not, because
     /// the parent made them.
     links: Vec<u64>,
@@ -95,7 +95,7 @@ enum Known {
 pub(crate) struct Forked {
     is_followed: bool,
     modules: Vec<(u64, u64)>,
-    wrappers: FxHashSet<u64>,
+    bounded: FxHashSet<u64>,
 }
 
 impl Types {
@@ -104,7 +104,7 @@ impl Types {
         Forked {
             is_followed: self.live.is_some(),
             modules: self.modules.clone(),
-            wrappers: self.wrappers.clone(),
+            bounded: self.bounded.clone(),
         }
     }
 
@@ -113,12 +113,12 @@ impl Types {
         let Forked {
             is_followed,
             modules,
-            wrappers,
+            bounded,
         } = forked;
         Types {
             live: is_followed.then(|| Box::new(LiveBlocks::new())),
             modules,
-            wrappers,
+            bounded,
             ..Types::default()
         }
     }
@@ -184,7 +184,7 @@ impl Types {
 
     /// Whether caches are to be looked at, and there may be any.
     fn wants_caches(&self) -> bool {
-        self.caches == Caches::Wanted && !(self.wrappers.is_empty() && self.links.is_empty())
+        self.caches == Caches::Wanted && !(self.bounded.is_empty() && self.links.is_empty())
     }
 
     /// Makes later looks short, where there is time.
@@ -266,7 +266,7 @@ impl Types {
         };
         let (begin, memory) = (stamp(), Memory::of(pid)?);
         let links = std::mem::take(&mut self.links);
-        let caches = python.caches(&memory, &mut self.wrappers, &links)?;
+        let caches = python.caches(&memory, &mut self.bounded, &links)?;
         Ok((!caches.is_empty()).then(|| Reading {
             image,
             begin,
@@ -422,11 +422,13 @@ impl Types {
         let (Some(python), Some(live)) = (&self.python, &mut self.live) else {
             return Ok(());
         };
+        let mut deques = Vec::new();
         for (block, of) in blocks.iter().zip(owners) {
             let named = of.filter(|_| block.object.is_some());
             let named = named.and_then(|of| reading.names.get(of as usize));
             match named.map(String::as_str) {
-                Some(python::WRAPPER) => self.wrappers.extend(python.object_in(block)),
+                Some(python::WRAPPER) => self.bounded.extend(python.object_in(block)),
+                Some(python::DEQUE) => deques.extend(python.object_in(block)),
                 Some(python::LINK) if self.links.len() < MOST_LINKS => {
                     self.links.extend(python.object_in(block));
                 }
@@ -438,6 +440,7 @@ impl Types {
                 reading.blocks.push((address, number));
             }
         }
+        self.bounded.extend(python.bounded(memory, &deques)?);
         let mut numbers: FxHashMap<(u32, &str), u32> = FxHashMap::default();
         for part in python.parts(memory, blocks)? {
             let Some(of) = owners.get(part.owner).copied().flatten() else {

@@ -10,7 +10,7 @@ mod caches;
 mod dead;
 mod parts;
 
-pub(super) use caches::{LINK, WRAPPER};
+pub(super) use caches::{DEQUE, LINK, WRAPPER};
 pub(super) use parts::data;
 
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -1,4 +1,5 @@
-//! What `functools.lru_cache` keeps where it has a size: bounded, however little of that is in use yet.
+//! What `functools.lru_cache` keeps where it has a size, and a `collections.deque` with a `maxlen`: bounded, however
+//! little of that is in use yet.
 //!
 //! - A cache's dict leads from keys to links, and each link to a key and a result. The link is made when the
 //!   result is there; in a full cache the oldest one is used again.
@@ -12,12 +13,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{HAS_GC, IS_DICT, IS_LIST, Layout, Python};
 use crate::record::types::memory::{Memory, Unreadable};
-use crate::trace::Cache;
+use crate::trace::{Cache, MAKERS};
 
 /// The type of a function behind such a cache, which is also the first of its ring of links.
 pub(in crate::record::types) const WRAPPER: &str = "functools._lru_cache_wrapper";
 /// The type of the other links.
 pub(in crate::record::types) const LINK: &str = "functools._lru_list_elem";
+/// The type of a deque.
+pub(in crate::record::types) const DEQUE: &str = "collections.deque";
 
 /// Entries of a cache whose bound is one: in larger ones they are like any other block.
 const MOST: u64 = 1 << 16;
@@ -35,6 +38,14 @@ const INLINE_VALUES: u64 = 1 << 2;
 const WRAPPER_WORDS: usize = 13;
 const DICT: usize = 9;
 const SIZE: usize = 12;
+/// The words of a deque: how many items it has, its first block, where they begin there, and its bound.
+const DEQUE_WORDS: usize = 9;
+const LENGTH: usize = 2;
+const LEFT_BLOCK: usize = 3;
+const LEFT_INDEX: usize = 5;
+const MAXLEN: usize = 8;
+/// Items of a block, which lie between the addresses of its neighbours.
+const ITEMS: usize = 64;
 
 /// An object that an entry refers to.
 #[derive(Clone, Copy)]
@@ -44,21 +55,22 @@ struct Found {
     address: u64,
     /// How often.
     references: u64,
+    /// The entry is made with it, and this is its place there; 0: it came with another one.
+    place: usize,
 }
 
 impl Python {
-    /// The entries of those caches behind `wrappers`, and of those that `links` are of, that have a size and are
-    /// there yet.
+    /// The entries of those of `objects`, and of the caches that `links` are of, that have a size and are there yet.
     pub(in crate::record::types) fn caches(
         &mut self,
         memory: &Memory,
-        wrappers: &mut FxHashSet<u64>,
+        objects: &mut FxHashSet<u64>,
         links: &[u64],
     ) -> Result<Vec<Cache>, Unreadable> {
         self.types.clear();
         let (mut caches, mut found) = (Vec::new(), Vec::new());
-        for wrapper in wrappers.iter() {
-            self.cache(memory, *wrapper, &mut caches, &mut found)?;
+        for object in objects.iter() {
+            self.cache(memory, *object, &mut caches, &mut found)?;
         }
         let entries = caches.iter().flat_map(|cache| &cache.entries);
         let mut known: FxHashSet<u64> =
@@ -68,7 +80,7 @@ impl Python {
                 continue;
             }
             if let Some(wrapper) = self.wrapper_of(memory, *link, &mut known)?
-                && wrappers.insert(wrapper)
+                && objects.insert(wrapper)
             {
                 self.cache(memory, wrapper, &mut caches, &mut found)?;
             }
@@ -106,23 +118,49 @@ impl Python {
         Ok(None)
     }
 
-    /// Takes in the cache behind this function, if it has a size.
+    /// Those of these deques that are bounded.
+    pub(in crate::record::types) fn bounded(
+        &self,
+        memory: &Memory,
+        deques: &[u64],
+    ) -> Result<Vec<u64>, Unreadable> {
+        let heads = memory.words::<DEQUE_WORDS>(deques)?;
+        let all = deques.iter().copied().zip(heads);
+        let bounded = all.filter(|(_, head)| (1..=MOST).contains(&head[MAXLEN]));
+        Ok(bounded.map(|(deque, _)| deque).collect())
+    }
+
+    /// Takes in what this object keeps, if it is a cache or a deque that has a size.
     fn cache(
         &mut self,
         memory: &Memory,
-        wrapper: u64,
+        object: u64,
         caches: &mut Vec<Cache>,
         found: &mut Vec<Found>,
     ) -> Result<(), Unreadable> {
-        let head = memory.word::<WRAPPER_WORDS>(wrapper)?;
-        let (dict, most) = (head[DICT], head[SIZE]);
-        let is_one = self.layout.lives(head[0])
-            && (1..=MOST).contains(&most)
-            && self.is_type(memory, head[1])?
-            && self.name(memory, head[1])? == WRAPPER;
-        if !is_one {
+        let head = memory.word::<WRAPPER_WORDS>(object)?;
+        if !self.layout.lives(head[0]) || !self.is_type(memory, head[1])? {
             return Ok(());
         }
+        match self.name(memory, head[1])?.as_str() {
+            WRAPPER if (1..=MOST).contains(&head[SIZE]) => {
+                self.links(memory, (head[DICT], head[SIZE]), caches, found)
+            }
+            DEQUE if (1..=MOST).contains(&head[MAXLEN]) => {
+                items_of_deque(memory, &head, caches, found)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in the entries of the cache with this dict.
+    fn links(
+        &self,
+        memory: &Memory,
+        (dict, most): (u64, u64),
+        caches: &mut Vec<Cache>,
+        found: &mut Vec<Found>,
+    ) -> Result<(), Unreadable> {
         let links = self.entries(memory, dict, most.max(8) * 2)?;
         let links: Vec<u64> = links.into_iter().map(|(_, link)| link).collect();
         let links: Vec<u64> = links.into_iter().filter(|link| *link != 0).collect();
@@ -130,16 +168,15 @@ impl Python {
         for (link, words) in links.iter().zip(memory.words::<7>(&links)?) {
             let [.., key, result] = words;
             let entry = (caches.len(), entries.len());
-            entries.push(vec![*link]);
-            let mut of_entry = |address, references| {
+            entries.push(vec![*link; MAKERS]);
+            for (address, references, place) in [(key, 2, 1), (result, 1, 2)] {
                 found.push(Found {
                     entry,
                     address,
                     references,
+                    place,
                 });
-            };
-            of_entry(key, 2);
-            of_entry(result, 1);
+            }
         }
         caches.push(Cache { most, entries });
         Ok(())
@@ -173,11 +210,16 @@ impl Python {
             let Some(entry) = entry else {
                 continue;
             };
-            entry.push(found.address - self.layout.before(flags).min(found.address));
+            let block = found.address - self.layout.before(flags).min(found.address);
+            match entry.get_mut(found.place).filter(|_| found.place > 0) {
+                Some(place) => *place = block,
+                None => entry.push(block),
+            }
             let objects = self.objects_in(memory, (found.address, head, flags), entry)?;
             held.extend(objects.into_iter().map(|address| Found {
                 address,
                 references: 1,
+                place: 0,
                 ..*found
             }));
         }
@@ -275,6 +317,37 @@ impl Python {
         entry.push(values);
         pointers(memory, start, used.min(MAX_ITEMS) as usize)
     }
+}
+
+/// Takes in the items of the deque with this head.
+fn items_of_deque(
+    memory: &Memory,
+    head: &[u64; WRAPPER_WORDS],
+    caches: &mut Vec<Cache>,
+    found: &mut Vec<Found>,
+) -> Result<(), Unreadable> {
+    let most = head[MAXLEN];
+    let (mut left, mut index) = (head[LENGTH].min(most), head[LEFT_INDEX] as usize);
+    let (mut block, mut entries) = (head[LEFT_BLOCK], Vec::new());
+    while left > 0 && index < ITEMS {
+        let words = memory.word::<{ ITEMS + 2 }>(block)?;
+        let count = left.min((ITEMS - index) as u64) as usize;
+        let items = words.get(1 + index..1 + index + count).unwrap_or_default();
+        for item in items {
+            found.push(Found {
+                entry: (caches.len(), entries.len()),
+                address: *item,
+                references: 1,
+                place: 1,
+            });
+            // A block is older than what comes into it.
+            entries.push(vec![block; MAKERS]);
+        }
+        left -= count as u64;
+        (block, index) = (words[ITEMS + 1], 0);
+    }
+    caches.push(Cache { most, entries });
+    Ok(())
 }
 
 /// The addresses that lie at `at` on.

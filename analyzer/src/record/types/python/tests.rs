@@ -189,8 +189,9 @@ fn objects_on_free_lists_are_told_from_living_ones() {
 
 /// Fills caches, and prints their functions, what is in their entries alone, and what is not.
 const CACHES: &str = r#"
-import functools, sys
+import collections, functools, sys
 class Plain: pass
+ring, endless = collections.deque(maxlen=200), collections.deque()
 @functools.lru_cache(maxsize=100)
 def tuples(name, number): return ("result of " + name, number * 1.5, name)
 @functools.lru_cache(maxsize=100)
@@ -217,7 +218,8 @@ def parts(o):
         for part in o: yield from parts(part)
     elif isinstance(o, Plain): yield block(o.text)
 lines = [f"{id(type)} {sys.hexversion}"]
-lines += [f"function {id(f)}" for f in (tuples, dicts, plain, every, last, len)]
+lines += [f"function {id(f)}" for f in (tuples, dicts, plain, every, last, len, ring, endless)]
+lines += [f"deque {id(o)}" for o in (endless, ring)]
 kept = []
 for number in range(50):
     name = f"number {number}"
@@ -230,7 +232,13 @@ for number in range(50):
     lines.append(f"shared {block(every(name + 'e'))}")
     last(name + "l")
 lines += [f"alone {block(last(f'number {number}l'))}" for number in (47, 48, 49)]
-result = name = None
+for number in range(170):
+    ring.append(["ring " + str(number)])
+    endless.append(["endless " + str(number)])
+for _ in range(40): ring.popleft()
+for o in ring: lines += [f"alone {at}" for at in parts(o)]
+for o in endless: lines.append(f"shared {block(o)}")
+result = name = o = None
 print("\n".join(lines) + "\n", flush=True)
 sys.stdin.read()
 "#;
@@ -254,6 +262,9 @@ fn entries_of_caches_are_theirs_alone() {
             let found = rows.iter().filter(|row| row.0 == word);
             found.map(|row| row.1).collect()
         };
+        let deques = of("deque");
+        let bounded = python.bounded(&memory, &deques).unwrap();
+        assert_eq!(bounded, deques[1..], "{path:?}");
         let mut wrappers: FxHashSet<u64> = of("function").into_iter().collect();
         let mut caches = python.caches(&memory, &mut wrappers, &[]).unwrap();
         caches.sort_by_key(|cache| std::cmp::Reverse(cache.most));
@@ -263,14 +274,14 @@ fn entries_of_caches_are_theirs_alone() {
             .collect();
         assert_eq!(
             figures,
-            [(100, 50), (100, 50), (100, 50), (3, 3)],
+            [(200, 129), (100, 50), (100, 50), (100, 50), (3, 3)],
             "{path:?}"
         );
         // From any of its links a cache is found as well.
-        let last = caches[3].entries.iter().map(|entry| entry[0]).next_back();
+        let last = caches[4].entries.iter().map(|entry| entry[0]).next_back();
         let links: Vec<u64> = last.into_iter().collect();
         let again = python.caches(&memory, &mut FxHashSet::default(), &links);
-        assert_eq!(again.unwrap(), caches[3..], "{path:?}");
+        assert_eq!(again.unwrap(), caches[4..], "{path:?}");
         let entries = caches.iter().flat_map(|cache| &cache.entries);
         let found: FxHashSet<u64> = entries.flatten().copied().collect();
         let missed = of("alone").into_iter().filter(|at| !found.contains(at));
