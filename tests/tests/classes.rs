@@ -98,7 +98,8 @@ fn check_sites(report: &Report) {
             .map(|field| number(&site[field], field))
             .into_iter()
             .find(|&blocks| blocks > 0);
-        assert_eq!(blocks, counted.expect("blocks"), "{site:#}");
+        // A thread that ends between the last answer and the exit gives all that was live at a site back.
+        assert_eq!(blocks, counted.unwrap_or(0), "{site:#}");
         for row in rows
             .iter()
             .filter(|row| row["name"] == "city::FloatingVehicle")

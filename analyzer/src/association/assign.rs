@@ -517,14 +517,20 @@ pub(super) fn leave_the_rest(
                     of_site.extend([(process, loose.born), (process, loose.last)]);
                 }
             }
+            // What was gone when the exit began is no part of what was live then.
+            let mut live = loose.before_exit.blocks;
             for (of_type, amount) in &loose.types {
-                site.types.push(Typed {
-                    of_type: not_cached(*of_type),
-                    retained_by: None,
-                    late: false,
-                    blocks: amount.blocks,
-                    bytes: amount.bytes,
-                });
+                let blocks = amount.blocks.min(live);
+                live -= blocks;
+                if blocks > 0 {
+                    site.types.push(Typed {
+                        of_type: not_cached(*of_type),
+                        retained_by: None,
+                        late: false,
+                        blocks,
+                        bytes: amount.bytes * blocks / amount.blocks,
+                    });
+                }
             }
         }
     }
