@@ -13,6 +13,7 @@ mod sites;
 mod timeline;
 mod types;
 mod unseen;
+mod ways;
 
 use leak_wire::Event;
 use leak_wire::free_list::{Change, List};
