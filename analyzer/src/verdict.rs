@@ -263,11 +263,11 @@ pub fn reaches_new_height(all: &[Series]) -> bool {
     end > 0 && at_least(end, 100 + STEADY, highest)
 }
 
-/// Whether what is live has stopped growing.
-pub fn is_steady(all: &[Series]) -> bool {
+/// Whether what is live has stopped growing, beside those bytes that were there `before` and stay.
+pub fn is_steady(all: &[Series], before: u64) -> bool {
     let mut sum = Series::default();
     all.iter().for_each(|series| sum.add(series));
-    let [.., middle, _, _, _, end] = sum.live_bytes;
+    let [.., middle, _, _, _, end] = sum.live_bytes.map(|live| live.saturating_sub(before));
     middle > 0 && !at_least(end, 100 + STEADY, middle)
 }
 

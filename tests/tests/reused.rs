@@ -106,9 +106,7 @@ fn assert_leaks(report: &Report, label: &str, name: &str, kept: &Value) {
     let most = kept + KEPT_BY_FRAMEWORK;
     // A first request takes blocks that it allocated itself where it imported and set up: what one or two requests left
     // at a line is a warm-up's there, or can't be told, and so no part of what the endpoint is said to leak.
-    // And a line of a free list (`dict used again`, a quarter of them here) is called bounded where its few short-lived
-    // objects died after a pause that is long beside the whole serving time.
-    let least = kept * 7 / 10;
+    let least = kept - kept / 20;
     assert!(
         (least..=most).contains(&left),
         "{left} of {kept}: {endpoint:#}"

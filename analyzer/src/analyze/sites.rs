@@ -322,7 +322,7 @@ impl Judge<'_> {
         });
         let over_time: Vec<Series> = over_time.collect();
         let (verdict, mut evidence) = combine(&over_time);
-        let group = self.outside(parts, is_steady(&over_time));
+        let group = self.outside(parts, is_steady(&over_time, before(parts)));
         let (survives, figures) = group.judge();
         let goes_on = self.has_outlived(parts, &group.freed);
         let verdict = match (verdict, survives) {
@@ -435,12 +435,13 @@ impl Judge<'_> {
         }
         let mut sum = Series::default();
         all.iter().for_each(|series| sum.add(series));
+        let is_steady = is_steady(&all, before(parts));
         let freed = self.freed(parts);
         let mut labels = self.retained_by_label(parts);
         let mut worst: Option<(Verdict, u64, GroupEvidence)> = None;
         for label in &mut labels {
             for group in self.groups(parts, label) {
-                let judged = self.group(parts, label.label, group, &freed, is_steady(&all));
+                let judged = self.group(parts, label.label, group, &freed, is_steady);
                 let (verdict, figures) = judged.judge();
                 if verdict == Verdict::Clean {
                     continue;
@@ -727,6 +728,11 @@ impl Judge<'_> {
         labels.sort_unstable_by_key(|judged| judged.label);
         labels
     }
+}
+
+/// Bytes at the site from before the first request that stayed while the processes served.
+fn before(parts: &[(usize, FinishedSite)]) -> u64 {
+    parts.iter().map(|(_, site)| site.outside.before.1).sum()
 }
 
 impl JudgedLabel {

@@ -112,7 +112,21 @@ impl Lives {
 
     /// So long (rounded up) lives this part of them at most; 0 where there are none.
     pub fn percentile(&self, part: f64) -> u64 {
-        let wanted = (self.count() as f64 * part).ceil() as u64;
+        self.shortest(self.count(), part)
+    }
+
+    /// The same without the longest of them, where that leaves some to tell.
+    pub fn percentile_but_longest(&self, part: f64) -> u64 {
+        const SOME: u64 = 8;
+        match self.count() {
+            count if count > SOME => self.shortest(count - 1, part),
+            count => self.shortest(count, part),
+        }
+    }
+
+    /// So long lives this part of the `count` shortest, at most.
+    fn shortest(&self, count: u64, part: f64) -> u64 {
+        let wanted = (count as f64 * part).ceil() as u64;
         let mut sum = 0;
         for (class, count) in &self.classes {
             sum += count;
@@ -335,6 +349,10 @@ mod tests {
         (0..98).for_each(|_| lives.add(10));
         (0..2).for_each(|_| lives.add(1_000));
         assert_eq!(lives.percentile(0.98), 11);
+        let mut few = Lives::default();
+        (0..9).for_each(|life| few.add(1 + 1000 * (life / 8)));
+        assert!(few.percentile(0.98) > 1000);
+        assert_eq!(few.percentile_but_longest(0.98), 1);
         assert_eq!(lives.above(11).0, 2);
     }
 }

@@ -24,6 +24,8 @@ pub const LEAK_REQUESTS: u64 = 3;
 pub const LEAK_REQUESTS_AMONG_FREES: u64 = 5;
 /// A typical life: this part of the freed ones is shorter.
 pub const TYPICAL: f64 = 0.98;
+/// The measure of ages that is no count. A program starts slowly: the longest life in time may tell of that alone.
+const TIME: usize = MEASURES - 1;
 /// The keeping has died down where the trend is below this (Laplace's test; by chance: one in a hundred).
 pub const FALLING: f64 = -2.33;
 /// The probability of that.
@@ -204,6 +206,7 @@ impl<'g> Group<'g> {
         for (limit, freed) in limits.iter_mut().zip(&self.freed) {
             *limit = times * freed.percentile(TYPICAL);
         }
+        limits[TIME] = times * self.freed[TIME].percentile_but_longest(TYPICAL);
         // Keepings are the group's own.
         if !own {
             limits[2] = 0;

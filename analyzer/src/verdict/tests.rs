@@ -166,3 +166,13 @@ fn evidence_is_short_and_has_units() {
         "1 of 1 request kept blocks; at least 7 more requests are needed to tell"
     );
 }
+
+#[test]
+fn what_was_there_before_hides_no_growth() {
+    let series = Series {
+        live_bytes: [1010, 1020, 1030, 1040, 1050, 1060, 1070, 1080],
+        ..Series::default()
+    };
+    assert!(is_steady(std::slice::from_ref(&series), 0));
+    assert!(!is_steady(&[series], 1000));
+}

@@ -28,6 +28,10 @@ const LOT: usize = 2048;
 const LOT_AT_THE_END: usize = 1 << 14;
 /// From so many blocks on they are read, before more are looked for: to sort them takes as long.
 const MANY: usize = 1 << 16;
+/// Objects in caches that are looked at, at most, in one go: a tenth of a second's work, in which no lane is drained.
+const CACHED: usize = 1 << 15;
+/// The same while the image waits for its end.
+const CACHED_AT_THE_END: usize = 1 << 19;
 /// Links of caches that are remembered, at most.
 const MOST_LINKS: usize = 1 << 16;
 /// What every program has in it that can name a class.
@@ -266,7 +270,8 @@ impl Types {
         };
         let (begin, memory) = (stamp(), Memory::of(pid)?);
         let links = std::mem::take(&mut self.links);
-        let caches = python.caches(&memory, &mut self.bounded, &links)?;
+        let most = if self.ends { CACHED_AT_THE_END } else { CACHED };
+        let caches = python.caches(&memory, &mut self.bounded, &links, most)?;
         Ok((!caches.is_empty()).then(|| Reading {
             image,
             begin,

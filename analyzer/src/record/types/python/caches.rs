@@ -24,8 +24,6 @@ pub(in crate::record::types) const DEQUE: &str = "collections.deque";
 
 /// Entries of a cache whose bound is one: in larger ones they are like any other block.
 const MOST: u64 = 1 << 16;
-/// Blocks that are found in all caches of a process, at most.
-const MAX_BLOCKS: usize = 1 << 19;
 /// Objects in objects in objects.
 const MAX_DEPTH: usize = 16;
 /// Items of one object that are looked at, at most.
@@ -60,17 +58,21 @@ struct Found {
 }
 
 impl Python {
-    /// The entries of those of `objects`, and of the caches that `links` are of, that have a size and are there yet.
+    /// The entries of those of `objects`, and of the caches that `links` are of, that have a size and are there yet;
+    /// others leave `objects`. So many objects in them are looked at, at most.
     pub(in crate::record::types) fn caches(
         &mut self,
         memory: &Memory,
         objects: &mut FxHashSet<u64>,
         links: &[u64],
+        most: usize,
     ) -> Result<Vec<Cache>, Unreadable> {
         self.types.clear();
         let (mut caches, mut found) = (Vec::new(), Vec::new());
-        for object in objects.iter() {
-            self.cache(memory, *object, &mut caches, &mut found)?;
+        for object in std::mem::take(objects) {
+            if self.cache(memory, object, &mut caches, &mut found)? {
+                objects.insert(object);
+            }
         }
         let entries = caches.iter().flat_map(|cache| &cache.entries);
         let mut known: FxHashSet<u64> =
@@ -87,7 +89,7 @@ impl Python {
         }
         let mut met = FxHashMap::default();
         for _ in 0..MAX_DEPTH {
-            found.truncate(MAX_BLOCKS.saturating_sub(met.len()));
+            found.truncate(most.saturating_sub(met.len()));
             if found.is_empty() {
                 break;
             }
@@ -130,27 +132,28 @@ impl Python {
         Ok(bounded.map(|(deque, _)| deque).collect())
     }
 
-    /// Takes in what this object keeps, if it is a cache or a deque that has a size.
+    /// Takes in what this object keeps, if it is a cache or a deque that has a size; whether it is.
     fn cache(
         &mut self,
         memory: &Memory,
         object: u64,
         caches: &mut Vec<Cache>,
         found: &mut Vec<Found>,
-    ) -> Result<(), Unreadable> {
+    ) -> Result<bool, Unreadable> {
         let head = memory.word::<WRAPPER_WORDS>(object)?;
         if !self.layout.lives(head[0]) || !self.is_type(memory, head[1])? {
-            return Ok(());
+            return Ok(false);
         }
         match self.name(memory, head[1])?.as_str() {
             WRAPPER if (1..=MOST).contains(&head[SIZE]) => {
-                self.links(memory, (head[DICT], head[SIZE]), caches, found)
+                self.links(memory, (head[DICT], head[SIZE]), caches, found)?;
             }
             DEQUE if (1..=MOST).contains(&head[MAXLEN]) => {
-                items_of_deque(memory, &head, caches, found)
+                items_of_deque(memory, &head, caches, found)?;
             }
-            _ => Ok(()),
+            _ => return Ok(false),
         }
+        Ok(true)
     }
 
     /// Takes in the entries of the cache with this dict.
@@ -161,7 +164,8 @@ impl Python {
         caches: &mut Vec<Cache>,
         found: &mut Vec<Found>,
     ) -> Result<(), Unreadable> {
-        let links = self.entries(memory, dict, most.max(8) * 2)?;
+        // Its table has places for some more than it ever had entries at once.
+        let links = self.entries(memory, dict, most.max(8) * 8)?;
         let links: Vec<u64> = links.into_iter().map(|(_, link)| link).collect();
         let links: Vec<u64> = links.into_iter().filter(|link| *link != 0).collect();
         let mut entries = vec![vec![memory.word::<5>(dict)?[4]]];

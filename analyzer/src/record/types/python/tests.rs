@@ -266,7 +266,11 @@ fn entries_of_caches_are_theirs_alone() {
         let bounded = python.bounded(&memory, &deques).unwrap();
         assert_eq!(bounded, deques[1..], "{path:?}");
         let mut wrappers: FxHashSet<u64> = of("function").into_iter().collect();
-        let mut caches = python.caches(&memory, &mut wrappers, &[]).unwrap();
+        let mut caches = python
+            .caches(&memory, &mut wrappers, &[], usize::MAX)
+            .unwrap();
+        // Not `every`, which has no size, `len`, and `endless`.
+        assert_eq!(wrappers.len(), 5, "{path:?}");
         caches.sort_by_key(|cache| std::cmp::Reverse(cache.most));
         let figures: Vec<_> = caches
             .iter()
@@ -280,7 +284,7 @@ fn entries_of_caches_are_theirs_alone() {
         // From any of its links a cache is found as well.
         let last = caches[4].entries.iter().map(|entry| entry[0]).next_back();
         let links: Vec<u64> = last.into_iter().collect();
-        let again = python.caches(&memory, &mut FxHashSet::default(), &links);
+        let again = python.caches(&memory, &mut FxHashSet::default(), &links, usize::MAX);
         assert_eq!(again.unwrap(), caches[4..], "{path:?}");
         let entries = caches.iter().flat_map(|cache| &cache.entries);
         let found: FxHashSet<u64> = entries.flatten().copied().collect();
