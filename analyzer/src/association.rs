@@ -22,7 +22,7 @@
 //! | `moments` | how often a hint names a label by chance |
 //! | `site` | a call site's observations, and how likely each component makes them |
 //! | `sizes` | the same of blocks of one size, where several are made at a call site |
-//! | `kin` | call sites that share their innermost frames, taken together where none is explained by itself |
+//! | `kin` | call sites that share their innermost frames: what one alone can't tell |
 //! | `counts` | what the number of blocks at each moment tells |
 //! | `likelihood` | shares by expectation maximisation, and forward selection |
 //! | `assign` | each block to a request, a label or none |
@@ -45,7 +45,7 @@ pub use assign::Owned;
 use assign::{Found, Whose};
 use flight::Sweep;
 use groups::Groups;
-use kin::Causes;
+use kin::{Causes, Lender};
 use moments::Moments;
 use site::{Doubt, Observation, Observed};
 
@@ -156,17 +156,33 @@ pub fn associate(
         let kin = kin::explain(alone, (sites, &pauses), |observed| {
             Some(causes(observed)).filter(told)
         });
-        let fits = |observed: &Observed, causes: &Causes| {
-            likelihood::gain(observed, causes, &groups, &sweeps, &moments) > 0.0
+        let gain = |observed: &Observed, causes: &Causes| {
+            likelihood::gain(observed, causes, &groups, &sweeps, &moments)
         };
-        for (site, observed, own) in each {
-            let group = kin.iter().find(|group| group.members.contains(&site));
-            let group = group.filter(|group| fits(&observed, &group.causes));
-            let (observed, causes) = match group {
-                Some(group) => (&group.observed, group.causes.clone()),
-                None => (&observed, own),
+        let lenders: Vec<Lender<'_>> = each
+            .iter()
+            .map(|(site, observed, causes)| (*site, observed, causes, causes.0.labels(&groups)))
+            .filter(|(_, _, causes, labels)| causes.0.undecided.is_none() && !labels.is_empty())
+            .map(|(site, observed, causes, labels)| {
+                Lender::new(site, observed, (causes, labels), sites)
+            })
+            .collect();
+        for (site, observed, own) in &each {
+            let group = kin.iter().find(|group| group.members.contains(site));
+            let group = group.filter(|group| gain(observed, &group.causes) > 0.0);
+            let is_told = !own.0.labels(&groups).is_empty() || !own.1.is_empty();
+            let lender = match is_told || group.is_some() {
+                true => None,
+                false => kin::lender(*site, observed, &lenders, sites),
             };
-            found.insert(site, Found::new(observed, causes, &groups, labels));
+            let lender = lender.filter(|lender| gain(observed, lender.causes) >= kin::FITS);
+            let (observed, causes) = match (group, lender) {
+                (Some(group), _) => (&group.observed, &group.causes),
+                (_, Some(lender)) => (lender.observed, lender.causes),
+                _ => (observed, own),
+            };
+            let found_here = Found::new(observed, causes.clone(), &groups, labels);
+            found.insert(*site, found_here);
         }
         demote(processes, &doubtful, &found, records);
         let context = Whose {

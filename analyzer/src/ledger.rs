@@ -30,6 +30,7 @@ use exit::Exit;
 pub use finish::{
     Certain, Finished, FinishedSite, OutsideSeries, PARTS, Reached, Retained, SLICES, Serving,
 };
+pub use flight::AFTER;
 use flight::Flight;
 use holding::{Account, AccountId, Holding, Kind, Proof};
 use index::HoldingIndex;

@@ -3,17 +3,24 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::result::Leaking;
-use super::sites::Judged;
-use crate::ledger::Certain;
+use super::sites::{Judged, JudgedLabel};
+use super::ways::{Line, line};
+use crate::analysis::Verdict;
+use crate::ledger::{Certain, Retained};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
-use crate::sites::SiteId;
+use crate::sites::{SiteId, Sites};
 use crate::trace::ProcessId;
+
+/// Births of blocks whose owner could not be told, by call site.
+type Unknown = FxHashMap<SiteId, Vec<(ProcessId, u64)>>;
 
 /// What is known of a label's leaking requests.
 #[derive(Debug, Default)]
 struct Known {
     told: FxHashSet<RequestId>,
+    /// Requests that leak if what they kept at undecided call sites does.
+    undecided: FxHashSet<RequestId>,
     /// Births of blocks that are one or another request's.
     births: FxHashMap<ProcessId, Vec<u64>>,
     /// Births of blocks that may be one of its requests', too.
@@ -22,107 +29,234 @@ struct Known {
     after: FxHashMap<ProcessId, u64>,
     /// Births of blocks whose owner could not be told.
     unknown: FxHashMap<ProcessId, Vec<u64>>,
+    /// Lines where it leaks.
+    lines: FxHashSet<Line>,
 }
 
-/// For each label with such blocks: at least and at most so many requests leak.
+impl Known {
+    /// Takes what the label keeps at a call site where it leaks.
+    fn leaks(&mut self, part: &JudgedLabel, leaking: &Leaking, records: &[Record]) {
+        for kept in part.retained.iter().filter(|kept| kept.is_used()) {
+            let record = records.get(kept.request as usize);
+            let process = record.map_or(0, |record| record.process);
+            let ended = record.and_then(|record| record.end);
+            if kept.certain != Certain::Request && ended.is_some_and(|end| end < kept.last) {
+                let after = self.after.entry(process).or_default();
+                *after = (*after).max(kept.last);
+            }
+            let births = match kept.certain {
+                Certain::Request if leaking.contains_key(&kept.request) => {
+                    self.told.insert(kept.request);
+                    continue;
+                }
+                Certain::Request => continue,
+                Certain::Label => &mut self.births,
+                Certain::Neither => &mut self.maybe,
+            };
+            births.entry(process).or_default().push(kept.born);
+            self.maybe.entry(process).or_default().push(kept.last);
+        }
+    }
+
+    /// Takes what may be the label's.
+    fn may_be<'k>(&mut self, kept: impl Iterator<Item = &'k Retained>, records: &[Record]) {
+        for kept in kept {
+            let record = records.get(kept.request as usize);
+            let process = record.map_or(0, |record| record.process);
+            let maybe = self.maybe.entry(process).or_default();
+            maybe.extend([kept.born, kept.last]);
+        }
+    }
+
+    /// Takes what the label keeps at a call site where it may leak.
+    fn may_leak(&mut self, part: &JudgedLabel, records: &[Record]) {
+        let used = || part.retained.iter().filter(|kept| kept.is_used());
+        let (certain, others): (Vec<&Retained>, Vec<&Retained>) =
+            used().partition(|kept| kept.certain == Certain::Request);
+        self.undecided
+            .extend(certain.iter().map(|kept| kept.request));
+        self.may_be(others.into_iter(), records);
+    }
+
+    fn is_unknown(&mut self, unknown: &Unknown, site: SiteId) {
+        for (process, born) in unknown.get(&site).into_iter().flatten() {
+            self.unknown.entry(*process).or_default().push(*born);
+        }
+    }
+
+    fn processes(&self) -> Vec<ProcessId> {
+        let all = [&self.births, &self.maybe, &self.unknown];
+        let mut all: Vec<ProcessId> = all
+            .iter()
+            .flat_map(|births| births.keys().copied())
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn is_certain(&self) -> bool {
+        self.undecided.is_empty() && self.processes().is_empty()
+    }
+
+    /// At least and at most so many of its requests, which are `spans`, leak.
+    fn range(mut self, spans: &FxHashMap<ProcessId, Vec<Span>>) -> [u64; 2] {
+        let count = |wanted: &dyn Fn(&Span) -> bool| -> u64 {
+            let all = spans.values().flatten();
+            all.filter(|span| wanted(span)).map(|span| span.count).sum()
+        };
+        let told = self.told.len() as u64;
+        let mut least = told;
+        let mut most = told
+            + count(&|span| {
+                !self.told.contains(&span.request) && self.undecided.contains(&span.request)
+            });
+        let told: FxHashSet<RequestId> = self.told.union(&self.undecided).copied().collect();
+        for process in self.processes() {
+            let mut births = self.births.remove(&process).unwrap_or_default();
+            births.sort_unstable();
+            let spans = spans.get(&process).map_or(&[][..], Vec::as_slice);
+            least += fewest(&births, spans, &self.told);
+            births.extend(self.maybe.remove(&process).unwrap_or_default());
+            let unknown = self.unknown.remove(&process).unwrap_or_default();
+            births.extend(made_by(&unknown, spans));
+            births.sort_unstable();
+            let after = self.after.get(&process).copied().unwrap_or(0);
+            most += candidates(&births, spans, (&told, after));
+        }
+        [least, most]
+    }
+}
+
+/// For each label of which it is not known which requests leak: at least and at most so many do.
+///
+/// What nobody could be found for counts for all labels that leak at its call site or its line (the innermost
+/// frames), and, where it grows, for all labels that leak nowhere and may have made it. Where all that requests left
+/// behind is proved, what is not proved is no request's.
 pub(super) fn leaking_ranges(
     sites: &[Judged],
     leaking: &Leaking,
     records: &[Record],
-    unknown: &FxHashMap<SiteId, Vec<(ProcessId, u64)>>,
+    unknown: &Unknown,
+    places: &Sites,
 ) -> FxHashMap<LabelId, [u64; 2]> {
     let mut known: FxHashMap<LabelId, Known> = FxHashMap::default();
     for site in sites {
         for part in site.labels.iter().filter(|part| part.verdict.leaks()) {
             let of_label = known.entry(part.label).or_default();
-            for kept in part.retained.iter().filter(|kept| kept.is_used()) {
-                let record = records.get(kept.request as usize);
-                let process = record.map_or(0, |record| record.process);
-                let ended = record.and_then(|record| record.end);
-                if kept.certain != Certain::Request && ended.is_some_and(|end| end < kept.last) {
-                    let after = of_label.after.entry(process).or_default();
-                    *after = (*after).max(kept.last);
-                }
-                let births = match kept.certain {
-                    Certain::Request if leaking.contains_key(&kept.request) => {
-                        of_label.told.insert(kept.request);
-                        continue;
-                    }
-                    Certain::Request => continue,
-                    Certain::Label => &mut of_label.births,
-                    Certain::Neither => &mut of_label.maybe,
-                };
-                births.entry(process).or_default().push(kept.born);
-                of_label.maybe.entry(process).or_default().push(kept.last);
-            }
+            of_label.lines.extend(line(places, site.id));
+            of_label.leaks(part, leaking, records);
             // What is another label's may be this one's.
             let others = site.labels.iter().filter(|other| other.label != part.label);
             let unsure = others.flat_map(|other| &other.retained);
-            for kept in unsure.filter(|kept| kept.associated) {
-                let process = records
-                    .get(kept.request as usize)
-                    .map_or(0, |record| record.process);
-                let maybe = of_label.maybe.entry(process).or_default();
-                maybe.extend([kept.born, kept.last]);
+            of_label.may_be(unsure.filter(|kept| kept.associated), records);
+            of_label.is_unknown(unknown, site.id);
+        }
+    }
+    add_undecided(sites, &mut known, records, (unknown, places));
+    let parts = sites.iter().flat_map(|site| &site.labels);
+    let mut kept = parts.flat_map(|part| &part.retained);
+    let spans = spans_of(records);
+    if kept.any(|kept| kept.associated) {
+        add_unknown_growth(sites, &mut known, &spans, unknown);
+    }
+    known.retain(|_, known| !known.is_certain());
+    let none = FxHashMap::default();
+    let range =
+        |(label, known): (LabelId, Known)| (label, known.range(spans.get(&label).unwrap_or(&none)));
+    known.into_iter().map(range).collect()
+}
+
+/// Adds what is undecided: of a label that leaks only where it is at the same line as a leak (the first request comes
+/// to a line by another way than those that follow, or one request of many).
+fn add_undecided(
+    sites: &[Judged],
+    known: &mut FxHashMap<LabelId, Known>,
+    records: &[Record],
+    (unknown, places): (&Unknown, &Sites),
+) {
+    let is_early = |verdict| matches!(verdict, Verdict::TooFewRequests | Verdict::WarmUp);
+    let leaking: FxHashSet<LabelId> = known.keys().copied().collect();
+    for site in sites {
+        let line = line(places, site.id);
+        for part in site.labels.iter().filter(|part| is_early(part.verdict)) {
+            let of_label = known.entry(part.label).or_default();
+            let leaks_here = line
+                .as_ref()
+                .is_some_and(|line| of_label.lines.contains(line));
+            let leaks_nowhere = !leaking.contains(&part.label);
+            if leaks_here || leaks_nowhere && part.verdict == Verdict::TooFewRequests {
+                of_label.may_leak(part, records);
             }
-            for (process, born) in unknown.get(&site.id).into_iter().flatten() {
-                of_label.unknown.entry(*process).or_default().push(*born);
+        }
+        let Some(line) = line.filter(|_| site.outside.leaks() || is_early(site.outside)) else {
+            continue;
+        };
+        for (label, of_label) in known.iter_mut() {
+            let mut parts = site.labels.iter();
+            let is_known = parts.any(|part| part.label == *label && part.verdict.leaks());
+            if !is_known && of_label.lines.contains(&line) {
+                of_label.is_unknown(unknown, site.id);
             }
         }
     }
-    known.retain(|_, known| {
-        !(known.births.is_empty() && known.maybe.is_empty() && known.unknown.is_empty())
-    });
-    if known.is_empty() {
-        return FxHashMap::default();
-    }
-    let mut spans: FxHashMap<(LabelId, ProcessId), Vec<Span>> = FxHashMap::default();
-    for (request, record) in (0..).zip(records).filter(|(_, record)| !record.void) {
-        let Some(label) = record.label.filter(|label| known.contains_key(label)) else {
+}
+
+/// Adds what grows and is nobody's to the labels that leak nowhere and were in flight at half of the births or more.
+fn add_unknown_growth(
+    sites: &[Judged],
+    known: &mut FxHashMap<LabelId, Known>,
+    spans: &FxHashMap<LabelId, FxHashMap<ProcessId, Vec<Span>>>,
+    unknown: &Unknown,
+) {
+    let grows = |site: &&Judged| site.outside.leaks() || site.outside == Verdict::TooFewRequests;
+    for site in sites.iter().filter(grows) {
+        let Some(births) = unknown.get(&site.id) else {
             continue;
         };
-        spans
-            .entry((label, record.process))
-            .or_default()
-            .push(Span {
+        for (label, spans) in spans {
+            let leaks = known
+                .get(label)
+                .is_some_and(|known| !known.lines.is_empty());
+            if !leaks && is_beside(births, spans) {
+                known
+                    .entry(*label)
+                    .or_default()
+                    .is_unknown(unknown, site.id);
+            }
+        }
+    }
+}
+
+/// Whether a request was in flight at half of the births or more.
+fn is_beside(births: &[(ProcessId, u64)], spans: &FxHashMap<ProcessId, Vec<Span>>) -> bool {
+    let mut beside = 0;
+    for (process, spans) in spans {
+        let own = births.iter().filter(|(of, _)| of == process);
+        let own: Vec<u64> = own.map(|(_, born)| *born).collect();
+        beside += made_by(&own, spans)
+            .into_iter()
+            .filter(|at| own.contains(at))
+            .count();
+    }
+    beside * 2 >= births.len()
+}
+
+/// The requests of each label in each process.
+fn spans_of(records: &[Record]) -> FxHashMap<LabelId, FxHashMap<ProcessId, Vec<Span>>> {
+    let mut spans: FxHashMap<LabelId, FxHashMap<ProcessId, Vec<Span>>> = FxHashMap::default();
+    for (request, record) in (0..).zip(records).filter(|(_, record)| !record.void) {
+        if let Some(label) = record.label {
+            let of_label = spans.entry(label).or_default();
+            of_label.entry(record.process).or_default().push(Span {
                 request,
                 count: u64::from(record.count),
                 start: record.start,
                 end: record.end.unwrap_or(u64::MAX),
             });
-    }
-    let range = |(label, mut known): (LabelId, Known)| {
-        let told: u64 = known.told.len() as u64;
-        let (mut least, mut most) = (told, told);
-        let mut processes: Vec<ProcessId> = known
-            .births
-            .keys()
-            .chain(known.maybe.keys())
-            .chain(known.unknown.keys())
-            .copied()
-            .collect();
-        processes.sort_unstable();
-        processes.dedup();
-        for process in processes {
-            let mut births = known.births.remove(&process).unwrap_or_default();
-            births.sort_unstable();
-            let spans = spans.remove(&(label, process)).unwrap_or_default();
-            least += fewest(&births, &spans, &known.told);
-            births.extend(known.maybe.remove(&process).unwrap_or_default());
-            let unknown = known.unknown.remove(&process).unwrap_or_default();
-            births.extend(made_by(&unknown, &spans));
-            births.sort_unstable();
-            let begun = spans.iter().filter(|span| {
-                let after = known.after.get(&process);
-                after.is_some_and(|after| span.start < *after)
-                    && !known.told.contains(&span.request)
-            });
-            let begun: u64 = begun.map(|span| span.count).sum();
-            most += candidates(&births, &spans, &known.told).max(begun);
         }
-        (label, [least, most])
-    };
-    known.into_iter().map(range).collect()
+    }
+    spans
 }
 
 /// A request of the label.
@@ -175,35 +309,16 @@ fn made_by(births: &[u64], spans: &[Span]) -> Vec<u64> {
     births.iter().filter_map(of).collect()
 }
 
-/// So many requests beside the told ones were in flight at any of the births.
-fn candidates(births: &[u64], spans: &[Span], told: &FxHashSet<RequestId>) -> u64 {
+/// So many requests beside the told ones were in flight at any of the births, or had begun before `after`, when
+/// something was made that a request leaves to be done.
+fn candidates(births: &[u64], spans: &[Span], (told, after): (&FxHashSet<RequestId>, u64)) -> u64 {
     let meets = |span: &&Span| {
         let first = births.partition_point(|birth| *birth < span.start);
-        births.get(first).is_some_and(|birth| *birth <= span.end)
+        span.start < after || births.get(first).is_some_and(|birth| *birth <= span.end)
     };
     let untold = spans.iter().filter(|span| !told.contains(&span.request));
     untold.filter(meets).map(|span| span.count).sum()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_nobody_in_flight_made_may_be_of_the_last_before() {
-        let span = |request, start, end| Span {
-            request,
-            count: 1,
-            start,
-            end,
-        };
-        let spans = [span(1, 30, 40), span(0, 10, 20), span(2, 32, 50)];
-        let births = made_by(&[5, 15, 25, 33, 60], &spans);
-        assert_eq!(births, [15, 20, 33, 50]);
-        let none = FxHashSet::default();
-        assert_eq!(candidates(&[20], &spans, &none), 1);
-        assert_eq!(candidates(&births, &spans, &none), 3);
-        assert_eq!(candidates(&births, &spans, &FxHashSet::from_iter([2])), 2);
-        assert_eq!(fewest(&[15, 33, 35], &spans, &none), 2);
-    }
-}
+mod tests;

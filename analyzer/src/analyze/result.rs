@@ -94,7 +94,13 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, &machine.records);
-    let ranges = leaking_ranges(&sites, &leaking, &machine.records, &associated.births);
+    let ranges = leaking_ranges(
+        &sites,
+        &leaking,
+        &machine.records,
+        &associated.births,
+        places,
+    );
     let endpoint_of = endpoints(
         &mut analysis,
         &sites,

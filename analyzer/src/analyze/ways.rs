@@ -16,7 +16,7 @@ use crate::trace::ProcessId;
 const SHARED: usize = 3;
 
 /// The frame that allocates, and the innermost ones of Python's or of its callers.
-type Line = (Option<Frame>, Vec<PythonFrame>, Vec<Frame>);
+pub(super) type Line = (Option<Frame>, Vec<PythonFrame>, Vec<Frame>);
 /// A label's requests with one status.
 type Group = (LabelId, Option<u32>);
 
@@ -64,7 +64,7 @@ pub(super) fn correct(sites: &mut [Judged], places: &Sites, records: &[Record]) 
 }
 
 /// The line that a call site stands for, where it has frames enough.
-fn line(places: &Sites, site: SiteId) -> Option<Line> {
+pub(super) fn line(places: &Sites, site: SiteId) -> Option<Line> {
     let native = places.backtrace(site).take(SHARED);
     let native: Vec<Frame> = native.collect();
     let python: Vec<PythonFrame> = places.python_backtrace(site).take(SHARED).collect();

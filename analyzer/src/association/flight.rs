@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::groups::{GroupId, Groups, Key};
 use super::site::Observation;
-use crate::ledger::{Finished, FinishedSite};
+use crate::ledger::{AFTER, Finished, FinishedSite};
 use crate::requests::record::{Record, RequestId};
 
 /// The most windows in which averages are taken.
@@ -19,14 +19,12 @@ const LASTING: u64 = 30;
 pub(super) enum Lag {
     /// As long as a request takes.
     Short,
-    /// Several times as long.
+    /// [`AFTER`] times as long.
     Long,
 }
 
 /// How many there are.
 pub(super) const LAGS: usize = 2;
-/// A long one, in means of what requests take.
-const LONG: u64 = 6;
 
 /// A piece of work's blocks come in this part of the time that a request takes.
 const PAUSE: u64 = 32;
@@ -223,7 +221,7 @@ impl Sweep {
         });
         let mean = (sum / u128::from(count.max(1))).max(1);
         let lag = u64::try_from(mean).unwrap_or(u64::MAX);
-        self.lags = [lag, lag.saturating_mul(LONG)];
+        self.lags = [lag, lag.saturating_mul(AFTER)];
         let lasted = u128::from(self.to - self.from) / mean / u128::from(LASTING);
         let requests = count / (IN_WINDOW * groups.frequent() as u64);
         requests

@@ -1,6 +1,6 @@
 //! Call sites that none is explained by itself, taken together with those that share their innermost frames: a
 //! function that is called in several ways (a future polled by either of two loops, code compiled twice) leaves
-//! a part of its blocks at each.
+//! a part of its blocks at each. Where one of the ways is rare, what explains the others explains its blocks.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use super::likelihood::Explained;
 use super::site::Observed;
 use super::sizes::Size;
+use crate::requests::label::LabelId;
 use crate::sites::{Frame, PythonFrame, SiteId, Sites};
 
 /// Kin share so many of their innermost frames at least: the function that allocates, and what called it.
@@ -34,6 +35,12 @@ fn frames(sites: &Sites, site: SiteId) -> Vec<Any> {
 
 /// What explains a call site's blocks, and those of one size by themselves.
 pub(super) type Causes = (Explained, Vec<(Size, Explained)>);
+
+/// Those who lend what explains them have so many times the borrower's blocks at least, ...
+const TIMES: u64 = 4;
+/// ... and it makes the borrower's blocks more likely by so much (as a logarithm) than the background: that the
+/// function is the same speaks for it already.
+pub(super) const FITS: f64 = 2.0;
 
 /// What explains call sites together.
 pub(super) struct Together {
@@ -92,4 +99,59 @@ pub(super) fn explain(
         }
     }
     found
+}
+
+/// A call site that is explained, and may lend what explains it.
+pub(super) struct Lender<'o> {
+    pub(super) observed: &'o Observed,
+    pub(super) causes: &'o Causes,
+    labels: Vec<LabelId>,
+    blocks: u64,
+    frames: Vec<Any>,
+}
+
+impl<'o> Lender<'o> {
+    pub(super) fn new(
+        site: SiteId,
+        observed: &'o Observed,
+        (causes, labels): (&'o Causes, Vec<LabelId>),
+        sites: &Sites,
+    ) -> Lender<'o> {
+        Lender {
+            observed,
+            causes,
+            labels,
+            blocks: observed.blocks(),
+            frames: frames(sites, site),
+        }
+    }
+
+    /// How many innermost frames it shares with another.
+    fn shared(&self, other: &[Any]) -> usize {
+        let both = self.frames.iter().zip(other);
+        both.take_while(|(one, other)| one == other).count()
+    }
+}
+
+/// Whose causes may be those of `site`, too: of those that share most innermost frames with it, the one with most
+/// blocks, where all these are of the same labels.
+pub(super) fn lender<'l, 'o>(
+    site: SiteId,
+    observed: &Observed,
+    explained: &'l [Lender<'o>],
+    sites: &Sites,
+) -> Option<&'l Lender<'o>> {
+    let own = frames(sites, site);
+    let most = explained.iter().map(|lender| lender.shared(&own)).max()?;
+    if most < SHARED {
+        return None;
+    }
+    let nearest = || {
+        explained
+            .iter()
+            .filter(|lender| lender.shared(&own) == most)
+    };
+    let lender = nearest().max_by_key(|lender| lender.blocks)?;
+    let agree = nearest().all(|other| other.labels == lender.labels);
+    (agree && lender.blocks >= TIMES * observed.blocks()).then_some(lender)
 }

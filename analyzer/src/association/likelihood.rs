@@ -367,9 +367,11 @@ impl<'s> Search<'s> {
     }
 
     /// A request that has ended is thought of only where none in flight explains anything: where requests take
-    /// turns, one's end is another's begin.
+    /// turns, one's end is another's begin. What a label's requests in flight explain a part of, they may have left to
+    /// be done a moment after their end, too.
     fn run(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
         let first = self.choose(false);
+        let first = (self.with_ended(first.0), first.1);
         let is_background = first
             .0
             .components
@@ -490,6 +492,40 @@ impl<'s> Search<'s> {
             }
         }
         fit
+    }
+
+    /// With what the chosen labels' requests make when they have ended, where that explains much that is the
+    /// background's as yet.
+    fn with_ended(&self, fit: Fit<'s>) -> Fit<'s> {
+        let keys = fit
+            .components
+            .iter()
+            .filter_map(|component| component.key());
+        let mut keys: Vec<Key> = keys.collect();
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.is_empty() || keys.len() == fit.components.len() {
+            return fit;
+        }
+        let [short, long] = Lag::ALL.map(Component::Ended);
+        let with_short = fit.with(short, self.ratios(short));
+        let mut ended = with_short.with(long, self.ratios(long));
+        let mut found = false;
+        for (lag, key) in Lag::ALL
+            .into_iter()
+            .flat_map(|lag| keys.iter().map(move |key| (lag, *key)))
+        {
+            let component = Component::After(lag, key);
+            let more = ended.with(component, self.ratios(component));
+            if more.gain_over(&ended) * self.independent(&more) >= GAIN {
+                ended = more;
+                found = true;
+            }
+        }
+        match found {
+            true => self.without_background(ended),
+            false => fit,
+        }
     }
 
     /// The fit with the component that adds most, and the best with one of another label.

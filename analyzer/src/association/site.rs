@@ -168,6 +168,11 @@ impl Observed {
 }
 
 impl Observed {
+    /// Blocks that were looked at.
+    pub(super) fn blocks(&self) -> u64 {
+        self.all.iter().map(|observation| observation.blocks).sum()
+    }
+
     /// Those of several sites.
     pub(super) fn of_all<'o>(
         sites: impl Iterator<Item = &'o Observed>,

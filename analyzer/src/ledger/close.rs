@@ -19,6 +19,7 @@ impl Ledger {
         self.serving.to = stamp;
         self.serving.to_bytes = self.counts.live_bytes;
         self.flight.end(request);
+        self.flight.took(record.start, stamp);
         self.close_proved(request, record, Some(order));
         for site in self.dirty.drain(..) {
             let figures = &mut self.sites[site as usize];
@@ -151,9 +152,17 @@ impl Ledger {
         }
     }
 
+    /// Whether a request was in flight when the account was opened, or had ended shortly before its blocks were made.
+    fn may_be_requests(&self, account: AccountId) -> bool {
+        let account = &self.accounts[account as usize];
+        let mut holdings = account.holdings.iter();
+        account.busy
+            || holdings.any(|id| self.flight.ended_before(self.holdings[*id as usize].born))
+    }
+
     /// A zone is over, and nothing proves whose its blocks are.
     pub fn becomes_open(&mut self, account: AccountId, hints: Hints) {
-        if !hints.any() && !self.accounts[account as usize].busy && !self.flight.any() {
+        if !hints.any() && !self.flight.any() && !self.may_be_requests(account) {
             return self.merge(account, OUTSIDE);
         }
         let (requests, time) = (self.ends.len() as u64, self.serving.to);

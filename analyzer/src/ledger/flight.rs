@@ -18,9 +18,29 @@ pub struct Flight {
     /// Changes with every begin and end.
     version: u32,
     most: usize,
+    /// Of those that have ended: when the last one did, how many they are, and how long they took in sum.
+    last_end: u64,
+    ended: u64,
+    lasted: u128,
 }
 
+/// Work that requests leave to be done after their ends is looked for within so many means of what they take.
+pub const AFTER: u64 = 6;
+
 impl Flight {
+    /// A request has ended, which took from `start` to `end`.
+    pub(super) fn took(&mut self, start: u64, end: u64) {
+        self.last_end = self.last_end.max(end);
+        self.ended += 1;
+        self.lasted += u128::from(end.saturating_sub(start));
+    }
+
+    /// Whether a request had ended shortly before `stamp`, or ended later.
+    pub(super) fn ended_before(&self, stamp: u64) -> bool {
+        let since = u128::from(stamp.saturating_sub(self.last_end));
+        self.ended > 0 && since * u128::from(self.ended) <= self.lasted * u128::from(AFTER)
+    }
+
     /// `request` is in flight from now on.
     pub(super) fn begin(&mut self, request: RequestId, stamp: u64) {
         let at = self.all.partition_point(|other| other.request < request);

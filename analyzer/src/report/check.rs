@@ -34,19 +34,16 @@ pub fn check(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Finding
     if criteria.verdicts.is_empty() {
         return Finding::Nothing;
     }
-    let held = |site: &Site| counted_bytes(analysis, site, criteria);
-    let found: Vec<(&Site, u64)> = analysis
-        .sites
-        .iter()
-        .filter(|site| criteria.verdicts.contains(&site.verdict))
-        .filter_map(|site| Some((site, held(site)?)))
-        .filter(|(_, held)| *held >= criteria.min_bytes)
-        .collect();
+    let mut found: Vec<(Verdict, u64)> = Vec::new();
+    for site in &analysis.sites {
+        let held = counted_bytes(analysis, site, criteria);
+        found.extend(held.filter(|(_, bytes)| *bytes >= criteria.min_bytes));
+    }
     if let Some((worst, _)) = found.first() {
         let sum = found.iter().map(|(_, held)| held).sum();
         return Finding::Found(format!(
             "{} found at {}, {}",
-            worst.verdict.name(),
+            worst.name(),
             counted(found.len() as u64, "call site"),
             bytes(sum)
         ));
@@ -57,18 +54,28 @@ pub fn check(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Finding
     }
 }
 
-/// What a site holds, as far as its endpoints are looked at; nothing if none is.
-fn counted_bytes(analysis: &Analysis, site: &Site, criteria: &Criteria) -> Option<u64> {
+/// What a site with such a verdict holds, and the verdict. Where only some endpoints are looked at, these are what
+/// their requests make of it. Nothing if no verdict counts.
+fn counted_bytes(analysis: &Analysis, site: &Site, criteria: &Criteria) -> Option<(Verdict, u64)> {
+    let is_wanted = |verdict: Verdict| criteria.verdicts.contains(&verdict);
     let Some(label) = &criteria.label else {
-        return Some(site_bytes(site));
+        return is_wanted(site.verdict).then(|| (site.verdict, site_bytes(site)));
     };
-    let parts = site.labels.iter().filter(|part| {
-        let endpoint = analysis.endpoints.get(part.endpoint as usize);
+    let is_looked_at = |endpoint: u32| {
+        let endpoint = analysis.endpoints.get(endpoint as usize);
         endpoint.is_some_and(|endpoint| label.matches(&endpoint.label))
+    };
+    let ended = site.labels.iter().filter_map(|part| {
+        let mut groups = site.groups.iter();
+        let group =
+            groups.find(|group| group.endpoint == part.endpoint && is_wanted(group.verdict))?;
+        is_looked_at(part.endpoint).then_some((group.verdict, part.retained.bytes))
     });
-    parts
-        .map(|part| part.retained.bytes)
-        .reduce(|sum, part| sum + part)
+    let open = site.open.iter();
+    let open = open.filter(|open| is_looked_at(open.endpoint) && is_wanted(open.verdict));
+    ended
+        .chain(open.map(|open| (open.verdict, open.live.bytes)))
+        .reduce(|(worst, sum), (verdict, bytes)| (worst.min(verdict), sum + bytes))
 }
 
 /// Why nothing found does not mean that nothing is there.
@@ -98,14 +105,25 @@ fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<Stri
     if endpoints.peek().is_none() {
         return Some("no request was seen".into());
     }
-    let unsure = endpoints.find(|endpoint| endpoint.verdict == Verdict::TooFewRequests)?;
-    Some(format!("too few requests of {}", unsure.label))
+    endpoints.find_map(|endpoint| {
+        let [_, most] = endpoint.leaking_requests_range;
+        match endpoint.verdict {
+            Verdict::TooFewRequests => Some(format!("too few requests of {}", endpoint.label)),
+            verdict if most > 0 && !verdict.leaks() => Some(format!(
+                "memory that grows may be of {}: whose it is could not be told",
+                endpoint.label
+            )),
+            _ => None,
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::{Endpoint, SiteLabel, SiteOpen};
     use crate::report::example;
+    use crate::sample::Amount;
 
     fn criteria(verdicts: &[Verdict], min_bytes: u64, label: Option<&str>) -> Criteria {
         Criteria {
@@ -136,6 +154,44 @@ mod tests {
         // As the report prints it.
         let printed = Some("POST /orders/{id}");
         assert_eq!(found(&criteria(leak, 0, printed)), said);
+    }
+
+    #[test]
+    fn what_leaks_of_others_is_not_found_for_a_label() {
+        let mut example = example::leaking();
+        let analysis = &mut example.analysis;
+        let endpoint = |endpoint: &Endpoint| endpoint.label.starts_with("GET /log");
+        let log = analysis.endpoints.iter().position(endpoint);
+        let log = log.unwrap_or_default();
+        // Its requests come to the call site that leaks, too, and leave nothing that lasts.
+        let site = &mut analysis.sites[0];
+        let labels: Vec<SiteLabel> = site.labels.clone();
+        site.labels.extend(labels.into_iter().map(|part| SiteLabel {
+            endpoint: log as u32,
+            ..part
+        }));
+        let leak = &[Verdict::Leak];
+        let only = criteria(leak, 0, Some("GET /log"));
+        let found = |analysis: &Analysis| check(&example.facts, analysis, &only);
+        assert_eq!(found(analysis), Finding::Nothing);
+        // What is not known to be another's may be its own.
+        analysis.endpoints[log].verdict = Verdict::Clean;
+        analysis.endpoints[log].leaking_requests_range = [0, 3];
+        let said = "memory that grows may be of GET /log: whose it is could not be told";
+        assert_eq!(found(analysis), Finding::CannotTell(said.into()));
+        let open = SiteOpen {
+            endpoint: log as u32,
+            requests: 1,
+            live: Amount {
+                blocks: 2,
+                bytes: 300,
+            },
+            verdict: Verdict::Leak,
+            text: String::new(),
+        };
+        analysis.sites[1].open.push(open);
+        let said = "leak found at 1 call site, 300 B";
+        assert_eq!(found(analysis), Finding::Found(said.into()));
     }
 
     #[test]

@@ -201,6 +201,12 @@ fn reached(site: Site, endpoint: u32, requests: u64, evidence: &str) -> Site {
             retained: site.retained(),
             associated: site.associated,
         }],
+        groups: vec![SiteGroup {
+            endpoint,
+            status: Some(200),
+            verdict: site.of_requests,
+            text: evidence.into(),
+        }],
         ..site
     }
 }

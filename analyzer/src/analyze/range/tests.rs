@@ -1,0 +1,193 @@
+//! Ranges, by hand.
+
+use super::*;
+use crate::analysis::{Evidence, Source};
+use crate::ledger::{self, Age};
+use crate::requests::record::Figures;
+use crate::sample::Amount;
+use crate::sites::{Frame, Module, NO_SITE};
+
+const LABEL: LabelId = 0;
+const OTHER: LabelId = 1;
+
+/// One request after the other: every second is of `LABEL`.
+fn records() -> Vec<Record> {
+    let record = |at: u64| Record {
+        touches: 0,
+        process: 0,
+        thread: 0,
+        host: 0,
+        label: Some(if at.is_multiple_of(2) { LABEL } else { OTHER }),
+        connection: 1,
+        source: Source::Http,
+        count: 1,
+        status: Some(200),
+        start: at * 100,
+        end: Some(at * 100 + 50),
+        reader: 0,
+        unanswered: false,
+        answer_begun: true,
+        void: false,
+        moved: false,
+        figures: Figures::default(),
+    };
+    (0..10).map(record).collect()
+}
+
+#[test]
+fn what_nobody_in_flight_made_may_be_of_the_last_before() {
+    let span = |request, start, end| Span {
+        request,
+        count: 1,
+        start,
+        end,
+    };
+    let spans = [span(1, 30, 40), span(0, 10, 20), span(2, 32, 50)];
+    let births = made_by(&[5, 15, 25, 33, 60], &spans);
+    assert_eq!(births, [15, 20, 33, 50]);
+    let none = FxHashSet::default();
+    assert_eq!(candidates(&[20], &spans, (&none, 0)), 1);
+    assert_eq!(candidates(&births, &spans, (&none, 0)), 3);
+    assert_eq!(
+        candidates(&births, &spans, (&FxHashSet::from_iter([2]), 0)),
+        2
+    );
+    assert_eq!(candidates(&[20], &spans, (&none, 31)), 2);
+    assert_eq!(fewest(&[15, 33, 35], &spans, &none), 2);
+}
+
+/// What a request kept.
+fn kept(request: RequestId, certain: Certain) -> Retained {
+    let born = u64::from(request) * 100 + 10;
+    Retained {
+        request,
+        blocks: 1,
+        bytes: 8,
+        before_exit: Amount::default(),
+        born,
+        last: born,
+        birth: None::<Age>,
+        tail_blocks: 0,
+        associated: certain != Certain::Request,
+        untold: false,
+        certain,
+        bounded_blocks: 0,
+        bounded_bytes: 0,
+        collected: false,
+        judged: ledger::Judged::default(),
+    }
+}
+
+fn part(label: LabelId, verdict: Verdict, retained: Vec<Retained>) -> JudgedLabel {
+    JudgedLabel {
+        label,
+        verdict,
+        retained,
+        groups: Vec::new(),
+    }
+}
+
+fn site(id: SiteId, outside: Verdict, labels: Vec<JudgedLabel>) -> Judged {
+    Judged {
+        id,
+        verdict: Verdict::Clean,
+        evidence: Evidence::default(),
+        outside,
+        outside_evidence: Evidence::default(),
+        open: Vec::new(),
+        parts: Vec::new(),
+        labels,
+    }
+}
+
+/// Two ways to one line, and a line of its own.
+fn places() -> (Sites, [SiteId; 3]) {
+    let mut sites = Sites::default();
+    let module = sites.module(Module {
+        path: "server".into(),
+        build_id: None,
+    });
+    let mut site = |frames: [u64; 4]| {
+        frames.into_iter().fold(NO_SITE, |outer, file_address| {
+            let frame = Frame {
+                module,
+                file_address,
+            };
+            sites.child(outer, frame)
+        })
+    };
+    let all = [site([1, 5, 6, 7]), site([2, 5, 6, 7]), site([1, 8, 6, 7])];
+    (sites, all)
+}
+
+fn ranges(sites: &[Judged], unknown: &Unknown, places: &Sites) -> Vec<(LabelId, [u64; 2])> {
+    let kept = sites.iter().flat_map(|site| &site.labels);
+    let kept = kept.filter(|part| part.verdict.leaks());
+    let leaking: Leaking = kept
+        .flat_map(|part| &part.retained)
+        .map(|kept| (kept.request, (1, 8)))
+        .collect();
+    let found = leaking_ranges(sites, &leaking, &records(), unknown, places);
+    let mut found: Vec<(LabelId, [u64; 2])> = found.into_iter().collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn what_a_rare_way_to_the_line_leaves_may_leak_too() {
+    let (places, [common, rare, other]) = places();
+    let leaks = || {
+        let all = [2, 4, 6].map(|request| kept(request, Certain::Request));
+        site(
+            common,
+            Verdict::Clean,
+            vec![part(LABEL, Verdict::Leak, all.into())],
+        )
+    };
+    let early = |at: SiteId, verdict: Verdict| {
+        let first = vec![kept(0, Certain::Request)];
+        site(at, Verdict::Clean, vec![part(LABEL, verdict, first)])
+    };
+    let none = Unknown::default();
+    let told = |second: Judged| ranges(&[leaks(), second], &none, &places);
+    assert_eq!(told(early(rare, Verdict::WarmUp)), [(LABEL, [3, 4])]);
+    assert_eq!(
+        told(early(rare, Verdict::TooFewRequests)),
+        [(LABEL, [3, 4])]
+    );
+    assert_eq!(told(early(rare, Verdict::Bounded)), []);
+    assert_eq!(told(early(other, Verdict::TooFewRequests)), []);
+    // The same of what nobody was found for.
+    let nobody = || site(rare, Verdict::WarmUp, Vec::new());
+    let unknown: Unknown = [(rare, vec![(0, 810)])].into_iter().collect();
+    let found = ranges(&[leaks(), nobody()], &unknown, &places);
+    assert_eq!(found, [(LABEL, [3, 4])]);
+}
+
+#[test]
+fn what_grows_and_is_nobodys_may_be_of_whoever_was_there() {
+    let (places, [leaking, _, grows]) = places();
+    let sites = |certain: Certain| {
+        let all = [1, 3, 5].map(|request| kept(request, certain));
+        [
+            site(
+                leaking,
+                Verdict::Clean,
+                vec![part(OTHER, Verdict::Leak, all.into())],
+            ),
+            site(grows, Verdict::Leak, Vec::new()),
+        ]
+    };
+    // Made while requests of LABEL are in flight, but for one.
+    let births = [20, 220, 420, 330].map(|born| (0, born));
+    let unknown: Unknown = [(grows, births.into())].into_iter().collect();
+    let found = ranges(&sites(Certain::Label), &unknown, &places);
+    assert!(found.contains(&(LABEL, [0, 3])), "{found:?}");
+    // Where all is proved, nothing else is theirs.
+    assert_eq!(ranges(&sites(Certain::Request), &unknown, &places), []);
+    // What does not grow counts for nobody.
+    let mut still = sites(Certain::Label);
+    still[1].outside = Verdict::Bounded;
+    let found = ranges(&still, &unknown, &places);
+    assert!(found.iter().all(|(label, _)| *label == OTHER), "{found:?}");
+}
