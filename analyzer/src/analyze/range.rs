@@ -18,7 +18,11 @@ type Unknown = FxHashMap<SiteId, Vec<(ProcessId, u64)>>;
 /// What is known of a label's leaking requests.
 #[derive(Debug, Default)]
 struct Known {
+    /// It is called leaking somewhere.
+    leaks: bool,
     told: FxHashSet<RequestId>,
+    /// Answers with these statuses leak; what had none may be any of them.
+    statuses: FxHashSet<Option<u32>>,
     /// Requests that leak if what they kept at undecided call sites does.
     undecided: FxHashSet<RequestId>,
     /// Births of blocks that are one or another request's.
@@ -29,13 +33,19 @@ struct Known {
     after: FxHashMap<ProcessId, u64>,
     /// Births of blocks whose owner could not be told.
     unknown: FxHashMap<ProcessId, Vec<u64>>,
-    /// Lines where it leaks.
-    lines: FxHashSet<Line>,
+    /// Lines where it leaks, and the most blocks that it retained by one way there.
+    lines: FxHashMap<Line, u64>,
 }
+
+/// A rare way to a line where much leaks leaves less than one block in so many.
+const RARE: u64 = 4;
 
 impl Known {
     /// Takes what the label keeps at a call site where it leaks.
-    fn leaks(&mut self, part: &JudgedLabel, leaking: &Leaking, records: &[Record]) {
+    fn add_leak(&mut self, part: &JudgedLabel, leaking: &Leaking, records: &[Record]) {
+        self.leaks = true;
+        let groups = part.groups.iter().filter(|group| group.verdict.leaks());
+        self.statuses.extend(groups.map(|group| group.status));
         for kept in part.retained.iter().filter(|kept| kept.is_used()) {
             let record = records.get(kept.request as usize);
             let process = record.map_or(0, |record| record.process);
@@ -78,6 +88,12 @@ impl Known {
         self.may_be(others.into_iter(), records);
     }
 
+    /// Whether so many blocks are what a rare way to the line leaves, beside what leaks there.
+    fn is_rare(&self, line: &Line, blocks: u64) -> bool {
+        let most = self.lines.get(line);
+        most.is_some_and(|most| blocks.saturating_mul(RARE) < *most)
+    }
+
     fn is_unknown(&mut self, unknown: &Unknown, site: SiteId) {
         for (process, born) in unknown.get(&site).into_iter().flatten() {
             self.unknown.entry(*process).or_default().push(*born);
@@ -101,6 +117,15 @@ impl Known {
 
     /// At least and at most so many of its requests, which are `spans`, leak.
     fn range(mut self, spans: &FxHashMap<ProcessId, Vec<Span>>) -> [u64; 2] {
+        let may_leak = |span: &Span| {
+            let known = self.leaks && !self.statuses.is_empty() && span.status.is_some();
+            !known || self.statuses.contains(&span.status) || self.statuses.contains(&None)
+        };
+        let of_process = |spans: &Vec<Span>| spans.iter().copied().filter(may_leak).collect();
+        let spans = spans
+            .iter()
+            .map(|(process, spans)| (*process, of_process(spans)));
+        let spans: FxHashMap<ProcessId, Vec<Span>> = spans.collect();
         let count = |wanted: &dyn Fn(&Span) -> bool| -> u64 {
             let all = spans.values().flatten();
             all.filter(|span| wanted(span)).map(|span| span.count).sum()
@@ -144,8 +169,11 @@ pub(super) fn leaking_ranges(
     for site in sites {
         for part in site.labels.iter().filter(|part| part.verdict.leaks()) {
             let of_label = known.entry(part.label).or_default();
-            of_label.lines.extend(line(places, site.id));
-            of_label.leaks(part, leaking, records);
+            if let Some(line) = line(places, site.id) {
+                let most = of_label.lines.entry(line).or_default();
+                *most = (*most).max(blocks(part));
+            }
+            of_label.add_leak(part, leaking, records);
             // What is another label's may be this one's.
             let others = site.labels.iter().filter(|other| other.label != part.label);
             let unsure = others.flat_map(|other| &other.retained);
@@ -167,6 +195,11 @@ pub(super) fn leaking_ranges(
     known.into_iter().map(range).collect()
 }
 
+/// What the label retained at the call site.
+fn blocks(part: &JudgedLabel) -> u64 {
+    part.retained.iter().map(|kept| kept.blocks).sum()
+}
+
 /// Adds what is undecided: of a label that leaks only where it is at the same line as a leak (the first request comes
 /// to a line by another way than those that follow, or one request of many).
 fn add_undecided(
@@ -183,7 +216,7 @@ fn add_undecided(
             let of_label = known.entry(part.label).or_default();
             let leaks_here = line
                 .as_ref()
-                .is_some_and(|line| of_label.lines.contains(line));
+                .is_some_and(|line| of_label.is_rare(line, blocks(part)));
             let leaks_nowhere = !leaking.contains(&part.label);
             if leaks_here || leaks_nowhere && part.verdict == Verdict::TooFewRequests {
                 of_label.may_leak(part, records);
@@ -192,10 +225,11 @@ fn add_undecided(
         let Some(line) = line.filter(|_| site.outside.leaks() || is_early(site.outside)) else {
             continue;
         };
+        let births = unknown.get(&site.id).map_or(0, Vec::len) as u64;
         for (label, of_label) in known.iter_mut() {
             let mut parts = site.labels.iter();
             let is_known = parts.any(|part| part.label == *label && part.verdict.leaks());
-            if !is_known && of_label.lines.contains(&line) {
+            if !is_known && of_label.is_rare(&line, births) {
                 of_label.is_unknown(unknown, site.id);
             }
         }
@@ -215,9 +249,7 @@ fn add_unknown_growth(
             continue;
         };
         for (label, spans) in spans {
-            let leaks = known
-                .get(label)
-                .is_some_and(|known| !known.lines.is_empty());
+            let leaks = known.get(label).is_some_and(|known| known.leaks);
             if !leaks && is_beside(births, spans) {
                 known
                     .entry(*label)
@@ -250,6 +282,7 @@ fn spans_of(records: &[Record]) -> FxHashMap<LabelId, FxHashMap<ProcessId, Vec<S
             let of_label = spans.entry(label).or_default();
             of_label.entry(record.process).or_default().push(Span {
                 request,
+                status: record.status,
                 count: u64::from(record.count),
                 start: record.start,
                 end: record.end.unwrap_or(u64::MAX),
@@ -263,6 +296,7 @@ fn spans_of(records: &[Record]) -> FxHashMap<LabelId, FxHashMap<ProcessId, Vec<S
 #[derive(Clone, Copy, Debug)]
 struct Span {
     request: RequestId,
+    status: Option<u32>,
     count: u64,
     start: u64,
     end: u64,

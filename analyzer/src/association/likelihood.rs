@@ -34,6 +34,8 @@ pub(super) enum Component {
     After(Lag, Key),
 }
 
+/// The background's share at most where what is in flight explains all.
+const MOST_LEFT: f64 = 0.05;
 /// The background's share at most where a label explains most of something.
 const MOSTLY: f64 = 0.3;
 
@@ -264,6 +266,17 @@ impl<'c> Fit<'c> {
         }
     }
 
+    /// The part that no request explains.
+    fn background(&self) -> f64 {
+        let all = self.components.iter().zip(&self.weights);
+        let keyed = all.filter(|(component, _)| component.key().is_some());
+        let keyed: Vec<f64> = keyed.map(|(_, weight)| *weight).collect();
+        match keyed.is_empty() {
+            true => 1.0,
+            false => 1.0 - keyed.iter().sum::<f64>(),
+        }
+    }
+
     fn likelihoods(&self, count: usize) -> Vec<f64> {
         let mut all = vec![FLOOR; count];
         for (weight, ratios) in self.weights.iter().zip(&self.ratios) {
@@ -366,20 +379,18 @@ impl<'s> Search<'s> {
             .fold(f64::MIN, f64::max)
     }
 
-    /// A request that has ended is thought of only where none in flight explains anything: where requests take
-    /// turns, one's end is another's begin. What a label's requests in flight explain a part of, they may have left to
-    /// be done a moment after their end, too.
+    /// A request that has ended is thought of only where those in flight leave a part to the background, and where
+    /// that explains clearly more: where requests take turns, one's end is another's begin.
     fn run(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
-        let first = self.choose(false);
-        let first = (self.with_ended(first.0), first.1);
-        let is_background = first
-            .0
-            .components
-            .iter()
-            .all(|component| component.key().is_none());
-        match is_background && first.1.is_none() {
-            true => self.choose(true),
-            false => first,
+        let in_flight = self.choose(false);
+        let background = in_flight.0.background();
+        if background < MOST_LEFT || background == 1.0 && in_flight.1.is_some() {
+            return in_flight;
+        }
+        let ended = self.choose(true);
+        match ended.0.logarithm - in_flight.0.logarithm >= LEAD || background == 1.0 {
+            true => ended,
+            false => in_flight,
         }
     }
 
@@ -492,40 +503,6 @@ impl<'s> Search<'s> {
             }
         }
         fit
-    }
-
-    /// With what the chosen labels' requests make when they have ended, where that explains much that is the
-    /// background's as yet.
-    fn with_ended(&self, fit: Fit<'s>) -> Fit<'s> {
-        let keys = fit
-            .components
-            .iter()
-            .filter_map(|component| component.key());
-        let mut keys: Vec<Key> = keys.collect();
-        keys.sort_unstable();
-        keys.dedup();
-        if keys.is_empty() || keys.len() == fit.components.len() {
-            return fit;
-        }
-        let [short, long] = Lag::ALL.map(Component::Ended);
-        let with_short = fit.with(short, self.ratios(short));
-        let mut ended = with_short.with(long, self.ratios(long));
-        let mut found = false;
-        for (lag, key) in Lag::ALL
-            .into_iter()
-            .flat_map(|lag| keys.iter().map(move |key| (lag, *key)))
-        {
-            let component = Component::After(lag, key);
-            let more = ended.with(component, self.ratios(component));
-            if more.gain_over(&ended) * self.independent(&more) >= GAIN {
-                ended = more;
-                found = true;
-            }
-        }
-        match found {
-            true => self.without_background(ended),
-            false => fit,
-        }
     }
 
     /// The fit with the component that adds most, and the best with one of another label.

@@ -38,6 +38,7 @@ fn records() -> Vec<Record> {
 fn what_nobody_in_flight_made_may_be_of_the_last_before() {
     let span = |request, start, end| Span {
         request,
+        status: None,
         count: 1,
         start,
         end,
@@ -61,7 +62,7 @@ fn kept(request: RequestId, certain: Certain) -> Retained {
     let born = u64::from(request) * 100 + 10;
     Retained {
         request,
-        blocks: 1,
+        blocks: 5,
         bytes: 8,
         before_exit: Amount::default(),
         born,
@@ -145,7 +146,11 @@ fn what_a_rare_way_to_the_line_leaves_may_leak_too() {
         )
     };
     let early = |at: SiteId, verdict: Verdict| {
-        let first = vec![kept(0, Certain::Request)];
+        let first = Retained {
+            blocks: 3,
+            ..kept(0, Certain::Request)
+        };
+        let first = vec![first];
         site(at, Verdict::Clean, vec![part(LABEL, verdict, first)])
     };
     let none = Unknown::default();
@@ -157,6 +162,10 @@ fn what_a_rare_way_to_the_line_leaves_may_leak_too() {
     );
     assert_eq!(told(early(rare, Verdict::Bounded)), []);
     assert_eq!(told(early(other, Verdict::TooFewRequests)), []);
+    // What is as much is a way of its own.
+    let mut much = early(rare, Verdict::TooFewRequests);
+    much.labels[0].retained[0].blocks = 4;
+    assert_eq!(told(much), []);
     // The same of what nobody was found for.
     let nobody = || site(rare, Verdict::WarmUp, Vec::new());
     let unknown: Unknown = [(rare, vec![(0, 810)])].into_iter().collect();
