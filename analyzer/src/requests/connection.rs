@@ -89,6 +89,9 @@ impl Machine {
         let state = self.process(at.process);
         state.connections.insert(number);
         state.most_connections = state.most_connections.max(state.connections.len());
+        if self.boundary != Boundary::Connection {
+            self.owners.accepts(at.thread, number, &mut self.records);
+        }
         let whole = (self.boundary == Boundary::Connection).then(|| {
             let label = self.labels.intern(&local);
             let request = self.begin(at, number, Source::Connection, Some(label), 1);
@@ -208,6 +211,7 @@ impl Machine {
         if !connection.holders.is_empty() {
             return;
         }
+        self.owners.is_first(number, None, &mut self.records);
         let Some(connection) = self.connections.remove(&number) else {
             return;
         };

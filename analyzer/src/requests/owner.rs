@@ -19,14 +19,16 @@
 //! Only the write that begins an answer settles what came before it. What is open is associated later, from all
 //! blocks of its call site; so is what was proved in a way that does not hold in its process (`habits`).
 
+mod accepted;
 mod birth;
 mod habits;
 mod worker;
 mod zone;
 
+use accepted::Accepted;
 pub(super) use habits::Habits;
 pub use habits::Moment;
-use worker::Worker;
+use worker::{Birth, Worker};
 pub(super) use worker::{Lineage, Service};
 
 use rustc_hash::FxHashMap;
@@ -63,6 +65,8 @@ pub struct Owners {
     workers: Vec<Worker>,
     /// For whom threads are created that have not begun, by their numbers in the process.
     creations: FxHashMap<(ProcessId, u64), (RequestId, Proof)>,
+    /// What was made for connections without a request as yet.
+    accepted: FxHashMap<u32, Accepted>,
     /// How many threads may turn out to have worked for a request after its end.
     expected: FxHashMap<RequestId, u32>,
     sample: Sample,
@@ -115,6 +119,7 @@ impl Owners {
             self.is_cut(worker, records);
             self.worker_ends(worker, records);
         }
+        self.accepted.retain(|_, accepted| !accepted.is_of(process));
         let ledger = self.ledgers.get_mut(process as usize)?.take()?;
         Some((ledger, std::mem::take(&mut self.habits[process as usize])))
     }

@@ -1,5 +1,6 @@
 //! Ranges, by hand.
 
+use super::super::sites::JudgedGroup;
 use super::*;
 use crate::analysis::{Evidence, Source};
 use crate::ledger::{self, Age};
@@ -199,4 +200,29 @@ fn what_grows_and_is_nobodys_may_be_of_whoever_was_there() {
     still[1].outside = Verdict::Bounded;
     let found = ranges(&still, &unknown, &places);
     assert!(found.iter().all(|(label, _)| *label == OTHER), "{found:?}");
+}
+
+#[test]
+fn only_answers_with_a_status_that_leaks_count() {
+    let (places, [leaking, ..]) = places();
+    let group = |status, verdict| JudgedGroup {
+        status: Some(status),
+        verdict,
+        shared: false,
+        text: String::new(),
+    };
+    let all = [0, 4].map(|request| kept(request, Certain::Neither));
+    let mut leaks = part(LABEL, Verdict::Leak, all.into());
+    // Made when the last request had begun: any before may have left it to be done.
+    leaks.retained[1].last = 860;
+    let ranges_with = |groups: Vec<JudgedGroup>| {
+        let mut leaks = part(LABEL, Verdict::Leak, leaks.retained.clone());
+        leaks.groups = groups;
+        let site = site(leaking, Verdict::Clean, vec![leaks]);
+        ranges(&[site], &Unknown::default(), &places)
+    };
+    let both = [200, 500].map(|status| group(status, Verdict::Leak));
+    assert_eq!(ranges_with(both.into()), [(LABEL, [0, 5])]);
+    let errors = vec![group(200, Verdict::Clean), group(500, Verdict::Leak)];
+    assert_eq!(ranges_with(errors), [(LABEL, [0, 0])]);
 }

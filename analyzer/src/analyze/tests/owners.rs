@@ -318,6 +318,33 @@ fn a_helper_threads_blocks_are_associated_once_there_are_enough() {
 }
 
 #[test]
+fn what_the_accepting_thread_makes_is_associated_with_the_connections_first_request() {
+    let mut text = String::from("t1 waits; ");
+    let mut leaking = 0;
+    for (number, place) in (1..=60).zip((1_u32..).map(|at| at.wrapping_mul(0x9e37_79b9) >> 13)) {
+        // What is made for the connection of /a stays; that of /b goes with it. Each thread serves one.
+        let (label, goes) = match place.is_multiple_of(3) {
+            true => ("a", String::new()),
+            false => ("b", format!("t1 free x{number}; ")),
+        };
+        leaking += usize::from(label == "a");
+        let thread = number + 1;
+        text.push_str(&format!(
+            "t1 accept c{number}; t1 alloc x{number} 1 @5; t1 poll; t{thread} read c{number} GET /{label}
+             t{thread} answer c{number} 200; t{thread} close c{number}; {goes}"
+        ));
+    }
+    let told = auto(&text);
+    let of_a = "GET /a status 200 associated 1 survive 1 retained 1";
+    let found = told.iter().filter(|line| *line == of_a).count();
+    assert_eq!(found, leaking, "{told:?}");
+    assert!(
+        told.iter()
+            .all(|line| !(line.contains("/b") && line.contains("associated")))
+    );
+}
+
+#[test]
 fn what_comes_as_often_beside_others_is_nobodys() {
     let mut text = rounds(0);
     for round in 0..40 {

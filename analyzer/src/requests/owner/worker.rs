@@ -66,6 +66,8 @@ pub(super) struct Worker {
     pub(super) zone: Vec<AccountId>,
     pub(super) opened: u32,
     pub(super) birth: Birth,
+    /// The connection that its zone began with the accept of; 0: none.
+    pub(super) accepted: u32,
     /// It has read heads.
     pub(super) reads: bool,
     /// It has begun answers to requests whose heads other threads had read.

@@ -66,6 +66,10 @@ impl Owners {
         let worker = &mut self.workers[id as usize];
         worker.account = None;
         let (process, accounts) = (worker.process, std::mem::take(&mut worker.zone));
+        let accepted = std::mem::take(&mut worker.accepted);
+        if accepted != 0 && matches!(verdict, Verdict::Open(_)) {
+            return self.has_accepted(accepted, accounts, records);
+        }
         self.settle_all(process, accounts, verdict, records);
     }
 
