@@ -13,6 +13,7 @@ pub mod python;
 pub mod real;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod stated;
 pub mod story;
 pub mod valgrind;

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::artifacts;
+use crate::schema;
 use crate::stated::Sum;
 
 /// The JSON report of a trace.
@@ -44,9 +45,9 @@ impl Report {
         );
         let json = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("no JSON ({error}): {err}"));
-        let report = Report { json };
-        assert_eq!(report.number("/schema"), 1);
-        report
+        let faults = schema::faults(&json);
+        assert!(faults.is_empty(), "{arguments:?}: {faults:#?}");
+        Report { json }
     }
 
     /// The value at a JSON pointer; panics where there is none.
