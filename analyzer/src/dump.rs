@@ -5,7 +5,7 @@ use std::path::Path;
 
 use leak_wire::free_list::Change;
 
-use crate::report::escaped;
+use crate::escape::escaped;
 use crate::sites::{NO_MODULE, Node, SiteId, Sites};
 use crate::trace::{self, What};
 

@@ -15,6 +15,7 @@ pub mod analyze;
 pub mod association;
 pub mod cli;
 pub mod dump;
+mod escape;
 pub(crate) mod figures;
 #[doc(hidden)]
 pub mod fuzz;

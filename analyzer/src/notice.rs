@@ -1,6 +1,6 @@
 //! Lines on stderr.
 
-use crate::report::escaped;
+use crate::escape::escaped;
 
 /// Prints `leak-analyze: ` and the text, whose parts may come from strangers, as one line.
 pub fn say(text: &str) {

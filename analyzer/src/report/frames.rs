@@ -4,7 +4,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::escape::escaped;
+use crate::escape::escaped;
 use crate::sites::{Frame, Module, PythonFrame, SiteId, Sites, is_interpreter};
 use crate::symbols::{Symbol, Symbolizer};
 use crate::trace::Facts;

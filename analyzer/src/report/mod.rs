@@ -2,7 +2,6 @@
 //! decides nothing: what a request, an owner or a verdict is, was settled before.
 
 mod check;
-mod escape;
 #[cfg(test)]
 mod example;
 mod fingerprint;
@@ -22,7 +21,6 @@ use crate::symbols::Symbolizer;
 use crate::trace::{Facts, Warning};
 
 pub use check::{Criteria, Finding, check};
-pub(crate) use escape::escaped;
 pub use fingerprint::fingerprint;
 pub use json::json;
 pub use output::{color, print_to, width};

@@ -5,9 +5,9 @@ use super::result::at_least;
 use super::table::{Cell, Side, Table, cut, paint};
 use super::words;
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
+use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, share};
 use crate::report::Input;
-use crate::report::escape::escaped;
 
 /// Endpoints in the table.
 const MOST_ROWS: usize = 25;

@@ -6,8 +6,8 @@ use super::result;
 use super::table::{cut, paint};
 
 use crate::analysis::{Growth, Ownership, Verdict};
+use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, duration, moment, share, signal};
-use crate::report::escape::escaped;
 use crate::report::{Input, dropped_events};
 use crate::trace::{Ended, Outcome, Process, Warning};
 

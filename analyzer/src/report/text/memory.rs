@@ -4,9 +4,9 @@
 use super::page::Page;
 use super::table::{Cell, Side, Table};
 use crate::analysis::TimelinePoint;
+use crate::escape::escaped;
 use crate::figures::bytes;
 use crate::report::Input;
-use crate::report::escape::escaped;
 use crate::trace::ProcessId;
 
 /// Processes that are shown: those with the most requests, then those that grew most.

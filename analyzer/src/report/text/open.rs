@@ -7,9 +7,9 @@ use super::page::Page;
 use super::table::{Cell, Side, Table};
 use super::{site, write_more};
 use crate::analysis::{Endpoint, Site, SiteOpen, Verdict};
+use crate::escape::escaped;
 use crate::figures::{bytes, counted};
 use crate::report::Input;
-use crate::report::escape::escaped;
 use crate::report::frames::Stacks;
 
 /// Endpoints in the table.

@@ -4,9 +4,9 @@ use super::page::Page;
 use super::table::{Cell, Side, Table, cut};
 use super::{is_reached_by_requests, words, write_more};
 use crate::analysis::{Site, Verdict};
+use crate::escape::escaped;
 use crate::figures::bytes;
 use crate::report::Input;
-use crate::report::escape::escaped;
 use crate::report::frames::Stacks;
 
 /// Columns of a label.

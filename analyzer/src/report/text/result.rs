@@ -5,8 +5,8 @@ use super::page::Page;
 use super::table::cut;
 use super::undecided::{self, Undecided};
 use crate::analysis::{Endpoint, StatusFigures, TypeRow, Verdict};
+use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, share};
-use crate::report::escape::escaped;
 use crate::report::{Input, is_complete};
 
 /// Columns of a name in a sentence.

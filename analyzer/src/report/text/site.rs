@@ -7,8 +7,8 @@ use super::page::Page;
 use super::table::{cut, cut_front, paint};
 use super::types;
 use crate::analysis::{Site, SiteLabel, SiteOpen};
+use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, share};
-use crate::report::escape::escaped;
 use crate::report::frames::{Kind, Line, Stack, Stacks};
 use crate::report::{Input, fingerprint};
 

@@ -4,9 +4,9 @@ use super::exit;
 use super::page::Page;
 use super::table::{Cell, Side, Table, cut, paint};
 use crate::analysis::TypeRow;
+use crate::escape::escaped;
 use crate::figures::{bytes, count, counted};
 use crate::report::Input;
-use crate::report::escape::escaped;
 
 /// Rows of a table, where the user did not say.
 const MOST_ROWS: usize = 5;
