@@ -37,6 +37,13 @@ pub struct Finished {
     pub trace: Option<PathBuf>,
 }
 
+/// Where libleak.so may lie, from this program's folder: in a build, in a prefix, on Debian.
+const PLACES: [&str; 3] = [
+    "libleak.so",
+    "../lib/libleak.so",
+    "../lib/x86_64-linux-gnu/libleak.so",
+];
+
 /// The status of shells for a command that can't be run, and for one that isn't there.
 const CANT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
@@ -132,17 +139,15 @@ fn preload(given: Option<&Path>) -> Result<PathBuf, String> {
     let own = std::env::current_exe().and_then(std::fs::canonicalize);
     let own = own.map_err(|error| format!("can't find myself: {error}"))?;
     let folder = own.parent().unwrap_or(Path::new("/"));
-    let places = ["libleak.so", "../lib/libleak.so"];
-    let found = places.iter().map(|place| folder.join(place));
-    found
-        .into_iter()
-        .find(|path| path.is_file())
-        .ok_or_else(|| {
-            format!(
-                "libleak.so is not in {}; name it with --preload or LEAK_PRELOAD",
-                folder.display()
-            )
-        })
+    let mut found = PLACES
+        .iter()
+        .filter_map(|place| std::fs::canonicalize(folder.join(place)).ok());
+    found.find(|path| path.is_file()).ok_or_else(|| {
+        format!(
+            "libleak.so is not in {}; name it with --preload or LEAK_PRELOAD",
+            folder.display()
+        )
+    })
 }
 
 /// libleak.so before what is preloaded already.
