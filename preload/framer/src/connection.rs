@@ -108,12 +108,12 @@ impl Connection {
     ) {
         let mut out = Out::new(&mut emit);
         while !self.is_opaque()
-            && let Some(piece) = pieces.next_piece(0)
+            && let Some(piece) = pieces.next_piece(self.needless_to_read())
         {
             let result = match piece {
                 Piece::Seen([]) => continue,
                 Piece::Seen(part) => self.read_part(buffers, part, &mut out),
-                Piece::Unseen(count) => self.read_unseen(count),
+                Piece::Unseen(count) => self.read_unseen(count, &mut out),
             };
             self.settle(result, &mut out);
             self.read = true;
@@ -283,6 +283,17 @@ impl Connection {
         }
     }
 
+    /// How many of the next bytes that the server reads don't matter, whatever they are.
+    fn needless_to_read(&self) -> u64 {
+        match &self.stage {
+            Stage::Http(http) => http.needless_to_read(),
+            Stage::Redis(redis) => redis.needless_to_read(),
+            Stage::Memcached(memcached) => memcached.needless_to_read(),
+            Stage::Tls => u64::MAX,
+            _ => 0,
+        }
+    }
+
     fn wrote_part(
         &mut self,
         buffers: &mut Buffers,
@@ -336,16 +347,18 @@ impl Connection {
     /// The server read `count` bytes that can't be seen (splice).
     pub fn read_opaque(&mut self, count: u64, mut emit: impl FnMut(Fact<'_>)) {
         let mut out = Out::new(&mut emit);
-        let result = self.read_unseen(count);
+        let result = self.read_unseen(count, &mut out);
         self.settle(result, &mut out);
         out.flush();
     }
 
-    fn read_unseen(&mut self, count: u64) -> Result<(), Broken> {
+    fn read_unseen(&mut self, count: u64, out: &mut Out<'_>) -> Result<(), Broken> {
         match &mut self.stage {
             _ if count == 0 => Ok(()),
             Stage::Tls | Stage::Opaque => Ok(()),
             Stage::Http(http) => http.read_opaque(count),
+            Stage::Redis(redis) => redis.read_opaque(count, out),
+            Stage::Memcached(memcached) => memcached.read_opaque(count),
             Stage::Detect | Stage::Upgraded => {
                 self.stage = Stage::Opaque;
                 Ok(())

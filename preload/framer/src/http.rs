@@ -27,6 +27,18 @@ enum Part {
     Rest,
 }
 
+impl Part {
+    /// How many of the next bytes are a body's.
+    fn body_left(&self) -> u64 {
+        match self {
+            Part::Head => 0,
+            Part::Length(left) => *left,
+            Part::Chunked(chunked) => chunked.data_left(),
+            Part::Rest => u64::MAX,
+        }
+    }
+}
+
 /// Both directions of an HTTP/1 connection.
 pub(crate) struct Http {
     request: Part,
@@ -259,11 +271,14 @@ impl Http {
 
     /// How many of the next bytes of the answer are its body's.
     pub(crate) fn needless(&self) -> u64 {
-        match &self.answer {
-            Part::Head => 0,
-            Part::Length(left) => *left,
-            Part::Chunked(chunked) => chunked.data_left(),
-            Part::Rest => u64::MAX,
+        self.answer.body_left()
+    }
+
+    /// The same of the request: where its body was declined, the next byte tells whether it comes all the same.
+    pub(crate) fn needless_to_read(&self) -> u64 {
+        match self.declined {
+            true => 0,
+            false => self.request.body_left(),
         }
     }
 

@@ -176,6 +176,25 @@ impl Memcached {
         Ok(())
     }
 
+    /// How many of the next bytes are a data block's.
+    pub(crate) fn needless_to_read(&self) -> u64 {
+        match self.part {
+            Part::Data(left) => left,
+            Part::Line => 0,
+        }
+    }
+
+    pub(crate) fn read_opaque(&mut self, count: u64) -> Result<(), Broken> {
+        match &mut self.part {
+            Part::Data(left) if count <= *left => *left -= count,
+            _ => return Err(Broken),
+        }
+        if self.needless_to_read() == 0 {
+            self.part = Part::Line;
+        }
+        Ok(())
+    }
+
     fn binary_byte(&mut self, byte: u8, out: &mut Out<'_>) -> Result<(), Broken> {
         self.keep(byte);
         if self.kept_len < BINARY_HEAD {

@@ -111,6 +111,29 @@ impl Redis {
             let of_verb = taken.min(left.saturating_sub(2)) as usize;
             self.keep(seen.get(..of_verb).unwrap_or(&[]));
         }
+        self.element_taken(taken, left, out);
+    }
+
+    /// How many of the next bytes are an argument's.
+    pub(crate) fn needless_to_read(&self) -> u64 {
+        match self.part {
+            Part::Bytes(left) if !self.at_verb => left,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn read_opaque(&mut self, count: u64, out: &mut Out<'_>) -> Result<(), Broken> {
+        match self.part {
+            Part::Bytes(left) if !self.at_verb && count <= left => {
+                self.element_taken(count, left, out);
+                Ok(())
+            }
+            _ => Err(Broken),
+        }
+    }
+
+    /// `taken` of the `left` bytes of an element were read.
+    fn element_taken(&mut self, taken: u64, left: u64, out: &mut Out<'_>) {
         if taken < left {
             self.part = Part::Bytes(left - taken);
             return;

@@ -66,7 +66,7 @@ fn facts_cut(steps: &[Step], mut cut: impl FnMut(usize) -> Vec<usize>) -> Vec<St
     facts
 }
 
-/// Shows of what is written only what matters, a few bytes at a time.
+/// Shows of what is moved only what matters, a few bytes at a time.
 struct Sparing<'b> {
     bytes: &'b [u8],
     at_once: usize,
@@ -91,7 +91,7 @@ impl Pieces for Sparing<'_> {
     }
 }
 
-/// The facts of a conversation of whose written bytes only those are shown that matter.
+/// The facts of a conversation of whose bytes only those are shown that matter.
 fn facts_of_little(steps: &[Step], at_once: usize) -> Vec<String> {
     let mut buffers = Box::new(Buffers::new());
     let mut connection = Connection::new();
@@ -100,7 +100,7 @@ fn facts_of_little(steps: &[Step], at_once: usize) -> Vec<String> {
     for step in steps {
         match step {
             Step::Read(bytes) => {
-                connection.read(&mut buffers, Parts::of([bytes.as_slice()]), &mut emit);
+                connection.read(&mut buffers, Sparing { bytes, at_once }, &mut emit);
             }
             Step::Wrote(bytes) => {
                 connection.wrote(&mut buffers, Sparing { bytes, at_once }, &mut emit);
