@@ -20,7 +20,7 @@ use core::ptr::null;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 use leak_wire::record::STAMP_AT;
-use leak_wire::{Event, Order, Prefix, Record};
+use leak_wire::{Event, Order, Prefix};
 
 use crate::mapping::Lane;
 use crate::mark::Mark;
@@ -28,7 +28,6 @@ use crate::order::{self, Regions};
 use crate::stack::Bounds;
 use block::Block;
 pub use room::Kind;
-use room::Room;
 
 pub use restartable::prepare;
 
@@ -155,9 +154,8 @@ impl Writer {
     #[inline(always)]
     pub fn write(&self, event: Event<'_>) -> bool {
         match event.order() {
-            Order::Fact => self.write_fact(event),
             Order::Block(address) => self.write_event_of_block(address, event),
-            Order::Lane => self.write_plain(event),
+            _ => self.write_other(&event),
         }
     }
 
@@ -173,9 +171,8 @@ impl Writer {
     #[inline(never)]
     pub fn write_any(&self, event: Event<'_>) -> bool {
         match event.order() {
-            Order::Fact => self.write_fact(event),
             Order::Block(address) => self.write_block_event(address, event),
-            Order::Lane => self.write_plain(event),
+            _ => self.write_other(&event),
         }
     }
 
@@ -185,27 +182,43 @@ impl Writer {
         self.write_event_of_block(address, event)
     }
 
+    /// A fact, or what needs only its place in the lane. Room is waited for here: further in, more of the caller's
+    /// stack is in use.
+    #[inline(never)]
+    fn write_other(&self, event: &Event<'_>) -> bool {
+        loop {
+            let tried = match event.order() {
+                Order::Fact => self.try_fact(event),
+                _ => self.try_plain(event),
+            };
+            match tried {
+                Tried::Written => return true,
+                Tried::Full(end) if self.make_room(end, Kind::Fact) => {}
+                Tried::Full(_) | Tried::Closed => return false,
+            }
+        }
+    }
+
     /// A fact: its stamp is taken in the moment in which its place in the lane is, as far as handlers
     /// of this thread can tell.
     #[inline(never)]
-    fn write_fact(&self, event: Event<'_>) -> bool {
+    fn try_fact(&self, event: &Event<'_>) -> Tried {
         // Nearly all are short, and only their stamps change from one try to the next.
         let mut words = [0; SHORT];
         let count = encode(event, &mut words);
         match words.get_mut(..count) {
-            Some(words) => self.write_short_fact(words),
-            None => self.write_long_fact(event, count),
+            Some(words) => self.try_short_fact(words),
+            None => self.try_long_fact(event, count),
         }
     }
 
     /// A fact that is encoded, but for its stamp.
-    #[inline(never)]
-    fn write_short_fact(&self, words: &mut [u64]) -> bool {
+    #[inline(always)]
+    fn try_short_fact(&self, words: &mut [u64]) -> Tried {
         while let Some((lane, position)) = self.next() {
-            match self.room_for(position + words.len() as u64, Kind::Fact) {
-                Room::Here => {}
-                Room::New => continue,
-                Room::None => return false,
+            let end = position + words.len() as u64;
+            if end > self.limit.get() {
+                return Tried::Full(end);
             }
             let stamp = order::stamp(lane.mapping.header());
             if let Some(place) = words.get_mut(STAMP_AT) {
@@ -215,99 +228,115 @@ impl Writer {
             draft.put(words);
             if draft.publish() {
                 self.told.set(stamp);
-                return true;
+                return Tried::Written;
             }
         }
-        false
+        Tried::Closed
     }
 
     /// A fact of so many words that it is encoded where it belongs.
     #[cold]
     #[inline(never)]
-    fn write_long_fact(&self, event: Event<'_>, count: usize) -> bool {
+    fn try_long_fact(&self, event: &Event<'_>, count: usize) -> Tried {
         while let Some((lane, position)) = self.next() {
-            match self.room_for(position + count as u64, Kind::Fact) {
-                Room::Here => {}
-                Room::New => continue,
-                Room::None => return false,
+            let end = position + count as u64;
+            if end > self.limit.get() {
+                return Tried::Full(end);
             }
             let stamp = order::stamp(lane.mapping.header());
             let mut draft = Draft::at(self, position);
-            draft.put_record(&Record { stamp, event });
+            draft.put_event(stamp, event);
             if draft.publish() {
                 self.told.set(stamp);
-                return true;
+                return Tried::Written;
             }
         }
-        false
+        Tried::Closed
     }
 
     /// An event that needs only its place in the lane, and not to come before the facts that it rests
     /// on (a module, for a frame).
     #[inline(never)]
-    fn write_plain(&self, event: Event<'_>) -> bool {
-        let mut words = [0; SHORT];
-        let count = encode(event, &mut words);
-        match words.get(..count) {
-            Some(words) => self.write_short_plain(words),
-            None => self.write_long_plain(event, count),
+    fn try_plain(&self, event: &Event<'_>) -> Tried {
+        // In front of them a place for the epoch.
+        let mut words = [0; 1 + SHORT];
+        let count = encode(event, words.get_mut(1..).unwrap_or(&mut []));
+        match words.get_mut(..1 + count) {
+            Some(words) => self.try_short_plain(words),
+            None => self.try_long_plain(event, count),
         }
     }
 
-    #[inline(never)]
-    fn write_short_plain(&self, words: &[u64]) -> bool {
-        while let Some((mut draft, epoch)) = self.next_plain(words.len()) {
+    /// Such an event that is encoded, behind a place for the epoch, which is told if need be.
+    #[inline(always)]
+    fn try_short_plain(&self, words: &mut [u64]) -> Tried {
+        while let Some((lane, position)) = self.next() {
+            let (epoch, told) = self.epoch_of(&lane);
+            if let Some(place) = words.first_mut() {
+                *place = Prefix::Epoch(epoch).word();
+            }
+            let words = words.get(usize::from(told)..).unwrap_or(&[]);
+            let end = position + words.len() as u64;
+            if end > self.limit.get() {
+                return Tried::Full(end);
+            }
+            let mut draft = Draft::at(self, position);
             draft.put(words);
             if draft.publish() {
                 self.told.set(epoch);
-                return true;
+                return Tried::Written;
             }
         }
-        false
+        Tried::Closed
     }
 
+    /// Such an event of so many words that it is encoded where it belongs.
     #[cold]
     #[inline(never)]
-    fn write_long_plain(&self, event: Event<'_>, count: usize) -> bool {
-        while let Some((mut draft, epoch)) = self.next_plain(count) {
-            draft.put_record(&Record { stamp: 0, event });
-            if draft.publish() {
-                self.told.set(epoch);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// A draft for such an event of so many words, which tells the epoch if need be, and that epoch. `None`: there
-    /// is no room, and the event is counted as dropped.
-    #[inline(always)]
-    fn next_plain(&self, words: usize) -> Option<(Draft<'_>, u64)> {
+    fn try_long_plain(&self, event: &Event<'_>, count: usize) -> Tried {
         while let Some((lane, position)) = self.next() {
-            // Acquire: pairs with the AcqRel of the stamps.
-            let epoch = lane.mapping.header().epoch.0.load(Ordering::Acquire);
-            let told = self.told.get() == epoch;
-            let end = position + words as u64 + u64::from(!told);
-            match self.room_for(end, Kind::Fact) {
-                Room::Here => {}
-                Room::New => continue,
-                Room::None => return None,
+            let (epoch, told) = self.epoch_of(&lane);
+            let end = position + count as u64 + u64::from(!told);
+            if end > self.limit.get() {
+                return Tried::Full(end);
             }
             let mut draft = Draft::at(self, position);
             if !told {
                 draft.put(&[Prefix::Epoch(epoch).word()]);
             }
-            return Some((draft, epoch));
+            draft.put_event(0, event);
+            if draft.publish() {
+                self.told.set(epoch);
+                return Tried::Written;
+            }
         }
-        None
+        Tried::Closed
     }
+
+    /// The epoch, and whether the reader of the lane knows it.
+    #[inline(always)]
+    fn epoch_of(&self, lane: &Lane) -> (u64, bool) {
+        // Acquire: pairs with the AcqRel of the stamps.
+        let epoch = lane.mapping.header().epoch.0.load(Ordering::Acquire);
+        (epoch, self.told.get() == epoch)
+    }
+}
+
+/// What came of a try to write a record.
+enum Tried {
+    /// It is there.
+    Written,
+    /// There has to be room up to here; looking for it takes time in which anything may happen.
+    Full(u64),
+    /// There is no lane.
+    Closed,
 }
 
 /// The words of a record without a stamp, as far as there is room for them, and how many they are.
 #[inline(never)]
-fn encode(event: Event<'_>, words: &mut [u64; SHORT]) -> usize {
+fn encode(event: &Event<'_>, words: &mut [u64]) -> usize {
     let mut count = 0;
-    Record { stamp: 0, event }.encode(|word| {
+    event.encode(0, |word| {
         if let Some(place) = words.get_mut(count) {
             *place = word;
         }
@@ -350,10 +379,10 @@ impl<'a> Draft<'a> {
         self.end += new.len() as u64;
     }
 
-    /// The same for all words of a record.
+    /// The same for all words of an event's record.
     #[inline(never)]
-    fn put_record(&mut self, record: &Record<'_>) {
-        record.encode(|word| self.put(&[word]));
+    fn put_event(&mut self, stamp: u64, event: &Event<'_>) {
+        event.encode(stamp, |word| self.put(&[word]));
     }
 
     /// Makes it visible, whole. False if anything else was published since its position was found:

@@ -247,7 +247,7 @@ pub fn cant_follow(bit: u32, why: &[u8]) {
         // Relaxed: a bit by itself.
         && session.header().quiet.fetch_or(FOLLOW_TOLD, Ordering::Relaxed) & FOLLOW_TOLD == 0
     {
-        notice::say(&[why]);
+        alternate_stack::run(|| notice::say(&[why]));
     }
 }
 

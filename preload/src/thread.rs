@@ -109,6 +109,14 @@ struct KeptPage(Kept);
 pub fn current() -> Option<&'static Thread> {
     match state() {
         Some(thread) if thread.writer.is_open() => Some(thread),
+        _ => not_open(),
+    }
+}
+
+/// The same where it is not ready as it is.
+#[inline(never)]
+fn not_open() -> Option<&'static Thread> {
+    match state() {
         // What the allocator of a call that pauses asks for is met at each such call.
         Some(thread) if thread.is_in_pause() => None,
         _ => attach(),
@@ -158,10 +166,15 @@ pub fn record(event: Event<'_>) {
     let Some(thread) = current() else {
         return count_lost(Kind::of(&event));
     };
-    if !python::is_present() {
-        return thread.record_any(event);
+    match python::is_present() {
+        true => record_with_python(thread, event),
+        false => thread.record_any(event),
     }
-    python::collector::look(|runs| thread.record(runs));
+}
+
+#[inline(never)]
+fn record_with_python(thread: &Thread, mut event: Event<'_>) {
+    python::collector::look(|runs| thread.record_any(runs));
     if by_whom_matters(&event) {
         // What was done before is told before; a new task looks for itself.
         python::look(thread);
@@ -170,7 +183,8 @@ pub fn record(event: Event<'_>) {
     let requests = answered(&event);
     thread.record_any(event);
     if requests > 0 && python::collector::answered(thread, requests) {
-        thread.record_any(Event::CollectionAsked);
+        event = Event::CollectionAsked;
+        thread.record_any(event);
     }
 }
 

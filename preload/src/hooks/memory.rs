@@ -191,15 +191,10 @@ extern "C" fn reallocarray_from(
 }
 
 extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) -> *mut c_void {
-    let caller = Caller { sp, bp };
     if block.is_null() {
-        if real::is_resolving() {
-            return pooled(size, 0);
-        }
-        // SAFETY: a null pointer is legal.
-        let new = given(null_mut(), || unsafe { next::realloc(block, size) });
-        return allocated(new, size, caller);
+        return realloc_none_from(size, sp, bp);
     }
+    let caller = Caller { sp, bp };
     if let Some(old) = real::pool_size(block) {
         return out_of_pool(block, old, size, caller);
     }
@@ -227,6 +222,17 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
     moved
 }
 
+/// Reallocates nothing.
+#[inline(never)]
+extern "C" fn realloc_none_from(size: usize, sp: u64, bp: u64) -> *mut c_void {
+    if real::is_resolving() {
+        return pooled(size, 0);
+    }
+    // SAFETY: a null pointer is legal.
+    let new = given(null_mut(), || unsafe { next::realloc(null_mut(), size) });
+    allocated(new, size, Caller { sp, bp })
+}
+
 /// A reallocation was not recorded, which gave `moved`.
 #[cold]
 fn lost(moved: *mut c_void, size: usize) -> *mut c_void {
@@ -241,6 +247,7 @@ fn lost(moved: *mut c_void, size: usize) -> *mut c_void {
 
 /// A block of the pool goes on as one of the real allocator's.
 #[cold]
+#[inline(never)]
 fn out_of_pool(block: *mut c_void, old: usize, size: usize, caller: Caller) -> *mut c_void {
     // SAFETY: any size is legal.
     let moved = given(null_mut(), || unsafe { next::malloc(size) });

@@ -70,7 +70,7 @@ impl Writer {
     /// Looks at the recorder's side for room up to `end`, waits for it or counts a drop.
     #[cold]
     #[inline(never)]
-    fn make_room(&self, end: u64, kind: Kind) -> bool {
+    pub(super) fn make_room(&self, end: u64, kind: Kind) -> bool {
         let Some(lane) = self.lane.get() else {
             return false;
         };

@@ -360,11 +360,19 @@ impl<'a> Record<'a> {
 
     /// Gives the record's words to `put`, in order.
     #[inline(always)]
-    pub fn encode(&self, mut put: impl FnMut(u64)) {
-        let parts = self.event.parts();
+    pub fn encode(&self, put: impl FnMut(u64)) {
+        self.event.encode(self.stamp, put);
+    }
+}
+
+impl Event<'_> {
+    /// Gives the words of its record to `put`, in order.
+    #[inline(always)]
+    pub fn encode(&self, stamp: u64, mut put: impl FnMut(u64)) {
+        let parts = self.parts();
         put(first(parts.kind, parts.operand));
-        if self.event.order() == Order::Fact {
-            put(self.stamp);
+        if self.order() == Order::Fact {
+            put(stamp);
         }
         parts.fixed[..parts.fixed_words]
             .iter()
