@@ -58,6 +58,13 @@ pub fn is_on_stack(address: usize, bytes: usize) -> bool {
     })
 }
 
+/// Whether nobody but this thread can touch a call's buffers: `one` alone, if it has but that.
+fn is_own(one: Option<(usize, usize)>) -> bool {
+    kernel::is_confined()
+        || kernel::code::has_one_thread()
+        || one.is_some_and(|(start, bytes)| is_on_stack(start, bytes))
+}
+
 /// # Safety
 /// The bytes at `address` must be mapped.
 unsafe fn copy_plainly(address: usize, out: &mut [u8]) -> usize {
@@ -96,7 +103,7 @@ pub fn gather(first: *const iovec, count: usize, out: &mut [u8]) -> usize {
         return bytes;
     }
     let mut copied = 0;
-    for buffer in Vectors::of(first, count) {
+    for buffer in Vectors::<8>::of(first, count) {
         let wanted = buffer.iov_len.min(out.len() - copied);
         let piece = out.get_mut(copied..copied + wanted).unwrap_or(&mut []);
         let found = copy(buffer.iov_base.expose_provenance(), piece);

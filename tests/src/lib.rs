@@ -7,6 +7,7 @@ pub mod artifacts;
 pub mod compile;
 pub mod conformance;
 pub mod count;
+pub mod frames;
 pub mod http;
 pub mod process;
 pub mod python;

@@ -2,9 +2,12 @@
 //! follow, on whatever stack they are made.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
+use leak_tests::artifacts;
 use leak_tests::compile::Source;
+use leak_tests::frames::Frames;
 use leak_tests::run::Place;
 
 /// What a hook may take.
@@ -63,6 +66,50 @@ fn in_a_coroutine() {
 #[test]
 fn in_a_signal_handler() {
     assert_shallow("handler");
+}
+
+/// What calls to hooks take where they go ways that are seldom gone: with a full lane, through a just-in-time
+/// compiler's code, on connections of OpenSSL's. By the library's machine code.
+#[test]
+fn whatever_way_they_go() {
+    /// These don't run on the caller's stack, or only where it can't be left, or while the process starts.
+    const LEFT_OUT: &[&str] = &[
+        "leak::alternate_stack::perform",
+        "leak::session::ensure",
+        "leak::thread::states::own",
+    ];
+    // The debug profile's assertions, and less inlining, take what users never see.
+    let most = match artifacts::directory().ends_with("debug") {
+        true => 4 * MOST,
+        false => MOST,
+    };
+    let library = artifacts::libleak();
+    let frames = Frames::of(&library);
+    let is_left_out = |name: &str| LEFT_OUT.iter().any(|left_out| name.starts_with(left_out));
+    let mut deep = Vec::new();
+    for (start, name) in exported(&library) {
+        let (bytes, way) = frames.deepest(start, is_left_out);
+        if bytes > most {
+            deep.push(format!("{name}: {bytes}: {}", way.join(" > ")));
+        }
+    }
+    assert!(deep.is_empty(), "{}", deep.join("\n"));
+}
+
+/// The functions that `library` exports, by address and name.
+fn exported(library: &Path) -> Vec<(u64, String)> {
+    let mut command = Command::new("nm");
+    command.args(["-D", "--defined-only"]).arg(library);
+    let output = command.output().expect("binutils are there");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let functions = text.lines().filter_map(|line| line.split_once(" T "));
+    let named = functions.map(|(start, name)| {
+        let start = u64::from_str_radix(start, 16).expect("an address");
+        (start, name.to_owned())
+    });
+    let named: Vec<_> = named.collect();
+    assert!(named.len() > 60, "{named:?}");
+    named
 }
 
 /// Threads with the smallest stack there is serve a request each, with half of it taken by a buffer.

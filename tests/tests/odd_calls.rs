@@ -121,6 +121,12 @@ fn answers_that_go_when_they_have_come() {
     assert_eq!(endpoint["retained_bytes"], 400 * 333);
 }
 
+/// What was read may be gone before it can be looked at: then it was not seen, which is said.
+#[test]
+fn requests_that_go_when_they_have_come() {
+    same_program("unmapped_reads.c", &[]).assert_complete();
+}
+
 #[test]
 fn what_failed_has_not_happened() {
     let report = same_program("failed.c", &[]);

@@ -10,8 +10,10 @@ use libc::{c_void, iovec, msghdr};
 
 use super::vectors::Vectors;
 use super::window::{self, Held};
-use super::{copy, gather, is_on_stack, read};
-use crate::kernel;
+use super::{copy, gather, is_own, read};
+
+/// So many buffers of an array are looked up at a time.
+const AT_ONCE: usize = 32;
 
 /// The buffers of a call that sends.
 #[derive(Clone, Copy)]
@@ -27,9 +29,10 @@ pub enum Buffers {
 impl Buffers {
     /// Whether nobody but this thread can touch them.
     fn are_own(self) -> bool {
-        kernel::is_confined()
-            || kernel::code::has_one_thread()
-            || matches!(self, Buffers::One(start, bytes) if is_on_stack(start as usize, bytes))
+        is_own(match self {
+            Buffers::One(start, bytes) => Some((start as usize, bytes)),
+            _ => None,
+        })
     }
 
     /// At most so many bytes.
@@ -54,7 +57,7 @@ impl Buffers {
         }
     }
 
-    fn vectors(self) -> Vectors {
+    fn vectors(self) -> Vectors<AT_ONCE> {
         match self {
             Buffers::One(start, bytes) => Vectors::one(iovec {
                 iov_base: start.cast_mut(),
@@ -74,12 +77,15 @@ pub enum Sending {
     Copied(Copied),
 }
 
-/// The beginning of what a call is to take.
+/// What a call is to take, of which the beginning is copied; then the bytes that it took.
 pub struct Copied {
     buffers: Buffers,
-    /// Where it lies; there may be no window.
+    /// Where the copy lies; there may be no window.
     window: Option<Held>,
+    copied: usize,
+    /// So many were taken, of which those in front of `at` are told.
     bytes: usize,
+    at: usize,
 }
 
 impl Sending {
@@ -93,58 +99,50 @@ impl Sending {
     }
 }
 
+impl Sending {
+    /// The call has taken `buffers`, too, which were not looked at.
+    pub fn look_late(&mut self, buffers: Buffers) {
+        match self {
+            Sending::Plain(plain) => *plain = buffers,
+            Sending::Copied(copied) => {
+                copied.buffers = buffers;
+                (copied.copied, copied.at) = (0, 0);
+            }
+        }
+    }
+}
+
 impl Copied {
+    #[inline(never)]
     fn of(buffers: Buffers, needless: impl FnOnce() -> u64) -> Copied {
         let mut window = window::take();
-        let bytes = match &mut window {
+        let copied = match &mut window {
             Some(held) if needless() < buffers.most() => buffers.copy(held.bytes()),
             _ => 0,
         };
         Copied {
             buffers,
             window,
-            bytes,
+            copied,
+            bytes: 0,
+            at: 0,
         }
     }
 
     /// The call took `bytes` bytes.
-    pub fn taken(self, bytes: usize) -> Sent {
-        Sent {
-            buffers: self.buffers,
-            window: self.window,
-            copied: self.bytes.min(bytes),
-            bytes,
-            at: 0,
-            rest: None,
-        }
-    }
-}
-
-/// The bytes that a call took.
-pub struct Sent {
-    buffers: Buffers,
-    window: Option<Held>,
-    copied: usize,
-    bytes: usize,
-    at: usize,
-    /// Where the bytes at `at` lie, once they are none of those that were copied.
-    rest: Option<Cursor>,
-}
-
-impl Sent {
-    fn rest(&mut self) -> &mut Cursor {
-        let (buffers, at) = (self.buffers, self.at);
-        self.rest.get_or_insert_with(|| {
-            let mut cursor = Cursor::new(buffers.vectors());
-            cursor.advance(at);
-            cursor
-        })
+    pub fn taken(&mut self, bytes: usize) -> &mut Copied {
+        self.copied = self.copied.min(bytes);
+        self.bytes = bytes;
+        self
     }
 
     /// Copies the next bytes; how many.
     fn copy_next(&mut self) -> usize {
         let most = (self.bytes - self.at).min(window::SIZE);
-        let buffer = self.rest().take(most);
+        // What lies behind the beginning seldom matters: where it is is not kept from one piece to the next.
+        let mut cursor = Cursor::new(self.buffers.vectors());
+        cursor.advance(self.at);
+        let buffer = cursor.take(most);
         let Some(held) = &mut self.window else {
             return 0;
         };
@@ -156,7 +154,7 @@ impl Sent {
     }
 }
 
-impl Pieces for Sent {
+impl Pieces for Copied {
     fn next_piece(&mut self, needless: u64) -> Option<Piece<'_>> {
         let (from, left) = (self.at, self.bytes - self.at);
         if left == 0 {
@@ -167,7 +165,6 @@ impl Pieces for Sent {
             self.at = self.copied;
             from..self.copied
         } else if unseen > 0 {
-            self.rest().advance(unseen);
             self.at += unseen;
             return Some(Piece::Unseen(unseen as u64));
         } else {
@@ -185,12 +182,12 @@ impl Pieces for Sent {
 
 /// A place in buffers.
 struct Cursor {
-    buffers: Vectors,
+    buffers: Vectors<AT_ONCE>,
     current: iovec,
 }
 
 impl Cursor {
-    fn new(buffers: Vectors) -> Cursor {
+    fn new(buffers: Vectors<AT_ONCE>) -> Cursor {
         Cursor {
             buffers,
             current: iovec {

@@ -7,21 +7,19 @@ use super::{read, read_all};
 /// More of them are refused by the kernel.
 const MOST: usize = 1024;
 
-/// A number of buffers, read a few at a time (a hook has little stack): those that are not read yet may change, or go.
+/// A number of buffers, read `N` at a time (a hook has little stack): those that are not read yet may change, or go.
 #[derive(Clone)]
-pub struct Vectors {
+pub struct Vectors<const N: usize = 8> {
     next: *const iovec,
     left: usize,
-    read: [iovec; Vectors::AT_ONCE],
+    read: [iovec; N],
     count: usize,
     at: usize,
 }
 
-impl Vectors {
-    const AT_ONCE: usize = 8;
-
+impl<const N: usize> Vectors<N> {
     /// None.
-    pub const NONE: Vectors = Vectors {
+    const NONE: Self = Vectors {
         next: core::ptr::null(),
         left: 0,
         read: [iovec {
@@ -33,28 +31,30 @@ impl Vectors {
     };
 
     /// One buffer.
-    pub fn one(buffer: iovec) -> Vectors {
-        let mut vectors = Vectors::NONE;
-        vectors.read[0] = buffer;
+    pub fn one(buffer: iovec) -> Self {
+        let mut vectors = Self::NONE;
+        vectors.read = [buffer; N];
         vectors.count = 1;
         vectors
     }
 
     /// The buffers of an array, of which the first are read now.
-    pub fn of(first: *const iovec, count: usize) -> Vectors {
+    #[inline(never)]
+    pub fn of(first: *const iovec, count: usize) -> Self {
         let mut vectors = Vectors {
             next: first,
             left: if count > MOST { 0 } else { count },
-            ..Vectors::NONE
+            ..Self::NONE
         };
         vectors.read_more();
         vectors
     }
 
     /// Those of a message.
-    pub fn of_message(message: *const msghdr) -> Vectors {
-        read(message).map_or(Vectors::NONE, |message| {
-            Vectors::of(message.msg_iov, message.msg_iovlen)
+    #[inline(never)]
+    pub fn of_message(message: *const msghdr) -> Self {
+        read(message).map_or(Self::NONE, |message| {
+            Self::of(message.msg_iov, message.msg_iovlen)
         })
     }
 
@@ -63,8 +63,13 @@ impl Vectors {
         self.read.get(self.at..self.count).unwrap_or(&[])
     }
 
+    /// There are no more.
+    pub fn end(&mut self) {
+        (self.left, self.count, self.at) = (0, 0, 0);
+    }
+
     fn read_more(&mut self) {
-        let wanted = self.read.get_mut(..self.left.min(Vectors::AT_ONCE));
+        let wanted = self.read.get_mut(..self.left.min(N));
         self.count = wanted.map_or(0, |wanted| read_all(self.next, wanted));
         self.at = 0;
         self.next = self.next.wrapping_add(self.count);
@@ -76,7 +81,7 @@ impl Vectors {
     }
 }
 
-impl Iterator for Vectors {
+impl<const N: usize> Iterator for Vectors<N> {
     type Item = iovec;
 
     fn next(&mut self) -> Option<iovec> {
@@ -103,13 +108,13 @@ mod tests {
                     iov_len,
                 })
                 .collect();
-            let vectors = Vectors::of(buffers.as_ptr(), count);
+            let vectors: Vectors = Vectors::of(buffers.as_ptr(), count);
             assert_eq!(vectors.as_read().len(), count.min(8));
             let lengths: Vec<_> = vectors.map(|buffer| buffer.iov_len).collect();
             assert_eq!(lengths, (0..count).collect::<Vec<_>>());
         }
-        assert_eq!(Vectors::of(core::ptr::null(), 3).count(), 0);
-        assert_eq!(Vectors::of(core::ptr::null(), usize::MAX).count(), 0);
-        assert_eq!(Vectors::of_message(core::ptr::null()).count(), 0);
+        assert_eq!(Vectors::<2>::of(core::ptr::null(), 3).count(), 0);
+        assert_eq!(Vectors::<8>::of(core::ptr::null(), usize::MAX).count(), 0);
+        assert_eq!(Vectors::<8>::of_message(core::ptr::null()).count(), 0);
     }
 }

@@ -116,6 +116,7 @@ pub fn freed(object: usize) {
 
 /// The connection that `object`, which has no descriptor, belongs to. If it is not bound yet: the
 /// connection that this thread read last, where that was the beginning of a TLS handshake.
+#[inline(never)]
 pub fn of_object(object: usize) -> Option<Watched> {
     if let Some(watched) = bound(object) {
         return Some(watched);

@@ -15,11 +15,11 @@ use crate::caller;
 use crate::caller::sent::{Buffers, Sending};
 use crate::connections::Call;
 
-/// The first `bytes` bytes of a buffer that a call has filled or taken.
+/// The first `bytes` bytes of a buffer that a call has taken.
 ///
 /// # Safety
 /// That many bytes at `buffer` must be initialised, and stay as they are while the slice is used.
-pub(super) unsafe fn part<'b>(
+unsafe fn part<'b>(
     buffer: *const libc::c_void,
     bytes: size_t,
 ) -> Parts<'b, impl Iterator<Item = &'b [u8]>> {
@@ -61,11 +61,11 @@ unsafe fn parts<'b>(
 ///
 /// # Safety
 /// It must have sent so many of what was looked at before.
-pub(super) unsafe fn tell_sent(call: &Call, bytes: usize, sending: Sending) {
+pub(super) unsafe fn tell_sent(call: &Call, bytes: usize, sending: &mut Sending) {
     // SAFETY: the caller's promise: the kernel has taken the bytes, and no other thread touches them.
     unsafe {
-        match sending {
-            Sending::Copied(copied) => call.moved(bytes, &mut copied.taken(bytes)),
+        match *sending {
+            Sending::Copied(ref mut copied) => call.moved(bytes, copied.taken(bytes)),
             Sending::Plain(Buffers::One(start, _)) => call.moved(bytes, part(start, bytes)),
             Sending::Plain(Buffers::Many(first, count)) => {
                 call.moved(bytes, parts(first, count, bytes));

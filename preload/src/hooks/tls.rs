@@ -17,7 +17,8 @@ use core::mem::transmute;
 use leak_wire::Transfer;
 use libc::{off_t, size_t, ssize_t};
 
-use super::socket::{part, tell_sent};
+use super::socket::tell_sent;
+use crate::caller::filled::Filled;
 use crate::caller::sent::{Buffers, Sending};
 use crate::connections::{self, Call, Watched, secure};
 use crate::real::absent;
@@ -77,6 +78,7 @@ impl Library {
     ///
     /// # Safety
     /// `ssl` must be an object of this library.
+    #[inline(never)]
     unsafe fn connection(&self, ssl: Ssl, transfer: Transfer) -> (Option<Watched>, bool) {
         let side = match transfer {
             Transfer::Read => self.reads,
@@ -139,15 +141,21 @@ impl Begun {
 
     /// The call returned; what it moved can be told now, also where only the call itself showed which
     /// connection it is.
-    fn returned(self) -> Option<Call> {
-        let Some(before) = self.before else {
-            return self.call;
-        };
+    fn returned(&mut self) -> Option<&Call> {
+        if let Some(before) = self.before {
+            self.leave(before);
+        }
+        self.call.as_ref()
+    }
+
+    #[inline(never)]
+    fn leave(&mut self, before: usize) {
         secure::leave(before);
-        self.call.or_else(|| {
-            let watched = secure::of_object(self.ssl as usize)?;
-            Some(watched.begin(self.transfer))
-        })
+        if self.call.is_none()
+            && let Some(watched) = secure::of_object(self.ssl as usize)
+        {
+            self.call = Some(watched.begin(self.transfer));
+        }
     }
 }
 
@@ -187,10 +195,11 @@ unsafe extern "C-unwind" fn do_handshake(ssl: Ssl, caller: usize) -> c_int {
 ///
 /// # Safety
 /// `bytes` bytes at `buffer` must be that.
-unsafe fn finish_read(begun: Begun, buffer: *const c_void, bytes: size_t) {
+#[inline(never)]
+unsafe fn finish_read(begun: &mut Begun, buffer: *const c_void, bytes: size_t) {
     match begun.returned() {
         // SAFETY: the caller's promise.
-        Some(call) if bytes > 0 => call.moved(bytes, unsafe { part(buffer, bytes) }),
+        Some(call) if bytes > 0 => call.moved(bytes, unsafe { Filled::one(buffer, bytes) }),
         _ => {}
     }
 }
@@ -199,10 +208,11 @@ unsafe fn finish_read(begun: Begun, buffer: *const c_void, bytes: size_t) {
 ///
 /// # Safety
 /// `bytes` bytes of what was looked at must be that.
-unsafe fn finish_written(begun: Begun, sending: Sending, bytes: size_t) {
+#[inline(never)]
+unsafe fn finish_written(begun: &mut Begun, sending: &mut Sending, bytes: size_t) {
     match begun.returned() {
         // SAFETY: the caller's promise.
-        Some(call) if bytes > 0 => unsafe { tell_sent(&call, bytes, sending) },
+        Some(call) if bytes > 0 => unsafe { tell_sent(call, bytes, sending) },
         _ => {}
     }
 }
@@ -220,9 +230,9 @@ unsafe extern "C-unwind" fn read(
     type Read = unsafe extern "C-unwind" fn(Ssl, *mut c_void, c_int) -> c_int;
     // SAFETY: the caller's promise, and the library's function has this type.
     unsafe {
-        let begun = library.begin(ssl, Transfer::Read);
+        let mut begun = library.begin(ssl, Transfer::Read);
         let result = transmute::<*mut c_void, Read>(library.function)(ssl, buffer, count);
-        finish_read(begun, buffer, result.max(0) as size_t);
+        finish_read(&mut begun, buffer, result.max(0) as size_t);
         result
     }
 }
@@ -241,10 +251,10 @@ unsafe extern "C-unwind" fn read_ex(
     type Read = unsafe extern "C-unwind" fn(Ssl, *mut c_void, size_t, *mut size_t) -> c_int;
     // SAFETY: as above; after success `moved` tells how much there is.
     unsafe {
-        let begun = library.begin(ssl, Transfer::Read);
+        let mut begun = library.begin(ssl, Transfer::Read);
         let result = transmute::<*mut c_void, Read>(library.function)(ssl, buffer, count, moved);
         let bytes = if result == 1 { *moved } else { 0 };
-        finish_read(begun, buffer, bytes);
+        finish_read(&mut begun, buffer, bytes);
         result
     }
 }
@@ -262,10 +272,10 @@ unsafe extern "C-unwind" fn write(
     type Write = unsafe extern "C-unwind" fn(Ssl, *const c_void, c_int) -> c_int;
     // SAFETY: the caller's promise, and the library's function has this type.
     unsafe {
-        let begun = library.begin(ssl, Transfer::Write);
-        let sending = begun.look(buffer, count.max(0) as size_t);
+        let mut begun = library.begin(ssl, Transfer::Write);
+        let mut sending = begun.look(buffer, count.max(0) as size_t);
         let result = transmute::<*mut c_void, Write>(library.function)(ssl, buffer, count);
-        finish_written(begun, sending, result.max(0) as size_t);
+        finish_written(&mut begun, &mut sending, result.max(0) as size_t);
         result
     }
 }
@@ -284,11 +294,11 @@ unsafe extern "C-unwind" fn write_ex(
     type Write = unsafe extern "C-unwind" fn(Ssl, *const c_void, size_t, *mut size_t) -> c_int;
     // SAFETY: as above; after success `moved` tells how much was taken.
     unsafe {
-        let begun = library.begin(ssl, Transfer::Write);
-        let sending = begun.look(buffer, count);
+        let mut begun = library.begin(ssl, Transfer::Write);
+        let mut sending = begun.look(buffer, count);
         let result = transmute::<*mut c_void, Write>(library.function)(ssl, buffer, count, moved);
         let bytes = if result == 1 { *moved } else { 0 };
-        finish_written(begun, sending, bytes);
+        finish_written(&mut begun, &mut sending, bytes);
         result
     }
 }
@@ -307,7 +317,7 @@ unsafe extern "C-unwind" fn sendfile(
     }
     type Send = unsafe extern "C-unwind" fn(Ssl, c_int, off_t, size_t, c_int) -> ssize_t;
     // SAFETY: the caller's promise, and the library's function has this type.
-    let (begun, result) = unsafe {
+    let (mut begun, result) = unsafe {
         let begun = library.begin(ssl, Transfer::Write);
         let function = transmute::<*mut c_void, Send>(library.function);
         (begun, function(ssl, file, offset, count, flags))

@@ -102,6 +102,21 @@ static void reaps(void) {
 }
 static void *ends(void *argument) { return argument; }
 
+// What a just-in-time compiler makes: code in no library, that calls `malloc`, with a frame pointer and without.
+static const unsigned char framed[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd6, 0x5d, 0xc3};
+static const unsigned char frameless[] = {0x55, 0x31, 0xed, 0xff, 0xd6, 0x5d, 0xc3};
+static void *(*compiled[2])(size_t, void *(*)(size_t));
+
+static void compile(void) {
+    unsigned char *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(code, framed, sizeof framed);
+    memcpy(code + 64, frameless, sizeof frameless);
+    check(mprotect(code, 4096, PROT_READ | PROT_EXEC) == 0, "mprotect");
+    for (int n = 0; n < 2; n++) compiled[n] = (void *(*)(size_t, void *(*)(size_t)))(code + 64 * n);
+}
+
+static void call_compiled(void) { block = compiled[0](100, malloc); }
+static void call_frameless(void) { block = compiled[1](100, malloc); }
 static void call_malloc(void) { block = malloc(100); }
 static void call_calloc(void) { block = calloc(10, 10); }
 static void call_realloc(void) { block = realloc(block, 3000); }
@@ -196,6 +211,8 @@ static const struct call {
     const char *name;
     void (*before)(void), (*call)(void), (*after)(void);
 } calls[] = {
+    {"malloc, called by compiled code", nothing, call_compiled, frees},
+    {"malloc, called by compiled code without frames", nothing, call_frameless, frees},
     {"malloc", nothing, call_malloc, frees},
     {"calloc", nothing, call_calloc, frees},
     {"realloc", allocates, call_realloc, frees},
@@ -325,6 +342,7 @@ int main(int count, char **words) {
     file = open("/proc/self/exe", O_RDONLY);
     epoll = epoll_create1(0);
     memset(label, 'l', sizeof label - 1);
+    compile();
     // Nothing lies below it.
     stack = mmap(NULL, 2 * SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     stack += SIZE;

@@ -6,7 +6,6 @@ use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
 
-use super::part;
 use crate::caller::filled::Filled;
 use crate::caller::vectors::Vectors;
 use crate::connections::{self, Call};
@@ -75,7 +74,12 @@ pub unsafe extern "C-unwind" fn read(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::read(descriptor, buffer, count);
-        finish(&call, result, 0, part(buffer, result.max(0) as usize));
+        finish(
+            &call,
+            result,
+            0,
+            Filled::one(buffer, result.max(0) as usize),
+        );
         result
     }
 }
@@ -99,7 +103,12 @@ pub unsafe extern "C-unwind" fn __read_chk(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__read_chk(descriptor, buffer, count, room);
-        finish(&call, result, 0, part(buffer, result.max(0) as usize));
+        finish(
+            &call,
+            result,
+            0,
+            Filled::one(buffer, result.max(0) as usize),
+        );
         result
     }
 }
@@ -119,11 +128,12 @@ pub unsafe extern "C-unwind" fn readv(
         return unsafe { next::readv(descriptor, buffers, count) };
     };
     let call = watched.begin(Transfer::Read);
-    let mut given = Filled::of(Vectors::of(buffers, count as usize));
+    let mut given = Vectors::of(buffers, count as usize);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::readv(descriptor, buffers, count);
-        finish(&call, result, 0, given.with(result.max(0) as usize));
+        let pieces = Filled::known(&mut given, result.max(0) as usize);
+        finish(&call, result, 0, pieces);
         result
     }
 }
@@ -147,7 +157,12 @@ pub unsafe extern "C-unwind" fn recv(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recv(socket, buffer, count, flags);
-        finish(&call, result, flags, part(buffer, result.max(0) as usize));
+        finish(
+            &call,
+            result,
+            flags,
+            Filled::one(buffer, result.max(0) as usize),
+        );
         result
     }
 }
@@ -172,7 +187,12 @@ pub unsafe extern "C-unwind" fn __recv_chk(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__recv_chk(socket, buffer, count, room, flags);
-        finish(&call, result, flags, part(buffer, result.max(0) as usize));
+        finish(
+            &call,
+            result,
+            flags,
+            Filled::one(buffer, result.max(0) as usize),
+        );
         result
     }
 }
@@ -198,7 +218,12 @@ pub unsafe extern "C-unwind" fn recvfrom(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recvfrom(socket, buffer, count, flags, address, length);
-        finish(&call, result, flags, part(buffer, result.max(0) as usize));
+        finish(
+            &call,
+            result,
+            flags,
+            Filled::one(buffer, result.max(0) as usize),
+        );
         result
     }
 }
@@ -227,7 +252,12 @@ pub unsafe extern "C-unwind" fn __recvfrom_chk(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__recvfrom_chk(socket, buffer, count, room, flags, address, length);
-        finish(&call, result, flags, part(buffer, result.max(0) as usize));
+        finish(
+            &call,
+            result,
+            flags,
+            Filled::one(buffer, result.max(0) as usize),
+        );
         result
     }
 }
@@ -247,11 +277,12 @@ pub unsafe extern "C-unwind" fn recvmsg(
         return unsafe { next::recvmsg(socket, message, flags) };
     };
     let call = watched.begin(Transfer::Read);
-    let mut given = Filled::of(Vectors::of_message(message));
+    let mut given = Vectors::of_message(message);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recvmsg(socket, message, flags);
-        finish(&call, result, flags, given.with(result.max(0) as usize));
+        let pieces = Filled::known(&mut given, result.max(0) as usize);
+        finish(&call, result, flags, pieces);
         result
     }
 }
@@ -274,14 +305,15 @@ pub unsafe extern "C-unwind" fn recvmmsg(
     };
     let call = watched.begin(Transfer::Read);
     // Of more than one message, which a stream's connections are not read by, the bytes are only counted.
-    let mut given = Filled::of(Vectors::of_message(messages.cast()));
+    let mut given = Vectors::of_message(messages.cast());
     // SAFETY: the caller's promise; the call filled as many messages as it says.
     unsafe {
         let received = next::recvmmsg(socket, messages, count, flags, timeout);
         for index in 0..received.max(0) as usize {
             let length = super::length_of(messages.wrapping_add(index));
-            finish(&call, length as ssize_t, flags, given.with(length));
-            given = Filled::of(Vectors::NONE);
+            let pieces = Filled::known(&mut given, length);
+            finish(&call, length as ssize_t, flags, pieces);
+            given.end();
         }
         received
     }

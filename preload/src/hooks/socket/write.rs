@@ -38,7 +38,7 @@ fn look(call: &Call, buffers: Buffers) -> Sending {
 ///
 /// # Safety
 /// It must have written what was looked at before.
-unsafe fn finish(call: &Call, result: ssize_t, flags: c_int, sending: Sending) {
+unsafe fn finish(call: &Call, result: ssize_t, flags: c_int, sending: &mut Sending) {
     match usize::try_from(result) {
         // An urgent byte is no part of the stream.
         Ok(count) if count > 0 && flags & libc::MSG_OOB == 0 => {
@@ -71,11 +71,11 @@ pub unsafe extern "C-unwind" fn write(
         return unsafe { next::write(descriptor, buffer, count) };
     };
     let call = watched.begin(Transfer::Write);
-    let sending = look(&call, Buffers::One(buffer, count));
+    let mut sending = look(&call, Buffers::One(buffer, count));
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::write(descriptor, buffer, count);
-        finish(&call, result, 0, sending);
+        finish(&call, result, 0, &mut sending);
         result
     }
 }
@@ -95,11 +95,11 @@ pub unsafe extern "C-unwind" fn writev(
         return unsafe { next::writev(descriptor, buffers, count) };
     };
     let call = watched.begin(Transfer::Write);
-    let sending = look(&call, Buffers::Many(buffers, count as usize));
+    let mut sending = look(&call, Buffers::Many(buffers, count as usize));
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::writev(descriptor, buffers, count);
-        finish(&call, result, 0, sending);
+        finish(&call, result, 0, &mut sending);
         result
     }
 }
@@ -120,11 +120,11 @@ pub unsafe extern "C-unwind" fn send(
         return unsafe { next::send(socket, buffer, count, flags) };
     };
     let call = watched.begin(Transfer::Write);
-    let sending = look(&call, Buffers::One(buffer, count));
+    let mut sending = look(&call, Buffers::One(buffer, count));
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::send(socket, buffer, count, flags);
-        finish(&call, result, flags, sending);
+        finish(&call, result, flags, &mut sending);
         result
     }
 }
@@ -147,11 +147,11 @@ pub unsafe extern "C-unwind" fn sendto(
         return unsafe { next::sendto(socket, buffer, count, flags, address, length) };
     };
     let call = watched.begin(Transfer::Write);
-    let sending = look(&call, Buffers::One(buffer, count));
+    let mut sending = look(&call, Buffers::One(buffer, count));
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::sendto(socket, buffer, count, flags, address, length);
-        finish(&call, result, flags, sending);
+        finish(&call, result, flags, &mut sending);
         result
     }
 }
@@ -171,11 +171,11 @@ pub unsafe extern "C-unwind" fn sendmsg(
         return unsafe { next::sendmsg(socket, message, flags) };
     };
     let call = watched.begin(Transfer::Write);
-    let sending = look(&call, Buffers::Message(message));
+    let mut sending = look(&call, Buffers::Message(message));
     // SAFETY: the caller's promise; the call took as many bytes as it says.
     unsafe {
         let result = next::sendmsg(socket, message, flags);
-        finish(&call, result, flags, sending);
+        finish(&call, result, flags, &mut sending);
         result
     }
 }
@@ -196,16 +196,17 @@ pub unsafe extern "C-unwind" fn sendmmsg(
         return unsafe { next::sendmmsg(socket, messages, count, flags) };
     };
     let call = watched.begin(Transfer::Write);
-    let mut sending = Some(look(&call, Buffers::Message(messages.cast())));
+    let mut sending = look(&call, Buffers::Message(messages.cast()));
     // SAFETY: the caller's promise; the call took as many messages as it says.
     unsafe {
         let sent = next::sendmmsg(socket, messages, count, flags);
         for index in 0..sent.max(0) as usize {
             let message = messages.wrapping_add(index);
             // The first alone could be looked at before.
-            let late = || Sending::look(Buffers::Message(message.cast()), || u64::MAX);
-            let sending = sending.take().unwrap_or_else(late);
-            finish(&call, length_of(message) as ssize_t, flags, sending);
+            if index > 0 {
+                sending.look_late(Buffers::Message(message.cast()));
+            }
+            finish(&call, length_of(message) as ssize_t, flags, &mut sending);
         }
         sent
     }
@@ -268,7 +269,10 @@ pub unsafe extern "C-unwind" fn splice(
     let writes = connections::watched(to).map(|watched| watched.begin(Transfer::Write));
     // SAFETY: the caller's promise.
     let result = unsafe { next::splice(from, from_offset, to, to_offset, count, flags) };
-    for call in [reads, writes].into_iter().flatten() {
+    if let Some(call) = reads {
+        finish_unseen(&call, result);
+    }
+    if let Some(call) = writes {
         finish_unseen(&call, result);
     }
     result

@@ -80,6 +80,7 @@ pub(super) fn forget_unmapped() {
 
 impl Library {
     /// What `caller` means by `name`.
+    #[inline(never)]
     pub(super) fn of(caller: usize, name: &CStr) -> Library {
         let start = caller >> 2;
         for probe in 0..PLACES.len() {
