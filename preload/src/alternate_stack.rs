@@ -8,8 +8,7 @@
 //!   stack for signals, the kernel would no longer see that and start the next one at its top.
 //! - So is a thread's cancellation: it is a signal. And nothing that the program could wait for without end is waited
 //!   for here.
-//! - A program that allows itself certain system calls only can't be asked to hold signals: there work is done where
-//!   the caller is.
+//! - In a program that has forbidden itself to hold signals back (by a seccomp filter) work is done where the caller is.
 
 use core::arch::naked_asm;
 use core::ffi::c_void;

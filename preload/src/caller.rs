@@ -130,6 +130,8 @@ unsafe impl Plain for libc::rlimit {}
 // SAFETY: see above.
 unsafe impl Plain for libc::sock_fprog {}
 // SAFETY: see above.
+unsafe impl Plain for libc::sock_filter {}
+// SAFETY: see above.
 unsafe impl Plain for u32 {}
 // SAFETY: see above.
 unsafe impl<T> Plain for *const T {}

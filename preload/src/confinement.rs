@@ -3,21 +3,23 @@
 //!
 //! Programs make them with arguments that can't succeed, too, to learn what the kernel knows: that changes nothing.
 
+mod filter;
+
 use core::ffi::c_long;
 use core::sync::atomic::Ordering;
 
 use leak_wire::layout::warning;
 
-use crate::{caller, kernel, process};
+use crate::{kernel, process};
 
 /// Makes `call`, which is `prctl(PR_SET_SECCOMP, mode, program)`.
 pub fn by_prctl(mode: usize, program: usize, call: impl FnOnce() -> c_long) -> c_long {
-    let may_be = match mode as u32 {
-        libc::SECCOMP_MODE_STRICT => true,
-        libc::SECCOMP_MODE_FILTER => is_program(program),
-        _ => false,
+    let confinement = match mode as u32 {
+        libc::SECCOMP_MODE_STRICT => Some(Confinement { holds: false }),
+        libc::SECCOMP_MODE_FILTER => Confinement::by_filter(program),
+        _ => None,
     };
-    confining(may_be, call, |result| *result == 0)
+    confining(confinement, call, |result| *result == 0)
 }
 
 /// Makes `call`, which is `seccomp(operation, flags, program)`.
@@ -27,12 +29,12 @@ pub fn by_seccomp(
     program: usize,
     call: impl FnOnce() -> c_long,
 ) -> c_long {
-    let may_be = match operation as u32 {
-        libc::SECCOMP_SET_MODE_STRICT => true,
-        libc::SECCOMP_SET_MODE_FILTER => is_program(program),
-        _ => false,
+    let confinement = match operation as u32 {
+        libc::SECCOMP_SET_MODE_STRICT => Some(Confinement { holds: false }),
+        libc::SECCOMP_SET_MODE_FILTER => Confinement::by_filter(program),
+        _ => None,
     };
-    confining(may_be, call, |result| is_done(*result, flags))
+    confining(confinement, call, |result| is_done(*result, flags))
 }
 
 /// Whether `seccomp` did it. Where all threads are to be confined and one of them can't be, it gives its number.
@@ -45,25 +47,40 @@ fn is_done(result: c_long, flags: usize) -> bool {
     }
 }
 
-/// Whether the kernel may take what lies at `program` for a filter.
-fn is_program(program: usize) -> bool {
-    /// The kernel's `BPF_MAXINSNS`.
-    const LONGEST: u16 = 4096;
-    let program = core::ptr::with_exposed_provenance::<libc::sock_fprog>(program);
-    caller::read(program).is_some_and(|program| (1..=LONGEST).contains(&program.len))
+/// What a call may confine the program to.
+struct Confinement {
+    /// Signals can still be held back.
+    holds: bool,
 }
 
-fn confining<R>(may_be: bool, call: impl FnOnce() -> R, is_done: impl FnOnce(&R) -> bool) -> R {
-    if !may_be {
-        return call();
+impl Confinement {
+    /// The filter at `program`, if it may be one.
+    fn by_filter(program: usize) -> Option<Confinement> {
+        let program = core::ptr::with_exposed_provenance(program);
+        filter::is_program(program).then(|| Confinement {
+            holds: filter::allows(program, libc::SYS_rt_sigprocmask),
+        })
     }
-    // Before: other threads may be confined with this one. Relaxed, both: a count by itself.
+}
+
+fn confining<R>(
+    confinement: Option<Confinement>,
+    call: impl FnOnce() -> R,
+    is_done: impl FnOnce(&R) -> bool,
+) -> R {
+    let Some(Confinement { holds }) = confinement else {
+        return call();
+    };
+    let unheld = u32::from(!holds);
+    // Before: other threads may be confined with this one. Relaxed, all: counts by themselves.
+    kernel::UNHELD.fetch_add(unheld, Ordering::Relaxed);
     kernel::CONFINED.fetch_add(1, Ordering::Relaxed);
     let result = call();
     if is_done(&result) {
         process::warn(warning::CONFINED);
     } else {
         kernel::CONFINED.fetch_sub(1, Ordering::Relaxed);
+        kernel::UNHELD.fetch_sub(unheld, Ordering::Relaxed);
     }
     result
 }
@@ -88,20 +105,6 @@ mod tests {
             (7, all | listener, true),
         ] {
             assert_eq!(is_done(result, flags), expected, "{result} {flags}");
-        }
-    }
-
-    #[test]
-    fn probes_are_no_programs() {
-        let mut instruction = [0_u64; 1];
-        assert!(!is_program(0));
-        assert!(!is_program(usize::MAX));
-        for (len, expected) in [(0, false), (1, true), (4096, true), (4097, false)] {
-            let program = libc::sock_fprog {
-                len,
-                filter: instruction.as_mut_ptr().cast(),
-            };
-            assert_eq!(is_program(&raw const program as usize), expected);
         }
     }
 }

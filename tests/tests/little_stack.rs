@@ -8,6 +8,7 @@ use std::process::Command;
 use leak_tests::artifacts;
 use leak_tests::compile::Source;
 use leak_tests::frames::Frames;
+use leak_tests::report::Report;
 use leak_tests::run::Place;
 
 /// What a hook may take.
@@ -31,7 +32,7 @@ fn depths(place: &Place, command: Command) -> BTreeMap<String, [u64; 2]> {
     lines.collect()
 }
 
-fn assert_shallow(stack: &str) {
+fn assert_shallow(stack: &str) -> Report {
     let program = Source::read("harmless/shallow.c").program();
     let place = Place::new();
     let mut plain = place.plain(&program);
@@ -50,22 +51,28 @@ fn assert_shallow(stack: &str) {
             );
         }
     }
-    place.report().assert_complete();
+    place.report()
 }
 
 #[test]
 fn on_a_thread() {
-    assert_shallow("thread");
+    assert_shallow("thread").assert_complete();
 }
 
 #[test]
 fn in_a_coroutine() {
-    assert_shallow("coroutine");
+    assert_shallow("coroutine").assert_complete();
 }
 
 #[test]
 fn in_a_signal_handler() {
-    assert_shallow("handler");
+    assert_shallow("handler").assert_complete();
+}
+
+/// Where its filter lets signals be held back. Threads and processes that are new to a confined program are not traced.
+#[test]
+fn in_a_confined_program() {
+    assert_shallow("confined");
 }
 
 /// What calls to hooks take where they go ways that are seldom gone: with a full lane, through a just-in-time

@@ -1,6 +1,6 @@
 //! System calls made directly: they leave errno alone, reach no hook, and are no cancellation points.
 //! Once the program has confined itself to certain calls, which may kill it at others, only those of its
-//! own allocator are made.
+//! own allocator are made, and signals are held back where its filters are seen to allow that.
 
 mod child;
 pub mod code;
@@ -25,6 +25,9 @@ pub type Errno = i32;
 /// Calls by which the program has confined itself to certain system calls, or is about to.
 pub static CONFINED: AtomicU32 = AtomicU32::new(0);
 
+/// Those of them that may forbid to hold signals back.
+pub static UNHELD: AtomicU32 = AtomicU32::new(0);
+
 /// Whether the program has confined itself to certain system calls.
 pub fn is_confined() -> bool {
     // Relaxed: a word by itself; the thread that confines itself has counted that before.
@@ -37,11 +40,22 @@ pub fn is_confined() -> bool {
 /// The arguments must be what the call takes: pointers valid for what the kernel does with them.
 #[inline]
 pub unsafe fn call(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
-    if is_confined() && !matches!(number, libc::SYS_mmap | libc::SYS_munmap) {
+    if is_confined() && !is_still_allowed(number) {
         return Err(libc::EPERM);
     }
     // SAFETY: the caller's promise.
     unsafe { call_anyway(number, arguments) }
+}
+
+/// Of a confined program's calls, those of its allocator, and what its filters let pass.
+#[cold]
+fn is_still_allowed(number: libc::c_long) -> bool {
+    match number {
+        libc::SYS_mmap | libc::SYS_munmap => true,
+        // Relaxed: as in `is_confined`.
+        libc::SYS_rt_sigprocmask => UNHELD.load(Ordering::Relaxed) == 0,
+        _ => false,
+    }
 }
 
 /// The same, wherever the program may have confined itself to meanwhile.

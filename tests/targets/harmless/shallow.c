@@ -1,18 +1,22 @@
 // flags: -Wl,-z,now
 // How much of its caller's stack each call takes that can be hooked, in bytes: `NAME: FIRST LATER`, where the first
 // call is also the first that its thread makes. The stacks are painted before: `thread`, the thread's own; `coroutine`,
-// 4 KiB with nothing below; `handler`, one for signals.
+// 4 KiB with nothing below; `handler`, one for signals; `confined`, a coroutine's in a program with a seccomp filter, whose
+// main thread makes all calls.
 #define _GNU_SOURCE
 #include <ucontext.h>
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,6 +335,19 @@ static void *measure_all(void *unused) {
     return unused;
 }
 
+// A filter that forbids next to nothing.
+static void confine(void) {
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_reboot, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
+    check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "seccomp");
+}
+
 int main(int count, char **words) {
     const char *where = count > 1 ? words[1] : "thread";
     signal(SIGPIPE, SIG_IGN);
@@ -350,7 +367,9 @@ int main(int count, char **words) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     place = measure;
-    if (strcmp(where, "coroutine") == 0)
+    int confined = strcmp(where, "confined") == 0;
+    if (confined) confine();
+    if (confined || strcmp(where, "coroutine") == 0)
         place = measure_in_coroutine;
     else if (strcmp(where, "handler") == 0)
         place = measure_in_handler;
@@ -360,8 +379,12 @@ int main(int count, char **words) {
         pthread_t thread;
         current = calls + n;
         current->before();
-        check(pthread_create(&thread, &attributes, measure_all, NULL) == 0, "pthread_create");
-        pthread_join(thread, NULL);
+        if (confined) {
+            measure_all(NULL);
+        } else {
+            check(pthread_create(&thread, &attributes, measure_all, NULL) == 0, "pthread_create");
+            pthread_join(thread, NULL);
+        }
         current->after();
         printf("%s: %zu %zu\n", current->name, first, later);
     }
