@@ -1,6 +1,7 @@
 //! Libraries whose calls of malloc lead past this one: what is opened with `RTLD_DEEPBIND` (as PHP opens its
 //! extensions) is bound to what it brings itself and to the C library first. Their relocations tell: where one for
-//! `malloc` or `free` holds the C library's function, calls went there. The trace is to say so.
+//! `malloc` or `free` holds the C library's function, calls went there. The trace is to say so,
+//! and which they are.
 //!
 //! Most are bound when they are called first. So each library is looked at before it is closed, and what is
 //! there when the program ends.
@@ -10,7 +11,7 @@ use core::ffi::{CStr, c_void};
 use leak_wire::layout::warning;
 
 use crate::unwind::loader::{self, Object};
-use crate::{kernel, modules, process, real, session};
+use crate::{alternate_stack, kernel, modules, process, real, session};
 
 /// Tags of the dynamic section.
 const DT_NULL: u64 = 0;
@@ -54,7 +55,11 @@ pub fn at_end() {
 }
 
 fn look_at(object: &Object) {
-    if leads_past(object) == Some(true) {
+    if leads_past(object) == Some(true)
+        && let Some(session) = session::current()
+    {
+        let names = &session.header().bypassing;
+        alternate_stack::run(|| modules::with_path(object, |path| names.add(path)));
         process::warn(warning::BYPASSED);
     }
 }

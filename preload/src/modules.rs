@@ -177,7 +177,7 @@ fn hash(name: &CStr) -> u64 {
 }
 
 /// Gives `work` the path of the object's file, absolute where the loader's name is relative.
-fn with_path<R>(object: &Object, work: impl FnOnce(&[u8]) -> R) -> R {
+pub fn with_path<R>(object: &Object, work: impl FnOnce(&[u8]) -> R) -> R {
     match object.name().to_bytes() {
         b"linux-vdso.so.1" | b"linux-gate.so.1" => work(b"[vdso]"),
         b"" => executable(work),

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use leak_wire::layout::{claim, warning};
+use leak_wire::names::Names;
 
 use super::control::Watch;
 use super::mapping::Mapping;
@@ -90,6 +91,8 @@ pub(crate) struct Images {
     name: String,
     seen_images: u32,
     half_claimed: bool,
+    /// Libraries that bypass libleak and were told.
+    bypassing: HashSet<String>,
     /// Whether any image ever began.
     pub(crate) any: bool,
 }
@@ -108,6 +111,7 @@ impl Images {
             name,
             seen_images: 1,
             half_claimed: false,
+            bypassing: HashSet::new(),
             any: false,
         }
     }
@@ -350,7 +354,28 @@ impl Images {
                 }
             }
         }
+        notes.extend(self.bypassing(&mapping.header().bypassing));
         notes
+    }
+
+    /// Which libraries bypass libleak, of those that were not told yet.
+    fn bypassing(&mut self, names: &Names) -> Option<Note> {
+        let bytes: Vec<u8> = names.bytes().collect();
+        let end = bytes.iter().rposition(|byte| *byte == b'\n')?;
+        let names = bytes[..end].split(|byte| *byte == b'\n');
+        // Of one that is being written.
+        let names = names.filter(|name| !name.contains(&0));
+        let names: Vec<_> = names
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .filter(|name| self.bypassing.insert(name.clone()))
+            .collect();
+        (!names.is_empty()).then(|| Note::Warning {
+            code: "bypassed".to_owned(),
+            text: format!(
+                "these libraries' calls of malloc and free bypass libleak: {}",
+                names.join(", ")
+            ),
+        })
     }
 
     /// Ends image `number` and frees its slot. `status`: the process's wait status; `replaced`: its

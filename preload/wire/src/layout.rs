@@ -10,12 +10,13 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+use crate::names::Names;
 use crate::record::MAX_WORDS;
 
 /// First word of the mapping.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"leakwire");
 /// Changes with every change of this crate that the other side could notice.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Alignment of the parts of the mapping, bytes.
 pub const PAGE: usize = 4096;
 /// How many processes may live at once in a session.
@@ -92,6 +93,8 @@ pub struct SessionHeader {
     pub slotless_processes: AtomicU64,
     /// The processor's tick at which the session started: ticks count from there.
     pub first_tick: AtomicU64,
+    /// Paths of libraries that call the C library's malloc or free directly ([`warning::BYPASSED`]).
+    pub bypassing: Names,
     /// The last stamp taken, by any target or the recorder; see [`crate::order`].
     pub epoch: Line<AtomicU64>,
 }

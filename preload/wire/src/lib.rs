@@ -20,6 +20,7 @@ pub mod detour;
 pub mod event;
 pub mod free_list;
 pub mod layout;
+pub mod names;
 pub mod order;
 pub mod record;
 pub mod ring;
