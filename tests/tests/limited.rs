@@ -3,6 +3,7 @@
 //! they are not.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -262,4 +263,42 @@ fn started_with_too_little() {
         );
         assert!(!place.trace().exists());
     }
+}
+
+/// A recorder is a process of two threads of its user's: where that is another user than the program's, it takes none of
+/// the processes that the program may have, else two.
+#[test]
+fn few_processes() {
+    const MOST: u32 = 20;
+    let place = Place::new();
+    let copy = |from: &Path, name: &str| {
+        let to = place.path(name);
+        fs::copy(from, &to).expect("the test's directory can be written");
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+        to
+    };
+    let preload = copy(&artifacts::libleak(), "libleak.so");
+    copy(&artifacts::leak_analyze(), "leak-analyze");
+    let program = copy(&Source::read("harmless/processes.c").program(), "processes");
+    // Nobody else has these numbers.
+    let mut user = 0x4000_0000 + 3 * std::process::id();
+    let mut started = |outer: Option<&Path>, inner: Option<&Path>| {
+        user += 1;
+        let mut command = place.plain("setpriv");
+        command.args(["--reuid", &user.to_string(), "--clear-groups", "prlimit"]);
+        command.arg(format!("--nproc={MOST}")).arg("env");
+        command.args(inner.map(|path| format!("LD_PRELOAD={}", path.display())));
+        command
+            .arg(&program)
+            .envs(outer.map(|path| ("LD_PRELOAD", path)));
+        let ended = place.run(command);
+        assert!(ended.status.success(), "{:?}: {}", ended.status, ended.err);
+        assert_eq!(ended.err, "");
+        let out = String::from_utf8(ended.out).expect("text");
+        out.trim().parse::<u32>().expect("a number")
+    };
+    assert_eq!(started(None, None), MOST - 1);
+    assert_eq!(started(None, Some(&preload)), MOST - 3);
+    assert_eq!(started(Some(&preload), None), MOST - 1);
+    place.report().assert_complete();
 }
