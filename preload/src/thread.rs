@@ -310,7 +310,9 @@ pub fn pause_unrecorded<R>(block: usize, call: impl FnOnce() -> R) -> R {
 impl Thread {
     /// What stays in a forked child.
     pub fn kept(&self) -> &Kept {
-        let memory = core::ptr::from_ref(self).cast::<Memory>();
+        // The reference is to the state alone; what was exposed when it was mapped is all of the memory.
+        let address = core::ptr::from_ref(self).addr();
+        let memory = core::ptr::with_exposed_provenance::<Memory>(address);
         // SAFETY: every state is the first field of a `Memory`, and `Kept` is changed through cells
         // by its own thread only.
         unsafe { &(*(*memory).kept.get()).0 }

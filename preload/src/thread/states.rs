@@ -116,6 +116,8 @@ fn reserve(owner: u32) -> Option<&'static Thread> {
 
 fn map_new(owner: u32) -> Option<&'static Thread> {
     let memory = kernel::map(size_of::<Memory>())?;
+    // For `Thread::kept`.
+    memory.expose_provenance();
     // SAFETY: our fresh mapping; wiping is what the state's users expect. Where the kernel can't
     // (before 4.14), the fork hook does it.
     let _ = unsafe { kernel::advise(memory, size_of::<Thread>(), libc::MADV_WIPEONFORK) };
