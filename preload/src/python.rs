@@ -119,9 +119,10 @@ pub unsafe fn site(
         // SAFETY: this thread holds the GIL.
         unsafe { wrap::once(interpreter) };
     }
-    if !state.is_null() {
-        // SAFETY: this thread holds the GIL.
-        unsafe { free_lists::watch(state) };
+    // SAFETY: this thread holds the GIL.
+    if !state.is_null() && unsafe { free_lists::watch(state) } {
+        // SAFETY: as above.
+        unsafe { free_lists::look(state, tell) };
     }
     // SAFETY: null, or mapped for ever, zeros are valid, and only the calling thread uses it: this is
     // not entered again on a thread, the mark on its nodes sees to it.

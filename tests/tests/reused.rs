@@ -151,6 +151,16 @@ fn fastapi_on_uvicorn() {
     check(&uvicorn, 1);
 }
 
+/// What a collection frees fills all free lists at once. Who takes it from there is who has it.
+#[test]
+fn what_died_in_masses_is_who_took_its() {
+    let (report, truth) = serve(&gunicorn, 1, &["/graph", "/collect", "/ok"]);
+    assert_eq!(truth["collect"], EACH * 60);
+    assert_leaks(&report, "GET /collect", "dict", &truth["collect"]);
+    assert_clean(&report, "GET /graph");
+    assert_clean(&report, "GET /ok");
+}
+
 /// The verdict on an endpoint is that of its own requests, whatever else is served.
 #[test]
 fn other_traffic_changes_no_verdict() {

@@ -167,19 +167,22 @@ pub unsafe fn holder(mutex: u64) -> Option<*const u8> {
     }
 }
 
-/// Sees what died on the lists that matter most. With each allocation of the interpreter's.
+/// Sees what died on the lists that matter most; whether so much did that a look is due. With each allocation of the
+/// interpreter's.
 ///
 /// # Safety
 /// As for [`look`].
 #[inline(always)]
-pub unsafe fn watch(state: *const u8) {
+pub unsafe fn watch(state: *const u8) -> bool {
     // Relaxed: under the GIL.
     let main = MAIN.load(Ordering::Relaxed);
     // SAFETY: the caller's promise.
     unsafe {
-        if main != 0 && interpreter_of(state) == main && WATCH.has_room() {
-            WATCH.each_changed(grown);
+        if main == 0 || interpreter_of(state) != main {
+            return false;
         }
+        WATCH.each_changed(grown);
+        !WATCH.has_room()
     }
 }
 

@@ -5,6 +5,8 @@ What each request leaves behind:
     GET /track      100 tuples of two floats
     GET /note       one dict
     GET /login      one Session
+    GET /graph      nothing but garbage in cycles: thousands of objects
+    GET /collect    60 dicts, made when pairs have died and the collector has just freed that
     GET /ok         nothing
 
 GET /truth tells what is kept, as the containers and the collector's module count it.
@@ -22,6 +24,7 @@ class Session:
 QUEUES = [collections.deque() for _ in range(30)]
 TRACKED = []
 NOTES = []
+COLLECTED = []
 SESSIONS = []
 
 
@@ -43,11 +46,36 @@ def login():
     SESSIONS.append(Session(1))
 
 
+class Node:
+    pass
+
+
+def graph():
+    nodes = []
+    for number in range(150):
+        node = Node()
+        node.about = {"number": number}
+        node.pairs = [(number, None), (number, None, 1)]
+        node.all, node.start = nodes, node.__init__
+        nodes.append(node)
+
+
+def collect():
+    pairs = [(number, number) for number in range(300)]
+    # The first to die is not the last that was made: a list of free tuples is another one then.
+    pairs.reverse()
+    del pairs[:]
+    bytearray(100)
+    gc.collect(1)  # A whole collection empties the lists.
+    COLLECTED.extend({"n": 1} for _ in range(60))
+
+
 def truth():
-    kept = [message for queue in QUEUES for message in queue] + NOTES + TRACKED
+    kept = [message for queue in QUEUES for message in queue] + NOTES + COLLECTED + TRACKED
     assert {type(thing) for thing in kept} <= {dict, tuple}
     sessions = sum(type(thing) is Session for thing in gc.get_objects())
-    return {"publish": sum(map(len, QUEUES)), "track": len(TRACKED), "note": len(NOTES), "login": sessions}
+    return {"publish": sum(map(len, QUEUES)), "track": len(TRACKED), "note": len(NOTES), "login": sessions,
+            "collect": len(COLLECTED)}
 
 
 def flask_app():
@@ -64,7 +92,7 @@ def flask_app():
         return view
 
     app.post("/publish")(keep(publish))
-    for act in (track, note, login):
+    for act in (track, note, login, graph, collect):
         app.get("/" + act.__name__)(keep(act))
     app.get("/ok")(lambda: "ok")
     app.get("/truth")(truth)
@@ -90,7 +118,7 @@ def fastapi_app():
         return truth()
 
     app.post("/publish")(keep(publish))
-    for act in (track, note, login):
+    for act in (track, note, login, graph, collect):
         app.get("/" + act.__name__)(keep(act))
     app.get("/ok")(ok)
     app.get("/truth")(tell)

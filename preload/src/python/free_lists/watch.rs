@@ -2,16 +2,16 @@
 //! the next one, which then sees it alive as before. So the lengths of the lists that matter most are looked at with each
 //! allocation of the interpreter's. One that has grown has a dead object on top.
 //!
-//! What dies and is taken between two allocations stays unseen, and so does what dies after many others did: what one
-//! request leaves to die dies early in the next. What is taken and then given back to the allocator has
-//! left the list for good: its death is forgotten.
+//! What dies and is taken between two allocations stays unseen. Where so many have died that there is no room for more,
+//! the next look is due at once: a collection fills all lists, and who allocates next takes from them. What is taken and
+//! then given back to the allocator has left the list for good: its death is forgotten.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Lists that are watched, at most.
 const MOST: usize = 16;
-/// Deaths that are remembered, at most.
+/// Deaths that are remembered between two looks.
 const ROOM: usize = 128;
 
 /// Words of the filter before them.
