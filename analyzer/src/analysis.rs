@@ -430,6 +430,20 @@ pub struct SiteLabel {
     pub retained: Amount,
     /// Of that, what nothing proves to be theirs.
     pub associated: Amount,
+    /// Of it, what has leaked: where the requests with their status leak, and less what is bounded.
+    pub leaked: Amount,
+}
+
+impl Site {
+    /// What has leaked of what requests retained here, if it leaks: all where no endpoint's part is told to.
+    pub fn leaked(&self) -> Amount {
+        let mut sum = Amount::default();
+        self.labels.iter().for_each(|part| sum += part.leaked);
+        match sum.blocks {
+            0 => self.retained(),
+            _ => sum,
+        }
+    }
 }
 
 impl Request {

@@ -25,7 +25,7 @@ use crate::sites::generated::Merged;
 use crate::sites::specialised::{self, Of};
 use crate::sites::{SiteId, Sites};
 use crate::trace::{Facts, ProcessId, Warning};
-use crate::types::{FREE_LISTS_UNREAD, UNKNOWN, in_use};
+use crate::types::{FREE_LISTS_UNREAD, UNKNOWN, in_use, not_cached};
 
 /// The analysis of a finished reading.
 pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
@@ -164,8 +164,11 @@ fn merge(processes: &mut [&mut Finished], associated: &mut Associated, sites: &S
 fn types_of_sites(processes: &[&mut Finished]) -> FxHashMap<SiteId, (Of, u64)> {
     let mut types: FxHashMap<SiteId, (Of, u64)> = FxHashMap::default();
     for site in processes.iter().flat_map(|finished| &finished.sites) {
-        for typed in site.types.iter().filter(|typed| typed.of_type != UNKNOWN) {
-            let of_type = in_use(typed.of_type);
+        for typed in &site.types {
+            let of_type = not_cached(in_use(typed.of_type));
+            if of_type == UNKNOWN {
+                continue;
+            }
             let (of, bytes) = types.entry(site.id).or_insert((Of::One(of_type), 0));
             *of = of.and(of_type);
             *bytes += typed.bytes;
@@ -665,6 +668,8 @@ fn site_list(
                 for kept in &part.retained {
                     *blocks.entry(kept.request).or_default() += kept.blocks;
                 }
+                let leaked = part.retained.iter();
+                let leaked = leaked.filter(|kept| part.leaks(kept, records));
                 // As for endpoints: no more than there are blocks.
                 let requests = blocks
                     .into_iter()
@@ -674,6 +679,7 @@ fn site_list(
                     requests: requests.sum(),
                     retained: sum_of(part.retained.iter().map(Retained::amount)),
                     associated: sum_of(part.retained.iter().map(Retained::associated)),
+                    leaked: sum_of(leaked.map(Retained::used)),
                 })
             })
             .collect();

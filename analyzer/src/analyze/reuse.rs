@@ -10,7 +10,9 @@ use crate::analysis::Verdict;
 use crate::figures::count;
 use crate::ledger::Retained;
 use crate::requests::record::Record;
-use crate::types::{CACHED_NAME, FREE_LIST, TypeId, TypeNames, UNKNOWN, is_free, longest_list};
+use crate::types::{
+    CACHED_NAME, FREE_LIST, TypeId, TypeNames, UNKNOWN, is_free, longest_list, not_cached,
+};
 use crate::verdict::LEAK_REQUESTS;
 
 /// Bytes that make no growing buffer yet: three tables of a thread's storage (288 bytes each), which the C
@@ -54,7 +56,7 @@ fn lendable(site: &Judged, names: &TypeNames) -> u64 {
 /// Whether most of the site's blocks of known types are such.
 fn is_mostly(site: &Judged, wanted: impl Fn(TypeId) -> bool) -> bool {
     let typed = site.parts.iter().flat_map(|part| &part.types);
-    let known = typed.filter(|typed| typed.of_type != UNKNOWN);
+    let known = typed.filter(|typed| not_cached(typed.of_type) != UNKNOWN);
     let (mut all, mut such) = (0, 0);
     for typed in known {
         all += typed.blocks;

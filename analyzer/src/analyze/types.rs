@@ -9,7 +9,7 @@ use crate::analysis::TypeRow;
 use crate::ledger::Typed;
 use crate::requests::label::LabelId;
 use crate::sites::{SiteId, Sites};
-use crate::types::{TypeId, TypeNames, UNKNOWN};
+use crate::types::{TypeId, TypeNames, UNKNOWN, is_bounded, not_cached};
 
 /// Blocks and bytes by type.
 type Sums = FxHashMap<TypeId, (u64, u64)>;
@@ -38,7 +38,7 @@ pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> 
         let first = typed().map(stands).min();
         let mut sums = Sums::default();
         for typed in typed().filter(|typed| Some(stands(typed)) == first) {
-            let typed = &match typed.of_type {
+            let typed = &match not_cached(typed.of_type) {
                 UNKNOWN => Typed {
                     of_type: kind(site.id, places, names),
                     ..*typed
@@ -48,7 +48,9 @@ pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> 
             add(&mut sums, typed);
             add(&mut all, typed);
             if let Some(label) = typed.retained_by {
-                let labels = match site.verdict.leaks() {
+                let mut parts = site.labels.iter().filter(|part| part.label == label);
+                let leaks = parts.any(|part| part.verdict.leaks());
+                let labels = match leaks && !is_bounded(typed.of_type) {
                     true => &mut leaked,
                     false => &mut kept,
                 };
@@ -88,7 +90,7 @@ fn kind(site: SiteId, places: &Sites, names: &mut TypeNames) -> TypeId {
 }
 
 fn add(sums: &mut Sums, typed: &Typed) {
-    let sum = sums.entry(typed.of_type).or_default();
+    let sum = sums.entry(not_cached(typed.of_type)).or_default();
     *sum = (sum.0 + typed.blocks, sum.1 + typed.bytes);
 }
 

@@ -246,6 +246,14 @@ impl Retained {
     pub fn used_bytes(&self) -> u64 {
         self.bytes - self.bounded_bytes
     }
+
+    /// What is not bounded.
+    pub fn used(&self) -> Amount {
+        Amount {
+            blocks: self.blocks - self.bounded_blocks,
+            bytes: self.used_bytes(),
+        }
+    }
 }
 
 /// A call site's blocks in no request, over equal slices of the serving time.

@@ -9,12 +9,12 @@ use crate::replay::{Block, HoldingId};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
-use crate::types::{TypeId, is_bounded, not_cached};
+use crate::types::{TypeId, is_bounded};
 
 /// Blocks of one type at a call site in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Typed {
-    /// What they are.
+    /// What they are, and whether a cache of bounded size keeps them.
     pub of_type: TypeId,
     /// Retained by requests of this label; `None`: live when the process's exit began (without one, at its end),
     /// and not retained.
@@ -40,8 +40,7 @@ impl Ledger {
         records: &[Record],
         holds: &impl Fn(Proof) -> bool,
     ) -> FxHashMap<SiteIndex, Vec<Typed>> {
-        let mut sums: FxHashMap<(SiteIndex, Option<LabelId>, bool, TypeId), Amount> =
-            FxHashMap::default();
+        let mut sums: FxHashMap<_, Amount> = FxHashMap::default();
         if !self.typed {
             return FxHashMap::default();
         }
@@ -55,14 +54,14 @@ impl Ledger {
             };
             let late = retained_by.is_none() && self.exit.is_late(block);
             *sums
-                .entry((site, retained_by, late, not_cached(block.of_type)))
+                .entry((site, retained_by, late, block.of_type))
                 .or_default() += self.heap.amount(address, block);
         }
         for (holding, of_type, amount) in self.exit.torn() {
             let holding = &self.holdings[self.moved_to(holding) as usize];
             if !is_loose(holding.kind, holds) {
                 *sums
-                    .entry((holding.site, None, false, not_cached(of_type)))
+                    .entry((holding.site, None, false, of_type))
                     .or_default() += amount;
             }
         }

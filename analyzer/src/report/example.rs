@@ -200,6 +200,10 @@ fn reached(site: Site, endpoint: u32, requests: u64, evidence: &str) -> Site {
             requests,
             retained: site.retained(),
             associated: site.associated,
+            leaked: match site.verdict.leaks() {
+                true => site.retained(),
+                false => Amount::default(),
+            },
         }],
         groups: vec![SiteGroup {
             endpoint,

@@ -70,15 +70,9 @@ pub(super) struct Leaking<'r> {
 /// Those that leak.
 pub(super) fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
     let mut leaked = vec![0; analysis.endpoints.len()];
-    for site in analysis
-        .sites
-        .iter()
-        .filter(|site| site.of_requests.leaks())
-    {
-        for part in &site.labels {
-            if let Some(sum) = leaked.get_mut(part.endpoint as usize) {
-                *sum += part.retained.bytes;
-            }
+    for part in analysis.sites.iter().flat_map(|site| &site.labels) {
+        if let Some(sum) = leaked.get_mut(part.endpoint as usize) {
+            *sum += part.leaked.bytes;
         }
     }
     let endpoints = analysis.endpoints.iter().zip(leaked);

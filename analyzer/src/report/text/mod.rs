@@ -95,7 +95,7 @@ fn write_leaking_sites(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'
     if leaking.is_empty() {
         return;
     }
-    let whole = leaking.iter().map(|site| site.retained_bytes).sum();
+    let whole = leaking.iter().map(|site| site.leaked().bytes).sum();
     page.heading("Call sites behind them");
     for (number, site) in leaking.iter().take(input.options.most_sites).enumerate() {
         page.blank();

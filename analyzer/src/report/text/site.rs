@@ -31,15 +31,25 @@ pub(super) fn write_leak(
     whole: u64,
 ) {
     let ink = page.ink;
+    let leaked = site.leaked();
+    // The rest is bounded, or the part of requests that don't leak.
+    let of = match site.retained_bytes - leaked.bytes {
+        0 => String::new(),
+        _ => format!(" of {}", input.estimate(site.retained_bytes)),
+    };
     let figures = format!(
-        "{} retained, {}, {} of what leaks",
-        input.estimate(site.retained_bytes),
-        blocks(site.retained_blocks, site.retained_bytes),
-        share(site.retained_bytes, whole)
+        "{}{of} retained, {}, {} of what leaks",
+        input.estimate(leaked.bytes),
+        blocks(leaked.blocks, leaked.bytes),
+        share(leaked.bytes, whole)
     );
     let first = format!("{number:3}  {}  ", site.of_requests.name());
     page.titled(&first, ink.bad, ink.strong, &figures);
-    write_labels(page, input, &site.labels);
+    let told = site.labels.iter().any(|part| part.leaked.blocks > 0);
+    write_labels(page, input, &site.labels, |part| match told {
+        true => part.leaked.blocks > 0,
+        false => part.retained.blocks > 0,
+    });
     types::write_site(page, input, &site.types);
     write_evidence(page, &site.evidence.text);
     if site.associated.blocks > 0 {
@@ -68,7 +78,7 @@ pub(super) fn write_undecided(
         blocks(blocks_held, bytes_held)
     );
     page.titled(&format!("{number:3}  "), ink.warn, ink.strong, &figures);
-    write_labels(page, input, &site.labels);
+    write_labels(page, input, &site.labels, |part| part.retained.blocks > 0);
     types::write_site(page, input, &site.types);
     write_evidence(page, &site.evidence.text);
     write_stack(page, &stacks.of(site.id));
@@ -163,11 +173,16 @@ fn blocks(blocks: u64, sum: u64) -> String {
     }
 }
 
-fn write_labels(page: &mut Page, input: &Input<'_>, labels: &[SiteLabel]) {
+fn write_labels(
+    page: &mut Page,
+    input: &Input<'_>,
+    labels: &[SiteLabel],
+    wanted: impl Fn(&&SiteLabel) -> bool,
+) {
     let endpoints = &input.analysis.endpoints;
     let mut shown: Vec<String> = labels
         .iter()
-        .filter(|part| part.retained.blocks > 0)
+        .filter(wanted)
         .filter_map(|part| {
             let endpoint = endpoints.get(part.endpoint as usize)?;
             Some(format!(
