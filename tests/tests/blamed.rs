@@ -1,0 +1,116 @@
+//! Nobody is blamed for what others hold: endpoints that make many objects of Python's plain types and leave none, beside
+//! some that keep such. Real packages, as people use them, eight clients at once.
+
+use leak_tests::artifacts;
+use leak_tests::http::{self, Request};
+use leak_tests::real::{self, Server, line};
+use leak_tests::report::{Report, number, text};
+use leak_tests::run::Place;
+
+/// Requests at once.
+const CLIENTS: usize = 8;
+/// Objects of the type of what is kept that the first requests leave besides.
+const FIRST: u64 = 30;
+
+fn directory() -> String {
+    artifacts::source("targets/real").display().to_string()
+}
+
+fn gunicorn(application: &str, port: u16, threads: usize) -> Vec<String> {
+    line([
+        &real::python(),
+        "-m",
+        "gunicorn",
+        "--worker-class=gthread",
+        &format!("--threads={threads}"),
+        "--keep-alive=60",
+        "--log-level=error",
+        &format!("--chdir={}", directory()),
+        &format!("--bind=127.0.0.1:{port}"),
+        &format!("blamed:{application}()"),
+    ])
+}
+
+/// Serves so many requests of each of `paths` in turn; gives the report, and what the server says that it keeps.
+fn serve(start: real::Start<'_>, each: usize, paths: &[&str]) -> (Report, String) {
+    let server = Server::start(true, start);
+    let requests: Vec<Request> = (0..each * paths.len())
+        .map(|number| Request::get(paths[number % paths.len()]))
+        .collect();
+    let answers = http::drive(server.port, CLIENTS, None, &requests);
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let truth = http::drive(server.port, 1, None, &[Request::get("/truth")]);
+    let truth = String::from_utf8(truth[0].body.clone()).expect("text");
+    (server.stop(libc::SIGINT).report(), truth)
+}
+
+fn assert_clean(report: &Report, label: &str) {
+    let endpoint = report.endpoint(label);
+    let verdict = text(&endpoint["verdict"], "verdict");
+    let leaks = ["leak", "growing_buffer"].contains(&verdict);
+    assert!(!leaks, "{endpoint:#}");
+    assert_eq!(endpoint["leaking_requests"], 0, "{endpoint:#}");
+}
+
+/// All `each` requests leak, one of the type each.
+fn assert_leaks(report: &Report, label: &str, each: usize, of_type: &str) {
+    let endpoint = report.endpoint(label);
+    assert_eq!(endpoint["verdict"], "leak", "{endpoint:#}");
+    let range = &endpoint["leaking_requests_range"];
+    let [low, high] = [0, 1].map(|end| number(&range[end], "an end of the range"));
+    assert!((low..=high).contains(&(each as u64)), "{endpoint:#}");
+    let types = endpoint["types"].as_array().expect("a list").iter();
+    let left = types.filter(|row| row["name"] == of_type);
+    let left: u64 = left.map(|row| number(&row["blocks"], "blocks")).sum();
+    let each = each as u64;
+    assert!((each..each + FIRST).contains(&left), "{left}: {endpoint:#}");
+}
+
+/// The log's dicts come from the same free list as what is kept, and are no part of what the endpoint leaks that makes
+/// both.
+#[test]
+fn djangos_log_of_queries() {
+    const EACH: usize = 80;
+    let start = |_: &Place, port| gunicorn("django_app", port, 1);
+    let (report, truth) = serve(&start, EACH, &["/query", "/login", "/ok"]);
+    assert_eq!(truth, format!("{EACH} {}", EACH * 9));
+    assert_leaks(&report, "GET /login", EACH, "dict");
+    assert_clean(&report, "GET /query");
+    assert_clean(&report, "GET /ok");
+}
+
+/// Thousands of dicts and lists die with each client, at once where the collector has to find it.
+#[test]
+fn boto3s_clients() {
+    const EACH: usize = 40;
+    let start = |_: &Place, port| gunicorn("boto3_app", port, 4);
+    let (report, truth) = serve(&start, EACH, &["/client", "/kept", "/login"]);
+    assert_eq!(truth, (2 * EACH).to_string());
+    assert_leaks(&report, "GET /login", EACH, "dict");
+    assert_leaks(&report, "GET /kept", EACH, "botocore.client.SQS");
+    assert_clean(&report, "GET /client");
+}
+
+#[test]
+fn httpxs_clients() {
+    const EACH: usize = 80;
+    let start = |_: &Place, port: u16| {
+        line([
+            &real::python(),
+            "-m",
+            "uvicorn",
+            "--http=h11",
+            "--log-level=error",
+            &format!("--app-dir={}", directory()),
+            &format!("--port={port}"),
+            "--factory",
+            "blamed:httpx_app",
+        ])
+    };
+    let (report, truth) = serve(&start, EACH, &["/closed", "/blocking", "/kept", "/login"]);
+    assert_eq!(truth, (2 * EACH).to_string());
+    assert_leaks(&report, "GET /login", EACH, "dict");
+    assert_leaks(&report, "GET /kept", EACH, "httpx.AsyncClient");
+    assert_clean(&report, "GET /closed");
+    assert_clean(&report, "GET /blocking");
+}
