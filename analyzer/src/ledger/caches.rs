@@ -43,8 +43,9 @@ impl Ledger {
         }
     }
 
-    /// An entry keeps those of these blocks that it was made with, or that came from the same request (an object of a
-    /// free list is born when that is read, which is at the request's end). What others add may grow without it.
+    /// An entry keeps those of these blocks that it was made with. Of an object from a free list it is known only when
+    /// that was looked at, which may be at the request's end: it was made with the entry if it is of the same request.
+    /// What comes later may grow without the entry.
     fn entry_kept(&mut self, begin: u64, blocks: &[u64]) {
         let makers = blocks.iter().take(MAKERS);
         let makers = makers.filter_map(|address| self.heap.get(*address));
@@ -55,7 +56,7 @@ impl Ledger {
         for address in blocks {
             let block = self.heap.get(*address).filter(|block| block.born < begin);
             let kept = block.filter(|block| {
-                block.born <= made || maker.is_some() && self.request_of(block) == maker
+                block.born <= made || maker.is_some() && self.came_with(block, maker)
             });
             if let Some(of_type) = kept.map(|block| cached(block.of_type)) {
                 self.typed = true;
@@ -63,6 +64,14 @@ impl Ledger {
                 self.cached.addresses.push(*address);
             }
         }
+    }
+
+    /// Whether the block was taken from a free list, by this request.
+    fn came_with(&self, block: &Block, maker: Option<RequestId>) -> bool {
+        let holding = self.holdings.get(self.resolve(block) as usize);
+        let used_again =
+            holding.is_some_and(|holding| self.sites[holding.site as usize].used_again);
+        used_again && self.request_of(block) == maker
     }
 
     /// The request that the block is proved to be of.

@@ -62,6 +62,7 @@ impl Ledger {
         let holding = &mut self.holdings[id as usize];
         holding.allocations -= blocks;
         holding.allocated_bytes -= bytes;
+        self.sites[holding.site as usize].used_again = true;
         self.typed = true;
         self.heap.is_of_type(address, of_type);
     }

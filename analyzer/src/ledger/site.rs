@@ -47,6 +47,8 @@ pub struct SiteFigures {
     pub outside_lives: Seldom<[Lives; MEASURES]>,
     /// How long survivors live.
     pub lives: Seldom<SiteLives>,
+    /// Its blocks were taken from a free list: each before the look that its birth tells.
+    pub used_again: bool,
     /// Something changed since the last request's end.
     pub dirty: bool,
 }
