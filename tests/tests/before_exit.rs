@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use leak_tests::artifacts;
 use leak_tests::python;
+use leak_tests::real;
 use leak_tests::report::{Report, leak_analyze, sum};
 use leak_tests::run::{LIMIT, Place};
 use leak_tests::stated::Sum;
@@ -116,6 +118,33 @@ fn a_signal_that_is_held_back_ends_nothing() {
         .map(|site| sum(site, "before_exit").blocks)
         .sum();
     assert_eq!(made, 2 * kept.blocks);
+}
+
+/// Of a gRPC server no request is seen. What it keeps is first all the same.
+#[test]
+fn a_grpc_servers_sessions_are_first() {
+    let place = Place::new();
+    let mut command = place.traced(real::python());
+    command.arg(artifacts::source("targets/real/grpc_server.py"));
+    let ended = place.run(command);
+    assert!(ended.status.success(), "{}", ended.err);
+    let sessions: u64 = String::from_utf8_lossy(&ended.out)
+        .trim_end()
+        .parse()
+        .expect("a number");
+    let report = place.report();
+    assert_eq!(report.list("/requests").len(), 0);
+    let text = leak_analyze(&[place.trace().as_os_str()]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    let first = text.split("\n  1  ").nth(1).unwrap_or_default();
+    let first = first.split("\n  2  ").next().unwrap_or_default();
+    assert!(first.contains(&format!("{sessions} blocks of")), "{text}");
+    assert!(first.contains("Session.__init__"), "{text}");
+    let types = report.list("/types").iter();
+    for of_type in ["__main__.Session", "bytearray"] {
+        let mut rows = types.clone().filter(|row| row["name"] == of_type);
+        assert!(rows.any(|row| row["blocks"] == sessions), "{of_type}");
+    }
 }
 
 #[test]

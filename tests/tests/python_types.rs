@@ -158,8 +158,18 @@ const EXTENSIONS: &[Program] = &[
     ),
     (
         "lxml's elements",
-        "from lxml import etree\nkeep = [etree.Element('a') for _ in range(n)]",
-        &[("lxml.etree._Element", N), ("lxml.etree._Document", N)],
+        "from lxml import etree\nfirst = etree.Element('a')\nkeep = [etree.Element('a') for _ in range(n)]",
+        // A document, its version, its root and what that points to.
+        &[
+            ("lxml.etree._Element", N),
+            ("lxml.etree._Document", N),
+            ("libxml2", 4 * N),
+        ],
+    ),
+    (
+        "OpenSSL's buffers",
+        "import ssl\nfirst = ssl.MemoryBIO()\nkeep = [ssl.MemoryBIO() for _ in range(n)]",
+        &[("_ssl.MemoryBIO", N), ("OpenSSL", 5 * N)],
     ),
 ];
 
