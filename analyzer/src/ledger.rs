@@ -125,6 +125,8 @@ struct Pending {
     block: Block,
     /// Whose survivor it was when it was freed.
     survived: Option<RequestId>,
+    /// Nothing proved whose it is, and all that were in flight at its birth had ended.
+    outlived_all: bool,
     /// Who freed it.
     by: ThreadId,
 }
@@ -436,7 +438,9 @@ impl Ledger {
                 !self.ends.is_empty() && block.born < self.serving.to
             }
         };
-        let survived = matches!(kind, Kind::Open(_)) && self.flight.are_over(block.born);
+        let is_nobodys = matches!(kind, Kind::Pending(_) | Kind::Open(_));
+        let outlived_all = is_nobodys && self.flight.are_over(block.born);
+        let survived = matches!(kind, Kind::Open(_)) && outlived_all;
         let figures = &mut self.sites[site as usize];
         figures.live_blocks -= amount.blocks;
         figures.live_bytes -= amount.bytes;
@@ -455,6 +459,7 @@ impl Ledger {
                 address,
                 block,
                 survived: kind.request(),
+                outlived_all,
                 by: self.freeing,
             });
         } else {

@@ -232,22 +232,30 @@ impl Ledger {
                 kept.push(freed);
                 continue;
             }
-            let Pending { address, block, .. } = freed;
+            let Pending {
+                address,
+                block,
+                outlived_all,
+                ..
+            } = freed;
             let holding = &self.holdings[self.resolve(&block) as usize];
             if !matches!(holding.kind, Kind::Proved(..)) {
                 let amount = self.heap.amount(address, &block);
                 let figures = &mut self.sites[holding.site as usize];
                 figures.outside_freed_log.add(block.born, amount.bytes);
+                let before = self.ended_at.partition_point(|end| *end <= block.born);
+                let age = Age {
+                    requests: (self.ended_at.len() - before) as u64,
+                    time: self.serving.to.saturating_sub(block.born),
+                    ..Age::default()
+                };
                 if holding.kind == Kind::Outside {
-                    let before = self.ended_at.partition_point(|end| *end <= block.born);
-                    let age = Age {
-                        requests: (self.ended_at.len() - before) as u64,
-                        time: self.serving.to.saturating_sub(block.born),
-                        ..Age::default()
-                    };
                     for (lives, life) in figures.outside_lives.iter_mut().zip(age.all()) {
                         lives.add(life);
                     }
+                } else if holding.birth.is_none() && outlived_all {
+                    // Its zone was not over: a task that waits for a timer, say.
+                    figures.lives.dies_unowned(age);
                 }
             }
             self.unhold(block.holding);

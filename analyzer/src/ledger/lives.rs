@@ -288,6 +288,14 @@ impl SiteLives {
 }
 
 impl SiteLives {
+    /// Something dies that nothing proves to be a request's, and of which only these ages are known: in requests and in
+    /// time.
+    pub(super) fn dies_unowned(&mut self, age: Age) {
+        let [requests, _, _, time] = &mut self.unowned;
+        requests.add(age.requests);
+        time.add(age.time);
+    }
+
     /// Those of another site, too.
     pub(super) fn absorb(&mut self, other: SiteLives) {
         // What is most of a few is not most of all: the larger one's mass death counts.

@@ -1,5 +1,6 @@
 use super::holding::OUTSIDE;
 use super::*;
+use crate::analysis::Source;
 
 #[test]
 fn reallocs_have_three_outcomes() {
@@ -100,4 +101,77 @@ fn what_a_child_takes_is_its_own() {
     assert_eq!((child.counts.live_blocks, child.counts.live_bytes), (1, 64));
     assert_eq!((child.counts.allocations, child.counts.frees), (0, 0));
     assert_eq!(child.live_bytes(), 64);
+}
+
+fn record() -> Record {
+    Record {
+        process: 0,
+        thread: 0,
+        host: 0,
+        label: None,
+        connection: 0,
+        source: Source::Http,
+        count: 1,
+        status: None,
+        start: 0,
+        end: None,
+        reader: 0,
+        unanswered: false,
+        answer_begun: false,
+        void: false,
+        moved: false,
+        touches: 0,
+        figures: Default::default(),
+    }
+}
+
+/// What a worker made and that dies before the worker is done has a life all the same, once all that were in flight at
+/// its birth have ended.
+#[test]
+fn what_dies_before_its_worker_is_done_has_lived() {
+    let mut ledger = Ledger::new(Sample::default());
+    let mut record = record();
+    let worker = ledger.pending_account(1);
+    ledger.begin(0, 1);
+    ledger.allocate(worker, 16, 64, 1, 2);
+    ledger.allocate(worker, 32, 64, 1, 3);
+    ledger.end(0, &mut record, 4);
+    for request in [1, 2] {
+        let stamp = u64::from(request) * 10;
+        ledger.begin(request, stamp);
+        // The first was in flight when these were made, and so was the second when this was.
+        ledger.allocate(worker, 48, 64, 1, stamp + 1);
+        ledger.free(48, false);
+        ledger.free(16 * u64::from(request), false);
+        ledger.end(request, &mut record, stamp + 2);
+    }
+    let lives = &ledger.sites[0].lives;
+    assert_eq!(lives.unowned[0].count(), 2);
+    assert_eq!(lives.unowned[3].count(), 2);
+    assert_eq!(lives.unowned[1].count(), 0);
+}
+
+/// A cache's entry keeps what it was made with, and no block that its request made later; an object from a free list
+/// may have been taken before it was seen to be.
+#[test]
+fn an_entry_keeps_what_it_was_made_with() {
+    const LIST: SiteId = 9;
+    let mut ledger = Ledger::new(Sample::default());
+    ledger.begin(0, 1);
+    let own = ledger.proved_account(0, Proof::Touch);
+    for address in [64, 16, 32, 48] {
+        ledger.allocate(own, address, 64, 1, address);
+    }
+    ledger.waits(64, LIST, 5, 65);
+    ledger.taken(own, 64, LIST, 6, 70);
+    let cache = crate::trace::Cache {
+        most: 100,
+        entries: vec![vec![16, 32, 32, 48, 64]],
+    };
+    ledger.caches_read(100, &[cache]);
+    let kept = [16, 32, 48, 64].map(|address| {
+        let block = ledger.heap.get(address).expect("it is live");
+        crate::types::is_bounded(block.of_type)
+    });
+    assert_eq!(kept, [true, true, false, true]);
 }
