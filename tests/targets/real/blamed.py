@@ -1,4 +1,4 @@
-"""Endpoints that leave nothing, beside some that keep what is of the same types. Three applications.
+"""Endpoints that leave nothing, beside some that keep what is of the same types. Two applications.
 
 What each request leaves behind:
     GET /login     one dict, in a list
@@ -95,41 +95,5 @@ def boto3_app():
     @app.get("/truth")
     def truth():
         return str(len(KEPT))
-
-    return app
-
-
-def httpx_app():
-    """Clients that are closed, and such as are kept."""
-    import fastapi
-    import httpx
-
-    app = fastapi.FastAPI()
-    transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"first": 1}))
-
-    @app.get("/closed")
-    async def closed():
-        async with httpx.AsyncClient(transport=transport) as client:
-            return (await client.get("http://host/path")).json()
-
-    @app.get("/blocking")
-    def blocking():
-        with httpx.Client(transport=transport) as client:
-            return client.get("http://host/path").json()
-
-    @app.get("/kept")
-    async def kept():
-        client = httpx.AsyncClient(transport=transport)
-        KEPT.append(client)
-        return (await client.get("http://host/path")).json()
-
-    @app.get("/login")
-    async def login():
-        KEPT.append({"session": 1})
-        return {}
-
-    @app.get("/truth")
-    async def truth():
-        return len(KEPT)
 
     return app
