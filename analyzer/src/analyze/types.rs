@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 
 use rustc_hash::FxHashMap;
 
-use super::sites::Judged;
+use super::sites::{Judged, JudgedLabel};
 use crate::analysis::TypeRow;
-use crate::ledger::Typed;
+use crate::ledger::{Retained, Typed};
 use crate::requests::label::LabelId;
 use crate::sites::{SiteId, Sites};
 use crate::types::{TypeId, TypeNames, UNKNOWN, is_bounded, not_cached};
@@ -49,8 +49,10 @@ pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> 
             add(&mut all, typed);
             if let Some(label) = typed.retained_by {
                 let mut parts = site.labels.iter().filter(|part| part.label == label);
-                let leaks = parts.any(|part| part.verdict.leaks());
-                let labels = match leaks && !is_bounded(typed.of_type) {
+                let leaks = |part: &JudgedLabel| {
+                    part.verdict.leaks() && !(is_bounded(typed.of_type) && keeps_bounded(part))
+                };
+                let labels = match parts.any(leaks) {
                     true => &mut leaked,
                     false => &mut kept,
                 };
@@ -68,6 +70,16 @@ pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> 
             .collect(),
         all: rows(all, names),
     }
+}
+
+/// One of so many bounded blocks is none: of the request that made a cache's entry, what came to the entry in the same
+/// instant can't be told from what the entry was made with.
+const BY_CHANCE: u64 = 20;
+
+/// Whether what is bounded is a part of what the label's requests keep at the site.
+fn keeps_bounded(part: &JudgedLabel) -> bool {
+    let sum = |of: fn(&Retained) -> u64| part.retained.iter().map(of).sum::<u64>();
+    sum(|kept| kept.bounded_blocks) * BY_CHANCE > sum(|kept| kept.blocks)
 }
 
 /// What libraries' blocks are called whose types can't be read, by a part of the path.
