@@ -2,7 +2,6 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::result::Leaking;
 use super::sites::{Judged, JudgedLabel};
 use super::ways::{Line, line};
 use crate::analysis::Verdict;
@@ -11,6 +10,10 @@ use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sites::{SiteId, Sites};
 use crate::trace::ProcessId;
+
+/// What a request of a label that leaks retained at sites where it does: blocks and bytes. Of requests that can't be told
+/// apart, one of those that may be meant.
+pub(super) type Leaking = FxHashMap<RequestId, (u64, u64)>;
 
 /// Births of blocks whose owner could not be told, by call site.
 type Unknown = FxHashMap<SiteId, Vec<(ProcessId, u64)>>;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::open::JudgedOpen;
-use super::range::leaking_ranges;
+use super::range::{Leaking, leaking_ranges};
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
@@ -338,10 +338,6 @@ fn requests(
     };
     real.map(request).collect()
 }
-
-/// What a request of a label that leaks retained at sites where it does: blocks and bytes. Of requests that can't be told
-/// apart, one of those that may be meant.
-pub(super) type Leaking = FxHashMap<RequestId, (u64, u64)>;
 
 fn leaking(sites: &[Judged], records: &[Record]) -> Leaking {
     let mut leaking = Leaking::default();

@@ -1,7 +1,6 @@
 //! What a thread makes for a connection that it has just accepted, before it waits or does anything else: an object
 //! for the connection, the thread that is to serve it. Whose it is, the connection's first request tells.
 
-use super::zone::Verdict;
 use super::{Birth, Owners, Service};
 use crate::ledger::holding::{AccountId, Hints};
 use crate::requests::record::{Record, RequestId};
@@ -99,6 +98,6 @@ impl Owners {
         {
             habits.zone_ends(hints);
         }
-        self.settle_all(process, accounts, Verdict::Open(hints), records);
+        self.leave_open(process, accounts, hints, records);
     }
 }

@@ -73,6 +73,17 @@ impl Owners {
         self.settle_all(process, accounts, verdict, records);
     }
 
+    /// Nothing proves whose the blocks of these accounts are.
+    pub(super) fn leave_open(
+        &mut self,
+        process: ProcessId,
+        accounts: Vec<AccountId>,
+        hints: Hints,
+        records: &mut [Record],
+    ) {
+        self.settle_all(process, accounts, Verdict::Open(hints), records);
+    }
+
     pub(super) fn settle_all(
         &mut self,
         process: ProcessId,
