@@ -26,6 +26,8 @@ pub(super) struct Found {
     explained: Explained,
     /// The same of what was made in one size only.
     by_size: Vec<(Size, Explained)>,
+    /// Since when blocks of it can be seen, by process.
+    since: FxHashMap<u32, u64>,
 }
 
 impl Found {
@@ -64,6 +66,7 @@ impl Found {
             text: text(observed, &shown, groups, labels),
             explained,
             by_size,
+            since: observed.since(),
         }
     }
 
@@ -194,6 +197,7 @@ impl Whose<'_> {
     fn owner(&self, loose: &Loose, process: u32, now: &Now, sweep: &Sweep) -> Option<Owned> {
         let found = self.found.get(&loose.site)?;
         let observation = Observation {
+            since: found.since.get(&process).copied().unwrap_or(0),
             amount: loose.served,
             flight: now.counts().collect(),
             ended: Lag::ALL.map(|lag| now.ended(lag)),

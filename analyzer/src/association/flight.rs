@@ -13,6 +13,10 @@ const MOST_WINDOWS: u64 = 64;
 const IN_WINDOW: u64 = 12;
 /// So many times as long as a request is a window at least.
 const LASTING: u64 = 30;
+/// Bins of a window, so that a mean can begin within it: so many at most, ...
+const BINS: u64 = 16;
+/// ... and with so many sums over groups and bins at most.
+const SUMS: u64 = 200_000;
 
 /// How shortly before a moment a request may have ended that goes on in the background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,13 +53,15 @@ pub(super) struct Sweep {
     from: u64,
     to: u64,
     windows: u64,
+    /// Bins of each window.
+    bins: u64,
     /// How long each lag is.
     lags: [u64; LAGS],
-    /// Mean number in flight, by window and group.
+    /// Mean number in flight, by group: sums over all bins before each.
     means: Vec<Vec<f64>>,
-    /// The mean part of what is in flight, by window and group; nothing while nothing is.
+    /// The same of the part of what is in flight; nothing while nothing is.
     shares: Vec<Vec<f64>>,
-    /// Mean number that ended so shortly before, by lag, window and group.
+    /// The same of those that ended so shortly before, by lag.
     ended: [Vec<Vec<f64>>; LAGS],
 }
 
@@ -172,10 +178,11 @@ impl Sweep {
                 .to
                 .max(finished.serving.from.unwrap_or(0) + 1),
             windows: 1,
+            bins: 1,
             lags: [1; LAGS],
-            means: vec![vec![0.0; groups.count()]],
-            shares: vec![vec![0.0; groups.count()]],
-            ended: Lag::ALL.map(|_| vec![vec![0.0; groups.count()]]),
+            means: vec![vec![0.0; groups.count()]; 2],
+            shares: vec![vec![0.0; groups.count()]; 2],
+            ended: Lag::ALL.map(|_| vec![vec![0.0; groups.count()]; 2]),
         };
         let observed =
             |site: &FinishedSite| !site.outside_births.is_empty() || !site.retained.is_empty();
@@ -204,6 +211,8 @@ impl Sweep {
             .changes
             .sort_by_key(|change| (change.stamp, change.request, !change.begins));
         sweep.windows = sweep.windows(finished, records, groups);
+        let sums = sweep.windows * groups.count().max(1) as u64;
+        sweep.bins = (SUMS / sums).clamp(1, BINS);
         sweep.average(groups);
         sweep.ended = Lag::ALL.map(|lag| sweep.average_ended(lag, groups));
         sweep
@@ -238,32 +247,59 @@ impl Sweep {
         self.process
     }
 
-    fn window(&self, stamp: u64) -> usize {
+    fn bin(&self, stamp: u64) -> usize {
         let since = u128::from(stamp.clamp(self.from, self.to - 1) - self.from);
         let span = u128::from(self.to - self.from);
-        (since * u128::from(self.windows) / span) as usize
+        (since * u128::from(self.windows * self.bins) / span) as usize
     }
 
-    fn window_ends(&self, window: usize) -> u64 {
+    fn bin_ends(&self, bin: usize) -> u64 {
         let span = u128::from(self.to - self.from);
-        self.from + ((window as u128 + 1) * span).div_ceil(u128::from(self.windows)) as u64
+        let all = u128::from(self.windows * self.bins);
+        self.from + ((bin as u128 + 1) * span).div_ceil(all) as u64
+    }
+
+    /// No sums yet, of each bin.
+    fn empty(&self, groups: &Groups) -> Vec<Vec<f64>> {
+        vec![vec![0.0; groups.count()]; (self.windows * self.bins) as usize]
+    }
+
+    /// The means of the bins, from what was in flight for how long in each: summed over all before.
+    fn summed(&self, bins: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+        let length = (self.to - self.from) as f64 / (self.windows * self.bins) as f64;
+        let mut sum = vec![0.0; bins.first().map_or(0, Vec::len)];
+        let mut sums = vec![sum.clone()];
+        for bin in bins {
+            let all = sum.iter_mut().zip(bin);
+            all.for_each(|(sum, of_bin)| *sum += of_bin / length);
+            sums.push(sum.clone());
+        }
+        sums
+    }
+
+    /// The mean of what `of` takes of each group, over the window that the moment is in.
+    fn over(&self, sums: &[Vec<f64>], around: Around, of: impl Fn(&[f64]) -> f64) -> f64 {
+        let window = self.bin(around.stamp) as u64 / self.bins;
+        let (first, end) = (window * self.bins, (window + 1) * self.bins);
+        let first = (first as usize).max(self.bin(around.since));
+        (of(&sums[end as usize]) - of(&sums[first])) / (end as usize - first) as f64
     }
 
     fn average(&mut self, groups: &Groups) {
-        let mut sums = vec![vec![0.0; groups.count()]; self.windows as usize];
+        let mut sums = self.empty(groups);
         let mut shares = sums.clone();
         let mut now = self.start(groups);
         let mut at = self.from;
         let mut add = |now: &Now, from: u64, to: u64, sweep: &Sweep| {
             let mut from = from;
             while from < to {
-                let window = sweep.window(from);
-                let until = sweep.window_ends(window).min(to).max(from + 1);
+                let bin = sweep.bin(from);
+                let until = sweep.bin_ends(bin).min(to).max(from + 1);
                 let lasted = (until - from) as f64;
                 let all: u32 = now.counts().map(|(_, count)| count).sum();
                 for (group, count) in now.counts() {
-                    sums[window][group as usize] += f64::from(count) * lasted;
-                    shares[window][group as usize] += f64::from(count) * lasted / f64::from(all);
+                    sums[bin][group as usize] += f64::from(count) * lasted;
+                    shares[bin][group as usize] += f64::from(count) * lasted / f64::from(all);
                 }
                 from = until;
             }
@@ -277,16 +313,12 @@ impl Sweep {
             }
         }
         add(&now, at, self.to, self);
-        let length = (self.to - self.from) as f64 / self.windows as f64;
-        let each = sums.iter_mut().chain(&mut shares);
-        each.flatten().for_each(|sum| *sum /= length);
-        (self.means, self.shares) = (sums, shares);
+        (self.means, self.shares) = (self.summed(sums), self.summed(shares));
     }
 
     /// Each request counts for as long as the lag after its end.
     fn average_ended(&self, lag: Lag, groups: &Groups) -> Vec<Vec<f64>> {
-        let mut sums = vec![vec![0.0; groups.count()]; self.windows as usize];
-        let length = (self.to - self.from) as f64 / self.windows as f64;
+        let mut sums = self.empty(groups);
         for change in self.changes.iter().filter(|change| !change.begins) {
             let Some(group) = groups.of_request(change.request) else {
                 continue;
@@ -295,13 +327,13 @@ impl Sweep {
             let to = change.stamp.saturating_add(self.lags[lag as usize]);
             let to = to.min(self.to);
             while from < to {
-                let window = self.window(from);
-                let until = self.window_ends(window).min(to).max(from + 1);
-                sums[window][group as usize] += (until - from) as f64 / length;
+                let bin = self.bin(from);
+                let until = self.bin_ends(bin).min(to).max(from + 1);
+                sums[bin][group as usize] += (until - from) as f64;
                 from = until;
             }
         }
-        sums
+        self.summed(sums)
     }
 
     fn start(&self, groups: &Groups) -> Now {
@@ -349,39 +381,53 @@ impl Sweep {
         });
     }
 
-    /// The mean number of the key's requests in flight around `stamp`.
-    pub(super) fn mean(&self, stamp: u64, key: Key, groups: &Groups) -> f64 {
-        let means = &self.means[self.window(stamp)];
-        let members = groups.members(key).iter();
-        members.map(|group| means[*group as usize]).sum()
+    /// The mean number of the key's requests in flight around then.
+    pub(super) fn mean(&self, around: Around, key: Key, groups: &Groups) -> f64 {
+        self.over(&self.means, around, of_key(key, groups))
     }
 
-    /// The mean part of what is in flight around `stamp` that is the key's; nothing while nothing is.
-    pub(super) fn mean_share(&self, stamp: u64, key: Key, groups: &Groups) -> f64 {
-        let shares = &self.shares[self.window(stamp)];
-        let members = groups.members(key).iter();
-        members.map(|group| shares[*group as usize]).sum()
+    /// The mean part of what is in flight around then that is the key's; nothing while nothing is.
+    pub(super) fn mean_share(&self, around: Around, key: Key, groups: &Groups) -> f64 {
+        self.over(&self.shares, around, of_key(key, groups))
     }
 
-    /// The part of the time around `stamp` in which something is in flight.
-    pub(super) fn busy(&self, stamp: u64) -> f64 {
-        self.shares[self.window(stamp)].iter().sum()
+    /// The part of the time around then in which something is in flight.
+    pub(super) fn busy(&self, around: Around) -> f64 {
+        self.over(&self.shares, around, of_all)
     }
 
-    /// The mean number of the key's requests that, around `stamp`, have ended so shortly before.
-    pub(super) fn mean_ended(&self, stamp: u64, lag: Lag, key: Key, groups: &Groups) -> f64 {
-        let means = &self.ended[lag as usize][self.window(stamp)];
-        let members = groups.members(key).iter();
-        members.map(|group| means[*group as usize]).sum()
+    /// The mean number of the key's requests that, around then, have ended so shortly before.
+    pub(super) fn mean_ended(&self, around: Around, lag: Lag, key: Key, groups: &Groups) -> f64 {
+        self.over(&self.ended[lag as usize], around, of_key(key, groups))
     }
 
     /// The same of all.
-    pub(super) fn mean_of_all_ended(&self, stamp: u64, lag: Lag) -> f64 {
-        self.ended[lag as usize][self.window(stamp)].iter().sum()
+    pub(super) fn mean_of_all_ended(&self, around: Around, lag: Lag) -> f64 {
+        self.over(&self.ended[lag as usize], around, of_all)
     }
 
     /// The mean number of all.
-    pub(super) fn mean_of_all(&self, stamp: u64) -> f64 {
-        self.means[self.window(stamp)].iter().sum()
+    pub(super) fn mean_of_all(&self, around: Around) -> f64 {
+        self.over(&self.means, around, of_all)
     }
+}
+
+/// A moment, and since when blocks as are made then can be seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    pub(super) stamp: u64,
+    /// What was made before has been freed, whoever made it. What was in flight then is no measure of chance.
+    pub(super) since: u64,
+}
+
+fn of_key(key: Key, groups: &Groups) -> impl Fn(&[f64]) -> f64 {
+    let members = groups.members(key);
+    move |of_groups| {
+        let members = members.iter();
+        members.map(|group| of_groups[*group as usize]).sum()
+    }
+}
+
+fn of_all(of_groups: &[f64]) -> f64 {
+    of_groups.iter().sum()
 }

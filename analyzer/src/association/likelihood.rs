@@ -120,7 +120,7 @@ impl Ratios<'_> {
 
     /// How much more likely the observation's circumstances are if the component made its blocks.
     pub(super) fn of(&self, component: Component, observation: &Observation) -> f64 {
-        let born = observation.born;
+        let born = observation.around();
         match component {
             Component::Time => 1.0,
             Component::Load => {

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::flight::LAGS;
+use super::flight::{Around, LAGS};
 use super::groups::GroupId;
 use crate::ledger::holding::Hints;
 use crate::ledger::{Finished, Loose};
@@ -19,6 +19,8 @@ pub(super) struct Observation {
     pub(super) born: u64,
     /// Stamp of the last that is one with it.
     pub(super) last: u64,
+    /// What was made at the call site before this, in this process, has been freed.
+    pub(super) since: u64,
     pub(super) hints: Hints,
     /// They are proved to be the request's that is the hint `last`.
     pub(super) proved: bool,
@@ -161,13 +163,47 @@ impl Observed {
                 }
             }
         }
+        for (process, since) in seen_since(site, processes, &all) {
+            let own = all.iter_mut().filter(|seen| seen.process == process);
+            own.for_each(|seen| seen.since = since);
+        }
         Observed {
             all: thinned(all, most),
         }
     }
 }
 
+/// Where survivors of the call site were freed, and so only the newest may be left: since when there are any, by
+/// process.
+fn seen_since(
+    site: SiteId,
+    processes: &[&mut Finished],
+    all: &[Observation],
+) -> FxHashMap<u32, u64> {
+    let mut since: FxHashMap<u32, u64> = FxHashMap::default();
+    for seen in all {
+        let first = since.entry(seen.process).or_insert(u64::MAX);
+        *first = (*first).min(seen.born);
+    }
+    since.retain(|process, _| {
+        let parts = processes.get(*process as usize).map(|one| &one.sites);
+        let mut parts = parts.into_iter().flatten();
+        parts.any(|part| part.id == site && part.has_frees())
+    });
+    since
+}
+
 impl Observed {
+    /// Since when blocks can be seen, by process.
+    pub(super) fn since(&self) -> FxHashMap<u32, u64> {
+        let mut since: FxHashMap<u32, u64> = FxHashMap::default();
+        for seen in &self.all {
+            let first = since.entry(seen.process).or_insert(u64::MAX);
+            *first = (*first).min(seen.since);
+        }
+        since
+    }
+
     /// Blocks that were looked at.
     pub(super) fn blocks(&self) -> u64 {
         self.all.iter().map(|observation| observation.blocks).sum()
@@ -203,6 +239,14 @@ impl Observed {
 }
 
 impl Observation {
+    /// When it was made, and since when such as it can be seen.
+    pub(super) fn around(&self) -> Around {
+        Around {
+            stamp: self.born,
+            since: self.since,
+        }
+    }
+
     /// How many requests were in flight.
     pub(super) fn in_flight(&self) -> u32 {
         self.flight.iter().map(|(_, count)| count).sum()
@@ -213,6 +257,7 @@ impl Observation {
             process: process as u32,
             born,
             last: born,
+            since: 0,
             hints,
             proved: false,
             amount: Amount::one(0),

@@ -214,6 +214,13 @@ pub struct Retained {
 }
 
 impl FinishedSite {
+    /// Whether survivors were freed here.
+    pub fn has_frees(&self) -> bool {
+        let groups = self.lives.groups.iter().map(|group| &group.freed[0]);
+        let mut all = groups.chain([&self.lives.unowned[0], &self.outside_lives[0]]);
+        all.any(|lives| lives.count() > 0)
+    }
+
     /// Requests of the label left so many survivors more.
     pub fn survives(&mut self, label: Option<LabelId>, survivors: u64) {
         survive(&mut self.labels, label, survivors);
