@@ -367,6 +367,25 @@ impl Sweep {
         }
     }
 
+    /// The key's requests that ended between these stamps, or within the lag before.
+    pub(super) fn ends<'s>(
+        &'s self,
+        lag: Lag,
+        key: Key,
+        groups: &'s Groups,
+        (from, to): (u64, u64),
+    ) -> impl Iterator<Item = RequestId> + 's {
+        let from = from.saturating_sub(self.lags[lag as usize]);
+        let first = self.changes.partition_point(|change| change.stamp < from);
+        let changes = self.changes[first..].iter();
+        let within = changes.take_while(move |change| change.stamp <= to);
+        let ends = within.filter(|change| !change.begins);
+        ends.map(|change| change.request).filter(move |request| {
+            let group = groups.of_request(*request);
+            group.is_some_and(|group| groups.contains(key, group))
+        })
+    }
+
     /// Fills in what was in flight at each observation; those are in order of their birth.
     pub(super) fn look(&self, observations: &mut [&mut Observation], groups: &Groups) {
         let stamps: Vec<u64> = observations

@@ -474,7 +474,25 @@ impl<'s> Search<'s> {
             used.extend(own);
         }
         let explained = fit.weights.last().copied().unwrap_or(0.0) * self.observed.all.len() as f64;
-        (used.len() as f64 / explained.max(1.0)).min(1.0)
+        let most = match component {
+            Component::After(lag, key) => self.ends(*lag, *key, used.len()),
+            _ => used.len(),
+        };
+        (most as f64 / explained.max(1.0)).min(1.0)
+    }
+
+    /// How many of the key's requests ended while the observations came, or shortly before: so many at most.
+    fn ends(&self, lag: Lag, key: Key, most: usize) -> usize {
+        let mut spans: FxHashMap<u32, (u64, u64)> = FxHashMap::default();
+        for seen in &self.observed.all {
+            let span = spans.entry(seen.process).or_insert((u64::MAX, 0));
+            *span = (span.0.min(seen.born), span.1.max(seen.born));
+        }
+        let ends = spans.into_iter().map(|(process, span)| {
+            let sweep = &self.sweeps[process as usize];
+            sweep.ends(lag, key, self.groups, span).take(most).count()
+        });
+        ends.sum::<usize>().min(most)
     }
 
     /// Whether both explain something that the other does not: they share the call site.
