@@ -386,6 +386,11 @@ impl Sweep {
         })
     }
 
+    /// How often what is in flight was renewed between these stamps.
+    pub(super) fn renewed(&self, from: u64, to: u64) -> f64 {
+        to.saturating_sub(from) as f64 / self.lags[Lag::Short as usize].max(1) as f64
+    }
+
     /// Fills in what was in flight at each observation; those are in order of their birth.
     pub(super) fn look(&self, observations: &mut [&mut Observation], groups: &Groups) {
         let stamps: Vec<u64> = observations

@@ -34,6 +34,8 @@ pub(super) enum Component {
     After(Lag, Key),
 }
 
+/// So many observations are independent each time that what is in flight is renewed.
+const RENEWED: f64 = 2.0;
 /// The background's share at most where what is in flight explains all.
 const MOST_LEFT: f64 = 0.05;
 /// The background's share at most where a label explains most of something.
@@ -478,7 +480,26 @@ impl<'s> Search<'s> {
             Component::After(lag, key) => self.ends(*lag, *key, used.len()),
             _ => used.len(),
         };
-        (most as f64 / explained.max(1.0)).min(1.0)
+        (most as f64 / explained.max(1.0)).min(1.0) * self.renewed(*component)
+    }
+
+    /// Where only the newest blocks are left, they tell of a short time, in which a label may be in flight more than
+    /// on average by chance: no more of them are independent than [`RENEWED`] times as many as what is in flight was renewed then.
+    fn renewed(&self, component: Component) -> f64 {
+        let mut spans: FxHashMap<u32, (u64, u64)> = FxHashMap::default();
+        let left = self.observed.all.iter().filter(|seen| seen.since > 0);
+        for seen in left.clone() {
+            let span = spans.entry(seen.process).or_insert((u64::MAX, 0));
+            *span = (span.0.min(seen.born), span.1.max(seen.born));
+        }
+        // A hint is of one moment.
+        if spans.is_empty() || matches!(component, Component::Hinted(..)) {
+            return 1.0;
+        }
+        let renewed = spans
+            .into_iter()
+            .map(|(process, (from, to))| 1.0 + self.sweeps[process as usize].renewed(from, to));
+        (RENEWED * renewed.sum::<f64>() / left.count() as f64).min(1.0)
     }
 
     /// How many of the key's requests ended while the observations came, or shortly before: so many at most.
@@ -500,7 +521,7 @@ impl<'s> Search<'s> {
         let added = other.components.last().zip(other.ratios.last());
         added.is_some_and(|(component, ratios)| {
             let both = one.with(*component, ratios.clone());
-            both.gain_over(one) >= GAIN
+            both.gain_over(one) * self.renewed(*component) >= GAIN
         })
     }
 
@@ -592,7 +613,9 @@ impl<'s> Search<'s> {
         let (best, labels) = pairs.next()?;
         let rival = pairs.find(|(_, others)| *others != labels);
         let leads = rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= GAIN);
-        (leads && best.gain_over(fit) >= GAIN + LEAD).then_some(best)
+        let newest = best.components.last().copied();
+        let renewed = newest.map_or(1.0, |component| self.renewed(component));
+        (leads && best.gain_over(fit) * renewed >= GAIN + LEAD).then_some(best)
     }
 
     fn without_background(&self, mut fit: Fit<'s>) -> Fit<'s> {
