@@ -165,8 +165,8 @@ impl Ledger {
         if !hints.any() && !self.flight.any() && !self.may_be_requests(account) {
             return self.merge(account, OUTSIDE);
         }
-        let (requests, time) = (self.ends.len() as u64, self.serving.to);
         for id in self.take_holdings(account) {
+            let (requests, time) = self.over_by(self.holdings[id as usize].born);
             let holding = &mut self.holdings[id as usize];
             holding.kind = Kind::Open(hints);
             let birth = Age {
@@ -177,6 +177,20 @@ impl Ledger {
             };
             holding.birth = (holding.live_blocks > 0).then_some((SiteLives::UNOWNED, birth));
             self.retire(id);
+        }
+    }
+
+    /// How many requests had ended, and when the last of them, by when all that were in flight at this stamp may have
+    /// ended: as many later as there were at once. A zone may last much longer (a task that nobody waits for).
+    fn over_by(&self, born: u64) -> (u64, u64) {
+        let before = self.ended_at.partition_point(|end| *end <= born);
+        let place = before + self.flight.most();
+        match place
+            .checked_sub(1)
+            .and_then(|last| self.ended_at.get(last))
+        {
+            Some(end) => (place as u64, *end),
+            None => (self.ends.len() as u64, self.serving.to),
         }
     }
 
