@@ -1,4 +1,4 @@
-use super::holding::OUTSIDE;
+use super::holding::{Hints, OUTSIDE};
 use super::*;
 use crate::analysis::Source;
 
@@ -149,6 +149,30 @@ fn what_dies_before_its_worker_is_done_has_lived() {
     assert_eq!(lives.unowned[0].count(), 2);
     assert_eq!(lives.unowned[3].count(), 2);
     assert_eq!(lives.unowned[1].count(), 0);
+}
+
+/// A task may be over long after its request, when somebody looks after it: what it made has lived since its birth.
+#[test]
+fn a_life_begins_with_the_block_however_late_its_zone_is_over() {
+    let mut ledger = Ledger::new(Sample::default());
+    let mut record = record();
+    let task = ledger.pending_account(1);
+    ledger.begin(0, 1);
+    ledger.allocate(task, 16, 64, 1, 2);
+    for request in 0..9 {
+        ledger.end(request, &mut record, 10 * u64::from(request) + 5);
+        ledger.begin(request + 1, 10 * u64::from(request) + 6);
+    }
+    let hints = Hints {
+        task: Some(0),
+        ..Hints::default()
+    };
+    ledger.becomes_open(task, hints);
+    ledger.free(16, false);
+    ledger.end(9, &mut record, 99);
+    let lives = &ledger.sites[0].lives.unowned[0];
+    // One request was in flight at its birth; eight ended after that and before it died (a bin has 8 to 11).
+    assert_eq!((lives.count(), lives.percentile(1.0)), (1, 11));
 }
 
 /// A cache's entry keeps what it was made with, and no block that its request made later; an object from a free list
