@@ -228,10 +228,11 @@ impl Observed {
         self.all.dedup_by(|later, kept| {
             let same = (later.process, later.hints, later.proved, later.epoch)
                 == (kept.process, kept.hints, kept.proved, kept.epoch);
-            let soon = later.born - kept.last <= pauses[kept.process as usize];
+            // Of several call sites, one may have ended later than the other began.
+            let soon = later.born.saturating_sub(kept.last) <= pauses[kept.process as usize];
             if same && soon {
                 kept.blocks += later.blocks;
-                kept.last = later.last;
+                kept.last = kept.last.max(later.last);
             }
             same && soon
         });
