@@ -36,8 +36,17 @@ struct Known {
     after: FxHashMap<ProcessId, u64>,
     /// Births of blocks whose owner could not be told.
     unknown: FxHashMap<ProcessId, Vec<u64>>,
-    /// Lines where it leaks, and the most blocks that it retained by one way there.
-    lines: FxHashMap<Line, u64>,
+    /// Lines where it leaks.
+    lines: FxHashMap<Line, AtLine>,
+}
+
+/// What a label leaks at a line.
+#[derive(Clone, Copy, Debug, Default)]
+struct AtLine {
+    /// The most blocks that it retained by one way.
+    most: u64,
+    /// Not all of them are proved to be its.
+    associated: bool,
 }
 
 /// A rare way to a line where much leaks leaves less than one block in so many.
@@ -91,10 +100,10 @@ impl Known {
         self.may_be(others.into_iter(), records);
     }
 
-    /// Whether so many blocks are what a rare way to the line leaves, beside what leaks there.
-    fn is_rare(&self, line: &Line, blocks: u64) -> bool {
-        let most = self.lines.get(line);
-        most.is_some_and(|most| blocks.saturating_mul(RARE) < *most)
+    /// Whether so many blocks may be what another way to a line leaves where it leaks: where that is proved, a rare way.
+    fn may_be_of(&self, line: &Line, blocks: u64) -> bool {
+        let at = self.lines.get(line);
+        at.is_some_and(|at| at.associated || blocks.saturating_mul(RARE) < at.most)
     }
 
     fn is_unknown(&mut self, unknown: &Unknown, site: SiteId) {
@@ -173,8 +182,9 @@ pub(super) fn leaking_ranges(
         for part in site.labels.iter().filter(|part| part.verdict.leaks()) {
             let of_label = known.entry(part.label).or_default();
             if let Some(line) = line(places, site.id) {
-                let most = of_label.lines.entry(line).or_default();
-                *most = (*most).max(blocks(part));
+                let at = of_label.lines.entry(line).or_default();
+                at.most = at.most.max(blocks(part));
+                at.associated |= part.retained.iter().any(|kept| kept.associated);
             }
             of_label.add_leak(part, leaking, records);
             // What is another label's may be this one's.
@@ -219,7 +229,7 @@ fn add_undecided(
             let of_label = known.entry(part.label).or_default();
             let leaks_here = line
                 .as_ref()
-                .is_some_and(|line| of_label.is_rare(line, blocks(part)));
+                .is_some_and(|line| of_label.may_be_of(line, blocks(part)));
             let leaks_nowhere = !leaking.contains(&part.label);
             if leaks_here || leaks_nowhere && part.verdict == Verdict::TooFewRequests {
                 of_label.may_leak(part, records);
@@ -232,7 +242,7 @@ fn add_undecided(
         for (label, of_label) in known.iter_mut() {
             let mut parts = site.labels.iter();
             let is_known = parts.any(|part| part.label == *label && part.verdict.leaks());
-            if !is_known && of_label.is_rare(&line, births) {
+            if !is_known && of_label.may_be_of(&line, births) {
                 of_label.is_unknown(unknown, site.id);
             }
         }

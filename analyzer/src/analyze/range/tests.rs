@@ -167,6 +167,15 @@ fn what_a_rare_way_to_the_line_leaves_may_leak_too() {
     let mut much = early(rare, Verdict::TooFewRequests);
     much.labels[0].retained[0].blocks = 4;
     assert_eq!(told(much), []);
+    // Where nothing proves whose the others are, it may be as much.
+    let mut associated = leaks();
+    associated.labels[0].retained[0].associated = true;
+    let mut much = early(rare, Verdict::TooFewRequests);
+    much.labels[0].retained[0].blocks = 4;
+    assert_eq!(
+        ranges(&[associated, much], &none, &places),
+        [(LABEL, [3, 4])]
+    );
     // The same of what nobody was found for.
     let nobody = || site(rare, Verdict::WarmUp, Vec::new());
     let unknown: Unknown = [(rare, vec![(0, 810)])].into_iter().collect();
