@@ -15,6 +15,11 @@
 //! at once spreads a background evenly over all labels, which together look just like it). A label that another
 //! one explains nearly as well is undecided, and so are both.
 //!
+//! Where the background keeps a part, a second search has the requests that ended shortly before among its
+//! components, and is taken where it explains clearly more: a request may leave work to be done. Where survivors of
+//! the call site were freed, only the newest are left: means are taken since the first of these, and what is in
+//! flight changes so seldom in a short time that its blocks count as few.
+//!
 //! | file | |
 //! | --- | --- |
 //! | `groups` | labels and statuses, numbered |
