@@ -197,8 +197,12 @@ pub(super) fn leaking_ranges(
     add_undecided(sites, &mut known, records, (unknown, places));
     let parts = sites.iter().flat_map(|site| &site.labels);
     let mut kept = parts.flat_map(|part| &part.retained);
+    let associates = kept.any(|kept| kept.associated);
+    if !associates && known.values().all(Known::is_certain) {
+        return FxHashMap::default();
+    }
     let spans = spans_of(records);
-    if kept.any(|kept| kept.associated) {
+    if associates {
         add_unknown_growth(sites, &mut known, &spans, unknown);
     }
     known.retain(|_, known| !known.is_certain());
@@ -275,16 +279,15 @@ fn add_unknown_growth(
 
 /// Whether a request was in flight at half of the births or more.
 fn is_beside(births: &[(ProcessId, u64)], spans: &FxHashMap<ProcessId, Vec<Span>>) -> bool {
-    let mut beside = 0;
-    for (process, spans) in spans {
-        let own = births.iter().filter(|(of, _)| of == process);
-        let own: Vec<u64> = own.map(|(_, born)| *born).collect();
-        beside += made_by(&own, spans)
-            .into_iter()
-            .filter(|at| own.contains(at))
-            .count();
-    }
-    beside * 2 >= births.len()
+    let reach: FxHashMap<ProcessId, Vec<(u64, u64)>> = spans
+        .iter()
+        .map(|(process, spans)| (*process, reach(spans)))
+        .collect();
+    let beside = births.iter().filter(|(process, born)| {
+        let last = reach.get(process).and_then(|reach| begun_by(reach, *born));
+        last.is_some_and(|last| last >= *born)
+    });
+    beside.count() * 2 >= births.len()
 }
 
 /// The requests of each label in each process.
@@ -338,9 +341,8 @@ fn fewest(births: &[u64], spans: &[Span], told: &FxHashSet<RequestId>) -> u64 {
     needed
 }
 
-/// When a request of these may have made what was made at each of `births`: then, or where none was in flight, as the
-/// last before ended (it may have left work to others).
-fn made_by(births: &[u64], spans: &[Span]) -> Vec<u64> {
+/// For each begin of a request, when the last of all that had begun by then ends.
+fn reach(spans: &[Span]) -> Vec<(u64, u64)> {
     let mut ends: Vec<(u64, u64)> = spans.iter().map(|span| (span.start, span.end)).collect();
     ends.sort_unstable();
     let mut last = 0;
@@ -348,11 +350,21 @@ fn made_by(births: &[u64], spans: &[Span]) -> Vec<u64> {
         last = last.max(*end);
         *end = last;
     }
-    let of = |born: &u64| {
-        let begun = ends.partition_point(|(start, _)| start <= born);
-        let (_, last) = ends.get(begun.checked_sub(1)?)?;
-        Some(*born.min(last))
-    };
+    ends
+}
+
+/// When the last ends of those that had begun by `stamp`; nothing if none had.
+fn begun_by(reach: &[(u64, u64)], stamp: u64) -> Option<u64> {
+    let begun = reach.partition_point(|(start, _)| *start <= stamp);
+    let (_, last) = reach.get(begun.checked_sub(1)?)?;
+    Some(*last)
+}
+
+/// When a request of these may have made what was made at each of `births`: then, or where none was in flight, as the
+/// last before ended (it may have left work to others).
+fn made_by(births: &[u64], spans: &[Span]) -> Vec<u64> {
+    let reach = reach(spans);
+    let of = |born: &u64| Some(*born.min(&begun_by(&reach, *born)?));
     births.iter().filter_map(of).collect()
 }
 

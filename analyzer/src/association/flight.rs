@@ -281,7 +281,9 @@ impl Sweep {
     fn over(&self, sums: &[Vec<f64>], around: Around, of: impl Fn(&[f64]) -> f64) -> f64 {
         let window = self.bin(around.stamp) as u64 / self.bins;
         let (first, end) = (window * self.bins, (window + 1) * self.bins);
-        let first = (first as usize).max(self.bin(around.since));
+        // A block may be older than those whose causes it is given by.
+        let since = around.since.min(around.stamp);
+        let first = (first as usize).max(self.bin(since));
         (of(&sums[end as usize]) - of(&sums[first])) / (end as usize - first) as f64
     }
 

@@ -211,7 +211,7 @@ impl Machine {
         if !connection.holders.is_empty() {
             return;
         }
-        self.owners.is_first(number, None, &mut self.records);
+        self.owners.is_closed(number, &mut self.records);
         let Some(connection) = self.connections.remove(&number) else {
             return;
         };

@@ -107,8 +107,7 @@ impl Machine {
             self.owners.tree_serves();
         }
         self.owners.ledger(at.process).begin(request, at.stamp);
-        self.owners
-            .is_first(connection, Some(request), &mut self.records);
+        self.owners.is_first(connection, request, &mut self.records);
         if self.records[request as usize].unanswered {
             self.owners.count_unanswered(at.thread, true);
         }

@@ -16,6 +16,8 @@ pub(super) struct Accepted {
     accounts: Vec<AccountId>,
     /// That one, when it has begun.
     first: Option<RequestId>,
+    /// The connection has been closed: no request comes any more.
+    is_closed: bool,
 }
 
 impl Accepted {
@@ -47,6 +49,7 @@ impl Owners {
             goes_on: true,
             accounts: Vec::new(),
             first: None,
+            is_closed: false,
         };
         self.accepted.insert(connection, accepted);
     }
@@ -63,25 +66,41 @@ impl Owners {
         };
         accepted.goes_on = false;
         accepted.accounts.extend(accounts);
-        if let Some(first) = accepted.first {
-            self.is_first(connection, Some(first), records);
+        if accepted.first.is_some() || accepted.is_closed {
+            self.settle_accepted(connection, records);
         }
     }
 
-    /// The request is the connection's first; or it was closed without any.
+    /// The request is the connection's first.
     pub(in crate::requests) fn is_first(
         &mut self,
         connection: u32,
-        request: Option<RequestId>,
+        request: RequestId,
         records: &mut [Record],
     ) {
+        if let Some(accepted) = self.accepted.get_mut(&connection) {
+            accepted.first = accepted.first.or(Some(request));
+            self.settle_accepted(connection, records);
+        }
+    }
+
+    /// The connection has been closed.
+    pub(in crate::requests) fn is_closed(&mut self, connection: u32, records: &mut [Record]) {
+        if let Some(accepted) = self.accepted.get_mut(&connection) {
+            accepted.is_closed = true;
+            self.settle_accepted(connection, records);
+        }
+    }
+
+    /// What was made for the connection is left to its first request, if it had one; more may come while the zone goes
+    /// on.
+    fn settle_accepted(&mut self, connection: u32, records: &mut [Record]) {
         let Some(accepted) = self.accepted.get_mut(&connection) else {
             return;
         };
-        accepted.first = accepted.first.or(request);
-        let (process, first) = (accepted.process, accepted.first);
+        let (process, first, goes_on) = (accepted.process, accepted.first, accepted.goes_on);
         let accounts = std::mem::take(&mut accepted.accounts);
-        if !accepted.goes_on || request.is_none() {
+        if !goes_on {
             self.accepted.remove(&connection);
         }
         // A forked child serves it: what its parent holds is not the child's.

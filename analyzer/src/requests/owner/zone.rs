@@ -67,8 +67,14 @@ impl Owners {
         worker.account = None;
         let (process, accounts) = (worker.process, std::mem::take(&mut worker.zone));
         let accepted = std::mem::take(&mut worker.accepted);
-        if accepted != 0 && matches!(verdict, Verdict::Open(_)) {
-            return self.has_accepted(accepted, accounts, records);
+        if accepted != 0 {
+            // What is proved is nobody else's.
+            let (proved, made) = match verdict {
+                Verdict::Open(_) => (Vec::new(), accounts),
+                Verdict::Proved(..) => (accounts, Vec::new()),
+            };
+            self.settle_all(process, proved, verdict, records);
+            return self.has_accepted(accepted, made, records);
         }
         self.settle_all(process, accounts, verdict, records);
     }
