@@ -1,4 +1,4 @@
-//! Files, mapped read-only: the one place of the analyzer with unsafe code.
+//! Files, mapped read-only.
 
 use std::fs::File;
 use std::io;
