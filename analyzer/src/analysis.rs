@@ -399,6 +399,8 @@ pub struct Site {
     pub labels: Vec<SiteLabel>,
     /// By endpoint and status.
     pub groups: Vec<SiteGroup>,
+    /// The same parts as `labels`, by endpoint, status and process.
+    pub cells: Vec<SiteCell>,
     /// What its retained blocks are, or where it has none those that were live before the exit, the most bytes
     /// first; empty where no types were read.
     pub types: Vec<TypeRow>,
@@ -432,6 +434,33 @@ pub struct SiteLabel {
     pub associated: Amount,
     /// Of it, what has leaked: where the requests with their status leak, and less what is bounded.
     pub leaked: Amount,
+}
+
+/// A site's part in the requests of one endpoint with one status in one process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteCell {
+    /// Index into `Analysis::endpoints`.
+    pub endpoint: u32,
+    /// The status.
+    pub status: Option<u32>,
+    /// The process.
+    pub process: ProcessId,
+    /// What is to be thought of it.
+    pub verdict: Verdict,
+    /// Requests that retained blocks here.
+    pub requests: u64,
+    /// What they retained.
+    pub retained: Amount,
+    /// Of that, what nothing proves to be theirs.
+    pub associated: Amount,
+    /// Of it, what has leaked, as in [`SiteLabel::leaked`].
+    pub leaked: Amount,
+    /// Requests that leaked blocks here.
+    pub leaking_requests: u64,
+    /// The sum of the squares of the bytes that each request leaked: what their spread is computed from.
+    pub leaked_squares: f64,
+    /// Of `retained`, what was live when exits began, as [`Totals::before_exit`] has it.
+    pub before_exit: Amount,
 }
 
 impl Site {

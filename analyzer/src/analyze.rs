@@ -2,6 +2,7 @@
 //! judged.
 
 mod alike;
+mod cells;
 mod company;
 mod garbage;
 mod mappings;

@@ -1,5 +1,6 @@
 //! The command line. Only this room knows clap.
 
+pub mod diff;
 pub mod report;
 
 use std::ffi::OsString;
@@ -27,6 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a program under libleak and report when it ends
     Run(Box<RunArguments>),
+    /// Compare two traces, request by request
+    Diff(Box<diff::DiffArguments>),
     /// Mark a moment in a running program, from outside
     Mark(MarkArguments),
     /// The recorder (started by libleak.so)

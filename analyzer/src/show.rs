@@ -1,21 +1,24 @@
 //! The report command: reads a trace, analyses it, prints it, and tells by a status what was found.
 
+pub mod diff;
+
 use std::fs;
-use std::path::Path;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use wildmatch::WildMatch;
 
 use crate::analysis::Analysis;
 use crate::analyze::{self, analyze};
-use crate::cli::report::{Boundary, Format, ReportOptions, Requests, Scope};
+use crate::cli::report::{Boundary, Format, ReportOptions, Requests, Scope, What};
 use crate::notice;
 use crate::progress::Progress;
 use crate::report::{self, Criteria, Finding, RequestFilter};
 use crate::run::Finished;
 use crate::sites::Sites;
 use crate::symbols::{Files, SymbolOptions, Symbolizer};
-use crate::trace::{self, Facts};
+use crate::trace::{self, Facts, Trace};
 
 /// The trace was read.
 pub const READ: u8 = 0;
@@ -37,13 +40,12 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
     if let Some(output) = output {
         refuse_same(path, output)?;
     }
-    let trace = trace::open(path).map_err(|error| error.to_string())?;
-    let mut sites = Sites::default();
-    let mut progress = Progress::of(format!("Reading {}", path.display()));
-    let told = |part| progress.at(part);
-    let analysis = analyze(&trace, &mut sites, &request_options(options), told)
-        .map_err(|error| error.to_string())?;
-    drop(progress);
+    refuse_early(options, output)?;
+    let Read {
+        trace,
+        analysis,
+        sites,
+    } = read(path, &request_options(options))?;
     let facts = trace.facts();
     print(path, output, facts, &analysis, &sites, options)?;
     let finding = report::check(facts, &analysis, &criteria);
@@ -57,6 +59,40 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
             notice::say(&format!("--fail-on: nothing found, but {text}"));
             CANNOT_TELL
         }
+    })
+}
+
+/// What can't be printed is refused before minutes are spent on reading.
+fn refuse_early(options: &ReportOptions, output: Option<&Path>) -> Result<(), String> {
+    match (options.format, output) {
+        (Format::Tables, None) => Err("--format tables writes files: name a folder with -o".into()),
+        (Format::Pprof, None) if io::stdout().is_terminal() => {
+            Err("--format pprof is nothing for a terminal: name a file with -o".into())
+        }
+        _ if options.brief && options.format != Format::Json => {
+            Err("--brief is for --format json".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A trace, read and analysed.
+struct Read {
+    trace: Trace,
+    analysis: Analysis,
+    sites: Sites,
+}
+
+fn read(path: &Path, options: &analyze::Options) -> Result<Read, String> {
+    let trace = trace::open(path).map_err(|error| error.to_string())?;
+    let mut sites = Sites::default();
+    let mut progress = Progress::of(format!("Reading {}", path.display()));
+    let told = |part| progress.at(part);
+    let analysis = analyze(&trace, &mut sites, options, told).map_err(|error| error.to_string())?;
+    Ok(Read {
+        trace,
+        analysis,
+        sites,
     })
 }
 
@@ -94,7 +130,11 @@ fn print(
     options: &ReportOptions,
 ) -> Result<(), String> {
     let files = Files::default();
-    let mut symbolizer = Symbolizer::new(&files, sites.modules(), symbol_options(facts, options));
+    let mut symbolizer = Symbolizer::new(
+        &files,
+        sites.modules(),
+        symbol_options(facts, &options.debug_dir),
+    );
     let printing = report::Options {
         trace_path: path.to_string_lossy().into_owned(),
         requests: match options.requests {
@@ -104,21 +144,40 @@ fn print(
         },
         most_sites: options.sites,
         types: options.types,
+        what: match options.what {
+            What::Retained => report::What::Retained,
+            What::Survivors => report::What::Survivors,
+            What::Live => report::What::Live,
+        },
+        without_endpoint: options.no_endpoint,
         width: report::width(output),
         color: report::color(output),
     };
+    let symbolizer = &mut symbolizer;
     let print = match options.format {
         Format::Text => report::text,
+        Format::Json if options.brief => report::brief,
         Format::Json => report::json,
+        Format::Markdown => report::markdown,
+        Format::Pprof => report::pprof,
+        Format::Folded => report::folded,
+        Format::Speedscope => report::speedscope,
+        Format::Tables => {
+            let folder = output.unwrap_or(Path::new("."));
+            return report::tables(facts, analysis, sites, symbolizer, &printing, folder);
+        }
     };
-    let symbolizer = &mut symbolizer;
     report::print_to(output, |out| {
         print(facts, analysis, sites, symbolizer, &printing, out)
     })
-    .map_err(|error| match output {
+    .map_err(|error| cannot_write(output, &error))
+}
+
+fn cannot_write(output: Option<&Path>, error: &io::Error) -> String {
+    match output {
         Some(output) => format!("{}: {error}", output.display()),
         None => format!("the report can't be written: {error}"),
-    })
+    }
 }
 
 /// The trace is mapped while the report is written: one must not become the other.
@@ -147,26 +206,34 @@ fn criteria(options: &ReportOptions) -> Criteria {
 
 fn request_options(options: &ReportOptions) -> analyze::Options {
     analyze::Options {
-        boundary: match options.boundary {
-            Boundary::Auto => analyze::Boundary::Auto,
-            Boundary::Http => analyze::Boundary::Http,
-            Boundary::Turn => analyze::Boundary::Turn,
-            Boundary::Mark => analyze::Boundary::Mark,
-            Boundary::Connection => analyze::Boundary::Connection,
-        },
-        scope: match options.scope {
-            Scope::Auto => analyze::Scope::Default,
-            Scope::Thread => analyze::Scope::Thread,
-            Scope::Process => analyze::Scope::Process,
-        },
+        boundary: analysis_boundary(options.boundary),
+        scope: analysis_scope(options.scope),
         routes: options.route.clone(),
     }
 }
 
-fn symbol_options(facts: &Facts, options: &ReportOptions) -> SymbolOptions {
+fn analysis_boundary(boundary: Boundary) -> analyze::Boundary {
+    match boundary {
+        Boundary::Auto => analyze::Boundary::Auto,
+        Boundary::Http => analyze::Boundary::Http,
+        Boundary::Turn => analyze::Boundary::Turn,
+        Boundary::Mark => analyze::Boundary::Mark,
+        Boundary::Connection => analyze::Boundary::Connection,
+    }
+}
+
+fn analysis_scope(scope: Scope) -> analyze::Scope {
+    match scope {
+        Scope::Auto => analyze::Scope::Default,
+        Scope::Thread => analyze::Scope::Thread,
+        Scope::Process => analyze::Scope::Process,
+    }
+}
+
+fn symbol_options(facts: &Facts, debug_dirs: &[PathBuf]) -> SymbolOptions {
     let ended = facts.started_at_ns.checked_add(facts.duration_ns);
     SymbolOptions {
-        debug_dirs: options.debug_dir.clone(),
+        debug_dirs: debug_dirs.to_vec(),
         recorded_until: ended.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_nanos(at))),
     }
 }

@@ -10,7 +10,7 @@ use super::range::{Leaking, leaking_ranges};
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, company, garbage, mappings, reuse, ways};
+use super::{Analyzer, Timeline, alike, cells, company, garbage, mappings, reuse, ways};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
@@ -705,6 +705,7 @@ fn site_list(
             outside_grown: outside_grown(&site),
             open: open(&site.open, endpoint_of),
             groups: groups(&site.labels, endpoint_of),
+            cells: cells::of(&site.labels, records, endpoint_of),
             labels,
             types,
             evidence,

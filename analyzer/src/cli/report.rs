@@ -23,6 +23,9 @@ pub struct ReportOptions {
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// With --format json: an object of at most 8 KB
+    #[arg(long)]
+    pub brief: bool,
     /// Where to print it, instead of the standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -48,6 +51,12 @@ pub struct ReportOptions {
     /// Types to print at most, in tables of each leaking endpoint, of each call site and of all blocks
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "25")]
     pub types: Option<usize>,
+    /// Which blocks pprof (its default), folded and speedscope are of
+    #[arg(long, value_enum, default_value_t = What::Retained)]
+    pub what: What,
+    /// Begin folded stacks with the outermost frame rather than with the endpoint and the status
+    #[arg(long)]
+    pub no_endpoint: bool,
     /// Exit with 23 if a call site has one of these verdicts, with 3 if the trace can't tell
     #[arg(long, value_name = "VERDICT,...", value_enum, value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,
@@ -66,6 +75,27 @@ pub enum Format {
     Text,
     /// For programs: one object, schema 1
     Json,
+    /// For pull requests, tickets and incidents: at most 80 lines
+    Markdown,
+    /// For go tool pprof and what reads its files
+    Pprof,
+    /// For flame graphs: stacks in lines
+    Folded,
+    /// For https://www.speedscope.app
+    Speedscope,
+    /// For DuckDB and its like: files of JSON lines in the folder of -o
+    Tables,
+}
+
+/// `--what`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// Of requests that had ended, live when serving ended
+    Retained,
+    /// Live when their request ended
+    Survivors,
+    /// Live when the exit began, or at the end where there was none
+    Live,
 }
 
 /// `--boundary`.

@@ -168,6 +168,7 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         open: Vec::new(),
         labels: Vec::new(),
         groups: Vec::new(),
+        cells: Vec::new(),
         types: Vec::new(),
     }
 }

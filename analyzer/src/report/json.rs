@@ -111,7 +111,7 @@ fn trace<'r>(input: &Input<'r>, warnings: Vec<Warning>) -> schema::Trace<'r> {
     }
 }
 
-fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
+pub(super) fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
     let figures = input.analysis.processes.iter().cloned();
     // A process of which the analysis says nothing did nothing.
     let figures = figures.chain(std::iter::repeat_with(Default::default));
@@ -196,7 +196,7 @@ fn growth(growth: &Growth) -> schema::Growth {
     }
 }
 
-fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
+pub(super) fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
     let points = analysis.timeline.iter();
     points
         .map(|point| schema::Point {
@@ -209,7 +209,7 @@ fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
         .collect()
 }
 
-fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> {
+pub(super) fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> {
     let analysis = input.analysis;
     let filter = input.options.requests;
     let wanted = move |request: &Request| match filter {
@@ -242,12 +242,12 @@ fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> 
         })
 }
 
-fn label(analysis: &Analysis, endpoint: u32) -> &str {
+pub(super) fn label(analysis: &Analysis, endpoint: u32) -> &str {
     let endpoint = analysis.endpoints.get(endpoint as usize);
     endpoint.map_or("", |endpoint| endpoint.label.as_str())
 }
 
-fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'r> {
+pub(super) fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'r> {
     let statuses = endpoint.statuses.iter();
     schema::Endpoint {
         label: &endpoint.label,
@@ -298,7 +298,7 @@ fn before_exit(amount: Option<Amount>) -> schema::BeforeExit {
     }
 }
 
-fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
+pub(super) fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
     rows.iter()
         .map(|row| schema::Type {
             name: &row.name,
@@ -314,7 +314,7 @@ fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
 const MOST_UNREACHED: usize = 1000;
 
 /// The sites to be listed, and the sum of those that are not although blocks live there.
-fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
+pub(super) fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
     let sites = &input.analysis.sites;
     let matters =
         |site: &Site| site.requests > 0 || site.survivor_blocks > 0 || site.verdict.leaks();
@@ -342,7 +342,7 @@ fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
     (sites.iter().filter(is_listed).collect(), left_out)
 }
 
-fn site_row<'r>(
+pub(super) fn site_row<'r>(
     input: &Input<'r>,
     symbolizer: &mut Symbolizer<'_>,
     site: &'r Site,

@@ -2,6 +2,7 @@
 //! endpoints that leak, the call sites behind them, what requests hold that had not ended, what happened outside requests, what is no leak
 //! after all, and how live bytes and resident memory went.
 
+mod diff;
 mod endpoints;
 mod exit;
 mod header;
@@ -28,6 +29,7 @@ use crate::analysis::{Analysis, Site, Verdict};
 use crate::sites::Sites;
 use crate::symbols::Symbolizer;
 use crate::trace::Facts;
+pub use diff::diff;
 use page::Page;
 
 /// Writes the report as text.

@@ -1,0 +1,213 @@
+//! Two traces compared: per request, not by totals of unequal traffic, and only as far as both have seen enough.
+
+mod json;
+mod judge;
+mod markdown;
+mod sites;
+
+pub use json::json;
+pub use judge::State;
+pub(in crate::report) use judge::{each, range};
+pub use markdown::markdown;
+
+use std::collections::BTreeSet;
+
+use super::outline::{Outline, OutlineSite, Part};
+use judge::{Lost, Of, judge};
+
+/// What is the same and what is not.
+#[derive(Debug)]
+pub struct Diff<'o> {
+    /// The trace that the other is compared with.
+    pub before: &'o Outline,
+    /// The other.
+    pub after: &'o Outline,
+    /// In what the recordings differ.
+    pub differences: Vec<Difference>,
+    /// All labels, the worst news first.
+    pub endpoints: Vec<Row<'o>>,
+    /// Call sites that leak in either, by label, the worst news first.
+    pub sites: Vec<SiteRow<'o>>,
+}
+
+/// Something that is not the same in both recordings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What: `program`, `arguments`, `build`, `LEAK_SAMPLE`, `boundaries`, `recorder`.
+    pub what: &'static str,
+    /// In the first.
+    pub before: String,
+    /// In the second.
+    pub after: String,
+}
+
+/// An endpoint.
+#[derive(Debug)]
+pub struct Row<'o> {
+    /// The label.
+    pub label: &'o str,
+    /// What became of it.
+    pub state: State,
+    /// Why, a sentence without a full stop.
+    pub reason: String,
+    /// In the first; `None`: no request had the label.
+    pub before: Option<&'o Part>,
+    /// In the second.
+    pub after: Option<&'o Part>,
+}
+
+/// A call site, for one label or outside of requests.
+#[derive(Debug)]
+pub struct SiteRow<'o> {
+    /// The label; `None`: outside of requests.
+    pub label: Option<&'o str>,
+    /// What became of it.
+    pub state: State,
+    /// Why.
+    pub reason: String,
+    /// In the first; `None`: it was not seen to leave anything.
+    pub before: Option<&'o OutlineSite>,
+    /// In the second.
+    pub after: Option<&'o OutlineSite>,
+    /// Where both are not the same functions: how many of how many they share.
+    pub likeness: Option<(usize, usize)>,
+}
+
+/// Compares two traces.
+pub fn compare<'o>(before: &'o Outline, after: &'o Outline) -> Diff<'o> {
+    let mut diff = Diff {
+        before,
+        after,
+        differences: differences(before, after),
+        endpoints: endpoints(before, after),
+        sites: sites::rows(before, after),
+    };
+    diff.endpoints.sort_by_key(|row| row.state);
+    diff.sites.sort_by_key(|row| row.state);
+    diff
+}
+
+impl Diff<'_> {
+    /// How many endpoints and call sites have this state.
+    pub fn count(&self, state: State) -> (usize, usize) {
+        (
+            self.endpoints
+                .iter()
+                .filter(|row| row.state == state)
+                .count(),
+            self.sites.iter().filter(|row| row.state == state).count(),
+        )
+    }
+
+    /// Why nothing found does not mean that nothing is there.
+    pub fn doubt(&self) -> Option<String> {
+        for (side, outline) in [("before", self.before), ("after", self.after)] {
+            if !outline.complete {
+                return Some(format!("the trace {side} is incomplete"));
+            }
+            if outline.requests == 0 {
+                return Some(format!("no request was seen {side}"));
+            }
+        }
+        let is_untold = |state| state == State::NotComparable;
+        let mut endpoints = self.endpoints.iter();
+        let endpoint = endpoints.find(|row| is_untold(row.state));
+        let endpoint =
+            endpoint.map(|row| format!("{} is not comparable: {}", row.label, row.reason));
+        endpoint.or_else(|| {
+            let mut sites = self.sites.iter();
+            let site = sites.find(|row| is_untold(row.state))?;
+            Some(format!(
+                "{} is not comparable: {}",
+                site.name(),
+                site.reason
+            ))
+        })
+    }
+}
+
+impl SiteRow<'_> {
+    /// The site, in the newer trace where it is there.
+    pub fn site(&self) -> Option<&OutlineSite> {
+        self.after.or(self.before)
+    }
+
+    /// The function that a person looks for.
+    pub fn name(&self) -> &str {
+        self.site().map_or("", |site| site.head.name.as_str())
+    }
+}
+
+fn differences(before: &Outline, after: &Outline) -> Vec<Difference> {
+    let list = |of: &Outline, what: fn(&super::outline::Program) -> String| {
+        let all: BTreeSet<String> = of.programs.iter().map(what).collect();
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let rows: [(&'static str, fn(&Outline) -> String); 3] = [
+        ("LEAK_SAMPLE", |of| of.sample_bytes.to_string()),
+        ("boundaries", |of| of.boundaries.join(", ")),
+        ("recorder", |of| of.tool_version.clone()),
+    ];
+    let programs: [(&'static str, fn(&super::outline::Program) -> String); 3] = [
+        ("program", |of| of.executable.clone()),
+        ("arguments", |of| {
+            of.arguments.get(1..).unwrap_or_default().join(" ")
+        }),
+        ("build", |of| {
+            of.build_id
+                .clone()
+                .unwrap_or_else(|| "without a build-id".into())
+        }),
+    ];
+    let programs = programs
+        .into_iter()
+        .map(|(what, of)| (what, list(before, of), list(after, of)));
+    let rows = rows
+        .into_iter()
+        .map(|(what, of)| (what, of(before), of(after)));
+    programs
+        .chain(rows)
+        .filter(|(_, before, after)| before != after)
+        .map(|(what, before, after)| Difference {
+            what,
+            before,
+            after,
+        })
+        .collect()
+}
+
+fn endpoints<'o>(before: &'o Outline, after: &'o Outline) -> Vec<Row<'o>> {
+    let alone = |part: &&Part| before.endpoint(&part.label).is_none();
+    let labels = before
+        .endpoints
+        .iter()
+        .chain(after.endpoints.iter().filter(alone));
+    labels
+        .map(|part| {
+            let (old, new) = (before.endpoint(&part.label), after.endpoint(&part.label));
+            let of = |part: Option<&'o Part>, outline: &Outline| Of {
+                part: part.cloned(),
+                lost: lost(outline),
+                error: outline.error(part.map_or(0, |part| part.leaked.bytes)),
+            };
+            let (state, reason) = judge(&of(old, before), &of(new, after));
+            Row {
+                label: &part.label,
+                state,
+                reason,
+                before: old,
+                after: new,
+            }
+        })
+        .collect()
+}
+
+fn lost(outline: &Outline) -> Lost {
+    Lost {
+        events: outline.dropped_events,
+        sample_bytes: outline.sample_bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests;
