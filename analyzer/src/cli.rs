@@ -2,6 +2,7 @@
 
 pub mod diff;
 pub mod report;
+pub mod requests;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub enum Command {
     Run(Box<RunArguments>),
     /// Compare two traces, request by request
     Diff(Box<diff::DiffArguments>),
+    /// List requests, those that leak say, to send them again
+    Requests(Box<requests::RequestsArguments>),
     /// Mark a moment in a running program, from outside
     Mark(MarkArguments),
     /// The recorder (started by libleak.so)

@@ -1,6 +1,7 @@
 //! The report command: reads a trace, analyses it, prints it, and tells by a status what was found.
 
 pub mod diff;
+pub mod requests;
 
 use std::fs;
 use std::io::{self, IsTerminal};
@@ -209,6 +210,7 @@ fn request_options(options: &ReportOptions) -> analyze::Options {
         boundary: analysis_boundary(options.boundary),
         scope: analysis_scope(options.scope),
         routes: options.route.clone(),
+        keep_paths: false,
     }
 }
 

@@ -139,6 +139,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
             endpoint.retained_bytes_per_leaking_request = None;
         }
     }
+    analysis.asked = std::mem::take(&mut machine.asked).finish(&machine.records);
     analysis.requests = requests(machine.records, &endpoint_of, &leaking, facts);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();

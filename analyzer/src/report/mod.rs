@@ -14,6 +14,7 @@ mod functions;
 mod json;
 #[cfg(test)]
 mod json_tests;
+mod listing;
 mod markdown;
 mod md;
 mod outline;
@@ -38,6 +39,7 @@ pub use diff::{Diff, State, compare, json as diff_json, markdown as diff_markdow
 pub use fingerprint::fingerprint;
 pub use folded::folded;
 pub use json::json;
+pub use listing::{LeftOut, Listing, curl, ndjson, urls};
 pub use markdown::markdown;
 pub use outline::Outline;
 pub use output::{color, print_to, width};

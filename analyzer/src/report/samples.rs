@@ -110,9 +110,12 @@ fn less(sum: Amount, parts: impl Iterator<Item = Amount>) -> Amount {
     })
 }
 
+/// What the type of a block is called that was not read.
+const UNKNOWN_TYPE: &str = "unknown";
+
 fn only_type(types: &[TypeRow]) -> Option<&str> {
     match types {
-        [only] => Some(&only.name),
+        [only] if only.name != UNKNOWN_TYPE => Some(&only.name),
         _ => None,
     }
 }

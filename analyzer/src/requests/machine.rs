@@ -4,7 +4,9 @@ use leak_wire::free_list::{Change, List};
 use leak_wire::{Common, Event, Protocol, Transfer, Wait};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::asked::{AskedSoFar, NOTHING};
 use super::connection::{Connection, Mode, Waiting};
+use super::head::Head;
 use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
 use super::record::{Record, RequestId};
@@ -41,6 +43,8 @@ pub struct Options {
     pub scope: Scope,
     /// Globs of paths that are one label each.
     pub routes: Vec<String>,
+    /// Whether the paths of requests are kept as they were.
+    pub keep_paths: bool,
 }
 
 /// When and where something happened.
@@ -90,6 +94,8 @@ pub struct Machine {
     pub records: Vec<Record>,
     /// Their labels.
     pub labels: Labels,
+    /// What they asked for.
+    pub asked: AskedSoFar,
     /// Who owns what.
     pub owners: Owners,
     pub(super) connections: FxHashMap<u32, Connection>,
@@ -120,6 +126,7 @@ impl Machine {
             boundary: options.boundary,
             records: Vec::new(),
             labels: Labels::new(options.routes.clone()),
+            asked: AskedSoFar::new(options.keep_paths),
             owners: Owners::new(options.scope, options.boundary == Boundary::Mark, sample),
             connections: FxHashMap::default(),
             threads: Vec::new(),
@@ -475,11 +482,20 @@ impl Machine {
                 protocol,
                 label,
             } if self.admits(connection, protocol) => {
-                let label = match protocol {
-                    Protocol::Http => self.labels.http(&text(label)),
-                    _ => self.verb(connection, &text(label)),
+                let (label, asked) = match protocol {
+                    Protocol::Http => {
+                        let head = text(label);
+                        (self.labels.http(&head), self.asked.text(&head))
+                    }
+                    _ => (self.verb(connection, &text(label)), NOTHING),
                 };
-                self.head_read(at, connection, label, protocol, count);
+                let head = Head {
+                    label,
+                    asked,
+                    protocol,
+                    count,
+                };
+                self.head_read(at, connection, head);
             }
             Event::Answer {
                 connection,

@@ -27,6 +27,7 @@ pub fn diff(diff: &Diff<'_>, options: &Options, out: &mut dyn Write) -> io::Resu
     let mut page = Page::new(options.width, options.color);
     write_head(&mut page, diff);
     write_result(&mut page, diff);
+    write_differences(&mut page, diff);
     write_endpoints(&mut page, diff);
     write_sites(&mut page, diff);
     out.write_all(page.into_text().as_bytes())
@@ -43,6 +44,18 @@ fn write_head(page: &mut Page, diff: &Diff<'_>) {
         ]);
     }
     page.table(0, &table);
+    for (side, outline) in [("before", diff.before), ("after", diff.after)] {
+        write_doubts(page, side, outline);
+    }
+    if diff.before.boundaries != diff.after.boundaries {
+        let text = "requests were told apart by other boundaries: their labels may not be the same; \
+                    give --boundary";
+        page.paragraph("warning: ", page.ink.warn, text);
+    }
+}
+
+/// In what the recordings differ.
+fn write_differences(page: &mut Page, diff: &Diff<'_>) {
     for difference in &diff.differences {
         let room = page.width / 2;
         let side = |text: &str| match text {
@@ -52,14 +65,6 @@ fn write_head(page: &mut Page, diff: &Diff<'_>) {
         let (before, after) = (side(&difference.before), side(&difference.after));
         let first = format!("  other {}: ", difference.what);
         page.paragraph(&first, page.ink.dim, &format!("{before} → {after}"));
-    }
-    for (side, outline) in [("before", diff.before), ("after", diff.after)] {
-        write_doubts(page, side, outline);
-    }
-    if diff.before.boundaries != diff.after.boundaries {
-        let text = "requests were told apart by other boundaries: their labels may not be the same; \
-                    give --boundary";
-        page.paragraph("warning: ", page.ink.warn, text);
     }
 }
 
