@@ -6,6 +6,9 @@ use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::trace::ProcessId;
 
+/// The label of all requests that came before judging began: they are no endpoint's.
+pub const WARM_UP: &str = "{warm-up}";
+
 /// What an analysis found.
 #[derive(Clone, Debug, Default)]
 pub struct Analysis {

@@ -3,6 +3,7 @@
 pub mod diff;
 pub mod report;
 pub mod requests;
+pub mod traffic;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -88,6 +89,9 @@ pub struct RunArguments {
     /// No notices on stderr (LEAK_QUIET)
     #[arg(short, long)]
     pub quiet: bool,
+    /// How to drive it.
+    #[command(flatten)]
+    pub traffic: traffic::TrafficOptions,
     /// The report at the end.
     #[command(flatten)]
     pub report: ReportOptions,
@@ -108,6 +112,7 @@ impl RunArguments {
             command: self.command.clone(),
             preload: self.preload.clone(),
             variables: self.variables(),
+            traffic: self.traffic.traffic(),
         }
     }
 

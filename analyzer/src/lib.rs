@@ -5,7 +5,7 @@
 //! `replay` (events → live blocks) · `requests` (io facts and marks → requests, and what is proved of owners) ·
 //! `association` (blocks without proof → labels, by likelihood) ·
 //! `verdict` (survivors over time → verdict) · `analysis` (the result, data only) ·
-//! `symbols` (addresses → functions) · `report` (the result, printed) · `show` (all of it in one go).
+//! `symbols` (addresses → functions) · `report` (the result, printed) · `gate` (which leaks are known) · `show` (all of it in one go).
 //! Only `cli` knows clap, only `report` and `progress` print, and `replay`, `requests`, `association`, `sites` and `verdict` do no I/O
 //! at all.
 
@@ -19,6 +19,7 @@ mod escape;
 pub(crate) mod figures;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod gate;
 pub mod ledger;
 pub mod mapping;
 pub mod mark;

@@ -1,12 +1,13 @@
 //! The report command: reads a trace, analyses it, prints it, and tells by a status what was found.
 
 pub mod diff;
+mod gate;
 pub mod requests;
 
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wildmatch::WildMatch;
 
@@ -42,13 +43,21 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
         refuse_same(path, output)?;
     }
     refuse_early(options, output)?;
+    let known = options
+        .gate
+        .is_used()
+        .then(|| gate::Known::read(&options.gate));
+    let known = known.transpose()?;
     let Read {
         trace,
         analysis,
         sites,
-    } = read(path, &request_options(options))?;
+    } = read_from(path, request_options(options), options.gate.judge_from)?;
     let facts = trace.facts();
     print(path, output, facts, &analysis, &sites, options)?;
+    if let Some(known) = known {
+        return gate::check(&known, facts, &analysis, &sites, options);
+    }
     let finding = report::check(facts, &analysis, &criteria);
     Ok(match finding {
         Finding::Nothing => READ,
@@ -65,6 +74,7 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
 
 /// What can't be printed is refused before minutes are spent on reading.
 fn refuse_early(options: &ReportOptions, output: Option<&Path>) -> Result<(), String> {
+    let is_narrowed = options.min_bytes > 0 || options.label.is_some();
     match (options.format, output) {
         (Format::Tables, None) => Err("--format tables writes files: name a folder with -o".into()),
         (Format::Pprof, None) if io::stdout().is_terminal() => {
@@ -72,6 +82,9 @@ fn refuse_early(options: &ReportOptions, output: Option<&Path>) -> Result<(), St
         }
         _ if options.brief && options.format != Format::Json => {
             Err("--brief is for --format json".into())
+        }
+        _ if is_narrowed && options.fail_on.is_empty() && !options.gate.is_used() => {
+            Err("--min-bytes and --label are for --fail-on or --baseline: give one".into())
         }
         _ => Ok(()),
     }
@@ -85,11 +98,26 @@ struct Read {
 }
 
 fn read(path: &Path, options: &analyze::Options) -> Result<Read, String> {
+    read_from(path, options.clone(), None)
+}
+
+/// Reads a trace of which a warm-up may be no part.
+fn read_from(
+    path: &Path,
+    mut options: analyze::Options,
+    judge_from: Option<SystemTime>,
+) -> Result<Read, String> {
     let trace = trace::open(path).map_err(|error| error.to_string())?;
+    if let Some(from) = judge_from {
+        let since_1970 = from.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let from_ns = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
+        options.judge_from_ns = from_ns.saturating_sub(trace.facts().started_at_ns);
+    }
     let mut sites = Sites::default();
     let mut progress = Progress::of(format!("Reading {}", path.display()));
     let told = |part| progress.at(part);
-    let analysis = analyze(&trace, &mut sites, options, told).map_err(|error| error.to_string())?;
+    let analysis =
+        analyze(&trace, &mut sites, &options, told).map_err(|error| error.to_string())?;
     Ok(Read {
         trace,
         analysis,
@@ -97,28 +125,36 @@ fn read(path: &Path, options: &analyze::Options) -> Result<Read, String> {
     })
 }
 
-/// Reports what `run` recorded. Its status is the program's own, unless `--fail-on` has something to
-/// say: what it found, or, of a program that succeeded, that it can't tell.
+/// Reports what `run` recorded. Its status is the program's own, unless the check has something to say: what it found,
+/// or, of a program that succeeded, that it can't tell. Traffic that failed is a trouble, unless something was found.
 ///
 /// # Errors
-/// One line: why there is no report, of a program that succeeded.
+/// One line: why there is no report, of a program that succeeded; why the traffic proves nothing.
 pub fn after_run(finished: &Finished, options: &ReportOptions) -> Result<u8, String> {
+    let mut options = options.clone();
+    options.gate.judge_from = finished.judge_from.or(options.gate.judge_from);
+    let checks = !options.fail_on.is_empty() || options.gate.baseline.is_some();
     let shown = match &finished.trace {
-        Some(trace) => show(trace, options),
-        None if options.fail_on.is_empty() => return Ok(finished.status),
+        Some(trace) => show(trace, &options),
+        None if !checks => Ok(READ),
         None => {
             notice::say("--fail-on: nothing was recorded");
             Ok(CANNOT_TELL)
         }
     };
-    match shown {
-        Ok(FOUND) => Ok(FOUND),
-        Err(text) if finished.status != READ => {
+    match (shown, &finished.trouble) {
+        (Ok(FOUND), _) => Ok(FOUND),
+        (Err(text), Some(trouble)) => {
+            notice::say(&text);
+            Err(trouble.clone())
+        }
+        (_, Some(trouble)) => Err(trouble.clone()),
+        (Err(text), None) if finished.status != READ => {
             notice::say(&text);
             Ok(finished.status)
         }
-        _ if finished.status != READ => Ok(finished.status),
-        shown => shown,
+        (_, None) if finished.status != READ => Ok(finished.status),
+        (shown, None) => shown,
     }
 }
 
@@ -136,24 +172,7 @@ fn print(
         sites.modules(),
         symbol_options(facts, &options.debug_dir),
     );
-    let printing = report::Options {
-        trace_path: path.to_string_lossy().into_owned(),
-        requests: match options.requests {
-            Requests::All => RequestFilter::All,
-            Requests::Leaking => RequestFilter::Leaking,
-            Requests::None => RequestFilter::None,
-        },
-        most_sites: options.sites,
-        types: options.types,
-        what: match options.what {
-            What::Retained => report::What::Retained,
-            What::Survivors => report::What::Survivors,
-            What::Live => report::What::Live,
-        },
-        without_endpoint: options.no_endpoint,
-        width: report::width(output),
-        color: report::color(output),
-    };
+    let printing = printing(path, output, options);
     let symbolizer = &mut symbolizer;
     let print = match options.format {
         Format::Text => report::text,
@@ -172,6 +191,27 @@ fn print(
         print(facts, analysis, sites, symbolizer, &printing, out)
     })
     .map_err(|error| cannot_write(output, &error))
+}
+
+fn printing(path: &Path, output: Option<&Path>, options: &ReportOptions) -> report::Options {
+    report::Options {
+        trace_path: path.to_string_lossy().into_owned(),
+        requests: match options.requests {
+            Requests::All => RequestFilter::All,
+            Requests::Leaking => RequestFilter::Leaking,
+            Requests::None => RequestFilter::None,
+        },
+        most_sites: options.sites,
+        types: options.types,
+        what: match options.what {
+            What::Retained => report::What::Retained,
+            What::Survivors => report::What::Survivors,
+            What::Live => report::What::Live,
+        },
+        without_endpoint: options.no_endpoint,
+        width: report::width(output),
+        color: report::color(output),
+    }
 }
 
 fn cannot_write(output: Option<&Path>, error: &io::Error) -> String {
@@ -210,7 +250,7 @@ fn request_options(options: &ReportOptions) -> analyze::Options {
         boundary: analysis_boundary(options.boundary),
         scope: analysis_scope(options.scope),
         routes: options.route.clone(),
-        keep_paths: false,
+        ..analyze::Options::default()
     }
 }
 
@@ -256,6 +296,7 @@ mod tests {
         let finished = Finished {
             status,
             trace: trace.map(Into::into),
+            ..Finished::default()
         };
         after_run(&finished, &Line::parse_from(words).options)
     }

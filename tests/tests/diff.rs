@@ -214,7 +214,7 @@ fn statuses_and_texts() {
         "{}",
         String::from_utf8_lossy(&same.stderr)
     );
-    assert!(!text(&same).contains("fixed"));
+    assert!(!text(&same).contains("fixed:"));
     let markdown = text(&diff(&before, &after, &["--format", "markdown"]));
     assert!(
         markdown.starts_with("### libleak: 1 endpoint new, 1 endpoint worse"),

@@ -24,7 +24,7 @@ pub(super) enum Kind {
 
 /// One frame, ready to print (escaped).
 #[derive(Clone, Debug)]
-pub struct Line {
+pub(super) struct Line {
     /// The function, or `module+0xaddress`.
     pub(super) name: String,
     /// `file:line`, or the module's file name.

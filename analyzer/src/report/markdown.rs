@@ -213,12 +213,8 @@ fn call_sites(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) -> Vec<String>
     let mut lines = Vec::new();
     for (number, site) in (1..).zip(leaking.iter().take(MOST_SITES)) {
         lines.push(String::new());
-        let types: Vec<String> = site
-            .types
-            .iter()
-            .take(3)
-            .map(|row| code(&row.name))
-            .collect();
+        let known = site.types.iter().filter(|row| row.name != "unknown");
+        let types: Vec<String> = known.take(3).map(|row| code(&row.name)).collect();
         let types = match types.is_empty() {
             true => String::new(),
             false => format!(", {}", types.join(", ")),

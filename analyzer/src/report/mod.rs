@@ -34,14 +34,16 @@ use crate::symbols::Symbolizer;
 use crate::trace::{Facts, Warning};
 
 pub use brief::brief;
-pub use check::{Criteria, Finding, check};
+pub use check::{Criteria, Finding, check, doubt};
 pub use diff::{Diff, State, compare, json as diff_json, markdown as diff_markdown};
 pub use fingerprint::fingerprint;
 pub use folded::folded;
 pub use json::json;
 pub use listing::{LeftOut, Listing, curl, ndjson, urls};
 pub use markdown::markdown;
-pub use outline::Outline;
+pub use outline::{Outline, OutlineSite, Part};
+#[cfg(test)]
+pub(crate) use outline::{example_outline, leaking_part};
 pub use output::{color, print_to, width};
 pub use pprof::pprof;
 pub use speedscope::speedscope;

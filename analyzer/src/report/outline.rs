@@ -103,7 +103,9 @@ pub struct OutlineSite {
     /// `sites[].fingerprint` of each.
     pub fingerprints: Vec<String>,
     /// The line that a person looks for.
-    pub head: Line,
+    pub(super) head: Line,
+    /// Each function's, file's and module's name, as they were.
+    pub all_names: Vec<String>,
     /// The worst verdict.
     pub verdict: Verdict,
     /// By label.
@@ -277,6 +279,7 @@ fn outline_sites(
                 functions,
                 fingerprints: Vec::new(),
                 head: head(&stack),
+                all_names: all_names(sites, &stack, site.id),
                 verdict: Verdict::Clean,
                 parts: Vec::new(),
                 outside: None,
@@ -298,7 +301,46 @@ fn head(stack: &Stack) -> Line {
     })
 }
 
+/// What a suppression may name.
+fn all_names(sites: &Sites, stack: &Stack, site: u32) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for line in &stack.lines {
+        let function = line
+            .whole
+            .split_once('!')
+            .map_or("", |(_, function)| function);
+        let file = line
+            .place
+            .rsplit_once(':')
+            .map_or(&*line.place, |(file, _)| file);
+        names.extend([function, file].map(str::to_owned));
+    }
+    let modules = sites.backtrace(site);
+    let modules = modules.filter_map(|frame| sites.modules().get(frame.module as usize));
+    names.extend(modules.map(|module| module.path.clone()));
+    names.retain(|name| !name.is_empty());
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 impl OutlineSite {
+    /// The function that a person looks for, escaped.
+    pub fn function(&self) -> &str {
+        &self.head.name
+    }
+
+    /// Its file and line, escaped.
+    pub fn place(&self) -> &str {
+        &self.head.place
+    }
+
+    /// The same apart, where both are known.
+    pub fn file_and_line(&self) -> Option<(&str, u32)> {
+        let (file, line) = self.head.place.rsplit_once(':')?;
+        Some((file, line.parse().ok()?))
+    }
+
     /// Its part in a label's requests.
     pub fn part(&self, label: &str) -> Option<&Part> {
         self.parts.iter().find(|part| part.label == label)
@@ -382,5 +424,59 @@ impl Part {
                 [told.min(low), told.max(high).min(of.requests)]
             }
         };
+    }
+}
+
+/// A part in which all of so many requests leak so many bytes each.
+#[cfg(test)]
+pub(crate) fn leaking_part(label: &str, requests: u64, each: u64) -> Part {
+    Part {
+        label: label.into(),
+        verdict: Verdict::Leak,
+        requests,
+        leaking: [requests, requests],
+        leaked: Amount {
+            blocks: requests,
+            bytes: requests * each,
+        },
+        associated_bytes: 0,
+        needed: None,
+        statuses: vec![StatusPart {
+            status: Some(200),
+            requests,
+            leaking: requests,
+            leaked_bytes: requests * each,
+            leaked_squares: requests as f64 * (each as f64).powi(2),
+        }],
+    }
+}
+
+/// A trace of which one call site leaks, in these parts.
+#[cfg(test)]
+pub(crate) fn example_outline(function: &str, parts: Vec<Part>) -> Outline {
+    let head = Line {
+        name: function.into(),
+        place: "server.c:7".into(),
+        kind: Kind::Own,
+        whole: format!("!{function}"),
+    };
+    let stack = Stack {
+        lines: vec![head.clone()],
+        is_python: false,
+    };
+    Outline {
+        complete: true,
+        requests: parts.iter().map(|part| part.requests).sum(),
+        endpoints: parts.clone(),
+        sites: vec![OutlineSite {
+            functions: Functions::of(&stack),
+            fingerprints: Vec::new(),
+            head,
+            all_names: vec![function.into()],
+            verdict: Verdict::Leak,
+            parts,
+            outside: None,
+        }],
+        ..Outline::default()
     }
 }

@@ -187,16 +187,15 @@ impl<'r> Builder<'r> {
             let name = process.executable.rsplit('/').next().unwrap_or_default();
             Some(format!("{name} {}", process.pid))
         });
-        let status = sample.status.map(|status| match status {
-            Some(status) => status.to_string(),
-            None => "none".into(),
-        });
         let labels = [
             (
                 "endpoint",
                 Some(sample.endpoint.unwrap_or("(no request)").to_owned()),
             ),
-            ("status", status),
+            (
+                "status",
+                (sample.status == Some(None)).then(|| "none".to_owned()),
+            ),
             (
                 "verdict",
                 sample.verdict.map(|verdict| verdict.name().to_owned()),
@@ -207,13 +206,21 @@ impl<'r> Builder<'r> {
         let labels = labels
             .into_iter()
             .filter_map(|(key, text)| Some((key, text?)));
-        let label = labels
+        let mut label: Vec<Label> = labels
             .map(|(key, text)| Label {
                 key: self.text(key),
                 str: self.text(&text),
                 ..Label::default()
             })
             .collect();
+        // A number: `-tagfocus=status=500` looks for no text.
+        if let Some(Some(status)) = sample.status {
+            label.push(Label {
+                key: self.text("status"),
+                num: i64::from(status),
+                ..Label::default()
+            });
+        }
         self.profile.sample.push(proto::Sample {
             location_id: stack.to_vec(),
             value,

@@ -45,6 +45,8 @@ pub struct Options {
     pub routes: Vec<String>,
     /// Whether the paths of requests are kept as they were.
     pub keep_paths: bool,
+    /// Requests whose heads came before this are of the warm-up, nanoseconds from the trace's start.
+    pub judge_from_ns: u64,
 }
 
 /// When and where something happened.

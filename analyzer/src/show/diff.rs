@@ -42,7 +42,7 @@ fn outline(path: &Path, arguments: &DiffArguments) -> Result<Outline, String> {
         boundary: analysis_boundary(arguments.boundary),
         scope: analysis_scope(arguments.scope),
         routes: arguments.route.clone(),
-        keep_paths: false,
+        ..analyze::Options::default()
     };
     let Read {
         trace,

@@ -25,6 +25,7 @@ pub fn requests(arguments: &RequestsArguments) -> Result<u8, String> {
         scope: analysis_scope(arguments.scope),
         routes: arguments.route.clone(),
         keep_paths: true,
+        ..analyze::Options::default()
     };
     let Read {
         trace, analysis, ..
