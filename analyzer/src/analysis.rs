@@ -246,6 +246,8 @@ pub struct Request {
     pub thread: u32,
     /// How its boundaries were found.
     pub source: Source,
+    /// Which connection it came by; 0: by none.
+    pub connection: u32,
     /// Index into `Analysis::endpoints`.
     pub endpoint: u32,
     /// How many requests it stands for.
@@ -363,8 +365,56 @@ pub struct Endpoint {
     pub site_ids: Vec<SiteId>,
     /// By status code.
     pub statuses: Vec<StatusFigures>,
+    /// What tells its leaking requests from the others; `None` where there are too few of either kind, or it is not
+    /// known for sure which leak.
+    pub apart: Option<Apart>,
     /// What its requests retained, the most bytes first; empty where no types were read.
     pub types: Vec<TypeRow>,
+}
+
+/// What goes with leaking among an endpoint's requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Apart {
+    /// The fact that does best, if any does better than chance.
+    pub single: Option<Tell>,
+    /// A pair of facts that does much better.
+    pub pair: Option<Tell>,
+    /// How many facts and pairs were tried.
+    pub tried: u64,
+}
+
+/// Facts that hold together, and of how many requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tell {
+    /// One, or two.
+    pub facts: Vec<Fact>,
+    /// Leaking requests.
+    pub leaking: u64,
+    /// Of them, those for which all facts hold.
+    pub leaking_with: u64,
+    /// The others.
+    pub others: u64,
+    /// Of them, those for which all facts hold.
+    pub others_with: u64,
+}
+
+/// Something that is known of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fact {
+    /// It was answered with this status; `None`: with none.
+    Status(Option<u32>),
+    /// It was the first on its connection.
+    FirstOfConnection,
+    /// It was not.
+    LaterOfConnection,
+    /// So many others at least were in flight when it began.
+    InFlightAtLeast(u64),
+    /// It lasted so long at least, nanoseconds.
+    LastsAtLeast(u64),
+    /// It lasted less.
+    LastsLessThan(u64),
+    /// This thread served it last: its process, and its kernel id.
+    Thread(ProcessId, u32),
 }
 
 /// Requests of one endpoint with one status.

@@ -2,6 +2,7 @@
 //! judged.
 
 mod alike;
+mod apart;
 mod cells;
 mod company;
 mod garbage;

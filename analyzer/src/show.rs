@@ -72,6 +72,19 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
     })
 }
 
+/// Refuses options that can't be followed, before a program is run for them.
+///
+/// # Errors
+/// One line: which, and why.
+pub fn refuse(options: &ReportOptions) -> Result<(), String> {
+    let output = options.output.as_deref();
+    refuse_early(options, output.filter(|output| *output != Path::new("-")))?;
+    match options.gate.is_used() {
+        true => gate::Known::read(&options.gate).map(drop),
+        false => Ok(()),
+    }
+}
+
 /// What can't be printed is refused before minutes are spent on reading.
 fn refuse_early(options: &ReportOptions, output: Option<&Path>) -> Result<(), String> {
     let is_narrowed = options.min_bytes > 0 || options.label.is_some();

@@ -10,7 +10,7 @@ use super::range::{Leaking, leaking_ranges};
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, cells, company, garbage, mappings, reuse, ways};
+use super::{Analyzer, Timeline, alike, apart, cells, company, garbage, mappings, reuse, ways};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
@@ -141,6 +141,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     }
     analysis.asked = std::mem::take(&mut machine.asked).finish(&machine.records);
     analysis.requests = requests(machine.records, &endpoint_of, &leaking, facts);
+    apart::tell(&mut analysis);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();
     analysis
@@ -314,6 +315,7 @@ fn requests(
             process: record.process,
             thread: thread.map_or(0, |thread| thread.tid),
             source: record.source,
+            connection: record.connection,
             endpoint: record
                 .label
                 .and_then(|label| endpoint_of.get(&label).copied())
@@ -397,6 +399,7 @@ fn endpoints(
             retained_bytes_per_leaking_request: None,
             site_ids: Vec::new(),
             statuses: Vec::new(),
+            apart: None,
             types: Vec::new(),
         });
         let (blocks, bytes) = leaking.get(&id).copied().unwrap_or_default();

@@ -92,6 +92,7 @@ fn request(endpoint: u32, at: u64, status: u32, retained: (u64, u64)) -> Request
         process: 0,
         thread: 4712,
         source: Source::Http,
+        connection: 1,
         endpoint,
         count: 1,
         status: Some(status),
@@ -129,6 +130,7 @@ fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
         retained_bytes_per_leaking_request: None,
         site_ids: Vec::new(),
         statuses: vec![status(200, requests, 0, 0)],
+        apart: None,
         types: Vec::new(),
     }
 }

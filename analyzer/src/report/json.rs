@@ -7,7 +7,9 @@ use rustc_hash::FxHashSet;
 
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
-use crate::analysis::{Analysis, Endpoint, Growth, Request, Site, TypeRow, Untraced, Verdict};
+use crate::analysis::{
+    Analysis, Endpoint, Growth, Request, Site, Tell, TypeRow, Untraced, Verdict,
+};
 use crate::figures;
 use crate::sample::Amount;
 use crate::sites::{PythonFrame, SiteId, Sites};
@@ -277,7 +279,26 @@ pub(super) fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema:
                 retained_bytes: figures.retained_bytes,
             })
             .collect(),
+        apart: endpoint.apart.as_ref().map(|apart| schema::Apart {
+            single: apart.single.as_ref().map(tell),
+            pair: apart.pair.as_ref().map(tell),
+            tried: apart.tried,
+        }),
         types: types(&endpoint.types),
+    }
+}
+
+fn tell(tell: &Tell) -> schema::Tell {
+    schema::Tell {
+        facts: tell
+            .facts
+            .iter()
+            .map(|fact| super::facts::words(*fact))
+            .collect(),
+        leaking_requests: tell.leaking,
+        leaking_requests_with: tell.leaking_with,
+        other_requests: tell.others,
+        other_requests_with: tell.others_with,
     }
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod diff;
 #[cfg(test)]
 mod example;
+mod facts;
 mod fingerprint;
 mod folded;
 mod frames;

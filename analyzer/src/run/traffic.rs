@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::process::Command;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::listening::listens;
@@ -105,7 +106,7 @@ impl Shared {
         let mut state = self.lock();
         state.server = Some(status);
         if let Some(pid) = state.traffic {
-            let _ = kill(pid, Signal::SIGTERM);
+            let _ = killpg(pid, Signal::SIGTERM);
         }
         drop(state);
         self.changed.notify_all();
@@ -116,7 +117,7 @@ impl Shared {
         let mut state = self.lock();
         state.interrupted = true;
         if let Some(pid) = state.traffic {
-            let _ = kill(pid, signal);
+            let _ = killpg(pid, signal);
         }
         drop(state);
         self.changed.notify_all();
@@ -266,8 +267,12 @@ fn status_of(
 ) -> std::io::Result<u8> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command);
-    // Its output is not the report's.
-    shell.stdout(std::io::stderr());
+    // Its output is not the report's. In a group of its own, so that all that it starts can be ended with it; the
+    // terminal's signals come to it from here.
+    shell
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .process_group(0);
     signals.restore_in(&mut shell);
     let mut state = shared.lock();
     // Started under the lock: whoever interrupts sees it. It is reaped by the other thread.
@@ -275,7 +280,7 @@ fn status_of(
     let pid = Pid::from_raw(child.id().cast_signed());
     state.traffic = is_traffic.then_some(pid);
     if is_traffic && (state.interrupted || state.server.is_some()) {
-        let _ = kill(pid, Signal::SIGTERM);
+        let _ = killpg(pid, Signal::SIGTERM);
     }
     let runs = |state: &mut State| !state.ended.contains_key(&pid.as_raw());
     let waited = shared.changed.wait_while(state, runs);

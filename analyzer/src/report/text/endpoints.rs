@@ -1,7 +1,9 @@
 //! The endpoints that leak, in a table, and one line for those that don't.
 
+use super::apart;
 use super::page::Page;
 use super::result::at_least;
+use super::sparkline;
 use super::table::{Cell, Side, Table, cut, paint};
 use super::words;
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
@@ -29,6 +31,8 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>])
             &format!("… and {more}: --format json has all"),
         );
     }
+    sparkline::write(page, input, leaking);
+    apart::write(page, leaking);
     write_unsure(page, analysis);
     if !leaking.is_empty() {
         let clean: Vec<&Endpoint> = with(analysis, |verdict| verdict == Verdict::Clean).collect();

@@ -2,6 +2,7 @@
 //! endpoints that leak, the call sites behind them, what requests hold that had not ended, what happened outside requests, what is no leak
 //! after all, and how live bytes and resident memory went.
 
+mod apart;
 mod diff;
 mod endpoints;
 mod exit;
@@ -14,6 +15,7 @@ mod outside;
 mod page;
 mod result;
 mod site;
+mod sparkline;
 mod table;
 mod types;
 mod undecided;
