@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
-use super::Leak;
+use super::leaks::Leak;
 use crate::analysis::Verdict;
 use crate::escape::escaped;
 use crate::figures::{bytes, counted};

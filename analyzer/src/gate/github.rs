@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::Leak;
+use super::leaks::Leak;
 
 /// Writes a line for each leak; paths below `workspace` are relative to it, which is how they are found in the
 /// change.

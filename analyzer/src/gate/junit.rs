@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Leak, Outcome};
+use super::leaks::{Leak, Outcome};
 use crate::analysis::{Verdict, WARM_UP};
 use crate::report::Outline;
 

@@ -1,6 +1,8 @@
 //! Which leaks are known, and what is said of what is known.
 
 use super::*;
+use crate::analysis::Verdict;
+use crate::report::Outline;
 use crate::report::{example_outline, leaking_part};
 
 const TODAY: &str = "2026-11-29";

@@ -1,15 +1,32 @@
 //! What requests asked for, word by word: their paths as they were, not folded into labels. Kept only where it is asked
 //! for, as there may be as many paths as requests.
 
+use leak_wire::Protocol;
 use rustc_hash::FxHashMap;
 
-use super::record::{Record, RequestId};
+use super::label::LabelId;
 use crate::analysis::{Asked, AskedFor};
 
 /// Index into the texts; [`NOTHING`]: not kept, or not known.
 pub type TextId = u32;
 /// No text.
 pub const NOTHING: TextId = u32::MAX;
+
+/// A request, by its place among all.
+type RequestId = u32;
+
+/// Heads of one label that were read together.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// Their label.
+    pub label: LabelId,
+    /// The last of them, where that is kept.
+    pub asked: TextId,
+    /// What they are of.
+    pub protocol: Protocol,
+    /// How many.
+    pub count: u32,
+}
 
 /// What was asked for so far.
 #[derive(Debug, Default)]
@@ -60,13 +77,12 @@ impl AskedSoFar {
         }
     }
 
-    /// What each request of `records` that is one asked for, in their order; nothing where nothing was kept.
-    pub fn finish(self, records: &[Record]) -> AskedFor {
+    /// What each of `requests` asked for, in their order; nothing where nothing was kept.
+    pub fn finish(self, requests: impl Iterator<Item = RequestId>) -> AskedFor {
         if !self.is_kept {
             return AskedFor::default();
         }
-        let real = (0..).zip(records).filter(|(_, record)| !record.void);
-        let of = real.map(|(id, _): (RequestId, _)| {
+        let of = requests.map(|id| {
             let (head, local) = *self.of.get(&id)?;
             Some(Asked { head, local })
         });

@@ -2,21 +2,12 @@
 
 use leak_wire::Protocol;
 
-use super::asked::{NOTHING, TextId};
+use super::asked::{Head, NOTHING, TextId};
 use super::connection::{Answered, Mode, Waiting};
 use super::label::LabelId;
 use super::machine::{At, Boundary, Machine};
 use super::record::RequestId;
 use crate::analysis::Source;
-
-/// Heads of one label that were read together.
-pub(super) struct Head {
-    pub(super) label: LabelId,
-    /// The last of them, where that is kept.
-    pub(super) asked: TextId,
-    pub(super) protocol: Protocol,
-    pub(super) count: u32,
-}
 
 impl Machine {
     /// Whether heads of this protocol make requests; sets how the connection is cut.

@@ -4,9 +4,8 @@ use leak_wire::free_list::{Change, List};
 use leak_wire::{Common, Event, Protocol, Transfer, Wait};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::asked::{AskedSoFar, NOTHING};
+use super::asked::{AskedSoFar, Head, NOTHING};
 use super::connection::{Connection, Mode, Waiting};
-use super::head::Head;
 use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
 use super::record::{Record, RequestId};

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{CANNOT_TELL, FOUND, READ, Read, analysis_boundary, analysis_scope, read, refuse_same};
+use super::reading::{
+    CANNOT_TELL, FOUND, READ, Read, analysis_boundary, analysis_scope, cannot_write, read,
+    refuse_same, symbol_options,
+};
 use crate::analyze;
 use crate::cli::diff::{DiffArguments, DiffFormat, FailOnState};
 use crate::figures::counted;
@@ -33,7 +36,7 @@ pub fn diff(arguments: &DiffArguments) -> Result<u8, String> {
         DiffFormat::Json => report::diff_json(&diff, out),
         DiffFormat::Markdown => report::diff_markdown(&diff, out),
     })
-    .map_err(|error| super::cannot_write(output, &error))?;
+    .map_err(|error| cannot_write(output, &error))?;
     Ok(check(&diff, &arguments.fail_on))
 }
 
@@ -51,7 +54,7 @@ fn outline(path: &Path, arguments: &DiffArguments) -> Result<Outline, String> {
     } = read(path, &options)?;
     let facts = trace.facts();
     let files = Files::default();
-    let symbol_options = super::symbol_options(facts, &arguments.debug_dir);
+    let symbol_options = symbol_options(facts, &arguments.debug_dir);
     let mut symbolizer = Symbolizer::new(&files, sites.modules(), symbol_options);
     let name = path.to_string_lossy().into_owned();
     Ok(Outline::new(

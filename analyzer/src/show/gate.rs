@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{CANNOT_TELL, FOUND, READ, criteria, printing, symbol_options};
+use super::reading::{CANNOT_TELL, FOUND, READ, cannot_write, criteria, printing, symbol_options};
 use crate::analysis::{Analysis, Verdict};
 use crate::cli::report::{GateOptions, ReportOptions};
 use crate::figures::counted;
@@ -139,7 +139,7 @@ fn tell(
         report::print_to(None, |out| {
             gate::annotations(&outcome.found, workspace.as_deref(), out)
         })
-        .map_err(|error| super::cannot_write(None, &error))?;
+        .map_err(|error| cannot_write(None, &error))?;
     }
     if let Some(path) = &options.gate.junit {
         let text = gate::junit(outline, outcome, doubt);

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use wildmatch::WildMatch;
 
-use super::{READ, Read, analysis_boundary, analysis_scope, cannot_write, read, refuse_same};
+use super::reading::{
+    READ, Read, analysis_boundary, analysis_scope, cannot_write, read, refuse_same,
+};
 use crate::analysis::Analysis;
 use crate::analyze;
 use crate::cli::requests::{ListFormat, RequestsArguments};

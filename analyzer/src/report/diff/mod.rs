@@ -3,17 +3,20 @@
 mod json;
 mod judge;
 mod markdown;
+mod row;
 mod sites;
 
 pub use json::json;
 pub use judge::State;
 pub(in crate::report) use judge::{each, range};
 pub use markdown::markdown;
+pub(in crate::report) use row::SiteRow;
 
 use std::collections::BTreeSet;
 
-use super::outline::{Outline, OutlineSite, Part};
-use judge::{Lost, Of, judge};
+use super::outline::{Outline, Part};
+use judge::{Of, judge};
+use row::lost;
 
 /// What is the same and what is not.
 #[derive(Debug)]
@@ -54,23 +57,6 @@ pub struct Row<'o> {
     pub before: Option<&'o Part>,
     /// In the second.
     pub after: Option<&'o Part>,
-}
-
-/// A call site, for one label or outside of requests.
-#[derive(Debug)]
-pub struct SiteRow<'o> {
-    /// The label; `None`: outside of requests.
-    pub label: Option<&'o str>,
-    /// What became of it.
-    pub state: State,
-    /// Why.
-    pub reason: String,
-    /// In the first; `None`: it was not seen to leave anything.
-    pub before: Option<&'o OutlineSite>,
-    /// In the second.
-    pub after: Option<&'o OutlineSite>,
-    /// Where both are not the same functions: how many of how many they share.
-    pub likeness: Option<(usize, usize)>,
 }
 
 /// Compares two traces.
@@ -123,18 +109,6 @@ impl Diff<'_> {
                 site.reason
             ))
         })
-    }
-}
-
-impl SiteRow<'_> {
-    /// The site, in the newer trace where it is there.
-    pub fn site(&self) -> Option<&OutlineSite> {
-        self.after.or(self.before)
-    }
-
-    /// The function that a person looks for.
-    pub fn name(&self) -> &str {
-        self.site().map_or("", |site| site.head.name.as_str())
     }
 }
 
@@ -200,13 +174,6 @@ fn endpoints<'o>(before: &'o Outline, after: &'o Outline) -> Vec<Row<'o>> {
             }
         })
         .collect()
-}
-
-fn lost(outline: &Outline) -> Lost {
-    Lost {
-        events: outline.dropped_events,
-        sample_bytes: outline.sample_bytes,
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::judge::{EXPECTED, Lost, Of, judge};
-use super::{SiteRow, State, lost};
+use super::judge::{EXPECTED, Lost, Of, State, judge};
+use super::row::{SiteRow, lost};
 use crate::analysis::Verdict;
 use crate::figures::{bytes, duration};
 use crate::report::outline::{Outline, OutlineSite, OutsidePart, Part, StatusPart};

@@ -1,6 +1,6 @@
 //! What tells the leaking requests of an endpoint from its others.
 
-use super::endpoints::Leaking;
+use super::leaking::Leaking;
 use super::page::Page;
 use super::table::cut;
 use crate::escape::escaped;

@@ -7,6 +7,7 @@ mod diff;
 mod endpoints;
 mod exit;
 mod header;
+mod leaking;
 mod live;
 mod memory;
 mod open;
@@ -51,7 +52,7 @@ pub fn text(
     };
     let mut stacks = Stacks::new(facts, sites, symbolizer);
     // The body first: naming functions may bring warnings, and those stand at the head.
-    let leaking = endpoints::leaking(analysis);
+    let leaking = leaking::leaking(analysis);
     let body = body(&input, &mut stacks, &leaking);
     let mut page = Page::new(options.width, options.color);
     let warnings = warnings(&input, stacks.symbolizer());
@@ -63,7 +64,7 @@ pub fn text(
 fn body(
     input: &Input<'_>,
     stacks: &mut Stacks<'_, '_, '_>,
-    leaking: &[endpoints::Leaking<'_>],
+    leaking: &[leaking::Leaking<'_>],
 ) -> Page {
     let mut page = Page::new(input.options.width, input.options.color);
     if input.analysis.requests.is_empty() {

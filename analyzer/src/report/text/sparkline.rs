@@ -1,6 +1,6 @@
 //! How what leaking requests kept came to be: a little curve for each endpoint.
 
-use super::endpoints::Leaking;
+use super::leaking::Leaking;
 use super::page::Page;
 use super::table::{Cell, Side, Table};
 use crate::analysis::{Analysis, Request};
