@@ -12,7 +12,7 @@ pub use baseline::{Baseline, Entry};
 pub use github::annotations;
 pub use judge::judge;
 pub use junit::junit;
-pub use leaks::{Leak, Outcome, Wanted, leaks};
+pub use leaks::{Leak, Outcome, Wanted, leaks, overlooked};
 pub use suppressions::Suppressions;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::analysis::{Analysis, Apart, Fact, Request, Tell};
+use crate::analysis::{Analysis, Apart, Endpoint, Fact, Request, Tell};
 
 /// Leaking requests, and others, that are needed at least.
 const LEAST: u64 = 5;
@@ -20,15 +20,17 @@ const MOST_VALUES: usize = 8;
 
 /// Fills in what tells the requests of each leaking endpoint apart.
 pub(super) fn tell(analysis: &mut Analysis) {
+    let endpoints = (0..).zip(&analysis.endpoints);
+    let told: Vec<usize> = endpoints
+        .filter(|(_, of)| is_known(of))
+        .map(|(at, _)| at)
+        .collect();
+    if told.is_empty() {
+        return;
+    }
     let in_flight = in_flight(&analysis.requests);
     let places = places(&analysis.requests);
-    for at in 0..analysis.endpoints.len() {
-        let endpoint = &analysis.endpoints[at];
-        let [low, high] = endpoint.leaking_requests_range;
-        let is_known = low == high && endpoint.leaking_requests == low;
-        if !endpoint.verdict.leaks() || !is_known || endpoint.associated.blocks > 0 {
-            continue;
-        }
+    for at in told {
         let of = (0..).zip(&analysis.requests);
         let of = of.filter(|(_, request)| request.endpoint as usize == at && request.count == 1);
         let rows: Vec<Row> = of
@@ -45,6 +47,16 @@ pub(super) fn tell(analysis: &mut Analysis) {
             .collect();
         analysis.endpoints[at].apart = apart(&rows);
     }
+}
+
+/// Whether some of its requests leak, some don't, and it is known for sure which.
+fn is_known(endpoint: &Endpoint) -> bool {
+    let [low, high] = endpoint.leaking_requests_range;
+    endpoint.verdict.leaks()
+        && endpoint.associated.blocks == 0
+        && low == high
+        && endpoint.leaking_requests == low
+        && (LEAST..=endpoint.requests.saturating_sub(LEAST)).contains(&low)
 }
 
 /// What is known of a request.
@@ -100,16 +112,35 @@ fn apart(rows: &[Row]) -> Option<Apart> {
     if leaking < LEAST || others < LEAST {
         return None;
     }
-    let facts = facts(rows);
+    let leaks = bits(rows, |row| row.leaks);
+    let facts: Vec<(Fact, Vec<u64>)> = facts(rows)
+        .into_iter()
+        .map(|fact| (fact, bits(rows, |row| fact_holds(fact, row))))
+        .collect();
+    let try_out = |facts: &[Fact], holds: &dyn Fn(usize) -> u64| {
+        let with: u64 = (0..leaks.len())
+            .map(|at| u64::from(holds(at).count_ones()))
+            .sum();
+        let both = (0..leaks.len()).map(|at| (holds(at) & leaks[at]).count_ones());
+        let leaking_with = both.map(u64::from).sum();
+        let tell = Tell {
+            facts: facts.to_vec(),
+            leaking,
+            leaking_with,
+            others,
+            others_with: with - leaking_with,
+        };
+        (ln_chance(&tell), tell)
+    };
     let mut tried: Vec<(f64, Tell)> = Vec::new();
-    for fact in &facts {
-        tried.push(tried_one(rows, &[*fact]));
+    for (fact, holds) in &facts {
+        tried.push(try_out(&[*fact], &|at| holds[at]));
     }
     let singles = tried.len();
-    for (at, one) in facts.iter().enumerate() {
-        for other in facts.get(at + 1..).unwrap_or_default() {
+    for (at, (one, holds)) in facts.iter().enumerate() {
+        for (other, also) in facts.get(at + 1..).unwrap_or_default() {
             if std::mem::discriminant(one) != std::mem::discriminant(other) {
-                tried.push(tried_one(rows, &[*one, *other]));
+                tried.push(try_out(&[*one, *other], &|at| holds[at] & also[at]));
             }
         }
     }
@@ -199,20 +230,13 @@ fn fact_holds(fact: Fact, row: &Row) -> bool {
     }
 }
 
-/// The logarithm of the probability that these facts go so well with leaking by chance, and what they are.
-fn tried_one(rows: &[Row], facts: &[Fact]) -> (f64, Tell) {
-    let holds = |row: &&Row| facts.iter().all(|fact| fact_holds(*fact, row));
-    let with: Vec<&Row> = rows.iter().filter(holds).collect();
-    let leaking_with = with.iter().filter(|row| row.leaks).count() as u64;
-    let leaking = rows.iter().filter(|row| row.leaks).count() as u64;
-    let tell = Tell {
-        facts: facts.to_vec(),
-        leaking,
-        leaking_with,
-        others: rows.len() as u64 - leaking,
-        others_with: with.len() as u64 - leaking_with,
+/// A bit for each row: there may be a million rows, and hundreds of pairs of facts.
+fn bits(rows: &[Row], holds: impl Fn(&Row) -> bool) -> Vec<u64> {
+    let word = |rows: &[Row]| {
+        let bits = rows.iter().enumerate();
+        bits.fold(0, |word, (at, row)| word | u64::from(holds(row)) << at)
     };
-    (ln_chance(&tell), tell)
+    rows.chunks(64).map(word).collect()
 }
 
 /// Fisher's exact test, one-sided: the logarithm of the probability of so many leaking ones with the facts, or more, if

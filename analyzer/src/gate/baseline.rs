@@ -138,7 +138,7 @@ impl Baseline {
                 label: known.map_or_else(|| label(leak), |known| known.label.clone()),
                 verdict: leak.verdict.name().into(),
                 at: format!("{} {}", leak.site.function(), file_name(leak.site.place())),
-                each_max: leak.each.map(|[_, high]| high),
+                each_max: leak.allowance(),
                 why: known.map_or_else(String::new, |known| known.why.clone()),
                 until: known.and_then(|known| known.until.clone()),
             };

@@ -1,11 +1,18 @@
 //! The leaks of a trace, one by one.
 
+use std::collections::BTreeMap;
+
 use wildmatch::WildMatch;
 
 use crate::analysis::{Verdict, WARM_UP};
 use crate::escape::escaped;
 use crate::figures::{bytes, count, counted};
 use crate::report::{Outline, OutlineSite, Part};
+
+/// Requests that differ by no more than this part leave the same.
+const SAME: f64 = 0.01;
+/// What others are allowed of what was seen.
+const HEADROOM: f64 = 1.5;
 
 /// What a leak must be to be found.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +55,42 @@ pub struct Outcome<'o> {
     pub notes: Vec<String>,
 }
 
-/// The leaks of a trace, as they are wanted, the largest first.
+/// A call site that holds less than a part in so many of what a label's requests leak has no say, as for verdicts of
+/// endpoints: whether it is told at all is chance.
+const NO_SAY: u64 = 100;
+
+/// The leaks of a trace that have a say, as they are wanted, the largest first.
 pub fn leaks<'o>(outline: &'o Outline, wanted: &Wanted) -> Vec<Leak<'o>> {
+    let mut leaks = all(outline, wanted);
+    leaks.retain(|leak| leak.has_say(outline));
+    leaks
+}
+
+/// What to say of leaks that have none.
+pub fn overlooked(outline: &Outline, wanted: &Wanted) -> Vec<String> {
+    let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for leak in all(outline, wanted) {
+        if let Some(label) = leak.label.filter(|_| !leak.has_say(outline)) {
+            let (sites, held) = sums.entry(label).or_default();
+            (*sites, *held) = (*sites + 1, *held + leak.bytes);
+        }
+    }
+    sums.into_iter()
+        .map(|(label, (sites, held))| {
+            format!(
+                "{} less than a hundredth each of what {} leaks: overlooked ({})",
+                match sites {
+                    1 => "1 call site holds".to_owned(),
+                    sites => format!("{} call sites hold", count(sites)),
+                },
+                escaped(label),
+                bytes(held)
+            )
+        })
+        .collect()
+}
+
+fn all<'o>(outline: &'o Outline, wanted: &Wanted) -> Vec<Leak<'o>> {
     let mut leaks: Vec<Leak<'o>> = Vec::new();
     for site in &outline.sites {
         let parts = site.parts.iter().filter(|part| part.label != WARM_UP);
@@ -106,6 +147,28 @@ impl Wanted {
 }
 
 impl Leak<'_> {
+    fn has_say(&self, outline: &Outline) -> bool {
+        let endpoint = self.label.and_then(|label| outline.endpoint(label));
+        endpoint.is_none_or(|part| self.bytes.saturating_mul(NO_SAY) >= part.leaked.bytes)
+    }
+
+    /// What a baseline is to allow each leaking request: as much as they left where all left the same, else more, as
+    /// the next ones will be others.
+    pub fn allowance(&self) -> Option<u64> {
+        let [_, high] = self.each?;
+        let part = self.site.part(self.label?)?;
+        let leaking: u64 = part.statuses.iter().map(|of| of.leaking).sum();
+        let squares: f64 = part.statuses.iter().map(|of| of.leaked_squares).sum();
+        let mean = part.leaked.bytes as f64 / leaking.max(1) as f64;
+        let spread = (squares / leaking.max(1) as f64 - mean * mean)
+            .max(0.0)
+            .sqrt();
+        Some(match spread <= mean * SAME && leaking > 0 {
+            true => high,
+            false => (high as f64 * HEADROOM + spread).ceil() as u64,
+        })
+    }
+
     /// One line for people.
     pub fn line(&self) -> String {
         let worse = self

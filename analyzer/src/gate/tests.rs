@@ -155,3 +155,24 @@ fn a_junit_file_has_a_case_for_each_endpoint() {
         "{text}"
     );
 }
+
+#[test]
+fn a_little_beside_much_is_overlooked() {
+    let mut outline = outline(&["GET /a"]);
+    outline.endpoints[0].leaked.bytes = 200_001;
+    assert!(leaks(&outline, &wanted()).is_empty());
+    let said =
+        ["1 call site holds less than a hundredth each of what GET /a leaks: overlooked (2.0 KiB)"];
+    assert_eq!(overlooked(&outline, &wanted()), said);
+    outline.endpoints[0].leaked.bytes = 200_000;
+    assert_eq!(leaks(&outline, &wanted()).len(), 1);
+}
+
+#[test]
+fn an_allowance_is_exact_where_requests_are() {
+    let mut outline = outline(&["GET /a"]);
+    assert_eq!(leaks(&outline, &wanted())[0].allowance(), Some(100));
+    // 20 requests, half of them with 50 bytes and half with 150: a deviation of 50.
+    outline.sites[0].parts[0].statuses[0].leaked_squares = 10.0 * (2_500.0 + 22_500.0);
+    assert_eq!(leaks(&outline, &wanted())[0].allowance(), Some(200));
+}

@@ -56,6 +56,8 @@ pub(super) fn check(
         label: criteria.label.clone(),
     };
     let leaks = gate::leaks(&outline, &wanted);
+    let overlooked = gate::overlooked(&outline, &wanted);
+    overlooked.iter().for_each(|note| notice::say(note));
     let doubt = report::doubt(facts, analysis, &criteria);
     if let (Some(baseline), Some(path), true) = (
         &known.baseline,

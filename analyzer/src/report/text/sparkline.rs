@@ -1,11 +1,11 @@
-//! How what leaking requests kept came to be: a little curve for each endpoint.
+//! How what leaking requests left came to be: a little curve for each endpoint.
 
 use super::leaking::Leaking;
 use super::page::Page;
 use super::table::{Cell, Side, Table};
 use crate::analysis::{Analysis, Request};
 use crate::escape::escaped;
-use crate::figures::{bytes, duration};
+use crate::figures::{counted, duration};
 use crate::report::Input;
 
 /// Moments of a curve.
@@ -24,19 +24,19 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>])
     let mut table = Table::new(0, &[Side::Left, Side::Left, Side::Left]);
     let mut rows = 0;
     for of in leaking.iter().take(MOST_ROWS) {
-        if let Some(curve) = kept(input.analysis, of, from, to) {
+        if let Some(curve) = left(input.analysis, of, from, to) {
             let most = curve.last().copied().unwrap_or(0);
             rows += 1;
             table.row(vec![
                 Cell::styled(escaped(&of.endpoint.label), page.ink.strong),
                 Cell::styled(drawn(&curve), page.ink.bad),
-                Cell::styled(format!("0 B → {}", bytes(most)), page.ink.dim),
+                Cell::styled(counted(most, "block"), page.ink.dim),
             ]);
         }
     }
     if rows > 0 {
         page.blank();
-        let text = format!("  Kept by leaking requests, over {}:", duration(to - from));
+        let text = format!("  Left by leaking requests, over {}:", duration(to - from));
         page.paragraph("", page.ink.dim, &text);
         page.table(2, &table);
     }
@@ -57,8 +57,9 @@ fn served(analysis: &Analysis) -> Option<(u64, u64)> {
     (to > from).then_some((from, to))
 }
 
-/// What was kept up to each of the moments; `None` where too few requests are known to keep anything.
-fn kept(analysis: &Analysis, of: &Leaking<'_>, from: u64, to: u64) -> Option<Vec<u64>> {
+/// Blocks that were left at call sites that leak, up to each of the moments; `None` where too few requests are known to
+/// leave any.
+fn left(analysis: &Analysis, of: &Leaking<'_>, from: u64, to: u64) -> Option<Vec<u64>> {
     let is_leaking = |request: &&Request| {
         let endpoint = analysis.endpoints.get(request.endpoint as usize);
         request.leaking_blocks > 0
@@ -69,7 +70,7 @@ fn kept(analysis: &Analysis, of: &Leaking<'_>, from: u64, to: u64) -> Option<Vec
     for request in analysis.requests.iter().filter(is_leaking) {
         let end = request.end_ns.unwrap_or(to).clamp(from, to);
         let place = u128::from(end - from) * COLUMNS as u128 / (u128::from(to - from) + 1);
-        curve[place as usize] += request.retained_bytes;
+        curve[place as usize] += request.leaking_blocks;
         count += 1;
     }
     for at in 1..COLUMNS {
