@@ -1,13 +1,11 @@
 //! The result of an analysis, as data: what every report prints. Sites stand by id; the report joins
 //! them with symbols. Field names and meanings are those of the JSON schema.
 
+use crate::asked::AskedFor;
 use crate::ledger::BeforeExit;
 use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::trace::ProcessId;
-
-/// The label of all requests that came before judging began: they are no endpoint's.
-pub const WARM_UP: &str = "{warm-up}";
 
 /// What an analysis found.
 #[derive(Clone, Debug, Default)]
@@ -279,34 +277,6 @@ pub struct Request {
     /// Of `retained_blocks`, those at leaking or growing sites: with any, it is a leaking request (as
     /// many of them as it stands for, but no more than there are blocks).
     pub leaking_blocks: u64,
-}
-
-/// What requests asked for, as it was: a path may name one request of a million.
-#[derive(Clone, Debug, Default)]
-pub struct AskedFor {
-    /// For each of [`Analysis::requests`]: `None` where it is no HTTP request, or stands for several that asked for
-    /// different things.
-    pub of: Vec<Option<Asked>>,
-    /// What the indices lead to.
-    pub texts: Vec<String>,
-}
-
-/// What one request asked for: indices into [`AskedFor::texts`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// `METHOD /path`, without the query.
-    pub head: u32,
-    /// The local end of its connection: `tcp:PORT` or `unix:PATH`.
-    pub local: u32,
-}
-
-impl AskedFor {
-    /// The head and the local end of a request.
-    pub fn of(&self, request: usize) -> Option<(&str, &str)> {
-        let asked = (*self.of.get(request)?)?;
-        let text = |id: u32| self.texts.get(id as usize).map(String::as_str);
-        Some((text(asked.head)?, text(asked.local)?))
-    }
 }
 
 /// What is to be thought of a site or an endpoint, the worst first.

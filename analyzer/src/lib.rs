@@ -12,6 +12,7 @@
 mod addresses;
 pub mod analysis;
 pub mod analyze;
+pub mod asked;
 pub mod association;
 pub mod cli;
 pub mod dump;
@@ -39,3 +40,4 @@ pub mod symbols;
 pub mod trace;
 pub mod types;
 pub mod verdict;
+pub mod warm_up;

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::leaks::{Leak, Outcome};
-use crate::analysis::{Verdict, WARM_UP};
+use crate::analysis::Verdict;
 use crate::report::Outline;
+use crate::warm_up::WARM_UP;
 
 /// The file's text. Of `doubt`, why nothing found does not mean that nothing is there, a case of its own is an error.
 pub fn junit(outline: &Outline, outcome: &Outcome<'_>, doubt: Option<&str>) -> String {

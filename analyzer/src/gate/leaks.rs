@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use wildmatch::WildMatch;
 
-use crate::analysis::{Verdict, WARM_UP};
+use crate::analysis::Verdict;
 use crate::escape::escaped;
 use crate::figures::{bytes, count, counted};
 use crate::report::{Outline, OutlineSite, Part};
+use crate::warm_up::WARM_UP;
 
 /// Requests that differ by no more than this part leave the same.
 const SAME: f64 = 0.01;

@@ -3,9 +3,10 @@
 use wildmatch::WildMatch;
 
 use super::{is_complete, site_bytes};
-use crate::analysis::{Analysis, Site, Verdict, WARM_UP};
+use crate::analysis::{Analysis, Site, Verdict};
 use crate::figures::{bytes, counted};
 use crate::trace::Facts;
+use crate::warm_up::WARM_UP;
 
 /// What is looked for.
 #[derive(Clone, Debug, Default)]

@@ -4,6 +4,7 @@
 
 use crate::analysis::Growth;
 use crate::analysis::*;
+use crate::asked::AskedFor;
 use crate::ledger::BeforeExit;
 use crate::sample::Amount;
 use crate::sites::{Frame, Module, NO_SITE, SiteId, Sites};

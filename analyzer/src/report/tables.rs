@@ -88,9 +88,9 @@ pub fn tables(
     for site in &listed {
         add_frames(sites, symbolizer, site.id, &mut frames);
     }
-    write(folder, "frames", frames.into_iter())?;
-    write(folder, "types", json::types(&analysis.types).into_iter())?;
-    write(folder, "timeline", json::timeline(analysis).into_iter())
+    write(folder, "frames", frames)?;
+    write(folder, "types", json::types(&analysis.types))?;
+    write(folder, "timeline", json::timeline(analysis))
 }
 
 fn write<R: Serialize>(

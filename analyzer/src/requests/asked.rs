@@ -5,7 +5,7 @@ use leak_wire::Protocol;
 use rustc_hash::FxHashMap;
 
 use super::label::LabelId;
-use crate::analysis::{Asked, AskedFor};
+use crate::asked::{Asked, AskedFor};
 
 /// Index into the texts; [`NOTHING`]: not kept, or not known.
 pub type TextId = u32;

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::analysis::WARM_UP;
+use crate::warm_up::WARM_UP;
 
 /// Index into [`Labels::names`].
 pub type LabelId = u32;

@@ -14,7 +14,7 @@ pub(in crate::report) use row::SiteRow;
 
 use std::collections::BTreeSet;
 
-use super::outline::{Outline, Part};
+use super::outline::{Outline, Part, Program};
 use judge::{Of, judge};
 use row::lost;
 
@@ -112,17 +112,20 @@ impl Diff<'_> {
     }
 }
 
+/// Something that may differ: its name, and how it is said.
+type Named<T> = (&'static str, fn(&T) -> String);
+
 fn differences(before: &Outline, after: &Outline) -> Vec<Difference> {
-    let list = |of: &Outline, what: fn(&super::outline::Program) -> String| {
+    let list = |of: &Outline, what: fn(&Program) -> String| {
         let all: BTreeSet<String> = of.programs.iter().map(what).collect();
         all.into_iter().collect::<Vec<_>>().join(", ")
     };
-    let rows: [(&'static str, fn(&Outline) -> String); 3] = [
+    let rows: [Named<Outline>; 3] = [
         ("LEAK_SAMPLE", |of| of.sample_bytes.to_string()),
         ("boundaries", |of| of.boundaries.join(", ")),
         ("recorder", |of| of.tool_version.clone()),
     ];
-    let programs: [(&'static str, fn(&super::outline::Program) -> String); 3] = [
+    let programs: [Named<Program>; 3] = [
         ("program", |of| of.executable.clone()),
         ("arguments", |of| {
             of.arguments.get(1..).unwrap_or_default().join(" ")
