@@ -4,6 +4,7 @@
 mod alike;
 mod apart;
 mod cells;
+mod collected;
 mod company;
 mod garbage;
 mod mappings;
