@@ -154,7 +154,8 @@ impl Part {
     /// Bytes that each leaking request left, at least and at most; `None` where none leaked.
     pub fn each(&self) -> Option<[u64; 2]> {
         let [low, high] = self.leaking;
-        (high > 0).then(|| [self.leaked.bytes / high, self.leaked.bytes / low.max(1)])
+        let known = high > 0 && self.leaked.blocks > 0;
+        known.then(|| [self.leaked.bytes / high, self.leaked.bytes / low.max(1)])
     }
 
     /// Its requests of `status`, if there were any.

@@ -112,7 +112,7 @@ fn endpoint(row: &Row<'_>) -> String {
         }
     };
     let size = |part: &Part| {
-        if part.leaking[1] == 0 {
+        if part.each().is_none() {
             "–".into()
         } else {
             each(part)

@@ -158,9 +158,9 @@ fn write_endpoints(page: &mut Page, diff: &Diff<'_>) {
                 Cell::styled(escaped(row.label), page.ink.strong),
                 Cell::new(both(row, |part| count(part.requests))),
                 Cell::new(both(row, |part| range(part.leaking))),
-                Cell::new(both(row, |part| match part.leaking {
-                    [_, 0] => NONE.into(),
-                    _ => each(part),
+                Cell::new(both(row, |part| match part.each() {
+                    None => NONE.into(),
+                    Some(_) => each(part),
                 })),
             ]);
         }
