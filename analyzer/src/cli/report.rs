@@ -123,7 +123,7 @@ pub enum Format {
     Pprof,
     /// For flame graphs: stacks in lines
     Folded,
-    /// For https://www.speedscope.app
+    /// For speedscope.app
     Speedscope,
     /// For DuckDB and its like: files of JSON lines in the folder of -o
     Tables,
