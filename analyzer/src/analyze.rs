@@ -4,6 +4,7 @@
 mod alike;
 mod company;
 mod garbage;
+mod lists;
 mod mappings;
 mod open;
 mod range;

@@ -10,7 +10,7 @@ use super::range::{Leaking, leaking_ranges};
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, company, garbage, mappings, reuse, ways};
+use super::{Analyzer, Timeline, alike, company, garbage, lists, mappings, reuse, ways};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
@@ -91,6 +91,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     company::settle_shared(&mut sites);
     alike::correct(&mut sites, &machine.records);
     ways::correct(&mut sites, places, &machine.records);
+    lists::correct(&mut sites, places, &mut names, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, &machine.records);
