@@ -20,10 +20,12 @@ use crate::sites::Sites;
 use crate::types::{TypeNames, UNKNOWN, not_cached};
 
 /// Types, and what libraries' blocks of unknown types are called, of which some are kept so: up to 7 arrays' buffers of
-/// each size and tables of dimensions of each length (NumPy 1.7 to 2.4), 8 or 16 objects (lxml 3.0 to 6.1).
-const PARTS: [&str; 12] = [
+/// each size and tables of dimensions of each length (NumPy 1.7 to 2.4), 8 or 16 objects (lxml 3.0 to 6.1). Where types
+/// could not be read, all of lxml's objects count: who keeps a tree keeps libxml2's memory, too.
+const PARTS: [&str; 13] = [
     "numpy array data",
     "NumPy",
+    "lxml object",
     "lxml.etree._Document",
     "lxml.etree._Attrib",
     "lxml.etree._AttribIterator",
@@ -37,9 +39,6 @@ const PARTS: [&str; 12] = [
 ];
 /// They are smaller than this (NumPy's `NBUCKETS`).
 const SMALL: u64 = 1024;
-/// A label's blocks at a call site are parts where no more than one in so many is anything else: what a first request
-/// sets up beside.
-const OTHERS: u64 = 4;
 /// Requests keep parts of their own where at least one in so many has left something else that leaks, too.
 const HOLDERS: u64 = 2;
 
@@ -95,7 +94,8 @@ pub(super) fn correct(
     }
 }
 
-/// Whether what requests of the label left at the site are such parts.
+/// Whether what requests of the label left at the site are such parts: most of it, beside what a thread's first request
+/// sets up. (Where a line makes trees that are kept, each document has an element.)
 fn are_parts(site: &Judged, label: LabelId, places: &Sites, names: &mut TypeNames) -> bool {
     let typed = site.parts.iter().flat_map(|part| &part.types);
     let own = typed.filter(|typed| typed.retained_by.is_some_and(|of| of.0 == label));
@@ -112,7 +112,7 @@ fn are_parts(site: &Judged, label: LabelId, places: &Sites, names: &mut TypeName
             false => others += typed.blocks,
         }
     }
-    parts > 0 && others * OTHERS <= parts
+    others < parts
 }
 
 /// The requests of which what they retained here leaks.

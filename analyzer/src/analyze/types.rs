@@ -94,15 +94,34 @@ const KINDS: [(&str, &str); 5] = [
     ("/numpy/", "NumPy"),
 ];
 
-/// What blocks of unknown types at a site are: the library tells whose innermost frame that is.
+/// What an interpreter's objects are called whose types nobody could read (a program that was killed), by the library
+/// that asked for them.
+const OBJECTS: [(&str, &str); 1] = [("/lxml/", "lxml object")];
+
+/// What blocks of unknown types at a site are: the library tells whose innermost frame that is, or behind the
+/// interpreter's.
 pub(super) fn kind(site: SiteId, places: &Sites, names: &mut TypeNames) -> TypeId {
-    let innermost = places.backtrace(site).next();
-    let module = innermost.and_then(|frame| places.modules().get(frame.module as usize));
-    let kind = module.and_then(|module| {
-        let mut kinds = KINDS.into_iter();
-        kinds.find(|(part, _)| module.path.contains(part))
+    let mut paths = places.backtrace(site).map(|frame| {
+        let module = places.modules().get(frame.module as usize);
+        module.map_or("", |module| module.path.as_str())
     });
-    kind.map_or(UNKNOWN, |(_, name)| names.id(name))
+    let find = |path: &str, kinds: &[(&str, &'static str)]| {
+        let mut kinds = kinds.iter();
+        kinds
+            .find(|(part, _)| path.contains(part))
+            .map(|kind| kind.1)
+    };
+    let innermost = paths.next().unwrap_or_default();
+    let kind = find(innermost, &KINDS).or_else(|| {
+        let behind = paths.find(|path| !is_interpreter(path))?;
+        find(behind, &OBJECTS).filter(|_| is_interpreter(innermost))
+    });
+    kind.map_or(UNKNOWN, |name| names.id(name))
+}
+
+fn is_interpreter(path: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    file.starts_with("python") || file.starts_with("libpython")
 }
 
 fn add(sums: &mut Sums, typed: &Typed) {
