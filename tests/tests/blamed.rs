@@ -44,12 +44,29 @@ fn uvicorn(application: &str, port: u16) -> Vec<String> {
     ])
 }
 
-/// Serves so many requests of each of `paths` in turn, in which one may fail; gives the report, and what the server says that it keeps.
+/// Serves so many requests of each of `paths` in turn; gives the report, and what the server says that it keeps.
 fn serve(start: real::Start<'_>, each: usize, paths: &[&str]) -> (Report, String) {
-    let server = Server::start(true, start);
-    let requests: Vec<Request> = (0..each * paths.len())
-        .map(|number| Request::get(paths[number % paths.len()]))
+    let order: Vec<&str> = (0..each * paths.len())
+        .map(|number| paths[number % paths.len()])
         .collect();
+    serve_all(start, &order)
+}
+
+/// The same in an order that is mixed, and the same each time (Fisher and Yates; D. H. Lehmer's generator).
+fn serve_mixed(start: real::Start<'_>, each: usize, paths: &[&str]) -> (Report, String) {
+    let mut order: Vec<&str> = paths.iter().flat_map(|path| vec![*path; each]).collect();
+    let mut random = 1_u64;
+    for place in (1..order.len()).rev() {
+        random = random * 48_271 % 0x7fff_ffff;
+        order.swap(place, random as usize % (place + 1));
+    }
+    serve_all(start, &order)
+}
+
+/// Serves requests of these paths, of which some may fail.
+fn serve_all(start: real::Start<'_>, order: &[&str]) -> (Report, String) {
+    let server = Server::start(true, start);
+    let requests: Vec<Request> = order.iter().copied().map(Request::get).collect();
     let answers = http::drive(server.port, CLIENTS, None, &requests);
     assert!(
         answers
@@ -136,12 +153,13 @@ fn lists_of_libraries() {
 }
 
 /// A thread of gunicorn's that has no time to wait makes the next request's objects before it reads that one's head.
+/// (In turn, the request before would always be the same endpoint's.)
 #[test]
 fn what_a_busy_thread_makes_for_the_next_request() {
     const EACH: usize = 80;
     const OWN: &str = "gunicorn.http.message.Request";
     let start = |_: &Place, port| gunicorn("errors_app", port);
-    let (report, truth) = serve(&start, EACH, &["/kept_error", "/session", "/ok"]);
+    let (report, truth) = serve_mixed(&start, EACH, &["/kept_error", "/session", "/ok"]);
     assert_eq!(truth, EACH.to_string());
     assert_leaks(&report, "GET /kept_error", EACH);
     for label in ["GET /session", "GET /ok"] {
