@@ -5,6 +5,7 @@ mod alike;
 mod collected;
 mod company;
 mod garbage;
+mod lists;
 mod mappings;
 mod open;
 mod range;

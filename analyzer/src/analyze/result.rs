@@ -10,7 +10,9 @@ use super::range::{Leaking, leaking_ranges};
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, collected, company, garbage, mappings, reuse, ways};
+use super::{
+    Analyzer, Timeline, alike, collected, company, garbage, lists, mappings, reuse, ways,
+};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
@@ -92,6 +94,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     company::settle_shared(&mut sites);
     ways::correct(&mut sites, places, &machine.records);
     collected::correct(&mut sites, places, &machine.records);
+    lists::correct(&mut sites, places, &mut names, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, &machine.records);
