@@ -11,7 +11,8 @@ use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
 use super::{
-    Analyzer, Timeline, alike, collected, company, garbage, lists, mappings, reuse, ways,
+    Analyzer, Timeline, alike, apart, cells, collected, company, garbage, lists, mappings, reuse,
+    ways,
 };
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
@@ -143,7 +144,11 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
             endpoint.retained_bytes_per_leaking_request = None;
         }
     }
+    let real = (0..).zip(&machine.records);
+    let real = real.filter(|(_, record)| !record.void).map(|(id, _)| id);
+    analysis.asked = std::mem::take(&mut machine.asked).finish(real);
     analysis.requests = requests(machine.records, &endpoint_of, &leaking, facts);
+    apart::tell(&mut analysis);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();
     analysis
@@ -317,6 +322,7 @@ fn requests(
             process: record.process,
             thread: thread.map_or(0, |thread| thread.tid),
             source: record.source,
+            connection: record.connection,
             endpoint: record
                 .label
                 .and_then(|label| endpoint_of.get(&label).copied())
@@ -400,6 +406,7 @@ fn endpoints(
             retained_bytes_per_leaking_request: None,
             site_ids: Vec::new(),
             statuses: Vec::new(),
+            apart: None,
             types: Vec::new(),
         });
         let (blocks, bytes) = leaking.get(&id).copied().unwrap_or_default();
@@ -709,6 +716,7 @@ fn site_list(
             outside_grown: outside_grown(&site),
             open: open(&site.open, endpoint_of),
             groups: groups(&site.labels, endpoint_of),
+            cells: cells::of(&site.labels, records, endpoint_of),
             labels,
             types,
             evidence,

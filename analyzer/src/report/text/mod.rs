@@ -2,9 +2,12 @@
 //! endpoints that leak, the call sites behind them, what requests hold that had not ended, what happened outside requests, what is no leak
 //! after all, and how live bytes and resident memory went.
 
+mod apart;
+mod diff;
 mod endpoints;
 mod exit;
 mod header;
+mod leaking;
 mod live;
 mod memory;
 mod open;
@@ -14,6 +17,7 @@ mod page;
 mod result;
 mod site;
 mod small;
+mod sparkline;
 mod table;
 mod types;
 mod undecided;
@@ -30,6 +34,7 @@ use crate::sample::Amount;
 use crate::sites::{SiteId, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::Facts;
+pub use diff::diff;
 use page::Page;
 
 /// Writes the report as text.
@@ -49,7 +54,7 @@ pub fn text(
     };
     let mut stacks = Stacks::new(facts, sites, symbolizer);
     // The body first: naming functions may bring warnings, and those stand at the head.
-    let leaking = endpoints::leaking(analysis);
+    let leaking = leaking::leaking(analysis);
     let body = body(&input, &mut stacks, &leaking);
     let mut page = Page::new(options.width, options.color);
     let warnings = warnings(&input, stacks.symbolizer());
@@ -61,7 +66,7 @@ pub fn text(
 fn body(
     input: &Input<'_>,
     stacks: &mut Stacks<'_, '_, '_>,
-    leaking: &[endpoints::Leaking<'_>],
+    leaking: &[leaking::Leaking<'_>],
 ) -> Page {
     let mut page = Page::new(input.options.width, input.options.color);
     if input.analysis.requests.is_empty() {
