@@ -7,6 +7,7 @@ mod cells;
 mod collected;
 mod company;
 mod garbage;
+mod lists;
 mod mappings;
 mod open;
 mod range;

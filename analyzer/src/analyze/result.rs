@@ -11,7 +11,8 @@ use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
 use super::{
-    Analyzer, Timeline, alike, apart, cells, collected, company, garbage, mappings, reuse, ways,
+    Analyzer, Timeline, alike, apart, cells, collected, company, garbage, lists, mappings, reuse,
+    ways,
 };
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
@@ -94,6 +95,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     company::settle_shared(&mut sites);
     ways::correct(&mut sites, places, &machine.records);
     collected::correct(&mut sites, places, &machine.records);
+    lists::correct(&mut sites, places, &mut names, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, &machine.records);

@@ -6,6 +6,8 @@ use crate::warm_up::WARM_UP;
 
 /// Index into [`Labels::names`].
 pub type LabelId = u32;
+/// Requests of a label with one status.
+pub type Group = (LabelId, Option<u32>);
 
 /// How many labels are kept; all others are [`OTHER`].
 pub const MAX_LABELS: usize = 1_000;

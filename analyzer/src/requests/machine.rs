@@ -456,6 +456,7 @@ impl Machine {
                 self.owners.idle(at.host, &mut self.records);
                 self.end_answered_by_all(at);
             }
+            Wait::Wake => self.owners.wakes(at.thread, &mut self.records),
             Wait::Queue => {
                 self.owners.takes_lock(at.thread, &mut self.records);
                 self.end_answered(at);
