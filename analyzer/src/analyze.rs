@@ -3,6 +3,7 @@
 
 mod alike;
 mod company;
+mod course;
 mod garbage;
 mod mappings;
 mod open;
@@ -15,6 +16,7 @@ mod types;
 mod unseen;
 mod ways;
 
+use course::Periods;
 use leak_wire::Event;
 use leak_wire::free_list::{Change, List};
 use mappings::Mappings;
@@ -113,6 +115,7 @@ pub struct Analyzer<'f> {
     types: TypeNames,
     events: u64,
     last: u64,
+    periods: Periods,
 }
 
 impl<'f> Analyzer<'f> {
@@ -131,6 +134,10 @@ impl<'f> Analyzer<'f> {
             types: TypeNames::default(),
             events: 0,
             last: 0,
+            periods: match options.periods {
+                true => Periods::of(facts),
+                false => Periods::default(),
+            },
         }
     }
 
@@ -156,6 +163,9 @@ impl<'f> Analyzer<'f> {
     /// The next step.
     pub fn step(&mut self, step: &Step<'_>) {
         self.last = self.last.max(step.stamp);
+        if self.periods.is_over(step.stamp) {
+            self.period_begins(step.stamp);
+        }
         match &step.what {
             What::ProcessBegins => self.process_begins(step.process),
             What::ProcessEnds => self.process_ends(step.process, step.stamp),
@@ -268,6 +278,17 @@ impl<'f> Analyzer<'f> {
         let parent = forked.and_then(|facts| facts.parent);
         self.machine.process_begins(process, parent);
         self.process(process);
+        self.periods.tell(self.machine.owners.ledger(process));
+    }
+
+    /// All processes go on into the period in which `stamp` lies.
+    fn period_begins(&mut self, stamp: u64) {
+        self.periods.advance(stamp);
+        for process in 0..self.processes.len() as ProcessId {
+            if self.machine.owners.runs(process) {
+                self.periods.tell(self.machine.owners.ledger(process));
+            }
+        }
     }
 
     fn process_ends(&mut self, process: ProcessId, stamp: u64) {

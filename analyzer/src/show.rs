@@ -110,6 +110,7 @@ fn print(
     let print = match options.format {
         Format::Text => report::text,
         Format::Json => report::json,
+        Format::Html => report::html,
     };
     let symbolizer = &mut symbolizer;
     report::print_to(output, |out| {
@@ -160,6 +161,7 @@ fn request_options(options: &ReportOptions) -> analyze::Options {
             Scope::Process => analyze::Scope::Process,
         },
         routes: options.route.clone(),
+        periods: options.format == Format::Html,
     }
 }
 

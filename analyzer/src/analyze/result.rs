@@ -10,7 +10,8 @@ use super::range::{Leaking, leaking_ranges};
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, company, garbage, mappings, reuse, ways};
+use super::{Analyzer, Timeline, alike, company, course, garbage, mappings, reuse, ways};
+use crate::analysis::course::Course;
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
@@ -36,6 +37,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         types: mut names,
         events,
         scope,
+        periods,
         ..
     } = analyzer;
     let mut labels = machine.labels.names().to_vec();
@@ -76,6 +78,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         analysis.timeline.extend(points);
     }
     analysis.timeline.sort_by_key(|point| point.t_ns);
+    let lived = course::lived(&mut ended);
     let reached = reached(&ended, &machine.records);
     let growth = growth(&ended);
     let beside = beside(&ended, &machine.records);
@@ -117,6 +120,10 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         by_verdict: by_verdict(&sites, &machine.records),
         ..growth
     };
+    analysis.course = periods.begins().map(|begins| {
+        let kept = course::kept(begins, &sites, &machine.records, &endpoint_of);
+        Course { lived, kept }
+    });
     let types = types(&sites, places, &mut names);
     for (label, rows) in types.of_labels {
         let endpoint = endpoint_of.get(&label);

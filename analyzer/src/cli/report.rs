@@ -26,6 +26,9 @@ pub struct ReportOptions {
     /// Where to print it, instead of the standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// With --format html: open the page in the browser
+    #[arg(long, requires = "output")]
+    pub open: bool,
     /// What a request is (auto: marks if there are any, else for each connection http, else turn)
     #[arg(long, value_enum, default_value_t = Boundary::Auto)]
     pub boundary: Boundary,
@@ -66,6 +69,8 @@ pub enum Format {
     Text,
     /// For programs: one object, schema 1
     Json,
+    /// To look at and to hand on: one page that needs no network
+    Html,
 }
 
 /// `--boundary`.

@@ -31,6 +31,8 @@ pub(super) struct Line {
     pub(super) place: String,
     /// Whose it is.
     pub(super) kind: Kind,
+    /// Whether it is Python's.
+    pub(super) is_python: bool,
 }
 
 impl Line {
@@ -124,6 +126,7 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
                 name: "(Python code that was not told)".into(),
                 place: String::new(),
                 kind: Kind::Library,
+                is_python: true,
             };
         };
         let place = match frame.line {
@@ -137,6 +140,7 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
                 true => Kind::Library,
                 false => Kind::Own,
             },
+            is_python: true,
         }
     }
 
@@ -162,6 +166,7 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
             name: escaped(&name).into_owned(),
             place: escaped(&place).into_owned(),
             kind: self.kind(module, symbol),
+            is_python: false,
         }
     }
 
@@ -361,6 +366,7 @@ mod tests {
             name: (*name).into(),
             place: String::new(),
             kind: *kind,
+            is_python: false,
         };
         Stack {
             lines: kinds.iter().map(line).collect(),

@@ -6,6 +6,7 @@ mod check;
 mod example;
 mod fingerprint;
 mod frames;
+mod html;
 mod json;
 #[cfg(test)]
 mod json_tests;
@@ -22,6 +23,7 @@ use crate::trace::{Facts, Warning};
 
 pub use check::{Criteria, Finding, check};
 pub use fingerprint::fingerprint;
+pub use html::html;
 pub use json::json;
 pub use output::{color, print_to, width};
 pub use text::text;

@@ -41,6 +41,8 @@ pub struct Options {
     pub scope: Scope,
     /// Globs of paths that are one label each.
     pub routes: Vec<String>,
+    /// Whether to keep when blocks came and went, and what requests left behind when: for reports that show time.
+    pub periods: bool,
 }
 
 /// When and where something happened.

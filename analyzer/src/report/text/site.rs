@@ -376,6 +376,7 @@ mod tests {
                 true => Kind::Own,
                 false => Kind::Library,
             },
+            is_python,
         };
         let stack = Stack {
             lines: names.iter().map(line).collect(),
