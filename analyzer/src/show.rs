@@ -1,6 +1,7 @@
 //! The report command: reads a trace, analyses it, prints it, and tells by a status what was found.
 
 use std::fs;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -30,6 +31,7 @@ pub const FOUND: u8 = 23;
 /// One line: why it can't be reported.
 pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
     let criteria = criteria(options);
+    refuse_unopened(options)?;
     let output = options
         .output
         .as_deref()
@@ -46,6 +48,9 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
     drop(progress);
     let facts = trace.facts();
     print(path, output, facts, &analysis, &sites, options)?;
+    if let Some(page) = output.filter(|_| options.open) {
+        report::open_page(page).unwrap_or_else(|text| notice::say(&text));
+    }
     let finding = report::check(facts, &analysis, &criteria);
     Ok(match finding {
         Finding::Nothing => READ,
@@ -120,6 +125,23 @@ fn print(
         Some(output) => format!("{}: {error}", output.display()),
         None => format!("the report can't be written: {error}"),
     })
+}
+
+/// A page is to be looked at in a browser: a terminal shows nothing of it, and only a page can be opened.
+fn refuse_unopened(options: &ReportOptions) -> Result<(), String> {
+    let to_stdout = options
+        .output
+        .as_deref()
+        .is_none_or(|to| to == Path::new("-"));
+    match options.format {
+        Format::Html if to_stdout && (options.open || std::io::stdout().is_terminal()) => {
+            Err("--format html makes a page for a browser; give it a file: -o leak.html".into())
+        }
+        Format::Text | Format::Json if options.open => {
+            Err("--open opens a page; ask for one: --format html -o leak.html".into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The trace is mapped while the report is written: one must not become the other.
@@ -205,6 +227,15 @@ mod tests {
     fn a_trace_that_cannot_be_read_hides_no_failure() {
         assert_eq!(status("", 1, Some("/nonexistent")), Ok(1));
         assert!(status("", 0, Some("/nonexistent")).is_err());
+    }
+
+    #[test]
+    fn what_can_be_opened_is_a_page_in_a_file() {
+        let trace = Some("/proc/self/exe");
+        let error = status("-o /nonexistent/a.txt --open", 0, trace).unwrap_err();
+        assert!(error.contains("--format html -o leak.html"), "{error}");
+        let error = status("--format html -o - --open", 0, trace).unwrap_err();
+        assert!(error.contains("-o leak.html"), "{error}");
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub struct Lived {
     pub site: SiteId,
     /// The period of their birth.
     pub born: u8,
-    /// That of their death; [`OUTLIVED`] and more: they were live when their process's exit began, or at its end, so
-    /// many periods after the first.
+    /// That of their death; [`OUTLIVED`] and the period of their process's end: they were live when its exit began,
+    /// or, without one, at its end.
     pub died: u8,
     /// How much.
     pub amount: Amount,

@@ -75,9 +75,11 @@ impl Periods {
     }
 }
 
-/// The first stamp that is no earlier than so many nanoseconds after the start.
+/// The first stamp that is no earlier than so many nanoseconds after the start; of a clock that tells less, the last
+/// that it tells of and as many after it.
 fn stamp_of(clock: &Clock, ns: u64) -> u64 {
-    let (mut low, mut high) = (0, u64::MAX >> 1);
+    let last = clock.points.last().map_or(0, |point| point.0);
+    let (mut low, mut high) = (0, last.saturating_mul(2));
     while low < high {
         let middle = low + (high - low) / 2;
         match clock.ns(middle) < ns {

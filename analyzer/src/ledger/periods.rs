@@ -56,19 +56,22 @@ impl Periods {
         };
         if !std::mem::replace(&mut self.closed, true) {
             for (site, born, amount) in live {
-                let key = (site, period(begins, born), OUTLIVED + self.now);
+                let key = (site, period(begins, born), OUTLIVED);
                 *self.lived.entry(key).or_default() += amount;
             }
         }
     }
 
-    /// What was noted.
+    /// What was noted; the process has ended.
     pub(super) fn take(&mut self) -> Vec<Lived> {
         let lived = std::mem::take(&mut self.lived).into_iter();
         let lived = lived.map(|((site, born, died), amount)| Lived {
             site,
             born,
-            died,
+            died: match died {
+                OUTLIVED => OUTLIVED + self.now,
+                died => died,
+            },
             amount,
         });
         lived.collect()
@@ -102,9 +105,10 @@ mod tests {
         // The tear-down.
         periods.close([(7, 20, amount(5))].into_iter());
         periods.ends(7, 20, amount(5));
+        periods.begins(&begins, 5);
         let mut lived = periods.take();
         lived.sort_by_key(|lived| lived.born);
         let rows = lived.iter().map(|l| (l.born, l.died, l.amount.bytes));
-        assert_eq!(rows.collect::<Vec<_>>(), [(0, OUTLIVED + 3, 5), (1, 3, 32)]);
+        assert_eq!(rows.collect::<Vec<_>>(), [(0, OUTLIVED + 5, 5), (1, 3, 32)]);
     }
 }

@@ -299,6 +299,7 @@ pub(super) fn leaking() -> Example {
                that outlived their request by a slice are retained (at least 50 %).";
     let analysis = Analysis {
         untraced: Vec::new(),
+        course: None,
         growth: Growth {
             from_bytes: 1_000_000,
             to_bytes: 21_000_000,

@@ -25,7 +25,7 @@ pub use check::{Criteria, Finding, check};
 pub use fingerprint::fingerprint;
 pub use html::html;
 pub use json::json;
-pub use output::{color, print_to, width};
+pub use output::{color, open_page, print_to, width};
 pub use text::text;
 
 /// Which requests the JSON lists.

@@ -1,18 +1,22 @@
 //! Takes from an analysis what the page shows.
 
+use std::cmp::Reverse;
+
 use rustc_hash::FxHashMap;
 
 use super::data::{self, Data, Evidence, LeftOut, OfPeriod, Type};
 use super::names::Names;
 use super::time::time;
 use crate::analysis::course::{Course, PERIODS};
-use crate::analysis::{Analysis, Endpoint, Request, Site, TypeRow};
+use crate::analysis::{Analysis, Endpoint, Request, Site, TypeRow, Verdict};
 use crate::escape::escaped;
 use crate::report::frames::Stacks;
 use crate::report::{Input, fingerprint, text};
 
 /// Types of a row, at most.
 const MOST_TYPES: usize = 25;
+/// Call sites where no request left anything and nothing grows, at most: the largest.
+const MOST_PLAIN: usize = 500;
 
 /// How much of what there may be very much of goes into the page.
 #[derive(Clone, Copy, Debug)]
@@ -61,13 +65,34 @@ impl Limits {
     }
 }
 
-/// Everything but the call sites, and a row for each of those.
+/// Whether there is nothing to tell of a site but what is live of it: no request left anything there, and that is
+/// not known to grow.
+fn is_plain(site: &Site) -> bool {
+    let harmless = !site.verdict.leaks() && site.verdict != Verdict::TooFewRequests;
+    harmless && site.labels.is_empty() && site.open.is_empty()
+}
+
+/// The sites that are listed, and the others: of plain ones the largest are.
+fn listed<'r>(input: &Input<'r>, limits: Limits) -> (Vec<&'r Site>, Vec<&'r Site>) {
+    let sites = &input.analysis.sites;
+    let plain = sites.iter().filter(|site| is_plain(site));
+    let mut sizes: Vec<u64> = plain.map(|site| live(input, site).1).collect();
+    sizes.sort_unstable_by_key(|size| Reverse(*size));
+    let least = sizes.get(MOST_PLAIN).map_or(0, |size| size + 1);
+    let (mut listed, mut left): (Vec<&Site>, Vec<&Site>) = sites
+        .iter()
+        .partition(|site| !is_plain(site) || live(input, site).1 >= least);
+    left.extend(listed.drain(limits.sites.min(listed.len())..));
+    (listed, left)
+}
+
+/// All that the page shows.
 pub(super) fn data(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>, limits: Limits) -> Data {
     let analysis = input.analysis;
     let mut names = Names::default();
     let endpoints = endpoints(input, &mut names, limits);
-    let sites = sites(input, stacks, &mut names, limits);
-    let left = analysis.sites.get(limits.sites..).unwrap_or_default();
+    let (listed, left) = listed(input, limits);
+    let sites = sites(input, &listed, stacks, &mut names, limits);
     let requests = leaking_requests(analysis, limits.requests);
     let leaking = analysis.requests.iter().filter(|r| r.leaking_blocks > 0);
     let left_out = LeftOut {
@@ -207,13 +232,14 @@ fn live(input: &Input<'_>, site: &Site) -> (u64, u64) {
 
 fn sites(
     input: &Input<'_>,
+    listed: &[&Site],
     stacks: &mut Stacks<'_, '_, '_>,
     names: &mut Names,
     limits: Limits,
 ) -> Vec<data::Site> {
     let none = Course::default();
     let course = input.analysis.course.as_ref().unwrap_or(&none);
-    let listed = input.analysis.sites.iter().take(limits.sites).enumerate();
+    let listed = listed.iter().enumerate();
     listed
         .map(|(at, site)| {
             let stack = stacks.of(site.id);
@@ -241,7 +267,8 @@ fn sites(
                 } else {
                     vec![]
                 },
-                evidence: detailed.then(|| Box::new(evidence(site))),
+                evidence: (detailed && site.verdict != Verdict::Clean)
+                    .then(|| Box::new(evidence(site))),
             }
         })
         .collect()
@@ -274,6 +301,7 @@ fn kept(course: &Course, site: &Site) -> Vec<data::Kept> {
                 kept.period,
                 kept.retained.blocks,
                 kept.retained.bytes,
+                kept.associated.bytes,
             )
         })
         .collect()
@@ -339,7 +367,7 @@ fn leaking_requests(analysis: &Analysis, most: usize) -> Vec<data::Request> {
     let requests = analysis.requests.iter();
     let mut all: Vec<&Request> = requests.filter(|r| r.leaking_blocks > 0).collect();
     if all.len() > most {
-        all.sort_by_key(|request| std::cmp::Reverse(request.retained_bytes));
+        all.sort_by_key(|request| Reverse(request.retained_bytes));
         let others = all.split_off(most / 2);
         let wanted = most - all.len();
         all.extend((0..wanted).map(|at| others[at * others.len() / wanted]));

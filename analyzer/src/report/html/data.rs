@@ -132,12 +132,13 @@ pub(super) struct Label(
     pub(super) u64,
 );
 
-/// Endpoint, status, period, retained blocks, bytes.
+/// Endpoint, status, period, retained blocks, bytes, of these associated.
 #[derive(Serialize)]
 pub(super) struct Kept(
     pub(super) EndpointAt,
     pub(super) Option<u32>,
     pub(super) u8,
+    pub(super) u64,
     pub(super) u64,
     pub(super) u64,
 );

@@ -98,10 +98,20 @@ function sparkline(values, title, verdict) {
   const NS = "http://www.w3.org/2000/svg";
   const most = Math.max(...values, 1);
   const step = width / Math.max(values.length - 1, 1);
-  const points = values.map((value, at) => `${(at * step).toFixed(1)},${(height - 2 - (value / most) * (height - 4)).toFixed(1)}`);
+  const points = values.map(
+    (value, at) => `${(at * step).toFixed(1)},${(height - 2 - (value / most) * (height - 4)).toFixed(1)}`,
+  );
   const svg = document.createElementNS(NS, "svg");
-  const set = (element, attributes) => Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
-  set(svg, { viewBox: `0 0 ${width} ${height}`, width, height, class: `spark ${verdict}`, role: "img", "aria-label": title });
+  const set = (element, attributes) =>
+    Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
+  set(svg, {
+    viewBox: `0 0 ${width} ${height}`,
+    width,
+    height,
+    class: `spark ${verdict}`,
+    role: "img",
+    "aria-label": title,
+  });
   const area = document.createElementNS(NS, "polygon");
   set(area, { points: `0,${height} ${points.join(" ")} ${width},${height}`, class: "area" });
   const line = document.createElementNS(NS, "polyline");

@@ -7,15 +7,59 @@ const evidencePanel = {
     section.hidden = !site;
     if (!site) return;
     const { evidence } = site;
-    const heading = el("h2", { tabindex: "-1", id: "evidence-heading" }, "Call site ", el("span", { class: "name" }, siteName(site)));
+    const heading = el(
+      "h2",
+      { tabindex: "-1", id: "evidence-heading" },
+      "Call site ",
+      el("span", { class: "name" }, siteName(site)),
+    );
     const copying = (event) => {
       const { left, bottom } = event.target.getBoundingClientRect();
       copyMenu([site], { left, top: bottom }, event.target);
     };
-    const controls = el("div", { class: "controls" }, badge(site.verdict), el("code", { class: "fingerprint" }, `site ${site.fingerprint}`), button("Copy …", copying, { "aria-haspopup": "menu" }), button("Close", () => this.close()));
-    const left = el("div", null, this.figures(site), evidence ? this.why(site) : el("p", { class: "hint" }, "The evidence of this call site is left out for the page's size; --format json has it."), this.labels(site));
-    const right = el("div", null, evidence && this.survival(evidence), evidence && this.slices(evidence), site.types.length > 0 && el("div", null, el("h3", null, site.retained_blocks > 0 ? "What the retained blocks are" : "What the live blocks are"), typeTable(site.types)));
+    const controls = el(
+      "div",
+      { class: "controls" },
+      badge(site.verdict),
+      el("code", { class: "fingerprint" }, `site ${site.fingerprint}`),
+      button("Copy …", copying, { "aria-haspopup": "menu" }),
+      button("Close", () => this.close()),
+    );
+    const left = el(
+      "div",
+      null,
+      this.figures(site),
+      evidence ? this.why(site) : this.without(site),
+      this.labels(site),
+    );
+    const right = el(
+      "div",
+      null,
+      evidence && this.survival(evidence),
+      evidence && this.slices(evidence),
+      site.types.length > 0 &&
+        el(
+          "div",
+          null,
+          el(
+            "h3",
+            null,
+            site.retained_blocks > 0 ? "What the retained blocks are" : "What the live blocks are",
+          ),
+          typeTable(site.types),
+        ),
+    );
     fill(section, heading, controls, el("div", { class: "two" }, left, right), this.frames(site));
+  },
+
+  without(site) {
+    const isPlain = site.verdict === "clean" && site.labels.length === 0;
+    const told = "The evidence of this call site is left out for the page's size; --format json has it.";
+    return el(
+      "p",
+      { class: "hint" },
+      isPlain ? "No request left anything behind here, and nothing grew." : told,
+    );
   },
 
   close() {
@@ -25,28 +69,84 @@ const evidencePanel = {
   },
 
   figures(site) {
-    const row = (name, blocks, size, more) => el("tr", null, el("th", { scope: "row" }, name), el("td", { class: "number" }, estimate(size)), el("td", { class: "number" }, counted(blocks, "block")), el("td", null, more ?? ""));
+    const row = (name, blocks, size, more) =>
+      el(
+        "tr",
+        null,
+        el("th", { scope: "row" }, name),
+        el("td", { class: "number" }, estimate(size)),
+        el("td", { class: "number" }, counted(blocks, "block")),
+        el("td", null, more ?? ""),
+      );
     return el(
       "table",
       { "aria-label": "Figures" },
-      el("tbody", null, row("outlived their request", site.survivor_blocks, site.survivor_bytes), row("retained when serving ended", site.retained_blocks, site.retained_bytes, whose(site.retained_bytes, site.associated_bytes)), row(`live ${data.live_moment}`, site.live_blocks, site.live_bytes)),
+      el(
+        "tbody",
+        null,
+        row("outlived their request", site.survivor_blocks, site.survivor_bytes),
+        row(
+          "retained when serving ended",
+          site.retained_blocks,
+          site.retained_bytes,
+          whose(site.retained_bytes, site.associated_bytes),
+        ),
+        row(`live ${data.live_moment}`, site.live_blocks, site.live_bytes),
+      ),
     );
   },
 
   why(site) {
     const { evidence } = site;
     const said = [el("h3", null, "Why"), el("p", null, evidence.text || "Nothing more is known.")];
-    if (!evidence.sure && site.verdict !== "clean") said.push(el("p", { class: "hint" }, "The figures leave room for another verdict."));
-    if (evidence.needed !== null) said.push(el("p", { class: "hint" }, `At least ${counted(evidence.needed, "more request")} would tell.`));
+    if (!evidence.sure && site.verdict !== "clean")
+      said.push(el("p", { class: "hint" }, "The figures leave room for another verdict."));
+    if (evidence.needed !== null)
+      said.push(
+        el("p", { class: "hint" }, `At least ${counted(evidence.needed, "more request")} would tell.`),
+      );
     if (evidence.whose) said.push(el("h3", null, "Whose"), el("p", null, evidence.whose));
     const groups = evidence.groups.filter(([, , verdict]) => verdict !== "clean");
     if (groups.length > 0) {
-      const rows = groups.slice(0, 20).map(([endpoint, status, verdict, text]) => el("li", null, badge(verdict), ` ${data.endpoints[endpoint].label} ${status === null ? "" : status}`, el("div", { class: "hint" }, text)));
-      said.push(el("details", { open: groups.length <= 3 }, el("summary", null, "By endpoint and status"), el("ul", { class: "groups" }, rows)));
+      const rows = groups
+        .slice(0, 20)
+        .map(([endpoint, status, verdict, text]) =>
+          el(
+            "li",
+            null,
+            badge(verdict),
+            ` ${data.endpoints[endpoint].label} ${status === null ? "" : status}`,
+            el("div", { class: "hint" }, text),
+          ),
+        );
+      said.push(
+        el(
+          "details",
+          { open: groups.length <= 3 },
+          el("summary", null, "By endpoint and status"),
+          el("ul", { class: "groups" }, rows),
+        ),
+      );
     }
-    if (evidence.outside_bytes > 0 && evidence.outside_text) said.push(el("h3", null, "Outside requests"), el("p", null, badge(evidence.outside_verdict), ` ${estimate(evidence.outside_bytes)}: ${evidence.outside_text}`));
+    if (evidence.outside_bytes > 0 && evidence.outside_text)
+      said.push(
+        el("h3", null, "Outside requests"),
+        el(
+          "p",
+          null,
+          badge(evidence.outside_verdict),
+          ` ${estimate(evidence.outside_bytes)}: ${evidence.outside_text}`,
+        ),
+      );
     for (const [endpoint, requests, size, verdict, text] of evidence.open) {
-      said.push(el("p", null, badge(verdict), ` ${counted(requests, "request")} of ${data.endpoints[endpoint].label} that had not ended: ${estimate(size)}. ${text}`));
+      said.push(
+        el(
+          "p",
+          null,
+          badge(verdict),
+          ` ${counted(requests, "request")} of ${data.endpoints[endpoint].label} that had not ended: ${estimate(size)}. ${text}`,
+        ),
+      );
     }
     return said;
   },
@@ -56,10 +156,35 @@ const evidencePanel = {
     if (labels.length === 0) return null;
     const rows = labels.slice(0, 20).map(([endpoint, requests, , size, associated]) => {
       const { label } = data.endpoints[endpoint];
-      return el("tr", null, el("td", null, button(label, () => choose({ endpoint: label, status: "", type: "" }), { class: "link", title: "Show its call sites only" })), el("td", { class: "number" }, `${count(requests)} of ${count(data.endpoints[endpoint].requests)}`), el("td", { class: "number" }, estimate(size)), el("td", null, whose(size, associated)));
+      return el(
+        "tr",
+        null,
+        el(
+          "td",
+          null,
+          button(label, () => choose({ endpoint: label, status: "", type: "" }), {
+            class: "link",
+            title: "Show its call sites only",
+          }),
+        ),
+        el("td", { class: "number" }, `${count(requests)} of ${count(data.endpoints[endpoint].requests)}`),
+        el("td", { class: "number" }, estimate(size)),
+        el("td", null, whose(size, associated)),
+      );
     });
-    const heads = ["Endpoint", "Requests", "Retained", "Whose"].map((head, at) => el("th", { scope: "col", class: at === 1 || at === 2 ? "number" : null }, head));
-    return [el("h3", null, "Left behind by"), el("table", { "aria-label": "Endpoints of this call site" }, el("thead", null, el("tr", null, heads)), el("tbody", null, rows)), labels.length > 20 && el("p", { class: "hint" }, `and ${count(labels.length - 20)} more`)];
+    const heads = ["Endpoint", "Requests", "Retained", "Whose"].map((head, at) =>
+      el("th", { scope: "col", class: at === 1 || at === 2 ? "number" : null }, head),
+    );
+    return [
+      el("h3", null, "Left behind by"),
+      el(
+        "table",
+        { "aria-label": "Endpoints of this call site" },
+        el("thead", null, el("tr", null, heads)),
+        el("tbody", null, rows),
+      ),
+      labels.length > 20 && el("p", { class: "hint" }, `and ${count(labels.length - 20)} more`),
+    ];
   },
 
   /** The share of survivors that is still alive after so many requests: Kaplan and Meier's estimate, since those that
@@ -82,18 +207,61 @@ const evidencePanel = {
     const shapes = [
       ["line", { x1: left, x2: width, y1: y(0), y2: y(0), class: "axis" }],
       ["line", { x1: left, x2: left, y1: y(1), y2: y(0), class: "axis" }],
-      ["polyline", { points: steps.map(([age, part]) => `${x(age).toFixed(1)},${y(part).toFixed(1)}`).join(" "), class: "curve" }],
-      ...[[0, "0 %"], [0.5, "50 %"], [1, "100 %"]].map(([part, text]) => ["text", { x: left - 4, y: y(part) + 4, "text-anchor": "end" }, text]),
-      ...ages(most).map((age) => ["text", { x: x(age), y: height - 8, "text-anchor": age === 1 ? "start" : "middle" }, count(age)]),
+      [
+        "polyline",
+        {
+          points: steps.map(([age, part]) => `${x(age).toFixed(1)},${y(part).toFixed(1)}`).join(" "),
+          class: "curve",
+        },
+      ],
+      ...[
+        [0, "0 %"],
+        [0.5, "50 %"],
+        [1, "100 %"],
+      ].map(([part, text]) => ["text", { x: left - 4, y: y(part) + 4, "text-anchor": "end" }, text]),
+      ...ages(most).map((age) => [
+        "text",
+        { x: x(age), y: height - 8, "text-anchor": age === 1 ? "start" : "middle" },
+        count(age),
+      ]),
     ];
     if (evidence.typical_life !== null) {
       const at = x(evidence.typical_life);
       shapes.push(["line", { x1: at, x2: at, y1: y(1), y2: y(0), class: "limit" }]);
     }
-    const typical = evidence.typical_life === null ? "None was freed." : `98 of 100 that were freed lived no longer than ${counted(evidence.typical_life, "request")} (dashed).`;
-    const rows = evidence.lives.map(([age, freed, alive]) => el("tr", null, [age, freed, alive].map((number) => el("td", { class: "number" }, count(number)))));
-    const table = el("table", null, el("thead", null, el("tr", null, ["Up to so many requests", "Freed", "Alive"].map((head) => el("th", { scope: "col", class: "number" }, head)))), el("tbody", null, rows));
-    return [el("h3", null, "How long survivors live, in requests"), drawn(width, height, shapes, `Share of survivors alive by age. ${typical}`), el("p", { class: "hint" }, `Share that is still alive (Kaplan–Meier). ${typical}`), el("details", null, el("summary", null, "its figures"), table)];
+    const typical =
+      evidence.typical_life === null
+        ? "None was freed."
+        : `98 of 100 that were freed lived no longer than ${counted(evidence.typical_life, "request")} (dashed).`;
+    const rows = evidence.lives.map(([age, freed, alive]) =>
+      el(
+        "tr",
+        null,
+        [age, freed, alive].map((number) => el("td", { class: "number" }, count(number))),
+      ),
+    );
+    const table = el(
+      "table",
+      null,
+      el(
+        "thead",
+        null,
+        el(
+          "tr",
+          null,
+          ["Up to so many requests", "Freed", "Alive"].map((head) =>
+            el("th", { scope: "col", class: "number" }, head),
+          ),
+        ),
+      ),
+      el("tbody", null, rows),
+    );
+    return [
+      el("h3", null, "How long survivors live, in requests"),
+      drawn(width, height, shapes, `Share of survivors alive by age. ${typical}`),
+      el("p", { class: "hint" }, `Share that is still alive (Kaplan–Meier). ${typical}`),
+      el("details", null, el("summary", null, "its figures"), table),
+    ];
   },
 
   slices(evidence) {
@@ -107,7 +275,14 @@ const evidencePanel = {
       const step = width / values.length;
       const shapes = values.flatMap((value, at) => {
         const size = ((height - 18) * value) / most;
-        return [["rect", { x: at * step + 2, y: height - size, width: step - 4, height: size, class: "bar" }], ["text", { x: at * step + step / 2, y: height - size - 4, "text-anchor": "middle", class: "small" }, value > 0 ? short(value) : ""]];
+        return [
+          ["rect", { x: at * step + 2, y: height - size, width: step - 4, height: size, class: "bar" }],
+          [
+            "text",
+            { x: at * step + step / 2, y: height - size - 4, "text-anchor": "middle", class: "small" },
+            value > 0 ? short(value) : "",
+          ],
+        ];
       });
       return [el("h3", null, name), drawn(width, height, shapes, values.map(bytes).join(", "))];
     });
@@ -118,10 +293,31 @@ const evidencePanel = {
     const kinds = ["own", "own, an allocator's wrapper", "library", "runtime"];
     const rows = site.frames.map((at, place) => {
       const [, , kind, isPython] = data.frames[at];
-      return el("tr", { class: `frame kind-${kind} ${place === site.head ? "head" : ""}` }, el("td", { class: "number" }, String(place)), el("td", { class: "name" }, frameName(at)), el("td", { class: "place" }, framePlace(at)), el("td", { class: "wide-only" }, `${kinds[kind]}${isPython ? ", Python" : ""}`));
+      return el(
+        "tr",
+        { class: `frame kind-${kind} ${place === site.head ? "head" : ""}` },
+        el("td", { class: "number" }, String(place)),
+        el("td", { class: "name" }, frameName(at)),
+        el("td", { class: "place" }, framePlace(at)),
+        el("td", { class: "wide-only" }, `${kinds[kind]}${isPython ? ", Python" : ""}`),
+      );
     });
-    const heads = ["", "Function", "Where", "Whose code"].map((head, at) => el("th", { scope: "col", class: at === 3 ? "wide-only" : null }, head));
-    return [el("h3", null, "Backtrace, the innermost frame first"), el("div", { class: "scroll" }, el("table", { class: "frames", "aria-label": "Backtrace" }, el("thead", null, el("tr", null, heads)), el("tbody", null, rows)))];
+    const heads = ["", "Function", "Where", "Whose code"].map((head, at) =>
+      el("th", { scope: "col", class: at === 3 ? "wide-only" : null }, head),
+    );
+    return [
+      el("h3", null, "Backtrace, the innermost frame first"),
+      el(
+        "div",
+        { class: "scroll" },
+        el(
+          "table",
+          { class: "frames", "aria-label": "Backtrace" },
+          el("thead", null, el("tr", null, heads)),
+          el("tbody", null, rows),
+        ),
+      ),
+    ];
   },
 
   changed(names) {
@@ -138,7 +334,9 @@ function ages(most) {
 
 /** `1.2M`: bytes where there is little room. */
 function short(number) {
-  return bytes(number).replace(" B", "").replace(/ ([KMGTPE])iB/, "$1");
+  return bytes(number)
+    .replace(" B", "")
+    .replace(/ ([KMGTPE])iB/, "$1");
 }
 
 /** A drawing: shapes are [tag, attributes, text]. */
@@ -150,7 +348,10 @@ function drawn(width, height, shapes, title) {
     if (text !== undefined) element.textContent = text;
     return element;
   };
-  const svg = make(["svg", { viewBox: `0 0 ${width} ${height}`, class: "drawing", role: "img", "aria-label": title }]);
+  const svg = make([
+    "svg",
+    { viewBox: `0 0 ${width} ${height}`, class: "drawing", role: "img", "aria-label": title },
+  ]);
   svg.append(...shapes.map(make));
   return svg;
 }

@@ -13,7 +13,8 @@ const icicle = {
       tabindex: "0",
       role: "application",
       "aria-roledescription": "icicle chart",
-      "aria-label": "Call sites as an icicle. Arrow keys go from frame to frame, Enter zooms in, Escape zooms out, C copies, O opens the evidence.",
+      "aria-label":
+        "Call sites as an icicle. Arrow keys go from frame to frame, Enter zooms in, Escape zooms out, C copies, O opens the evidence.",
       onmousemove: (event) => this.hover(event),
       onmouseleave: () => this.leave(),
       onclick: (event) => this.click(event),
@@ -46,7 +47,12 @@ const icicle = {
     this.drawing = context(this.canvas, this.width, Math.max(rows, 1) * ROW + 1);
     this.drawing.font = "12px system-ui, sans-serif";
     this.drawing.textBaseline = "middle";
-    this.colors = Object.fromEntries([...VERDICTS.map((verdict) => [verdict, color(`${verdict}-fill`)]), ["text", color("text")], ["ground", color("ground")], ["strong", color("accent")]]);
+    this.colors = Object.fromEntries([
+      ...VERDICTS.map((verdict) => [verdict, color(`${verdict}-fill`)]),
+      ["text", color("text")],
+      ["ground", color("ground")],
+      ["strong", color("accent")],
+    ]);
     this.cells.forEach((cell) => this.cell(cell));
     this.drawCrumbs();
   },
@@ -78,7 +84,7 @@ const icicle = {
     drawing.globalAlpha = above || (state.find !== "" && !found) ? 0.4 : 1;
     drawing.fillStyle = colors[verdictOf(at)];
     drawing.fillRect(x, y, width - 1, ROW - 1);
-    if (at.verdicts.size > 1 && width > 6) this.strip(at, x, y, width - 1);
+    if (width > 6 && this.isMixed(at)) this.strip(at, x, y, width - 1);
     if (found) {
       drawing.strokeStyle = colors.strong;
       drawing.lineWidth = 2;
@@ -92,6 +98,11 @@ const icicle = {
       drawing.lineWidth = 2;
       drawing.strokeRect(x + 1, y + 1, Math.max(width - 3, 1), ROW - 3);
     }
+  },
+
+  /** Whether another verdict than most has a part that can be seen. */
+  isMixed(at) {
+    return at.verdicts.get(verdictOf(at)) < at.weight * 0.97;
   },
 
   /** Of a node with several verdicts: how much has which. */
@@ -123,9 +134,19 @@ const icicle = {
   drawCrumbs() {
     const path = [];
     for (let at = this.top; at; at = at.parent) path.unshift(at);
-    const crumb = (at, place) => (place === path.length - 1 ? el("b", null, this.title(at)) : button(this.title(at), () => choose({ zoom: pathOf(at) }), { class: "link" }));
+    const crumb = (at, place) =>
+      place === path.length - 1
+        ? el("b", null, this.title(at))
+        : button(this.title(at), () => choose({ zoom: pathOf(at) }), { class: "link" });
     const shown = path.length > 5 ? [path[0], null, ...path.slice(-3)] : path;
-    fill(this.crumbs, path.length > 1 && shown.map((at) => [at ? crumb(at, path.indexOf(at)) : "…", at === path[path.length - 1] ? "" : " › "]));
+    fill(
+      this.crumbs,
+      path.length > 1 &&
+        shown.map((at) => [
+          at ? crumb(at, path.indexOf(at)) : "…",
+          at === path[path.length - 1] ? "" : " › ",
+        ]),
+    );
   },
 
   find(event) {
@@ -138,7 +159,12 @@ const icicle = {
     const at = this.find(event);
     this.tip.hidden = !at;
     if (!at) return;
-    fill(this.tip, el("b", null, this.title(at)), at.frame >= 0 && el("div", null, framePlace(at.frame)), this.describe(at).map((line) => el("div", null, line)));
+    fill(
+      this.tip,
+      el("b", null, this.title(at)),
+      at.frame >= 0 && el("div", null, framePlace(at.frame)),
+      this.describe(at).map((line) => el("div", null, line)),
+    );
     const [room, height] = [this.tip.offsetWidth, this.tip.offsetHeight];
     this.tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, window.innerWidth - room - 8))}px`;
     this.tip.style.top = `${event.clientY + 18 + height > window.innerHeight ? event.clientY - height - 10 : event.clientY + 18}px`;
@@ -150,9 +176,14 @@ const icicle = {
 
   /** A node's figures, a line each. */
   describe(at) {
-    const lines = [`${measured(at.weight)}, ${share(at.weight, this.root.weight)} of what is shown`, counted(at.sites.length, "call site")];
+    const lines = [
+      `${measured(at.weight)}, ${share(at.weight, this.root.weight)} of what is shown`,
+      counted(at.sites.length, "call site"),
+    ];
     const verdicts = VERDICTS.filter((verdict) => at.verdicts.has(verdict));
-    lines.push(verdicts.map((verdict) => `${WORDS[verdict]} ${share(at.verdicts.get(verdict), at.weight)}`).join(", "));
+    lines.push(
+      verdicts.map((verdict) => `${WORDS[verdict]} ${share(at.verdicts.get(verdict), at.weight)}`).join(", "),
+    );
     return lines;
   },
 
@@ -196,7 +227,8 @@ const icicle = {
     if (event.key in moves) this.focusOn(moves[event.key]() ?? at);
     else if (event.key === "Enter") this.zoom(at);
     else if (event.key === "Escape") choose({ zoom: pathOf(this.top.parent ?? this.root) });
-    else if (event.key === "c" || event.key === "C") copyMenu(at.sites, this.canvas.getBoundingClientRect(), this.canvas);
+    else if (event.key === "c" || event.key === "C")
+      copyMenu(at.sites, this.canvas.getBoundingClientRect(), this.canvas);
     else if (event.key === "o" || event.key === "O") openSite(at.sites[0]);
     else return;
     event.preventDefault();
@@ -228,14 +260,18 @@ function copyMenu(sites, { left, top }, from) {
   };
   const each = (of) => [...new Set(sites.map(of))].join("\n");
   const item = (text, of, what) =>
-    el("button", {
-      type: "button",
-      role: "menuitem",
-      onclick: () => {
-        copy(each(of), what);
-        close();
+    el(
+      "button",
+      {
+        type: "button",
+        role: "menuitem",
+        onclick: () => {
+          copy(each(of), what);
+          close();
+        },
       },
-    }, text);
+      text,
+    );
   const several = sites.length > 1 ? "s" : "";
   const menu = el(
     "div",

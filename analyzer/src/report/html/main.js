@@ -41,9 +41,12 @@ async function start() {
   document.documentElement.classList.add("ready");
 }
 
-start().catch((error) => {
+function failing(error) {
   const failed = document.getElementById("failed");
   failed.hidden = false;
   failed.textContent = `The charts can't be shown (${error.message}). The report as text is below; a newer browser may show them.`;
   document.getElementById("text-details").open = true;
-});
+}
+
+// The verdict is painted before anything is unpacked.
+requestAnimationFrame(() => setTimeout(() => start().catch(failing)));

@@ -84,9 +84,10 @@ function siteFigure(site) {
   }
 }
 
+/** What a site's requests retained: blocks (`at` 0), bytes (1), or what of the bytes is not proved to be theirs (2). */
 function retainedFigure(site, chosen, at) {
   if (!chosen && state.status === "") {
-    if (state.endpoint === "") return at === 0 ? site.retained_blocks : site.retained_bytes;
+    if (state.endpoint === "") return [site.retained_blocks, site.retained_bytes, site.associated_bytes][at];
     const label = site.labels.find(([endpoint]) => endpoint === endpointAt.get(state.endpoint));
     return label ? label[2 + at] : 0;
   }
@@ -98,6 +99,12 @@ function retainedFigure(site, chosen, at) {
     sum += figures[at];
   }
   return sum;
+}
+
+/** How it is known whose a site's shown bytes are: only what requests retained has owners. */
+function siteWhose(site) {
+  if (measure() === "live" || measure() === "survivors" || state.type !== "") return "";
+  return whose(retainedFigure(site, range(), 1), retainedFigure(site, range(), 2));
 }
 
 /** Bytes made in the range and alive at its end. */
@@ -114,9 +121,16 @@ function measureSentence() {
   const chosen = range();
   const parts = [];
   if (measure() === "live") {
-    parts.push(chosen ? `live: made from ${rangeName(chosen)} and alive at that time's end` : `live ${data.live_moment}, in a request or not`);
+    parts.push(
+      chosen
+        ? `live: made from ${rangeName(chosen)} and alive at that time's end`
+        : `live ${data.live_moment}, in a request or not`,
+    );
   } else {
-    const what = measure() === "survivors" ? "alive when their request had ended" : "left behind by requests and alive when serving ended";
+    const what =
+      measure() === "survivors"
+        ? "alive when their request had ended"
+        : "left behind by requests and alive when serving ended";
     parts.push(`${measure() === "blocks" ? "blocks" : "bytes"} ${what}`);
     if (chosen) parts.push(`of requests that began from ${rangeName(chosen)}`);
     if (state.endpoint) parts.push(`of ${state.endpoint}`);

@@ -10,19 +10,66 @@ const requestsPanel = {
     this.told = el("p", { class: "told" });
     const request = (row) => row;
     const columns = [
-      { id: "start", head: "Began", row: true, cell: ([start]) => duration(start), key: (row) => request(row)[0], number: true },
-      { id: "endpoint", head: "Endpoint", cell: ([, , endpoint]) => el("span", { class: "label" }, data.endpoints[endpoint].label), key: ([, , endpoint]) => data.endpoints[endpoint].label },
-      { id: "status", head: "Status", cell: ([, , , status]) => statusName(status), key: ([, , , status]) => status ?? 0 },
-      { id: "took", head: "Took", cell: ([, took]) => (took === null ? "not ended" : duration(took)), key: ([, took]) => took ?? Infinity, number: true, hide: true },
+      {
+        id: "start",
+        head: "Began",
+        row: true,
+        cell: ([start]) => duration(start),
+        key: (row) => request(row)[0],
+        number: true,
+      },
+      {
+        id: "endpoint",
+        head: "Endpoint",
+        cell: ([, , endpoint]) => el("span", { class: "label" }, data.endpoints[endpoint].label),
+        key: ([, , endpoint]) => data.endpoints[endpoint].label,
+      },
+      {
+        id: "status",
+        head: "Status",
+        cell: ([, , , status]) => statusName(status),
+        key: ([, , , status]) => status ?? 0,
+      },
+      {
+        id: "took",
+        head: "Took",
+        cell: ([, took]) => (took === null ? "not ended" : duration(took)),
+        key: ([, took]) => took ?? Infinity,
+        number: true,
+        hide: true,
+      },
       { id: "kept", head: "Retained", cell: (row) => estimate(row[8]), key: (row) => row[8], number: true },
-      { id: "blocks", head: "Blocks", cell: (row) => count(row[7]), key: (row) => row[7], number: true, hide: true },
+      {
+        id: "blocks",
+        head: "Blocks",
+        cell: (row) => count(row[7]),
+        key: (row) => row[7],
+        number: true,
+        hide: true,
+      },
       { id: "whose", head: "Whose", cell: (row) => whose(row[8], row[9]), hide: true },
-      { id: "where", head: "Where", cell: (row) => `pid ${data.processes[row[4]]?.pid ?? "?"}, thread ${row[5]}`, hide: true },
+      {
+        id: "where",
+        head: "Where",
+        cell: (row) => `pid ${data.processes[row[4]]?.pid ?? "?"}, thread ${row[5]}`,
+        hide: true,
+      },
     ];
-    this.table = new Table(columns, { label: "Requests that leak", onsort: (sort) => this.table.show(this.rows, sort), onrow: (row) => this.pick(row, false), current: (row) => row === this.picked });
+    this.table = new Table(columns, {
+      label: "Requests that leak",
+      onsort: (sort) => this.table.show(this.rows, sort),
+      onrow: (row) => this.pick(row, false),
+      current: (row) => row === this.picked,
+    });
     this.table.sort = "-kept";
-    this.table.shown = 20;
-    fill(section, el("h2", null, "Requests that leak"), this.told, el("div", { class: "scatter" }, this.canvas), this.table.element);
+    this.table.shown = 10;
+    fill(
+      section,
+      el("h2", null, "Requests that leak"),
+      this.told,
+      el("div", { class: "scatter" }, this.canvas),
+      this.table.element,
+    );
     window.addEventListener("resize", () => this.plot());
   },
 
@@ -31,14 +78,22 @@ const requestsPanel = {
     const chosen = range();
     const end = chosen && periodStart(chosen.to);
     this.rows = data.leaking_requests.filter(([start, , endpoint, status]) => {
-      if (chosen && (start < periodStart(chosen.from) || (start >= end && chosen.to < data.periods))) return false;
+      if (chosen && (start < periodStart(chosen.from) || (start >= end && chosen.to < data.periods)))
+        return false;
       if (state.endpoint !== "" && endpoint !== endpointAt.get(state.endpoint)) return false;
       return state.status === "" || statusName(status) === state.status;
     });
     const left = data.left_out.leaking_requests;
-    const parts = [`${counted(this.rows.length, "request")}${chosen ? ` that began from ${rangeName(chosen)}` : ""}${state.endpoint ? ` of ${state.endpoint}` : ""}`, "each at its begin, by what it retained"];
-    if (this.rows.some((row) => row[9] > 0)) parts.push("hollow where nothing proves that it is this one's");
-    if (left > 0) parts.push(`${count(left)} more are left out for the page's size: the largest are all here, the others are thinned evenly`);
+    const parts = [
+      `${counted(this.rows.length, "request")}${chosen ? ` that began from ${rangeName(chosen)}` : ""}${state.endpoint ? ` of ${state.endpoint}` : ""}`,
+      "each at its begin, by what it retained",
+    ];
+    if (this.rows.some((row) => row[9] * 2 > row[8]))
+      parts.push("hollow where more than half of it is not proved to be this one's");
+    if (left > 0)
+      parts.push(
+        `${count(left)} more are left out for the page's size: the largest are all here, the others are thinned evenly`,
+      );
     this.told.textContent = `${parts.join("; ")}.`;
     this.table.show(this.rows, this.table.sort);
     this.plot();
@@ -55,12 +110,17 @@ const requestsPanel = {
     const most = Math.max(...sizes, 1);
     const least = Math.min(...sizes, most);
     const isWide = least > 0 && most / least > 50;
-    const scale = isWide ? (size) => Math.log(Math.max(size, least) / least) / Math.log(most / least) : (size) => size / most;
+    const scale = isWide
+      ? (size) => Math.log(Math.max(size, least) / least) / Math.log(most / least)
+      : (size) => size / most;
     this.x = (ns) => left + ((width - left - right) * ns) / Math.max(data.duration_ns, 1);
     this.y = (size) => top + (height - top - bottom) * (1 - scale(size));
     this.axes(drawing, { width, height, left, right, top, bottom, most, least, isWide });
     for (const row of this.rows) this.point(drawing, row);
-    this.canvas.setAttribute("aria-label", `${counted(this.rows.length, "leaking request")} over time, from ${bytes(least)} to ${bytes(most)} each. The table below has the same.`);
+    this.canvas.setAttribute(
+      "aria-label",
+      `${counted(this.rows.length, "leaking request")} over time, from ${bytes(least)} to ${bytes(most)} each. The table below has the same.`,
+    );
   },
 
   axes(drawing, { width, height, left, right, top, bottom, most, least, isWide }) {
@@ -94,7 +154,7 @@ const requestsPanel = {
     drawing.fillStyle = color("leak");
     drawing.globalAlpha = row === this.picked ? 1 : 0.75;
     drawing.lineWidth = 1.5;
-    if (row[9] > 0) drawing.stroke();
+    if (row[9] * 2 > row[8]) drawing.stroke();
     else drawing.fill();
     drawing.globalAlpha = 1;
   },
@@ -103,7 +163,10 @@ const requestsPanel = {
     const box = this.canvas.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     const far = (row) => Math.hypot(this.x(row[0]) - x, this.y(row[8]) - y);
-    const nearest = this.rows.reduce((best, row) => (best === null || far(row) < far(best) ? row : best), null);
+    const nearest = this.rows.reduce(
+      (best, row) => (best === null || far(row) < far(best) ? row : best),
+      null,
+    );
     if (nearest && far(nearest) < 24) this.pick(nearest, true);
   },
 

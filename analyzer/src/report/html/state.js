@@ -74,7 +74,13 @@ function sane(read) {
   }
   if (read.to === periods) read.to = 0;
   if (read.endpoint && !endpointAt.has(read.endpoint)) read.endpoint = "";
-  const known = { metric: ["retained", "blocks", "survivors", "live"], kinds: ["all", "python", "native"], frames: ["all", "program", "own"], view: ["sites", "down", "up"], by: ["verdict", "kind"] };
+  const known = {
+    metric: ["retained", "blocks", "survivors", "live"],
+    kinds: ["all", "python", "native"],
+    frames: ["all", "program", "own"],
+    view: ["sites", "down", "up"],
+    by: ["verdict", "kind"],
+  };
   for (const [name, values] of Object.entries(known)) {
     if (!values.includes(read[name])) read[name] = DEFAULTS[name];
   }

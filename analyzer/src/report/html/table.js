@@ -1,7 +1,7 @@
 // A table that can be sorted by its heads and walked through with the keyboard.
 
 /** Rows that are shown at first; a button shows more. */
-const ROWS = 100;
+const ROWS = 25;
 
 /**
  * A sortable table. `columns`: {id, head, cell(row), key(row) to sort by, number, hide: on narrow screens}.
@@ -20,7 +20,12 @@ class Table {
     this.head = el("tr");
     this.body = el("tbody", { onkeydown: (event) => this.key(event) });
     this.more = el("p", { class: "more" });
-    const table = el("table", { "aria-label": options.label, class: options.class }, el("thead", null, this.head), this.body);
+    const table = el(
+      "table",
+      { "aria-label": options.label, class: options.class },
+      el("thead", null, this.head),
+      this.body,
+    );
     this.element = el("div", null, el("div", { class: "scroll" }, table), this.more);
   }
 
@@ -40,15 +45,25 @@ class Table {
   }
 
   draw() {
-    fill(this.head, this.columns.map((column) => this.headCell(column)));
+    fill(
+      this.head,
+      this.columns.map((column) => this.headCell(column)),
+    );
     const shown = this.rows.slice(0, this.shown);
-    fill(this.body, shown.map((row, at) => this.row(row, at)));
+    fill(
+      this.body,
+      shown.map((row, at) => this.row(row, at)),
+    );
     const more = this.rows.length - shown.length;
     const rest = () => {
-      this.shown += 1000;
+      this.shown += 500;
       this.draw();
     };
-    fill(this.more, more > 0 && button(`${count(more)} more rows`, rest), this.rows.length === 0 && (this.options.empty ?? "Nothing."));
+    fill(
+      this.more,
+      more > 0 && button(`Show ${count(Math.min(more, 500))} more of ${count(this.rows.length)}`, rest),
+      this.rows.length === 0 && (this.options.empty ?? "Nothing."),
+    );
     this.focusable();
   }
 
@@ -63,7 +78,10 @@ class Table {
   }
 
   classOf(column) {
-    return [column.number ? "number" : "", column.hide ? "wide-only" : "", column.class ?? ""].join(" ").trim() || null;
+    return (
+      [column.number ? "number" : "", column.hide ? "wide-only" : "", column.class ?? ""].join(" ").trim() ||
+      null
+    );
   }
 
   row(row, at) {
@@ -75,8 +93,23 @@ class Table {
       if (detail) this.toggle(row);
       onrow?.(row);
     };
-    const cells = this.columns.map((column) => el(column.row ? "th" : "td", { class: this.classOf(column), scope: column.row ? "row" : null }, column.cell(row)));
-    const main = el("tr", { class: `row ${this.options.current?.(row) ? "current" : ""}`, tabindex: "-1", "aria-expanded": detail ? String(isOpen) : null, onclick: act }, cells);
+    const cells = this.columns.map((column) =>
+      el(
+        column.row ? "th" : "td",
+        { class: this.classOf(column), scope: column.row ? "row" : null },
+        column.cell(row),
+      ),
+    );
+    const main = el(
+      "tr",
+      {
+        class: `row ${this.options.current?.(row) ? "current" : ""}`,
+        tabindex: "-1",
+        "aria-expanded": detail ? String(isOpen) : null,
+        onclick: act,
+      },
+      cells,
+    );
     main.act = act;
     if (!isOpen) return main;
     return [main, el("tr", { class: "detail" }, el("td", { colspan: this.columns.length }, detail(row)))];
@@ -102,7 +135,16 @@ class Table {
     const mains = this.mains();
     const at = mains.indexOf(event.target);
     if (at < 0) return;
-    const moves = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: 10, PageUp: -10, Home: -mains.length, End: mains.length };
+    const moves = {
+      ArrowDown: 1,
+      j: 1,
+      ArrowUp: -1,
+      k: -1,
+      PageDown: 10,
+      PageUp: -10,
+      Home: -mains.length,
+      End: mains.length,
+    };
     if (event.key in moves && !event.ctrlKey && !event.metaKey) {
       this.at = Math.min(Math.max(at + moves[event.key], 0), mains.length - 1);
       this.focusable();

@@ -15,17 +15,36 @@ const timePanel = {
     this.to = this.slider("to", (value) => ({ to: this.until(Math.max(value, state.from + 1)) }));
     this.told = el("span", { class: "told" });
     this.reset = button("whole time", () => choose({ from: 0, to: 0 }));
-    const sliders = el("div", { class: "range" }, el("label", null, "from ", this.from), el("label", null, "to ", this.to), this.told, this.reset);
+    const sliders = el(
+      "div",
+      { class: "range" },
+      el("label", null, "from ", this.from),
+      el("label", null, "to ", this.to),
+      this.told,
+      this.reset,
+    );
     this.legend = el("ul", { class: "legend", "aria-label": "What the colours mean" });
-    fill(section, el("h2", null, "Memory over time"), this.controls, this.charts, this.legend, sliders, this.note());
+    fill(
+      section,
+      el("h2", null, "Memory over time"),
+      this.controls,
+      this.charts,
+      this.legend,
+      sliders,
+      this.note(),
+    );
     window.addEventListener("resize", () => this.size());
   },
 
   note() {
     const leaking = data.leaking_requests.length;
     const left = data.left_out.leaking_requests;
-    const parts = ["Drag over the chart, or move the sliders, to choose a part of the time: endpoints, call sites and requests below follow."];
-    parts.push("What is stacked are the blocks of each process's own, by the verdict on their call site; memory inherited by fork is in the line of live bytes alone.");
+    const parts = [
+      "Drag over the chart, or move the sliders, to choose a part of the time: endpoints, call sites and requests below follow.",
+    ];
+    parts.push(
+      "What is stacked are the blocks of each process's own, by the verdict on their call site; memory inherited by fork is in the line of live bytes alone.",
+    );
     if (leaking > 0) parts.push("A red tick is a request that leaks.");
     if (left > 0) parts.push(`${count(left)} of them are left out for the page's size.`);
     return el("p", { class: "hint" }, parts.join(" "));
@@ -47,12 +66,28 @@ const timePanel = {
 
   /** Layers from the bottom up: [name, colour, levels]. */
   layers() {
-    const sum = (rows) => rows.reduce((sums, row) => sums.map((value, at) => value + row[2][at]), new Array(data.periods + 1).fill(0));
+    const sum = (rows) =>
+      rows.reduce(
+        (sums, row) => sums.map((value, at) => value + row[2][at]),
+        new Array(data.periods + 1).fill(0),
+      );
     const of = (wanted) => data.time.levels.filter(wanted);
-    const layers = state.by === "kind"
-      ? [["malloc's blocks", "native", of((row) => !row[1])], ["Python's objects", "python", of((row) => row[1])]]
-      : [...VERDICTS].reverse().map((verdict) => [verdict === "clean" ? "no survivors (startup, in use)" : WORDS[verdict], verdict, of((row) => row[0] === verdict)]);
-    return layers.filter(([, , rows]) => rows.length > 0).map(([name, colour, rows]) => [name, colour, sum(rows)]);
+    const layers =
+      state.by === "kind"
+        ? [
+            ["malloc's blocks", "native", of((row) => !row[1])],
+            ["Python's objects", "python", of((row) => row[1])],
+          ]
+        : [...VERDICTS]
+            .reverse()
+            .map((verdict) => [
+              verdict === "clean" ? "no survivors (startup, in use)" : WORDS[verdict],
+              verdict,
+              of((row) => row[0] === verdict),
+            ]);
+    return layers
+      .filter(([, , rows]) => rows.length > 0)
+      .map(([name, colour, rows]) => [name, colour, sum(rows)]);
   },
 
   /** The stacked sums at the moments of the lines, null between the periods' ends; the highest first. */
@@ -72,7 +107,11 @@ const timePanel = {
   draw() {
     if (!this.charts) return;
     this.plots.forEach((plot) => plot.destroy());
-    fill(this.controls, choice("Stacked by", { verdict: "by verdict", kind: "by kind" }, state.by, (by) => choose({ by })));
+    this.plots = [];
+    fill(
+      this.controls,
+      choice("Stacked by", { verdict: "by verdict", kind: "by kind" }, state.by, (by) => choose({ by })),
+    );
     const stacked = this.stacked(this.layers());
     fill(
       this.legend,
@@ -81,16 +120,30 @@ const timePanel = {
       el("li", null, el("i", { class: "swatch line rss" }), "resident (RSS)"),
     );
     this.plots = [this.memory(stacked), this.begins()];
-    this.select();
   },
 
   axes(label, values) {
     const stroke = color("dim");
     const grid = { stroke: color("grid"), width: 1 };
-    const size = window.innerWidth < 600 ? 62 : 76;
+    const size = 76;
     return [
-      { stroke, grid, ticks: grid, values: (_, ticks) => ticks.map((tick) => duration(tick * 1e9)), space: 70, font: "11px sans-serif" },
-      { stroke, grid, ticks: grid, values: (_, ticks) => ticks.map(values), size, label: null, font: "11px sans-serif" },
+      {
+        stroke,
+        grid,
+        ticks: grid,
+        values: (_, ticks) => ticks.map((tick) => duration(tick * 1e9)),
+        space: 70,
+        font: "11px sans-serif",
+      },
+      {
+        stroke,
+        grid,
+        ticks: grid,
+        values: (_, ticks) => ticks.map(values),
+        size,
+        label: null,
+        font: "11px sans-serif",
+      },
     ];
   },
 
@@ -101,9 +154,17 @@ const timePanel = {
       series,
       axes,
       legend: { show: false },
-      scales: { x: { time: false }, y: { range: (_, low, high) => [0, (high || 1) * 1.08] } },
-      cursor: { sync: { key: "time" }, drag: { x: true, y: false, setScale: false }, points: { show: false } },
-      hooks: { setSelect: [(plot) => this.dragged(plot)], ...hooks },
+      padding: [6, 20, 0, 0],
+      scales: {
+        x: { time: false, range: () => [0, data.duration_ns / 1e9] },
+        y: { range: (_, low, high) => [0, (high || 1) * 1.08] },
+      },
+      cursor: {
+        sync: { key: "time" },
+        drag: { x: true, y: false, setScale: false },
+        points: { show: false },
+      },
+      hooks: { ready: [() => this.select()], setSelect: [(plot) => this.dragged(plot)], ...hooks },
     };
   },
 
@@ -112,17 +173,29 @@ const timePanel = {
     const seconds = t_ns.map((t) => t / 1e9);
     const series = [
       {},
-      ...stacked.map(({ colour }) => ({ fill: color(colour), stroke: color(colour), width: 0, spanGaps: true, points: { show: false } })),
+      ...stacked.map(({ colour }) => ({
+        fill: color(colour),
+        stroke: color(colour),
+        width: 0,
+        spanGaps: true,
+        points: { show: false },
+      })),
       { stroke: color("text"), width: 1.2, points: { show: false } },
       { stroke: color("rss"), width: 2, dash: [6, 3], spanGaps: true, points: { show: false } },
     ];
     const axes = this.axes("bytes", bytes);
-    axes[1].incrs = [1, 2, 5, 10, 20, 50].flatMap((n) => [0, 10, 20, 30, 40].map((shift) => n * 2 ** shift)).concat([100, 200, 500].flatMap((n) => [0, 10, 20, 30].map((shift) => n * 2 ** shift))).sort((a, b) => a - b);
+    axes[1].incrs = [1, 2, 5, 10, 20, 50]
+      .flatMap((n) => [0, 10, 20, 30, 40].map((shift) => n * 2 ** shift))
+      .concat([100, 200, 500].flatMap((n) => [0, 10, 20, 30].map((shift) => n * 2 ** shift)))
+      .sort((a, b) => a - b);
     const rows = [seconds, ...stacked.map(({ values }) => values), live_bytes, rss_bytes];
     const plot = new uPlot(this.options(240, series, axes, {}), rows, this.charts);
     plot.root.setAttribute("role", "img");
     const last = live_bytes.length - 1;
-    plot.root.setAttribute("aria-label", `Live bytes over time: ${bytes(live_bytes[0])} at first, ${bytes(live_bytes[Math.round(last / 2)])} in the middle, ${bytes(live_bytes[last])} at last.`);
+    plot.root.setAttribute(
+      "aria-label",
+      `Live bytes over time: ${bytes(live_bytes[0])} at first, ${bytes(live_bytes[Math.round(last / 2)])} in the middle, ${bytes(live_bytes[last])} at last.`,
+    );
     return plot;
   },
 
@@ -131,13 +204,25 @@ const timePanel = {
     const seconds = t_ns.slice(0, -1).map((t) => t / 1e9);
     const width = data.duration_ns / 1e9 / begins.length;
     const rates = begins.map((number) => number / width);
-    const series = [{}, { fill: color("rate"), stroke: color("rate"), width: 1, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } }];
+    const series = [
+      {},
+      {
+        fill: color("rate"),
+        stroke: color("rate"),
+        width: 1,
+        paths: uPlot.paths.stepped({ align: 1 }),
+        points: { show: false },
+      },
+    ];
     const axes = this.axes("requests a second", (tick) => `${tick >= 10 ? count(tick) : tick}/s`);
     axes[0].show = false;
     const ticks = (plot) => this.ticks(plot);
     const plot = new uPlot(this.options(86, series, axes, { draw: [ticks] }), [seconds, rates], this.charts);
     plot.root.setAttribute("role", "img");
-    plot.root.setAttribute("aria-label", `Requests a second over time: ${count(Math.max(...rates))} at most.`);
+    plot.root.setAttribute(
+      "aria-label",
+      `Requests a second over time: ${count(Math.max(...rates))} at most.`,
+    );
     return plot;
   },
 
@@ -161,7 +246,10 @@ const timePanel = {
     const seconds = (x) => plot.posToVal(x, "x");
     const period = (x) => (seconds(x) * 1e9 * data.periods) / data.duration_ns;
     const from = Math.min(Math.max(Math.round(period(plot.select.left)), 0), data.periods - 1);
-    const to = Math.min(Math.max(Math.round(period(plot.select.left + plot.select.width)), from + 1), data.periods);
+    const to = Math.min(
+      Math.max(Math.round(period(plot.select.left + plot.select.width)), from + 1),
+      data.periods,
+    );
     choose(from === 0 && to === data.periods ? { from: 0, to: 0 } : { from, to: this.until(to) });
     this.select();
   },
@@ -173,7 +261,14 @@ const timePanel = {
     this.selecting = true;
     for (const plot of this.plots) {
       const at = (period) => plot.valToPos(periodStart(period) / 1e9, "x");
-      const box = chosen ? { left: at(chosen.from), width: at(chosen.to) - at(chosen.from), top: 0, height: plot.over.clientHeight } : { left: 0, width: 0, top: 0, height: 0 };
+      const box = chosen
+        ? {
+            left: at(chosen.from),
+            width: at(chosen.to) - at(chosen.from),
+            top: 0,
+            height: plot.over.clientHeight,
+          }
+        : { left: 0, width: 0, top: 0, height: 0 };
       plot.setSelect(box, false);
     }
     this.selecting = false;
