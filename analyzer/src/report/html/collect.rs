@@ -16,7 +16,7 @@ use crate::report::{Input, fingerprint, text};
 /// Types of a row, at most.
 const MOST_TYPES: usize = 25;
 /// Call sites where no request left anything and nothing grows, at most: the largest.
-const MOST_PLAIN: usize = 500;
+const MOST_PLAIN: usize = 300;
 
 /// How much of what there may be very much of goes into the page.
 #[derive(Clone, Copy, Debug)]

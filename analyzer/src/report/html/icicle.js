@@ -247,6 +247,8 @@ const icicle = {
     const at = this.find(event);
     if (!at) return;
     event.preventDefault();
+    this.focus = at;
+    this.draw();
     copyMenu(at.sites, { left: event.clientX, top: event.clientY }, this.canvas);
   },
 };

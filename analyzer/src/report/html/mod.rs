@@ -60,6 +60,19 @@ pub fn html(
     options: &Options,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    within(MOST, facts, analysis, sites, symbolizer, options, out)
+}
+
+/// The same, in so many bytes at most.
+fn within(
+    most: usize,
+    facts: &Facts,
+    analysis: &Analysis,
+    sites: &Sites,
+    symbolizer: &mut Symbolizer<'_>,
+    options: &Options,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let text_options = Options {
         width: TEXT_WIDTH,
         color: false,
@@ -80,7 +93,7 @@ pub fn html(
         let warnings = warnings(&input, stacks.symbolizer());
         let head = head(&input, &warnings);
         let page = page(&head, &String::from_utf8_lossy(&text), &pack(&data)?);
-        match limits.tighter().filter(|_| page.len() > MOST) {
+        match limits.tighter().filter(|_| page.len() > most) {
             Some(tighter) => limits = tighter,
             None => return out.write_all(page.as_bytes()),
         }
@@ -89,7 +102,7 @@ pub fn html(
 
 /// The data, deflated, in characters that HTML leaves alone.
 fn pack(data: &data::Data) -> io::Result<String> {
-    let mut packed = DeflateEncoder::new(Vec::new(), Compression::new(7));
+    let mut packed = DeflateEncoder::new(Vec::new(), Compression::best());
     serde_json::to_writer(&mut packed, data)?;
     Ok(STANDARD.encode(packed.finish()?))
 }

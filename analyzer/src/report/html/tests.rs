@@ -208,13 +208,21 @@ fn five_thousand_call_sites_fit() {
 
 #[test]
 fn what_does_not_fit_is_said() {
-    let example = with_sites(5_000, 200);
-    let page = printed(&example);
-    assert!(page.len() < MOST, "{}", page.len());
-    let left = &unpacked(&page)["left_out"];
-    assert!(left["details"].as_u64().unwrap() >= 2_500, "{left}");
-    let sites = example.analysis.sites.len() as u64;
-    assert_eq!(left["sites"], sites - 5_000);
+    let most = script().len() + 500_000;
+    let example = with_sites(800, 100);
+    let page = example.print(
+        &Options::default(),
+        |facts, analysis, sites, symbolizer, options, out| {
+            within(most, facts, analysis, sites, symbolizer, options, out)
+        },
+    );
+    assert!(page.len() < most, "{}", page.len());
+    let data = unpacked(&page);
+    let rows = data["sites"].as_array().unwrap();
+    let without = rows.iter().filter(|row| row["evidence"].is_null()).count();
+    let left = &data["left_out"];
+    assert!(without >= 400 && left["sites"] == 0, "{left}");
+    assert!(left["details"].as_u64().unwrap() >= 400, "{left}");
 }
 
 #[test]
