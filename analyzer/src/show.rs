@@ -109,6 +109,7 @@ fn print(
         },
         most_sites: options.sites,
         types: options.types,
+        with_source: options.with_source,
         width: report::width(output),
         color: report::color(output),
     };

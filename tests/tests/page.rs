@@ -216,7 +216,7 @@ fn everything_is_reached_without_a_mouse() {
     assert_eq!(focused("tagName"), "BUTTON");
     // Each control has a name, and nothing that can be clicked is left out of the order.
     let nameless = browser.eval(
-        "[...document.querySelectorAll("button, input, select, canvas:not(.u-wrap canvas)")]
+        "[...document.querySelectorAll('button, input, select, canvas:not(.u-wrap canvas)')]
             .filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length)).length",
     );
     assert_eq!(nameless, 0);

@@ -26,6 +26,10 @@ pub struct ReportOptions {
     /// Where to print it, instead of the standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// With --format html: have the source lines of the program's own frames in the page, where its files are here and
+    /// were not changed since
+    #[arg(long)]
+    pub with_source: bool,
     /// With --format html: open the page in the browser
     #[arg(long, requires = "output")]
     pub open: bool,

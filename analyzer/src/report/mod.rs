@@ -51,6 +51,8 @@ pub struct Options {
     pub most_sites: usize,
     /// Types in each table of the text, at most; `None`: a few, and only where it matters most.
     pub types: Option<usize>,
+    /// Whether the page has the source lines of the program's own frames.
+    pub with_source: bool,
     /// Columns of the text.
     pub width: usize,
     /// Whether the text is coloured.
@@ -64,6 +66,7 @@ impl Default for Options {
             requests: RequestFilter::All,
             most_sites: 10,
             types: None,
+            with_source: false,
             width: 80,
             color: false,
         }

@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::data::{self, Data, Evidence, LeftOut, OfPeriod, Type};
 use super::names::Names;
+use super::source;
 use super::time::time;
 use crate::analysis::course::{Course, PERIODS};
 use crate::analysis::{Analysis, Endpoint, Request, Site, TypeRow, Verdict};
@@ -104,6 +105,10 @@ pub(super) fn data(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>, limits: L
         courses: endpoints.len().saturating_sub(limits.courses),
     };
     let (strings, frames) = names.into_parts();
+    let sources = match input.options.with_source {
+        true => source::lines(input.facts, &frames, &strings),
+        false => Vec::new(),
+    };
     let program = |path: &str| path.rsplit('/').next().map(|name| escaped(name).into());
     Data {
         duration_ns: input.facts.duration_ns,
@@ -126,6 +131,7 @@ pub(super) fn data(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>, limits: L
         endpoints,
         sites,
         frames,
+        sources,
         time: time(input),
         leaking_requests: requests,
         left_out,

@@ -22,6 +22,8 @@ pub(super) struct Data {
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) sites: Vec<Site>,
     pub(super) frames: Vec<Frame>,
+    /// Source lines by an index into `frames`, where they are asked for.
+    pub(super) sources: Vec<(u32, String)>,
     pub(super) time: Time,
     pub(super) leaking_requests: Vec<Request>,
     pub(super) left_out: LeftOut,

@@ -298,7 +298,7 @@ const evidencePanel = {
         { class: `frame kind-${kind} ${place === site.head ? "head" : ""}` },
         el("td", { class: "number" }, String(place)),
         el("td", { class: "name" }, frameName(at)),
-        el("td", { class: "place" }, framePlace(at)),
+        el("td", { class: "place" }, framePlace(at), sourceOf(at)),
         el("td", { class: "wide-only" }, `${kinds[kind]}${isPython ? ", Python" : ""}`),
       );
     });
@@ -324,6 +324,12 @@ const evidencePanel = {
     if (names.has("site")) this.draw();
   },
 };
+
+/** A frame's source line, where the page has it. */
+function sourceOf(frame) {
+  const row = data.sources.find(([at]) => at === frame);
+  return row && el("code", { class: "source" }, row[1]);
+}
 
 /** Ages to name on an axis of powers of ten. */
 function ages(most) {

@@ -4,6 +4,7 @@
 mod collect;
 mod data;
 mod names;
+mod source;
 mod time;
 
 #[cfg(test)]
@@ -200,6 +201,9 @@ fn missing(texts: &[String]) -> String {
 
 /// The sentences of the result: what can't be told first, for all else is said beside it.
 fn result(sentences: &[(Tone, String)]) -> String {
+    if sentences.is_empty() {
+        return "<p class=\"sentence plain\">No requests were seen: what is live is shown by call site.</p>\n".into();
+    }
     let mut sentences: Vec<&(Tone, String)> = sentences.iter().collect();
     sentences.sort_by_key(|(tone, _)| *tone != Tone::Warn);
     let rows = sentences.into_iter().map(|(tone, text)| {

@@ -7,8 +7,8 @@ use flate2::read::DeflateDecoder;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::analysis::course::{Kept, Lived, OUTLIVED};
-use crate::analysis::{Site, Verdict};
+use crate::analysis::Site;
+use crate::analysis::course::{Course, Kept, Lived, OUTLIVED};
 use crate::report::example::{self, Example};
 use crate::sample::Amount;
 
@@ -58,8 +58,6 @@ fn with_course() -> Example {
     });
     example
 }
-
-use crate::analysis::course::Course;
 
 #[test]
 fn it_begins_with_what_the_text_says() {
@@ -251,5 +249,5 @@ fn a_program_without_requests_has_a_page() {
     let data = unpacked(&page);
     assert_eq!(data["endpoints"], json!([]));
     assert!(!data["sites"].as_array().unwrap().is_empty());
-    assert!(Verdict::Clean > Verdict::Leak);
+    assert!(page.contains("No requests were seen"));
 }

@@ -40,11 +40,11 @@ const timePanel = {
     const leaking = data.leaking_requests.length;
     const left = data.left_out.leaking_requests;
     const parts = [
-      "Drag over the chart, or move the sliders, to choose a part of the time: endpoints, call sites and requests below follow.",
+      "Drag over the chart, or move the sliders, to choose a part of the time: all that follows is cut by it.",
+      "Stacked are the blocks of each process's own, by what is thought of their call site at the end, or by kind;",
+      "from the begin of a process's exit on, what was live then.",
+      "Memory that was inherited by fork is in the line of live bytes alone.",
     ];
-    parts.push(
-      "What is stacked are the blocks of each process's own, by the verdict on their call site; memory inherited by fork is in the line of live bytes alone.",
-    );
     if (leaking > 0) parts.push("A red tick is a request that leaks.");
     if (left > 0) parts.push(`${count(left)} of them are left out for the page's size.`);
     return el("p", { class: "hint" }, parts.join(" "));
@@ -154,7 +154,7 @@ const timePanel = {
       series,
       axes,
       legend: { show: false },
-      padding: [6, 20, 0, 0],
+      padding: [6, 20, 6, 0],
       scales: {
         x: { time: false, range: () => [0, data.duration_ns / 1e9] },
         y: { range: (_, low, high) => [0, (high || 1) * 1.08] },
