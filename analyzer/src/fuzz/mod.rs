@@ -79,7 +79,11 @@ pub fn whole_trace(bytes: &[u8]) {
         return;
     };
     let mut sites = Sites::default();
-    let Ok(analysis) = analyze(&trace, &mut sites, &analyze::Options::default(), |_| {}) else {
+    let options = analyze::Options {
+        periods: true,
+        ..analyze::Options::default()
+    };
+    let Ok(analysis) = analyze(&trace, &mut sites, &options, |_| {}) else {
         return;
     };
     let files = Files::default();
@@ -88,10 +92,11 @@ pub fn whole_trace(bytes: &[u8]) {
         requests: report::RequestFilter::All,
         most_sites: 100,
         types: Some(100),
+        with_source: false,
         width: 80,
         color: false,
     };
-    for print in [report::text, report::json] {
+    for print in [report::text, report::json, report::html] {
         // Names in files are another target's matter: no module is known here.
         let mut symbolizer = Symbolizer::new(&files, &[], SymbolOptions::default());
         let mut out = Vec::new();

@@ -11,7 +11,14 @@ function bytes(number) {
     value /= 1024;
     unit += 1;
   }
-  return `${value.toFixed(1)} ${UNITS[unit]}`;
+  return `${tenths(value)} ${UNITS[unit]}`;
+}
+
+/** One digit after the point, halves to the even one: as the text report rounds. */
+function tenths(value) {
+  const scaled = value * 10;
+  const isHalf = scaled - Math.floor(scaled) === 0.5;
+  return isHalf ? ((2 * Math.round(scaled / 2)) / 10).toFixed(1) : value.toFixed(1);
 }
 
 /** `1,234,567`. */

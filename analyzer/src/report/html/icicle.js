@@ -50,6 +50,7 @@ const icicle = {
     this.colors = Object.fromEntries([
       ...VERDICTS.map((verdict) => [verdict, color(`${verdict}-fill`)]),
       ["text", color("text")],
+      ["grid", color("grid")],
       ["ground", color("ground")],
       ["strong", color("accent")],
     ]);
@@ -65,11 +66,19 @@ const icicle = {
     above.forEach((at, row) => this.cells.push({ at, row, x: 0, width: this.width, above: true }));
     const first = above.length;
     const put = (at, row, x, width) => {
-      if (width < NARROWEST || row >= DEEPEST) return;
+      if (row >= DEEPEST) return;
       this.cells.push({ at, row, x, width });
       let left = x;
-      for (const child of childrenOf(at)) {
+      const children = childrenOf(at);
+      for (const [place, child] of children.entries()) {
         const part = (width * child.weight) / at.weight;
+        if (part < NARROWEST) {
+          // The largest come first: the others are no wider, and together they may be much.
+          const others = children.slice(place);
+          const rest = others.reduce((sum, other) => sum + other.weight, 0);
+          this.rest(at, row + 1, left, (width * rest) / at.weight, others.length);
+          break;
+        }
         put(child, row + 1, left, part);
         left += part;
       }
@@ -77,7 +86,27 @@ const icicle = {
     put(this.top, first, 0, this.width);
   },
 
-  cell({ at, row, x, width, above }) {
+  rest(at, row, x, width, number) {
+    if (width >= 3 && row < DEEPEST) this.cells.push({ at, row, x, width, number });
+  },
+
+  /** Many narrow cells, as one. */
+  drawRest({ row, x, width, number }) {
+    const { drawing, colors } = this;
+    drawing.fillStyle = colors.grid;
+    for (let left = x; left < x + width - 1; left += 4) drawing.fillRect(left, row * ROW, 2, ROW - 1);
+    const text = `${count(number)} smaller`;
+    if (width < drawing.measureText(text).width + 16) return;
+    drawing.fillStyle = colors.ground;
+    drawing.fillRect(x, row * ROW, drawing.measureText(text).width + 10, ROW - 1);
+    this.text(text, x + 4, row * ROW + ROW / 2, width - 9);
+  },
+
+  cell({ at, row, x, width, above, number }) {
+    if (number) {
+      this.drawRest({ row, x, width, number });
+      return;
+    }
     const { drawing, colors } = this;
     const y = row * ROW;
     const found = state.find !== "" && at.frame >= 0 && matches(at.frame, state.find.toLowerCase());
@@ -152,7 +181,8 @@ const icicle = {
   find(event) {
     const box = this.canvas.getBoundingClientRect();
     const [x, row] = [event.clientX - box.left, Math.floor((event.clientY - box.top) / ROW)];
-    return this.cells.find((cell) => cell.row === row && x >= cell.x && x < cell.x + cell.width)?.at;
+    const isIn = (cell) => cell.row === row && x >= cell.x && x < cell.x + cell.width;
+    return this.cells.find((cell) => !cell.number && isIn(cell))?.at;
   },
 
   hover(event) {
@@ -237,7 +267,7 @@ const icicle = {
   /** Goes to a node; one that is not in the zoomed part is zoomed to. */
   focusOn(at) {
     this.focus = at;
-    const isSeen = this.cells.some((cell) => cell.at === at && !cell.above);
+    const isSeen = this.cells.some((cell) => cell.at === at && !cell.above && !cell.number);
     if (!isSeen) choose({ zoom: pathOf(at) });
     this.draw();
     this.tell();

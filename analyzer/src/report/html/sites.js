@@ -120,6 +120,9 @@ const sitesPanel = {
         current: ({ site }) => site.fingerprint === state.site,
       },
     );
+    if (data.sites.every((site) => site.types.length === 0)) {
+      this.table.columns = this.table.columns.filter((column) => column.id !== "holds");
+    }
     this.tree = new TreeTable();
   },
 

@@ -24,22 +24,21 @@ pub(super) fn time(input: &Input<'_>) -> Time {
     time
 }
 
-/// Live and resident bytes, each process's last point before the moment while it runs.
+/// Live and resident bytes: each process's last point before the moment, while it runs.
 fn lines(input: &Input<'_>, duration: u64) -> Time {
     let mut by_process: BTreeMap<u32, Vec<&TimelinePoint>> = BTreeMap::new();
     for point in &input.analysis.timeline {
         by_process.entry(point.process).or_default().push(point);
     }
+    let step = duration / POINTS;
     let mut time = Time::default();
     for at in 0..=POINTS {
         let t_ns = (u128::from(duration) * u128::from(at) / u128::from(POINTS)) as u64;
         let running = by_process.values().filter_map(|points| {
             let after = points.partition_point(|point| point.t_ns <= t_ns);
-            // The last point is where it ended; those that go on until the end of the trace are there at its end.
-            let gone = after == points.len() && at < POINTS;
-            let last = points.last().is_some_and(|last| last.t_ns < t_ns);
-            let point = points.get(after.checked_sub(1)?)?;
-            (!(gone && last)).then_some(*point)
+            // The last point is where it ended. The trace's end comes a moment after that of its last process.
+            let runs = points.last()?.t_ns.saturating_add(step) >= t_ns;
+            points.get(after.checked_sub(1)?).filter(|_| runs).copied()
         });
         let (mut live, mut rss) = (0, None);
         for point in running {
