@@ -13,9 +13,17 @@ use serde_json::{Value, json};
 
 /// Makes the page of the place's trace; gives where it is.
 fn page(place: &Place) -> PathBuf {
+    page_with(place, &[])
+}
+
+/// The same with more options.
+fn page_with(place: &Place, options: &[&str]) -> PathBuf {
     let (trace, page) = (place.trace(), place.path("leak.html"));
     let words = |path: &Path| path.to_str().expect("a plain path").to_owned();
-    let output = leak_analyze(&[&words(&trace), "--format", "html", "-o", &words(&page)]);
+    let (from, to) = (words(&trace), words(&page));
+    let mut arguments = vec![from.as_str(), "--format", "html", "-o", &to];
+    arguments.extend(options);
+    let output = leak_analyze(&arguments);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     page
@@ -95,6 +103,16 @@ fn it_says_what_the_reports_say() {
             );
         }
     }
+    // No source lines where nobody asked for them.
+    browser.click("#endpoints .site-list button");
+    assert_eq!(
+        browser.eval("document.querySelectorAll('#evidence .frame').length > 0"),
+        true
+    );
+    assert_eq!(
+        browser.eval("document.querySelectorAll('.source').length"),
+        0
+    );
     assert_quiet(&browser);
 }
 
@@ -227,7 +245,7 @@ fn everything_is_reached_without_a_mouse() {
 fn a_link_opens_the_same_view() {
     let place = Place::new();
     let report = served(&place);
-    let page = page(&place);
+    let page = page_with(&place, &["--with-source"]);
     let browser = Browser::start();
     browser.open(&page, "");
     browser.click("#sites [data-value=blocks]");
@@ -245,6 +263,12 @@ fn a_link_opens_the_same_view() {
         assert!(pressed.contains(&json!(value)), "{pressed:?}");
     }
     assert!(browser.text("#evidence code").contains(site));
+    let lines =
+        browser.eval("[...document.querySelectorAll('#evidence .source')].map(e => e.textContent)");
+    assert!(
+        lines.as_array().is_some_and(|lines| !lines.is_empty()),
+        "{lines}"
+    );
     assert_eq!(
         browser.eval("document.querySelector('#sites input').value"),
         "leave"

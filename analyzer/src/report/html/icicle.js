@@ -283,11 +283,21 @@ const icicle = {
   },
 };
 
+/** Closes the menu that is open. */
+let closeMenu = () => {};
+
 /** Offers what can be copied of call sites. `from`: what gets the focus back. */
 function copyMenu(sites, { left, top }, from) {
-  document.querySelector(".menu")?.remove();
-  const close = () => {
+  closeMenu();
+  let isOpen = true;
+  // What is removed loses the focus, which closes it, too: once is enough.
+  closeMenu = () => {
+    if (!isOpen) return;
+    isOpen = false;
     menu.remove();
+  };
+  const close = () => {
+    closeMenu();
     from?.focus?.();
   };
   const each = (of) => [...new Set(sites.map(of))].join("\n");
@@ -321,7 +331,7 @@ function copyMenu(sites, { left, top }, from) {
     else return;
     event.preventDefault();
   });
-  menu.addEventListener("focusout", (event) => !menu.contains(event.relatedTarget) && menu.remove());
+  menu.addEventListener("focusout", (event) => !menu.contains(event.relatedTarget) && closeMenu());
   document.body.append(menu);
   menu.style.left = `${Math.max(4, Math.min(left, window.innerWidth - menu.offsetWidth - 8))}px`;
   menu.style.top = `${Math.max(4, Math.min(top, window.innerHeight - menu.offsetHeight - 8))}px`;
