@@ -20,7 +20,7 @@ const evidencePanel = {
     const controls = el(
       "div",
       { class: "controls" },
-      badge(site.verdict),
+      data.endpoints.length > 0 && badge(site.verdict),
       el("code", { class: "fingerprint" }, `site ${site.fingerprint}`),
       button("Copy …", copying, { "aria-haspopup": "menu" }),
       button("Close", () => this.close()),
@@ -53,12 +53,13 @@ const evidencePanel = {
   },
 
   without(site) {
+    if (data.endpoints.length === 0) return null;
     const isPlain = site.verdict === "clean" && site.labels.length === 0;
     const told = "The evidence of this call site is left out for the page's size; --format json has it.";
     return el(
       "p",
       { class: "hint" },
-      isPlain ? "No request left anything behind here, and nothing grew." : told,
+      isPlain ? "No request left anything behind here, and it is not known to grow." : told,
     );
   },
 

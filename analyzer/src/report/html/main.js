@@ -26,8 +26,20 @@ function printing(begins) {
   redraw();
 }
 
+/** Verdicts come from requests: without any, nothing is said of a call site but what is live. */
+function withoutVerdicts() {
+  for (const site of data.sites) {
+    site.verdict = "clean";
+    site.evidence = null;
+  }
+  for (const row of data.time.levels) row[0] = "clean";
+  WORDS.clean = "no verdict";
+  DEFAULTS.by = "kind";
+}
+
 async function start() {
   data = await unpacked();
+  if (data.endpoints.length === 0) withoutVerdicts();
   sampleBytes = data.sample_bytes;
   endpointAt = new Map(data.endpoints.map((endpoint, at) => [endpoint.label, at]));
   for (const panel of PANELS) {

@@ -44,7 +44,8 @@ const sitesPanel = {
 
   legend() {
     const used = VERDICTS.filter((verdict) => data.sites.some((site) => site.verdict === verdict));
-    const name = (verdict) => (verdict === "clean" ? "no survivors" : WORDS[verdict]);
+    const name = (verdict) =>
+      verdict === "clean" && data.endpoints.length > 0 ? "no survivors" : WORDS[verdict];
     return el(
       "ul",
       { class: "legend", "aria-label": "What the colours mean" },
@@ -122,6 +123,10 @@ const sitesPanel = {
     );
     if (data.sites.every((site) => site.types.length === 0)) {
       this.table.columns = this.table.columns.filter((column) => column.id !== "holds");
+    }
+    if (data.endpoints.length === 0) {
+      const ofRequests = ["verdict", "whose", "requests"];
+      this.table.columns = this.table.columns.filter((column) => !ofRequests.includes(column.id));
     }
     this.tree = new TreeTable();
   },

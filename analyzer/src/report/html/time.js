@@ -119,7 +119,9 @@ const timePanel = {
       el("li", null, el("i", { class: "swatch line live" }), "live"),
       el("li", null, el("i", { class: "swatch line rss" }), "resident (RSS)"),
     );
-    this.plots = [this.memory(stacked), this.begins()];
+    this.plots = [this.memory(stacked)];
+    if (data.endpoints.length > 0) this.plots.push(this.begins());
+    this.controls.hidden = data.endpoints.length === 0;
   },
 
   axes(label, values) {
