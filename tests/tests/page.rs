@@ -323,6 +323,31 @@ fn names_are_text() {
     assert_quiet(&browser);
 }
 
+/// Nothing is said of call sites but what is live there.
+#[test]
+fn without_requests_there_are_no_verdicts() {
+    let place = Place::new();
+    let mut command = place.traced("/usr/bin/python3");
+    command.args(["-S", "-c", "kept = [bytes(1000) for _ in range(1000)]"]);
+    assert!(place.run(command).status.success());
+    let page = page(&place);
+    let browser = Browser::start();
+    browser.open(&page, "");
+    assert!(browser.text(".verdict").contains("No requests were seen"));
+    assert!(
+        browser
+            .text("#sites p.told")
+            .contains("live before the exit")
+    );
+    browser.click("table.sites tr.row");
+    browser.wait_for("!document.querySelector('#evidence').hidden");
+    assert_eq!(
+        browser.eval("document.querySelectorAll('.badge').length"),
+        0
+    );
+    assert_quiet(&browser);
+}
+
 #[test]
 fn many_call_sites_and_endpoints() {
     let place = Place::new();
