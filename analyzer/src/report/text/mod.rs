@@ -13,6 +13,7 @@ mod outside;
 mod page;
 mod result;
 mod site;
+mod small;
 mod table;
 mod types;
 mod undecided;
@@ -25,7 +26,8 @@ use std::io::{self, Write};
 use super::frames::Stacks;
 use super::{Input, Options, warnings};
 use crate::analysis::{Analysis, Endpoint, Site, Verdict};
-use crate::sites::Sites;
+use crate::sample::Amount;
+use crate::sites::{SiteId, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::{Facts, Warning};
 use page::Page;
@@ -135,12 +137,23 @@ fn write_leaking_sites(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'
         return;
     }
     let whole = leaking.iter().map(|site| site.leaked().bytes).sum();
+    let (mut small, mut leaking): (Vec<&Site>, Vec<&Site>) = leaking
+        .into_iter()
+        .partition(|site| small::is_small(input, site.leaked().bytes));
+    if leaking.is_empty() {
+        std::mem::swap(&mut small, &mut leaking);
+    }
     page.heading("Call sites behind them");
     for (number, site) in leaking.iter().take(input.options.most_sites).enumerate() {
         page.blank();
         site::write_leak(page, input, stacks, number + 1, site, whole);
     }
     write_more(page, leaking.len(), input.options.most_sites);
+    let small = small.into_iter();
+    let small: Vec<(SiteId, Verdict, Amount)> = small
+        .map(|site| (site.id, site.of_requests, site.leaked()))
+        .collect();
+    small::write(page, stacks, &small);
 }
 
 /// Whether a request's blocks come from here, so that its endpoint's part is the place to tell it.
