@@ -115,6 +115,19 @@ impl Verdict {
         }
     }
 
+    /// In few words, for people.
+    fn words(self) -> &'static str {
+        match self {
+            Verdict::Leak => "leak",
+            Verdict::GrowingBuffer => "growing",
+            Verdict::Bounded => "bounded",
+            Verdict::WarmUp => "warm-up",
+            Verdict::FreedLater => "freed later",
+            Verdict::TooFewRequests => "too few requests",
+            Verdict::Clean => "clean",
+        }
+    }
+
     /// Whether it is bad news.
     pub fn leaks(self) -> bool {
         matches!(self, Verdict::Leak | Verdict::GrowingBuffer)

@@ -3,7 +3,6 @@
 use super::page::Page;
 use super::result::at_least;
 use super::table::{Cell, Side, Table, cut, paint};
-use super::words;
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
 use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, share};
@@ -139,7 +138,7 @@ fn table(page: &Page, input: &Input<'_>, leaking: &[Leaking<'_>], with_labels: b
                 None => "?".into(),
             }),
             Cell::new(input.estimate(*sum)),
-            Cell::styled(words(endpoint.verdict), ink.bad),
+            Cell::styled(endpoint.verdict.words(), ink.bad),
             Cell::styled(whose(endpoint), ink.dim),
         ];
         table.row(row.into_iter().take(columns).skip(skipped).collect());

@@ -161,19 +161,6 @@ fn is_reached_by_requests(site: &Site) -> bool {
     site.requests > 0 || !site.labels.is_empty()
 }
 
-/// A verdict in few words.
-fn words(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Leak => "leak",
-        Verdict::GrowingBuffer => "growing",
-        Verdict::Bounded => "bounded",
-        Verdict::WarmUp => "warm-up",
-        Verdict::FreedLater => "freed later",
-        Verdict::TooFewRequests => "too few requests",
-        Verdict::Clean => "clean",
-    }
-}
-
 /// Says how many were left out.
 fn write_more(page: &mut Page, all: usize, shown: usize) {
     if all > shown {

@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::table::{Cell, Side, Table, cut};
-use super::{is_reached_by_requests, words, write_more};
+use super::{is_reached_by_requests, write_more};
 use crate::analysis::{Site, Verdict};
 use crate::escape::escaped;
 use crate::figures::bytes;
@@ -34,7 +34,7 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
             Some(line) => format!("{} ({})", line.name, line.short_place()),
         };
         table.row(vec![
-            Cell::styled(words(site.of_requests), ink.dim),
+            Cell::styled(site.of_requests.words(), ink.dim),
             Cell::new(bytes(held(site))),
             Cell::styled(name, ink.strong),
             Cell::styled(labels(input, site), ink.dim),

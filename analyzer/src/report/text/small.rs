@@ -2,7 +2,6 @@
 
 use super::page::Page;
 use super::table::{Cell, Side, Table, paint};
-use super::words;
 use crate::analysis::Verdict;
 use crate::figures::{bytes, counted};
 use crate::report::Input;
@@ -40,7 +39,7 @@ pub(super) fn write(
         table.row(vec![
             Cell::new(bytes(held.bytes)),
             Cell::styled(counted(held.blocks, "block"), page.ink.dim),
-            Cell::new(words(*verdict)),
+            Cell::new(verdict.words()),
             Cell::styled(name, page.ink.strong),
             Cell::new(place),
         ]);
