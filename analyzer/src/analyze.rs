@@ -2,10 +2,13 @@
 //! judged.
 
 mod alike;
+mod apart;
+mod cells;
 mod collected;
 mod company;
 mod course;
 mod garbage;
+mod lists;
 mod mappings;
 mod open;
 mod range;
@@ -111,6 +114,8 @@ pub struct Analyzer<'f> {
     facts: &'f Facts,
     boundary: Boundary,
     scope: Scope,
+    /// When the warm-up is over; 0 once it is.
+    judge_from_ns: u64,
     machine: Machine,
     processes: Vec<Process>,
     types: TypeNames,
@@ -126,6 +131,7 @@ impl<'f> Analyzer<'f> {
             facts,
             boundary: options.boundary,
             scope: options.scope,
+            judge_from_ns: options.judge_from_ns,
             machine: Machine::new(
                 options,
                 facts.threads.len(),
@@ -167,6 +173,9 @@ impl<'f> Analyzer<'f> {
         if self.periods.is_over(step.stamp) {
             self.period_begins(step.stamp);
         }
+        if self.judge_from_ns > 0 {
+            self.warm_up(step.stamp);
+        }
         match &step.what {
             What::ProcessBegins => self.process_begins(step.process),
             What::ProcessEnds => self.process_ends(step.process, step.stamp),
@@ -204,6 +213,15 @@ impl<'f> Analyzer<'f> {
                 self.machine
                     .passed(step.process, step.thread, step.stamp, *passed);
             }
+        }
+    }
+
+    /// Whether requests that come now are judged.
+    fn warm_up(&mut self, stamp: u64) {
+        let goes_on = self.facts.clock.ns(stamp) < self.judge_from_ns;
+        self.machine.labels.set_warm_up(goes_on);
+        if !goes_on {
+            self.judge_from_ns = 0;
         }
     }
 

@@ -7,7 +7,9 @@ use rustc_hash::FxHashSet;
 
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
-use crate::analysis::{Analysis, Endpoint, Growth, Request, Site, TypeRow, Untraced, Verdict};
+use crate::analysis::{
+    Analysis, Endpoint, Growth, Request, Site, Tell, TypeRow, Untraced, Verdict,
+};
 use crate::figures;
 use crate::sample::Amount;
 use crate::sites::{PythonFrame, SiteId, Sites};
@@ -111,7 +113,7 @@ fn trace<'r>(input: &Input<'r>, warnings: Vec<Warning>) -> schema::Trace<'r> {
     }
 }
 
-fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
+pub(super) fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
     let figures = input.analysis.processes.iter().cloned();
     // A process of which the analysis says nothing did nothing.
     let figures = figures.chain(std::iter::repeat_with(Default::default));
@@ -196,7 +198,7 @@ fn growth(growth: &Growth) -> schema::Growth {
     }
 }
 
-fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
+pub(super) fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
     let points = analysis.timeline.iter();
     points
         .map(|point| schema::Point {
@@ -209,7 +211,7 @@ fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
         .collect()
 }
 
-fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> {
+pub(super) fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> {
     let analysis = input.analysis;
     let filter = input.options.requests;
     let wanted = move |request: &Request| match filter {
@@ -242,12 +244,12 @@ fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> 
         })
 }
 
-fn label(analysis: &Analysis, endpoint: u32) -> &str {
+pub(super) fn label(analysis: &Analysis, endpoint: u32) -> &str {
     let endpoint = analysis.endpoints.get(endpoint as usize);
     endpoint.map_or("", |endpoint| endpoint.label.as_str())
 }
 
-fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'r> {
+pub(super) fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'r> {
     let statuses = endpoint.statuses.iter();
     schema::Endpoint {
         label: &endpoint.label,
@@ -277,7 +279,26 @@ fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'
                 retained_bytes: figures.retained_bytes,
             })
             .collect(),
+        apart: endpoint.apart.as_ref().map(|apart| schema::Apart {
+            single: apart.single.as_ref().map(tell),
+            pair: apart.pair.as_ref().map(tell),
+            tried: apart.tried,
+        }),
         types: types(&endpoint.types),
+    }
+}
+
+fn tell(tell: &Tell) -> schema::Tell {
+    schema::Tell {
+        facts: tell
+            .facts
+            .iter()
+            .map(|fact| super::facts::words(*fact))
+            .collect(),
+        leaking_requests: tell.leaking,
+        leaking_requests_with: tell.leaking_with,
+        other_requests: tell.others,
+        other_requests_with: tell.others_with,
     }
 }
 
@@ -298,7 +319,7 @@ fn before_exit(amount: Option<Amount>) -> schema::BeforeExit {
     }
 }
 
-fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
+pub(super) fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
     rows.iter()
         .map(|row| schema::Type {
             name: &row.name,
@@ -314,7 +335,7 @@ fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
 const MOST_UNREACHED: usize = 1000;
 
 /// The sites to be listed, and the sum of those that are not although blocks live there.
-fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
+pub(super) fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
     let sites = &input.analysis.sites;
     let matters =
         |site: &Site| site.requests > 0 || site.survivor_blocks > 0 || site.verdict.leaks();
@@ -342,7 +363,7 @@ fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
     (sites.iter().filter(is_listed).collect(), left_out)
 }
 
-fn site_row<'r>(
+pub(super) fn site_row<'r>(
     input: &Input<'r>,
     symbolizer: &mut Symbolizer<'_>,
     site: &'r Site,

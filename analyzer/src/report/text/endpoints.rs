@@ -1,7 +1,10 @@
 //! The endpoints that leak, in a table, and one line for those that don't.
 
+use super::apart;
+use super::leaking::Leaking;
 use super::page::Page;
 use super::result::at_least;
+use super::sparkline;
 use super::table::{Cell, Side, Table, cut, paint};
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
 use crate::escape::escaped;
@@ -28,6 +31,8 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>])
             &format!("… and {more}: --format json has all"),
         );
     }
+    sparkline::write(page, input, leaking);
+    apart::write(page, leaking);
     write_unsure(page, analysis);
     if !leaking.is_empty() {
         let clean: Vec<&Endpoint> = with(analysis, |verdict| verdict == Verdict::Clean).collect();
@@ -57,31 +62,6 @@ pub(super) fn with(
 ) -> impl Iterator<Item = &Endpoint> {
     let endpoints = analysis.endpoints.iter();
     endpoints.filter(move |endpoint| wanted(endpoint.verdict))
-}
-
-/// An endpoint that leaks, and what it left behind at the sites that leak: what a cache keeps of its
-/// requests is no part of it.
-pub(super) struct Leaking<'r> {
-    pub(super) endpoint: &'r Endpoint,
-    pub(super) bytes: u64,
-}
-
-/// Those that leak.
-pub(super) fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
-    let mut leaked = vec![0; analysis.endpoints.len()];
-    for part in analysis.sites.iter().flat_map(|site| &site.labels) {
-        if let Some(sum) = leaked.get_mut(part.endpoint as usize) {
-            *sum += part.leaked.bytes;
-        }
-    }
-    let endpoints = analysis.endpoints.iter().zip(leaked);
-    endpoints
-        .filter(|(endpoint, _)| endpoint.verdict.leaks())
-        .map(|(endpoint, bytes)| Leaking {
-            endpoint,
-            bytes: bytes + endpoint.open_leaked.bytes,
-        })
-        .collect()
 }
 
 /// The table; where the labels don't fit into it, each stands on a line above its figures.

@@ -2,9 +2,12 @@
 //! endpoints that leak, the call sites behind them, what requests hold that had not ended, what happened outside requests, what is no leak
 //! after all, and how live bytes and resident memory went.
 
+mod apart;
+mod diff;
 mod endpoints;
 mod exit;
 mod header;
+mod leaking;
 mod live;
 mod memory;
 mod open;
@@ -14,6 +17,7 @@ mod page;
 mod result;
 mod site;
 mod small;
+mod sparkline;
 mod table;
 mod types;
 mod undecided;
@@ -30,6 +34,7 @@ use crate::sample::Amount;
 use crate::sites::{SiteId, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::{Facts, Warning};
+pub use diff::diff;
 use page::Page;
 pub(super) use result::Tone;
 
@@ -50,7 +55,7 @@ pub fn text(
     };
     let mut stacks = Stacks::new(facts, sites, symbolizer);
     // The body first: naming functions may bring warnings, and those stand at the head.
-    let leaking = endpoints::leaking(analysis);
+    let leaking = leaking::leaking(analysis);
     let body = body(&input, &mut stacks, &leaking);
     let mut page = Page::new(options.width, options.color);
     let warnings = warnings(&input, stacks.symbolizer());
@@ -75,7 +80,7 @@ pub(super) struct Head {
 pub(super) fn head(input: &Input<'_>, warnings: &[Warning]) -> Head {
     Head {
         missing: header::missing(input, warnings),
-        result: result::sentences(input, &endpoints::leaking(input.analysis)),
+        result: result::sentences(input, &leaking::leaking(input.analysis)),
         command: header::main_command(input),
         seen: header::seen(input),
     }
@@ -88,7 +93,7 @@ pub(super) fn leaking_requests(input: &Input<'_>, endpoint: &Endpoint) -> String
 
 /// What each endpoint has leaked; `None` where it does not leak.
 pub(super) fn leaked_bytes(analysis: &Analysis) -> Vec<Option<u64>> {
-    let mut leaking = endpoints::leaking(analysis).into_iter().peekable();
+    let mut leaking = leaking::leaking(analysis).into_iter().peekable();
     let endpoints = analysis.endpoints.iter();
     let leaked = endpoints.map(|endpoint| {
         let next = leaking.next_if(|leaking| std::ptr::eq(leaking.endpoint, endpoint));
@@ -100,7 +105,7 @@ pub(super) fn leaked_bytes(analysis: &Analysis) -> Vec<Option<u64>> {
 fn body(
     input: &Input<'_>,
     stacks: &mut Stacks<'_, '_, '_>,
-    leaking: &[endpoints::Leaking<'_>],
+    leaking: &[leaking::Leaking<'_>],
 ) -> Page {
     let mut page = Page::new(input.options.width, input.options.color);
     if input.analysis.requests.is_empty() {

@@ -377,6 +377,7 @@ mod tests {
                 false => Kind::Library,
             },
             is_python,
+            whole: String::new(),
         };
         let stack = Stack {
             lines: names.iter().map(line).collect(),
