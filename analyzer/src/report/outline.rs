@@ -457,6 +457,7 @@ pub(crate) fn leaking_part(label: &str, requests: u64, each: u64) -> Part {
 #[cfg(test)]
 pub(crate) fn example_outline(function: &str, parts: Vec<Part>) -> Outline {
     let head = Line {
+        is_python: false,
         name: function.into(),
         place: "server.c:7".into(),
         kind: Kind::Own,
