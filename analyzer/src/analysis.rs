@@ -1,6 +1,8 @@
 //! The result of an analysis, as data: what every report prints. Sites stand by id; the report joins
 //! them with symbols. Field names and meanings are those of the JSON schema.
 
+pub mod course;
+
 use crate::asked::AskedFor;
 use crate::ledger::BeforeExit;
 use crate::sample::Amount;
@@ -38,6 +40,8 @@ pub struct Analysis {
     pub types: Vec<TypeRow>,
     /// Events that were replayed.
     pub events: u64,
+    /// What happened when; `None`: nobody asked.
+    pub course: Option<course::Course>,
 }
 
 /// How live memory grew while requests were served, and what explains that. Sums over processes, of what is live at

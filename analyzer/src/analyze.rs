@@ -6,6 +6,7 @@ mod apart;
 mod cells;
 mod collected;
 mod company;
+mod course;
 mod garbage;
 mod lists;
 mod mappings;
@@ -19,6 +20,7 @@ mod types;
 mod unseen;
 mod ways;
 
+use course::Periods;
 use leak_wire::Event;
 use leak_wire::free_list::{Change, List};
 use mappings::Mappings;
@@ -119,6 +121,7 @@ pub struct Analyzer<'f> {
     types: TypeNames,
     events: u64,
     last: u64,
+    periods: Periods,
 }
 
 impl<'f> Analyzer<'f> {
@@ -138,6 +141,10 @@ impl<'f> Analyzer<'f> {
             types: TypeNames::default(),
             events: 0,
             last: 0,
+            periods: match options.periods {
+                true => Periods::of(facts),
+                false => Periods::default(),
+            },
         }
     }
 
@@ -163,6 +170,9 @@ impl<'f> Analyzer<'f> {
     /// The next step.
     pub fn step(&mut self, step: &Step<'_>) {
         self.last = self.last.max(step.stamp);
+        if self.periods.is_over(step.stamp) {
+            self.period_begins(step.stamp);
+        }
         if self.judge_from_ns > 0 {
             self.warm_up(step.stamp);
         }
@@ -287,6 +297,17 @@ impl<'f> Analyzer<'f> {
         let parent = forked.and_then(|facts| facts.parent);
         self.machine.process_begins(process, parent);
         self.process(process);
+        self.periods.tell(self.machine.owners.ledger(process));
+    }
+
+    /// All processes go on into the period in which `stamp` lies.
+    fn period_begins(&mut self, stamp: u64) {
+        self.periods.advance(stamp);
+        for process in 0..self.processes.len() as ProcessId {
+            if self.machine.owners.runs(process) {
+                self.periods.tell(self.machine.owners.ledger(process));
+            }
+        }
     }
 
     fn process_ends(&mut self, process: ProcessId, stamp: u64) {

@@ -19,6 +19,7 @@ mod log;
 mod loose;
 mod merge;
 mod open;
+mod periods;
 mod reuse;
 pub mod site;
 mod types;
@@ -38,10 +39,12 @@ pub use lives::{Age, GroupLives, Lives, MEASURES, MassDeath, SiteLives};
 pub use log::Log;
 pub use loose::Loose;
 pub use open::Open;
+use periods::Periods;
 use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
 pub use types::Typed;
 
+use crate::analysis::course::Begins;
 use crate::replay::{Block, Found, Heap, HoldingId};
 use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
@@ -116,6 +119,8 @@ pub struct Ledger {
     exit: Exit,
     /// When its collector of cyclic garbage ran.
     collector: Collector,
+    /// When blocks came and went, where that is asked for.
+    periods: Periods,
 }
 
 /// A freed block that had outlived a request's end.
@@ -174,6 +179,7 @@ impl Ledger {
             cached: Cached::default(),
             exit: Exit::default(),
             collector: Collector::default(),
+            periods: Periods::default(),
         }
     }
 
@@ -234,6 +240,11 @@ impl Ledger {
                 ..tree
             };
         }
+    }
+
+    /// The period `now` of those that begin at `begins` has begun.
+    pub fn period_begins(&mut self, begins: &Begins, now: u8) {
+        self.periods.begins(begins, now);
     }
 
     /// A request's connection is read or written.
@@ -431,6 +442,10 @@ impl Ledger {
         holding.live_blocks -= amount.blocks;
         holding.live_bytes -= amount.bytes;
         let (kind, site) = (holding.kind, holding.site);
+        if self.periods.is_of_another(block.born) {
+            self.periods
+                .ends(self.sites[site as usize].id, block.born, amount);
+        }
         let outlived = match kind {
             Kind::Proved(..) => holding.ended,
             // It may have outlived its request, whosever it is.

@@ -27,6 +27,7 @@ use reading::{
 /// One line: why it can't be reported.
 pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
     let criteria = criteria(options);
+    refuse_unopened(options)?;
     let output = options
         .output
         .as_deref()
@@ -47,6 +48,9 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
     } = read_from(path, request_options(options), options.gate.judge_from)?;
     let facts = trace.facts();
     print(path, output, facts, &analysis, &sites, options)?;
+    if let Some(page) = output.filter(|_| options.open) {
+        report::open_page(page).unwrap_or_else(|text| notice::say(&text));
+    }
     if let Some(known) = known {
         return gate::check(&known, facts, &analysis, &sites, options);
     }
@@ -148,6 +152,7 @@ fn print(
         Format::Text => report::text,
         Format::Json if options.brief => report::brief,
         Format::Json => report::json,
+        Format::Html => report::html,
         Format::Markdown => report::markdown,
         Format::Pprof => report::pprof,
         Format::Folded => report::folded,
@@ -161,6 +166,24 @@ fn print(
         print(facts, analysis, sites, symbolizer, &printing, out)
     })
     .map_err(|error| cannot_write(output, &error))
+}
+
+/// A page is to be looked at in a browser: a terminal shows nothing of it, and only a page can be opened.
+fn refuse_unopened(options: &ReportOptions) -> Result<(), String> {
+    let to_stdout = options
+        .output
+        .as_deref()
+        .is_none_or(|to| to == Path::new("-"));
+    match options.format {
+        Format::Html if to_stdout && (options.open || std::io::stdout().is_terminal()) => {
+            Err("--format html makes a page for a browser; give it a file: -o leak.html".into())
+        }
+        Format::Html => Ok(()),
+        _ if options.open => {
+            Err("--open opens a page; ask for one: --format html -o leak.html".into())
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +219,15 @@ mod tests {
     fn a_trace_that_cannot_be_read_hides_no_failure() {
         assert_eq!(status("", 1, Some("/nonexistent")), Ok(1));
         assert!(status("", 0, Some("/nonexistent")).is_err());
+    }
+
+    #[test]
+    fn what_can_be_opened_is_a_page_in_a_file() {
+        let trace = Some("/proc/self/exe");
+        let error = status("-o /nonexistent/a.txt --open", 0, trace).unwrap_err();
+        assert!(error.contains("--format html -o leak.html"), "{error}");
+        let error = status("--format html -o - --open", 0, trace).unwrap_err();
+        assert!(error.contains("-o leak.html"), "{error}");
     }
 
     #[test]

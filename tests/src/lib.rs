@@ -4,6 +4,7 @@
 //! A missing compiler, server or valgrind fails a test; nothing is skipped.
 
 pub mod artifacts;
+pub mod browser;
 pub mod compile;
 pub mod conformance;
 pub mod count;

@@ -76,6 +76,9 @@ fn reported(place: &Place, program: PathBuf, also: &str) {
         let json = leak_analyze(&[trace, "--boundary", boundary, "--format", "json"]);
         let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
         assert!(json["trace"]["complete"] == true);
+        let page = leak_analyze(&[trace, "--boundary", boundary, "--format", "html"]);
+        assert!(page.status.success(), "{:?}", page.stderr);
+        assert_plain(&page, boundary);
     }
     // What was named is there, written out.
     let text = leak_analyze(&[trace, "--boundary", "mark"]).stdout;

@@ -11,9 +11,10 @@ use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
 use super::{
-    Analyzer, Timeline, alike, apart, cells, collected, company, garbage, lists, mappings, reuse,
-    ways,
+    Analyzer, Timeline, alike, apart, cells, collected, company, course, garbage, lists, mappings,
+    reuse, ways,
 };
+use crate::analysis::course::Course;
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
@@ -39,6 +40,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         types: mut names,
         events,
         scope,
+        periods,
         ..
     } = analyzer;
     let mut labels = machine.labels.names().to_vec();
@@ -79,6 +81,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         analysis.timeline.extend(points);
     }
     analysis.timeline.sort_by_key(|point| point.t_ns);
+    let lived = course::lived(&mut ended);
     let reached = reached(&ended, &machine.records);
     let growth = growth(&ended);
     let beside = beside(&ended, &machine.records);
@@ -122,6 +125,10 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         by_verdict: by_verdict(&sites, &machine.records),
         ..growth
     };
+    analysis.course = periods.begins().map(|begins| {
+        let kept = course::kept(begins, &sites, &machine.records, &endpoint_of);
+        Course { lived, kept }
+    });
     let types = types(&sites, places, &mut names);
     for (label, rows) in types.of_labels {
         let endpoint = endpoint_of.get(&label);

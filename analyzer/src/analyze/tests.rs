@@ -1,5 +1,6 @@
 //! The rules of requests and owners, each as an event table.
 
+mod course;
 mod exit;
 mod open;
 mod owners;

@@ -30,6 +30,13 @@ pub struct ReportOptions {
     /// Where to print it, instead of the standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// With --format html: have the source lines of the program's own frames in the page, where its files are here and
+    /// were not changed since
+    #[arg(long)]
+    pub with_source: bool,
+    /// With --format html: open the page in the browser
+    #[arg(long, requires = "output")]
+    pub open: bool,
     /// What a request is (auto: marks if there are any, else for each connection http, else turn)
     #[arg(long, value_enum, default_value_t = Boundary::Auto)]
     pub boundary: Boundary,
@@ -117,6 +124,8 @@ pub enum Format {
     Text,
     /// For programs: one object, schema 1
     Json,
+    /// To look at and to hand on: one page that needs no network
+    Html,
     /// For pull requests, tickets and incidents: at most 80 lines
     Markdown,
     /// For go tool pprof and what reads its files

@@ -79,7 +79,11 @@ pub fn whole_trace(bytes: &[u8]) {
         return;
     };
     let mut sites = Sites::default();
-    let Ok(analysis) = analyze(&trace, &mut sites, &analyze::Options::default(), |_| {}) else {
+    let options = analyze::Options {
+        periods: true,
+        ..analyze::Options::default()
+    };
+    let Ok(analysis) = analyze(&trace, &mut sites, &options, |_| {}) else {
         return;
     };
     let files = Files::default();
@@ -94,6 +98,7 @@ pub fn whole_trace(bytes: &[u8]) {
         report::text,
         report::json,
         report::brief,
+        report::html,
         report::markdown,
         report::folded,
         report::speedscope,

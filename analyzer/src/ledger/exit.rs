@@ -92,11 +92,23 @@ impl Exit {
 }
 
 impl Ledger {
+    /// Notes what is live as having outlived all periods.
+    pub(super) fn close_periods(&mut self) {
+        let mut periods = std::mem::take(&mut self.periods);
+        periods.close(self.heap.own().map(|(address, block)| {
+            let holding = &self.holdings[self.resolve(block) as usize];
+            let site = self.sites[holding.site as usize].id;
+            (site, block.born, self.heap.amount(address, block))
+        }));
+        self.periods = periods;
+    }
+
     /// The process begins to end by itself. Only the first time counts.
     pub fn exit_begins(&mut self, stamp: u64) {
         if self.exit.has_begun() {
             return;
         }
+        self.close_periods();
         self.exit.from = stamp + 1;
         self.exit.whole = Amount {
             blocks: self.counts.live_blocks,

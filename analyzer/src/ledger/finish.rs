@@ -9,6 +9,7 @@ use super::loose::Loose;
 use super::site::survive;
 use super::types::is_loose;
 use super::{BeforeExit, Collector, Counts, Judged, Ledger, Open, Pending, Typed};
+use crate::analysis::course::Lived;
 use crate::replay::HoldingId;
 use crate::requests::label::LabelId;
 use crate::requests::owner::Moment;
@@ -54,6 +55,8 @@ pub struct Finished {
     pub ended_at: u64,
     /// When its collector of cyclic garbage ran.
     pub collector: Collector,
+    /// When blocks came and went, where that was asked for.
+    pub lived: Vec<Lived>,
     /// How many entries the largest of its caches of bounded size can have, of those that keep anything.
     pub most_cached: u64,
 }
@@ -347,6 +350,8 @@ impl Ledger {
         self.serve_without_ends(records);
         self.serving.requests = self.serving.requests.max(self.ends.len() as u64);
         self.collector.serving_ended(self.serving.to);
+        self.close_periods();
+        let lived = self.periods.take();
         let left = self.left();
         let loose = self.loose(&left, records, &holds);
         let mut beside = Vec::new();
@@ -426,6 +431,7 @@ impl Ledger {
             touches: self.touches,
             ended_at: 0,
             collector: self.collector,
+            lived,
             most_cached: self.cached.most(),
         }
     }

@@ -23,6 +23,9 @@ impl Finished {
             }
         }
         self.sites = sites;
+        for lived in &mut self.lived {
+            lived.site = site_of(lived.site);
+        }
         // Who came to two of them is not known: at most all of the process's requests did.
         let mut reached: FxHashMap<SiteId, Reached> = FxHashMap::default();
         for part in std::mem::take(&mut self.reached) {

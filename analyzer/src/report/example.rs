@@ -304,6 +304,7 @@ pub(super) fn leaking() -> Example {
     let analysis = Analysis {
         asked: AskedFor::default(),
         untraced: Vec::new(),
+        course: None,
         growth: Growth {
             from_bytes: 1_000_000,
             to_bytes: 21_000_000,

@@ -31,6 +31,8 @@ pub(super) struct Line {
     pub(super) place: String,
     /// Whose it is.
     pub(super) kind: Kind,
+    /// Whether it is Python's.
+    pub(super) is_python: bool,
     /// `module!function`, as it was (not escaped), with all that the function's name has; the program's own module is
     /// empty, a Python function's is its file. `module!+0xaddress@build-id` of the program's own code whose name is not known.
     pub(super) whole: String,
@@ -132,6 +134,7 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
                 name: "(Python code that was not told)".into(),
                 place: String::new(),
                 kind: Kind::Library,
+                is_python: true,
                 whole: "(Python)!".into(),
             };
         };
@@ -146,6 +149,7 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
                 true => Kind::Library,
                 false => Kind::Own,
             },
+            is_python: true,
             whole: format!("{}!{}", last(&code.file), code.function),
         }
     }
@@ -184,6 +188,7 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
             name: escaped(&name).into_owned(),
             place: escaped(&place).into_owned(),
             kind,
+            is_python: false,
             whole: format!("{of}!{function}"),
         }
     }
@@ -389,6 +394,7 @@ mod tests {
             name: (*name).into(),
             place: String::new(),
             kind: *kind,
+            is_python: false,
             whole: String::new(),
         };
         Stack {

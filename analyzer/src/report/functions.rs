@@ -80,6 +80,7 @@ mod tests {
 
     fn functions(names: &[&str]) -> Functions {
         let line = |name: &&str| Line {
+            is_python: false,
             name: (*name).into(),
             place: "server.c:7".into(),
             kind: Kind::Own,

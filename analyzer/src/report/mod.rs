@@ -12,6 +12,7 @@ mod fingerprint;
 mod folded;
 mod frames;
 mod functions;
+mod html;
 mod json;
 #[cfg(test)]
 mod json_tests;
@@ -39,13 +40,14 @@ pub use check::{Criteria, Finding, check, doubt};
 pub use diff::{Diff, State, compare, json as diff_json, markdown as diff_markdown};
 pub use fingerprint::fingerprint;
 pub use folded::folded;
+pub use html::html;
 pub use json::json;
 pub use listing::{LeftOut, Listing, curl, ndjson, urls};
 pub use markdown::markdown;
 pub use outline::{Outline, OutlineSite, Part};
 #[cfg(test)]
 pub(crate) use outline::{example_outline, leaking_part};
-pub use output::{color, print_to, width};
+pub use output::{color, open_page, print_to, width};
 pub use pprof::pprof;
 pub use speedscope::speedscope;
 pub use tables::tables;
@@ -97,6 +99,8 @@ pub struct Options {
     pub most_sites: usize,
     /// Types in each table of the text, at most; `None`: a few, and only where it matters most.
     pub types: Option<usize>,
+    /// Whether the page has the source lines of the program's own frames.
+    pub with_source: bool,
     /// Which blocks profiles are of.
     pub what: What,
     /// Whether folded stacks begin with the outermost frame rather than with the endpoint.
@@ -114,6 +118,7 @@ impl Default for Options {
             requests: RequestFilter::All,
             most_sites: 10,
             types: None,
+            with_source: false,
             what: What::Retained,
             without_endpoint: false,
             width: 80,
@@ -164,7 +169,7 @@ impl Verdict {
         }
     }
 
-    /// The same in words.
+    /// In few words, for people.
     fn words(self) -> &'static str {
         match self {
             Verdict::Leak => "leak",

@@ -295,6 +295,7 @@ fn outline_sites(
 
 fn head(stack: &Stack) -> Line {
     stack.lines.get(stack.head()).cloned().unwrap_or(Line {
+        is_python: false,
         name: "(no frames)".into(),
         place: String::new(),
         kind: Kind::Runtime,
@@ -456,6 +457,7 @@ pub(crate) fn leaking_part(label: &str, requests: u64, each: u64) -> Part {
 #[cfg(test)]
 pub(crate) fn example_outline(function: &str, parts: Vec<Part>) -> Outline {
     let head = Line {
+        is_python: false,
         name: function.into(),
         place: "server.c:7".into(),
         kind: Kind::Own,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Columns where there is no terminal to ask.
 const WIDTH: usize = 80;
@@ -27,6 +28,25 @@ pub fn color(output: Option<&Path>) -> bool {
     output.is_none()
         && stdout.is_terminal()
         && anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never
+}
+
+/// Opens the page at `path` in the browser that the desktop has.
+///
+/// # Errors
+/// One line: why not, and how to open it by hand.
+pub fn open_page(path: &Path) -> Result<(), String> {
+    let mut opener = Command::new("xdg-open");
+    opener.arg(path).stdin(Stdio::null()).stdout(Stdio::null());
+    let status = opener.stderr(Stdio::null()).status();
+    let why = match status {
+        Ok(status) if status.success() => return Ok(()),
+        Ok(status) => format!("xdg-open failed ({status})"),
+        Err(error) => format!("xdg-open can't be started ({error})"),
+    };
+    Err(format!(
+        "{why}: open {} in a browser, it needs no network",
+        path.display()
+    ))
 }
 
 /// Prints to `output`, or to the standard output, whose reader may go away: that is no error.

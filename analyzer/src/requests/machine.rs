@@ -42,6 +42,8 @@ pub struct Options {
     pub scope: Scope,
     /// Globs of paths that are one label each.
     pub routes: Vec<String>,
+    /// Whether to keep when blocks came and went, and what requests left behind when: for reports that show time.
+    pub periods: bool,
     /// Whether the paths of requests are kept as they were.
     pub keep_paths: bool,
     /// Requests whose heads came before this are of the warm-up, nanoseconds from the trace's start.

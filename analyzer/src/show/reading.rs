@@ -9,7 +9,7 @@ use wildmatch::WildMatch;
 
 use crate::analysis::Analysis;
 use crate::analyze::{self, analyze};
-use crate::cli::report::{Boundary, ReportOptions, Requests, Scope, What};
+use crate::cli::report::{Boundary, Format, ReportOptions, Requests, Scope, What};
 use crate::progress::Progress;
 use crate::report::{self, Criteria, RequestFilter};
 use crate::sites::Sites;
@@ -72,6 +72,7 @@ pub(super) fn printing(
         },
         most_sites: options.sites,
         types: options.types,
+        with_source: options.with_source,
         what: match options.what {
             What::Retained => report::What::Retained,
             What::Survivors => report::What::Survivors,
@@ -119,6 +120,7 @@ pub(super) fn request_options(options: &ReportOptions) -> analyze::Options {
         boundary: analysis_boundary(options.boundary),
         scope: analysis_scope(options.scope),
         routes: options.route.clone(),
+        periods: options.format == Format::Html,
         ..analyze::Options::default()
     }
 }

@@ -21,17 +21,26 @@ pub(super) fn write(
     warnings: &[Warning],
     leaking: &[Leaking<'_>],
 ) {
-    write_missing(page, input, warnings);
+    let warn = page.ink.warn;
+    for text in missing(input, warnings) {
+        page.titled("! ", warn, anstyle::Style::new(), &text);
+    }
     page.blank();
     result::write(page, input, leaking);
     page.blank();
-    write_seen(page, input);
+    let (strong, dim) = (page.ink.strong, page.ink.dim);
+    if let Some(line) = main_command(input) {
+        page.line(paint(strong, &cut(&line, page.width)));
+    }
+    for text in seen(input) {
+        page.paragraph("  ", dim, &text);
+    }
 }
 
-/// Anything cut, dropped, guessed or unseen.
-fn write_missing(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
-    let warn = page.ink.warn;
-    let mut say = |text: &str| page.titled("! ", warn, anstyle::Style::new(), &escaped(text));
+/// Anything cut, dropped, guessed or unseen, escaped.
+pub(super) fn missing(input: &Input<'_>, warnings: &[Warning]) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut say = |text: &str| all.push(escaped(text).into_owned());
     let facts = input.facts;
     if facts.sample_bytes > 0 {
         say(&format!(
@@ -74,6 +83,7 @@ fn write_missing(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
             "Not seen: {more} more kinds of connections, listed by --format json."
         ));
     }
+    all
 }
 
 fn warned(warnings: &[Warning], ended: Ended) -> bool {
@@ -109,13 +119,17 @@ fn ended(input: &Input<'_>) -> Option<&'static str> {
     }
 }
 
-/// Command, processes, time, requests, events.
-fn write_seen(page: &mut Page, input: &Input<'_>) {
+/// The command that matters, escaped.
+pub(super) fn main_command(input: &Input<'_>) -> Option<String> {
+    let (process, _) = main_process(input)?;
+    Some(escaped(&command(process)).into_owned())
+}
+
+/// Processes, time, requests, events, and what became of the memory: a paragraph each.
+pub(super) fn seen(input: &Input<'_>) -> Vec<String> {
     let facts = input.facts;
-    let dim = page.ink.dim;
+    let mut all = Vec::new();
     if let Some((process, others)) = main_process(input) {
-        let line = cut(&escaped(&command(process)), page.width);
-        page.line(paint(page.ink.strong, &line));
         let mut parts = vec![format!(
             "pid {}, {}",
             process.pid,
@@ -125,12 +139,11 @@ fn write_seen(page: &mut Page, input: &Input<'_>) {
         if !facts.host.is_empty() {
             parts.push(format!("on {}", escaped(&facts.host)));
         }
-        page.paragraph("  ", dim, &parts.join(", "));
+        all.push(parts.join(", "));
     }
     let second = facts.started_at_ns / 1_000_000_000 * 1_000_000_000;
     let begin = moment(second).replace('T', " ").replace('Z', " UTC");
-    let line = format!("from {begin} for {}", duration(facts.duration_ns));
-    page.paragraph("  ", dim, &line);
+    all.push(format!("from {begin} for {}", duration(facts.duration_ns)));
     let mut parts = vec![requests(input), counted(input.analysis.events, "event")];
     if crate::report::is_complete(facts) && input.analysis.untraced.is_empty() {
         let what = if facts.sample_bytes > 0 {
@@ -144,13 +157,10 @@ fn write_seen(page: &mut Page, input: &Input<'_>) {
         let waited = duration(facts.waited_ns);
         parts.push(format!("threads waited {waited} for the recorder"));
     }
-    page.paragraph("  ", dim, &parts.join(", "));
-    if let Some(text) = whose(&input.analysis.totals.ownership) {
-        page.paragraph("  ", dim, &text);
-    }
-    if let Some(text) = growth(&input.analysis.growth) {
-        page.paragraph("  ", dim, &text);
-    }
+    all.push(parts.join(", "));
+    all.extend(whose(&input.analysis.totals.ownership));
+    all.extend(growth(&input.analysis.growth));
+    all
 }
 
 /// How memory grew while requests were served, and what explains that; `None` where it hardly did.

@@ -29,13 +29,14 @@ use std::io::{self, Write};
 
 use super::frames::Stacks;
 use super::{Input, Options, warnings};
-use crate::analysis::{Analysis, Site, Verdict};
+use crate::analysis::{Analysis, Endpoint, Site, Verdict};
 use crate::sample::Amount;
 use crate::sites::{SiteId, Sites};
 use crate::symbols::Symbolizer;
-use crate::trace::Facts;
+use crate::trace::{Facts, Warning};
 pub use diff::diff;
 use page::Page;
+pub(super) use result::Tone;
 
 /// Writes the report as text.
 pub fn text(
@@ -61,6 +62,44 @@ pub fn text(
     header::write(&mut page, &input, &warnings, &leaking);
     page.append(body);
     out.write_all(page.into_text().as_bytes())
+}
+
+/// The head of the report, for another that begins with the same words. Everything is escaped as for a terminal.
+pub(super) struct Head {
+    /// What is cut, dropped, guessed or unseen.
+    pub(super) missing: Vec<String>,
+    /// The result.
+    pub(super) result: Vec<(Tone, String)>,
+    /// The command that matters.
+    pub(super) command: Option<String>,
+    /// What was seen.
+    pub(super) seen: Vec<String>,
+}
+
+/// What the report begins with.
+pub(super) fn head(input: &Input<'_>, warnings: &[Warning]) -> Head {
+    Head {
+        missing: header::missing(input, warnings),
+        result: result::sentences(input, &leaking::leaking(input.analysis)),
+        command: header::main_command(input),
+        seen: header::seen(input),
+    }
+}
+
+/// How many of an endpoint's requests leak, with what is not known of that.
+pub(super) fn leaking_requests(input: &Input<'_>, endpoint: &Endpoint) -> String {
+    result::at_least(input).to_owned() + &endpoints::how_many(endpoint)
+}
+
+/// What each endpoint has leaked; `None` where it does not leak.
+pub(super) fn leaked_bytes(analysis: &Analysis) -> Vec<Option<u64>> {
+    let mut leaking = leaking::leaking(analysis).into_iter().peekable();
+    let endpoints = analysis.endpoints.iter();
+    let leaked = endpoints.map(|endpoint| {
+        let next = leaking.next_if(|leaking| std::ptr::eq(leaking.endpoint, endpoint));
+        next.map(|leaking| leaking.bytes)
+    });
+    leaked.collect()
 }
 
 fn body(

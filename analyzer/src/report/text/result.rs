@@ -2,7 +2,7 @@
 
 use super::endpoints::{has_untold_growth, how_many, with};
 use super::leaking::Leaking;
-use super::page::Page;
+use super::page::{Ink, Page};
 use super::table::cut;
 use super::undecided::{self, Undecided};
 use crate::analysis::{Endpoint, StatusFigures, TypeRow, Verdict};
@@ -17,37 +17,65 @@ const TELLING: u64 = 20;
 /// Most is more than this part.
 const MOST_OF_IT: u64 = 2;
 
-/// Writes it.
-pub(super) fn write(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
-    if input.analysis.requests.is_empty() {
-        return;
-    }
-    let growth = &input.analysis.growth;
-    let leaked: u64 = leaking.iter().map(|leaking| leaking.bytes).sum();
-    let undecided_first = growth.undecided_bytes() > leaked;
-    if !growth.is_explained() && undecided_first {
-        write_undecided(page, input);
-    }
-    match leaking.is_empty() {
-        true => write_nothing(page, input),
-        false => write_leaks(page, input, leaking),
-    }
-    if !growth.is_explained() && !undecided_first {
-        write_undecided(page, input);
+/// What a sentence of the result is for the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::report) enum Tone {
+    /// It leaks.
+    Bad,
+    /// It can't be told.
+    Warn,
+    /// Nothing leaks, and that is sure.
+    Good,
+    /// Nothing leaks as far as is known.
+    Plain,
+}
+
+impl Tone {
+    fn style(self, ink: Ink) -> anstyle::Style {
+        match self {
+            Tone::Bad => ink.bad,
+            Tone::Warn => ink.warn,
+            Tone::Good => ink.good,
+            Tone::Plain => ink.strong,
+        }
     }
 }
 
-fn write_leaks(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
-    let all = input.analysis.endpoints.len();
-    let Some(most) = leaking.iter().max_by_key(|leaking| leaking.bytes) else {
-        return;
+/// Writes it.
+pub(super) fn write(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
+    for (tone, text) in sentences(input, leaking) {
+        page.paragraph("", tone.style(page.ink), &text);
+    }
+}
+
+/// The result, a paragraph each.
+pub(super) fn sentences(input: &Input<'_>, leaking: &[Leaking<'_>]) -> Vec<(Tone, String)> {
+    if input.analysis.requests.is_empty() {
+        return Vec::new();
+    }
+    let growth = &input.analysis.growth;
+    let leaked: u64 = leaking.iter().map(|leaking| leaking.bytes).sum();
+    let mut all = match leaks(input, leaking) {
+        Some(text) => vec![(Tone::Bad, text)],
+        None => vec![nothing(input)],
     };
+    if !growth.is_explained() {
+        let first = growth.undecided_bytes() > leaked;
+        let at = if first { 0 } else { all.len() };
+        all.insert(at, (Tone::Warn, undecided(input)));
+    }
+    all
+}
+
+fn leaks(input: &Input<'_>, leaking: &[Leaking<'_>]) -> Option<String> {
+    let all = input.analysis.endpoints.len();
+    let most = leaking.iter().max_by_key(|leaking| leaking.bytes)?;
     let requests = leaking
         .iter()
         .map(|leaking| leaking.endpoint.leaking_requests)
         .sum();
     let sum = leaking.iter().map(|leaking| leaking.bytes).sum();
-    let text = match (leaking.len(), all) {
+    Some(match (leaking.len(), all) {
         (1, 1) => format!("The only endpoint leaks: {}", told(input, most)),
         (1, _) => format!("1 of {all} endpoints leaks: {}", told(input, most)),
         (some, _) => format!(
@@ -57,8 +85,7 @@ fn write_leaks(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
             input.estimate(sum),
             told(input, most)
         ),
-    };
-    page.paragraph("", page.ink.bad, &text);
+    })
 }
 
 /// What an endpoint leaks, in a sentence.
@@ -165,7 +192,7 @@ fn telling(types: &[TypeRow]) -> Option<&TypeRow> {
 }
 
 /// What can't be told yet, where that is a good part of the growth.
-fn write_undecided(page: &mut Page, input: &Input<'_>) {
+fn undecided(input: &Input<'_>) -> String {
     let growth = &input.analysis.growth;
     let all = undecided::all(input.analysis);
     let first = format!(
@@ -173,11 +200,10 @@ fn write_undecided(page: &mut Page, input: &Input<'_>) {
         bytes(growth.undecided_bytes().min(growth.bytes())),
         bytes(growth.bytes())
     );
-    let text = match most_undecided(input, &all) {
+    match most_undecided(input, &all) {
         Some(text) => format!("{first}. {text}"),
         None => format!("{first}. More requests, or a longer run, would tell."),
-    };
-    page.paragraph("", page.ink.warn, &text);
+    }
 }
 
 /// Whose most of it is, or what.
@@ -222,7 +248,7 @@ fn more(all: &Undecided<'_>) -> String {
 }
 
 /// No endpoint leaks: says so, and what that rests on.
-fn write_nothing(page: &mut Page, input: &Input<'_>) {
+fn nothing(input: &Input<'_>) -> (Tone, String) {
     let analysis = input.analysis;
     let ended = analysis.requests.iter().filter(|r| r.end_ns.is_some());
     let requests: u64 = ended.map(|request| u64::from(request.count)).sum();
@@ -240,25 +266,25 @@ fn write_nothing(page: &mut Page, input: &Input<'_>) {
         counted(analysis.endpoints.len() as u64, "endpoint"),
         counted(analysis.totals.allocations, "allocation"),
     );
-    let (style, text) = match (sure, elsewhere) {
-        (true, _) => (page.ink.good, format!("No leak: {checked}.")),
+    match (sure, elsewhere) {
+        (true, _) => (Tone::Good, format!("No leak: {checked}.")),
         (false, true) if has_untold_growth(analysis) => (
-            page.ink.warn,
+            Tone::Warn,
             format!(
                 "No request is known to leak, but memory grows of which no request could be told to be the owner \
                  (below): {checked}."
             ),
         ),
         (false, true) => (
-            page.ink.warn,
+            Tone::Warn,
             format!("No request leaks, but memory grows outside requests (below): {checked}."),
         ),
         (false, false) if !growth.is_explained() => (
-            page.ink.strong,
+            Tone::Plain,
             format!("No endpoint is known to leak so far: {checked}."),
         ),
         (false, false) if growth.undecided_bytes() > 0 => (
-            page.ink.strong,
+            Tone::Plain,
             format!(
                 "No leak found: {checked}. Too early to tell of {}, {} of what is live.",
                 bytes(growth.undecided_bytes()),
@@ -266,9 +292,8 @@ fn write_nothing(page: &mut Page, input: &Input<'_>) {
             ),
         ),
         (false, false) => (
-            page.ink.strong,
+            Tone::Plain,
             format!("No leak found as far as can be told: {checked}."),
         ),
-    };
-    page.paragraph("", style, &text);
+    }
 }

@@ -376,6 +376,7 @@ mod tests {
                 true => Kind::Own,
                 false => Kind::Library,
             },
+            is_python,
             whole: String::new(),
         };
         let stack = Stack {

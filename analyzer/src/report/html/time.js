@@ -1,0 +1,295 @@
+// Memory over time: what is live, by verdict or by kind, beside resident memory, and the requests below it. A range
+// that is drawn here holds for all that follows.
+
+const timePanel = {
+  plots: [],
+
+  build() {
+    const section = document.getElementById("time");
+    const time = data.time;
+    if (time.t_ns.length < 2 || data.duration_ns === 0) return;
+    section.hidden = false;
+    this.controls = el("div", { class: "controls" });
+    this.charts = el("div", { class: "charts" });
+    this.from = this.slider("from", (value) => ({ from: Math.min(value, (state.to || data.periods) - 1) }));
+    this.to = this.slider("to", (value) => ({ to: this.until(Math.max(value, state.from + 1)) }));
+    this.told = el("span", { class: "told" });
+    this.reset = button("whole time", () => choose({ from: 0, to: 0 }));
+    const sliders = el(
+      "div",
+      { class: "range" },
+      el("label", null, "from ", this.from),
+      el("label", null, "to ", this.to),
+      this.told,
+      this.reset,
+    );
+    this.legend = el("ul", { class: "legend", "aria-label": "What the colours mean" });
+    fill(
+      section,
+      el("h2", null, "Memory over time"),
+      this.controls,
+      this.charts,
+      this.legend,
+      sliders,
+      this.note(),
+    );
+    window.addEventListener("resize", () => this.size());
+  },
+
+  note() {
+    const leaking = data.leaking_requests.length;
+    const left = data.left_out.leaking_requests;
+    const parts = [
+      "Drag over the chart, or move the sliders, to choose a part of the time: all that follows is cut by it.",
+      "Stacked are the blocks of each process's own, by what is thought of their call site at the end, or by kind;",
+      "from the begin of a process's exit on, what was live then.",
+      "Memory that was inherited by fork is in the line of live bytes alone.",
+    ];
+    if (leaking > 0) parts.push("A red tick is a request that leaks.");
+    if (left > 0) parts.push(`${count(left)} of them are left out for the page's size.`);
+    return el("p", { class: "hint" }, parts.join(" "));
+  },
+
+  until(value) {
+    return value >= data.periods ? 0 : value;
+  },
+
+  slider(name, changes) {
+    return el("input", {
+      type: "range",
+      min: 0,
+      max: data.periods,
+      "aria-label": `${name}: a moment in the recorded time`,
+      oninput: (event) => choose(changes(Number(event.target.value))),
+    });
+  },
+
+  /** Layers from the bottom up: [name, colour, levels]. */
+  layers() {
+    const sum = (rows) =>
+      rows.reduce(
+        (sums, row) => sums.map((value, at) => value + row[2][at]),
+        new Array(data.periods + 1).fill(0),
+      );
+    const of = (wanted) => data.time.levels.filter(wanted);
+    const layers =
+      state.by === "kind"
+        ? [
+            ["malloc's blocks", "native", of((row) => !row[1])],
+            ["Python's objects", "python", of((row) => row[1])],
+          ]
+        : [...VERDICTS]
+            .reverse()
+            .map((verdict) => [
+              verdict === "clean" ? "no survivors (startup, in use)" : WORDS[verdict],
+              verdict,
+              of((row) => row[0] === verdict),
+            ]);
+    return layers
+      .filter(([, , rows]) => rows.length > 0)
+      .map(([name, colour, rows]) => [name, colour, sum(rows)]);
+  },
+
+  /** The stacked sums at the moments of the lines, null between the periods' ends; the highest first. */
+  stacked(layers) {
+    const points = data.time.t_ns.length;
+    const step = (points - 1) / data.periods;
+    let below = new Array(data.periods + 1).fill(0);
+    const stacked = layers.map(([name, colour, levels]) => {
+      below = below.map((value, at) => value + levels[at]);
+      const values = new Array(points).fill(null);
+      below.forEach((value, at) => (values[Math.round(at * step)] = value));
+      return { name, colour, values };
+    });
+    return stacked.reverse();
+  },
+
+  draw() {
+    if (!this.charts) return;
+    this.plots.forEach((plot) => plot.destroy());
+    this.plots = [];
+    fill(
+      this.controls,
+      choice("Stacked by", { verdict: "by verdict", kind: "by kind" }, state.by, (by) => choose({ by })),
+    );
+    const stacked = this.stacked(this.layers());
+    fill(
+      this.legend,
+      stacked.map(({ name, colour }) => el("li", null, el("i", { class: `swatch ${colour}` }), name)),
+      el("li", null, el("i", { class: "swatch line live" }), "live"),
+      el("li", null, el("i", { class: "swatch line rss" }), "resident (RSS)"),
+    );
+    this.plots = [this.memory(stacked)];
+    if (data.endpoints.length > 0) this.plots.push(this.begins());
+    this.controls.hidden = data.endpoints.length === 0;
+  },
+
+  axes(label, values) {
+    const stroke = color("dim");
+    const grid = { stroke: color("grid"), width: 1 };
+    const size = 76;
+    return [
+      {
+        stroke,
+        grid,
+        ticks: grid,
+        values: (_, ticks) => ticks.map((tick) => duration(tick * 1e9)),
+        space: 70,
+        font: "11px sans-serif",
+      },
+      {
+        stroke,
+        grid,
+        ticks: grid,
+        values: (_, ticks) => ticks.map(values),
+        size,
+        label: null,
+        font: "11px sans-serif",
+      },
+    ];
+  },
+
+  options(height, series, axes, hooks) {
+    return {
+      width: this.charts.clientWidth,
+      height,
+      series,
+      axes,
+      legend: { show: false },
+      padding: [6, 20, 6, 0],
+      scales: {
+        x: { time: false, range: () => [0, data.duration_ns / 1e9] },
+        y: { range: (_, low, high) => [0, (high || 1) * 1.08] },
+      },
+      cursor: {
+        sync: { key: "time" },
+        drag: { x: true, y: false, setScale: false },
+        points: { show: false },
+      },
+      hooks: { ready: [() => this.select()], setSelect: [(plot) => this.dragged(plot)], ...hooks },
+    };
+  },
+
+  memory(stacked) {
+    const { t_ns, live_bytes, rss_bytes } = data.time;
+    const seconds = t_ns.map((t) => t / 1e9);
+    const series = [
+      {},
+      ...stacked.map(({ colour }) => ({
+        fill: color(colour),
+        stroke: color(colour),
+        width: 0,
+        spanGaps: true,
+        points: { show: false },
+      })),
+      { stroke: color("text"), width: 1.2, points: { show: false } },
+      { stroke: color("rss"), width: 2, dash: [6, 3], spanGaps: true, points: { show: false } },
+    ];
+    const axes = this.axes("bytes", bytes);
+    axes[1].incrs = [1, 2, 5, 10, 20, 50]
+      .flatMap((n) => [0, 10, 20, 30, 40].map((shift) => n * 2 ** shift))
+      .concat([100, 200, 500].flatMap((n) => [0, 10, 20, 30].map((shift) => n * 2 ** shift)))
+      .sort((a, b) => a - b);
+    const rows = [seconds, ...stacked.map(({ values }) => values), live_bytes, rss_bytes];
+    const plot = new uPlot(this.options(240, series, axes, {}), rows, this.charts);
+    plot.root.setAttribute("role", "img");
+    const last = live_bytes.length - 1;
+    plot.root.setAttribute(
+      "aria-label",
+      `Live bytes over time: ${bytes(live_bytes[0])} at first, ${bytes(live_bytes[Math.round(last / 2)])} in the middle, ${bytes(live_bytes[last])} at last.`,
+    );
+    return plot;
+  },
+
+  begins() {
+    const { t_ns, begins } = data.time;
+    const seconds = t_ns.slice(0, -1).map((t) => t / 1e9);
+    const width = data.duration_ns / 1e9 / begins.length;
+    const rates = begins.map((number) => number / width);
+    const series = [
+      {},
+      {
+        fill: color("rate"),
+        stroke: color("rate"),
+        width: 1,
+        paths: uPlot.paths.stepped({ align: 1 }),
+        points: { show: false },
+      },
+    ];
+    const axes = this.axes("requests a second", (tick) => `${tick >= 10 ? count(tick) : tick}/s`);
+    axes[0].show = false;
+    const ticks = (plot) => this.ticks(plot);
+    const plot = new uPlot(this.options(86, series, axes, { draw: [ticks] }), [seconds, rates], this.charts);
+    plot.root.setAttribute("role", "img");
+    plot.root.setAttribute(
+      "aria-label",
+      `Requests a second over time: ${count(Math.max(...rates))} at most.`,
+    );
+    return plot;
+  },
+
+  /** A tick at each leaking request. */
+  ticks(plot) {
+    const { ctx } = plot;
+    const height = plot.bbox.height * 0.35;
+    ctx.save();
+    ctx.fillStyle = color("leak");
+    const width = Math.max(1, window.devicePixelRatio || 1);
+    for (const [start] of data.leaking_requests) {
+      const x = Math.round(plot.valToPos(start / 1e9, "x", true));
+      ctx.fillRect(x, plot.bbox.top, width, height);
+    }
+    ctx.restore();
+  },
+
+  /** Somebody drew a range. */
+  dragged(plot) {
+    if (this.selecting || plot.select.width < 3) return;
+    const seconds = (x) => plot.posToVal(x, "x");
+    const period = (x) => (seconds(x) * 1e9 * data.periods) / data.duration_ns;
+    const from = Math.min(Math.max(Math.round(period(plot.select.left)), 0), data.periods - 1);
+    const to = Math.min(
+      Math.max(Math.round(period(plot.select.left + plot.select.width)), from + 1),
+      data.periods,
+    );
+    choose(from === 0 && to === data.periods ? { from: 0, to: 0 } : { from, to: this.until(to) });
+    this.select();
+  },
+
+  /** Shows the range that is chosen. */
+  select() {
+    if (!this.charts) return;
+    const chosen = range();
+    this.selecting = true;
+    for (const plot of this.plots) {
+      const at = (period) => plot.valToPos(periodStart(period) / 1e9, "x");
+      const box = chosen
+        ? {
+            left: at(chosen.from),
+            width: at(chosen.to) - at(chosen.from),
+            top: 0,
+            height: plot.over.clientHeight,
+          }
+        : { left: 0, width: 0, top: 0, height: 0 };
+      plot.setSelect(box, false);
+    }
+    this.selecting = false;
+    const { from, to } = chosen ?? { from: 0, to: data.periods };
+    this.from.value = from;
+    this.to.value = to;
+    this.from.setAttribute("aria-valuetext", duration(periodStart(from)));
+    this.to.setAttribute("aria-valuetext", duration(periodStart(to)));
+    this.told.textContent = chosen ? rangeName(chosen) : `all of ${duration(data.duration_ns)}`;
+    this.reset.disabled = !chosen;
+  },
+
+  size() {
+    for (const plot of this.plots) plot.setSize({ width: this.charts.clientWidth, height: plot.height });
+    this.select();
+  },
+
+  changed(names) {
+    if (names.has("by")) this.draw();
+    else if (names.has("from") || names.has("to")) this.select();
+  },
+};
