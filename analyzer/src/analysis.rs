@@ -119,6 +119,8 @@ pub struct ProcessFigures {
     pub live_blocks: u64,
     /// Their bytes.
     pub live_bytes: u64,
+    /// Memory that it had mapped by itself at its end, in none of the others.
+    pub mapped: Amount,
     /// What of its own was live when its exit began, where it ended by itself and that was seen.
     pub before_exit: Option<BeforeExit>,
     /// Blocks live at its end that it inherited by fork.
@@ -170,6 +172,12 @@ pub struct Totals {
     pub peak_live_bytes: u64,
     /// Frees of addresses that were never seen allocated.
     pub unknown_frees: u64,
+    /// Memory that programs mapped by themselves, live at the end of their process; in none of the others.
+    pub mapped: Amount,
+    /// Of that, in no request.
+    pub outside_mapped: Amount,
+    /// Files that they mapped, in none of the others either.
+    pub mapped_files: Amount,
     /// Python objects live at the end.
     pub python_live_blocks: u64,
     /// Their bytes.
@@ -363,6 +371,8 @@ pub struct Site {
     pub evidence: Evidence,
     /// How it is known whose its blocks are, where that is not proved.
     pub whose: String,
+    /// Bytes of live mappings whose contents were given up, at most.
+    pub discarded_bytes: u64,
     /// Requests that allocated here.
     pub requests: u64,
     /// Blocks alive at their request's end.

@@ -17,6 +17,7 @@ mod index;
 mod lives;
 mod log;
 mod loose;
+pub mod mapped;
 mod merge;
 mod open;
 mod reuse;
@@ -37,6 +38,7 @@ use index::HoldingIndex;
 pub use lives::{Age, GroupLives, Lives, MEASURES, MassDeath, SiteLives};
 pub use log::Log;
 pub use loose::Loose;
+use mapped::Mappings;
 pub use open::Open;
 use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
@@ -45,7 +47,7 @@ pub use types::Typed;
 use crate::replay::{Block, Found, Heap, HoldingId};
 use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
-use crate::sites::SiteId;
+use crate::sites::{Memory, SiteId};
 use crate::trace::ThreadId;
 use crate::types::UNKNOWN;
 
@@ -68,12 +70,29 @@ pub struct Counts {
     pub live_blocks: u64,
     /// Their bytes.
     pub live_bytes: u64,
+    /// What is mapped and no allocator's, in none of the others, in the order of [`Memory::APART`].
+    pub apart: [Amount; Memory::APART.len()],
+}
+
+impl Counts {
+    /// What lives of the kind of memory that has such keys; `None`: of allocators' blocks.
+    #[inline]
+    fn apart_of(&mut self, address: u64) -> Option<&mut Amount> {
+        self.apart.get_mut(mapped::apart(address)?)
+    }
+
+    /// Bytes of memory that are live: of allocators, and mapped (but no files).
+    pub fn held_bytes(&self) -> u64 {
+        self.live_bytes + self.apart[0].bytes
+    }
 }
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Ledger {
     heap: Heap,
+    /// What is mapped, by address.
+    mappings: Mappings,
     /// Figures so far.
     pub counts: Counts,
     holdings: Vec<Holding>,
@@ -148,6 +167,7 @@ impl Ledger {
         };
         Ledger {
             heap,
+            mappings: Mappings::default(),
             counts: Counts::default(),
             holdings: Vec::new(),
             free_holdings: Vec::new(),
@@ -200,13 +220,13 @@ impl Ledger {
         self.flight.begin(request, stamp);
         if self.serving.from.is_none() {
             self.serving.from = Some(stamp);
-            self.serving.from_bytes = self.counts.live_bytes;
+            self.serving.from_bytes = self.counts.held_bytes();
         }
     }
 
     /// A process of the tree begins to serve: how much was live here then.
     pub fn tree_serves(&mut self) {
-        self.tree_from_bytes = Some(self.counts.live_bytes);
+        self.tree_from_bytes = Some(self.counts.held_bytes());
     }
 
     /// The process ends: if it had no requests, and was there before the tree's first, it is judged over the time of
@@ -215,8 +235,10 @@ impl Ledger {
         if let (None, Some(from_bytes)) = (self.serving.from, self.tree_from_bytes)
             && tree.to > 0
         {
-            let live = self.exit.before().map(|before| before.live.bytes);
-            let late = self.heap.own().filter(|(_, block)| block.born > tree.to);
+            let live = self.exit.held_before();
+            let own = self.heap.own();
+            let memory = own.filter(|(address, _)| mapped::is_memory(*address));
+            let late = memory.filter(|(_, block)| block.born > tree.to);
             let late = late.map(|(address, block)| self.heap.amount(address, block).bytes);
             let late: u64 = late.sum();
             let started = records.iter().filter(|record| !record.void);
@@ -230,7 +252,9 @@ impl Ledger {
                 requests: started.len() as u64,
                 by_requests: Some(std::array::from_fn(end)),
                 from_bytes,
-                to_bytes: live.unwrap_or(self.counts.live_bytes).saturating_sub(late),
+                to_bytes: live
+                    .unwrap_or(self.counts.held_bytes())
+                    .saturating_sub(late),
                 ..tree
             };
         }
@@ -387,9 +411,23 @@ impl Ledger {
         if self.exit.has_begun() {
             self.exit.made(id, amount);
         }
+        if self.mappings.may_contain(address) {
+            self.hand_over(address);
+        }
+        let apart = self.counts.apart_of(address);
+        let is_allocated = apart.is_none();
+        match apart {
+            Some(live) => *live += amount,
+            None => {
+                self.counts.live_blocks += amount.blocks;
+                self.counts.live_bytes += amount.bytes;
+            }
+        }
         let holding = &mut self.holdings[id as usize];
-        holding.allocations += amount.blocks;
-        holding.allocated_bytes += amount.bytes;
+        if is_allocated {
+            holding.allocations += amount.blocks;
+            holding.allocated_bytes += amount.bytes;
+        }
         holding.live_blocks += amount.blocks;
         holding.live_bytes += amount.bytes;
         holding.held += 1;
@@ -403,8 +441,6 @@ impl Ledger {
             figures.dirty = true;
             self.dirty.push(site);
         }
-        self.counts.live_blocks += amount.blocks;
-        self.counts.live_bytes += amount.bytes;
         match self.heap.insert(address, block) {
             Found::Nothing => {}
             Found::Inherited(_) => self.counts.missed_frees += 1,
@@ -420,13 +456,20 @@ impl Ledger {
     #[inline]
     fn release(&mut self, address: u64, block: Block) -> Amount {
         let amount = self.heap.amount(address, &block);
-        self.counts.live_blocks -= amount.blocks;
-        self.counts.live_bytes -= amount.bytes;
+        let apart = self.counts.apart_of(address);
+        let is_allocated = apart.is_none();
+        match apart {
+            Some(live) => *live -= amount,
+            None => {
+                self.counts.live_blocks -= amount.blocks;
+                self.counts.live_bytes -= amount.bytes;
+            }
+        }
         let id = self.resolve(&block);
         let holding = &mut self.holdings[id as usize];
         if self.exit.has_begun() {
             // What was live before is to be told by whose it was, so that its holding stays.
-            holding.torn |= self.exit.freed(id, &block, amount);
+            holding.torn |= self.exit.freed(id, &block, amount, is_allocated);
         }
         holding.live_blocks -= amount.blocks;
         holding.live_bytes -= amount.bytes;

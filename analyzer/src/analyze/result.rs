@@ -23,7 +23,7 @@ use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
 use crate::sites::generated::Merged;
 use crate::sites::specialised::{self, Of};
-use crate::sites::{SiteId, Sites};
+use crate::sites::{Memory, SiteId, Sites};
 use crate::trace::{Facts, ProcessId, Warning};
 use crate::types::{FREE_LISTS_UNREAD, UNKNOWN, in_use, not_cached};
 
@@ -44,7 +44,9 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         .processes
         .iter()
         .map(|process| process.executable.as_str());
-    let mapped = executables.zip(processes.iter().map(|process| &process.mappings));
+    let mapped = processes.iter().map(|process| process.mapped.as_slice());
+    let mapped = executables.zip(mapped);
+    let discarded = mappings::discarded(&processes);
     let untraced = mappings::untraced(mapped, sites);
     let (timelines, mut ended): (Vec<Timeline>, Vec<(Finished, usize)>) = processes
         .into_iter()
@@ -64,7 +66,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         unseen: unseen(&machine.unseen_connections()),
         ..Analysis::default()
     };
-    processes_and_totals(&mut analysis, &ended, &machine.records, facts);
+    processes_and_totals(&mut analysis, &ended, &machine.records, (facts, sites));
     analysis.totals.peak_live_bytes = machine.peak_live_bytes;
     analysis.warnings = warnings(&ended, machine.labels.overflowed(), &facts.warnings);
     analysis
@@ -110,11 +112,14 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     );
     let unknown = associated.unknown.bytes;
     ownership(&mut analysis, &sites, unknown);
-    let open = sites.iter().flat_map(|site| &site.open);
+    let held = sites
+        .iter()
+        .filter(|site| places.memory(site.id) != Memory::File);
+    let open = held.flat_map(|site| &site.open);
     analysis.growth = Growth {
         // What had not ended went on after the last that did.
         to_bytes: growth.to_bytes + open.map(|open| open.later_bytes).sum::<u64>(),
-        by_verdict: by_verdict(&sites, &machine.records),
+        by_verdict: by_verdict(&sites, places, &machine.records),
         ..growth
     };
     let types = types(&sites, places, &mut names);
@@ -128,6 +133,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let sites = sites.into_iter().zip(types.of_sites);
     analysis.sites = site_list(sites, &reached, &machine.records, &endpoint_of);
     for site in &mut analysis.sites {
+        site.discarded_bytes = discarded.get(&site.id).copied().unwrap_or(0);
         if let Some(found) = associated.sites.get(&site.id) {
             site.whose.clone_from(&found.text);
         }
@@ -208,7 +214,7 @@ fn processes_and_totals(
     analysis: &mut Analysis,
     ended: &[(Finished, usize)],
     records: &[Record],
-    facts: &Facts,
+    (facts, places): (&Facts, &Sites),
 ) {
     let count = ended.len().max(facts.processes.len());
     let mut processes = vec![ProcessFigures::default(); count];
@@ -222,6 +228,7 @@ fn processes_and_totals(
             reallocations: counts.reallocations,
             live_blocks: counts.live_blocks,
             live_bytes: counts.live_bytes,
+            mapped: counts.apart[0],
             before_exit: finished.before_exit,
             inherited_live_blocks: finished.inherited.0,
             inherited_live_bytes: finished.inherited.1,
@@ -234,7 +241,20 @@ fn processes_and_totals(
         totals.live_blocks += counts.live_blocks;
         totals.live_bytes += counts.live_bytes;
         totals.unknown_frees += counts.unknown_frees;
-        let outside = &finished.sites;
+        totals.mapped += counts.apart[0];
+        totals.mapped_files += counts.apart[1];
+        let all = &finished.sites;
+        let (outside, apart): (Vec<_>, Vec<_>) = all
+            .iter()
+            .partition(|site| places.memory(site.id).apart().is_none());
+        for site in apart {
+            if places.memory(site.id) == Memory::Mapped {
+                totals.outside_mapped += Amount {
+                    blocks: site.outside_blocks,
+                    bytes: site.outside_bytes,
+                };
+            }
+        }
         totals.outside = Outside {
             allocations: totals.outside.allocations + finished.outside_allocations,
             live_blocks: totals.outside.live_blocks
@@ -531,9 +551,11 @@ fn growth(ended: &[(Finished, usize)]) -> Growth {
 }
 
 /// What was made while it served and was live at the end, by what is thought of it.
-fn by_verdict(sites: &[Judged], records: &[Record]) -> Vec<(Verdict, Amount)> {
+fn by_verdict(sites: &[Judged], places: &Sites, records: &[Record]) -> Vec<(Verdict, Amount)> {
     let mut sums: BTreeMap<Verdict, Amount> = BTreeMap::new();
-    for site in sites {
+    // A file's contents are no memory that the program holds.
+    let held = |site: &&Judged| places.memory(site.id) != Memory::File;
+    for site in sites.iter().filter(held) {
         for part in &site.labels {
             for kept in &part.retained {
                 *sums.entry(part.verdict_of(kept, records)).or_default() += kept.amount();
@@ -695,6 +717,7 @@ fn site_list(
             retained_bytes: retained().map(|kept| kept.bytes).sum(),
             associated: sum_of(retained().map(Retained::associated)),
             whose: String::new(),
+            discarded_bytes: 0,
             live_blocks: sum(|part| part.live_blocks),
             live_bytes: sum(|part| part.live_bytes),
             before_exit: sum_of(parts.iter().map(|part| part.before_exit)),

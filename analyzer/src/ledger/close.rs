@@ -17,7 +17,7 @@ impl Ledger {
         self.ended_at.push(stamp);
         self.requests_ended += u64::from(record.count);
         self.serving.to = stamp;
-        self.serving.to_bytes = self.counts.live_bytes;
+        self.serving.to_bytes = self.counts.held_bytes();
         self.flight.end(request);
         self.flight.took(record.start, stamp);
         self.close_proved(request, record, Some(order));

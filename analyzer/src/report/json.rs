@@ -139,6 +139,8 @@ fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
             reallocations: figures.reallocations,
             live_blocks: figures.live_blocks,
             live_bytes: figures.live_bytes,
+            mapped_live_blocks: figures.mapped.blocks,
+            mapped_live_bytes: figures.mapped.bytes,
             before_exit: before_exit(figures.before_exit.map(|before| before.live)),
             inherited_live_blocks: figures.inherited_live_blocks,
             inherited_live_bytes: figures.inherited_live_bytes,
@@ -166,12 +168,17 @@ fn totals(input: &Input<'_>) -> schema::Totals {
         before_exit: before_exit(totals.before_exit.map(|before| before.live)),
         peak_live_bytes: totals.peak_live_bytes,
         unknown_frees: totals.unknown_frees,
+        mapped_live_blocks: totals.mapped.blocks,
+        mapped_live_bytes: totals.mapped.bytes,
+        mapped_file_bytes: totals.mapped_files.bytes,
         python_live_blocks: totals.python_live_blocks,
         python_live_bytes: totals.python_live_bytes,
         outside: schema::Outside {
             allocations: totals.outside.allocations,
             live_blocks: totals.outside.live_blocks,
             live_bytes: totals.outside.live_bytes,
+            mapped_live_blocks: totals.outside_mapped.blocks,
+            mapped_live_bytes: totals.outside_mapped.bytes,
         },
         ownership: schema::Ownership {
             proved_bytes: totals.ownership.proved_bytes,
@@ -352,6 +359,9 @@ fn site_row<'r>(
     schema::Site {
         id: site.id,
         fingerprint: fingerprint(input.sites, site.id),
+        kind: input.sites.memory(site.id).kind(),
+        backing: input.sites.memory(site.id).backing(),
+        discarded_bytes: site.discarded_bytes,
         verdict: site.verdict.name(),
         evidence: schema::Evidence {
             text: &evidence.text,

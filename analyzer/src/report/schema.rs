@@ -105,6 +105,8 @@ pub(super) struct Process<'r> {
     pub(super) reallocations: u64,
     pub(super) live_blocks: u64,
     pub(super) live_bytes: u64,
+    pub(super) mapped_live_blocks: u64,
+    pub(super) mapped_live_bytes: u64,
     #[serde(flatten)]
     pub(super) before_exit: BeforeExit,
     pub(super) inherited_live_blocks: u64,
@@ -135,6 +137,9 @@ pub(super) struct Totals {
     pub(super) before_exit: BeforeExit,
     pub(super) peak_live_bytes: u64,
     pub(super) unknown_frees: u64,
+    pub(super) mapped_live_blocks: u64,
+    pub(super) mapped_live_bytes: u64,
+    pub(super) mapped_file_bytes: u64,
     pub(super) python_live_blocks: u64,
     pub(super) python_live_bytes: u64,
     pub(super) outside: Outside,
@@ -174,6 +179,8 @@ pub(super) struct Outside {
     pub(super) allocations: u64,
     pub(super) live_blocks: u64,
     pub(super) live_bytes: u64,
+    pub(super) mapped_live_blocks: u64,
+    pub(super) mapped_live_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -248,6 +255,11 @@ pub(super) struct Status {
 pub(super) struct Site<'r> {
     pub(super) id: u32,
     pub(super) fingerprint: String,
+    pub(super) kind: &'static str,
+    /// Of what kind the mapping is; null where its blocks are an allocator's.
+    pub(super) backing: Option<&'static str>,
+    /// Of its live mappings, bytes whose contents were given up, at most.
+    pub(super) discarded_bytes: u64,
     pub(super) verdict: &'static str,
     pub(super) evidence: Evidence<'r>,
     pub(super) requests: u64,

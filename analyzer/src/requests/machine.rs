@@ -155,7 +155,10 @@ impl Machine {
         }
         let ledger = self.owners.ledger(process);
         match *event {
-            Event::ExitBegins => return ledger.exit_begins(stamp),
+            Event::ExitBegins => {
+                ledger.close_mappings();
+                return ledger.exit_begins(stamp);
+            }
             Event::Collected {
                 young,
                 middle,
@@ -176,6 +179,10 @@ impl Machine {
             | Event::ReallocationEnd { .. }
             | Event::ReallocationFailed
             | Event::ReallocationFreed => self.memory(at, event),
+            Event::Mapped { .. }
+            | Event::Unmapped { .. }
+            | Event::UnmapFailed
+            | Event::Discarded { .. } => self.mapped(at, event),
             Event::MarkBegin { label } => self.mark_begins(at, &text(label)),
             Event::MarkEnd => self.mark_ends(at),
             Event::ThreadCreate { thread } => self.owners.creates(at.thread, thread),

@@ -41,6 +41,10 @@ impl Sites {
     pub fn backtrace_apart(&self, site: SiteId) -> impl Iterator<Item = Frame> + '_ {
         let apart = match self.nodes.get(site as usize) {
             Some(Node::Pair(apart, ..)) => *apart,
+            Some(Node::Of(of, _)) => match self.nodes.get(*of as usize) {
+                Some(Node::Pair(apart, ..)) => *apart,
+                _ => *of,
+            },
             _ => site,
         };
         self.backtrace(apart)

@@ -498,8 +498,8 @@ impl Steps<'_> {
         if let Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } = &mut event {
             *site = open.tree.site(*site);
         }
-        if let Event::Mapped { caller, .. } = &mut event {
-            *caller = u64::from(self.modules.module(process, *caller));
+        if let Event::Mapped { site, .. } = &mut event {
+            *site = self.sites.mapped(open.tree.site(*site));
         }
         let what = match event {
             Event::FreeLists { changes } => What::FreeLists {

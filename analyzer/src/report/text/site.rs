@@ -11,6 +11,7 @@ use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, share};
 use crate::report::frames::{Kind, Line, Stack, Stacks};
 use crate::report::{Input, fingerprint};
+use crate::sites::Memory;
 
 /// Lines of a backtrace, at most; one of them says how many are hidden.
 const MOST_LINES: usize = 12;
@@ -40,7 +41,7 @@ pub(super) fn write_leak(
     let figures = format!(
         "{}{of} retained, {}, {} of what leaks",
         input.estimate(leaked.bytes),
-        blocks(leaked.blocks, leaked.bytes),
+        blocks(input, site, leaked.blocks, leaked.bytes),
         share(leaked.bytes, whole)
     );
     let first = format!("{number:3}  {}  ", site.of_requests.name());
@@ -75,7 +76,7 @@ pub(super) fn write_undecided(
     let figures = format!(
         "{} held, {}",
         input.estimate(bytes_held),
-        blocks(blocks_held, bytes_held)
+        blocks(input, site, blocks_held, bytes_held)
     );
     page.titled(&format!("{number:3}  "), ink.warn, ink.strong, &figures);
     write_labels(page, input, &site.labels, |part| part.retained.blocks > 0);
@@ -102,13 +103,13 @@ pub(super) fn write_live(
         (0, left) => format!(
             "{} live at the end, {}, made by the tear-down",
             input.estimate(at_end.bytes),
-            blocks(left, at_end.bytes)
+            blocks(input, site, left, at_end.bytes)
         ),
         _ => format!(
             "{} live {}, {}, {} of all",
             input.estimate(shown.bytes),
             exit::moment(input),
-            blocks(shown.blocks, shown.bytes),
+            blocks(input, site, shown.blocks, shown.bytes),
             share(shown.bytes, whole)
         ),
     };
@@ -144,7 +145,7 @@ pub(super) fn write_open(
     let figures = format!(
         "{} held, {}, {} of it",
         input.estimate(live.bytes),
-        blocks(live.blocks, live.bytes),
+        blocks(input, site, live.blocks, live.bytes),
         share(live.bytes, whole)
     );
     let first = format!("{number:3}  {}  ", open.verdict.name());
@@ -157,10 +158,15 @@ pub(super) fn write_open(
     write_fingerprint(page, input, site);
 }
 
-/// `1,000 blocks of 16.0 KiB`, `about` where they differ.
-fn blocks(blocks: u64, sum: u64) -> String {
+/// `1,000 blocks of 16.0 KiB`, `about` where they differ; of mappings, what was mapped.
+fn blocks(input: &Input<'_>, site: &Site, blocks: u64, sum: u64) -> String {
+    let block = match input.sites.memory(site.id) {
+        Memory::Malloc | Memory::Python => "block",
+        Memory::Mapped => "mapping",
+        Memory::File => "mapped file",
+    };
     let Some(each) = sum.checked_div(blocks) else {
-        return counted(blocks, "block");
+        return counted(blocks, block);
     };
     let about = if sum.is_multiple_of(blocks) {
         ""
@@ -168,8 +174,8 @@ fn blocks(blocks: u64, sum: u64) -> String {
         "about "
     };
     match blocks {
-        1 => "1 block".into(),
-        _ => format!("{} of {about}{}", counted(blocks, "block"), bytes(each)),
+        1 => format!("1 {block}"),
+        _ => format!("{} of {about}{}", counted(blocks, block), bytes(each)),
     }
 }
 

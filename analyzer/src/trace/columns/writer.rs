@@ -306,8 +306,14 @@ impl Columns {
             Event::Mapped {
                 address,
                 size,
-                caller,
-            } => self.numbers(kind::MAPPED, &[address, size, caller]),
+                backing,
+                site,
+            } => {
+                let (backing, site) = (backing as u64, u64::from(site));
+                self.numbers(kind::MAPPED, &[address, size, backing, site]);
+            }
+            Event::UnmapFailed => self.kind(kind::UNMAP_FAILED),
+            Event::Discarded { address, size } => self.numbers(kind::DISCARDED, &[address, size]),
             Event::Unmapped { address, size } => self.numbers(kind::UNMAPPED, &[address, size]),
             Event::Exit { code } => self.numbers(kind::EXIT, &[code.into()]),
             Event::Accept { connection, local } => {

@@ -1,7 +1,7 @@
 //! From words to an entry, whatever the words are.
 
 use super::{Entry, Malformed, OPERAND_BITS, OPERAND_MASK, Prefix, Record, high, kind, low};
-use crate::{Asked, Bytes, Event, Protocol, Transfer, Unseen, Wait};
+use crate::{Asked, Backing, Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 impl<'a> Entry<'a> {
     /// Reads the entry at the start of `words`; also says how many words it took.
@@ -81,6 +81,7 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::THREAD_CREATE
         | kind::THREAD_CREATED
         | kind::COLLECTION_ASKED
+        | kind::UNMAP_FAILED
         | kind::REQUEST_BEGUN
         | kind::UPGRADED
         | kind::CLOSE
@@ -94,7 +95,8 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::ANSWER
         | kind::UNSEEN
         | kind::COLLECTED
-        | kind::UNMAPPED => (1, false),
+        | kind::UNMAPPED
+        | kind::DISCARDED => (1, false),
         kind::ALLOCATION_LARGE
         | kind::REALLOCATION_END_LARGE
         | kind::TRANSFERRED
@@ -167,9 +169,15 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
         kind::MAPPED => Event::Mapped {
             address: operand,
             size: word(0),
-            caller: word(1),
+            backing: Backing::from_code(code(u64::from(high(word(1))))?)?,
+            site: low(word(1)),
         },
         kind::UNMAPPED => Event::Unmapped {
+            address: operand,
+            size: word(0),
+        },
+        kind::UNMAP_FAILED => Event::UnmapFailed,
+        kind::DISCARDED => Event::Discarded {
             address: operand,
             size: word(0),
         },
