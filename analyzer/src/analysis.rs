@@ -136,6 +136,8 @@ pub struct ProcessFigures {
 pub struct Untraced {
     /// Its path.
     pub path: String,
+    /// The allocators that are in it; none: its file could not be read.
+    pub allocators: Vec<&'static str>,
     /// Mappings that it held when exits began, or at the end.
     pub mappings: u64,
     /// Their bytes.
@@ -178,6 +180,8 @@ pub struct Totals {
     pub outside_mapped: Amount,
     /// Files that they mapped, in none of the others either.
     pub mapped_files: Amount,
+    /// Stacks of threads that they created, in none of the others either.
+    pub stacks: Amount,
     /// Python objects live at the end.
     pub python_live_blocks: u64,
     /// Their bytes.
@@ -373,6 +377,8 @@ pub struct Site {
     pub whose: String,
     /// Bytes of live mappings whose contents were given up, at most.
     pub discarded_bytes: u64,
+    /// Threads created here that have ended and that nobody joined or detached.
+    pub unjoined_threads: u64,
     /// Requests that allocated here.
     pub requests: u64,
     /// Blocks alive at their request's end.

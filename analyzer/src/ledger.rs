@@ -22,6 +22,7 @@ mod merge;
 mod open;
 mod reuse;
 pub mod site;
+pub mod stacks;
 mod types;
 
 use caches::Cached;
@@ -42,6 +43,7 @@ use mapped::Mappings;
 pub use open::Open;
 use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
+use stacks::Stacks;
 pub use types::Typed;
 
 use crate::replay::{Block, Found, Heap, HoldingId};
@@ -93,6 +95,8 @@ pub struct Ledger {
     heap: Heap,
     /// What is mapped, by address.
     mappings: Mappings,
+    /// Threads and their stacks.
+    stacks: Stacks,
     /// Figures so far.
     pub counts: Counts,
     holdings: Vec<Holding>,
@@ -168,6 +172,7 @@ impl Ledger {
         Ledger {
             heap,
             mappings: Mappings::default(),
+            stacks: Stacks::default(),
             counts: Counts::default(),
             holdings: Vec::new(),
             free_holdings: Vec::new(),
@@ -424,6 +429,7 @@ impl Ledger {
             }
         }
         let holding = &mut self.holdings[id as usize];
+        holding.is_stack = !is_allocated && mapped::is_stack(address);
         if is_allocated {
             holding.allocations += amount.blocks;
             holding.allocated_bytes += amount.bytes;

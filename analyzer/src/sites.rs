@@ -72,11 +72,13 @@ pub enum Memory {
     Mapped,
     /// Files that it mapped.
     File,
+    /// Stacks of threads that it created.
+    Stack,
 }
 
 impl Memory {
     /// Those whose call sites are told apart from those of allocators.
-    pub const APART: [Memory; 2] = [Memory::Mapped, Memory::File];
+    pub const APART: [Memory; 3] = [Memory::Mapped, Memory::File, Memory::Stack];
 
     /// Its name in reports for programs.
     pub fn kind(self) -> &'static str {
@@ -84,6 +86,7 @@ impl Memory {
             Memory::Malloc => "malloc",
             Memory::Python => "python",
             Memory::Mapped | Memory::File => "mapped",
+            Memory::Stack => "stack",
         }
     }
 
@@ -91,7 +94,7 @@ impl Memory {
     pub fn backing(self) -> Option<&'static str> {
         match self {
             Memory::Malloc | Memory::Python => None,
-            Memory::Mapped => Some("memory"),
+            Memory::Mapped | Memory::Stack => Some("memory"),
             Memory::File => Some("file"),
         }
     }
@@ -398,7 +401,8 @@ mod tests {
         assert_eq!(sites.mapped(site), mapped);
         let all = [site, mapped, mapped + 1].map(|site| sites.memory(site));
         assert_eq!(all, [Memory::Malloc, Memory::Mapped, Memory::File]);
-        for site in [mapped, mapped + 1] {
+        assert_eq!(sites.memory(mapped + 2), Memory::Stack);
+        for site in [mapped, mapped + 1, mapped + 2] {
             assert_eq!(sites.backtrace(site).collect::<Vec<_>>(), [frame]);
         }
     }

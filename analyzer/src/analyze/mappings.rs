@@ -1,5 +1,6 @@
-//! Memory that libraries map by themselves: an allocator inside one that was opened late takes none of the calls that
-//! are traced. Which library, and how much it holds, stands in the report's first lines.
+//! Memory that libraries map by themselves: it is told by the calls that mapped it. Where a library has an allocator in
+//! it that was opened late, nothing is known of what that gave: which library, and how much it holds, stands in the
+//! report's first lines.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,37 +48,42 @@ pub(super) fn untraced<'m>(
     let mut all: Vec<Untraced> = sums
         .into_iter()
         .filter(|(_, amount)| amount.bytes >= LITTLE)
-        .map(|(path, amount)| Untraced {
-            path: path.to_owned(),
-            mappings: amount.blocks,
-            bytes: amount.bytes,
+        .filter_map(|(path, amount)| {
+            Some(Untraced {
+                path: path.to_owned(),
+                allocators: allocators(path)?,
+                mappings: amount.blocks,
+                bytes: amount.bytes,
+            })
         })
         .collect();
     all.sort_by_key(|library| (std::cmp::Reverse(library.bytes), library.path.clone()));
     all
 }
 
-/// Bytes that processes gave up of what they keep mapped, by call site.
-pub(super) fn discarded(processes: &[Process]) -> FxHashMap<SiteId, u64> {
-    let mut sums: FxHashMap<SiteId, u64> = FxHashMap::default();
-    let mapped = processes.iter().flat_map(|process| &process.mapped);
-    for (site, held) in mapped.filter(|(_, held)| held.discarded > 0) {
-        *sums.entry(*site).or_default() += held.discarded;
+/// What call sites had mapped in all processes.
+pub(super) fn held(processes: &[Process]) -> FxHashMap<SiteId, Held> {
+    let mut sums: FxHashMap<SiteId, Held> = FxHashMap::default();
+    for (site, held) in processes.iter().flat_map(|process| &process.mapped) {
+        let sum = sums.entry(*site).or_default();
+        sum.amount += held.amount;
+        sum.discarded += held.discarded;
+        sum.unjoined += held.unjoined;
     }
     sums
 }
 
 /// What is said of one.
 pub(super) fn warning(library: &Untraced) -> Warning {
-    let within = match allocators(&library.path) {
-        names if names.is_empty() => String::new(),
-        names => format!(" ({} in it)", names.join(" and ")),
+    let within = match library.allocators.is_empty() {
+        true => String::new(),
+        false => format!(" ({} in it)", library.allocators.join(" and ")),
     };
     Warning {
         code: "untraced_allocator".to_owned(),
         text: format!(
-            "{} gets memory by itself, past malloc{within}: {} in {} at the end, in use or only reserved; what it gave \
-             of them is not traced",
+            "{} gets memory by itself, past malloc{within}: {} in {} at the end, in use or not; what it gave of them is \
+             not traced",
             library.path,
             crate::figures::bytes(library.bytes),
             crate::figures::counted(library.mappings, "mapping"),
@@ -92,12 +98,14 @@ const MARKS: [(&str, &[u8]); 3] = [
     ("tcmalloc", b"tcmalloc: "),
 ];
 
-/// The allocators that the library has in it.
-fn allocators(path: &str) -> Vec<&'static str> {
+/// The allocators that the library has in it; `None`: none of those that are known. A file that can't be read may have
+/// any.
+fn allocators(path: &str) -> Option<Vec<&'static str>> {
     let Ok(file) = Mapping::open(Path::new(path)) else {
-        return Vec::new();
+        return Some(Vec::new());
     };
     let has = |mark: &[u8]| memchr::memmem::find(&file, mark).is_some();
     let found = MARKS.iter().filter(|(_, mark)| has(mark));
-    found.map(|(name, _)| *name).collect()
+    let found: Vec<_> = found.map(|(name, _)| *name).collect();
+    (!found.is_empty()).then_some(found)
 }

@@ -46,7 +46,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         .map(|process| process.executable.as_str());
     let mapped = processes.iter().map(|process| process.mapped.as_slice());
     let mapped = executables.zip(mapped);
-    let discarded = mappings::discarded(&processes);
+    let held = mappings::held(&processes);
     let untraced = mappings::untraced(mapped, sites);
     let (timelines, mut ended): (Vec<Timeline>, Vec<(Finished, usize)>) = processes
         .into_iter()
@@ -95,7 +95,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     ways::correct(&mut sites, places, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
-    let leaking = leaking(&sites, &machine.records);
+    let leaking = leaking(&sites, places, &machine.records);
     let ranges = leaking_ranges(
         &sites,
         &leaking,
@@ -105,17 +105,15 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     );
     let endpoint_of = endpoints(
         &mut analysis,
-        &sites,
+        (&sites, places),
         (&leaking, &ranges, &beside),
         &machine.records,
         &labels,
     );
     let unknown = associated.unknown.bytes;
-    ownership(&mut analysis, &sites, unknown);
-    let held = sites
-        .iter()
-        .filter(|site| places.memory(site.id) != Memory::File);
-    let open = held.flat_map(|site| &site.open);
+    ownership(&mut analysis, &sites, places, unknown);
+    let memory = sites.iter().filter(|site| is_memory(places, site.id));
+    let open = memory.flat_map(|site| &site.open);
     analysis.growth = Growth {
         // What had not ended went on after the last that did.
         to_bytes: growth.to_bytes + open.map(|open| open.later_bytes).sum::<u64>(),
@@ -131,9 +129,11 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     }
     analysis.types = types.all;
     let sites = sites.into_iter().zip(types.of_sites);
-    analysis.sites = site_list(sites, &reached, &machine.records, &endpoint_of);
+    analysis.sites = site_list(sites, &reached, &machine.records, &endpoint_of, places);
     for site in &mut analysis.sites {
-        site.discarded_bytes = discarded.get(&site.id).copied().unwrap_or(0);
+        let held = held.get(&site.id).copied().unwrap_or_default();
+        site.discarded_bytes = held.discarded;
+        site.unjoined_threads = held.unjoined;
         if let Some(found) = associated.sites.get(&site.id) {
             site.whose.clone_from(&found.text);
         }
@@ -243,6 +243,7 @@ fn processes_and_totals(
         totals.unknown_frees += counts.unknown_frees;
         totals.mapped += counts.apart[0];
         totals.mapped_files += counts.apart[1];
+        totals.stacks += counts.apart[2];
         let all = &finished.sites;
         let (outside, apart): (Vec<_>, Vec<_>) = all
             .iter()
@@ -359,30 +360,45 @@ fn requests(
     real.map(request).collect()
 }
 
-fn leaking(sites: &[Judged], records: &[Record]) -> Leaking {
+fn leaking(sites: &[Judged], places: &Sites, records: &[Record]) -> Leaking {
     let mut leaking = Leaking::default();
-    let verdicts = endpoint_verdicts(sites);
+    let verdicts = endpoint_verdicts(sites, places);
     let leaks = |part: &&JudgedLabel| {
         verdicts
             .get(&part.label)
             .is_some_and(|verdict| verdict.leaks())
     };
-    let parts = sites.iter().flat_map(|site| &site.labels);
-    let kept = parts.filter(leaks).flat_map(|part| {
-        let kept = part.retained.iter();
-        kept.filter(move |kept| part.leaks(kept, records))
-    });
-    for kept in kept.filter(|kept| kept.is_used()) {
-        let entry = leaking.entry(kept.request).or_default();
-        *entry = (entry.0 + kept.blocks, entry.1 + kept.bytes);
+    for site in sites {
+        let parts = site.labels.iter().filter(leaks);
+        let kept = parts.flat_map(|part| {
+            let kept = part.retained.iter();
+            kept.filter(move |kept| part.leaks(kept, records))
+        });
+        let counts = places.memory(site.id) != Memory::Stack;
+        for kept in kept.filter(|kept| kept.is_used()) {
+            let entry = leaking.entry(kept.request).or_default();
+            let bytes = if counts { kept.bytes } else { 0 };
+            *entry = (entry.0 + kept.blocks, entry.1 + bytes);
+        }
     }
     leaking
+}
+
+/// What labels have at the sites whose bytes count as what requests keep: most of a stack is never touched.
+fn parts_that_count<'s>(
+    sites: &'s [Judged],
+    places: &'s Sites,
+) -> impl Iterator<Item = &'s JudgedLabel> {
+    let counting = sites
+        .iter()
+        .filter(|site| places.memory(site.id) != Memory::Stack);
+    counting.flat_map(|site| &site.labels)
 }
 
 /// Fills in the endpoints, the worst first; tells where each label's is.
 fn endpoints(
     analysis: &mut Analysis,
-    sites: &[Judged],
+    (sites, places): (&[Judged], &Sites),
     (leaking, ranges, beside): (
         &Leaking,
         &FxHashMap<LabelId, [u64; 2]>,
@@ -392,7 +408,7 @@ fn endpoints(
     labels: &[String],
 ) -> FxHashMap<LabelId, u32> {
     let mut found: FxHashMap<LabelId, Endpoint> = FxHashMap::default();
-    let verdicts = endpoint_verdicts(sites);
+    let verdicts = endpoint_verdicts(sites, places);
     let mut leaked_bytes: FxHashMap<LabelId, u64> = FxHashMap::default();
     for (id, record) in (0..).zip(records).filter(|(_, record)| !record.void) {
         let Some(label) = record.label else {
@@ -422,7 +438,7 @@ fn endpoints(
         *leaked_bytes.entry(label).or_default() += bytes;
         add_request(endpoint, record, blocks);
     }
-    for part in sites.iter().flat_map(|site| &site.labels) {
+    for part in parts_that_count(sites, places) {
         if let Some(endpoint) = found.get_mut(&part.label) {
             part.retained
                 .iter()
@@ -475,9 +491,9 @@ fn add_open(endpoint: &mut Endpoint, open: &JudgedOpen) {
 struct Weights(FxHashMap<LabelId, u64>);
 
 impl Weights {
-    fn new(sites: &[Judged]) -> Weights {
+    fn new(sites: &[Judged], places: &Sites) -> Weights {
         let mut sums: FxHashMap<LabelId, u64> = FxHashMap::default();
-        let parts = sites.iter().flat_map(|site| &site.labels);
+        let parts = parts_that_count(sites, places);
         for part in parts.filter(|part| !is_harmless(part)) {
             *sums.entry(part.label).or_default() += held(part);
         }
@@ -503,11 +519,15 @@ fn is_harmless(part: &JudgedLabel) -> bool {
 }
 
 /// The worst verdict of each label's sites that have a say.
-fn endpoint_verdicts(sites: &[Judged]) -> FxHashMap<LabelId, Verdict> {
-    let weights = Weights::new(sites);
+fn endpoint_verdicts(sites: &[Judged], places: &Sites) -> FxHashMap<LabelId, Verdict> {
+    let weights = Weights::new(sites, places);
     let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
-    let parts = sites.iter().flat_map(|site| &site.labels);
-    for part in parts.filter(|part| weights.has_say(part)) {
+    let stacks = sites
+        .iter()
+        .filter(|site| places.memory(site.id) == Memory::Stack);
+    let stacks = stacks.flat_map(|site| &site.labels);
+    let parts = parts_that_count(sites, places).filter(|part| weights.has_say(part));
+    for part in parts.chain(stacks) {
         let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
         *verdict = (*verdict).min(part.verdict);
     }
@@ -550,12 +570,15 @@ fn growth(ended: &[(Finished, usize)]) -> Growth {
     })
 }
 
+/// Whether memory is held at the site: a file's contents and most of a stack are none.
+fn is_memory(places: &Sites, site: SiteId) -> bool {
+    !matches!(places.memory(site), Memory::File | Memory::Stack)
+}
+
 /// What was made while it served and was live at the end, by what is thought of it.
 fn by_verdict(sites: &[Judged], places: &Sites, records: &[Record]) -> Vec<(Verdict, Amount)> {
     let mut sums: BTreeMap<Verdict, Amount> = BTreeMap::new();
-    // A file's contents are no memory that the program holds.
-    let held = |site: &&Judged| places.memory(site.id) != Memory::File;
-    for site in sites.iter().filter(held) {
+    for site in sites.iter().filter(|site| is_memory(places, site.id)) {
         for part in &site.labels {
             for kept in &part.retained {
                 *sums.entry(part.verdict_of(kept, records)).or_default() += kept.amount();
@@ -581,12 +604,12 @@ fn outside_grown(site: &Judged) -> Amount {
 }
 
 /// Of retained bytes, how it is known whose they are.
-fn ownership(analysis: &mut Analysis, sites: &[Judged], unknown_bytes: u64) {
+fn ownership(analysis: &mut Analysis, sites: &[Judged], places: &Sites, unknown_bytes: u64) {
     let mut ownership = Ownership {
         unknown_bytes,
         ..Ownership::default()
     };
-    let parts = sites.iter().flat_map(|site| &site.labels);
+    let parts = parts_that_count(sites, places);
     for kept in parts.flat_map(|part| &part.retained) {
         let sum = match kept.associated {
             true => &mut ownership.associated_bytes,
@@ -671,6 +694,7 @@ fn site_list(
     reached: &FxHashMap<SiteId, u64>,
     records: &[Record],
     endpoint_of: &FxHashMap<LabelId, u32>,
+    places: &Sites,
 ) -> Vec<Site> {
     let count = |request: RequestId| records.get(request as usize).map_or(1, |r| r.count);
     let mut sites: Vec<Site> = Vec::with_capacity(judged.len());
@@ -718,6 +742,7 @@ fn site_list(
             associated: sum_of(retained().map(Retained::associated)),
             whose: String::new(),
             discarded_bytes: 0,
+            unjoined_threads: 0,
             live_blocks: sum(|part| part.live_blocks),
             live_bytes: sum(|part| part.live_bytes),
             before_exit: sum_of(parts.iter().map(|part| part.before_exit)),
@@ -739,8 +764,10 @@ fn site_list(
             .sort_by_key(|part| (Reverse(part.retained.bytes), part.endpoint));
     }
     sites.sort_by_key(|site| {
+        // Most of a stack is never touched: its size says little.
+        let is_stack = places.memory(site.id) == Memory::Stack;
         let bytes = (Reverse(site.retained_bytes), Reverse(site.live_bytes));
-        (site.verdict, bytes, site.id)
+        (site.verdict, is_stack, bytes, site.id)
     });
     sites
 }

@@ -139,6 +139,17 @@ fn lanes() {
             size: 4096,
         },
         Event::UnmapFailed,
+        Event::ThreadStack {
+            thread: 4096,
+            handle: 4096,
+            size: 8 << 20,
+            detached: false,
+            site: 1,
+        },
+        Event::ThreadReleased {
+            handle: 4096,
+            joined: true,
+        },
         Event::Discarded {
             address: 4096,
             size: 4096,

@@ -93,8 +93,10 @@ impl Ledger {
         site.survive(record.label, order.map_or(0, |_| holding.live_blocks));
         if let Some(order) = order {
             holding.ended = true;
-            figures.survivor_blocks += holding.live_blocks;
-            figures.survivor_bytes += holding.live_bytes;
+            if !holding.is_stack {
+                figures.survivor_blocks += holding.live_blocks;
+                figures.survivor_bytes += holding.live_bytes;
+            }
             site.survivor_blocks += holding.live_blocks;
             site.survivor_bytes += holding.live_bytes;
             if holding.live_blocks > 0 {

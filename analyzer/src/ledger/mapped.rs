@@ -23,7 +23,7 @@ use crate::trace::ThreadId;
 const KEY_BITS: u32 = 4;
 
 /// The key of the block with this number.
-fn key(number: u64, memory: usize) -> u64 {
+pub(super) fn key(number: u64, memory: usize) -> u64 {
     number << KEY_BITS | (memory as u64) << 1 | 1
 }
 
@@ -36,6 +36,11 @@ pub(super) fn apart(address: u64) -> Option<usize> {
 /// Whether memory lies there, and no file.
 pub(super) fn is_memory(address: u64) -> bool {
     apart(address).is_none_or(|place| Memory::APART.get(place) == Some(&Memory::Mapped))
+}
+
+/// Whether a thread's stack lies there: most of one is never touched, so that it counts in no request's bytes.
+pub(super) fn is_stack(address: u64) -> bool {
+    apart(address).is_some_and(|place| Memory::APART.get(place) == Some(&Memory::Stack))
 }
 
 /// A part of the address space, from its start.
@@ -59,13 +64,13 @@ pub(super) struct Mappings {
     /// All pieces lie between these.
     bounds: (u64, u64),
     /// How many blocks there were.
-    blocks: u64,
+    pub(super) blocks: u64,
     /// What each thread's last call took away, by start.
     gone: FxHashMap<ThreadId, Vec<(u64, Piece)>>,
     /// Call sites in whose memory blocks of a traced allocator were seen.
     of_allocators: FxHashSet<SiteId>,
     /// What call sites held when the process's exit began, or at its end.
-    held: Option<FxHashMap<SiteId, Held>>,
+    pub(super) held: Option<FxHashMap<SiteId, Held>>,
 }
 
 /// What a call site has mapped.
@@ -77,6 +82,8 @@ pub struct Held {
     pub discarded: u64,
     /// It is memory that a traced allocator gives blocks of.
     pub is_allocators: bool,
+    /// Threads that have ended and were neither joined nor detached.
+    pub unjoined: u64,
 }
 
 impl Mappings {
@@ -145,9 +152,6 @@ impl Mappings {
 
     /// Takes down what call sites hold: the process ends, or begins to.
     fn close(&mut self) {
-        if self.held.is_some() {
-            return;
-        }
         let given = Held {
             is_allocators: true,
             ..Held::default()
@@ -337,7 +341,10 @@ impl Ledger {
 
     /// Takes down what call sites have mapped: the process ends, or begins to.
     pub fn close_mappings(&mut self) {
-        self.mappings.close();
+        if self.mappings.held.is_none() {
+            self.mappings.close();
+            self.close_stacks();
+        }
     }
 
     /// What that was, by call site.

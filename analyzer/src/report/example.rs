@@ -158,6 +158,7 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         associated: Amount::default(),
         whose: String::new(),
         discarded_bytes: 0,
+        unjoined_threads: 0,
         live_blocks: retained.0,
         live_bytes: retained.1,
         before_exit: Amount::default(),

@@ -36,7 +36,9 @@ pub fn fingerprint(sites: &Sites, site: SiteId) -> String {
     // A call that maps is told apart from one that allocates, and files from memory.
     match sites.memory(site) {
         Memory::Malloc | Memory::Python => {}
-        memory @ (Memory::Mapped | Memory::File) => hash.add(format!("{memory:?}").as_bytes()),
+        memory @ (Memory::Mapped | Memory::File | Memory::Stack) => {
+            hash.add(format!("{memory:?}").as_bytes())
+        }
     }
     format!("{:016x}", hash.0)
 }

@@ -171,6 +171,8 @@ fn totals(input: &Input<'_>) -> schema::Totals {
         mapped_live_blocks: totals.mapped.blocks,
         mapped_live_bytes: totals.mapped.bytes,
         mapped_file_bytes: totals.mapped_files.bytes,
+        stack_live_blocks: totals.stacks.blocks,
+        stack_live_bytes: totals.stacks.bytes,
         python_live_blocks: totals.python_live_blocks,
         python_live_bytes: totals.python_live_bytes,
         outside: schema::Outside {
@@ -362,6 +364,7 @@ fn site_row<'r>(
         kind: input.sites.memory(site.id).kind(),
         backing: input.sites.memory(site.id).backing(),
         discarded_bytes: site.discarded_bytes,
+        unjoined_threads: site.unjoined_threads,
         verdict: site.verdict.name(),
         evidence: schema::Evidence {
             text: &evidence.text,

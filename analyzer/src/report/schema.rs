@@ -140,6 +140,8 @@ pub(super) struct Totals {
     pub(super) mapped_live_blocks: u64,
     pub(super) mapped_live_bytes: u64,
     pub(super) mapped_file_bytes: u64,
+    pub(super) stack_live_blocks: u64,
+    pub(super) stack_live_bytes: u64,
     pub(super) python_live_blocks: u64,
     pub(super) python_live_bytes: u64,
     pub(super) outside: Outside,
@@ -260,6 +262,8 @@ pub(super) struct Site<'r> {
     pub(super) backing: Option<&'static str>,
     /// Of its live mappings, bytes whose contents were given up, at most.
     pub(super) discarded_bytes: u64,
+    /// Of its threads, those that have ended and that nobody joined or detached.
+    pub(super) unjoined_threads: u64,
     pub(super) verdict: &'static str,
     pub(super) evidence: Evidence<'r>,
     pub(super) requests: u64,

@@ -498,7 +498,7 @@ impl Steps<'_> {
         if let Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } = &mut event {
             *site = open.tree.site(*site);
         }
-        if let Event::Mapped { site, .. } = &mut event {
+        if let Event::Mapped { site, .. } | Event::ThreadStack { site, .. } = &mut event {
             *site = self.sites.mapped(open.tree.site(*site));
         }
         let what = match event {

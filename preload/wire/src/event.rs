@@ -141,6 +141,27 @@ pub enum Event<'a> {
         /// As in `ThreadCreate`.
         thread: u64,
     },
+    /// The thread has created that one, whose stack the C library mapped; recorded *after* the real call, when the new
+    /// thread may have ended.
+    ThreadStack {
+        /// As in `ThreadCreate`.
+        thread: u64,
+        /// Its `pthread_t`; given again once it is released.
+        handle: u64,
+        /// Bytes of the stack.
+        size: u64,
+        /// It was created detached: its stack is given back when it ends.
+        detached: bool,
+        /// The innermost node of the backtrace, or a [`Event::Pair`].
+        site: u32,
+    },
+    /// The thread with this `pthread_t` was joined (recorded *after* that), or is about to be detached.
+    ThreadReleased {
+        /// As in `ThreadStack`.
+        handle: u64,
+        /// It has ended.
+        joined: bool,
+    },
     /// The program begins to end by itself: it calls `exit` or its like, returns from `main`, or its Python
     /// interpreter has begun to finalize. Nothing is taken apart yet. Once in a process.
     ExitBegins,

@@ -125,6 +125,8 @@ mod kind {
     pub(super) const NOTHING: u8 = 44;
     pub(super) const UNMAP_FAILED: u8 = 50;
     pub(super) const DISCARDED: u8 = 51;
+    pub(super) const THREAD_STACK: u8 = 52;
+    pub(super) const THREAD_RELEASED: u8 = 53;
 }
 
 impl Prefix {
@@ -271,6 +273,20 @@ impl<'a> Event<'a> {
             Event::ExitBegins => Parts::bare(kind::EXIT_BEGINS, 0),
             Event::ThreadCreate { thread } => Parts::bare(kind::THREAD_CREATE, thread),
             Event::ThreadCreated { thread } => Parts::bare(kind::THREAD_CREATED, thread),
+            Event::ThreadStack {
+                thread,
+                handle,
+                size,
+                detached,
+                site,
+            } => Parts::bare(kind::THREAD_STACK, thread).with(&[
+                handle,
+                size,
+                pair(site, detached.into()),
+            ]),
+            Event::ThreadReleased { handle, joined } => {
+                Parts::bare(kind::THREAD_RELEASED, handle).with(&[joined.into()])
+            }
             Event::Collected {
                 young,
                 middle,

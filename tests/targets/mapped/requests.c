@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "leak.h"
+#include "../../../preload/include/leak.h"
 
 enum { MEBI = 1 << 20, REQUESTS = 300 };
 

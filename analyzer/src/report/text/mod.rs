@@ -25,7 +25,7 @@ use std::io::{self, Write};
 use super::frames::Stacks;
 use super::{Input, Options, warnings};
 use crate::analysis::{Analysis, Site, Verdict};
-use crate::sites::Sites;
+use crate::sites::{Memory, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::Facts;
 use page::Page;
@@ -47,7 +47,7 @@ pub fn text(
     };
     let mut stacks = Stacks::new(facts, sites, symbolizer);
     // The body first: naming functions may bring warnings, and those stand at the head.
-    let leaking = endpoints::leaking(analysis);
+    let leaking = endpoints::leaking(analysis, sites);
     let body = body(&input, &mut stacks, &leaking);
     let mut page = Page::new(options.width, options.color);
     let warnings = warnings(&input, stacks.symbolizer());
@@ -95,7 +95,10 @@ fn write_leaking_sites(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'
     if leaking.is_empty() {
         return;
     }
-    let whole = leaking.iter().map(|site| site.leaked().bytes).sum();
+    let counting = leaking
+        .iter()
+        .filter(|site| input.sites.memory(site.id) != Memory::Stack);
+    let whole = counting.map(|site| site.leaked().bytes).sum();
     page.heading("Call sites behind them");
     for (number, site) in leaking.iter().take(input.options.most_sites).enumerate() {
         page.blank();

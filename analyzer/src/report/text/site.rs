@@ -38,11 +38,14 @@ pub(super) fn write_leak(
         0 => String::new(),
         _ => format!(" of {}", input.estimate(site.retained_bytes)),
     };
+    let part = match input.sites.memory(site.id) {
+        Memory::Stack => String::new(),
+        _ => format!(", {} of what leaks", share(leaked.bytes, whole)),
+    };
     let figures = format!(
-        "{}{of} retained, {}, {} of what leaks",
+        "{}{of} retained, {}{part}",
         input.estimate(leaked.bytes),
         blocks(input, site, leaked.blocks, leaked.bytes),
-        share(leaked.bytes, whole)
     );
     let first = format!("{number:3}  {}  ", site.of_requests.name());
     page.titled(&first, ink.bad, ink.strong, &figures);
@@ -51,6 +54,7 @@ pub(super) fn write_leak(
         true => part.leaked.blocks > 0,
         false => part.retained.blocks > 0,
     });
+    write_mapped(page, input, site);
     types::write_site(page, input, &site.types);
     write_evidence(page, &site.evidence.text);
     if site.associated.blocks > 0 {
@@ -58,6 +62,28 @@ pub(super) fn write_leak(
     }
     write_stack(page, &stacks.of(site.id));
     write_fingerprint(page, input, site);
+}
+
+/// What is to be known of mappings and stacks.
+fn write_mapped(page: &mut Page, input: &Input<'_>, site: &Site) {
+    let mut say = |text: &str| page.paragraph("     note: ", page.ink.dim, text);
+    if input.sites.memory(site.id) == Memory::Stack {
+        say(
+            "the size is what is mapped; most of a stack is never touched, and it is in no endpoint's sum",
+        );
+    }
+    if site.unjoined_threads > 0 {
+        say(&format!(
+            "{} ended and nobody joined or detached them: pthread_join, or pthread_detach, gives their stacks back",
+            counted(site.unjoined_threads, "thread")
+        ));
+    }
+    if site.discarded_bytes > 0 {
+        say(&format!(
+            "up to {} of it were given up (madvise) and are mapped yet",
+            bytes(site.discarded_bytes)
+        ));
+    }
 }
 
 /// A site of which can't be told yet whether it leaks.
@@ -164,6 +190,7 @@ fn blocks(input: &Input<'_>, site: &Site, blocks: u64, sum: u64) -> String {
         Memory::Malloc | Memory::Python => "block",
         Memory::Mapped => "mapping",
         Memory::File => "mapped file",
+        Memory::Stack => "thread stack",
     };
     let Some(each) = sum.checked_div(blocks) else {
         return counted(blocks, block);

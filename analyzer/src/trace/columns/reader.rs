@@ -340,6 +340,17 @@ impl ColumnReader {
                 backing: self.number(raw).map(|_module| Backing::Reserved)?,
                 site: 0,
             },
+            kind::THREAD_STACK => Event::ThreadStack {
+                thread: self.number(raw)?,
+                handle: self.number(raw)?,
+                size: self.number(raw)?,
+                detached: self.number(raw)? != 0,
+                site: self.small(raw)?,
+            },
+            kind::THREAD_RELEASED => Event::ThreadReleased {
+                handle: self.number(raw)?,
+                joined: self.number(raw)? != 0,
+            },
             kind::UNMAP_FAILED => Event::UnmapFailed,
             kind::DISCARDED => Event::Discarded {
                 address: self.number(raw)?,

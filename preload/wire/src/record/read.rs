@@ -96,7 +96,9 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::UNSEEN
         | kind::COLLECTED
         | kind::UNMAPPED
-        | kind::DISCARDED => (1, false),
+        | kind::DISCARDED
+        | kind::THREAD_RELEASED => (1, false),
+        kind::THREAD_STACK => (3, false),
         kind::ALLOCATION_LARGE
         | kind::REALLOCATION_END_LARGE
         | kind::TRANSFERRED
@@ -115,6 +117,7 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
     let word = |index: usize| fixed.get(index).copied().unwrap_or(0);
     let code = |word: u64| u8::try_from(word).ok();
     let number = || u32::try_from(operand).ok();
+    let flag = |word: u64| (word <= 1).then_some(word == 1);
     let positive = |count: u32| (count > 0).then_some(count);
     Some(match kind {
         kind::ALLOCATION => Event::Allocation {
@@ -160,6 +163,17 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
         kind::EXIT_BEGINS => Event::ExitBegins,
         kind::THREAD_CREATE => Event::ThreadCreate { thread: operand },
         kind::THREAD_CREATED => Event::ThreadCreated { thread: operand },
+        kind::THREAD_STACK => Event::ThreadStack {
+            thread: operand,
+            handle: word(0),
+            size: word(1),
+            detached: flag(high(word(2)).into())?,
+            site: low(word(2)),
+        },
+        kind::THREAD_RELEASED => Event::ThreadReleased {
+            handle: operand,
+            joined: flag(word(0))?,
+        },
         kind::COLLECTED => Event::Collected {
             young: number()?,
             middle: low(word(0)),

@@ -61,6 +61,17 @@ fn samples() -> Vec<Event<'static>> {
             site: 7
         },
         Event::UnmapFailed,
+        Event::ThreadStack {
+            thread: 0x7000,
+            handle: 1 << 46,
+            size: 8 << 20,
+            detached: true,
+            site: 9
+        },
+        Event::ThreadReleased {
+            handle: 1 << 46,
+            joined: false
+        },
         Event::Discarded {
             address: 1 << 46,
             size: 8192
