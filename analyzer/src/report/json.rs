@@ -325,8 +325,11 @@ const MOST_UNREACHED: usize = 1000;
 /// The sites to be listed, and the sum of those that are not although blocks live there.
 fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
     let sites = &input.analysis.sites;
-    let matters =
-        |site: &Site| site.requests > 0 || site.survivor_blocks > 0 || site.verdict.leaks();
+    // What is left out is of allocators: mappings and stacks are few, and in other sums.
+    let matters = |site: &Site| {
+        let is_apart = input.sites.memory(site.id).apart().is_some() && site.live_blocks > 0;
+        site.requests > 0 || site.survivor_blocks > 0 || site.verdict.leaks() || is_apart
+    };
     let mut unreached: Vec<&Site> = sites
         .iter()
         .filter(|site| !matters(site) && (site.live_blocks > 0 || site.before_exit.blocks > 0))
