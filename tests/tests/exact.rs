@@ -193,7 +193,7 @@ fn check_before_exit(report: &Report, stated: &Stated) {
     assert_eq!(told, stated.before_exit, "before exit: {rows:#?}");
     let total = before_exit(report.at("/totals"));
     // Of allocators: mappings and stacks are in no such sum.
-    let allocated = |site: &&Value| matches!(text(site, "kind"), "malloc" | "python");
+    let allocated = |site: &&Value| matches!(text(&site["kind"], "kind"), "malloc" | "python");
     let of_sites = report
         .list("/sites")
         .iter()

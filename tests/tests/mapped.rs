@@ -24,20 +24,22 @@ fn sites<'r>(report: &'r Report, kind: &str, label: &str) -> Vec<&'r Value> {
     let mut of_kind: Vec<&Value> = report.list("/sites").iter().collect();
     of_kind.retain(|site| {
         let mut labels = site["labels"].as_array().expect("labels").iter();
-        let retained =
-            |part: &Value| text(part, "label") == label && number(part, "retained_blocks") > 0;
-        text(site, "kind") == kind && labels.any(retained)
+        let retained = |part: &Value| {
+            text(&part["label"], "label") == label
+                && number(&part["retained_blocks"], "retained_blocks") > 0
+        };
+        text(&site["kind"], "kind") == kind && labels.any(retained)
     });
     of_kind
 }
 
 fn endpoint(report: &Report, label: &str) -> (String, u64, u64) {
     let row = report.endpoint(label);
-    let verdict = text(row, "verdict").to_owned();
+    let verdict = text(&row["verdict"], "verdict").to_owned();
     (
         verdict,
-        number(row, "retained_blocks"),
-        number(row, "retained_bytes"),
+        number(&row["retained_blocks"], "retained_blocks"),
+        number(&row["retained_bytes"], "retained_bytes"),
     )
 }
 
@@ -70,9 +72,9 @@ fn what_requests_map_and_keep_is_a_leak() {
             let found = sites(&report, "mapped", label);
             assert_eq!(found.len(), usize::from(each > 0), "{label}");
             for site in found {
-                assert_eq!(number(site, "live_bytes"), 300 * each);
+                assert_eq!(number(&site["live_bytes"], "live_bytes"), 300 * each);
                 let backing = if label == "/file" { "file" } else { "memory" };
-                assert_eq!(text(site, "backing"), backing);
+                assert_eq!(text(&site["backing"], "backing"), backing);
             }
         }
         let memory = 300 * ((1 << 20) + (512 << 10));
@@ -95,14 +97,21 @@ fn threads_that_nobody_joins_are_told() {
         assert_eq!(endpoint(&report, label).0, "leak", "{label}");
         let found = sites(&report, "stack", label);
         assert_eq!(found.len(), 1, "{label}");
-        assert_eq!(number(found[0], "live_blocks"), 60);
-        assert_eq!(number(found[0], "live_bytes"), 60 * (256 << 10));
-        assert_eq!(number(found[0], "unjoined_threads"), unjoined, "{label}");
+        assert_eq!(number(&found[0]["live_blocks"], "live_blocks"), 60);
+        assert_eq!(
+            number(&found[0]["live_bytes"], "live_bytes"),
+            60 * (256 << 10)
+        );
+        assert_eq!(
+            number(&found[0]["unjoined_threads"], "unjoined_threads"),
+            unjoined,
+            "{label}"
+        );
     }
     assert_eq!(report.number("/totals/stack_live_blocks"), 120);
     assert_eq!(report.number("/totals/mapped_live_bytes"), 0);
     let all = report.list("/sites").iter();
-    let stacks = all.filter(|site| text(site, "kind") == "stack");
-    let leaking = stacks.filter(|site| text(site, "verdict") == "leak");
+    let stacks = all.filter(|site| text(&site["kind"], "kind") == "stack");
+    let leaking = stacks.filter(|site| text(&site["verdict"], "verdict") == "leak");
     assert_eq!(leaking.count(), 2, "not those that are joined or detached");
 }

@@ -245,12 +245,13 @@ fn tell_break_gone(end: *mut c_void, before: *mut c_void) -> bool {
 }
 
 /// Tells of a mapping that was made.
+#[inline(always)]
 fn tell(address: *mut c_void, size: usize, backing: Backing, caller: Caller) {
     tell_exactly(address, size.next_multiple_of(PAGE), backing, caller);
 }
 
-/// The same of memory that does not end at a page's end.
-#[inline(never)]
+/// The same of memory that does not end at a page's end. Inlined: another frame would be too much of the caller's stack.
+#[inline(always)]
 fn tell_exactly(address: *mut c_void, size: usize, backing: Backing, caller: Caller) {
     let Some(thread) = thread::current() else {
         return thread::count_lost(Kind::Fact);
