@@ -4,11 +4,13 @@
 use crate::ledger::BeforeExit;
 use crate::sample::Amount;
 use crate::sites::SiteId;
-use crate::trace::ProcessId;
+use crate::trace::{LimitKind, ProcessId};
 
 /// What an analysis found.
 #[derive(Clone, Debug, Default)]
 pub struct Analysis {
+    /// When memory runs out, and whether it did.
+    pub outlook: Outlook,
     /// By process, in order of their start.
     pub processes: Vec<ProcessFigures>,
     /// Over all processes.
@@ -129,6 +131,30 @@ pub struct ProcessFigures {
     pub inherited_live_bytes: u64,
     /// How often its collector of cyclic garbage ran; `None`: it has none that is known.
     pub collections: Option<Collections>,
+}
+
+/// What is known of a program's memory and its limit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outlook {
+    /// What limits it, and bytes.
+    pub limit: Option<(LimitKind, u64)>,
+    /// Processes that the kernel killed for lack of memory.
+    pub killed: Vec<ProcessId>,
+    /// When the limit is reached at this pace, from the last reading while it served; `None`: that can't be told.
+    pub seconds_to_limit: Option<u64>,
+    /// How fast resident memory grew; `None`: it did not, or not evenly.
+    pub pace: Option<Pace>,
+}
+
+/// How fast resident memory grew in the second half of serving, in all processes together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Of a straight line through the readings.
+    pub bytes_per_second: f64,
+    /// Where that line is at the last of them.
+    pub resident_bytes: u64,
+    /// For each request that ended meanwhile; `None`: none did.
+    pub bytes_per_request: Option<u64>,
 }
 
 /// A library with an allocator of its own that is not traced.

@@ -6,6 +6,7 @@ mod company;
 mod garbage;
 mod mappings;
 mod open;
+mod outlook;
 mod range;
 mod result;
 mod reuse;

@@ -115,3 +115,15 @@ fn threads_that_nobody_joins_are_told() {
     let leaking = stacks.filter(|site| text(&site["verdict"], "verdict") == "leak");
     assert_eq!(leaking.count(), 2, "not those that are joined or detached");
 }
+
+#[test]
+fn odd_mappings_are_exact() {
+    let report = report("mapped/odd.c");
+    assert_eq!(report.number("/totals/mapped_live_blocks"), 5);
+    assert_eq!(report.number("/totals/mapped_live_bytes"), 3_203_072);
+    assert_eq!(report.number("/processes/1/mapped_live_blocks"), 0);
+    assert_eq!(report.number("/processes/1/inherited_live_blocks"), 0);
+    let given_up = report.list("/sites").iter();
+    let given_up = given_up.map(|site| number(&site["discarded_bytes"], "discarded_bytes"));
+    assert_eq!(given_up.sum::<u64>(), 512 << 10);
+}

@@ -10,7 +10,7 @@ use super::range::{Leaking, leaking_ranges};
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, company, garbage, mappings, reuse, ways};
+use super::{Analyzer, Timeline, alike, company, garbage, mappings, outlook, reuse, ways};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
@@ -146,6 +146,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         }
     }
     analysis.requests = requests(machine.records, &endpoint_of, &leaking, facts);
+    analysis.outlook = outlook::outlook(facts, &analysis.requests);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();
     analysis

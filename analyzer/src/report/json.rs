@@ -7,12 +7,14 @@ use rustc_hash::FxHashSet;
 
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
-use crate::analysis::{Analysis, Endpoint, Growth, Request, Site, TypeRow, Untraced, Verdict};
+use crate::analysis::{
+    Analysis, Endpoint, Growth, Outlook, Request, Site, TypeRow, Untraced, Verdict,
+};
 use crate::figures;
 use crate::sample::Amount;
 use crate::sites::{PythonFrame, SiteId, Sites};
 use crate::symbols::Symbolizer;
-use crate::trace::{Ended, Facts, Outcome, Warning};
+use crate::trace::{Ended, Facts, LimitKind, Outcome, Warning};
 
 /// Writes the report as one JSON object and a line feed.
 pub fn json(
@@ -41,6 +43,7 @@ pub fn json(
         processes: processes(&input),
         totals: totals(&input),
         growth: growth(&analysis.growth),
+        memory: memory(&analysis.outlook),
         timeline: timeline(analysis),
         requests: Written(|| requests(&input)),
         endpoints: analysis
@@ -202,6 +205,23 @@ fn growth(growth: &Growth) -> schema::Growth {
         by_verdict: growth.by_verdict.iter().map(of_verdict).collect(),
         explained_share: growth.explained(),
         undecided_bytes: growth.undecided_bytes(),
+    }
+}
+
+fn memory(outlook: &Outlook) -> schema::Memory {
+    let pace = outlook.pace;
+    schema::Memory {
+        limit_bytes: outlook.limit.map(|(_, bytes)| bytes),
+        limited_by: outlook.limit.map(|(kind, _)| match kind {
+            LimitKind::Cgroup => "cgroup",
+            LimitKind::AddressSpace => "address_space",
+            LimitKind::Machine => "machine",
+        }),
+        resident_bytes_per_second: pace.map(|pace| pace.bytes_per_second as u64),
+        resident_bytes_per_request: pace.and_then(|pace| pace.bytes_per_request),
+        seconds_to_limit: outlook.seconds_to_limit,
+        killed_by: (!outlook.killed.is_empty()).then_some("memory_limit"),
+        killed_process_ids: outlook.killed.clone(),
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) struct Report<'r, R: Serialize> {
     pub(super) processes: Vec<Process<'r>>,
     pub(super) totals: Totals,
     pub(super) growth: Growth,
+    pub(super) memory: Memory,
     pub(super) timeline: Vec<Point>,
     pub(super) requests: R,
     pub(super) endpoints: Vec<Endpoint<'r>>,
@@ -21,6 +22,18 @@ pub(super) struct Report<'r, R: Serialize> {
     pub(super) types: Vec<Type<'r>>,
     pub(super) modules: Vec<Module<'r>>,
     pub(super) untraced: Vec<Untraced<'r>>,
+}
+
+/// What limits the first process's memory, and when that is reached.
+#[derive(Serialize)]
+pub(super) struct Memory {
+    pub(super) limit_bytes: Option<u64>,
+    pub(super) limited_by: Option<&'static str>,
+    pub(super) resident_bytes_per_second: Option<u64>,
+    pub(super) resident_bytes_per_request: Option<u64>,
+    pub(super) seconds_to_limit: Option<u64>,
+    pub(super) killed_by: Option<&'static str>,
+    pub(super) killed_process_ids: Vec<u32>,
 }
 
 /// A library that gets memory past what is traced, and what it held when exits began, or at the end.

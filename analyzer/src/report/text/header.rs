@@ -1,6 +1,7 @@
 //! The head of the report: what is missing first, then the result, then what was seen.
 
 use super::endpoints::Leaking;
+use super::outlook;
 use super::page::Page;
 use super::result;
 use super::table::{cut, paint};
@@ -33,6 +34,9 @@ fn write_missing(page: &mut Page, input: &Input<'_>, warnings: &[Warning]) {
     let warn = page.ink.warn;
     let mut say = |text: &str| page.titled("! ", warn, anstyle::Style::new(), &escaped(text));
     let facts = input.facts;
+    if let Some(text) = outlook::killed(input) {
+        say(&text);
+    }
     if facts.sample_bytes > 0 {
         say(&format!(
             "This is a sample, every {} on average (LEAK_SAMPLE): sizes and counts are estimates, within their \

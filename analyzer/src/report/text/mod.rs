@@ -9,6 +9,7 @@ mod live;
 mod memory;
 mod open;
 mod others;
+mod outlook;
 mod outside;
 mod page;
 mod result;
@@ -81,6 +82,7 @@ fn body(
         others::write(&mut page, input, stacks);
     }
     memory::write(&mut page, input);
+    outlook::write(&mut page, &input.analysis.outlook);
     page
 }
 

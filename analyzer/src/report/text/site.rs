@@ -131,18 +131,23 @@ pub(super) fn write_live(
             input.estimate(at_end.bytes),
             blocks(input, site, left, at_end.bytes)
         ),
-        _ => format!(
-            "{} live {}, {}, {} of all",
-            input.estimate(shown.bytes),
-            exit::moment(input),
-            blocks(input, site, shown.blocks, shown.bytes),
-            share(shown.bytes, whole)
-        ),
+        _ => {
+            let part = match is_apart(input, site) {
+                true => String::new(),
+                false => format!(", {} of all", share(shown.bytes, whole)),
+            };
+            format!(
+                "{} live {}, {}{part}",
+                input.estimate(shown.bytes),
+                exit::moment(input),
+                blocks(input, site, shown.blocks, shown.bytes),
+            )
+        }
     };
     if shown.blocks > at_end.blocks {
         figures += &match at_end.blocks {
             0 => "; freed by the tear-down".to_owned(),
-            left => format!("; {} at the end", counted(left, "block")),
+            left => format!("; {} at the end", counted(left, noun(input, site))),
         };
     }
     let first = match site.outside_verdict.leaks() {
@@ -153,6 +158,7 @@ pub(super) fn write_live(
     if site.outside_verdict.leaks() {
         write_evidence(page, &site.outside_text);
     }
+    write_mapped(page, input, site);
     types::write_site(page, input, &site.types);
     write_stack(page, stack);
     write_fingerprint(page, input, site);
@@ -184,14 +190,24 @@ pub(super) fn write_open(
     write_fingerprint(page, input, site);
 }
 
-/// `1,000 blocks of 16.0 KiB`, `about` where they differ; of mappings, what was mapped.
-fn blocks(input: &Input<'_>, site: &Site, blocks: u64, sum: u64) -> String {
-    let block = match input.sites.memory(site.id) {
+/// What a block of the site is called.
+pub(super) fn noun(input: &Input<'_>, site: &Site) -> &'static str {
+    match input.sites.memory(site.id) {
         Memory::Malloc | Memory::Python => "block",
         Memory::Mapped => "mapping",
         Memory::File => "mapped file",
         Memory::Stack => "thread stack",
-    };
+    }
+}
+
+/// Whether its blocks are no allocator's, and in none of their sums.
+pub(super) fn is_apart(input: &Input<'_>, site: &Site) -> bool {
+    input.sites.memory(site.id).apart().is_some()
+}
+
+/// `1,000 blocks of 16.0 KiB`, `about` where they differ; of mappings, what was mapped.
+fn blocks(input: &Input<'_>, site: &Site, blocks: u64, sum: u64) -> String {
+    let block = noun(input, site);
     let Some(each) = sum.checked_div(blocks) else {
         return counted(blocks, block);
     };
