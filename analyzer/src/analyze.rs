@@ -21,7 +21,7 @@ use timeline::Timeline;
 
 use crate::analysis::{Analysis, Site};
 use crate::ledger::Finished;
-use crate::ledger::mapped::Held;
+use crate::ledger::pieces::Held;
 use crate::requests::machine::Machine;
 pub use crate::requests::machine::{Boundary, Options};
 pub use crate::requests::owner::Scope;

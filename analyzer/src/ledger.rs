@@ -20,9 +20,11 @@ mod loose;
 pub mod mapped;
 mod merge;
 mod open;
+pub mod pieces;
 mod reuse;
 pub mod site;
 pub mod stacks;
+mod threads;
 mod types;
 
 use caches::Cached;
@@ -39,11 +41,11 @@ use index::HoldingIndex;
 pub use lives::{Age, GroupLives, Lives, MEASURES, MassDeath, SiteLives};
 pub use log::Log;
 pub use loose::Loose;
-use mapped::Mappings;
 pub use open::Open;
+use pieces::Mappings;
 use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
-use stacks::Stacks;
+use threads::Stacks;
 pub use types::Typed;
 
 use crate::replay::{Block, Found, Heap, HoldingId};
@@ -80,7 +82,7 @@ impl Counts {
     /// What lives of the kind of memory that has such keys; `None`: of allocators' blocks.
     #[inline]
     fn apart_of(&mut self, address: u64) -> Option<&mut Amount> {
-        self.apart.get_mut(mapped::apart(address)?)
+        self.apart.get_mut(pieces::apart(address)?)
     }
 
     /// Bytes of memory that are live: of allocators, and mapped (but no files).
@@ -242,7 +244,7 @@ impl Ledger {
         {
             let live = self.exit.held_before();
             let own = self.heap.own();
-            let memory = own.filter(|(address, _)| mapped::is_memory(*address));
+            let memory = own.filter(|(address, _)| pieces::is_memory(*address));
             let late = memory.filter(|(_, block)| block.born > tree.to);
             let late = late.map(|(address, block)| self.heap.amount(address, block).bytes);
             let late: u64 = late.sum();
@@ -429,7 +431,7 @@ impl Ledger {
             }
         }
         let holding = &mut self.holdings[id as usize];
-        holding.is_stack = !is_allocated && mapped::is_stack(address);
+        holding.is_stack = !is_allocated && pieces::is_stack(address);
         if is_allocated {
             holding.allocations += amount.blocks;
             holding.allocated_bytes += amount.bytes;

@@ -40,10 +40,13 @@ pub enum Found {
     Nothing,
 }
 
-/// Whether mapped memory lies there, and no allocator's block: it has odd keys.
+/// Set in what stands for the address of a block of mapped memory, and in no address of a program.
+pub const MAPPED: u64 = 1 << 63;
+
+/// Whether mapped memory lies there, and no allocator's block.
 #[inline]
 fn is_mapped(address: u64) -> bool {
-    address & 1 != 0
+    address & MAPPED != 0
 }
 
 /// The live blocks of a process.

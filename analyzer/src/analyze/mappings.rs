@@ -7,9 +7,8 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::Process;
 use crate::analysis::Untraced;
-use crate::ledger::mapped::Held;
+use crate::ledger::pieces::Held;
 use crate::mapping::Mapping;
 use crate::sample::Amount;
 use crate::sites::{Memory, SiteId, Sites};
@@ -62,9 +61,11 @@ pub(super) fn untraced<'m>(
 }
 
 /// What call sites had mapped in all processes.
-pub(super) fn held(processes: &[Process]) -> FxHashMap<SiteId, Held> {
+pub(super) fn held<'m>(
+    processes: impl Iterator<Item = &'m [(SiteId, Held)]>,
+) -> FxHashMap<SiteId, Held> {
     let mut sums: FxHashMap<SiteId, Held> = FxHashMap::default();
-    for (site, held) in processes.iter().flat_map(|process| &process.mapped) {
+    for (site, held) in processes.flatten() {
         let sum = sums.entry(*site).or_default();
         sum.amount += held.amount;
         sum.discarded += held.discarded;

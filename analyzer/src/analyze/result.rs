@@ -46,7 +46,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         .map(|process| process.executable.as_str());
     let mapped = processes.iter().map(|process| process.mapped.as_slice());
     let mapped = executables.zip(mapped);
-    let held = mappings::held(&processes);
+    let held = mappings::held(processes.iter().map(|process| process.mapped.as_slice()));
     let untraced = mappings::untraced(mapped, sites);
     let (timelines, mut ended): (Vec<Timeline>, Vec<(Finished, usize)>) = processes
         .into_iter()

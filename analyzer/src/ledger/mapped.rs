@@ -1,172 +1,20 @@
 //! Mapped memory as blocks. The address space is cut into pieces, each a part of one block; a block lives as long as
 //! there is a byte left of it, and is as large as what is left.
 //!
-//! Blocks of mappings lie in the heap beside those of allocators, under *keys*: odd numbers, where addresses of blocks
-//! are even. They are counted apart ([`Counts::apart`]).
+//! Blocks of mappings lie in the heap beside those of allocators, under *keys*, which are
+//! no addresses. They are counted apart ([`Counts::apart`]).
 //!
 //! A block of a traced allocator that comes to lie in a piece tells that the piece is that allocator's, who gives of it
 //! what is traced anyway: the piece's block ends there.
 
-use std::collections::BTreeMap;
-
 use leak_wire::Backing;
-use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Ledger;
 use super::holding::AccountId;
+use super::pieces::{Held, Piece, apart, key};
 use crate::replay::Found;
-use crate::sample::Amount;
 use crate::sites::{Memory, SiteId};
 use crate::trace::ThreadId;
-
-/// Bits of a key below its number: what lies there, and the lowest, which no address has.
-const KEY_BITS: u32 = 4;
-
-/// The key of the block with this number.
-pub(super) fn key(number: u64, memory: usize) -> u64 {
-    number << KEY_BITS | (memory as u64) << 1 | 1
-}
-
-/// What lies under a key: its place among [`Memory::APART`]. `None`: it is the address of an allocator's block.
-#[inline]
-pub(super) fn apart(address: u64) -> Option<usize> {
-    (address & 1 != 0).then_some((address >> 1 & 7) as usize)
-}
-
-/// Whether memory lies there, and no file.
-pub(super) fn is_memory(address: u64) -> bool {
-    apart(address).is_none_or(|place| Memory::APART.get(place) == Some(&Memory::Mapped))
-}
-
-/// Whether a thread's stack lies there: most of one is never touched, so that it counts in no request's bytes.
-pub(super) fn is_stack(address: u64) -> bool {
-    apart(address).is_some_and(|place| Memory::APART.get(place) == Some(&Memory::Stack))
-}
-
-/// A part of the address space, from its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Piece {
-    /// Past its last byte.
-    end: u64,
-    /// The block's key; 0: addresses that are only reserved.
-    block: u64,
-    /// The call that mapped it: the first of its sites.
-    site: SiteId,
-    /// Bytes that were given up, at most: they may have been touched since.
-    discarded: u64,
-}
-
-/// The mapped memory of a process. See the module's documentation.
-#[derive(Debug, Default)]
-pub(super) struct Mappings {
-    /// By start.
-    pieces: BTreeMap<u64, Piece>,
-    /// All pieces lie between these.
-    bounds: (u64, u64),
-    /// How many blocks there were.
-    pub(super) blocks: u64,
-    /// What each thread's last call took away, by start.
-    gone: FxHashMap<ThreadId, Vec<(u64, Piece)>>,
-    /// Call sites in whose memory blocks of a traced allocator were seen.
-    of_allocators: FxHashSet<SiteId>,
-    /// What call sites held when the process's exit began, or at its end.
-    pub(super) held: Option<FxHashMap<SiteId, Held>>,
-}
-
-/// What a call site has mapped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
-    /// How many pieces, and their bytes.
-    pub amount: Amount,
-    /// Of these bytes, those that were given up, at most.
-    pub discarded: u64,
-    /// It is memory that a traced allocator gives blocks of.
-    pub is_allocators: bool,
-    /// Threads that have ended and were neither joined nor detached.
-    pub unjoined: u64,
-}
-
-impl Mappings {
-    /// Whether anything may be mapped at `address`.
-    #[inline]
-    pub(super) fn may_contain(&self, address: u64) -> bool {
-        self.bounds.0 <= address && address < self.bounds.1
-    }
-
-    fn insert(&mut self, start: u64, piece: Piece) {
-        self.pieces.insert(start, piece);
-        self.bound();
-    }
-
-    fn bound(&mut self) {
-        let first = self.pieces.first_key_value();
-        let last = self.pieces.last_key_value();
-        self.bounds = match (first, last) {
-            (Some((start, _)), Some((_, piece))) => (*start, piece.end),
-            _ => (0, 0),
-        };
-    }
-
-    /// Takes out what lies in `from..to`, cut to that.
-    fn cut(&mut self, from: u64, to: u64) -> Vec<(u64, Piece)> {
-        let touched = self.pieces.range(..to).rev();
-        let touched = touched.take_while(|(_, piece)| piece.end > from);
-        let starts: Vec<u64> = touched.map(|(start, _)| *start).collect();
-        let mut cut = Vec::with_capacity(starts.len());
-        for start in starts.into_iter().rev() {
-            let Some(piece) = self.pieces.remove(&start) else {
-                continue;
-            };
-            let part = |from: u64, to: u64| Piece {
-                end: to,
-                discarded: piece.discarded.min(to - from),
-                ..piece
-            };
-            if start < from {
-                self.pieces.insert(start, part(start, from));
-            }
-            if piece.end > to {
-                self.pieces.insert(to, part(to, piece.end));
-            }
-            let (from, to) = (start.max(from), piece.end.min(to));
-            cut.push((from, part(from, to)));
-        }
-        self.bound();
-        cut
-    }
-
-    /// The piece at `address`, with its start.
-    fn at(&self, address: u64) -> Option<(u64, Piece)> {
-        let (start, piece) = self.pieces.range(..=address).next_back()?;
-        (address < piece.end).then_some((*start, *piece))
-    }
-
-    /// The contents of `from..to` were given up.
-    fn discard(&mut self, from: u64, to: u64) {
-        let touched = self.pieces.range_mut(..to).rev();
-        for (start, piece) in touched.take_while(|(_, piece)| piece.end > from) {
-            let bytes = piece.end.min(to) - (*start).max(from);
-            piece.discarded = (piece.discarded + bytes).min(piece.end - start);
-        }
-    }
-
-    /// Takes down what call sites hold: the process ends, or begins to.
-    fn close(&mut self) {
-        let given = Held {
-            is_allocators: true,
-            ..Held::default()
-        };
-        let of_allocators = self.of_allocators.iter();
-        let mut held: FxHashMap<SiteId, Held> = of_allocators.map(|site| (*site, given)).collect();
-        for (start, piece) in self.pieces.iter().filter(|(_, piece)| piece.block != 0) {
-            let site = piece.site + apart(piece.block).unwrap_or(0) as SiteId;
-            let held = held.entry(site).or_default();
-            held.amount += Amount::one(piece.end - start);
-            held.discarded += piece.discarded;
-        }
-        self.held = Some(held);
-    }
-}
 
 /// A call that maps memory.
 #[derive(Clone, Copy, Debug)]
@@ -351,5 +199,124 @@ impl Ledger {
     pub fn mapped(&self) -> impl Iterator<Item = (SiteId, Held)> + '_ {
         let held = self.mappings.held.iter().flatten();
         held.map(|(site, held)| (*site, *held))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::holding::OUTSIDE;
+    use crate::sample::{Amount, Sample};
+
+    const SITE: SiteId = 40;
+
+    fn mapping(address: u64, size: u64, backing: Backing) -> Mapping {
+        Mapping {
+            address,
+            size,
+            backing,
+            site: SITE,
+        }
+    }
+
+    /// A ledger in which one thread maps these, one after the other.
+    fn ledger(mappings: &[(u64, u64, Backing)]) -> Ledger {
+        let mut ledger = Ledger::new(Sample::default());
+        for (address, size, backing) in mappings {
+            ledger.map(OUTSIDE, 1, mapping(*address, *size, *backing), 1);
+        }
+        ledger
+    }
+
+    fn live(ledger: &Ledger) -> [(u64, u64); 2] {
+        let of = |place: usize| ledger.counts.apart.get(place).copied().unwrap_or_default();
+        [of(0), of(1)].map(|Amount { blocks, bytes }| (blocks, bytes))
+    }
+
+    #[test]
+    fn a_block_lives_as_long_as_a_byte_of_it() {
+        let mut ledger = ledger(&[(0x10_000, 0x10_000, Backing::Private)]);
+        ledger.unmap(1, 0x14_000, 0x4_000);
+        assert_eq!(live(&ledger)[0], (1, 0xc_000));
+        ledger.unmap(1, 0, 0x14_000);
+        ledger.unmap(1, 0x1f_000, 0x10_000);
+        assert_eq!(live(&ledger)[0], (1, 0x7_000));
+        ledger.unmap(1, 0x10_000, 0x10_000);
+        assert_eq!(live(&ledger)[0], (0, 0));
+        assert_eq!(ledger.counts.live_blocks + ledger.counts.frees, 0);
+    }
+
+    #[test]
+    fn what_is_mapped_over_another_ends_that_part_of_it() {
+        let all = [
+            (0x10_000, 0x10_000, Backing::Private),
+            (0x14_000, 0x4_000, Backing::File),
+            (0x1c_000, 0x8_000, Backing::Shared),
+        ];
+        assert_eq!(live(&ledger(&all)), [(2, 0x8_000 + 0x8_000), (1, 0x4_000)]);
+    }
+
+    #[test]
+    fn reserved_addresses_are_memory_once_they_are_accessible() {
+        let reserved = (0x10_000, 0x10_000, Backing::Reserved);
+        let committed = (0x18_000, 0x10_000, Backing::Committed);
+        let mut twice = ledger(&[reserved, committed, committed]);
+        assert_eq!(live(&twice)[0], (1, 0x8_000), "nothing beyond, and once");
+        twice.map(
+            OUTSIDE,
+            1,
+            mapping(0x10_000, 0x10_000, Backing::Reserved),
+            2,
+        );
+        assert_eq!(live(&twice)[0], (0, 0));
+    }
+
+    #[test]
+    fn what_is_moved_stays_what_it_was() {
+        let mut ledger = ledger(&[(0x10_000, 0x1_000, Backing::File)]);
+        ledger.unmap(1, 0x10_000, 0x1_000);
+        ledger.map(OUTSIDE, 1, mapping(0x40_000, 0x2_000, Backing::Remapped), 2);
+        assert_eq!(live(&ledger), [(0, 0), (1, 0x2_000)]);
+        // In place, with a longer end.
+        ledger.map(OUTSIDE, 1, mapping(0x40_000, 0x5_000, Backing::Remapped), 3);
+        assert_eq!(live(&ledger), [(0, 0), (1, 0x5_000)]);
+    }
+
+    #[test]
+    fn what_failed_has_not_happened() {
+        let mut ledger = ledger(&[
+            (0x10_000, 0x10_000, Backing::Private),
+            (0x30_000, 0x1_000, Backing::Private),
+        ]);
+        for (from, size) in [(0x18_000, 0x1_000), (0x18_000, 0x30_000)] {
+            ledger.unmap(1, from, size);
+            // Another thread's call is its own matter.
+            ledger.unmap(2, 0x90_000, 0x1_000);
+            ledger.unmap_failed(OUTSIDE, 1, 2);
+            assert_eq!(live(&ledger)[0], (2, 0x11_000));
+        }
+        ledger.unmap(1, 0, 1 << 40);
+        assert_eq!(live(&ledger)[0], (0, 0));
+    }
+
+    #[test]
+    fn where_a_traced_block_lies_it_is_its_allocators() {
+        let mut ledger = ledger(&[(0x10_000, 0x10_000, Backing::Private)]);
+        ledger.allocate(OUTSIDE, 0x12_340, 32, 1, 2);
+        assert_eq!(live(&ledger)[0], (0, 0));
+        assert_eq!(ledger.counts.live_bytes, 32);
+        ledger.close_mappings();
+        let held: Vec<_> = ledger.mapped().collect();
+        assert!(held.len() == 1 && held[0].1.is_allocators);
+    }
+
+    #[test]
+    fn a_child_has_none_of_its_own() {
+        let mut ledger = ledger(&[(0x10_000, 0x10_000, Backing::Private)]);
+        ledger.allocate(OUTSIDE, 16, 100, 1, 1);
+        let mut child = ledger.fork();
+        assert_eq!(child.live_bytes(), 100);
+        child.unmap(1, 0x10_000, 0x10_000);
+        assert_eq!((live(&child)[0], live(&ledger)[0]), ((0, 0), (1, 0x10_000)));
     }
 }

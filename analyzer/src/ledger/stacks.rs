@@ -4,42 +4,12 @@
 //! A thread has a number in its process, by which it tells of itself, and a handle, by which others join it. Both are
 //! given again. What is told twice of a handle shows that its first thread was joined, by a call that comes late.
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use super::Ledger;
 use super::holding::AccountId;
-use super::mapped::key;
+use super::pieces::key;
+use super::threads::Stack;
 use crate::replay::Found;
 use crate::sites::{Memory, SiteId};
-
-/// The thread of a handle.
-#[derive(Clone, Copy, Debug)]
-struct Stack {
-    /// The key of its block.
-    block: u64,
-    number: u64,
-    /// Its site.
-    site: SiteId,
-    /// It has recorded something.
-    heard: bool,
-    ended: bool,
-    detached: bool,
-}
-
-/// The threads of a process that were created while it was traced.
-#[derive(Debug, Default)]
-pub(super) struct Stacks {
-    /// By handle.
-    threads: FxHashMap<u64, Stack>,
-    /// The handles of numbers.
-    handles: FxHashMap<u64, u64>,
-    /// Numbers of threads that recorded something before their creators told their handles.
-    heard: FxHashSet<u64>,
-    /// Those of them that ended before.
-    ended: FxHashSet<u64>,
-    /// By handle: joins that are still to come, of threads before the one that has it now.
-    late: FxHashMap<u64, u32>,
-}
 
 /// A thread that was created.
 #[derive(Clone, Copy, Debug)]
@@ -163,5 +133,84 @@ impl Ledger {
             let held = held.entry(stack.site).or_default();
             held.unjoined += u64::from(stack.ended && !stack.detached);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::holding::OUTSIDE;
+    use crate::sample::Sample;
+
+    fn create(ledger: &mut Ledger, number: u64, handle: u64, detached: bool) {
+        let created = Created {
+            number,
+            handle,
+            size: 100,
+            detached,
+            site: 40,
+        };
+        ledger.thread_created(OUTSIDE, created, 1);
+    }
+
+    fn live(ledger: &Ledger) -> u64 {
+        ledger.counts.apart.last().map_or(0, |live| live.blocks)
+    }
+
+    #[test]
+    fn a_stack_is_given_back_when_its_thread_has_ended_and_was_joined_or_detached() {
+        let mut ledger = Ledger::new(Sample::default());
+        for (handle, detached) in [(1, false), (2, true), (3, false)] {
+            create(&mut ledger, 10 * handle, handle, detached);
+            ledger.thread_heard(10 * handle);
+        }
+        assert_eq!(live(&ledger), 3);
+        ledger.thread_released(3, false);
+        ledger.thread_ended(20);
+        assert_eq!(live(&ledger), 2, "the detached one");
+        ledger.thread_ended(10);
+        assert_eq!(live(&ledger), 2, "nobody has joined it");
+        ledger.close_mappings();
+        let held: Vec<u64> = ledger.mapped().map(|(_, held)| held.unjoined).collect();
+        assert_eq!(held, [1]);
+        ledger.thread_released(1, true);
+        ledger.thread_ended(30);
+        assert_eq!(live(&ledger), 0);
+    }
+
+    #[test]
+    fn a_thread_may_tell_of_itself_before_its_creator_does() {
+        let mut ledger = Ledger::new(Sample::default());
+        ledger.thread_heard(10);
+        ledger.thread_ended(10);
+        create(&mut ledger, 10, 1, true);
+        assert_eq!(live(&ledger), 0);
+        // The number is another's now.
+        create(&mut ledger, 10, 1, false);
+        assert_eq!(live(&ledger), 1);
+        ledger.thread_heard(10);
+        ledger.thread_ended(10);
+        assert_eq!(live(&ledger), 1);
+    }
+
+    #[test]
+    fn a_join_that_is_told_late_is_the_one_befores() {
+        let mut ledger = Ledger::new(Sample::default());
+        create(&mut ledger, 10, 1, false);
+        create(&mut ledger, 20, 1, false);
+        assert_eq!(live(&ledger), 1);
+        ledger.thread_released(1, true);
+        assert_eq!(live(&ledger), 1);
+        ledger.thread_released(1, true);
+        assert_eq!(live(&ledger), 0);
+    }
+
+    #[test]
+    fn of_a_detached_thread_that_told_nothing_nobody_knows() {
+        let mut ledger = Ledger::new(Sample::default());
+        create(&mut ledger, 10, 1, true);
+        assert_eq!(live(&ledger), 1);
+        ledger.close_mappings();
+        assert_eq!(live(&ledger), 0);
     }
 }

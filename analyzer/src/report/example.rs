@@ -300,6 +300,7 @@ pub(super) fn leaking() -> Example {
     let why = "1,000 of 2,000 requests retained blocks, in 8 of 8 slices, and 100 % of the bytes \
                that outlived their request by a slice are retained (at least 50 %).";
     let analysis = Analysis {
+        outlook: crate::analysis::Outlook::default(),
         untraced: Vec::new(),
         growth: Growth {
             from_bytes: 1_000_000,
