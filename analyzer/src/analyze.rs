@@ -2,6 +2,7 @@
 //! judged.
 
 mod alike;
+mod collected;
 mod company;
 mod garbage;
 mod mappings;

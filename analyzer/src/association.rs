@@ -51,6 +51,7 @@ use assign::{Found, Whose};
 use flight::Sweep;
 use groups::Groups;
 use kin::{Causes, Lender};
+use likelihood::Given;
 use moments::Moments;
 use site::{Doubt, Observation, Observed};
 
@@ -61,8 +62,12 @@ use crate::sites::{SiteId, Sites};
 use crate::trace::ProcessId;
 
 /// A component is chosen when it raises the logarithm of the likelihood by so much (by chance: one label in
-/// 50,000).
+/// 50,000), ...
 pub const GAIN: f64 = 9.0;
+/// ... of so many call sites at most. The more there are, the more of them are alike by chance.
+const SITES: f64 = 200.0;
+/// Fewer observations than this never tell anything.
+const TELLING: usize = 3;
 /// It must beat the best of any other label by so much, or both are undecided.
 pub const LEAD: f64 = 5.0;
 /// The background is dropped where that costs less than this.
@@ -130,8 +135,13 @@ pub fn associate(
             .map(|finished| Moments::of(&finished.moments, records, &groups))
             .collect();
         let observed = observe(processes, &by_site, &doubtful, &groups, &mut sweeps);
-        let explain =
-            |observed: &Observed| likelihood::explain(observed, &groups, &sweeps, &moments);
+        let given = Given {
+            groups: &groups,
+            sweeps: &sweeps,
+            moments: &moments,
+            needed: needed_gain(&observed),
+        };
+        let explain = |observed: &Observed| likelihood::explain(observed, given);
         let causes = |observed: &Observed| -> Causes {
             let explained = explain(observed);
             let sizes = match explained.is_simple(&groups) {
@@ -161,9 +171,7 @@ pub fn associate(
         let kin = kin::explain(alone, (sites, &pauses), |observed| {
             Some(causes(observed)).filter(told)
         });
-        let gain = |observed: &Observed, causes: &Causes| {
-            likelihood::gain(observed, causes, &groups, &sweeps, &moments)
-        };
+        let gain = |observed: &Observed, causes: &Causes| likelihood::gain(observed, causes, given);
         let lenders: Vec<Lender<'_>> = each
             .iter()
             .map(|(site, observed, causes)| (*site, observed, causes, causes.0.labels(&groups)))
@@ -207,6 +215,14 @@ pub fn associate(
             .collect(),
         unknown,
     }
+}
+
+/// What a component must explain at one of so many call sites: the level is held over all of them (Bonferroni).
+fn needed_gain(observed: &[(SiteId, Observed)]) -> f64 {
+    let tested = observed
+        .iter()
+        .filter(|(_, observed)| observed.all.len() >= TELLING);
+    GAIN + (tested.count() as f64 / SITES).max(1.0).ln()
 }
 
 /// Chooses what is looked at of each site, and looks.

@@ -74,6 +74,8 @@ pub fn check_http(
 ) -> Report {
     let serve = |traced| -> (Vec<Answer>, Place) {
         let server = Server::start(traced, start);
+        // Apache listens before it has all its threads, and closes idle connections where none is free.
+        server.group.wait_until_idle(LIMIT);
         let answers = http::drive(server.port, connections, None, requests);
         (answers, server.stop(signal))
     };

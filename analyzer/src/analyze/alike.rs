@@ -1,5 +1,7 @@
 //! Memory that requests of all labels keep alike, now and then: a runtime's heap, a table that is shared. Whose
-//! request comes when it has to grow is chance, so none is to blame for it; that it grows is said.
+//! request comes when it has to grow is chance, so none is to blame for it; that it grows is said. So it is, too, where
+//! labels leak only when they are judged together, and few of the requests of each keep something: as those of others
+//! do, by chance.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -49,9 +51,13 @@ pub(super) fn correct(sites: &mut [Judged], records: &[Record]) {
             })
             .filter(|part| part.keeping * RARE < part.requests)
             .collect();
+        let together = |label: LabelId| {
+            let label = site.labels.iter().find(|kept| kept.label == label);
+            label.is_some_and(JudgedLabel::leaks_only_together)
+        };
         let alike: Vec<LabelId> = parts
             .iter()
-            .filter(|part| part.keeping > 0 && is_alike(part, &parts))
+            .filter(|part| part.keeping > 0 && (together(part.label) || is_alike(part, &parts)))
             .map(|part| part.label)
             .collect();
         let mut texts = Vec::new();

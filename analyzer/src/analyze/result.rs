@@ -10,7 +10,9 @@ use super::range::{Leaking, leaking_ranges};
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
-use super::{Analyzer, Timeline, alike, company, garbage, mappings, outlook, reuse, ways};
+use super::{
+    Analyzer, Timeline, alike, collected, company, garbage, mappings, outlook, reuse, ways,
+};
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
@@ -90,9 +92,10 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let unread = warnings.any(|warning| warning.code == FREE_LISTS_UNREAD);
     let most_cached = most_cached.unwrap_or(0);
     reuse::correct(&mut sites, &names, &machine.records, (unread, most_cached));
-    company::settle_shared(&mut sites);
     alike::correct(&mut sites, &machine.records);
+    company::settle_shared(&mut sites);
     ways::correct(&mut sites, places, &machine.records);
+    collected::correct(&mut sites, places, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, places, &machine.records);

@@ -185,6 +185,12 @@ impl JudgedLabel {
         }
     }
 
+    /// Whether its leaks are told only by what other groups kept as well.
+    pub(super) fn leaks_only_together(&self) -> bool {
+        let mut leaking = self.groups.iter().filter(|group| group.verdict.leaks());
+        self.verdict.leaks() && leaking.all(|group| group.shared)
+    }
+
     /// What is to be thought of what this request retained.
     pub(super) fn verdict_of(&self, kept: &Retained, records: &[Record]) -> Verdict {
         let record = records.get(kept.request as usize);

@@ -9,7 +9,7 @@ use super::kin::Causes;
 use super::moments::{Hint, Moments};
 use super::site::{Observation, Observed};
 use super::sizes::size;
-use super::{GAIN, LEAD, LOSS};
+use super::{LEAD, LOSS};
 use crate::requests::label::LabelId;
 use crate::requests::record::RequestId;
 
@@ -103,6 +103,19 @@ pub(super) struct Explained {
     pub(super) undecided: Option<(LabelId, LabelId)>,
     /// Of the observations without proof, the part that the background explains.
     pub(super) unproved_background: f64,
+}
+
+/// What is known of all requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'s> {
+    /// Labels and statuses.
+    pub(super) groups: &'s Groups,
+    /// What was in flight, by process.
+    pub(super) sweeps: &'s [Sweep],
+    /// What hints there were, by process.
+    pub(super) moments: &'s [Moments],
+    /// What a component must explain to be chosen, see [`super::needed_gain`].
+    pub(super) needed: f64,
 }
 
 /// Everything that ratios come from.
@@ -314,18 +327,16 @@ const MOST_CHOSEN: usize = 12;
 struct Search<'s> {
     observed: &'s Observed,
     counts: &'s Counts,
-    groups: &'s Groups,
-    sweeps: &'s [Sweep],
-    moments: &'s [Moments],
+    given: Given<'s>,
 }
 
 impl<'s> Search<'s> {
     fn ratio(&self, component: Component, observation: &Observation) -> f64 {
         let process = observation.process as usize;
         let ratios = Ratios {
-            groups: self.groups,
-            sweep: &self.sweeps[process],
-            moments: &self.moments[process],
+            groups: self.given.groups,
+            sweep: &self.given.sweeps[process],
+            moments: &self.given.moments[process],
         };
         ratios.of(component, observation)
     }
@@ -340,9 +351,9 @@ impl<'s> Search<'s> {
     fn candidates(&self, after: bool) -> Vec<Component> {
         let mut keys: FxHashMap<Component, ()> = FxHashMap::default();
         let mut add = |group, of: &dyn Fn(Key) -> Component| {
-            let label = self.groups.label(group);
+            let label = self.given.groups.label(group);
             keys.insert(of(Key::Label(label)), ());
-            if self.groups.has_statuses(label) {
+            if self.given.groups.has_statuses(label) {
                 keys.insert(of(Key::Group(group)), ());
             }
         };
@@ -358,7 +369,7 @@ impl<'s> Search<'s> {
             }
             for hint in [Hint::Last, Hint::Next, Hint::Task] {
                 let request = hinted(observation, hint);
-                if let Some(group) = request.and_then(|id| self.groups.of_request(id)) {
+                if let Some(group) = request.and_then(|id| self.given.groups.of_request(id)) {
                     add(group, &|key| Component::Hinted(hint, key));
                 }
             }
@@ -417,7 +428,7 @@ impl<'s> Search<'s> {
                 break;
             };
             let gain = best.gain_over(&fit) * self.independent(&best);
-            if gain < GAIN {
+            if gain < self.given.needed {
                 // Two that share the site may be told only together.
                 match self.best_pair(&fit, &candidates) {
                     Some(pair) => fit = pair,
@@ -439,7 +450,7 @@ impl<'s> Search<'s> {
     /// The label of the component that was added last.
     fn newest(&self, fit: &Fit<'_>) -> Option<LabelId> {
         let key = fit.components.last().and_then(|component| component.key());
-        key.map(|key| self.groups.label_of(key))
+        key.map(|key| self.given.groups.label_of(key))
     }
 
     /// Observations that one request explains are one: which part of those that the newest component explains can each
@@ -452,8 +463,8 @@ impl<'s> Search<'s> {
             return 1.0;
         };
         let of_key = |request: &RequestId| {
-            let group = self.groups.of_request(*request);
-            group.is_some_and(|group| self.groups.contains(key, group))
+            let group = self.given.groups.of_request(*request);
+            group.is_some_and(|group| self.given.groups.contains(key, group))
         };
         let mut used: FxHashSet<RequestId> = FxHashSet::default();
         for (seen, _) in self
@@ -496,9 +507,9 @@ impl<'s> Search<'s> {
         if spans.is_empty() || matches!(component, Component::Hinted(..)) {
             return 1.0;
         }
-        let renewed = spans
-            .into_iter()
-            .map(|(process, (from, to))| 1.0 + self.sweeps[process as usize].renewed(from, to));
+        let renewed = spans.into_iter().map(|(process, (from, to))| {
+            1.0 + self.given.sweeps[process as usize].renewed(from, to)
+        });
         (RENEWED * renewed.sum::<f64>() / left.count() as f64).min(1.0)
     }
 
@@ -510,8 +521,11 @@ impl<'s> Search<'s> {
             *span = (span.0.min(seen.born), span.1.max(seen.born));
         }
         let ends = spans.into_iter().map(|(process, span)| {
-            let sweep = &self.sweeps[process as usize];
-            sweep.ends(lag, key, self.groups, span).take(most).count()
+            let sweep = &self.given.sweeps[process as usize];
+            sweep
+                .ends(lag, key, self.given.groups, span)
+                .take(most)
+                .count()
         });
         ends.sum::<usize>().min(most)
     }
@@ -521,7 +535,7 @@ impl<'s> Search<'s> {
         let added = other.components.last().zip(other.ratios.last());
         added.is_some_and(|(component, ratios)| {
             let both = one.with(*component, ratios.clone());
-            both.gain_over(one) * self.renewed(*component) >= GAIN
+            both.gain_over(one) * self.renewed(*component) >= self.given.needed
         })
     }
 
@@ -561,7 +575,12 @@ impl<'s> Search<'s> {
             })
             .collect();
         scored.sort_by(|left, right| right.0.total_cmp(&left.0));
-        let label_of = |at: usize| candidates[at].0.key().map(|key| self.groups.label_of(key));
+        let label_of = |at: usize| {
+            candidates[at]
+                .0
+                .key()
+                .map(|key| self.given.groups.label_of(key))
+        };
         // The best of other labels are tried, too, however many components the first one has.
         let first = scored.first().and_then(|(_, at)| label_of(*at));
         let others = scored
@@ -593,7 +612,12 @@ impl<'s> Search<'s> {
             .collect();
         scored.sort_by(|left, right| right.0.total_cmp(&left.0));
         scored.truncate(PAIRED);
-        let label_of = |at: usize| candidates[at].0.key().map(|key| self.groups.label_of(key));
+        let label_of = |at: usize| {
+            candidates[at]
+                .0
+                .key()
+                .map(|key| self.given.groups.label_of(key))
+        };
         let mut pairs: Vec<(Fit<'_>, [Option<LabelId>; 2])> = Vec::new();
         for (place, (_, one)) in scored.iter().enumerate() {
             for (_, other) in &scored[place + 1..] {
@@ -612,10 +636,11 @@ impl<'s> Search<'s> {
         let mut pairs = pairs.into_iter();
         let (best, labels) = pairs.next()?;
         let rival = pairs.find(|(_, others)| *others != labels);
-        let leads = rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= GAIN);
+        let leads =
+            rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= self.given.needed);
         let newest = best.components.last().copied();
         let renewed = newest.map_or(1.0, |component| self.renewed(component));
-        (leads && best.gain_over(fit) * renewed >= GAIN + LEAD).then_some(best)
+        (leads && best.gain_over(fit) * renewed >= self.given.needed + LEAD).then_some(best)
     }
 
     fn without_background(&self, mut fit: Fit<'s>) -> Fit<'s> {
@@ -638,20 +663,12 @@ impl<'s> Search<'s> {
 }
 
 /// How much more likely the causes make the observations, as a logarithm, than the background that fits them best.
-pub(super) fn gain(
-    observed: &Observed,
-    (explained, by_size): &Causes,
-    groups: &Groups,
-    sweeps: &[Sweep],
-    moments: &[Moments],
-) -> f64 {
+pub(super) fn gain(observed: &Observed, (explained, by_size): &Causes, given: Given<'_>) -> f64 {
     let counts = Counts::default();
     let search = Search {
         observed,
         counts: &counts,
-        groups,
-        sweeps,
-        moments,
+        given,
     };
     let background = [Component::Time, Component::Load, Component::Busy];
     let ratios = background.map(|component| search.ratios(component));
@@ -669,12 +686,7 @@ pub(super) fn gain(
 }
 
 /// What explains the observations of a call site.
-pub(super) fn explain(
-    observed: &Observed,
-    groups: &Groups,
-    sweeps: &[Sweep],
-    moments: &[Moments],
-) -> Explained {
+pub(super) fn explain(observed: &Observed, given: Given<'_>) -> Explained {
     if observed.all.is_empty() {
         return Explained::default();
     }
@@ -682,9 +694,7 @@ pub(super) fn explain(
     let search = Search {
         observed,
         counts: &counts,
-        groups,
-        sweeps,
-        moments,
+        given,
     };
     let (fit, undecided) = search.run();
     let likelihoods = fit.likelihoods(observed.all.len());
