@@ -85,7 +85,15 @@ impl Counts {
         self.apart.get_mut(pieces::apart(address)?)
     }
 
-    /// Bytes of memory that are live: of allocators, and mapped (but no files).
+    /// Memory that is mapped: no files, and no stacks.
+    pub fn mapped(&self) -> Amount {
+        let mut sum = self.apart[0];
+        sum += self.apart[3];
+        sum
+    }
+
+    /// Bytes of memory that are live and grow with what is kept: of allocators, and mapped. Arenas grow in large steps,
+    /// and with what nobody keeps.
     pub fn held_bytes(&self) -> u64 {
         self.live_bytes + self.apart[0].bytes
     }

@@ -74,18 +74,20 @@ pub enum Memory {
     File,
     /// Stacks of threads that it created.
     Stack,
+    /// Memory for which it had reserved addresses before: the heap of a language, an arena.
+    Arena,
 }
 
 impl Memory {
     /// Those whose call sites are told apart from those of allocators.
-    pub const APART: [Memory; 3] = [Memory::Mapped, Memory::File, Memory::Stack];
+    pub const APART: [Memory; 4] = [Memory::Mapped, Memory::File, Memory::Stack, Memory::Arena];
 
     /// Its name in reports for programs.
     pub fn kind(self) -> &'static str {
         match self {
             Memory::Malloc => "malloc",
             Memory::Python => "python",
-            Memory::Mapped | Memory::File => "mapped",
+            Memory::Mapped | Memory::File | Memory::Arena => "mapped",
             Memory::Stack => "stack",
         }
     }
@@ -94,7 +96,7 @@ impl Memory {
     pub fn backing(self) -> Option<&'static str> {
         match self {
             Memory::Malloc | Memory::Python => None,
-            Memory::Mapped | Memory::Stack => Some("memory"),
+            Memory::Mapped | Memory::Stack | Memory::Arena => Some("memory"),
             Memory::File => Some("file"),
         }
     }

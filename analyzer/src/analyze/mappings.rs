@@ -31,7 +31,7 @@ pub(super) fn untraced<'m>(
             let Some(module) = module(*site).filter(|module| !given.contains(module)) else {
                 continue;
             };
-            let is_memory = sites.memory(*site) == Memory::Mapped;
+            let is_memory = matches!(sites.memory(*site), Memory::Mapped | Memory::Arena);
             let path = sites.modules().get(module as usize);
             let path = path.map_or("", |module| module.path.as_str());
             // What a program maps itself is its own affair: a heap of its language, a buffer.

@@ -232,7 +232,7 @@ fn processes_and_totals(
             reallocations: counts.reallocations,
             live_blocks: counts.live_blocks,
             live_bytes: counts.live_bytes,
-            mapped: counts.apart[0],
+            mapped: counts.mapped(),
             before_exit: finished.before_exit,
             inherited_live_blocks: finished.inherited.0,
             inherited_live_bytes: finished.inherited.1,
@@ -245,7 +245,7 @@ fn processes_and_totals(
         totals.live_blocks += counts.live_blocks;
         totals.live_bytes += counts.live_bytes;
         totals.unknown_frees += counts.unknown_frees;
-        totals.mapped += counts.apart[0];
+        totals.mapped += counts.mapped();
         totals.mapped_files += counts.apart[1];
         totals.stacks += counts.apart[2];
         let all = &finished.sites;
@@ -253,7 +253,7 @@ fn processes_and_totals(
             .iter()
             .partition(|site| places.memory(site.id).apart().is_none());
         for site in apart {
-            if places.memory(site.id) == Memory::Mapped {
+            if matches!(places.memory(site.id), Memory::Mapped | Memory::Arena) {
                 totals.outside_mapped += Amount {
                     blocks: site.outside_blocks,
                     bytes: site.outside_bytes,
@@ -574,9 +574,13 @@ fn growth(ended: &[(Finished, usize)]) -> Growth {
     })
 }
 
-/// Whether memory is held at the site: a file's contents and most of a stack are none.
+/// Whether the site's bytes are memory that is kept: a file's contents and most of a stack are none, and an arena (the
+/// heap of a language) grows in large steps, with what nobody keeps.
 fn is_memory(places: &Sites, site: SiteId) -> bool {
-    !matches!(places.memory(site), Memory::File | Memory::Stack)
+    !matches!(
+        places.memory(site),
+        Memory::File | Memory::Stack | Memory::Arena
+    )
 }
 
 /// What was made while it served and was live at the end, by what is thought of it.

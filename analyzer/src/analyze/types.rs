@@ -104,7 +104,7 @@ const KINDS: [(&str, &str); 4] = [
 fn kind(site: SiteId, places: &Sites, names: &mut TypeNames) -> TypeId {
     match places.memory(site) {
         Memory::Malloc | Memory::Python | Memory::Stack => {}
-        Memory::Mapped => return names.id("mapped memory"),
+        Memory::Mapped | Memory::Arena => return names.id("mapped memory"),
         Memory::File => return names.id("mapped file"),
     }
     let innermost = places.backtrace(site).next();

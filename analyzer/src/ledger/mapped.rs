@@ -36,8 +36,14 @@ impl Ledger {
         let end = address.saturating_add(size);
         match mapping.backing {
             Backing::Private | Backing::Shared => {
-                self.take_away(address, end);
-                self.put(account, mapping, Some(Memory::Mapped), stamp);
+                let before = self.take_away(address, end);
+                let was_reserved = before.iter().any(|(_, piece)| piece.block == 0);
+                let memory = if was_reserved {
+                    Memory::Arena
+                } else {
+                    Memory::Mapped
+                };
+                self.put(account, mapping, Some(memory), stamp);
             }
             Backing::File => {
                 self.take_away(address, end);
@@ -106,7 +112,7 @@ impl Ledger {
                 size: piece.end - address,
                 ..mapping
             };
-            self.put(account, part, Some(Memory::Mapped), stamp);
+            self.put(account, part, Some(Memory::Arena), stamp);
         }
     }
 
@@ -229,8 +235,8 @@ mod tests {
     }
 
     fn live(ledger: &Ledger) -> [(u64, u64); 2] {
-        let of = |place: usize| ledger.counts.apart.get(place).copied().unwrap_or_default();
-        [of(0), of(1)].map(|Amount { blocks, bytes }| (blocks, bytes))
+        [ledger.counts.mapped(), ledger.counts.apart[1]]
+            .map(|Amount { blocks, bytes }| (blocks, bytes))
     }
 
     #[test]

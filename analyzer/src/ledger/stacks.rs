@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn live(ledger: &Ledger) -> u64 {
-        ledger.counts.apart.last().map_or(0, |live| live.blocks)
+        ledger.counts.apart[2].blocks
     }
 
     #[test]

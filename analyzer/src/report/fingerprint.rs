@@ -36,6 +36,7 @@ pub fn fingerprint(sites: &Sites, site: SiteId) -> String {
     // A call that maps is told apart from one that allocates, and files from memory.
     match sites.memory(site) {
         Memory::Malloc | Memory::Python => {}
+        Memory::Arena => hash.add(b"Mapped"),
         memory @ (Memory::Mapped | Memory::File | Memory::Stack) => {
             hash.add(format!("{memory:?}").as_bytes())
         }

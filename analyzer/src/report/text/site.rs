@@ -194,7 +194,7 @@ pub(super) fn write_open(
 pub(super) fn noun(input: &Input<'_>, site: &Site) -> &'static str {
     match input.sites.memory(site.id) {
         Memory::Malloc | Memory::Python => "block",
-        Memory::Mapped => "mapping",
+        Memory::Mapped | Memory::Arena => "mapping",
         Memory::File => "mapped file",
         Memory::Stack => "thread stack",
     }
