@@ -288,7 +288,7 @@ impl Images {
         let reading = resident::note(number, pid, mapping.stamp());
         let mut notes: Vec<Note> = std::iter::once(begins).chain(reading).collect();
         if origin == NotedOrigin::First {
-            let (limits, note) = Limits::of(pid);
+            let (limits, note) = Limits::inherited();
             self.limits = limits;
             notes.extend(note);
         }

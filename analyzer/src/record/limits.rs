@@ -20,9 +20,10 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Those of process `pid`, with what is to be noted of them.
-    pub(crate) fn of(pid: u32) -> (Limits, Option<Note>) {
-        Limits::within(&format!("/proc/{pid}"), Path::new(GROUPS))
+    /// Those of the process that started this one, which are this one's, with what is to be noted of them: it may have
+    /// ended by now, and have none.
+    pub(crate) fn inherited() -> (Limits, Option<Note>) {
+        Limits::within("/proc/self", Path::new(GROUPS))
     }
 
     fn within(process: &str, groups: &Path) -> (Limits, Option<Note>) {
