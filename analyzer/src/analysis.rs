@@ -1,6 +1,7 @@
 //! The result of an analysis, as data: what every report prints. Sites stand by id; the report joins
 //! them with symbols. Field names and meanings are those of the JSON schema.
 
+use crate::asked::AskedFor;
 use crate::ledger::BeforeExit;
 use crate::sample::Amount;
 use crate::sites::SiteId;
@@ -21,6 +22,8 @@ pub struct Analysis {
     pub timeline: Vec<TimelinePoint>,
     /// All requests, in order of their begin.
     pub requests: Vec<Request>,
+    /// What each of them asked for, where that was kept.
+    pub asked: AskedFor,
     /// By label, the worst first (verdict, then retained bytes).
     pub endpoints: Vec<Endpoint>,
     /// Every site with survivors, retained, live or outside blocks, the worst first.
@@ -279,6 +282,8 @@ pub struct Request {
     pub thread: u32,
     /// How its boundaries were found.
     pub source: Source,
+    /// Which connection it came by; 0: by none.
+    pub connection: u32,
     /// Index into `Analysis::endpoints`.
     pub endpoint: u32,
     /// How many requests it stands for.
@@ -368,8 +373,56 @@ pub struct Endpoint {
     pub site_ids: Vec<SiteId>,
     /// By status code.
     pub statuses: Vec<StatusFigures>,
+    /// What tells its leaking requests from the others; `None` where there are too few of either kind, or it is not
+    /// known for sure which leak.
+    pub apart: Option<Apart>,
     /// What its requests retained, the most bytes first; empty where no types were read.
     pub types: Vec<TypeRow>,
+}
+
+/// What goes with leaking among an endpoint's requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Apart {
+    /// The fact that does best, if any does better than chance.
+    pub single: Option<Tell>,
+    /// A pair of facts that does much better.
+    pub pair: Option<Tell>,
+    /// How many facts and pairs were tried.
+    pub tried: u64,
+}
+
+/// Facts that hold together, and of how many requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tell {
+    /// One, or two.
+    pub facts: Vec<Fact>,
+    /// Leaking requests.
+    pub leaking: u64,
+    /// Of them, those for which all facts hold.
+    pub leaking_with: u64,
+    /// The others.
+    pub others: u64,
+    /// Of them, those for which all facts hold.
+    pub others_with: u64,
+}
+
+/// Something that is known of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fact {
+    /// It was answered with this status; `None`: with none.
+    Status(Option<u32>),
+    /// It was the first on its connection.
+    FirstOfConnection,
+    /// It was not.
+    LaterOfConnection,
+    /// So many others at least were in flight when it began.
+    InFlightAtLeast(u64),
+    /// It lasted so long at least, nanoseconds.
+    LastsAtLeast(u64),
+    /// It lasted less.
+    LastsLessThan(u64),
+    /// This thread served it last: its process, and its kernel id.
+    Thread(ProcessId, u32),
 }
 
 /// Requests of one endpoint with one status.
@@ -441,6 +494,8 @@ pub struct Site {
     pub labels: Vec<SiteLabel>,
     /// By endpoint and status.
     pub groups: Vec<SiteGroup>,
+    /// The same parts as `labels`, by endpoint, status and process.
+    pub cells: Vec<SiteCell>,
     /// What its retained blocks are, or where it has none those that were live before the exit, the most bytes
     /// first; empty where no types were read.
     pub types: Vec<TypeRow>,
@@ -474,6 +529,33 @@ pub struct SiteLabel {
     pub associated: Amount,
     /// Of it, what has leaked: where the requests with their status leak, and less what is bounded.
     pub leaked: Amount,
+}
+
+/// A site's part in the requests of one endpoint with one status in one process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteCell {
+    /// Index into `Analysis::endpoints`.
+    pub endpoint: u32,
+    /// The status.
+    pub status: Option<u32>,
+    /// The process.
+    pub process: ProcessId,
+    /// What is to be thought of it.
+    pub verdict: Verdict,
+    /// Requests that retained blocks here.
+    pub requests: u64,
+    /// What they retained.
+    pub retained: Amount,
+    /// Of that, what nothing proves to be theirs.
+    pub associated: Amount,
+    /// Of it, what has leaked, as in [`SiteLabel::leaked`].
+    pub leaked: Amount,
+    /// Requests that leaked blocks here.
+    pub leaking_requests: u64,
+    /// The sum of the squares of the bytes that each request leaked: what their spread is computed from.
+    pub leaked_squares: f64,
+    /// Of `retained`, what was live when exits began, as [`Totals::before_exit`] has it.
+    pub before_exit: Amount,
 }
 
 impl Site {

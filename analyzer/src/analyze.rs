@@ -2,9 +2,12 @@
 //! judged.
 
 mod alike;
+mod apart;
+mod cells;
 mod collected;
 mod company;
 mod garbage;
+mod lists;
 mod mappings;
 mod open;
 mod outlook;
@@ -110,6 +113,8 @@ pub struct Analyzer<'f> {
     facts: &'f Facts,
     boundary: Boundary,
     scope: Scope,
+    /// When the warm-up is over; 0 once it is.
+    judge_from_ns: u64,
     machine: Machine,
     processes: Vec<Process>,
     types: TypeNames,
@@ -124,6 +129,7 @@ impl<'f> Analyzer<'f> {
             facts,
             boundary: options.boundary,
             scope: options.scope,
+            judge_from_ns: options.judge_from_ns,
             machine: Machine::new(
                 options,
                 facts.threads.len(),
@@ -158,6 +164,9 @@ impl<'f> Analyzer<'f> {
     /// The next step.
     pub fn step(&mut self, step: &Step<'_>) {
         self.last = self.last.max(step.stamp);
+        if self.judge_from_ns > 0 {
+            self.warm_up(step.stamp);
+        }
         match &step.what {
             What::ProcessBegins => self.process_begins(step.process),
             What::ProcessEnds => self.process_ends(step.process, step.stamp),
@@ -192,6 +201,15 @@ impl<'f> Analyzer<'f> {
                 self.machine
                     .passed(step.process, step.thread, step.stamp, *passed);
             }
+        }
+    }
+
+    /// Whether requests that come now are judged.
+    fn warm_up(&mut self, stamp: u64) {
+        let goes_on = self.facts.clock.ns(stamp) < self.judge_from_ns;
+        self.machine.labels.set_warm_up(goes_on);
+        if !goes_on {
+            self.judge_from_ns = 0;
         }
     }
 

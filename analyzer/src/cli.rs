@@ -1,6 +1,9 @@
 //! The command line. Only this room knows clap.
 
+pub mod diff;
 pub mod report;
+pub mod requests;
+pub mod traffic;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,6 +30,10 @@ pub struct Cli {
 pub enum Command {
     /// Run a program under libleak and report when it ends
     Run(Box<RunArguments>),
+    /// Compare two traces, request by request
+    Diff(Box<diff::DiffArguments>),
+    /// List requests, those that leak say, to send them again
+    Requests(Box<requests::RequestsArguments>),
     /// Mark a moment in a running program, from outside
     Mark(MarkArguments),
     /// The recorder (started by libleak.so)
@@ -82,6 +89,9 @@ pub struct RunArguments {
     /// No notices on stderr (LEAK_QUIET)
     #[arg(short, long)]
     pub quiet: bool,
+    /// How to drive it.
+    #[command(flatten)]
+    pub traffic: traffic::TrafficOptions,
     /// The report at the end.
     #[command(flatten)]
     pub report: ReportOptions,
@@ -102,6 +112,7 @@ impl RunArguments {
             command: self.command.clone(),
             preload: self.preload.clone(),
             variables: self.variables(),
+            traffic: self.traffic.traffic(),
         }
     }
 

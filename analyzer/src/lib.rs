@@ -5,13 +5,14 @@
 //! `replay` (events → live blocks) · `requests` (io facts and marks → requests, and what is proved of owners) ·
 //! `association` (blocks without proof → labels, by likelihood) ·
 //! `verdict` (survivors over time → verdict) · `analysis` (the result, data only) ·
-//! `symbols` (addresses → functions) · `report` (the result, printed) · `show` (all of it in one go).
+//! `symbols` (addresses → functions) · `report` (the result, printed) · `gate` (which leaks are known) · `show` (all of it in one go).
 //! Only `cli` knows clap, only `report` and `progress` print, and `replay`, `requests`, `association`, `sites` and `verdict` do no I/O
 //! at all.
 
 mod addresses;
 pub mod analysis;
 pub mod analyze;
+pub mod asked;
 pub mod association;
 pub mod cli;
 pub mod dump;
@@ -19,6 +20,7 @@ mod escape;
 pub(crate) mod figures;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod gate;
 pub mod ledger;
 pub mod mapping;
 pub mod mark;
@@ -38,3 +40,4 @@ pub mod symbols;
 pub mod trace;
 pub mod types;
 pub mod verdict;
+pub mod warm_up;

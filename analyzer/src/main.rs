@@ -15,7 +15,10 @@ fn main() -> ExitCode {
         Some(Command::Record(arguments)) => record::record(arguments.socket).map(|()| 0),
         Some(Command::Mark(arguments)) => mark::mark(arguments.pid, &arguments.label).map(|()| 0),
         Some(Command::Dump(arguments)) => dump::dump(&arguments.trace).map(|()| 0),
-        Some(Command::Run(arguments)) => run::run(&arguments.options())
+        Some(Command::Diff(arguments)) => show::diff::diff(&arguments),
+        Some(Command::Requests(arguments)) => show::requests::requests(&arguments),
+        Some(Command::Run(arguments)) => show::refuse(&arguments.report)
+            .and_then(|()| run::run(&arguments.options()))
             .and_then(|finished| show::after_run(&finished, &arguments.report)),
         None => show::show(&cli.report.trace, &cli.report.options),
     };

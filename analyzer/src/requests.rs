@@ -34,6 +34,7 @@
 //! goes on. With `--boundary connection` the request lasts from accept to close; with `mark` connections are
 //! ignored.
 
+pub mod asked;
 pub mod connection;
 mod head;
 pub mod label;

@@ -1,13 +1,16 @@
 //! `leak-analyze run`: starts a program under libleak and waits for it, as process 1 of a container if
 //! need be: signals are passed on, orphans reaped.
 
+mod listening;
 mod program;
 mod signals;
+mod traffic;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -16,6 +19,8 @@ use nix::unistd::Pid;
 use crate::notice;
 use crate::record::names;
 use signals::Signals;
+use traffic::{Driven, Shared};
+pub use traffic::{Ready, Stop, Traffic};
 
 /// What to run, and how.
 #[derive(Clone, Debug, Default)]
@@ -26,15 +31,21 @@ pub struct Options {
     pub preload: Option<PathBuf>,
     /// `LEAK_*` variables to set.
     pub variables: Vec<(&'static str, OsString)>,
+    /// How it is driven, and stopped; `None`: it ends by itself.
+    pub traffic: Option<Traffic>,
 }
 
 /// How the program ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Finished {
     /// Its exit status; 128 and the number for a signal.
     pub status: u8,
     /// Where its trace is, if there is one.
     pub trace: Option<PathBuf>,
+    /// When the warm-up ended, if there was one.
+    pub judge_from: Option<SystemTime>,
+    /// Why the traffic proves nothing: the server was never ready, or a command failed.
+    pub trouble: Option<String>,
 }
 
 /// Where libleak.so may lie, from this program's folder: in a build, in a prefix, on Debian.
@@ -88,22 +99,56 @@ pub fn run(options: &Options) -> Result<Finished, String> {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             return Ok(Finished {
                 status: if missing { NOT_FOUND } else { CANT_RUN },
-                trace: None,
+                ..Finished::default()
             });
         }
     };
     let pid = child.id();
-    let status = wait(Pid::from_raw(pid as i32), &signals);
+    let (status, driven) = until_it_ends(options, Pid::from_raw(pid as i32), &signals);
     drop(signals);
     let trace = trace.of(pid);
     Ok(Finished {
         status,
         trace: trace.exists().then_some(trace),
+        judge_from: driven.judge_from,
+        trouble: driven.trouble,
     })
 }
 
+/// Waits for `child`, which is driven if the options say so; its status, 0 if it ended by the signal of the stop.
+fn until_it_ends(options: &Options, child: Pid, signals: &Signals) -> (u8, Driven) {
+    let Some(traffic) = &options.traffic else {
+        return (wait(child, signals, None), Driven::default());
+    };
+    let wait = |shared: &Shared| wait(child, signals, Some(shared));
+    let (status, driven) = traffic::beside(traffic, child, signals, wait, reap);
+    match driven.stopped {
+        Some(Some(signal)) if signal != Signal::SIGKILL && status == 128 + signal as u8 => {
+            (0, driven)
+        }
+        _ => (status, driven),
+    }
+}
+
+/// Reaps what has ended by now.
+fn reap(shared: &Shared) {
+    while let Ok(ended) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        match ended {
+            WaitStatus::Exited(pid, code) => shared.has_ended(pid, code as u8),
+            WaitStatus::Signaled(pid, signal, _) => shared.has_ended(pid, 128 + signal as u8),
+            WaitStatus::StillAlive => break,
+            _ => {}
+        }
+    }
+}
+
 /// Waits for `child`, reaps whoever else becomes ours, and passes signals on.
-fn wait(child: Pid, signals: &Signals) -> u8 {
+fn wait(child: Pid, signals: &Signals, shared: Option<&Shared>) -> u8 {
+    let has_ended = |pid, status| {
+        if let Some(shared) = shared {
+            shared.has_ended(pid, status);
+        }
+    };
     loop {
         loop {
             let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED;
@@ -117,12 +162,17 @@ fn wait(child: Pid, signals: &Signals) -> u8 {
                     let _ = raise(Signal::SIGSTOP);
                     let _ = kill(child, Signal::SIGCONT);
                 }
+                Ok(WaitStatus::Exited(pid, code)) => has_ended(pid, code as u8),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => has_ended(pid, 128 + signal as u8),
                 Ok(WaitStatus::StillAlive) | Err(_) => break,
                 Ok(_) => {}
             }
         }
         if let Some(signal) = signals.next() {
             signals::pass_on(child, signal);
+            if let (Some(shared), Some(signal)) = (shared, signal.ends()) {
+                shared.is_interrupted(signal);
+            }
         }
     }
 }

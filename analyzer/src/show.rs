@@ -1,28 +1,25 @@
 //! The report command: reads a trace, analyses it, prints it, and tells by a status what was found.
 
-use std::fs;
-use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+pub mod diff;
+mod gate;
+mod reading;
+pub mod requests;
 
-use wildmatch::WildMatch;
+use std::io::{self, IsTerminal};
+use std::path::Path;
 
 use crate::analysis::Analysis;
-use crate::analyze::{self, analyze};
-use crate::cli::report::{Boundary, Format, ReportOptions, Requests, Scope};
+use crate::cli::report::{Format, ReportOptions};
 use crate::notice;
-use crate::progress::Progress;
-use crate::report::{self, Criteria, Finding, RequestFilter};
+use crate::report::{self, Finding};
 use crate::run::Finished;
 use crate::sites::Sites;
-use crate::symbols::{Files, SymbolOptions, Symbolizer};
-use crate::trace::{self, Facts};
-
-/// The trace was read.
-pub const READ: u8 = 0;
-/// `--fail-on`: nothing was found, but the trace can't rule it out.
-pub const CANNOT_TELL: u8 = 3;
-/// `--fail-on`: found.
-pub const FOUND: u8 = 23;
+use crate::symbols::{Files, Symbolizer};
+use crate::trace::Facts;
+pub use reading::{CANNOT_TELL, FOUND, READ};
+use reading::{
+    Read, cannot_write, criteria, printing, read_from, refuse_same, request_options, symbol_options,
+};
 
 /// Reports the trace at `path`.
 ///
@@ -37,15 +34,22 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
     if let Some(output) = output {
         refuse_same(path, output)?;
     }
-    let trace = trace::open(path).map_err(|error| error.to_string())?;
-    let mut sites = Sites::default();
-    let mut progress = Progress::of(format!("Reading {}", path.display()));
-    let told = |part| progress.at(part);
-    let analysis = analyze(&trace, &mut sites, &request_options(options), told)
-        .map_err(|error| error.to_string())?;
-    drop(progress);
+    refuse_early(options, output)?;
+    let known = options
+        .gate
+        .is_used()
+        .then(|| gate::Known::read(&options.gate));
+    let known = known.transpose()?;
+    let Read {
+        trace,
+        analysis,
+        sites,
+    } = read_from(path, request_options(options), options.gate.judge_from)?;
     let facts = trace.facts();
     print(path, output, facts, &analysis, &sites, options)?;
+    if let Some(known) = known {
+        return gate::check(&known, facts, &analysis, &sites, options);
+    }
     let finding = report::check(facts, &analysis, &criteria);
     Ok(match finding {
         Finding::Nothing => READ,
@@ -60,28 +64,67 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
     })
 }
 
-/// Reports what `run` recorded. Its status is the program's own, unless `--fail-on` has something to
-/// say: what it found, or, of a program that succeeded, that it can't tell.
+/// Refuses options that can't be followed, before a program is run for them.
 ///
 /// # Errors
-/// One line: why there is no report, of a program that succeeded.
+/// One line: which, and why.
+pub fn refuse(options: &ReportOptions) -> Result<(), String> {
+    let output = options.output.as_deref();
+    refuse_early(options, output.filter(|output| *output != Path::new("-")))?;
+    match options.gate.is_used() {
+        true => gate::Known::read(&options.gate).map(drop),
+        false => Ok(()),
+    }
+}
+
+/// What can't be printed is refused before minutes are spent on reading.
+fn refuse_early(options: &ReportOptions, output: Option<&Path>) -> Result<(), String> {
+    let is_narrowed = options.min_bytes > 0 || options.label.is_some();
+    match (options.format, output) {
+        (Format::Tables, None) => Err("--format tables writes files: name a folder with -o".into()),
+        (Format::Pprof, None) if io::stdout().is_terminal() => {
+            Err("--format pprof is nothing for a terminal: name a file with -o".into())
+        }
+        _ if options.brief && options.format != Format::Json => {
+            Err("--brief is for --format json".into())
+        }
+        _ if is_narrowed && options.fail_on.is_empty() && !options.gate.is_used() => {
+            Err("--min-bytes and --label are for --fail-on or --baseline: give one".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reports what `run` recorded. Its status is the program's own, unless the check has something to say: what it found,
+/// or, of a program that succeeded, that it can't tell. Traffic that failed is a trouble, unless something was found.
+///
+/// # Errors
+/// One line: why there is no report, of a program that succeeded; why the traffic proves nothing.
 pub fn after_run(finished: &Finished, options: &ReportOptions) -> Result<u8, String> {
+    let mut options = options.clone();
+    options.gate.judge_from = finished.judge_from.or(options.gate.judge_from);
+    let checks = !options.fail_on.is_empty() || options.gate.baseline.is_some();
     let shown = match &finished.trace {
-        Some(trace) => show(trace, options),
-        None if options.fail_on.is_empty() => return Ok(finished.status),
+        Some(trace) => show(trace, &options),
+        None if !checks => Ok(READ),
         None => {
             notice::say("--fail-on: nothing was recorded");
             Ok(CANNOT_TELL)
         }
     };
-    match shown {
-        Ok(FOUND) => Ok(FOUND),
-        Err(text) if finished.status != READ => {
+    match (shown, &finished.trouble) {
+        (Ok(FOUND), _) => Ok(FOUND),
+        (Err(text), Some(trouble)) => {
+            notice::say(&text);
+            Err(trouble.clone())
+        }
+        (_, Some(trouble)) => Err(trouble.clone()),
+        (Err(text), None) if finished.status != READ => {
             notice::say(&text);
             Ok(finished.status)
         }
-        _ if finished.status != READ => Ok(finished.status),
-        shown => shown,
+        (_, None) if finished.status != READ => Ok(finished.status),
+        (shown, None) => shown,
     }
 }
 
@@ -94,81 +137,30 @@ fn print(
     options: &ReportOptions,
 ) -> Result<(), String> {
     let files = Files::default();
-    let mut symbolizer = Symbolizer::new(&files, sites.modules(), symbol_options(facts, options));
-    let printing = report::Options {
-        trace_path: path.to_string_lossy().into_owned(),
-        requests: match options.requests {
-            Requests::All => RequestFilter::All,
-            Requests::Leaking => RequestFilter::Leaking,
-            Requests::None => RequestFilter::None,
-        },
-        most_sites: options.sites,
-        types: options.types,
-        width: report::width(output),
-        color: report::color(output),
-    };
+    let mut symbolizer = Symbolizer::new(
+        &files,
+        sites.modules(),
+        symbol_options(facts, &options.debug_dir),
+    );
+    let printing = printing(path, output, options);
+    let symbolizer = &mut symbolizer;
     let print = match options.format {
         Format::Text => report::text,
+        Format::Json if options.brief => report::brief,
         Format::Json => report::json,
+        Format::Markdown => report::markdown,
+        Format::Pprof => report::pprof,
+        Format::Folded => report::folded,
+        Format::Speedscope => report::speedscope,
+        Format::Tables => {
+            let folder = output.unwrap_or(Path::new("."));
+            return report::tables(facts, analysis, sites, symbolizer, &printing, folder);
+        }
     };
-    let symbolizer = &mut symbolizer;
     report::print_to(output, |out| {
         print(facts, analysis, sites, symbolizer, &printing, out)
     })
-    .map_err(|error| match output {
-        Some(output) => format!("{}: {error}", output.display()),
-        None => format!("the report can't be written: {error}"),
-    })
-}
-
-/// The trace is mapped while the report is written: one must not become the other.
-fn refuse_same(trace: &Path, output: &Path) -> Result<(), String> {
-    let real = |path: &Path| fs::canonicalize(path).ok();
-    match real(output) {
-        Some(output) if real(trace).as_ref() == Some(&output) => Err(format!(
-            "{}: -o names the trace itself; give the report a file of its own",
-            output.display()
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn criteria(options: &ReportOptions) -> Criteria {
-    Criteria {
-        verdicts: options
-            .fail_on
-            .iter()
-            .map(|verdict| verdict.verdict())
-            .collect(),
-        min_bytes: options.min_bytes,
-        label: options.label.as_deref().map(WildMatch::new),
-    }
-}
-
-fn request_options(options: &ReportOptions) -> analyze::Options {
-    analyze::Options {
-        boundary: match options.boundary {
-            Boundary::Auto => analyze::Boundary::Auto,
-            Boundary::Http => analyze::Boundary::Http,
-            Boundary::Turn => analyze::Boundary::Turn,
-            Boundary::Mark => analyze::Boundary::Mark,
-            Boundary::Connection => analyze::Boundary::Connection,
-        },
-        scope: match options.scope {
-            Scope::Auto => analyze::Scope::Default,
-            Scope::Thread => analyze::Scope::Thread,
-            Scope::Process => analyze::Scope::Process,
-        },
-        routes: options.route.clone(),
-    }
-}
-
-fn symbol_options(facts: &Facts, options: &ReportOptions) -> SymbolOptions {
-    let ended = facts.started_at_ns.checked_add(facts.duration_ns);
-    SymbolOptions {
-        debug_dirs: options.debug_dir.clone(),
-        recorded_until: ended.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_nanos(at))),
-    }
+    .map_err(|error| cannot_write(output, &error))
 }
 
 #[cfg(test)]
@@ -187,6 +179,7 @@ mod tests {
         let finished = Finished {
             status,
             trace: trace.map(Into::into),
+            ..Finished::default()
         };
         after_run(&finished, &Line::parse_from(words).options)
     }

@@ -407,6 +407,9 @@ impl Thread {
         // After a wait, a queue's lock tells nothing more.
         let told = match wait {
             Wait::Write => None,
+            // Nothing was done since the last wait: no job is over.
+            Wait::Wake if self.repeats(&self.waits_from) => return,
+            Wait::Wake => None,
             Wait::Queue if self.repeats(&self.waits_from) => return,
             Wait::Queue => Some(&self.queue_from),
             _ => Some(&self.waits_from),

@@ -1,4 +1,4 @@
-//! JSON reports against `docs/report.schema.json`, more strictly than a reader is to be: that allows fields which it does
+//! JSON reports against `docs/report.schema.json`, and comparisons against `docs/diff.schema.json`, more strictly than a reader is to be: that allows fields which it does
 //! not know, so that some may be added; here each field has to be described.
 //!
 //! Only the keywords that the schema uses are understood, and any other one panics: a schema that says more than is
@@ -17,11 +17,22 @@ const ITEMS: usize = 1_000;
 /// What a report breaks the schema by, with the place; at most one line for each value.
 pub fn faults(report: &Value) -> Vec<String> {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
-    let schema = SCHEMA.get_or_init(|| {
-        let path = artifacts::source("../docs/report.schema.json");
-        let text = fs::read_to_string(path).expect("the schema");
-        serde_json::from_str(&text).expect("the schema is JSON")
-    });
+    faults_of(report, SCHEMA.get_or_init(|| read("report")))
+}
+
+/// The same of what `leak-analyze diff --format json` prints.
+pub fn diff_faults(diff: &Value) -> Vec<String> {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    faults_of(diff, SCHEMA.get_or_init(|| read("diff")))
+}
+
+fn read(name: &str) -> Value {
+    let path = artifacts::source(format!("../docs/{name}.schema.json"));
+    let text = fs::read_to_string(path).expect("the schema");
+    serde_json::from_str(&text).expect("the schema is JSON")
+}
+
+fn faults_of(report: &Value, schema: &Value) -> Vec<String> {
     let mut check = Check {
         root: schema,
         faults: Vec::new(),

@@ -251,18 +251,22 @@ fn flags(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn options_are_all_there() {
-    let settings = read("docs/settings.md");
+    options_are_in("docs/settings.md", &[&["--help"], &["run", "--help"]]);
+    options_are_in("docs/diff.md", &[&["diff", "--help"]]);
+    options_are_in("docs/exports.md", &[&["requests", "--help"]]);
+}
+
+/// The tables of a page have the options of these commands, and no others.
+fn options_are_in(page: &str, commands: &[&[&str]]) {
+    let settings = read(page);
     let mut documented = BTreeSet::new();
-    for paragraph in [help(&["--help"]), help(&["run", "--help"])]
-        .iter()
-        .flat_map(|help| options(help))
-    {
+    for paragraph in commands.iter().flat_map(|command| options(&help(command))) {
         let line = paragraph.lines().next().unwrap_or_default();
         let flag = flags(line).pop_first().expect("a long option");
         let row = settings.lines().find(|row| {
             row.starts_with('|') && row.split('`').skip(1).step_by(2).any(|word| word == flag)
         });
-        let row = row.unwrap_or_else(|| panic!("docs/settings.md has no {flag}"));
+        let row = row.unwrap_or_else(|| panic!("{page} has no {flag}"));
         let values = paragraph
             .lines()
             .filter_map(|line| line.trim_start().strip_prefix("- "));
@@ -280,10 +284,13 @@ fn options_are_all_there() {
         }
         documented.insert(flag);
     }
-    let tables = settings.lines().filter(|line| line.starts_with('|'));
+    // The tables of options alone.
+    let tables = settings
+        .lines()
+        .filter(|line| line.starts_with("| `-") || line.starts_with("| `LEAK_"));
     let named: BTreeSet<String> = tables.flat_map(flags).collect();
     let unknown: Vec<_> = named.difference(&documented).collect();
-    assert!(unknown.is_empty(), "docs/settings.md has {unknown:?}");
+    assert!(unknown.is_empty(), "{page} has {unknown:?}");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
 use super::{
-    Analyzer, Timeline, alike, collected, company, garbage, mappings, outlook, reuse, ways,
+    Analyzer, Timeline, alike, apart, cells, collected, company, garbage, lists, mappings, outlook,
+    reuse, ways,
 };
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
@@ -96,6 +97,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     company::settle_shared(&mut sites);
     ways::correct(&mut sites, places, &machine.records);
     collected::correct(&mut sites, places, &machine.records);
+    lists::correct(&mut sites, places, &mut names, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, places, &machine.records);
@@ -148,8 +150,12 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
             endpoint.retained_bytes_per_leaking_request = None;
         }
     }
+    let real = (0..).zip(&machine.records);
+    let real = real.filter(|(_, record)| !record.void).map(|(id, _)| id);
+    analysis.asked = std::mem::take(&mut machine.asked).finish(real);
     analysis.requests = requests(machine.records, &endpoint_of, &leaking, facts);
     analysis.outlook = outlook::outlook(facts, &analysis.requests);
+    apart::tell(&mut analysis);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();
     analysis
@@ -338,6 +344,7 @@ fn requests(
             process: record.process,
             thread: thread.map_or(0, |thread| thread.tid),
             source: record.source,
+            connection: record.connection,
             endpoint: record
                 .label
                 .and_then(|label| endpoint_of.get(&label).copied())
@@ -436,6 +443,7 @@ fn endpoints(
             retained_bytes_per_leaking_request: None,
             site_ids: Vec::new(),
             statuses: Vec::new(),
+            apart: None,
             types: Vec::new(),
         });
         let (blocks, bytes) = leaking.get(&id).copied().unwrap_or_default();
@@ -761,6 +769,7 @@ fn site_list(
             outside_grown: outside_grown(&site),
             open: open(&site.open, endpoint_of),
             groups: groups(&site.labels, endpoint_of),
+            cells: cells::of(&site.labels, records, endpoint_of),
             labels,
             types,
             evidence,

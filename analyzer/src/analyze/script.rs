@@ -6,6 +6,7 @@
 //! t1 answer c1 200 x2, 404   one write with these answers
 //! t1 poll|lock|waits|reads c1|writes c1                   enters a wait
 //! t1 queue                                                takes a queue's lock
+//! t1 wake                                                 writes a byte that wakes another thread
 //! t1 alloc a 10 @7           t1 free a                    block `a`, 10 bytes, call site 7
 //! t1 realloc a b 20 @7       t1 intent a; t1 outcome b 20 @7 | t1 failed | t1 freed
 //! t1 task a / t1 loop        runs the task in block `a`, none
@@ -177,6 +178,7 @@ impl Script {
             ["poll"] => vec![enter(Wait::Poll, 0)],
             ["lock"] => vec![enter(Wait::Lock, 0)],
             ["queue"] => vec![enter(Wait::Queue, 0)],
+            ["wake"] => vec![enter(Wait::Wake, 0)],
             ["waits"] => vec![enter(Wait::Accept, 0)],
             ["reads", c] => vec![enter(Wait::Read, number(c))],
             ["writes", c] => vec![enter(Wait::Write, number(c))],

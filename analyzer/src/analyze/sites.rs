@@ -194,7 +194,11 @@ impl JudgedLabel {
     /// What is to be thought of what this request retained.
     pub(super) fn verdict_of(&self, kept: &Retained, records: &[Record]) -> Verdict {
         let record = records.get(kept.request as usize);
-        let status = record.and_then(|record| record.status);
+        self.verdict_of_status(record.and_then(|record| record.status))
+    }
+
+    /// What is to be thought of what the label's requests with this status retained.
+    pub(super) fn verdict_of_status(&self, status: Option<u32>) -> Verdict {
         let group = self.groups.iter().find(|group| group.status == status);
         match group.map(|group| group.verdict) {
             // Too few without a status: they are as the label's others, one or another of them.

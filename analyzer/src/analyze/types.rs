@@ -25,7 +25,8 @@ pub(super) struct Types {
 
 /// Takes together what the processes' ledgers know.
 pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> Types {
-    // Of a label that leaks, what it left where that is a leak: what a cache keeps of it is no part of it.
+    // Of a label that leaks, what it left where, and with what status, that is a leak: what a cache keeps of it is no
+    // part of it.
     let [mut leaked, mut kept]: [FxHashMap<LabelId, Sums>; 2] = Default::default();
     let (mut all, mut of_sites) = (Sums::default(), Vec::new());
     for site in sites {
@@ -53,10 +54,12 @@ pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> 
             };
             add(&mut sums, typed);
             add(&mut all, typed);
-            if let Some(label) = typed.retained_by {
+            if let Some((label, status)) = typed.retained_by {
                 let mut parts = site.labels.iter().filter(|part| part.label == label);
                 let leaks = |part: &JudgedLabel| {
-                    part.verdict.leaks() && !(is_bounded(typed.of_type) && keeps_bounded(part))
+                    part.verdict.leaks()
+                        && part.verdict_of_status(status).leaks()
+                        && !(is_bounded(typed.of_type) && keeps_bounded(part))
                 };
                 let labels = match parts.any(leaks) {
                     true => &mut leaked,
@@ -93,27 +96,47 @@ fn keeps_bounded(part: &JudgedLabel) -> bool {
 }
 
 /// What libraries' blocks are called whose types can't be read, by a part of the path.
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     ("/libcrypto", "OpenSSL"),
     ("/libssl", "OpenSSL"),
     ("/libxml2", "libxml2"),
     ("/lxml/", "libxml2"),
+    ("/numpy/", "NumPy"),
 ];
 
-/// What blocks of unknown types at a site are: the library tells whose innermost frame that is.
-fn kind(site: SiteId, places: &Sites, names: &mut TypeNames) -> TypeId {
+/// What an interpreter's objects are called whose types nobody could read (a program that was killed), by the library
+/// that asked for them.
+const OBJECTS: [(&str, &str); 1] = [("/lxml/", "lxml object")];
+
+/// What blocks of unknown types at a site are: the library tells whose innermost frame that is, or behind the
+/// interpreter's.
+pub(super) fn kind(site: SiteId, places: &Sites, names: &mut TypeNames) -> TypeId {
     match places.memory(site) {
         Memory::Malloc | Memory::Python | Memory::Stack => {}
         Memory::Mapped | Memory::Arena => return names.id("mapped memory"),
         Memory::File => return names.id("mapped file"),
     }
-    let innermost = places.backtrace(site).next();
-    let module = innermost.and_then(|frame| places.modules().get(frame.module as usize));
-    let kind = module.and_then(|module| {
-        let mut kinds = KINDS.into_iter();
-        kinds.find(|(part, _)| module.path.contains(part))
+    let mut paths = places.backtrace(site).map(|frame| {
+        let module = places.modules().get(frame.module as usize);
+        module.map_or("", |module| module.path.as_str())
     });
-    kind.map_or(UNKNOWN, |(_, name)| names.id(name))
+    let find = |path: &str, kinds: &[(&str, &'static str)]| {
+        let mut kinds = kinds.iter();
+        kinds
+            .find(|(part, _)| path.contains(part))
+            .map(|kind| kind.1)
+    };
+    let innermost = paths.next().unwrap_or_default();
+    let kind = find(innermost, &KINDS).or_else(|| {
+        let behind = paths.find(|path| !is_interpreter(path))?;
+        find(behind, &OBJECTS).filter(|_| is_interpreter(innermost))
+    });
+    kind.map_or(UNKNOWN, |name| names.id(name))
+}
+
+fn is_interpreter(path: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    file.starts_with("python") || file.starts_with("libpython")
 }
 
 fn add(sums: &mut Sums, typed: &Typed) {

@@ -394,7 +394,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
     for (of_type, amount) in &loose.types {
         site.types.push(Typed {
             of_type: not_cached(*of_type),
-            retained_by: label,
+            retained_by: label.map(|label| (label, record.status)),
             late: false,
             blocks: amount.blocks,
             bytes: amount.bytes,

@@ -1,6 +1,7 @@
 //! Options of the report: `leak-analyze trace.bin [...]`, and what `run` shares with it.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
 
@@ -23,6 +24,9 @@ pub struct ReportOptions {
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// With --format json: an object of at most 8 KB
+    #[arg(long)]
+    pub brief: bool,
     /// Where to print it, instead of the standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -48,15 +52,62 @@ pub struct ReportOptions {
     /// Types to print at most, in tables of each leaking endpoint, of each call site and of all blocks
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "25")]
     pub types: Option<usize>,
+    /// Which blocks pprof (its default), folded and speedscope are of
+    #[arg(long, value_enum, default_value_t = What::Retained)]
+    pub what: What,
+    /// Begin folded stacks with the outermost frame rather than with the endpoint and the status
+    #[arg(long)]
+    pub no_endpoint: bool,
     /// Exit with 23 if a call site has one of these verdicts, with 3 if the trace can't tell
     #[arg(long, value_name = "VERDICT,...", value_enum, value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,
     /// For --fail-on: overlook call sites that hold less than this, such as 4096 or 64K
-    #[arg(long, value_name = "N", default_value = "0", value_parser = bytes, requires = "fail_on")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = bytes)]
     pub min_bytes: u64,
     /// For --fail-on: look at the endpoints whose labels match only
-    #[arg(long, value_name = "GLOB", requires = "fail_on")]
+    #[arg(long, value_name = "GLOB")]
     pub label: Option<String>,
+    /// A check by what is known.
+    #[command(flatten)]
+    pub gate: GateOptions,
+}
+
+/// A check by what is known, and where its result goes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GateOptions {
+    /// Known leaks: exit with 23 only for others, or where one is worse (--fail-on leak,growing_buffer by default)
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Write what leaks now into the file of --baseline, instead of comparing
+    #[arg(long, requires = "baseline")]
+    pub update_baseline: bool,
+    /// A suppression file of LeakSanitizer: leaks through these functions, files or modules are known; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub suppressions: Vec<PathBuf>,
+    /// Print annotations for GitHub's workflows, and the report into the job's summary
+    #[arg(long)]
+    pub github: bool,
+    /// Write a JUnit file: a case for each endpoint
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// When the warm-up ended (2027-01-31T12:00:00Z): requests from before are listed as {warm-up}, and fail nothing
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    pub judge_from: Option<SystemTime>,
+}
+
+impl GateOptions {
+    /// Whether more than verdicts is to be checked.
+    pub fn is_used(&self) -> bool {
+        self.baseline.is_some()
+            || !self.suppressions.is_empty()
+            || self.github
+            || self.junit.is_some()
+    }
+}
+
+fn moment(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339_weak(text)
+        .map_err(|_| "takes a moment of RFC 3339, such as 2027-01-31T12:00:00Z".into())
 }
 
 /// What to print.
@@ -66,6 +117,27 @@ pub enum Format {
     Text,
     /// For programs: one object, schema 1
     Json,
+    /// For pull requests, tickets and incidents: at most 80 lines
+    Markdown,
+    /// For go tool pprof and what reads its files
+    Pprof,
+    /// For flame graphs: stacks in lines
+    Folded,
+    /// For https://www.speedscope.app
+    Speedscope,
+    /// For DuckDB and its like: files of JSON lines in the folder of -o
+    Tables,
+}
+
+/// `--what`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// Of requests that had ended, live when serving ended
+    Retained,
+    /// Live when their request ended
+    Survivors,
+    /// Live when the exit began, or at the end where there was none
+    Live,
 }
 
 /// `--boundary`.
@@ -188,6 +260,6 @@ mod tests {
             .fail_on;
         assert_eq!(fail_on, [FailOn::Leak, FailOn::GrowingBuffer]);
         assert!(parse("t --fail-on leaks").is_err());
-        assert!(parse("t --min-bytes 5").is_err());
+        assert!(parse("t --update-baseline").is_err());
     }
 }

@@ -88,10 +88,18 @@ pub fn whole_trace(bytes: &[u8]) {
         requests: report::RequestFilter::All,
         most_sites: 100,
         types: Some(100),
-        width: 80,
-        color: false,
+        ..report::Options::default()
     };
-    for print in [report::text, report::json] {
+    let prints = [
+        report::text,
+        report::json,
+        report::brief,
+        report::markdown,
+        report::folded,
+        report::speedscope,
+        report::pprof,
+    ];
+    for print in prints {
         // Names in files are another target's matter: no module is known here.
         let mut symbolizer = Symbolizer::new(&files, &[], SymbolOptions::default());
         let mut out = Vec::new();
@@ -105,6 +113,14 @@ pub fn whole_trace(bytes: &[u8]) {
         );
         assert!(printed.is_ok());
     }
+    let mut symbolizer = Symbolizer::new(&files, &[], SymbolOptions::default());
+    let name = "trace.bin".to_owned();
+    let outline = report::Outline::new(name, trace.facts(), &analysis, &sites, &mut symbolizer);
+    let diff = report::compare(&outline, &outline);
+    let mut out = Vec::new();
+    assert!(report::diff_text(&diff, &options, &mut out).is_ok());
+    assert!(report::diff_json(&diff, &mut out).is_ok());
+    assert!(report::diff_markdown(&diff, &mut out).is_ok());
 }
 
 /// A trace for [`trace`]: its chunks unpacked.

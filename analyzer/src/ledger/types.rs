@@ -6,7 +6,7 @@ use super::Ledger;
 use super::holding::{Kind, Proof};
 use super::site::SiteIndex;
 use crate::replay::{Block, HoldingId};
-use crate::requests::label::LabelId;
+use crate::requests::label::Group;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
 use crate::types::{TypeId, is_bounded};
@@ -16,9 +16,9 @@ use crate::types::{TypeId, is_bounded};
 pub struct Typed {
     /// What they are, and whether a cache of bounded size keeps them.
     pub of_type: TypeId,
-    /// Retained by requests of this label; `None`: live when the process's exit began (without one, at its end),
-    /// and not retained.
-    pub retained_by: Option<LabelId>,
+    /// Retained by requests of this label with this status; `None`: live when the process's exit began (without one,
+    /// at its end), and not retained.
+    pub retained_by: Option<Group>,
     /// Made in the tear-down, and live at the end.
     pub late: bool,
     /// How many.
@@ -127,8 +127,8 @@ impl Ledger {
         sums
     }
 
-    /// The block's site, and the label whose requests retained it. `freed`: it was, after serving had
-    /// ended, and whose survivor it was then; what nobody retained is not counted then. Those of which
+    /// The block's site, and label and status of the requests that retained it. `freed`: it was, after serving
+    /// had ended, and whose survivor it was then; what nobody retained is not counted then. Those of which
     /// nothing proves whose they are come later.
     fn place(
         &self,
@@ -136,7 +136,7 @@ impl Ledger {
         freed: Option<Option<RequestId>>,
         records: &[Record],
         holds: &impl Fn(Proof) -> bool,
-    ) -> Option<(SiteIndex, Option<LabelId>)> {
+    ) -> Option<(SiteIndex, Option<Group>)> {
         let holding = self.holdings.get(self.resolve(block) as usize)?;
         if is_loose(holding.kind, holds) {
             return None;
@@ -148,10 +148,9 @@ impl Ledger {
         // It may have come to another request since, which had not ended when it was freed.
         let request = request.filter(|request| freed.is_none_or(|by| by == Some(*request)));
         let record = request.and_then(|request| records.get(request as usize));
-        let label = record
-            .filter(|record| !record.void)
-            .and_then(|record| record.label);
-        (freed.is_none() || label.is_some()).then_some((holding.site, label))
+        let record = record.filter(|record| !record.void);
+        let group = record.and_then(|record| record.label.map(|label| (label, record.status)));
+        (freed.is_none() || group.is_some()).then_some((holding.site, group))
     }
 }
 

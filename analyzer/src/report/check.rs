@@ -6,6 +6,7 @@ use super::{is_complete, site_bytes};
 use crate::analysis::{Analysis, Site, Verdict};
 use crate::figures::{bytes, counted};
 use crate::trace::Facts;
+use crate::warm_up::WARM_UP;
 
 /// What is looked for.
 #[derive(Clone, Debug, Default)]
@@ -58,13 +59,19 @@ pub fn check(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Finding
 /// their requests make of it. Nothing if no verdict counts.
 fn counted_bytes(analysis: &Analysis, site: &Site, criteria: &Criteria) -> Option<(Verdict, u64)> {
     let is_wanted = |verdict: Verdict| criteria.verdicts.contains(&verdict);
-    let Some(label) = &criteria.label else {
+    let mut labels = analysis.endpoints.iter().map(|endpoint| &endpoint.label);
+    if criteria.label.is_none() && labels.all(|label| label != WARM_UP) {
         return is_wanted(site.verdict).then(|| (site.verdict, site_bytes(site)));
-    };
+    }
     let is_looked_at = |endpoint: u32| {
         let endpoint = analysis.endpoints.get(endpoint as usize);
-        endpoint.is_some_and(|endpoint| label.matches(&endpoint.label))
+        let glob = criteria.label.as_ref();
+        endpoint.is_some_and(|endpoint| {
+            endpoint.label != WARM_UP && glob.is_none_or(|glob| glob.matches(&endpoint.label))
+        })
     };
+    let outside = (site.outside_verdict, site.outside_grown.bytes);
+    let outside = (criteria.label.is_none() && is_wanted(outside.0)).then_some(outside);
     let ended = site.labels.iter().filter_map(|part| {
         let mut groups = site.groups.iter();
         let group =
@@ -75,11 +82,12 @@ fn counted_bytes(analysis: &Analysis, site: &Site, criteria: &Criteria) -> Optio
     let open = open.filter(|open| is_looked_at(open.endpoint) && is_wanted(open.verdict));
     ended
         .chain(open.map(|open| (open.verdict, open.live.bytes)))
+        .chain(outside)
         .reduce(|(worst, sum), (verdict, bytes)| (worst.min(verdict), sum + bytes))
 }
 
 /// Why nothing found does not mean that nothing is there.
-fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<String> {
+pub fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<String> {
     if !is_complete(facts) {
         return Some("the trace is incomplete".into());
     }
@@ -100,7 +108,7 @@ fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<Stri
     let mut endpoints = analysis
         .endpoints
         .iter()
-        .filter(|endpoint| looked_at(&endpoint.label))
+        .filter(|endpoint| looked_at(&endpoint.label) && endpoint.label != WARM_UP)
         .peekable();
     if endpoints.peek().is_none() {
         return Some("no request was seen".into());

@@ -4,6 +4,7 @@
 
 use crate::analysis::Growth;
 use crate::analysis::*;
+use crate::asked::AskedFor;
 use crate::ledger::BeforeExit;
 use crate::sample::Amount;
 use crate::sites::{Frame, Module, NO_SITE, SiteId, Sites};
@@ -92,6 +93,7 @@ fn request(endpoint: u32, at: u64, status: u32, retained: (u64, u64)) -> Request
         process: 0,
         thread: 4712,
         source: Source::Http,
+        connection: 1,
         endpoint,
         count: 1,
         status: Some(status),
@@ -129,6 +131,7 @@ fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
         retained_bytes_per_leaking_request: None,
         site_ids: Vec::new(),
         statuses: vec![status(200, requests, 0, 0)],
+        apart: None,
         types: Vec::new(),
     }
 }
@@ -170,6 +173,7 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         open: Vec::new(),
         labels: Vec::new(),
         groups: Vec::new(),
+        cells: Vec::new(),
         types: Vec::new(),
     }
 }
@@ -301,6 +305,7 @@ pub(super) fn leaking() -> Example {
                that outlived their request by a slice are retained (at least 50 %).";
     let analysis = Analysis {
         outlook: crate::analysis::Outlook::default(),
+        asked: AskedFor::default(),
         untraced: Vec::new(),
         growth: Growth {
             from_bytes: 1_000_000,

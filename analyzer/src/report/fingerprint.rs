@@ -41,21 +41,26 @@ pub fn fingerprint(sites: &Sites, site: SiteId) -> String {
             hash.add(format!("{memory:?}").as_bytes())
         }
     }
-    format!("{:016x}", hash.0)
+    hash.hex()
 }
 
 /// FNV-1a, 64 bits: it must never change, so it comes from no library.
-struct Fnv(u64);
+pub(super) struct Fnv(u64);
 
 impl Fnv {
-    fn new() -> Fnv {
+    pub(super) fn new() -> Fnv {
         Fnv(0xcbf2_9ce4_8422_2325)
     }
 
-    fn add(&mut self, bytes: &[u8]) {
+    pub(super) fn add(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
+    }
+
+    /// 16 hex digits.
+    pub(super) fn hex(&self) -> String {
+        format!("{:016x}", self.0)
     }
 }
 

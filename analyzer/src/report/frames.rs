@@ -31,12 +31,20 @@ pub(super) struct Line {
     pub(super) place: String,
     /// Whose it is.
     pub(super) kind: Kind,
+    /// `module!function`, as it was (not escaped), with all that the function's name has; the program's own module is
+    /// empty, a Python function's is its file. `module!+0xaddress@build-id` of the program's own code whose name is not known.
+    pub(super) whole: String,
 }
 
 impl Line {
     /// Whether it asked for the block, on its own account.
     fn asks(&self) -> bool {
         self.kind != Kind::Runtime && !self.name.starts_with("_start")
+    }
+
+    /// Whether its function is not known.
+    pub(super) fn is_nameless(&self) -> bool {
+        self.whole.contains("!+0x")
     }
 
     /// Its place without directories, where there is little room.
@@ -124,6 +132,7 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
                 name: "(Python code that was not told)".into(),
                 place: String::new(),
                 kind: Kind::Library,
+                whole: "(Python)!".into(),
             };
         };
         let place = match frame.line {
@@ -137,6 +146,7 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
                 true => Kind::Library,
                 false => Kind::Own,
             },
+            whole: format!("{}!{}", last(&code.file), code.function),
         }
     }
 
@@ -158,11 +168,29 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
             _ if symbol.short.is_some() => file_name.unwrap_or_default().to_owned(),
             _ => String::new(),
         };
+        let kind = self.kind(module, symbol);
+        let function = match (&symbol.function, module) {
+            (Some(function), _) => function.clone(),
+            (None, Some(module)) if kind == Kind::Own => {
+                let build_id = module.build_id.as_deref().unwrap_or_default();
+                format!("+{:#x}@{build_id}", frame.file_address)
+            }
+            (None, _) => String::new(),
+        };
+        // The program may have another name in another build.
+        let is_program = module.is_some_and(|module| self.is_program(module));
+        let of = file_name.filter(|_| !is_program).unwrap_or_default();
         Line {
             name: escaped(&name).into_owned(),
             place: escaped(&place).into_owned(),
-            kind: self.kind(module, symbol),
+            kind,
+            whole: format!("{of}!{function}"),
         }
+    }
+
+    /// Whether it is the executable of a process.
+    fn is_program(&self, module: &Module) -> bool {
+        self.executables.contains(module.path.as_str())
     }
 
     fn kind(&self, module: Option<&Module>, symbol: &Symbol) -> Kind {
@@ -174,7 +202,7 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
         if is_runtime_module(last(&module.path)) || is_runtime_function(function, file) {
             return Kind::Runtime;
         }
-        let own = self.executables.contains(module.path.as_str()) || !is_system_path(&module.path);
+        let own = self.is_program(module) || !is_system_path(&module.path);
         match own {
             true if is_wrapper(symbol.short.as_deref().unwrap_or_default()) => Kind::Wrapper,
             true => Kind::Own,
@@ -361,6 +389,7 @@ mod tests {
             name: (*name).into(),
             place: String::new(),
             kind: *kind,
+            whole: String::new(),
         };
         Stack {
             lines: kinds.iter().map(line).collect(),

@@ -8,7 +8,7 @@ use rustc_hash::FxHashSet;
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
 use crate::analysis::{
-    Analysis, Endpoint, Growth, Outlook, Request, Site, TypeRow, Untraced, Verdict,
+    Analysis, Endpoint, Growth, Outlook, Request, Site, Tell, TypeRow, Untraced, Verdict,
 };
 use crate::figures;
 use crate::sample::Amount;
@@ -114,7 +114,7 @@ fn trace<'r>(input: &Input<'r>, warnings: Vec<Warning>) -> schema::Trace<'r> {
     }
 }
 
-fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
+pub(super) fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
     let figures = input.analysis.processes.iter().cloned();
     // A process of which the analysis says nothing did nothing.
     let figures = figures.chain(std::iter::repeat_with(Default::default));
@@ -225,7 +225,7 @@ fn memory(outlook: &Outlook) -> schema::Memory {
     }
 }
 
-fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
+pub(super) fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
     let points = analysis.timeline.iter();
     points
         .map(|point| schema::Point {
@@ -238,7 +238,7 @@ fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
         .collect()
 }
 
-fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> {
+pub(super) fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> {
     let analysis = input.analysis;
     let filter = input.options.requests;
     let wanted = move |request: &Request| match filter {
@@ -271,12 +271,12 @@ fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> 
         })
 }
 
-fn label(analysis: &Analysis, endpoint: u32) -> &str {
+pub(super) fn label(analysis: &Analysis, endpoint: u32) -> &str {
     let endpoint = analysis.endpoints.get(endpoint as usize);
     endpoint.map_or("", |endpoint| endpoint.label.as_str())
 }
 
-fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'r> {
+pub(super) fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'r> {
     let statuses = endpoint.statuses.iter();
     schema::Endpoint {
         label: &endpoint.label,
@@ -306,7 +306,26 @@ fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'
                 retained_bytes: figures.retained_bytes,
             })
             .collect(),
+        apart: endpoint.apart.as_ref().map(|apart| schema::Apart {
+            single: apart.single.as_ref().map(tell),
+            pair: apart.pair.as_ref().map(tell),
+            tried: apart.tried,
+        }),
         types: types(&endpoint.types),
+    }
+}
+
+fn tell(tell: &Tell) -> schema::Tell {
+    schema::Tell {
+        facts: tell
+            .facts
+            .iter()
+            .map(|fact| super::facts::words(*fact))
+            .collect(),
+        leaking_requests: tell.leaking,
+        leaking_requests_with: tell.leaking_with,
+        other_requests: tell.others,
+        other_requests_with: tell.others_with,
     }
 }
 
@@ -327,7 +346,7 @@ fn before_exit(amount: Option<Amount>) -> schema::BeforeExit {
     }
 }
 
-fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
+pub(super) fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
     rows.iter()
         .map(|row| schema::Type {
             name: &row.name,
@@ -343,7 +362,7 @@ fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
 const MOST_UNREACHED: usize = 1000;
 
 /// The sites to be listed, and the sum of those that are not although blocks live there.
-fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
+pub(super) fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
     let sites = &input.analysis.sites;
     // What is left out is of allocators: mappings and stacks are few, and in other sums.
     let matters = |site: &Site| {
@@ -374,7 +393,7 @@ fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
     (sites.iter().filter(is_listed).collect(), left_out)
 }
 
-fn site_row<'r>(
+pub(super) fn site_row<'r>(
     input: &Input<'r>,
     symbolizer: &mut Symbolizer<'_>,
     site: &'r Site,

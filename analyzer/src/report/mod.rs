@@ -1,16 +1,30 @@
 //! The result of an analysis, printed. An analysis returns a value; only this room prints it, and it
 //! decides nothing: what a request, an owner or a verdict is, was settled before.
 
+mod brief;
+mod calls;
 mod check;
+mod diff;
 #[cfg(test)]
 mod example;
+mod facts;
 mod fingerprint;
+mod folded;
 mod frames;
+mod functions;
 mod json;
 #[cfg(test)]
 mod json_tests;
+mod listing;
+mod markdown;
+mod md;
+mod outline;
 mod output;
+mod pprof;
+mod samples;
 mod schema;
+mod speedscope;
+mod tables;
 mod text;
 
 use crate::analysis::{Analysis, Site, Source, Verdict};
@@ -20,11 +34,22 @@ use crate::sites::Sites;
 use crate::symbols::Symbolizer;
 use crate::trace::{Facts, Warning};
 
-pub use check::{Criteria, Finding, check};
+pub use brief::brief;
+pub use check::{Criteria, Finding, check, doubt};
+pub use diff::{Diff, State, compare, json as diff_json, markdown as diff_markdown};
 pub use fingerprint::fingerprint;
+pub use folded::folded;
 pub use json::json;
+pub use listing::{LeftOut, Listing, curl, ndjson, urls};
+pub use markdown::markdown;
+pub use outline::{Outline, OutlineSite, Part};
+#[cfg(test)]
+pub(crate) use outline::{example_outline, leaking_part};
 pub use output::{color, print_to, width};
-pub use text::text;
+pub use pprof::pprof;
+pub use speedscope::speedscope;
+pub use tables::tables;
+pub use text::{diff as diff_text, text};
 
 /// Which requests the JSON lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +63,29 @@ pub enum RequestFilter {
     None,
 }
 
+/// Which blocks profiles are of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum What {
+    /// Survivors that were live when serving ended.
+    #[default]
+    Retained,
+    /// Live when their request ended.
+    Survivors,
+    /// Live when the exit began, or at the end where there was none.
+    Live,
+}
+
+impl What {
+    /// Its name on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            What::Retained => "retained",
+            What::Survivors => "survivors",
+            What::Live => "live",
+        }
+    }
+}
+
 /// How to print.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -49,6 +97,10 @@ pub struct Options {
     pub most_sites: usize,
     /// Types in each table of the text, at most; `None`: a few, and only where it matters most.
     pub types: Option<usize>,
+    /// Which blocks profiles are of.
+    pub what: What,
+    /// Whether folded stacks begin with the outermost frame rather than with the endpoint.
+    pub without_endpoint: bool,
     /// Columns of the text.
     pub width: usize,
     /// Whether the text is coloured.
@@ -62,6 +114,8 @@ impl Default for Options {
             requests: RequestFilter::All,
             most_sites: 10,
             types: None,
+            what: What::Retained,
+            without_endpoint: false,
             width: 80,
             color: false,
         }

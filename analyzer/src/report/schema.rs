@@ -254,7 +254,27 @@ pub(super) struct Endpoint<'r> {
     pub(super) retained_bytes_per_leaking_request: Option<u64>,
     pub(super) site_ids: &'r [u32],
     pub(super) statuses: Vec<Status>,
+    pub(super) apart: Option<Apart>,
     pub(super) types: Vec<Type<'r>>,
+}
+
+/// What goes with leaking; null where there are too few requests that leak or too few others, or it is not known for
+/// sure which leak.
+#[derive(Serialize)]
+pub(super) struct Apart {
+    pub(super) single: Option<Tell>,
+    pub(super) pair: Option<Tell>,
+    pub(super) tried: u64,
+}
+
+/// Facts that hold together.
+#[derive(Serialize)]
+pub(super) struct Tell {
+    pub(super) facts: Vec<String>,
+    pub(super) leaking_requests: u64,
+    pub(super) leaking_requests_with: u64,
+    pub(super) other_requests: u64,
+    pub(super) other_requests_with: u64,
 }
 
 #[derive(Serialize)]

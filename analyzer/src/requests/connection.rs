@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use leak_wire::Unseen;
 
+use super::asked::TextId;
 use super::label::{INCOMPLETE, LabelId};
 use super::machine::{At, Boundary, Machine};
 use super::record::RequestId;
@@ -32,6 +33,8 @@ pub struct Waiting {
     pub request: Option<RequestId>,
     /// Its label, once its head is complete.
     pub label: Option<LabelId>,
+    /// Its head, where that is kept.
+    pub asked: TextId,
     /// Where it comes from.
     pub source: Source,
     /// How many were read.

@@ -2,6 +2,7 @@
 
 use leak_wire::Protocol;
 
+use super::asked::{Head, NOTHING, TextId};
 use super::connection::{Answered, Mode, Waiting};
 use super::label::LabelId;
 use super::machine::{At, Boundary, Machine};
@@ -77,19 +78,13 @@ impl Machine {
     }
 
     /// Heads were read.
-    pub(super) fn head_read(
-        &mut self,
-        at: At,
-        number: u32,
-        label: LabelId,
-        protocol: Protocol,
-        count: u32,
-    ) {
-        let source = match protocol {
+    pub(super) fn head_read(&mut self, at: At, number: u32, head: Head) {
+        let Head { label, asked, .. } = head;
+        let source = match head.protocol {
             Protocol::Http => Source::Http,
             _ => Source::Turn,
         };
-        let count = count.max(1);
+        let count = head.count.max(1);
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
@@ -97,20 +92,29 @@ impl Machine {
         match connection.queue.back_mut() {
             Some(last) if last.label.is_none() => {
                 (last.label, last.source, last.count) = (Some(label), source, count);
-                last.read = read;
+                (last.asked, last.read) = (asked, read);
                 if let Some(request) = last.request {
+                    self.asked.note(request, asked, &connection.local);
                     let record = &mut self.records[request as usize];
                     (record.label, record.source, record.count) = (Some(label), source, count);
                     self.head_is_complete(request);
                     self.touch(at, request, false);
                 }
             }
-            _ => self.enqueue(at, number, Some(label), source, count),
+            _ => self.enqueue(at, number, Some((label, asked)), source, count),
         }
     }
 
     /// A request waits for its answer; it has begun, unless it was read together with the former.
-    fn enqueue(&mut self, at: At, number: u32, label: Option<LabelId>, source: Source, count: u32) {
+    fn enqueue(
+        &mut self,
+        at: At,
+        number: u32,
+        head: Option<(LabelId, TextId)>,
+        source: Source,
+        count: u32,
+    ) {
+        let (label, asked) = (head.map(|head| head.0), head.map_or(NOTHING, |head| head.1));
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
@@ -119,6 +123,7 @@ impl Machine {
         connection.queue.push_back(Waiting {
             request: None,
             label,
+            asked,
             source,
             count,
             read,
@@ -127,15 +132,16 @@ impl Machine {
         if !waits {
             let request = self.begin(at, number, source, label, count);
             self.reads(at, request);
-            self.set_last(number, request);
+            self.set_last(number, request, asked);
         }
     }
 
-    fn set_last(&mut self, number: u32, request: RequestId) {
+    fn set_last(&mut self, number: u32, request: RequestId, asked: TextId) {
         if let Some(connection) = self.connections.get_mut(&number)
             && let Some(last) = connection.queue.back_mut()
         {
             last.request = Some(request);
+            self.asked.note(request, asked, &connection.local);
         }
     }
 
@@ -198,6 +204,7 @@ impl Machine {
         });
         if let Some(before) = together {
             self.records[before.request as usize].count += first.count;
+            self.asked.join(before.request, first.asked);
             return self.void(request, Some(before.request));
         }
         connection.answered = Some(Answered {
@@ -219,7 +226,11 @@ impl Machine {
             thread: first.reader,
             ..at
         };
-        self.begin(by, number, first.source, first.label, first.count)
+        let request = self.begin(by, number, first.source, first.label, first.count);
+        if let Some(connection) = self.connections.get(&number) {
+            self.asked.note(request, first.asked, &connection.local);
+        }
+        request
     }
 
     /// The first request that waits for its answer has begun by now.

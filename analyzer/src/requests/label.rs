@@ -2,8 +2,12 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::warm_up::WARM_UP;
+
 /// Index into [`Labels::names`].
 pub type LabelId = u32;
+/// Requests of a label with one status.
+pub type Group = (LabelId, Option<u32>);
 
 /// How many labels are kept; all others are [`OTHER`].
 pub const MAX_LABELS: usize = 1_000;
@@ -23,6 +27,8 @@ pub struct Labels {
     /// Raw labels seen before, so that folding is done once for each.
     folded: FxHashMap<String, LabelId>,
     other: Option<LabelId>,
+    /// All requests that come now are of the warm-up.
+    is_warm_up: bool,
 }
 
 impl Labels {
@@ -34,8 +40,16 @@ impl Labels {
         }
     }
 
+    /// From now on all labels are [`WARM_UP`], or their own again.
+    pub fn set_warm_up(&mut self, is_warm_up: bool) {
+        self.is_warm_up = is_warm_up;
+    }
+
     /// The label of a `METHOD /path` head.
     pub fn http(&mut self, head: &str) -> LabelId {
+        if self.is_warm_up {
+            return self.intern(WARM_UP);
+        }
         if let Some(id) = self.folded.get(head) {
             return *id;
         }
@@ -53,6 +67,7 @@ impl Labels {
 
     /// The id of `label`, as it is.
     pub fn intern(&mut self, label: &str) -> LabelId {
+        let label = if self.is_warm_up { WARM_UP } else { label };
         if let Some(id) = self.ids.get(label) {
             return *id;
         }
@@ -160,6 +175,17 @@ mod tests {
         assert_eq!(folded("GET /u/alice"), "GET /u/*");
         assert_eq!(folded("GET /u/alice/7"), "GET /u/alice/{id}");
         assert_eq!(folded("GET /files/a/b/c"), "GET /files/**");
+    }
+
+    #[test]
+    fn a_warm_up_has_one_label() {
+        let mut labels = Labels::default();
+        labels.set_warm_up(true);
+        assert_eq!(labels.http("GET /a"), labels.http("GET /b"));
+        labels.set_warm_up(false);
+        let id = labels.http("GET /a");
+        assert_eq!(labels.names()[id as usize], "GET /a");
+        assert_eq!(labels.names()[0], WARM_UP);
     }
 
     #[test]

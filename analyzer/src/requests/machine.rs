@@ -4,6 +4,7 @@ use leak_wire::free_list::{Change, List};
 use leak_wire::{Common, Event, Protocol, Transfer, Wait};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::asked::{AskedSoFar, Head, NOTHING};
 use super::connection::{Connection, Mode, Waiting};
 use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
@@ -41,6 +42,10 @@ pub struct Options {
     pub scope: Scope,
     /// Globs of paths that are one label each.
     pub routes: Vec<String>,
+    /// Whether the paths of requests are kept as they were.
+    pub keep_paths: bool,
+    /// Requests whose heads came before this are of the warm-up, nanoseconds from the trace's start.
+    pub judge_from_ns: u64,
 }
 
 /// When and where something happened.
@@ -92,6 +97,8 @@ pub struct Machine {
     pub records: Vec<Record>,
     /// Their labels.
     pub labels: Labels,
+    /// What they asked for.
+    pub asked: AskedSoFar,
     /// Who owns what.
     pub owners: Owners,
     pub(super) connections: FxHashMap<u32, Connection>,
@@ -122,6 +129,7 @@ impl Machine {
             boundary: options.boundary,
             records: Vec::new(),
             labels: Labels::new(options.routes.clone()),
+            asked: AskedSoFar::new(options.keep_paths),
             owners: Owners::new(options.scope, options.boundary == Boundary::Mark, sample),
             connections: FxHashMap::default(),
             threads: Vec::new(),
@@ -459,6 +467,7 @@ impl Machine {
                 self.owners.idle(at.host, &mut self.records);
                 self.end_answered_by_all(at);
             }
+            Wait::Wake => self.owners.wakes(at.thread, &mut self.records),
             Wait::Queue => {
                 self.owners.takes_lock(at.thread, &mut self.records);
                 self.end_answered(at);
@@ -486,11 +495,20 @@ impl Machine {
                 protocol,
                 label,
             } if self.admits(connection, protocol) => {
-                let label = match protocol {
-                    Protocol::Http => self.labels.http(&text(label)),
-                    _ => self.verb(connection, &text(label)),
+                let (label, asked) = match protocol {
+                    Protocol::Http => {
+                        let head = text(label);
+                        (self.labels.http(&head), self.asked.text(&head))
+                    }
+                    _ => (self.verb(connection, &text(label)), NOTHING),
                 };
-                self.head_read(at, connection, label, protocol, count);
+                let head = Head {
+                    label,
+                    asked,
+                    protocol,
+                    count,
+                };
+                self.head_read(at, connection, head);
             }
             Event::Answer {
                 connection,

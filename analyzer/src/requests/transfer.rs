@@ -1,5 +1,6 @@
 //! Reads and writes of a connection: turns, and which thread serves what it touched.
 
+use super::asked::NOTHING;
 use super::connection::{Mode, Waiting};
 use super::machine::{At, Boundary, Machine};
 use crate::analysis::Source;
@@ -68,6 +69,7 @@ impl Machine {
             connection.queue.push_back(Waiting {
                 request: Some(request),
                 label: Some(label),
+                asked: NOTHING,
                 source: Source::Turn,
                 count: 1,
                 read: connection.reads,

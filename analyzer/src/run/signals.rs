@@ -22,6 +22,20 @@ pub(super) struct Arrived {
     pub(super) by_terminal: bool,
 }
 
+impl Arrived {
+    /// The signal, if it asks to end.
+    pub(super) fn ends(self) -> Option<Signal> {
+        let signal = Signal::try_from(self.number).ok()?;
+        let ends = [
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGHUP,
+            Signal::SIGQUIT,
+        ];
+        ends.contains(&signal).then_some(signal)
+    }
+}
+
 impl Signals {
     pub(super) fn block() -> Signals {
         let mut blocked = SigSet::all();

@@ -340,12 +340,15 @@ pub enum Wait {
     /// The lock of a queue: a mutex that a thread of this process has waited with on a condition variable.
     /// Ends no request and is no idle wait, but tells a worker's last job from its next.
     Queue = 5,
+    /// None: a few bytes are about to be written to what is no watched connection, which wakes another thread by a pipe
+    /// or an eventfd. A worker may tell so that its job is done, and go on with the next one.
+    Wake = 6,
 }
 
 impl Wait {
     /// Whether the thread may be idle in there: what it had to do is done.
     pub fn may_be_idle(self) -> bool {
-        !matches!(self, Wait::Write | Wait::Queue)
+        !matches!(self, Wait::Write | Wait::Queue | Wait::Wake)
     }
 }
 
@@ -401,7 +404,7 @@ macro_rules! from_u8 {
 }
 from_u8!(Asked: Interpreter, Native);
 from_u8!(Backing: Private, Shared, File, Reserved, Committed, Remapped);
-from_u8!(Wait: Accept, Read, Poll, Lock, Write, Queue);
+from_u8!(Wait: Accept, Read, Poll, Lock, Write, Queue, Wake);
 from_u8!(Transfer: Read, Write);
 from_u8!(Protocol: Http, Redis, Memcached, Postgres);
 from_u8!(Unseen: Tls, Http2, Unframed, Concurrent, Bypassed);

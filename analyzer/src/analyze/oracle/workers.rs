@@ -20,6 +20,8 @@ enum Serves {
 struct Worker {
     serves: Serves,
     waited: bool,
+    woke: bool,
+    after: bool,
     zone: Vec<usize>,
     /// Before its first touch; then the request that it lives for, and its blocks from before.
     born_for: Option<(usize, Vec<usize>)>,
@@ -122,6 +124,7 @@ impl Run {
     fn serve(&mut self, thread: u32, request: usize, own: bool) {
         let worker = self.worker(thread);
         (worker.serves, worker.waited) = (Serves::Request(request, own), false);
+        worker.after = false;
         if worker.reads && worker.answers_others {
             let process = self.process_of[&thread];
             self.migrates.insert(process);
@@ -134,6 +137,9 @@ impl Run {
 
     fn reads(&mut self, step: usize, thread: u32, request: usize) {
         if let Serves::Tail(_) = self.worker(thread).serves {
+            if self.worker(thread).woke {
+                self.drop_zone(thread);
+            }
             self.rest(thread);
         }
         let worker = self.worker(thread);
@@ -200,6 +206,7 @@ impl Run {
         if served == Some(request) {
             self.drop_zone(server);
             self.worker(server).serves = Serves::Tail(request);
+            self.worker(server).woke = false;
         }
     }
 
@@ -207,6 +214,13 @@ impl Run {
         match self.unanswered(thread) {
             0 => self.give(thread, request),
             _ => self.drop_zone(thread),
+        }
+    }
+
+    fn wake(&mut self, thread: u32) {
+        if let Serves::Tail(request) = self.worker(thread).serves {
+            self.tail(thread, request);
+            self.worker(thread).woke = true;
         }
     }
 
@@ -220,13 +234,15 @@ impl Run {
             Serves::None => {
                 self.end_birth(thread, None);
                 self.drop_zone(thread);
+                self.worker(thread).after = false;
             }
         }
     }
 
     fn idle(&mut self, thread: u32) {
         let worker = self.worker(thread);
-        if worker.serves == Serves::None && worker.reads && !worker.zone.is_empty() {
+        if worker.serves == Serves::None && !worker.after && worker.reads && !worker.zone.is_empty()
+        {
             let process = self.process_of[&thread];
             self.multiplexes.insert(process);
         }
@@ -242,6 +258,7 @@ impl Run {
             Serves::None => {
                 self.end_birth(thread, None);
                 self.drop_zone(thread);
+                self.worker(thread).after = false;
             }
             Serves::Request(_, own) => {
                 let alone = self.unanswered(thread) <= 1;
@@ -290,7 +307,10 @@ impl Run {
             return;
         };
         match self.worker(server).serves {
-            Serves::Tail(other) if other == request => self.tail(server, request),
+            Serves::Tail(other) if other == request => match self.worker(server).woke {
+                true => self.worker(server).after = true,
+                false => self.tail(server, request),
+            },
             Serves::Request(other, _) if other == request => self.drop_zone(server),
             _ => {
                 self.ended.insert(request);
@@ -357,6 +377,7 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
                         end_answered(&mut run, oracle, thread, step);
                     }
                 }
+                Wait::Wake => run.wake(thread),
                 Wait::Queue => {
                     run.lock(thread);
                     end_answered(&mut run, oracle, thread, step);

@@ -1,14 +1,16 @@
 //! The endpoints that leak, in a table, and one line for those that don't.
 
+use super::apart;
+use super::leaking::Leaking;
 use super::page::Page;
 use super::result::at_least;
+use super::sparkline;
 use super::table::{Cell, Side, Table, cut, paint};
 use super::words;
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
 use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, share};
 use crate::report::Input;
-use crate::sites::{Memory, Sites};
 
 /// Endpoints in the table.
 const MOST_ROWS: usize = 25;
@@ -30,6 +32,8 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>])
             &format!("… and {more}: --format json has all"),
         );
     }
+    sparkline::write(page, input, leaking);
+    apart::write(page, leaking);
     write_unsure(page, analysis);
     if !leaking.is_empty() {
         let clean: Vec<&Endpoint> = with(analysis, |verdict| verdict == Verdict::Clean).collect();
@@ -59,33 +63,6 @@ pub(super) fn with(
 ) -> impl Iterator<Item = &Endpoint> {
     let endpoints = analysis.endpoints.iter();
     endpoints.filter(move |endpoint| wanted(endpoint.verdict))
-}
-
-/// An endpoint that leaks, and what it left behind at the sites that leak: what a cache keeps of its
-/// requests is no part of it.
-pub(super) struct Leaking<'r> {
-    pub(super) endpoint: &'r Endpoint,
-    pub(super) bytes: u64,
-}
-
-/// Those that leak. Stacks of threads are no part of their bytes: most of one is never touched.
-pub(super) fn leaking<'a>(analysis: &'a Analysis, places: &Sites) -> Vec<Leaking<'a>> {
-    let mut leaked = vec![0; analysis.endpoints.len()];
-    let sites = analysis.sites.iter();
-    let counting = sites.filter(|site| places.memory(site.id) != Memory::Stack);
-    for part in counting.flat_map(|site| &site.labels) {
-        if let Some(sum) = leaked.get_mut(part.endpoint as usize) {
-            *sum += part.leaked.bytes;
-        }
-    }
-    let endpoints = analysis.endpoints.iter().zip(leaked);
-    endpoints
-        .filter(|(endpoint, _)| endpoint.verdict.leaks())
-        .map(|(endpoint, bytes)| Leaking {
-            endpoint,
-            bytes: bytes + endpoint.open_leaked.bytes,
-        })
-        .collect()
 }
 
 /// The table; where the labels don't fit into it, each stands on a line above its figures.

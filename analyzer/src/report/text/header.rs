@@ -1,6 +1,6 @@
 //! The head of the report: what is missing first, then the result, then what was seen.
 
-use super::endpoints::Leaking;
+use super::leaking::Leaking;
 use super::outlook;
 use super::page::Page;
 use super::result;

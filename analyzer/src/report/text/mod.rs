@@ -2,9 +2,12 @@
 //! endpoints that leak, the call sites behind them, what requests hold that had not ended, what happened outside requests, what is no leak
 //! after all, and how live bytes and resident memory went.
 
+mod apart;
+mod diff;
 mod endpoints;
 mod exit;
 mod header;
+mod leaking;
 mod live;
 mod memory;
 mod open;
@@ -14,6 +17,8 @@ mod outside;
 mod page;
 mod result;
 mod site;
+mod small;
+mod sparkline;
 mod table;
 mod types;
 mod undecided;
@@ -26,9 +31,11 @@ use std::io::{self, Write};
 use super::frames::Stacks;
 use super::{Input, Options, warnings};
 use crate::analysis::{Analysis, Site, Verdict};
-use crate::sites::{Memory, Sites};
+use crate::sample::Amount;
+use crate::sites::{Memory, SiteId, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::Facts;
+pub use diff::diff;
 use page::Page;
 
 /// Writes the report as text.
@@ -48,7 +55,7 @@ pub fn text(
     };
     let mut stacks = Stacks::new(facts, sites, symbolizer);
     // The body first: naming functions may bring warnings, and those stand at the head.
-    let leaking = endpoints::leaking(analysis, sites);
+    let leaking = leaking::leaking(analysis, sites);
     let body = body(&input, &mut stacks, &leaking);
     let mut page = Page::new(options.width, options.color);
     let warnings = warnings(&input, stacks.symbolizer());
@@ -60,7 +67,7 @@ pub fn text(
 fn body(
     input: &Input<'_>,
     stacks: &mut Stacks<'_, '_, '_>,
-    leaking: &[endpoints::Leaking<'_>],
+    leaking: &[leaking::Leaking<'_>],
 ) -> Page {
     let mut page = Page::new(input.options.width, input.options.color);
     if input.analysis.requests.is_empty() {
@@ -101,12 +108,23 @@ fn write_leaking_sites(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'
         .iter()
         .filter(|site| input.sites.memory(site.id) != Memory::Stack);
     let whole = counting.map(|site| site.leaked().bytes).sum();
+    let (mut small, mut leaking): (Vec<&Site>, Vec<&Site>) = leaking
+        .into_iter()
+        .partition(|site| small::is_small(input, site.leaked().bytes));
+    if leaking.is_empty() {
+        std::mem::swap(&mut small, &mut leaking);
+    }
     page.heading("Call sites behind them");
     for (number, site) in leaking.iter().take(input.options.most_sites).enumerate() {
         page.blank();
         site::write_leak(page, input, stacks, number + 1, site, whole);
     }
     write_more(page, leaking.len(), input.options.most_sites);
+    let small = small.into_iter();
+    let small: Vec<(SiteId, Verdict, Amount)> = small
+        .map(|site| (site.id, site.of_requests, site.leaked()))
+        .collect();
+    small::write(page, stacks, &small);
 }
 
 /// Whether a request's blocks come from here, so that its endpoint's part is the place to tell it.

@@ -3,12 +3,13 @@
 use super::exit::{self, Live};
 use super::page::Page;
 use super::table::{Cell, Side, Table, paint};
-use super::{is_reached_by_requests, site, write_more};
+use super::{is_reached_by_requests, site, small, write_more};
 use crate::analysis::{Site, Verdict};
 use crate::figures::{bytes, counted};
 use crate::report::Input;
 use crate::report::frames::Stacks;
 use crate::sample::Amount;
+use crate::sites::SiteId;
 
 /// Sites that don't grow, in a line each, at most.
 const MOST_LINES: usize = 3;
@@ -46,6 +47,10 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     exit::write(page, input);
     let grows = |site: &&Site| site.outside_verdict.leaks();
     let (growing, mut still): (Vec<&Site>, Vec<&Site>) = sites.into_iter().partition(grows);
+    let held = |site: &Site| Live::outside(site, input).shown;
+    let (little, growing): (Vec<&Site>, Vec<&Site>) = growing
+        .into_iter()
+        .partition(|site| small::is_small(input, held(site).bytes));
     for (number, site) in growing.iter().take(input.options.most_sites).enumerate() {
         let stack = stacks.of(site.id);
         page.blank();
@@ -60,8 +65,13 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
         );
     }
     write_more(page, growing.len(), input.options.most_sites);
+    let little: Vec<(SiteId, Verdict, Amount)> = little
+        .into_iter()
+        .map(|site| (site.id, site.outside_verdict, held(site)))
+        .collect();
+    small::write(page, stacks, &little);
     still.sort_by_key(|site| std::cmp::Reverse(Live::outside(site, input).shown.bytes));
-    if !growing.is_empty() {
+    if !growing.is_empty() || !little.is_empty() {
         page.blank();
     }
     let (early, still): (Vec<&Site>, Vec<&Site>) = still

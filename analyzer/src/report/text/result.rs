@@ -1,6 +1,7 @@
 //! The result in a sentence or two, before all else: which endpoint, on which answers, how much, of what.
 
-use super::endpoints::{Leaking, has_untold_growth, how_many, with};
+use super::endpoints::{has_untold_growth, how_many, with};
+use super::leaking::Leaking;
 use super::page::Page;
 use super::table::cut;
 use super::undecided::{self, Undecided};

@@ -425,6 +425,7 @@ mod tests {
                 true => Kind::Own,
                 false => Kind::Library,
             },
+            whole: String::new(),
         };
         let stack = Stack {
             lines: names.iter().map(line).collect(),

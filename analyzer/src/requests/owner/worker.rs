@@ -54,6 +54,11 @@ pub(super) struct Worker {
     pub(super) process: ProcessId,
     pub(super) lineage: Lineage,
     pub(super) service: Service,
+    /// It has woken another thread since it answered, and made what its zone holds after that.
+    pub(super) woke: bool,
+    /// The request that it had answered then, which has ended: it reads on, and what its zone holds may be that one's or
+    /// the next one's.
+    pub(super) after: Option<RequestId>,
     /// It has waited since it touched what it serves; of a task also: since its zone began.
     pub(super) waited: bool,
     /// Requests without a complete answer whose connection it touched last.
@@ -99,7 +104,7 @@ impl Worker {
     /// What is known of a block that the worker makes now.
     pub(super) fn hints(&self) -> Hints {
         let last = match self.service {
-            Service::None => None,
+            Service::None => self.after,
             Service::Serves { request, .. } | Service::Tail { request } => Some(request),
         };
         Hints {

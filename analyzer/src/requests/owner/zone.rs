@@ -134,7 +134,13 @@ impl Owners {
     ) {
         self.note_moment(id, Some(request));
         match self.workers[id as usize].service {
-            Service::Tail { .. } if !self.explicit => self.rest(id, records),
+            Service::Tail { .. } if self.explicit => {}
+            // It may have been at this request's job by then.
+            Service::Tail { .. } if self.workers[id as usize].woke => {
+                self.close_zone(id, Some(request), records);
+                self.leave(id);
+            }
+            Service::Tail { .. } => self.rest(id, records),
             _ => {}
         }
         self.workers[id as usize].reads = true;
@@ -202,7 +208,7 @@ impl Owners {
         let worker = &mut self.workers[id as usize];
         worker.service = Service::Serves { request, own };
         (worker.waited, worker.counted) = (false, counted);
-        worker.account = None;
+        (worker.account, worker.woke, worker.after) = (None, false, None);
         if worker.is_task() && connection != 0 {
             let before = std::mem::replace(&mut worker.connection, connection);
             if before != 0 && before != connection {
@@ -256,7 +262,7 @@ impl Owners {
         self.note_moment(id, Some(request));
         self.close_zone(id, Some(request), records);
         let worker = &mut self.workers[id as usize];
-        worker.counted = false;
+        (worker.counted, worker.woke) = (false, false);
         worker.service = Service::Tail { request };
     }
 
@@ -272,7 +278,17 @@ impl Owners {
             Service::None => {
                 self.end_birth(id, None, records);
                 self.close_zone(id, None, records);
+                self.workers[id as usize].after = None;
             }
+        }
+    }
+
+    /// The worker wakes another thread: what it did since it answered was its tidying, and what it does up to the next
+    /// head that it reads, if it does not wait before, may be for that.
+    pub(in crate::requests) fn wakes(&mut self, id: ThreadId, records: &mut [Record]) {
+        if let Service::Tail { request } = self.workers[id as usize].service {
+            self.settle_tail(id, request, records);
+            self.workers[id as usize].woke = true;
         }
     }
 
@@ -289,7 +305,8 @@ impl Owners {
         self.note_moment(id, None);
         let worker = &self.workers[id as usize];
         let (process, zone) = (worker.process, worker.zone.clone());
-        let other_work = worker.service == Service::None && worker.reads && self.runs(process) && {
+        let rests = worker.service == Service::None && worker.after.is_none();
+        let other_work = rests && worker.reads && self.runs(process) && {
             let ledger = self.ledger(process);
             zone.iter().any(|account| ledger.has_holdings(*account))
         };
@@ -317,6 +334,7 @@ impl Owners {
             Service::None => {
                 self.end_birth(id, None, records);
                 self.close_zone(id, None, records);
+                self.workers[id as usize].after = None;
             }
             Service::Serves { own, .. } => {
                 let alone = !self.workers[id as usize].has_others();
@@ -340,6 +358,11 @@ impl Owners {
         records: &mut [Record],
     ) {
         match self.workers[id as usize].service {
+            Service::Tail { .. } if self.workers[id as usize].woke => {
+                self.leave(id);
+                self.workers[id as usize].after = Some(request);
+                return;
+            }
             Service::Tail { .. } => self.settle_tail(id, request, records),
             _ => self.close_zone(id, None, records),
         }
@@ -350,7 +373,7 @@ impl Owners {
     pub(in crate::requests) fn leave(&mut self, id: ThreadId) {
         if let Some(worker) = self.workers.get_mut(id as usize) {
             worker.service = Service::None;
-            worker.counted = false;
+            (worker.counted, worker.woke, worker.after) = (false, false, None);
             worker.account = None;
         }
     }

@@ -1,6 +1,6 @@
 //! Bytes to clients.
 
-use leak_wire::Transfer;
+use leak_wire::{Transfer, Wait};
 use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off_t, off64_t, size_t, sockaddr, socklen_t,
     ssize_t,
@@ -28,6 +28,10 @@ mod next {
         pub fn splice(from: c_int, from_offset: *mut off64_t, to: c_int, to_offset: *mut off64_t, count: size_t, flags: c_uint) -> ssize_t;
     }
 }
+
+/// So few bytes that are written elsewhere wake another thread, by a pipe or an eventfd: a worker of a pool tells so that
+/// its job is done, and may go on with the next one without a wait or a queue's lock between (gunicorn's threads).
+const WAKES: usize = 8;
 
 /// Looks at what `call` is about to write.
 fn look(call: &Call, buffers: Buffers) -> Sending {
@@ -67,6 +71,9 @@ pub unsafe extern "C-unwind" fn write(
     count: size_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched(descriptor) else {
+        if count <= WAKES {
+            connections::enter(Wait::Wake);
+        }
         // SAFETY: the caller's promise.
         return unsafe { next::write(descriptor, buffer, count) };
     };

@@ -1,0 +1,196 @@
+//! What is called new, fixed, worse or better, and when it can't be told.
+
+use super::judge::{Lost, Of, State, judge};
+use crate::analysis::Verdict;
+use crate::report::outline::{Part, StatusPart};
+use crate::sample::Amount;
+
+/// Requests by status: how many, how many leak, and how many bytes each.
+fn part(statuses: &[(u32, u64, u64, u64)]) -> Part {
+    let of = |(status, requests, leaking, each): &(u32, u64, u64, u64)| StatusPart {
+        status: Some(*status),
+        requests: *requests,
+        leaking: *leaking,
+        leaked_bytes: leaking * each,
+        leaked_squares: *leaking as f64 * (*each as f64).powi(2),
+    };
+    let statuses: Vec<StatusPart> = statuses.iter().map(of).collect();
+    let leaking: u64 = statuses.iter().map(|of| of.leaking).sum();
+    Part {
+        label: "GET /".into(),
+        verdict: if leaking > 0 {
+            Verdict::Leak
+        } else {
+            Verdict::Clean
+        },
+        requests: statuses.iter().map(|of| of.requests).sum(),
+        leaking: [leaking, leaking],
+        leaked: Amount {
+            blocks: leaking,
+            bytes: statuses.iter().map(|of| of.leaked_bytes).sum(),
+        },
+        associated_bytes: 0,
+        needed: None,
+        statuses,
+    }
+}
+
+fn of(part: Part) -> Of {
+    Of {
+        part: Some(part),
+        ..Of::default()
+    }
+}
+
+fn judged(before: Part, after: Part) -> (State, String) {
+    judge(&of(before), &of(after))
+}
+
+fn state(before: &[(u32, u64, u64, u64)], after: &[(u32, u64, u64, u64)]) -> State {
+    judged(part(before), part(after)).0
+}
+
+#[test]
+fn fixed_and_new_need_requests_that_would_have_leaked() {
+    let leaks = [(200, 400, 20, 100)];
+    assert_eq!(state(&leaks, &[(200, 100, 0, 0)]), State::Fixed);
+    assert_eq!(state(&[(200, 100, 0, 0)], &leaks), State::New);
+    // One of 20 leaked: of 99 less than five would have.
+    let (state, reason) = judged(part(&leaks), part(&[(200, 99, 0, 0)]));
+    assert_eq!(state, State::NotComparable);
+    assert_eq!(reason, "99 requests only after, where 20 of 400 leak");
+}
+
+#[test]
+fn a_status_that_leaks_must_have_been_seen() {
+    let errors = [(200, 400, 0, 0), (500, 40, 40, 700)];
+    let (told, reason) = judged(part(&errors), part(&[(200, 4_000, 0, 0)]));
+    assert_eq!(told, State::NotComparable);
+    assert_eq!(
+        reason,
+        "after, no answer was 500, and only such requests leak"
+    );
+    let (told, reason) = judged(part(&errors), part(&[(200, 4_000, 0, 0), (500, 4, 0, 0)]));
+    assert_eq!(told, State::NotComparable);
+    assert_eq!(
+        reason,
+        "4 requests with the status that leaks only after, where 40 of 440 leak"
+    );
+    assert_eq!(
+        state(&errors, &[(200, 9, 0, 0), (500, 5, 0, 0)]),
+        State::Fixed
+    );
+}
+
+#[test]
+fn another_mix_of_statuses_is_no_change() {
+    let half = [(200, 200, 0, 0), (500, 200, 200, 700)];
+    let few = [(200, 900, 0, 0), (500, 100, 100, 700)];
+    assert_eq!(state(&half, &few), State::Same);
+    assert_eq!(state(&few, &half), State::Same);
+    let larger = [(200, 900, 0, 0), (500, 100, 100, 800)];
+    assert_eq!(state(&half, &larger), State::Worse);
+    assert_eq!(state(&larger, &half), State::Better);
+    // Other statuses than before: nothing to compare with.
+    let told = state(&[(500, 100, 100, 700)], &[(503, 100, 100, 700)]);
+    assert_eq!(told, State::NotComparable);
+}
+
+#[test]
+fn chance_is_no_change() {
+    // 10 % of some leak; the spread of such a number is ± 3 of 10 for 100 requests.
+    assert_eq!(
+        state(&[(200, 100, 10, 64)], &[(200, 100, 17, 64)]),
+        State::Same
+    );
+    assert_eq!(
+        state(&[(200, 10_000, 1_000, 64)], &[(200, 10_000, 1_700, 64)]),
+        State::Worse
+    );
+    // Less than a tenth is none, however sure.
+    assert_eq!(
+        state(&[(200, 9_000, 9_000, 100)], &[(200, 9_000, 9_000, 109)]),
+        State::Same
+    );
+}
+
+#[test]
+fn what_was_not_decided_is_neither_new_nor_fixed() {
+    let undecided = Part {
+        verdict: Verdict::TooFewRequests,
+        needed: Some(5),
+        ..part(&[(200, 12, 2, 64)])
+    };
+    let clean = part(&[(200, 1_000, 0, 0)]);
+    let leaks = part(&[(200, 1_000, 1_000, 64)]);
+    for (before, after) in [
+        (undecided.clone(), clean.clone()),
+        (clean.clone(), undecided.clone()),
+        (leaks.clone(), undecided.clone()),
+        (undecided.clone(), leaks.clone()),
+    ] {
+        let (state, reason) = judged(before, after);
+        assert_eq!(state, State::NotComparable);
+        assert!(reason.starts_with("12 requests only"), "{reason}");
+        assert!(reason.ends_with("(5 more requests would do)"), "{reason}");
+    }
+    let alone = judge(&Of::default(), &of(leaks));
+    assert_eq!(alone.0, State::NotComparable);
+    assert!(
+        alone.1.starts_with("no requests before; 1,000 of 1,000"),
+        "{}",
+        alone.1
+    );
+}
+
+#[test]
+fn ranges_are_ranges() {
+    let known = part(&[(200, 1_000, 500, 64)]);
+    let range = |low, high, bytes| Part {
+        leaking: [low, high],
+        leaked: Amount { blocks: 500, bytes },
+        ..part(&[(200, 1_000, 500, bytes / 500)])
+    };
+    // Twice as much, but of how many requests is not known: neither share nor size are apart for sure.
+    let (state, reason) = judged(range(200, 900, 32_000), range(200, 1_000, 64_000));
+    assert_eq!(state, State::NotComparable);
+    assert!(
+        reason.contains("200-900 of 1,000 requests leak"),
+        "{reason}"
+    );
+    let (state, _) = judged(known.clone(), range(900, 1_000, 640_000));
+    assert_eq!(state, State::Worse);
+    // It may leak, whose it is was not told: then it is not known to be fixed.
+    let perhaps = Part {
+        leaking: [0, 30],
+        ..part(&[(200, 1_000, 0, 0)])
+    };
+    assert_eq!(judged(known, perhaps).0, State::NotComparable);
+}
+
+#[test]
+fn what_was_lost_is_not_fixed() {
+    let after = Of {
+        part: Some(part(&[(200, 1_000, 0, 0)])),
+        lost: Lost {
+            events: 3,
+            sample_bytes: 0,
+        },
+        error: 0,
+    };
+    let leaks = of(part(&[(200, 1_000, 1_000, 64)]));
+    let (state, reason) = judge(&leaks, &after);
+    assert_eq!(
+        (state, reason.as_str()),
+        (State::NotComparable, "3 events missing after")
+    );
+    // A sample of 1 MiB on average sees one in 16,000 of such small leaks.
+    let after = Of {
+        lost: Lost {
+            events: 0,
+            sample_bytes: 1 << 20,
+        },
+        ..after
+    };
+    assert_eq!(judge(&leaks, &after).0, State::NotComparable);
+}

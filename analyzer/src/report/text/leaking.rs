@@ -1,0 +1,31 @@
+//! The endpoints that leak, and how much.
+
+use crate::analysis::{Analysis, Endpoint};
+use crate::sites::{Memory, Sites};
+
+/// An endpoint that leaks, and what it left behind at the sites that leak: what a cache keeps of its
+/// requests is no part of it.
+pub(super) struct Leaking<'r> {
+    pub(super) endpoint: &'r Endpoint,
+    pub(super) bytes: u64,
+}
+
+/// Those that leak. Stacks of threads are no part of their bytes: most of one is never touched.
+pub(super) fn leaking<'a>(analysis: &'a Analysis, places: &Sites) -> Vec<Leaking<'a>> {
+    let mut leaked = vec![0; analysis.endpoints.len()];
+    let sites = analysis.sites.iter();
+    let counting = sites.filter(|site| places.memory(site.id) != Memory::Stack);
+    for part in counting.flat_map(|site| &site.labels) {
+        if let Some(sum) = leaked.get_mut(part.endpoint as usize) {
+            *sum += part.leaked.bytes;
+        }
+    }
+    let endpoints = analysis.endpoints.iter().zip(leaked);
+    endpoints
+        .filter(|(endpoint, _)| endpoint.verdict.leaks())
+        .map(|(endpoint, bytes)| Leaking {
+            endpoint,
+            bytes: bytes + endpoint.open_leaked.bytes,
+        })
+        .collect()
+}

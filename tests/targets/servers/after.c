@@ -1,0 +1,3 @@
+// The second of two builds of one server: builds.h
+#define AFTER
+#include "builds.h"

@@ -1,0 +1,2 @@
+// The first of two builds of one server: builds.h
+#include "builds.h"
