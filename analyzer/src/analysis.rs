@@ -7,11 +7,13 @@ use crate::asked::AskedFor;
 use crate::ledger::BeforeExit;
 use crate::sample::Amount;
 use crate::sites::SiteId;
-use crate::trace::ProcessId;
+use crate::trace::{LimitKind, ProcessId};
 
 /// What an analysis found.
 #[derive(Clone, Debug, Default)]
 pub struct Analysis {
+    /// When memory runs out, and whether it did.
+    pub outlook: Outlook,
     /// By process, in order of their start.
     pub processes: Vec<ProcessFigures>,
     /// Over all processes.
@@ -126,6 +128,8 @@ pub struct ProcessFigures {
     pub live_blocks: u64,
     /// Their bytes.
     pub live_bytes: u64,
+    /// Memory that it had mapped by itself at its end, in none of the others.
+    pub mapped: Amount,
     /// What of its own was live when its exit began, where it ended by itself and that was seen.
     pub before_exit: Option<BeforeExit>,
     /// Blocks live at its end that it inherited by fork.
@@ -136,11 +140,37 @@ pub struct ProcessFigures {
     pub collections: Option<Collections>,
 }
 
+/// What is known of a program's memory and its limit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outlook {
+    /// What limits it, and bytes.
+    pub limit: Option<(LimitKind, u64)>,
+    /// Processes that the kernel killed for lack of memory.
+    pub killed: Vec<ProcessId>,
+    /// When the limit is reached at this pace, from the last reading while it served; `None`: that can't be told.
+    pub seconds_to_limit: Option<u64>,
+    /// How fast resident memory grew; `None`: it did not, or not evenly.
+    pub pace: Option<Pace>,
+}
+
+/// How fast resident memory grew in the second half of serving, in all processes together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Of a straight line through the readings.
+    pub bytes_per_second: f64,
+    /// Where that line is at the last of them.
+    pub resident_bytes: u64,
+    /// For each request that ended meanwhile; `None`: none did.
+    pub bytes_per_request: Option<u64>,
+}
+
 /// A library with an allocator of its own that is not traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Untraced {
     /// Its path.
     pub path: String,
+    /// The allocators that are in it; none: its file could not be read.
+    pub allocators: Vec<&'static str>,
     /// Mappings that it held when exits began, or at the end.
     pub mappings: u64,
     /// Their bytes.
@@ -177,6 +207,14 @@ pub struct Totals {
     pub peak_live_bytes: u64,
     /// Frees of addresses that were never seen allocated.
     pub unknown_frees: u64,
+    /// Memory that programs mapped by themselves, live at the end of their process; in none of the others.
+    pub mapped: Amount,
+    /// Of that, in no request.
+    pub outside_mapped: Amount,
+    /// Files that they mapped, in none of the others either.
+    pub mapped_files: Amount,
+    /// Stacks of threads that they created, in none of the others either.
+    pub stacks: Amount,
     /// Python objects live at the end.
     pub python_live_blocks: u64,
     /// Their bytes.
@@ -420,6 +458,10 @@ pub struct Site {
     pub evidence: Evidence,
     /// How it is known whose its blocks are, where that is not proved.
     pub whose: String,
+    /// Bytes of live mappings whose contents were given up, at most.
+    pub discarded_bytes: u64,
+    /// Threads created here that have ended and that nobody joined or detached.
+    pub unjoined_threads: u64,
     /// Requests that allocated here.
     pub requests: u64,
     /// Blocks alive at their request's end.

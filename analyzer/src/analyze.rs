@@ -11,6 +11,7 @@ mod garbage;
 mod lists;
 mod mappings;
 mod open;
+mod outlook;
 mod range;
 mod result;
 mod reuse;
@@ -21,18 +22,17 @@ mod unseen;
 mod ways;
 
 use course::Periods;
-use leak_wire::Event;
 use leak_wire::free_list::{Change, List};
-use mappings::Mappings;
 use timeline::Timeline;
 
 use crate::analysis::{Analysis, Site};
 use crate::ledger::Finished;
+use crate::ledger::pieces::Held;
 use crate::requests::machine::Machine;
 pub use crate::requests::machine::{Boundary, Options};
 pub use crate::requests::owner::Scope;
 use crate::sample::Sample;
-use crate::sites::{NO_MODULE, SiteId, Sites};
+use crate::sites::{SiteId, Sites};
 use crate::trace::{Error, Facts, Origin, Passed, ProcessId, Reading, Run, Step, Trace, What};
 use crate::types::{FREE_LIST, TypeId, TypeNames};
 
@@ -103,7 +103,8 @@ fn free_lists(types: &mut TypeNames) -> [(TypeId, TypeId); List::ALL.len()] {
 #[derive(Debug, Default)]
 struct Process {
     timeline: Timeline,
-    mappings: Mappings,
+    /// What it had mapped when its exit began, or at its end.
+    mapped: Vec<(SiteId, Held)>,
     /// Its figures, once it has ended, and the most connections it held at once.
     ended: Option<(Finished, usize)>,
 }
@@ -188,9 +189,6 @@ impl<'f> Analyzer<'f> {
             What::Event(event) => {
                 self.note_time(step);
                 self.events += 1;
-                if self.mapping(step.process, event) {
-                    return;
-                }
                 self.machine
                     .event(step.process, step.thread, step.stamp, event);
             }
@@ -223,35 +221,6 @@ impl<'f> Analyzer<'f> {
         if !goes_on {
             self.judge_from_ns = 0;
         }
-    }
-
-    /// Takes what is about mappings; whether it is.
-    fn mapping(&mut self, process: ProcessId, event: &Event<'_>) -> bool {
-        match *event {
-            Event::Mapped {
-                address,
-                size,
-                caller,
-            } => {
-                let module = u32::try_from(caller).unwrap_or(NO_MODULE);
-                self.process(process).mappings.map(address, size, module);
-            }
-            Event::Unmapped { address, size } => {
-                self.process(process).mappings.unmap(address, size);
-            }
-            Event::ExitBegins => {
-                self.close_mappings(process);
-                return false;
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn close_mappings(&mut self, process: ProcessId) {
-        let mut mappings = std::mem::take(&mut self.process(process).mappings);
-        mappings.close(self.machine.owners.ledger(process));
-        self.process(process).mappings = mappings;
     }
 
     /// What the thread of the last step goes on with.
@@ -314,13 +283,15 @@ impl<'f> Analyzer<'f> {
         if !self.machine.owners.runs(process) {
             return;
         }
-        self.close_mappings(process);
         let ledger = self.machine.owners.ledger(process);
+        ledger.close_mappings();
+        let mapped = ledger.mapped().collect();
         let (live, requests) = (ledger.live_bytes(), ledger.requests_ended());
         let ended = self.machine.process_ends(process, stamp);
         let state = self.process(process);
         state.timeline.close(stamp, live, requests);
         state.ended = ended;
+        state.mapped = mapped;
     }
 
     /// After the last step, of which call sites are `sites`.

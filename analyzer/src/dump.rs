@@ -95,7 +95,7 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
 /// One node: a frame, and after `<` the node that called it; or a native and a Python node.
 fn print_site(sites: &Sites, site: SiteId, out: &mut impl Write) -> io::Result<()> {
     write!(out, "# site {site} ")?;
-    match sites.at(site) {
+    match sites.node(site) {
         Node::Root => writeln!(out, "unknown"),
         Node::Native(parent, frame) => {
             let module = sites.modules().get(frame.module as usize);
@@ -113,5 +113,6 @@ fn print_site(sites: &Sites, site: SiteId, out: &mut impl Write) -> io::Result<(
         Node::Pair(native, python, asked) => {
             writeln!(out, "= {native} {python} {asked:?}")
         }
+        Node::Of(of, memory) => writeln!(out, "= {of} {memory:?}"),
     }
 }

@@ -17,11 +17,15 @@ mod index;
 mod lives;
 mod log;
 mod loose;
+pub mod mapped;
 mod merge;
 mod open;
 mod periods;
+pub mod pieces;
 mod reuse;
 pub mod site;
+pub mod stacks;
+mod threads;
 mod types;
 
 use caches::Cached;
@@ -40,15 +44,17 @@ pub use log::Log;
 pub use loose::Loose;
 pub use open::Open;
 use periods::Periods;
+use pieces::Mappings;
 use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
+use threads::Stacks;
 pub use types::Typed;
 
 use crate::analysis::course::Begins;
 use crate::replay::{Block, Found, Heap, HoldingId};
 use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
-use crate::sites::SiteId;
+use crate::sites::{Memory, SiteId};
 use crate::trace::ThreadId;
 use crate::types::UNKNOWN;
 
@@ -71,12 +77,39 @@ pub struct Counts {
     pub live_blocks: u64,
     /// Their bytes.
     pub live_bytes: u64,
+    /// What is mapped and no allocator's, in none of the others, in the order of [`Memory::APART`].
+    pub apart: [Amount; Memory::APART.len()],
+}
+
+impl Counts {
+    /// What lives of the kind of memory that has such keys; `None`: of allocators' blocks.
+    #[inline]
+    fn apart_of(&mut self, address: u64) -> Option<&mut Amount> {
+        self.apart.get_mut(pieces::apart(address)?)
+    }
+
+    /// Memory that is mapped: no files, and no stacks.
+    pub fn mapped(&self) -> Amount {
+        let mut sum = self.apart[0];
+        sum += self.apart[3];
+        sum
+    }
+
+    /// Bytes of memory that are live and grow with what is kept: of allocators, and mapped. Arenas grow in large steps,
+    /// and with what nobody keeps.
+    pub fn held_bytes(&self) -> u64 {
+        self.live_bytes + self.apart[0].bytes
+    }
 }
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Ledger {
     heap: Heap,
+    /// What is mapped, by address.
+    mappings: Mappings,
+    /// Threads and their stacks.
+    stacks: Stacks,
     /// Figures so far.
     pub counts: Counts,
     holdings: Vec<Holding>,
@@ -153,6 +186,8 @@ impl Ledger {
         };
         Ledger {
             heap,
+            mappings: Mappings::default(),
+            stacks: Stacks::default(),
             counts: Counts::default(),
             holdings: Vec::new(),
             free_holdings: Vec::new(),
@@ -206,13 +241,13 @@ impl Ledger {
         self.flight.begin(request, stamp);
         if self.serving.from.is_none() {
             self.serving.from = Some(stamp);
-            self.serving.from_bytes = self.counts.live_bytes;
+            self.serving.from_bytes = self.counts.held_bytes();
         }
     }
 
     /// A process of the tree begins to serve: how much was live here then.
     pub fn tree_serves(&mut self) {
-        self.tree_from_bytes = Some(self.counts.live_bytes);
+        self.tree_from_bytes = Some(self.counts.held_bytes());
     }
 
     /// The process ends: if it had no requests, and was there before the tree's first, it is judged over the time of
@@ -221,8 +256,10 @@ impl Ledger {
         if let (None, Some(from_bytes)) = (self.serving.from, self.tree_from_bytes)
             && tree.to > 0
         {
-            let live = self.exit.before().map(|before| before.live.bytes);
-            let late = self.heap.own().filter(|(_, block)| block.born > tree.to);
+            let live = self.exit.held_before();
+            let own = self.heap.own();
+            let memory = own.filter(|(address, _)| pieces::is_memory(*address));
+            let late = memory.filter(|(_, block)| block.born > tree.to);
             let late = late.map(|(address, block)| self.heap.amount(address, block).bytes);
             let late: u64 = late.sum();
             let started = records.iter().filter(|record| !record.void);
@@ -236,7 +273,9 @@ impl Ledger {
                 requests: started.len() as u64,
                 by_requests: Some(std::array::from_fn(end)),
                 from_bytes,
-                to_bytes: live.unwrap_or(self.counts.live_bytes).saturating_sub(late),
+                to_bytes: live
+                    .unwrap_or(self.counts.held_bytes())
+                    .saturating_sub(late),
                 ..tree
             };
         }
@@ -398,9 +437,24 @@ impl Ledger {
         if self.exit.has_begun() {
             self.exit.made(id, amount);
         }
+        if self.mappings.may_contain(address) {
+            self.hand_over(address);
+        }
+        let apart = self.counts.apart_of(address);
+        let is_allocated = apart.is_none();
+        match apart {
+            Some(live) => *live += amount,
+            None => {
+                self.counts.live_blocks += amount.blocks;
+                self.counts.live_bytes += amount.bytes;
+            }
+        }
         let holding = &mut self.holdings[id as usize];
-        holding.allocations += amount.blocks;
-        holding.allocated_bytes += amount.bytes;
+        holding.is_stack = !is_allocated && pieces::is_stack(address);
+        if is_allocated {
+            holding.allocations += amount.blocks;
+            holding.allocated_bytes += amount.bytes;
+        }
         holding.live_blocks += amount.blocks;
         holding.live_bytes += amount.bytes;
         holding.held += 1;
@@ -414,8 +468,6 @@ impl Ledger {
             figures.dirty = true;
             self.dirty.push(site);
         }
-        self.counts.live_blocks += amount.blocks;
-        self.counts.live_bytes += amount.bytes;
         match self.heap.insert(address, block) {
             Found::Nothing => {}
             Found::Inherited(_) => self.counts.missed_frees += 1,
@@ -431,13 +483,20 @@ impl Ledger {
     #[inline]
     fn release(&mut self, address: u64, block: Block) -> Amount {
         let amount = self.heap.amount(address, &block);
-        self.counts.live_blocks -= amount.blocks;
-        self.counts.live_bytes -= amount.bytes;
+        let apart = self.counts.apart_of(address);
+        let is_allocated = apart.is_none();
+        match apart {
+            Some(live) => *live -= amount,
+            None => {
+                self.counts.live_blocks -= amount.blocks;
+                self.counts.live_bytes -= amount.bytes;
+            }
+        }
         let id = self.resolve(&block);
         let holding = &mut self.holdings[id as usize];
         if self.exit.has_begun() {
             // What was live before is to be told by whose it was, so that its holding stays.
-            holding.torn |= self.exit.freed(id, &block, amount);
+            holding.torn |= self.exit.freed(id, &block, amount, is_allocated);
         }
         holding.live_blocks -= amount.blocks;
         holding.live_bytes -= amount.bytes;

@@ -40,6 +40,15 @@ pub enum Found {
     Nothing,
 }
 
+/// Set in what stands for the address of a block of mapped memory, and in no address of a program.
+pub const MAPPED: u64 = 1 << 63;
+
+/// Whether mapped memory lies there, and no allocator's block.
+#[inline]
+fn is_mapped(address: u64) -> bool {
+    address & MAPPED != 0
+}
+
 /// The live blocks of a process.
 #[derive(Debug, Default)]
 pub struct Heap {
@@ -66,6 +75,10 @@ impl Heap {
     /// What the block at `address` counts for.
     #[inline]
     pub fn amount(&self, address: u64, block: &Block) -> Amount {
+        if is_mapped(address) {
+            // Not in a sample: each is told.
+            return Amount::one(block.size);
+        }
         // The address, because many blocks are born at one stamp.
         self.sample.amount(block.size, address ^ block.born)
     }
@@ -73,7 +86,7 @@ impl Heap {
     /// A new block; gives what was live there, which ended unseen.
     #[inline]
     pub fn insert(&mut self, address: u64, block: Block) -> Found {
-        self.snapshot.changed(address);
+        self.changed(address);
         match self.own.insert(address, block) {
             Some(old) => Found::Own(old),
             None if self.inherited.blocks() == 0 => Found::Nothing,
@@ -104,7 +117,7 @@ impl Heap {
     /// Takes out what is live at `address`.
     #[inline]
     pub fn remove(&mut self, address: u64) -> Found {
-        self.snapshot.changed(address);
+        self.changed(address);
         match self.own.remove(address) {
             Some(block) => Found::Own(block),
             None => match self.inherited.remove(address) {
@@ -129,6 +142,22 @@ impl Heap {
             Found::Nothing => {}
         }
         true
+    }
+
+    /// A child forked later has something else there. It has no mappings of its own.
+    #[inline]
+    fn changed(&mut self, address: u64) {
+        if !is_mapped(address) {
+            self.snapshot.changed(address);
+        }
+    }
+
+    /// The block at `address` has another size.
+    pub fn resize(&mut self, address: u64, size: u64) {
+        self.changed(address);
+        if let Some(block) = self.own.get_mut(address) {
+            block.size = size;
+        }
     }
 
     /// The heap of a child forked now.

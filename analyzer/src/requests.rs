@@ -40,6 +40,7 @@ mod head;
 pub mod label;
 mod life;
 pub mod machine;
+mod mapped;
 mod mark;
 pub mod owner;
 pub mod record;

@@ -60,6 +60,53 @@ pub struct PythonFrame {
     pub line: Option<u32>,
 }
 
+/// What lies at a call site: what its blocks are of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Memory {
+    /// Blocks of malloc and its family.
+    #[default]
+    Malloc,
+    /// Blocks that the Python interpreter's own allocators gave.
+    Python,
+    /// Memory that the program mapped by itself, private or shared.
+    Mapped,
+    /// Files that it mapped.
+    File,
+    /// Stacks of threads that it created.
+    Stack,
+    /// Memory for which it had reserved addresses before: the heap of a language, an arena.
+    Arena,
+}
+
+impl Memory {
+    /// Those whose call sites are told apart from those of allocators.
+    pub const APART: [Memory; 4] = [Memory::Mapped, Memory::File, Memory::Stack, Memory::Arena];
+
+    /// Its name in reports for programs.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Memory::Malloc => "malloc",
+            Memory::Python => "python",
+            Memory::Mapped | Memory::File | Memory::Arena => "mapped",
+            Memory::Stack => "stack",
+        }
+    }
+
+    /// What lies in the mapping, in reports for programs; `None`: it is an allocator's.
+    pub fn backing(self) -> Option<&'static str> {
+        match self {
+            Memory::Malloc | Memory::Python => None,
+            Memory::Mapped | Memory::Stack | Memory::Arena => Some("memory"),
+            Memory::File => Some("file"),
+        }
+    }
+
+    /// Its place among [`Memory::APART`]; `None`: it is an allocator's.
+    pub fn apart(self) -> Option<usize> {
+        Memory::APART.iter().position(|apart| *apart == self)
+    }
+}
+
 /// What a [`SiteId`] stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
@@ -71,6 +118,8 @@ pub enum Node {
     Python(SiteId, PythonFrame),
     /// A native and a Python node, and of whom the memory was asked.
     Pair(SiteId, SiteId, Asked),
+    /// The same backtrace, and what it led to other than a block of an allocator. [`Sites::at`] looks through it.
+    Of(SiteId, Memory),
 }
 
 /// The trees. Ids are stable for one reading of a trace, not from run to run.
@@ -193,6 +242,22 @@ impl Sites {
         self.free_lists
     }
 
+    /// The sites of what the calls with this backtrace mapped: the first of as many as there are in [`Memory::APART`],
+    /// in their order.
+    pub fn mapped(&mut self, site: SiteId) -> SiteId {
+        let ids = Memory::APART.map(|memory| self.id(Node::Of(site, memory)));
+        ids[0]
+    }
+
+    /// What lies at the site.
+    pub fn memory(&self, site: SiteId) -> Memory {
+        match self.nodes.get(site as usize) {
+            Some(Node::Of(_, memory)) => *memory,
+            Some(Node::Pair(_, _, Asked::Interpreter)) => Memory::Python,
+            _ => Memory::Malloc,
+        }
+    }
+
     /// The id of `node`, one of so manieth kind. A process that does what another one did tells the same nodes in the
     /// same order, so that the one that followed the last time is looked at first.
     fn expected(&mut self, node: Node, kind: usize) -> SiteId {
@@ -217,13 +282,22 @@ impl Sites {
         id
     }
 
-    /// The node itself; the root for unknown ids.
+    /// The node, as it was interned; the root for unknown ids.
+    pub fn node(&self, site: SiteId) -> Node {
+        match self.nodes.get(site as usize) {
+            Some(node @ Node::Of(..)) => *node,
+            _ => self.at(site),
+        }
+    }
+
+    /// What the backtrace of the node is; the root for unknown ids.
     pub fn at(&self, site: SiteId) -> Node {
         let node = self.nodes.get(site as usize).copied();
         match (node, self.examples.get(&site)) {
             (Some(Node::Pair(_, python, asked)), Some(native)) => {
                 Node::Pair(*native, python, asked)
             }
+            (Some(Node::Of(site, _)), _) => self.at(site),
             (node, _) => node.unwrap_or(Node::Root),
         }
     }
@@ -261,7 +335,7 @@ impl Sites {
     /// Whether the blocks of `site` are the Python interpreter's: it was asked for them through its
     /// own allocators.
     pub fn is_python(&self, site: SiteId) -> bool {
-        matches!(self.at(site), Node::Pair(_, _, Asked::Interpreter))
+        self.memory(site) == Memory::Python
     }
 
     /// Whether Python code led to its blocks: the interpreter's own, and those of extension modules and libraries,
@@ -315,6 +389,24 @@ mod tests {
         );
         assert_eq!(sites.backtrace(NO_SITE).count(), 0);
         assert_eq!(sites.backtrace(99).count(), 0);
+    }
+
+    #[test]
+    fn what_a_backtrace_mapped_is_another_site() {
+        let mut sites = Sites::default();
+        let frame = Frame {
+            module: NO_MODULE,
+            file_address: 1,
+        };
+        let site = sites.child(NO_SITE, frame);
+        let mapped = sites.mapped(site);
+        assert_eq!(sites.mapped(site), mapped);
+        let all = [site, mapped, mapped + 1].map(|site| sites.memory(site));
+        assert_eq!(all, [Memory::Malloc, Memory::Mapped, Memory::File]);
+        assert_eq!(sites.memory(mapped + 2), Memory::Stack);
+        for site in [mapped, mapped + 1, mapped + 2] {
+            assert_eq!(sites.backtrace(site).collect::<Vec<_>>(), [frame]);
+        }
     }
 
     #[test]

@@ -86,13 +86,6 @@ fn tell_new(object: &Object, name: u64, tell: &mut impl FnMut(Event<'_>) -> bool
     taken
 }
 
-/// Sees to it that the module that `address` lies in has been told.
-pub fn tell_at(address: u64, tell: &mut impl FnMut(Event<'_>) -> bool) {
-    if let Some(object) = loader::object_at(address) {
-        tell_of(&object, tell);
-    }
-}
-
 /// Tells of the modules that are no longer mapped, and makes the unwinder forget them. After a
 /// `dlclose`.
 pub fn tell_unloaded(tell: &mut impl FnMut(Event<'_>) -> bool) {

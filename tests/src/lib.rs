@@ -10,6 +10,7 @@ pub mod conformance;
 pub mod count;
 pub mod frames;
 pub mod http;
+pub mod memory_group;
 pub mod process;
 pub mod python;
 pub mod real;

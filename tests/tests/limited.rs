@@ -4,11 +4,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use leak_tests::artifacts;
 use leak_tests::compile::Source;
+use leak_tests::memory_group::MemoryGroup;
 use leak_tests::process::Ended;
 use leak_tests::report::sum;
 use leak_tests::run::Place;
@@ -172,62 +173,12 @@ fn more_processes_than_descriptors() {
     }
 }
 
-/// A group of processes whose memory is limited, in either version of the kernel's interface.
-struct Group {
-    path: PathBuf,
-    /// The file that tells the most that was in use.
-    peak: &'static str,
-}
-
-impl Group {
-    /// One that may have so many bytes; `None` where none can be made.
-    fn of(bytes: u64) -> Option<Group> {
-        let name = format!("leak-tests.{}.{bytes}", std::process::id());
-        let versions = [
-            (
-                "memory",
-                "memory.limit_in_bytes",
-                "memory.max_usage_in_bytes",
-            ),
-            ("", "memory.max", "memory.peak"),
-        ];
-        versions.into_iter().find_map(|(mount, limit, peak)| {
-            let path = Path::new("/sys/fs/cgroup").join(mount).join(&name);
-            fs::create_dir(&path).ok()?;
-            let group = Group { path, peak };
-            let set = fs::write(group.path.join(limit), bytes.to_string()).is_ok();
-            (set && group.peak() == Some(0)).then_some(group)
-        })
-    }
-
-    fn peak(&self) -> Option<u64> {
-        let text = fs::read_to_string(self.path.join(self.peak)).ok()?;
-        text.trim().parse().ok()
-    }
-
-    /// Runs `program` in it, traced.
-    fn run(&self, place: &Place, program: &Path) -> Ended {
-        let mut command = place.plain("bash");
-        let script = "echo $$ >$GROUP/cgroup.procs && LD_PRELOAD=$LIBRARY exec $PROGRAM";
-        command.args(["-c", script]).env("GROUP", &self.path);
-        command.env("LIBRARY", artifacts::libleak());
-        command.env("PROGRAM", program);
-        place.run(command)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Its last process may be leaving still: then it is left, empty.
-        let _ = fs::remove_dir(&self.path);
-    }
-}
-
 /// The recorder and its lanes are in the target's group.
 #[test]
 fn little_memory() {
     let program = Source::read("exact/malloc_plain.c").program();
-    let (Some(small), Some(smallest)) = (Group::of(64 << 20), Group::of(15 << 20)) else {
+    let (Some(small), Some(smallest)) = (MemoryGroup::of(64 << 20), MemoryGroup::of(15 << 20))
+    else {
         eprintln!("no groups of processes can be made here: not tested");
         return;
     };

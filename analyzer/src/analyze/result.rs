@@ -12,7 +12,7 @@ use super::types::types;
 use super::unseen::unseen;
 use super::{
     Analyzer, Timeline, alike, apart, cells, collected, company, course, garbage, lists, mappings,
-    reuse, ways,
+    outlook, reuse, ways,
 };
 use crate::analysis::course::Course;
 use crate::analysis::{
@@ -27,7 +27,7 @@ use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
 use crate::sites::generated::Merged;
 use crate::sites::specialised::{self, Of};
-use crate::sites::{SiteId, Sites};
+use crate::sites::{Memory, SiteId, Sites};
 use crate::trace::{Facts, ProcessId, Warning};
 use crate::types::{FREE_LISTS_UNREAD, UNKNOWN, in_use, not_cached};
 
@@ -49,7 +49,9 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         .processes
         .iter()
         .map(|process| process.executable.as_str());
-    let mapped = executables.zip(processes.iter().map(|process| &process.mappings));
+    let mapped = processes.iter().map(|process| process.mapped.as_slice());
+    let mapped = executables.zip(mapped);
+    let held = mappings::held(processes.iter().map(|process| process.mapped.as_slice()));
     let untraced = mappings::untraced(mapped, sites);
     let (timelines, mut ended): (Vec<Timeline>, Vec<(Finished, usize)>) = processes
         .into_iter()
@@ -69,7 +71,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         unseen: unseen(&machine.unseen_connections()),
         ..Analysis::default()
     };
-    processes_and_totals(&mut analysis, &ended, &machine.records, facts);
+    processes_and_totals(&mut analysis, &ended, &machine.records, (facts, sites));
     analysis.totals.peak_live_bytes = machine.peak_live_bytes;
     analysis.warnings = warnings(&ended, machine.labels.overflowed(), &facts.warnings);
     analysis
@@ -101,7 +103,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     lists::correct(&mut sites, places, &mut names, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
-    let leaking = leaking(&sites, &machine.records);
+    let leaking = leaking(&sites, places, &machine.records);
     let ranges = leaking_ranges(
         &sites,
         &leaking,
@@ -111,18 +113,19 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     );
     let endpoint_of = endpoints(
         &mut analysis,
-        &sites,
+        (&sites, places),
         (&leaking, &ranges, &beside),
         &machine.records,
         &labels,
     );
     let unknown = associated.unknown.bytes;
-    ownership(&mut analysis, &sites, unknown);
-    let open = sites.iter().flat_map(|site| &site.open);
+    ownership(&mut analysis, &sites, places, unknown);
+    let memory = sites.iter().filter(|site| is_memory(places, site.id));
+    let open = memory.flat_map(|site| &site.open);
     analysis.growth = Growth {
         // What had not ended went on after the last that did.
         to_bytes: growth.to_bytes + open.map(|open| open.later_bytes).sum::<u64>(),
-        by_verdict: by_verdict(&sites, &machine.records),
+        by_verdict: by_verdict(&sites, places, &machine.records),
         ..growth
     };
     analysis.course = periods.begins().map(|begins| {
@@ -138,8 +141,11 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     }
     analysis.types = types.all;
     let sites = sites.into_iter().zip(types.of_sites);
-    analysis.sites = site_list(sites, &reached, &machine.records, &endpoint_of);
+    analysis.sites = site_list(sites, &reached, &machine.records, &endpoint_of, places);
     for site in &mut analysis.sites {
+        let held = held.get(&site.id).copied().unwrap_or_default();
+        site.discarded_bytes = held.discarded;
+        site.unjoined_threads = held.unjoined;
         if let Some(found) = associated.sites.get(&site.id) {
             site.whose.clone_from(&found.text);
         }
@@ -155,6 +161,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let real = real.filter(|(_, record)| !record.void).map(|(id, _)| id);
     analysis.asked = std::mem::take(&mut machine.asked).finish(real);
     analysis.requests = requests(machine.records, &endpoint_of, &leaking, facts);
+    analysis.outlook = outlook::outlook(facts, &analysis.requests);
     apart::tell(&mut analysis);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();
@@ -224,7 +231,7 @@ fn processes_and_totals(
     analysis: &mut Analysis,
     ended: &[(Finished, usize)],
     records: &[Record],
-    facts: &Facts,
+    (facts, places): (&Facts, &Sites),
 ) {
     let count = ended.len().max(facts.processes.len());
     let mut processes = vec![ProcessFigures::default(); count];
@@ -238,6 +245,7 @@ fn processes_and_totals(
             reallocations: counts.reallocations,
             live_blocks: counts.live_blocks,
             live_bytes: counts.live_bytes,
+            mapped: counts.mapped(),
             before_exit: finished.before_exit,
             inherited_live_blocks: finished.inherited.0,
             inherited_live_bytes: finished.inherited.1,
@@ -250,7 +258,21 @@ fn processes_and_totals(
         totals.live_blocks += counts.live_blocks;
         totals.live_bytes += counts.live_bytes;
         totals.unknown_frees += counts.unknown_frees;
-        let outside = &finished.sites;
+        totals.mapped += counts.mapped();
+        totals.mapped_files += counts.apart[1];
+        totals.stacks += counts.apart[2];
+        let all = &finished.sites;
+        let (outside, apart): (Vec<_>, Vec<_>) = all
+            .iter()
+            .partition(|site| places.memory(site.id).apart().is_none());
+        for site in apart {
+            if matches!(places.memory(site.id), Memory::Mapped | Memory::Arena) {
+                totals.outside_mapped += Amount {
+                    blocks: site.outside_blocks,
+                    bytes: site.outside_bytes,
+                };
+            }
+        }
         totals.outside = Outside {
             allocations: totals.outside.allocations + finished.outside_allocations,
             live_blocks: totals.outside.live_blocks
@@ -356,30 +378,45 @@ fn requests(
     real.map(request).collect()
 }
 
-fn leaking(sites: &[Judged], records: &[Record]) -> Leaking {
+fn leaking(sites: &[Judged], places: &Sites, records: &[Record]) -> Leaking {
     let mut leaking = Leaking::default();
-    let verdicts = endpoint_verdicts(sites);
+    let verdicts = endpoint_verdicts(sites, places);
     let leaks = |part: &&JudgedLabel| {
         verdicts
             .get(&part.label)
             .is_some_and(|verdict| verdict.leaks())
     };
-    let parts = sites.iter().flat_map(|site| &site.labels);
-    let kept = parts.filter(leaks).flat_map(|part| {
-        let kept = part.retained.iter();
-        kept.filter(move |kept| part.leaks(kept, records))
-    });
-    for kept in kept.filter(|kept| kept.is_used()) {
-        let entry = leaking.entry(kept.request).or_default();
-        *entry = (entry.0 + kept.blocks, entry.1 + kept.bytes);
+    for site in sites {
+        let parts = site.labels.iter().filter(leaks);
+        let kept = parts.flat_map(|part| {
+            let kept = part.retained.iter();
+            kept.filter(move |kept| part.leaks(kept, records))
+        });
+        let counts = places.memory(site.id) != Memory::Stack;
+        for kept in kept.filter(|kept| kept.is_used()) {
+            let entry = leaking.entry(kept.request).or_default();
+            let bytes = if counts { kept.bytes } else { 0 };
+            *entry = (entry.0 + kept.blocks, entry.1 + bytes);
+        }
     }
     leaking
+}
+
+/// What labels have at the sites whose bytes count as what requests keep: most of a stack is never touched.
+fn parts_that_count<'s>(
+    sites: &'s [Judged],
+    places: &'s Sites,
+) -> impl Iterator<Item = &'s JudgedLabel> {
+    let counting = sites
+        .iter()
+        .filter(|site| places.memory(site.id) != Memory::Stack);
+    counting.flat_map(|site| &site.labels)
 }
 
 /// Fills in the endpoints, the worst first; tells where each label's is.
 fn endpoints(
     analysis: &mut Analysis,
-    sites: &[Judged],
+    (sites, places): (&[Judged], &Sites),
     (leaking, ranges, beside): (
         &Leaking,
         &FxHashMap<LabelId, [u64; 2]>,
@@ -389,7 +426,7 @@ fn endpoints(
     labels: &[String],
 ) -> FxHashMap<LabelId, u32> {
     let mut found: FxHashMap<LabelId, Endpoint> = FxHashMap::default();
-    let verdicts = endpoint_verdicts(sites);
+    let verdicts = endpoint_verdicts(sites, places);
     let mut leaked_bytes: FxHashMap<LabelId, u64> = FxHashMap::default();
     for (id, record) in (0..).zip(records).filter(|(_, record)| !record.void) {
         let Some(label) = record.label else {
@@ -420,7 +457,7 @@ fn endpoints(
         *leaked_bytes.entry(label).or_default() += bytes;
         add_request(endpoint, record, blocks);
     }
-    for part in sites.iter().flat_map(|site| &site.labels) {
+    for part in parts_that_count(sites, places) {
         if let Some(endpoint) = found.get_mut(&part.label) {
             part.retained
                 .iter()
@@ -473,9 +510,9 @@ fn add_open(endpoint: &mut Endpoint, open: &JudgedOpen) {
 struct Weights(FxHashMap<LabelId, u64>);
 
 impl Weights {
-    fn new(sites: &[Judged]) -> Weights {
+    fn new(sites: &[Judged], places: &Sites) -> Weights {
         let mut sums: FxHashMap<LabelId, u64> = FxHashMap::default();
-        let parts = sites.iter().flat_map(|site| &site.labels);
+        let parts = parts_that_count(sites, places);
         for part in parts.filter(|part| !is_harmless(part)) {
             *sums.entry(part.label).or_default() += held(part);
         }
@@ -501,11 +538,15 @@ fn is_harmless(part: &JudgedLabel) -> bool {
 }
 
 /// The worst verdict of each label's sites that have a say.
-fn endpoint_verdicts(sites: &[Judged]) -> FxHashMap<LabelId, Verdict> {
-    let weights = Weights::new(sites);
+fn endpoint_verdicts(sites: &[Judged], places: &Sites) -> FxHashMap<LabelId, Verdict> {
+    let weights = Weights::new(sites, places);
     let mut verdicts: FxHashMap<LabelId, Verdict> = FxHashMap::default();
-    let parts = sites.iter().flat_map(|site| &site.labels);
-    for part in parts.filter(|part| weights.has_say(part)) {
+    let stacks = sites
+        .iter()
+        .filter(|site| places.memory(site.id) == Memory::Stack);
+    let stacks = stacks.flat_map(|site| &site.labels);
+    let parts = parts_that_count(sites, places).filter(|part| weights.has_say(part));
+    for part in parts.chain(stacks) {
         let verdict = verdicts.entry(part.label).or_insert(Verdict::Clean);
         *verdict = (*verdict).min(part.verdict);
     }
@@ -548,10 +589,19 @@ fn growth(ended: &[(Finished, usize)]) -> Growth {
     })
 }
 
+/// Whether the site's bytes are memory that is kept: a file's contents and most of a stack are none, and an arena (the
+/// heap of a language) grows in large steps, with what nobody keeps.
+fn is_memory(places: &Sites, site: SiteId) -> bool {
+    !matches!(
+        places.memory(site),
+        Memory::File | Memory::Stack | Memory::Arena
+    )
+}
+
 /// What was made while it served and was live at the end, by what is thought of it.
-fn by_verdict(sites: &[Judged], records: &[Record]) -> Vec<(Verdict, Amount)> {
+fn by_verdict(sites: &[Judged], places: &Sites, records: &[Record]) -> Vec<(Verdict, Amount)> {
     let mut sums: BTreeMap<Verdict, Amount> = BTreeMap::new();
-    for site in sites {
+    for site in sites.iter().filter(|site| is_memory(places, site.id)) {
         for part in &site.labels {
             for kept in &part.retained {
                 *sums.entry(part.verdict_of(kept, records)).or_default() += kept.amount();
@@ -577,12 +627,12 @@ fn outside_grown(site: &Judged) -> Amount {
 }
 
 /// Of retained bytes, how it is known whose they are.
-fn ownership(analysis: &mut Analysis, sites: &[Judged], unknown_bytes: u64) {
+fn ownership(analysis: &mut Analysis, sites: &[Judged], places: &Sites, unknown_bytes: u64) {
     let mut ownership = Ownership {
         unknown_bytes,
         ..Ownership::default()
     };
-    let parts = sites.iter().flat_map(|site| &site.labels);
+    let parts = parts_that_count(sites, places);
     for kept in parts.flat_map(|part| &part.retained) {
         let sum = match kept.associated {
             true => &mut ownership.associated_bytes,
@@ -667,6 +717,7 @@ fn site_list(
     reached: &FxHashMap<SiteId, u64>,
     records: &[Record],
     endpoint_of: &FxHashMap<LabelId, u32>,
+    places: &Sites,
 ) -> Vec<Site> {
     let count = |request: RequestId| records.get(request as usize).map_or(1, |r| r.count);
     let mut sites: Vec<Site> = Vec::with_capacity(judged.len());
@@ -713,6 +764,8 @@ fn site_list(
             retained_bytes: retained().map(|kept| kept.bytes).sum(),
             associated: sum_of(retained().map(Retained::associated)),
             whose: String::new(),
+            discarded_bytes: 0,
+            unjoined_threads: 0,
             live_blocks: sum(|part| part.live_blocks),
             live_bytes: sum(|part| part.live_bytes),
             before_exit: sum_of(parts.iter().map(|part| part.before_exit)),
@@ -735,8 +788,10 @@ fn site_list(
             .sort_by_key(|part| (Reverse(part.retained.bytes), part.endpoint));
     }
     sites.sort_by_key(|site| {
+        // Most of a stack is never touched: its size says little.
+        let is_stack = places.memory(site.id) == Memory::Stack;
         let bytes = (Reverse(site.retained_bytes), Reverse(site.live_bytes));
-        (site.verdict, bytes, site.id)
+        (site.verdict, is_stack, bytes, site.id)
     });
     sites
 }

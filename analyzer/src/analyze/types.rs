@@ -8,7 +8,7 @@ use super::sites::{Judged, JudgedLabel};
 use crate::analysis::TypeRow;
 use crate::ledger::{Retained, Typed};
 use crate::requests::label::LabelId;
-use crate::sites::{SiteId, Sites};
+use crate::sites::{Memory, SiteId, Sites};
 use crate::types::{TypeId, TypeNames, UNKNOWN, is_bounded, not_cached};
 
 /// Blocks and bytes by type.
@@ -30,6 +30,12 @@ pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> 
     let [mut leaked, mut kept]: [FxHashMap<LabelId, Sums>; 2] = Default::default();
     let (mut all, mut of_sites) = (Sums::default(), Vec::new());
     for site in sites {
+        let memory = places.memory(site.id);
+        if memory == Memory::Stack {
+            // In no label's sums: most of a stack is never touched.
+            of_sites.push(Vec::new());
+            continue;
+        }
         let typed = || site.parts.iter().flat_map(|part| &part.types);
         // What was retained, else what was live before the exit, else what the tear-down made.
         let stands = |typed: &Typed| match typed.retained_by {
@@ -62,7 +68,11 @@ pub(super) fn types(sites: &[Judged], places: &Sites, names: &mut TypeNames) -> 
                 add(labels.entry(label).or_default(), typed);
             }
         }
-        of_sites.push(rows(sums, names));
+        // What a mapping is, its kind says.
+        of_sites.push(match memory.apart() {
+            Some(_) => Vec::new(),
+            None => rows(sums, names),
+        });
     }
     kept.extend(leaked);
     let of_labels = kept.into_iter();
@@ -101,6 +111,11 @@ const OBJECTS: [(&str, &str); 1] = [("/lxml/", "lxml object")];
 /// What blocks of unknown types at a site are: the library tells whose innermost frame that is, or behind the
 /// interpreter's.
 pub(super) fn kind(site: SiteId, places: &Sites, names: &mut TypeNames) -> TypeId {
+    match places.memory(site) {
+        Memory::Malloc | Memory::Python | Memory::Stack => {}
+        Memory::Mapped | Memory::Arena => return names.id("mapped memory"),
+        Memory::File => return names.id("mapped file"),
+    }
     let mut paths = places.backtrace(site).map(|frame| {
         let module = places.modules().get(frame.module as usize);
         module.map_or("", |module| module.path.as_str())

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use leak_wire::{Bytes, Event, Record};
+use leak_wire::{Backing, Bytes, Event, Record};
 
 use super::*;
 
@@ -131,10 +131,27 @@ fn lanes() {
         Event::Mapped {
             address: 4096,
             size: 1 << 20,
-            caller: 0x1234,
+            backing: Backing::Private,
+            site: 1,
         },
         Event::Unmapped {
             address: 8192,
+            size: 4096,
+        },
+        Event::UnmapFailed,
+        Event::ThreadStack {
+            thread: 4096,
+            handle: 4096,
+            size: 8 << 20,
+            detached: false,
+            site: 1,
+        },
+        Event::ThreadReleased {
+            handle: 4096,
+            joined: true,
+        },
+        Event::Discarded {
+            address: 4096,
             size: 4096,
         },
         Event::Exit { code: 3 },

@@ -17,7 +17,7 @@ impl Ledger {
         self.ended_at.push(stamp);
         self.requests_ended += u64::from(record.count);
         self.serving.to = stamp;
-        self.serving.to_bytes = self.counts.live_bytes;
+        self.serving.to_bytes = self.counts.held_bytes();
         self.flight.end(request);
         self.flight.took(record.start, stamp);
         self.close_proved(request, record, Some(order));
@@ -93,8 +93,10 @@ impl Ledger {
         site.survive(record.label, order.map_or(0, |_| holding.live_blocks));
         if let Some(order) = order {
             holding.ended = true;
-            figures.survivor_blocks += holding.live_blocks;
-            figures.survivor_bytes += holding.live_bytes;
+            if !holding.is_stack {
+                figures.survivor_blocks += holding.live_blocks;
+                figures.survivor_bytes += holding.live_bytes;
+            }
             site.survivor_blocks += holding.live_blocks;
             site.survivor_bytes += holding.live_bytes;
             if holding.live_blocks > 0 {

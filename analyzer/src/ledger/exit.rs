@@ -17,7 +17,9 @@ pub(super) struct Exit {
     from: u64,
     /// Those that were live then.
     whole: Amount,
-    /// Of these, those that were freed since.
+    /// Bytes of memory that were live then, mapped ones too.
+    held_bytes: u64,
+    /// Of the blocks, those that were freed since.
     torn: Amount,
     /// The same by holding and type.
     torn_of: FxHashMap<(HoldingId, TypeId), Amount>,
@@ -58,14 +60,23 @@ impl Exit {
         *self.made.entry(holding).or_default() += amount;
     }
 
-    /// A block of this holding, as it is by now, has ended; whether it was there when the exit began.
+    /// A block of this holding, as it is by now, has ended, an allocator's or not; whether it was there when the exit
+    /// began.
     #[cold]
-    pub(super) fn freed(&mut self, holding: HoldingId, block: &Block, amount: Amount) -> bool {
+    pub(super) fn freed(
+        &mut self,
+        holding: HoldingId,
+        block: &Block,
+        amount: Amount,
+        is_allocated: bool,
+    ) -> bool {
         if self.is_late(block) {
             *self.made.entry(block.holding).or_default() -= amount;
             return false;
         }
-        self.torn += amount;
+        if is_allocated {
+            self.torn += amount;
+        }
         *self.torn_of.entry((holding, block.of_type)).or_default() += amount;
         true
     }
@@ -82,6 +93,11 @@ impl Exit {
             live: self.whole,
             freed: self.torn,
         })
+    }
+
+    /// Bytes of memory that were live before, mapped ones too; `None` as above.
+    pub(super) fn held_before(&self) -> Option<u64> {
+        self.has_begun().then_some(self.held_bytes)
     }
 
     /// What was freed of what was live before, by the holding and the type.
@@ -114,6 +130,7 @@ impl Ledger {
             blocks: self.counts.live_blocks,
             bytes: self.counts.live_bytes,
         };
+        self.exit.held_bytes = self.counts.held_bytes();
         for site in &mut self.sites {
             site.before_exit = Amount {
                 blocks: site.live_blocks,

@@ -504,10 +504,14 @@ impl Ledger {
             if record.void || !holds(proof) {
                 continue;
             }
-            record.figures.live_blocks += left.live.blocks;
-            record.figures.live_bytes += left.live.bytes;
+            if !holding.is_stack {
+                record.figures.live_blocks += left.live.blocks;
+                record.figures.live_bytes += left.live.bytes;
+            }
             if !holding.ended || left.served.blocks == 0 {
-                beside.push((request, left.before_exit));
+                if !holding.is_stack {
+                    beside.push((request, left.before_exit));
+                }
                 continue;
             }
             let requests = by_site.entry(holding.site).or_default();
@@ -541,8 +545,10 @@ impl Ledger {
             let (bounded_blocks, bounded_bytes) = bounded.get(id).copied().unwrap_or_default();
             entry.bounded_blocks += bounded_blocks;
             entry.bounded_bytes += bounded_bytes;
-            record.figures.retained_blocks += left.served.blocks;
-            record.figures.retained_bytes += left.served.bytes;
+            if !holding.is_stack {
+                record.figures.retained_blocks += left.served.blocks;
+                record.figures.retained_bytes += left.served.bytes;
+            }
         }
         let sorted = by_site.into_iter().map(|(site, requests)| {
             let mut list: Vec<Retained> = requests.into_values().collect();

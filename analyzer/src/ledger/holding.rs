@@ -87,6 +87,8 @@ pub struct Holding {
     pub ended: bool,
     /// Its account is closed.
     pub closed: bool,
+    /// Its blocks are stacks of threads, which count in no request's figures.
+    pub is_stack: bool,
     /// Blocks of it that were live before the process's tear-down were freed by that.
     pub torn: bool,
     /// When its request ended with survivors here: the place of its group, and how things stood.
@@ -119,6 +121,7 @@ impl Holding {
             site,
             ended: false,
             closed: false,
+            is_stack: false,
             torn: false,
             birth: None,
             moved: None,
@@ -140,6 +143,7 @@ impl Holding {
         self.largest = self.largest.max(other.largest);
         self.held += other.held;
         self.torn |= other.torn;
+        self.is_stack |= other.is_stack;
         self.allocations += other.allocations;
         self.allocated_bytes += other.allocated_bytes;
         self.live_blocks += other.live_blocks;

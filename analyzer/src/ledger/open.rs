@@ -61,10 +61,7 @@ impl Ledger {
         self.serving = Serving {
             to: *last,
             by_requests: Some(std::array::from_fn(end)),
-            to_bytes: self
-                .exit
-                .before()
-                .map_or(self.counts.live_bytes, |before| before.live.bytes),
+            to_bytes: self.exit.held_before().unwrap_or(self.counts.held_bytes()),
             requests: of_open.map(u64::from).sum(),
             ..self.serving
         };

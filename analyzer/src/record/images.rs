@@ -9,6 +9,7 @@ use leak_wire::layout::{claim, warning};
 use leak_wire::names::Names;
 
 use super::control::Watch;
+use super::limits::Limits;
 use super::mapping::Mapping;
 use super::procfs::{self, Program};
 use super::resident::{self, Readings};
@@ -95,6 +96,8 @@ pub(crate) struct Images {
     bypassing: HashSet<String>,
     /// Whether any image ever began.
     pub(crate) any: bool,
+    /// What limits the first one's memory.
+    pub(crate) limits: Limits,
 }
 
 impl Images {
@@ -113,6 +116,7 @@ impl Images {
             half_claimed: false,
             bypassing: HashSet::new(),
             any: false,
+            limits: Limits::default(),
         }
     }
 
@@ -282,7 +286,13 @@ impl Images {
             arguments: program.arguments,
         };
         let reading = resident::note(number, pid, mapping.stamp());
-        std::iter::once(begins).chain(reading).collect()
+        let mut notes: Vec<Note> = std::iter::once(begins).chain(reading).collect();
+        if origin == NotedOrigin::First {
+            let (limits, note) = Limits::inherited();
+            self.limits = limits;
+            notes.extend(note);
+        }
+        notes
     }
 
     /// What a child of this image has of it, if it is known.

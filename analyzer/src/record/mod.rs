@@ -16,6 +16,7 @@ pub(crate) mod fuzz;
 mod images;
 mod kin;
 mod lanes;
+mod limits;
 mod live;
 mod mapping;
 mod place;

@@ -85,14 +85,14 @@ fn left_to(process: &str) -> Option<u64> {
 }
 
 /// The limit in force among those that the kernel lists; `None`: there is none.
-fn address_space(limits: &str) -> Option<u64> {
+pub(super) fn address_space(limits: &str) -> Option<u64> {
     let line = limits.lines();
     let mut values = line.filter_map(|line| line.strip_prefix("Max address space"));
     values.next()?.split_whitespace().next()?.parse().ok()
 }
 
 /// The smallest limit of memory of the groups, mounted at `root`, that the process is in; `None`: there is none.
-fn memory_of(process: &str, root: &Path) -> Option<u64> {
+pub(super) fn memory_of(process: &str, root: &Path) -> Option<u64> {
     let groups = fs::read_to_string(format!("{process}/cgroup")).ok()?;
     let files = groups.lines().filter_map(|line| limit_file(line, root));
     let limits = files.flat_map(|(mounted, group, name)| {
@@ -110,7 +110,10 @@ fn memory_of(process: &str, root: &Path) -> Option<u64> {
 }
 
 /// Where the groups of a line of `/proc/PID/cgroup` are mounted, the group, and the file with its limit, if it is of memory.
-fn limit_file<'a>(line: &'a str, root: &Path) -> Option<(PathBuf, &'a Path, &'static str)> {
+pub(super) fn limit_file<'a>(
+    line: &'a str,
+    root: &Path,
+) -> Option<(PathBuf, &'a Path, &'static str)> {
     let (_, rest) = line.split_once(':')?;
     let (controllers, group) = rest.split_once(':')?;
     let group = Path::new(group);

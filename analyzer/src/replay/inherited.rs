@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
-use super::Block;
+use super::{Block, is_mapped};
 use crate::addresses::ByAddress;
 use crate::sample::Amount;
 
@@ -106,7 +106,7 @@ impl Snapshot {
         amount: impl Fn(u64, &Block) -> Amount,
     ) -> Inherited {
         let shared = self.shared.get_or_insert_with(|| {
-            let mine = own.iter();
+            let mine = own.iter().filter(|(address, _)| !is_mapped(*address));
             let mine = mine.map(|(address, block)| (address, amount(address, block)));
             let base: Amounts = inherited.iter().chain(mine).collect();
             let mut whole = Amount::default();

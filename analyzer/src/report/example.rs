@@ -160,6 +160,8 @@ fn site(id: SiteId, verdict: Verdict, retained: (u64, u64)) -> Site {
         retained_bytes: retained.1,
         associated: Amount::default(),
         whose: String::new(),
+        discarded_bytes: 0,
+        unjoined_threads: 0,
         live_blocks: retained.0,
         live_bytes: retained.1,
         before_exit: Amount::default(),
@@ -302,6 +304,7 @@ pub(super) fn leaking() -> Example {
     let why = "1,000 of 2,000 requests retained blocks, in 8 of 8 slices, and 100 % of the bytes \
                that outlived their request by a slice are retained (at least 50 %).";
     let analysis = Analysis {
+        outlook: crate::analysis::Outlook::default(),
         asked: AskedFor::default(),
         untraced: Vec::new(),
         course: None,

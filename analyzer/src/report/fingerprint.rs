@@ -1,6 +1,6 @@
 //! A name for a call site that holds from run to run.
 
-use crate::sites::{NO_MODULE, SiteId, Sites};
+use crate::sites::{Memory, NO_MODULE, SiteId, Sites};
 
 /// 16 hex digits over the file names of the modules and the file addresses of the frames, the
 /// innermost first. It is the same in every run of the same build, wherever it is loaded and whether
@@ -32,6 +32,14 @@ pub fn fingerprint(sites: &Sites, site: SiteId) -> String {
         hash.add(function.as_bytes());
         hash.add(&[0]);
         hash.add(&frame.line.unwrap_or(0).to_le_bytes());
+    }
+    // A call that maps is told apart from one that allocates, and files from memory.
+    match sites.memory(site) {
+        Memory::Malloc | Memory::Python => {}
+        Memory::Arena => hash.add(b"Mapped"),
+        memory @ (Memory::Mapped | Memory::File | Memory::Stack) => {
+            hash.add(format!("{memory:?}").as_bytes())
+        }
     }
     hash.hex()
 }

@@ -8,13 +8,13 @@ use rustc_hash::FxHashSet;
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
 use crate::analysis::{
-    Analysis, Endpoint, Growth, Request, Site, Tell, TypeRow, Untraced, Verdict,
+    Analysis, Endpoint, Growth, Outlook, Request, Site, Tell, TypeRow, Untraced, Verdict,
 };
 use crate::figures;
 use crate::sample::Amount;
 use crate::sites::{PythonFrame, SiteId, Sites};
 use crate::symbols::Symbolizer;
-use crate::trace::{Ended, Facts, Outcome, Warning};
+use crate::trace::{Ended, Facts, LimitKind, Outcome, Warning};
 
 /// Writes the report as one JSON object and a line feed.
 pub fn json(
@@ -43,6 +43,7 @@ pub fn json(
         processes: processes(&input),
         totals: totals(&input),
         growth: growth(&analysis.growth),
+        memory: memory(&analysis.outlook),
         timeline: timeline(analysis),
         requests: Written(|| requests(&input)),
         endpoints: analysis
@@ -141,6 +142,8 @@ pub(super) fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
             reallocations: figures.reallocations,
             live_blocks: figures.live_blocks,
             live_bytes: figures.live_bytes,
+            mapped_live_blocks: figures.mapped.blocks,
+            mapped_live_bytes: figures.mapped.bytes,
             before_exit: before_exit(figures.before_exit.map(|before| before.live)),
             inherited_live_blocks: figures.inherited_live_blocks,
             inherited_live_bytes: figures.inherited_live_bytes,
@@ -168,12 +171,19 @@ fn totals(input: &Input<'_>) -> schema::Totals {
         before_exit: before_exit(totals.before_exit.map(|before| before.live)),
         peak_live_bytes: totals.peak_live_bytes,
         unknown_frees: totals.unknown_frees,
+        mapped_live_blocks: totals.mapped.blocks,
+        mapped_live_bytes: totals.mapped.bytes,
+        mapped_file_bytes: totals.mapped_files.bytes,
+        stack_live_blocks: totals.stacks.blocks,
+        stack_live_bytes: totals.stacks.bytes,
         python_live_blocks: totals.python_live_blocks,
         python_live_bytes: totals.python_live_bytes,
         outside: schema::Outside {
             allocations: totals.outside.allocations,
             live_blocks: totals.outside.live_blocks,
             live_bytes: totals.outside.live_bytes,
+            mapped_live_blocks: totals.outside_mapped.blocks,
+            mapped_live_bytes: totals.outside_mapped.bytes,
         },
         ownership: schema::Ownership {
             proved_bytes: totals.ownership.proved_bytes,
@@ -195,6 +205,23 @@ fn growth(growth: &Growth) -> schema::Growth {
         by_verdict: growth.by_verdict.iter().map(of_verdict).collect(),
         explained_share: growth.explained(),
         undecided_bytes: growth.undecided_bytes(),
+    }
+}
+
+fn memory(outlook: &Outlook) -> schema::Memory {
+    let pace = outlook.pace;
+    schema::Memory {
+        limit_bytes: outlook.limit.map(|(_, bytes)| bytes),
+        limited_by: outlook.limit.map(|(kind, _)| match kind {
+            LimitKind::Cgroup => "cgroup",
+            LimitKind::AddressSpace => "address_space",
+            LimitKind::Machine => "machine",
+        }),
+        resident_bytes_per_second: pace.map(|pace| pace.bytes_per_second as u64),
+        resident_bytes_per_request: pace.and_then(|pace| pace.bytes_per_request),
+        seconds_to_limit: outlook.seconds_to_limit,
+        killed_by: (!outlook.killed.is_empty()).then_some("memory_limit"),
+        killed_process_ids: outlook.killed.clone(),
     }
 }
 
@@ -337,8 +364,11 @@ const MOST_UNREACHED: usize = 1000;
 /// The sites to be listed, and the sum of those that are not although blocks live there.
 pub(super) fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
     let sites = &input.analysis.sites;
-    let matters =
-        |site: &Site| site.requests > 0 || site.survivor_blocks > 0 || site.verdict.leaks();
+    // What is left out is of allocators: mappings and stacks are few, and in other sums.
+    let matters = |site: &Site| {
+        let is_apart = input.sites.memory(site.id).apart().is_some() && site.live_blocks > 0;
+        site.requests > 0 || site.survivor_blocks > 0 || site.verdict.leaks() || is_apart
+    };
     let mut unreached: Vec<&Site> = sites
         .iter()
         .filter(|site| !matters(site) && (site.live_blocks > 0 || site.before_exit.blocks > 0))
@@ -373,6 +403,10 @@ pub(super) fn site_row<'r>(
     schema::Site {
         id: site.id,
         fingerprint: fingerprint(input.sites, site.id),
+        kind: input.sites.memory(site.id).kind(),
+        backing: input.sites.memory(site.id).backing(),
+        discarded_bytes: site.discarded_bytes,
+        unjoined_threads: site.unjoined_threads,
         verdict: site.verdict.name(),
         evidence: schema::Evidence {
             text: &evidence.text,

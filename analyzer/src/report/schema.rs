@@ -13,6 +13,7 @@ pub(super) struct Report<'r, R: Serialize> {
     pub(super) processes: Vec<Process<'r>>,
     pub(super) totals: Totals,
     pub(super) growth: Growth,
+    pub(super) memory: Memory,
     pub(super) timeline: Vec<Point>,
     pub(super) requests: R,
     pub(super) endpoints: Vec<Endpoint<'r>>,
@@ -21,6 +22,18 @@ pub(super) struct Report<'r, R: Serialize> {
     pub(super) types: Vec<Type<'r>>,
     pub(super) modules: Vec<Module<'r>>,
     pub(super) untraced: Vec<Untraced<'r>>,
+}
+
+/// What limits the first process's memory, and when that is reached.
+#[derive(Serialize)]
+pub(super) struct Memory {
+    pub(super) limit_bytes: Option<u64>,
+    pub(super) limited_by: Option<&'static str>,
+    pub(super) resident_bytes_per_second: Option<u64>,
+    pub(super) resident_bytes_per_request: Option<u64>,
+    pub(super) seconds_to_limit: Option<u64>,
+    pub(super) killed_by: Option<&'static str>,
+    pub(super) killed_process_ids: Vec<u32>,
 }
 
 /// A library that gets memory past what is traced, and what it held when exits began, or at the end.
@@ -105,6 +118,8 @@ pub(super) struct Process<'r> {
     pub(super) reallocations: u64,
     pub(super) live_blocks: u64,
     pub(super) live_bytes: u64,
+    pub(super) mapped_live_blocks: u64,
+    pub(super) mapped_live_bytes: u64,
     #[serde(flatten)]
     pub(super) before_exit: BeforeExit,
     pub(super) inherited_live_blocks: u64,
@@ -135,6 +150,11 @@ pub(super) struct Totals {
     pub(super) before_exit: BeforeExit,
     pub(super) peak_live_bytes: u64,
     pub(super) unknown_frees: u64,
+    pub(super) mapped_live_blocks: u64,
+    pub(super) mapped_live_bytes: u64,
+    pub(super) mapped_file_bytes: u64,
+    pub(super) stack_live_blocks: u64,
+    pub(super) stack_live_bytes: u64,
     pub(super) python_live_blocks: u64,
     pub(super) python_live_bytes: u64,
     pub(super) outside: Outside,
@@ -174,6 +194,8 @@ pub(super) struct Outside {
     pub(super) allocations: u64,
     pub(super) live_blocks: u64,
     pub(super) live_bytes: u64,
+    pub(super) mapped_live_blocks: u64,
+    pub(super) mapped_live_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -268,6 +290,13 @@ pub(super) struct Status {
 pub(super) struct Site<'r> {
     pub(super) id: u32,
     pub(super) fingerprint: String,
+    pub(super) kind: &'static str,
+    /// Of what kind the mapping is; null where its blocks are an allocator's.
+    pub(super) backing: Option<&'static str>,
+    /// Of its live mappings, bytes whose contents were given up, at most.
+    pub(super) discarded_bytes: u64,
+    /// Of its threads, those that have ended and that nobody joined or detached.
+    pub(super) unjoined_threads: u64,
     pub(super) verdict: &'static str,
     pub(super) evidence: Evidence<'r>,
     pub(super) requests: u64,

@@ -99,6 +99,10 @@ impl Machine {
     }
 
     pub(super) fn thread_ended(&mut self, at: At) {
+        let number = std::mem::take(&mut self.threads[at.host as usize].number);
+        if number != 0 {
+            self.owners.ledger(at.process).thread_ended(number);
+        }
         self.owners.worker_ends(at.host, &mut self.records);
         self.end_answered_by_all(at);
         while let Some(request) = self.threads[at.host as usize].marks.pop() {

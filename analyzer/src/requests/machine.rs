@@ -64,6 +64,8 @@ pub(super) struct At {
 /// What is known of a thread.
 #[derive(Debug, Default)]
 pub(super) struct Thread {
+    /// Its number in its process; 0: nobody told.
+    pub(super) number: u64,
     /// Requests that it has answered and that end with its next wait, and when it did.
     pub(super) answered: Vec<(RequestId, u64)>,
     /// Marked requests, the innermost last.
@@ -165,7 +167,10 @@ impl Machine {
         }
         let ledger = self.owners.ledger(process);
         match *event {
-            Event::ExitBegins => return ledger.exit_begins(stamp),
+            Event::ExitBegins => {
+                ledger.close_mappings();
+                return ledger.exit_begins(stamp);
+            }
             Event::Collected {
                 young,
                 middle,
@@ -186,10 +191,16 @@ impl Machine {
             | Event::ReallocationEnd { .. }
             | Event::ReallocationFailed
             | Event::ReallocationFreed => self.memory(at, event),
+            Event::Mapped { .. }
+            | Event::Unmapped { .. }
+            | Event::UnmapFailed
+            | Event::Discarded { .. }
+            | Event::ThreadStack { .. }
+            | Event::ThreadReleased { .. } => self.mapped(at, event),
             Event::MarkBegin { label } => self.mark_begins(at, &text(label)),
             Event::MarkEnd => self.mark_ends(at),
             Event::ThreadCreate { thread } => self.owners.creates(at.thread, thread),
-            Event::ThreadCreated { thread } => self.owners.was_created(at.host, thread),
+            Event::ThreadCreated { thread } => self.was_created(at, thread),
             Event::ThreadEnd => self.thread_ended(at),
             Event::Task { task } => self.task_runs(at, task),
             Event::Enter { wait, connection } => self.enter(at, wait, connection),

@@ -37,10 +37,21 @@ impl Sites {
         }
     }
 
+    /// Whether the interpreter's own code did it, no extension's.
+    pub fn is_interpreters(&self, site: SiteId) -> bool {
+        let innermost = self.backtrace(site).next();
+        let module = innermost.map(|frame| frame.module as usize);
+        module.and_then(|module| self.is_interpreter.get(module)) == Some(&true)
+    }
+
     /// The native frames that set `site` apart from others, the innermost first.
     pub fn backtrace_apart(&self, site: SiteId) -> impl Iterator<Item = Frame> + '_ {
         let apart = match self.nodes.get(site as usize) {
             Some(Node::Pair(apart, ..)) => *apart,
+            Some(Node::Of(of, _)) => match self.nodes.get(*of as usize) {
+                Some(Node::Pair(apart, ..)) => *apart,
+                _ => *of,
+            },
             _ => site,
         };
         self.backtrace(apart)

@@ -46,7 +46,8 @@ impl Merged {
                 Node::Pair(native, python, asked) => (native, Some((python, asked))),
                 _ => (site, None),
             };
-            Some((*classes.get(insides.get(&native)?.as_slice())?, rest))
+            let class = *classes.get(insides.get(&native)?.as_slice())?;
+            Some((class, rest, sites.memory(site)))
         };
         let mut members: FxHashMap<_, Vec<SiteId>> = FxHashMap::default();
         for site in 0..sites.len() as SiteId {

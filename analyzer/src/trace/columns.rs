@@ -69,9 +69,15 @@ mod kind {
     pub(super) const THREAD_CREATED: u8 = 39;
     pub(super) const COLLECTED: u8 = 40;
     pub(super) const COLLECTION_ASKED: u8 = 41;
-    pub(super) const MAPPED: u8 = 42;
+    /// Of old files: memory that a module had mapped, without a call site.
+    pub(super) const MAPPED_BY_MODULE: u8 = 42;
     pub(super) const UNMAPPED: u8 = 43;
     pub(super) const FREE_LISTS: u8 = 44;
+    pub(super) const MAPPED: u8 = 50;
+    pub(super) const UNMAP_FAILED: u8 = 51;
+    pub(super) const DISCARDED: u8 = 52;
+    pub(super) const THREAD_STACK: u8 = 53;
+    pub(super) const THREAD_RELEASED: u8 = 54;
     /// Added to the kind of a memory event that has a turn, or a stamp.
     pub(super) const WITH_TURN: u8 = 0x40;
     pub(super) const WITH_STAMP: u8 = 0x80;

@@ -71,6 +71,11 @@ impl Gathered {
                 stamp,
                 bytes,
             } => self.rss.push((image, stamp, bytes)),
+            Note::Limit { kind, bytes } => facts.limit = Some((kind, bytes)),
+            Note::MemoryKill { image } => {
+                let process = &mut self.processes.entry(image).or_default().process;
+                process.killed_for_memory = true;
+            }
             Note::Lost {
                 allocations,
                 frees,
@@ -143,6 +148,7 @@ impl Gathered {
                     start,
                     end: noted.process.end,
                     outcome: noted.process.outcome,
+                    killed_for_memory: noted.process.killed_for_memory,
                 };
             }
             Note::ProcessEnd {

@@ -12,7 +12,7 @@ mod thread;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use leak_wire::Event;
+use leak_wire::{Backing, Event};
 
 use super::codes::Codes;
 use super::open::{Error, Trace};
@@ -498,8 +498,20 @@ impl Steps<'_> {
         if let Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } = &mut event {
             *site = open.tree.site(*site);
         }
-        if let Event::Mapped { caller, .. } = &mut event {
-            *caller = u64::from(self.modules.module(process, *caller));
+        if let Event::Mapped {
+            size,
+            site,
+            backing: backing @ Backing::Private,
+            ..
+        } = &mut event
+            && CHUNKS.contains(size)
+            && size.is_power_of_two()
+            && self.sites.is_interpreters(open.tree.site(*site))
+        {
+            *backing = Backing::Reserved;
+        }
+        if let Event::Mapped { site, .. } | Event::ThreadStack { site, .. } = &mut event {
+            *site = self.sites.mapped(open.tree.site(*site));
         }
         let what = match event {
             Event::FreeLists { changes } => What::FreeLists {
@@ -516,6 +528,10 @@ impl Steps<'_> {
         })
     }
 }
+
+/// Bytes of what CPython maps for its frames, in powers of two: from the smallest to below its arenas, in which blocks
+/// that are traced lie. Of such memory of its own nothing is told but by those blocks.
+const CHUNKS: std::ops::Range<u64> = 16 << 10..256 << 10;
 
 impl Trace {
     fn process_of(&self, thread: ThreadId) -> ProcessId {

@@ -31,6 +31,7 @@ pub use readings::{Cache, MAKERS, Reading};
 pub use orders::Orders;
 
 pub(crate) use columns::At;
+pub use notes::LimitKind;
 pub(crate) use notes::{Note, NotedEnd, NotedOrigin, NotedOutcome};
 pub(crate) use writer::{Commons, ThreadEvents, WriteError, Writer};
 
@@ -65,6 +66,8 @@ pub struct Facts {
     pub processes: Vec<Process>,
     /// One for each thread, in order of their start.
     pub threads: Vec<Thread>,
+    /// What limits the first process's memory, and bytes.
+    pub limit: Option<(LimitKind, u64)>,
     /// Resident set sizes, in order of time.
     pub rss: Vec<Rss>,
     /// What the reader or the recorder wants to have said, ready to print.
@@ -130,6 +133,8 @@ pub struct Process {
     pub end: Option<u64>,
     /// How it ended.
     pub outcome: Outcome,
+    /// The kernel killed it for lack of memory.
+    pub killed_for_memory: bool,
 }
 
 /// How a process came to be.

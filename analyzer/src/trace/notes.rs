@@ -49,6 +49,10 @@ pub(crate) enum Note {
     Clock { stamp: u64, ns: u64 },
     /// A reading of a resident set.
     Rss { image: u32, stamp: u64, bytes: u64 },
+    /// What limits the memory of the first process, at its begin.
+    Limit { kind: LimitKind, bytes: u64 },
+    /// The kernel killed the image for lack of memory.
+    MemoryKill { image: u32 },
     /// Events that were not recorded since the last such note.
     Lost {
         allocations: u64,
@@ -59,6 +63,18 @@ pub(crate) enum Note {
     Waited { ns: u64 },
     /// Something that the reader of a report must know.
     Warning { code: String, text: String },
+}
+
+/// What limits a process's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitKind {
+    /// The group that it is in (a container's).
+    Cgroup,
+    /// `RLIMIT_AS`.
+    AddressSpace,
+    /// There is no more on the machine.
+    Machine,
 }
 
 /// How an image came to be.

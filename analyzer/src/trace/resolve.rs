@@ -93,12 +93,6 @@ impl Modules {
         }
     }
 
-    /// The module that code lies in; `NO_MODULE`: unknown, or libleak.
-    pub(crate) fn module(&self, process: ProcessId, address: u64) -> ModuleId {
-        let frame = self.frame(process, address);
-        frame.map_or(NO_MODULE, |frame| frame.module)
-    }
-
     /// The frame of a return address; `None`: one of libleak's own.
     fn frame(&self, process: ProcessId, address: u64) -> Option<Frame> {
         let inside = address.wrapping_sub(1);

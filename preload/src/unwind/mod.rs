@@ -53,7 +53,7 @@ pub struct Caller {
 impl Caller {
     /// Where the hook was called: its return address.
     #[inline(always)]
-    fn pc(self) -> u64 {
+    pub fn pc(self) -> u64 {
         // SAFETY: as `sp` says.
         unsafe { *(self.sp as *const u64) }
     }

@@ -141,6 +141,27 @@ pub enum Event<'a> {
         /// As in `ThreadCreate`.
         thread: u64,
     },
+    /// The thread has created that one, whose stack the C library mapped; recorded *after* the real call, when the new
+    /// thread may have ended.
+    ThreadStack {
+        /// As in `ThreadCreate`.
+        thread: u64,
+        /// Its `pthread_t`; given again once it is released.
+        handle: u64,
+        /// Bytes of the stack.
+        size: u64,
+        /// It was created detached: its stack is given back when it ends.
+        detached: bool,
+        /// The innermost node of the backtrace, or a [`Event::Pair`].
+        site: u32,
+    },
+    /// The thread with this `pthread_t` was joined (recorded *after* that), or is about to be detached.
+    ThreadReleased {
+        /// As in `ThreadStack`.
+        handle: u64,
+        /// It has ended.
+        joined: bool,
+    },
     /// The program begins to end by itself: it calls `exit` or its like, returns from `main`, or its Python
     /// interpreter has begun to finalize. Nothing is taken apart yet. Once in a process.
     ExitBegins,
@@ -157,17 +178,30 @@ pub enum Event<'a> {
     },
     /// The interpreter was asked to collect everything, at the next place where that is safe (`LEAK_GC`).
     CollectionAsked,
-    /// A module mapped private memory of no file by itself, past any allocator that is traced.
+    /// The program mapped memory by itself, past any allocator that is traced; recorded *after* the real call. What
+    /// was mapped there before is no more.
     Mapped {
         /// Where it starts.
         address: u64,
         /// Bytes.
         size: u64,
-        /// An address in the module's code. A reader puts the module's number here.
-        caller: u64,
+        /// What lies there.
+        backing: Backing,
+        /// The innermost node of its backtrace, or a [`Event::Pair`].
+        site: u32,
     },
-    /// What was mapped there is no more.
+    /// What is mapped there is about to be no more; recorded *before* the real call.
     Unmapped {
+        /// Where it starts.
+        address: u64,
+        /// Bytes.
+        size: u64,
+    },
+    /// The call that the lane's last `Unmapped` told of failed: all that was mapped there lives on.
+    UnmapFailed,
+    /// The contents of what is mapped there were given up, its pages are the kernel's until they are touched again
+    /// (`MADV_DONTNEED`, `MADV_FREE`).
+    Discarded {
         /// Where it starts.
         address: u64,
         /// Bytes.
@@ -270,6 +304,24 @@ pub enum Asked {
     Native = 1,
 }
 
+/// What lies in mapped memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Backing {
+    /// Memory of the process's own.
+    Private = 0,
+    /// Memory that processes may share.
+    Shared = 1,
+    /// A file's contents.
+    File = 2,
+    /// Nothing: addresses are reserved, which nobody may touch (`PROT_NONE`).
+    Reserved = 3,
+    /// Memory of the process's own where addresses are reserved, and nothing new elsewhere (`mprotect`).
+    Committed = 4,
+    /// What lay there, or in what the lane's last `Unmapped` told of, in a new size (`mremap`).
+    Remapped = 5,
+}
+
 /// What a thread may wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -351,6 +403,7 @@ macro_rules! from_u8 {
     };
 }
 from_u8!(Asked: Interpreter, Native);
+from_u8!(Backing: Private, Shared, File, Reserved, Committed, Remapped);
 from_u8!(Wait: Accept, Read, Poll, Lock, Write, Queue, Wake);
 from_u8!(Transfer: Read, Write);
 from_u8!(Protocol: Http, Redis, Memcached, Postgres);

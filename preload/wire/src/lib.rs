@@ -26,6 +26,6 @@ pub mod record;
 pub mod ring;
 
 pub use bytes::Bytes;
-pub use event::{Asked, Event, Protocol, Transfer, Unseen, Wait};
+pub use event::{Asked, Backing, Event, Protocol, Transfer, Unseen, Wait};
 pub use order::Order;
 pub use record::{Common, Entry, Malformed, Prefix, Record};

@@ -123,6 +123,10 @@ mod kind {
     pub(super) const STAMP: u8 = 42;
     pub(super) const SKIP: u8 = 43;
     pub(super) const NOTHING: u8 = 44;
+    pub(super) const UNMAP_FAILED: u8 = 50;
+    pub(super) const DISCARDED: u8 = 51;
+    pub(super) const THREAD_STACK: u8 = 52;
+    pub(super) const THREAD_RELEASED: u8 = 53;
 }
 
 impl Prefix {
@@ -269,6 +273,20 @@ impl<'a> Event<'a> {
             Event::ExitBegins => Parts::bare(kind::EXIT_BEGINS, 0),
             Event::ThreadCreate { thread } => Parts::bare(kind::THREAD_CREATE, thread),
             Event::ThreadCreated { thread } => Parts::bare(kind::THREAD_CREATED, thread),
+            Event::ThreadStack {
+                thread,
+                handle,
+                size,
+                detached,
+                site,
+            } => Parts::bare(kind::THREAD_STACK, thread).with(&[
+                handle,
+                size,
+                pair(site, detached.into()),
+            ]),
+            Event::ThreadReleased { handle, joined } => {
+                Parts::bare(kind::THREAD_RELEASED, handle).with(&[joined.into()])
+            }
             Event::Collected {
                 young,
                 middle,
@@ -277,9 +295,14 @@ impl<'a> Event<'a> {
             Event::Mapped {
                 address,
                 size,
-                caller,
-            } => Parts::bare(kind::MAPPED, address).with(&[size, caller]),
+                backing,
+                site,
+            } => Parts::bare(kind::MAPPED, address).with(&[size, pair(site, backing as u32)]),
             Event::Unmapped { address, size } => Parts::bare(kind::UNMAPPED, address).with(&[size]),
+            Event::UnmapFailed => Parts::bare(kind::UNMAP_FAILED, 0),
+            Event::Discarded { address, size } => {
+                Parts::bare(kind::DISCARDED, address).with(&[size])
+            }
             Event::CollectionAsked => Parts::bare(kind::COLLECTION_ASKED, 0),
             Event::Exit { code } => Parts::bare(kind::EXIT, u64::from(code)),
             Event::Accept { connection, local } => connected(kind::ACCEPT, connection).bytes(local),

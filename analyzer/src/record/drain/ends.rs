@@ -122,6 +122,15 @@ impl Drain {
             stamp,
             outcome,
         });
+        // Nobody has to have told how it ended: the kernel counts its kills.
+        let may_be_killed = match outcome {
+            NotedOutcome::Killed { signal } => signal.is_none_or(|signal| signal == libc::SIGKILL),
+            NotedOutcome::Unknown => true,
+            NotedOutcome::Exit { .. } | NotedOutcome::Exec => false,
+        };
+        if may_be_killed && self.images.limits.killed_one() {
+            self.writer.note(Note::MemoryKill { image: number });
+        }
         Ok(())
     }
 

@@ -148,7 +148,7 @@ fn types(names: &mut Names, types: &[TypeRow]) -> Vec<Type> {
 fn endpoints(input: &Input<'_>, names: &mut Names, limits: Limits) -> Vec<data::Endpoint> {
     let mut courses = courses(input);
     let endpoints = input.analysis.endpoints.iter();
-    let leaked = text::leaked_bytes(input.analysis);
+    let leaked = text::leaked_bytes(input);
     let rows = endpoints.zip(leaked).zip(0..);
     rows.map(|((endpoint, leaked_bytes), at)| {
         let course = courses.remove(&at).unwrap_or_default();

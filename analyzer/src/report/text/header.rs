@@ -1,6 +1,7 @@
 //! The head of the report: what is missing first, then the result, then what was seen.
 
 use super::leaking::Leaking;
+use super::outlook;
 use super::page::Page;
 use super::result;
 use super::table::{cut, paint};
@@ -42,6 +43,9 @@ pub(super) fn missing(input: &Input<'_>, warnings: &[Warning]) -> Vec<String> {
     let mut all = Vec::new();
     let mut say = |text: &str| all.push(escaped(text).into_owned());
     let facts = input.facts;
+    if let Some(text) = outlook::killed(input) {
+        say(&text);
+    }
     if facts.sample_bytes > 0 {
         say(&format!(
             "This is a sample, every {} on average (LEAK_SAMPLE): sizes and counts are estimates, within their \

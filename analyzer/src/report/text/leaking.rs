@@ -1,6 +1,7 @@
 //! The endpoints that leak, and how much.
 
 use crate::analysis::{Analysis, Endpoint};
+use crate::sites::{Memory, Sites};
 
 /// An endpoint that leaks, and what it left behind at the sites that leak: what a cache keeps of its
 /// requests is no part of it.
@@ -9,10 +10,12 @@ pub(super) struct Leaking<'r> {
     pub(super) bytes: u64,
 }
 
-/// Those that leak.
-pub(super) fn leaking(analysis: &Analysis) -> Vec<Leaking<'_>> {
+/// Those that leak. Stacks of threads are no part of their bytes: most of one is never touched.
+pub(super) fn leaking<'a>(analysis: &'a Analysis, places: &Sites) -> Vec<Leaking<'a>> {
     let mut leaked = vec![0; analysis.endpoints.len()];
-    for part in analysis.sites.iter().flat_map(|site| &site.labels) {
+    let sites = analysis.sites.iter();
+    let counting = sites.filter(|site| places.memory(site.id) != Memory::Stack);
+    for part in counting.flat_map(|site| &site.labels) {
         if let Some(sum) = leaked.get_mut(part.endpoint as usize) {
             *sum += part.leaked.bytes;
         }

@@ -1,15 +1,18 @@
 //! A trace without requests: what is live at the end, or was before the tear-down, by call site, the runtime's own
 //! set apart.
 
+use std::cmp::Reverse;
+
 use super::exit::{self, Live};
 use super::page::Page;
 use super::table::paint;
 use super::{site, write_more};
-use crate::analysis::Site;
+use crate::analysis::{Site, Totals};
 use crate::figures::{bytes, counted};
 use crate::report::Input;
 use crate::report::frames::Stacks;
 use crate::sample::Amount;
+use crate::sites::Memory;
 
 /// Writes it.
 pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
@@ -22,7 +25,11 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     let whole = Live::shown(whole, at_end, input).shown.bytes;
     let mut live: Vec<&Site> = input.analysis.sites.iter().collect();
     live.retain(|site| Live::of(site, input).any());
-    live.sort_by_key(|site| std::cmp::Reverse(Live::of(site, input).most_bytes()));
+    live.sort_by_key(|site| {
+        // Most of a stack is never touched: its size says little.
+        let is_stack = input.sites.memory(site.id) == Memory::Stack;
+        (is_stack, Reverse(Live::of(site, input).most_bytes()))
+    });
     let (runtime, own): (Vec<&Site>, Vec<&Site>) = live
         .into_iter()
         .partition(|site| stacks.are_runtimes_own(site.id));
@@ -45,8 +52,9 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
 
 fn write_result(page: &mut Page, input: &Input<'_>, own: &[&Site]) {
     let totals = &input.analysis.totals;
-    let blocks: u64 = own.iter().map(|site| site.live_blocks).sum();
-    let sum: u64 = own.iter().map(|site| site.live_bytes).sum();
+    let allocated = || own.iter().filter(|site| !site::is_apart(input, site));
+    let blocks: u64 = allocated().map(|site| site.live_blocks).sum();
+    let sum: u64 = allocated().map(|site| site.live_bytes).sum();
     let followed = format!(
         "{} and {} followed, {} live at most",
         counted(totals.allocations, "allocation"),
@@ -70,6 +78,9 @@ fn write_result(page: &mut Page, input: &Input<'_>, own: &[&Site]) {
         ),
     };
     page.paragraph("", style, &format!("{text}: {followed}."));
+    if let Some(text) = apart(totals) {
+        page.paragraph("  ", page.ink.dim, &text);
+    }
     exit::write(page, input);
     page.paragraph(
         "  ",
@@ -77,6 +88,25 @@ fn write_result(page: &mut Page, input: &Input<'_>, own: &[&Site]) {
         "No requests were seen. They are seen on connections that the program accepts, and between \
          marks (leak.h).",
     );
+}
+
+/// What is mapped besides.
+fn apart(totals: &Totals) -> Option<String> {
+    let of = |amount: Amount, what: &str| {
+        let text = format!(
+            "{} in {}",
+            bytes(amount.bytes),
+            counted(amount.blocks, what)
+        );
+        (amount.blocks > 0).then_some(text)
+    };
+    let parts = [
+        of(totals.mapped, "mapping"),
+        of(totals.mapped_files, "mapped file"),
+        of(totals.stacks, "thread stack"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("Mapped besides at the end: {}.", parts.join(", ")))
 }
 
 fn write_runtime(

@@ -12,6 +12,7 @@ mod live;
 mod memory;
 mod open;
 mod others;
+mod outlook;
 mod outside;
 mod page;
 mod result;
@@ -31,7 +32,7 @@ use super::frames::Stacks;
 use super::{Input, Options, warnings};
 use crate::analysis::{Analysis, Endpoint, Site, Verdict};
 use crate::sample::Amount;
-use crate::sites::{SiteId, Sites};
+use crate::sites::{Memory, SiteId, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::{Facts, Warning};
 pub use diff::diff;
@@ -55,7 +56,7 @@ pub fn text(
     };
     let mut stacks = Stacks::new(facts, sites, symbolizer);
     // The body first: naming functions may bring warnings, and those stand at the head.
-    let leaking = leaking::leaking(analysis);
+    let leaking = leaking::leaking(analysis, sites);
     let body = body(&input, &mut stacks, &leaking);
     let mut page = Page::new(options.width, options.color);
     let warnings = warnings(&input, stacks.symbolizer());
@@ -80,7 +81,7 @@ pub(super) struct Head {
 pub(super) fn head(input: &Input<'_>, warnings: &[Warning]) -> Head {
     Head {
         missing: header::missing(input, warnings),
-        result: result::sentences(input, &leaking::leaking(input.analysis)),
+        result: result::sentences(input, &leaking::leaking(input.analysis, input.sites)),
         command: header::main_command(input),
         seen: header::seen(input),
     }
@@ -92,8 +93,11 @@ pub(super) fn leaking_requests(input: &Input<'_>, endpoint: &Endpoint) -> String
 }
 
 /// What each endpoint has leaked; `None` where it does not leak.
-pub(super) fn leaked_bytes(analysis: &Analysis) -> Vec<Option<u64>> {
-    let mut leaking = leaking::leaking(analysis).into_iter().peekable();
+pub(super) fn leaked_bytes(input: &Input<'_>) -> Vec<Option<u64>> {
+    let analysis = input.analysis;
+    let mut leaking = leaking::leaking(analysis, input.sites)
+        .into_iter()
+        .peekable();
     let endpoints = analysis.endpoints.iter();
     let leaked = endpoints.map(|endpoint| {
         let next = leaking.next_if(|leaking| std::ptr::eq(leaking.endpoint, endpoint));
@@ -127,6 +131,7 @@ fn body(
         others::write(&mut page, input, stacks);
     }
     memory::write(&mut page, input);
+    outlook::write(&mut page, &input.analysis.outlook);
     page
 }
 
@@ -141,7 +146,10 @@ fn write_leaking_sites(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'
     if leaking.is_empty() {
         return;
     }
-    let whole = leaking.iter().map(|site| site.leaked().bytes).sum();
+    let counting = leaking
+        .iter()
+        .filter(|site| input.sites.memory(site.id) != Memory::Stack);
+    let whole = counting.map(|site| site.leaked().bytes).sum();
     let (mut small, mut leaking): (Vec<&Site>, Vec<&Site>) = leaking
         .into_iter()
         .partition(|site| small::is_small(input, site.leaked().bytes));

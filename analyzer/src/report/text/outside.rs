@@ -22,7 +22,14 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
         bytes: outside.live_bytes,
     };
     let whole = Live::shown(outside.before_exit, at_end, input);
-    if outside.allocations == 0 && !whole.any() {
+    let is_shown = |site: &&Site| {
+        Live::outside(site, input).any()
+            || site.outside_verdict.leaks()
+            || !is_reached_by_requests(site)
+    };
+    let sites: Vec<&Site> = input.analysis.sites.iter().filter(is_shown).collect();
+    let is_mapped = |site: &&Site| site::is_apart(input, site) && Live::outside(site, input).any();
+    if outside.allocations == 0 && !whole.any() && !sites.iter().any(is_mapped) {
         return;
     }
     page.heading("Outside requests");
@@ -38,12 +45,6 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     };
     page.paragraph("  ", page.ink.dim, &text);
     exit::write(page, input);
-    let mut sites: Vec<&Site> = input.analysis.sites.iter().collect();
-    sites.retain(|site| {
-        Live::outside(site, input).any()
-            || site.outside_verdict.leaks()
-            || !is_reached_by_requests(site)
-    });
     let grows = |site: &&Site| site.outside_verdict.leaks();
     let (growing, mut still): (Vec<&Site>, Vec<&Site>) = sites.into_iter().partition(grows);
     let held = |site: &Site| Live::outside(site, input).shown;
@@ -100,9 +101,11 @@ fn write_still(
             true => &mut runtime,
             false if shown < MOST_LINES => {
                 shown += 1;
-                table.row(still_row(page, stacks, site, live));
+                table.row(still_row(page, input, stacks, (site, live)));
                 continue;
             }
+            // In no sum of blocks.
+            false if site::is_apart(input, site) => continue,
             false => &mut rest,
         };
         *sum += live;
@@ -122,7 +125,12 @@ fn write_still(
     page.table(4, &table);
 }
 
-fn still_row(page: &Page, stacks: &mut Stacks<'_, '_, '_>, site: &Site, live: Amount) -> Vec<Cell> {
+fn still_row(
+    page: &Page,
+    input: &Input<'_>,
+    stacks: &mut Stacks<'_, '_, '_>,
+    (site, live): (&Site, Amount),
+) -> Vec<Cell> {
     let stack = stacks.of(site.id);
     let (name, place) = match stack.lines.get(stack.head()) {
         Some(line) => (line.name.as_str(), line.short_place()),
@@ -130,7 +138,7 @@ fn still_row(page: &Page, stacks: &mut Stacks<'_, '_, '_>, site: &Site, live: Am
     };
     vec![
         Cell::new(bytes(live.bytes)),
-        Cell::styled(counted(live.blocks, "block"), page.ink.dim),
+        Cell::styled(counted(live.blocks, site::noun(input, site)), page.ink.dim),
         Cell::styled(name, page.ink.strong),
         Cell::new(place),
     ]

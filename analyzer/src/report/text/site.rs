@@ -11,6 +11,7 @@ use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, share};
 use crate::report::frames::{Kind, Line, Stack, Stacks};
 use crate::report::{Input, fingerprint};
+use crate::sites::Memory;
 
 /// Lines of a backtrace, at most; one of them says how many are hidden.
 const MOST_LINES: usize = 12;
@@ -37,11 +38,14 @@ pub(super) fn write_leak(
         0 => String::new(),
         _ => format!(" of {}", input.estimate(site.retained_bytes)),
     };
+    let part = match input.sites.memory(site.id) {
+        Memory::Stack => String::new(),
+        _ => format!(", {} of what leaks", share(leaked.bytes, whole)),
+    };
     let figures = format!(
-        "{}{of} retained, {}, {} of what leaks",
+        "{}{of} retained, {}{part}",
         input.estimate(leaked.bytes),
-        blocks(leaked.blocks, leaked.bytes),
-        share(leaked.bytes, whole)
+        blocks(input, site, leaked.blocks, leaked.bytes),
     );
     let first = format!("{number:3}  {}  ", site.of_requests.name());
     page.titled(&first, ink.bad, ink.strong, &figures);
@@ -50,6 +54,7 @@ pub(super) fn write_leak(
         true => part.leaked.blocks > 0,
         false => part.retained.blocks > 0,
     });
+    write_mapped(page, input, site);
     types::write_site(page, input, &site.types);
     write_evidence(page, &site.evidence.text);
     if site.associated.blocks > 0 {
@@ -57,6 +62,28 @@ pub(super) fn write_leak(
     }
     write_stack(page, &stacks.of(site.id));
     write_fingerprint(page, input, site);
+}
+
+/// What is to be known of mappings and stacks.
+fn write_mapped(page: &mut Page, input: &Input<'_>, site: &Site) {
+    let mut say = |text: &str| page.paragraph("     note: ", page.ink.dim, text);
+    if input.sites.memory(site.id) == Memory::Stack {
+        say(
+            "the size is what is mapped; most of a stack is never touched, and it is in no endpoint's sum",
+        );
+    }
+    if site.unjoined_threads > 0 {
+        say(&format!(
+            "{} ended and nobody joined or detached them: pthread_join, or pthread_detach, gives their stacks back",
+            counted(site.unjoined_threads, "thread")
+        ));
+    }
+    if site.discarded_bytes > 0 {
+        say(&format!(
+            "up to {} of it were given up (madvise) and are mapped yet",
+            bytes(site.discarded_bytes)
+        ));
+    }
 }
 
 /// A site of which can't be told yet whether it leaks.
@@ -75,7 +102,7 @@ pub(super) fn write_undecided(
     let figures = format!(
         "{} held, {}",
         input.estimate(bytes_held),
-        blocks(blocks_held, bytes_held)
+        blocks(input, site, blocks_held, bytes_held)
     );
     page.titled(&format!("{number:3}  "), ink.warn, ink.strong, &figures);
     write_labels(page, input, &site.labels, |part| part.retained.blocks > 0);
@@ -102,20 +129,25 @@ pub(super) fn write_live(
         (0, left) => format!(
             "{} live at the end, {}, made by the tear-down",
             input.estimate(at_end.bytes),
-            blocks(left, at_end.bytes)
+            blocks(input, site, left, at_end.bytes)
         ),
-        _ => format!(
-            "{} live {}, {}, {} of all",
-            input.estimate(shown.bytes),
-            exit::moment(input),
-            blocks(shown.blocks, shown.bytes),
-            share(shown.bytes, whole)
-        ),
+        _ => {
+            let part = match is_apart(input, site) {
+                true => String::new(),
+                false => format!(", {} of all", share(shown.bytes, whole)),
+            };
+            format!(
+                "{} live {}, {}{part}",
+                input.estimate(shown.bytes),
+                exit::moment(input),
+                blocks(input, site, shown.blocks, shown.bytes),
+            )
+        }
     };
     if shown.blocks > at_end.blocks {
         figures += &match at_end.blocks {
             0 => "; freed by the tear-down".to_owned(),
-            left => format!("; {} at the end", counted(left, "block")),
+            left => format!("; {} at the end", counted(left, noun(input, site))),
         };
     }
     let first = match site.outside_verdict.leaks() {
@@ -126,6 +158,7 @@ pub(super) fn write_live(
     if site.outside_verdict.leaks() {
         write_evidence(page, &site.outside_text);
     }
+    write_mapped(page, input, site);
     types::write_site(page, input, &site.types);
     write_stack(page, stack);
     write_fingerprint(page, input, site);
@@ -144,7 +177,7 @@ pub(super) fn write_open(
     let figures = format!(
         "{} held, {}, {} of it",
         input.estimate(live.bytes),
-        blocks(live.blocks, live.bytes),
+        blocks(input, site, live.blocks, live.bytes),
         share(live.bytes, whole)
     );
     let first = format!("{number:3}  {}  ", open.verdict.name());
@@ -157,10 +190,26 @@ pub(super) fn write_open(
     write_fingerprint(page, input, site);
 }
 
-/// `1,000 blocks of 16.0 KiB`, `about` where they differ.
-fn blocks(blocks: u64, sum: u64) -> String {
+/// What a block of the site is called.
+pub(super) fn noun(input: &Input<'_>, site: &Site) -> &'static str {
+    match input.sites.memory(site.id) {
+        Memory::Malloc | Memory::Python => "block",
+        Memory::Mapped | Memory::Arena => "mapping",
+        Memory::File => "mapped file",
+        Memory::Stack => "thread stack",
+    }
+}
+
+/// Whether its blocks are no allocator's, and in none of their sums.
+pub(super) fn is_apart(input: &Input<'_>, site: &Site) -> bool {
+    input.sites.memory(site.id).apart().is_some()
+}
+
+/// `1,000 blocks of 16.0 KiB`, `about` where they differ; of mappings, what was mapped.
+fn blocks(input: &Input<'_>, site: &Site, blocks: u64, sum: u64) -> String {
+    let block = noun(input, site);
     let Some(each) = sum.checked_div(blocks) else {
-        return counted(blocks, "block");
+        return counted(blocks, block);
     };
     let about = if sum.is_multiple_of(blocks) {
         ""
@@ -168,8 +217,8 @@ fn blocks(blocks: u64, sum: u64) -> String {
         "about "
     };
     match blocks {
-        1 => "1 block".into(),
-        _ => format!("{} of {about}{}", counted(blocks, "block"), bytes(each)),
+        1 => format!("1 {block}"),
+        _ => format!("{} of {about}{}", counted(blocks, block), bytes(each)),
     }
 }
 

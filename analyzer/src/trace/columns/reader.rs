@@ -4,7 +4,7 @@ mod blocks;
 
 pub(in crate::trace) use blocks::Taken;
 use leak_wire::order::shard;
-use leak_wire::{Asked, Bytes, Event, Protocol, Transfer, Unseen, Wait};
+use leak_wire::{Asked, Backing, Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::{
     ADDRESSES, COLUMNS, COLUMNS_1, FRAMES, KINDS, NUMBERS, Previous, SITES, SIZES, STAMPS, TEXT,
@@ -330,7 +330,31 @@ impl ColumnReader {
             kind::MAPPED => Event::Mapped {
                 address: self.number(raw)?,
                 size: self.number(raw)?,
-                caller: self.number(raw)?,
+                backing: Backing::from_code(self.code(raw)?).ok_or(Bad)?,
+                site: self.small(raw)?,
+            },
+            // Nobody knows from where: it is no block.
+            kind::MAPPED_BY_MODULE => Event::Mapped {
+                address: self.number(raw)?,
+                size: self.number(raw)?,
+                backing: self.number(raw).map(|_module| Backing::Reserved)?,
+                site: 0,
+            },
+            kind::THREAD_STACK => Event::ThreadStack {
+                thread: self.number(raw)?,
+                handle: self.number(raw)?,
+                size: self.number(raw)?,
+                detached: self.number(raw)? != 0,
+                site: self.small(raw)?,
+            },
+            kind::THREAD_RELEASED => Event::ThreadReleased {
+                handle: self.number(raw)?,
+                joined: self.number(raw)? != 0,
+            },
+            kind::UNMAP_FAILED => Event::UnmapFailed,
+            kind::DISCARDED => Event::Discarded {
+                address: self.number(raw)?,
+                size: self.number(raw)?,
             },
             kind::UNMAPPED => Event::Unmapped {
                 address: self.number(raw)?,

@@ -306,8 +306,27 @@ impl Columns {
             Event::Mapped {
                 address,
                 size,
-                caller,
-            } => self.numbers(kind::MAPPED, &[address, size, caller]),
+                backing,
+                site,
+            } => {
+                let (backing, site) = (backing as u64, u64::from(site));
+                self.numbers(kind::MAPPED, &[address, size, backing, site]);
+            }
+            Event::ThreadStack {
+                thread,
+                handle,
+                size,
+                detached,
+                site,
+            } => {
+                let (detached, site) = (u64::from(detached), u64::from(site));
+                self.numbers(kind::THREAD_STACK, &[thread, handle, size, detached, site]);
+            }
+            Event::ThreadReleased { handle, joined } => {
+                self.numbers(kind::THREAD_RELEASED, &[handle, joined.into()]);
+            }
+            Event::UnmapFailed => self.kind(kind::UNMAP_FAILED),
+            Event::Discarded { address, size } => self.numbers(kind::DISCARDED, &[address, size]),
             Event::Unmapped { address, size } => self.numbers(kind::UNMAPPED, &[address, size]),
             Event::Exit { code } => self.numbers(kind::EXIT, &[code.into()]),
             Event::Accept { connection, local } => {

@@ -1,7 +1,7 @@
 //! From words to an entry, whatever the words are.
 
 use super::{Entry, Malformed, OPERAND_BITS, OPERAND_MASK, Prefix, Record, high, kind, low};
-use crate::{Asked, Bytes, Event, Protocol, Transfer, Unseen, Wait};
+use crate::{Asked, Backing, Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 impl<'a> Entry<'a> {
     /// Reads the entry at the start of `words`; also says how many words it took.
@@ -81,6 +81,7 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::THREAD_CREATE
         | kind::THREAD_CREATED
         | kind::COLLECTION_ASKED
+        | kind::UNMAP_FAILED
         | kind::REQUEST_BEGUN
         | kind::UPGRADED
         | kind::CLOSE
@@ -94,7 +95,10 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::ANSWER
         | kind::UNSEEN
         | kind::COLLECTED
-        | kind::UNMAPPED => (1, false),
+        | kind::UNMAPPED
+        | kind::DISCARDED
+        | kind::THREAD_RELEASED => (1, false),
+        kind::THREAD_STACK => (3, false),
         kind::ALLOCATION_LARGE
         | kind::REALLOCATION_END_LARGE
         | kind::TRANSFERRED
@@ -113,6 +117,7 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
     let word = |index: usize| fixed.get(index).copied().unwrap_or(0);
     let code = |word: u64| u8::try_from(word).ok();
     let number = || u32::try_from(operand).ok();
+    let flag = |word: u64| (word <= 1).then_some(word == 1);
     let positive = |count: u32| (count > 0).then_some(count);
     Some(match kind {
         kind::ALLOCATION => Event::Allocation {
@@ -158,6 +163,17 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
         kind::EXIT_BEGINS => Event::ExitBegins,
         kind::THREAD_CREATE => Event::ThreadCreate { thread: operand },
         kind::THREAD_CREATED => Event::ThreadCreated { thread: operand },
+        kind::THREAD_STACK => Event::ThreadStack {
+            thread: operand,
+            handle: word(0),
+            size: word(1),
+            detached: flag(high(word(2)).into())?,
+            site: low(word(2)),
+        },
+        kind::THREAD_RELEASED => Event::ThreadReleased {
+            handle: operand,
+            joined: flag(word(0))?,
+        },
         kind::COLLECTED => Event::Collected {
             young: number()?,
             middle: low(word(0)),
@@ -167,9 +183,15 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
         kind::MAPPED => Event::Mapped {
             address: operand,
             size: word(0),
-            caller: word(1),
+            backing: Backing::from_code(code(u64::from(high(word(1))))?)?,
+            site: low(word(1)),
         },
         kind::UNMAPPED => Event::Unmapped {
+            address: operand,
+            size: word(0),
+        },
+        kind::UNMAP_FAILED => Event::UnmapFailed,
+        kind::DISCARDED => Event::Discarded {
             address: operand,
             size: word(0),
         },

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Asked, Protocol, Transfer, Unseen, Wait};
+use crate::{Asked, Backing, Protocol, Transfer, Unseen, Wait};
 use std::vec::Vec;
 
 fn samples() -> Vec<Event<'static>> {
@@ -57,7 +57,24 @@ fn samples() -> Vec<Event<'static>> {
         Event::Mapped {
             address: 1 << 46,
             size: 1 << 30,
-            caller: 0x7fff_1230
+            backing: Backing::Shared,
+            site: 7
+        },
+        Event::UnmapFailed,
+        Event::ThreadStack {
+            thread: 0x7000,
+            handle: 1 << 46,
+            size: 8 << 20,
+            detached: true,
+            site: 9
+        },
+        Event::ThreadReleased {
+            handle: 1 << 46,
+            joined: false
+        },
+        Event::Discarded {
+            address: 1 << 46,
+            size: 8192
         },
         Event::Unmapped {
             address: 1 << 46,

@@ -1,0 +1,26 @@
+// Serves marked requests that keep 256 KiB each, one each 2 ms, until it is killed, or REQUESTS of them.
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../../preload/include/leak.h"
+
+static void *volatile last;
+
+static void keeps(void) {
+  char *kept = malloc(256 << 10);
+  if (kept == NULL) exit(3);
+  memset(kept, 1, 256 << 10);
+  last = kept;
+}
+
+int main(int argc, char **argv) {
+  int requests = argc > 1 ? atoi(argv[1]) : 1 << 30;
+  for (int i = 0; i < requests; i++) {
+    leak_begin("/keeps");
+    keeps();
+    leak_end();
+    usleep(2000);
+  }
+  return 0;
+}
