@@ -286,14 +286,14 @@ fn nothing(input: &Input<'_>) -> (Tone, String) {
         (false, false) if growth.undecided_bytes() > 0 => (
             Tone::Plain,
             format!(
-                "No leak found: {checked}. Too early to tell of {}, {} of what is live.",
+                "No endpoint is known to leak: {checked}. Too early to tell of {}, {} of what is live.",
                 bytes(growth.undecided_bytes()),
                 share(growth.undecided_bytes(), growth.to_bytes)
             ),
         ),
         (false, false) => (
             Tone::Plain,
-            format!("No leak found as far as can be told: {checked}."),
+            format!("No endpoint is known to leak, as far as can be told: {checked}."),
         ),
     }
 }
