@@ -41,7 +41,7 @@ const PLACES: [usize; 3] = [0, 2, 8];
 /// Answers before the kill.
 const ENOUGH: u64 = 3000;
 
-/// The server's own counters, in a file that outlives it: answers sent, and those after which the next
+/// The server's own counters, in a file that outlives it: answers begun, and those after which the next
 /// request of their connection had arrived.
 fn counters(place: &Place) -> impl Fn(usize) -> (u64, u64) {
     let bytes = std::fs::read(place.path("counts")).expect("the server made it");

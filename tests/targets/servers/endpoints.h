@@ -25,10 +25,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-// For a test that kills the server: in a file that outlives it (COUNTS), by endpoint. `done` counts
-// answers that were sent, `ended` those after which the next request of their connection has arrived.
+// For a test that kills the server: in a file that outlives it (COUNTS), by endpoint. `begun` counts
+// answers that were begun, which the kill may cut off or not, `ended` those after which the next request of their connection has arrived.
 struct counts {
-    _Atomic uint64_t done[16], ended[16];
+    _Atomic uint64_t begun[16], ended[16];
 };
 static struct counts *counts;
 static pthread_mutex_t state = PTHREAD_MUTEX_INITIALIZER;
@@ -147,6 +147,8 @@ static void serve(struct connection *connection, const struct request *request) 
     int found = 0;
     while (found < ENDPOINTS && strncmp(request->path, endpoints[found].path, strlen(endpoints[found].path)) != 0)
         found++;
+    if (counts && found < ENDPOINTS)
+        counts->begun[found]++;
     if (found == ENDPOINTS) {
         answer(connection->fd, 404, "no such endpoint");
     } else if (endpoints[found].handle == NULL) {
@@ -157,8 +159,6 @@ static void serve(struct connection *connection, const struct request *request) 
         int status = RUN(endpoints[found].handle, request);
         answer(connection->fd, status, request->path);
     }
-    if (counts && found < ENDPOINTS)
-        counts->done[found]++;
     connection->last = found < ENDPOINTS ? found + 1 : 0;
 }
 
