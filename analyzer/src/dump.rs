@@ -92,7 +92,8 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// One node: a frame, and after `<` the node that called it; or a native and a Python node.
+/// One node: a frame, and after `<` the node that called it; after `=` a native and a Python node; after `~` the node
+/// whose memory of one kind it is.
 fn print_site(sites: &Sites, site: SiteId, out: &mut impl Write) -> io::Result<()> {
     write!(out, "# site {site} ")?;
     match sites.node(site) {
@@ -113,6 +114,6 @@ fn print_site(sites: &Sites, site: SiteId, out: &mut impl Write) -> io::Result<(
         Node::Pair(native, python, asked) => {
             writeln!(out, "= {native} {python} {asked:?}")
         }
-        Node::Of(of, memory) => writeln!(out, "= {of} {memory:?}"),
+        Node::Of(of, memory) => writeln!(out, "~ {of} {memory:?}"),
     }
 }
