@@ -1,8 +1,8 @@
 //! Mapped memory as blocks. The address space is cut into pieces, each a part of one block; a block lives as long as
 //! there is a byte left of it, and is as large as what is left.
 //!
-//! Blocks of mappings lie in the heap beside those of allocators, under *keys*, which are
-//! no addresses. They are counted apart ([`Counts::apart`]).
+//! Blocks of mappings lie in the heap beside those of allocators, under *keys*, which are no addresses. They are counted
+//! apart.
 //!
 //! A block of a traced allocator that comes to lie in a piece tells that the piece is that allocator's, who gives of it
 //! what is traced anyway: the piece's block ends there.

@@ -286,7 +286,11 @@ fn nothing(input: &Input<'_>) -> (Tone, String) {
         (false, false) if growth.undecided_bytes() > 0 => (
             Tone::Plain,
             format!(
-                "No endpoint is known to leak: {checked}. Too early to tell of {}, {} of what is live.",
+                "{}: {checked}. Too early to tell of {}, {} of what is live.",
+                match whole && growth.is_all_told() {
+                    true => "No leak found",
+                    false => "No endpoint is known to leak",
+                },
                 bytes(growth.undecided_bytes()),
                 share(growth.undecided_bytes(), growth.to_bytes)
             ),
