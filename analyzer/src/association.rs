@@ -206,7 +206,7 @@ pub fn associate(
         };
         assign::all(processes, records, &context, &mut sweeps);
     }
-    let (unknown, births) = assign::leave_the_rest(processes);
+    let (unknown, births) = assign::leave_the_rest(processes, sites);
     Associated {
         births,
         sites: found

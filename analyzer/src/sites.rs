@@ -101,6 +101,12 @@ impl Memory {
         }
     }
 
+    /// Whether its bytes are memory that is kept, and so a part of the growth: a file's contents and most of a stack are
+    /// none, and an arena (the heap of a language) grows in large steps, with what nobody keeps.
+    pub fn is_kept(self) -> bool {
+        !matches!(self, Memory::File | Memory::Stack | Memory::Arena)
+    }
+
     /// Its place among [`Memory::APART`]; `None`: it is an allocator's.
     pub fn apart(self) -> Option<usize> {
         Memory::APART.iter().position(|apart| *apart == self)

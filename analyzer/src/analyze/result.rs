@@ -120,7 +120,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     );
     let unknown = associated.unknown.bytes;
     ownership(&mut analysis, &sites, places, unknown);
-    let memory = sites.iter().filter(|site| is_memory(places, site.id));
+    let memory = sites.iter().filter(|site| places.memory(site.id).is_kept());
     let open = memory.flat_map(|site| &site.open);
     analysis.growth = Growth {
         // What had not ended went on after the last that did.
@@ -589,19 +589,10 @@ fn growth(ended: &[(Finished, usize)]) -> Growth {
     })
 }
 
-/// Whether the site's bytes are memory that is kept: a file's contents and most of a stack are none, and an arena (the
-/// heap of a language) grows in large steps, with what nobody keeps.
-fn is_memory(places: &Sites, site: SiteId) -> bool {
-    !matches!(
-        places.memory(site),
-        Memory::File | Memory::Stack | Memory::Arena
-    )
-}
-
 /// What was made while it served and was live at the end, by what is thought of it.
 fn by_verdict(sites: &[Judged], places: &Sites, records: &[Record]) -> Vec<(Verdict, Amount)> {
     let mut sums: BTreeMap<Verdict, Amount> = BTreeMap::new();
-    for site in sites.iter().filter(|site| is_memory(places, site.id)) {
+    for site in sites.iter().filter(|site| places.memory(site.id).is_kept()) {
         for part in &site.labels {
             for kept in &part.retained {
                 *sums.entry(part.verdict_of(kept, records)).or_default() += kept.amount();

@@ -15,7 +15,7 @@ use crate::ledger::{Certain, Finished, FinishedSite, Judged, Loose, Reached, Ret
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
-use crate::sites::SiteId;
+use crate::sites::{SiteId, Sites};
 use crate::trace::ProcessId;
 use crate::types::not_cached;
 
@@ -483,6 +483,7 @@ pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Rec
 /// What nobody was found for belongs to no request; gives how much of it outlived one.
 pub(super) fn leave_the_rest(
     processes: &mut [&mut Finished],
+    sites: &Sites,
 ) -> (Amount, FxHashMap<SiteId, Vec<(ProcessId, u64)>>) {
     let (mut unknown, mut births) = (Amount::default(), FxHashMap::default());
     for (process, finished) in (0..).zip(processes.iter_mut()) {
@@ -514,7 +515,9 @@ pub(super) fn leave_the_rest(
                 site.outside.served.collected.insert(loose.born);
             }
             if (serving.from.unwrap_or(u64::MAX)..serving.to).contains(&loose.born) {
-                unknown += used;
+                if sites.memory(loose.site).is_kept() {
+                    unknown += used;
+                }
                 site.outside.bounded += loose.bounded;
                 if !loose.is_bounded() {
                     let of_site: &mut Vec<_> = births.entry(loose.site).or_default();

@@ -194,7 +194,7 @@ fn telling(types: &[TypeRow]) -> Option<&TypeRow> {
 /// What can't be told yet, where that is a good part of the growth.
 fn undecided(input: &Input<'_>) -> String {
     let growth = &input.analysis.growth;
-    let all = undecided::all(input.analysis);
+    let all = undecided::all(input);
     let first = format!(
         "Can't be told yet: {} of the {} that live memory grew by while serving",
         bytes(growth.undecided_bytes().min(growth.bytes())),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::page::Page;
 use super::{site, write_more};
-use crate::analysis::{Analysis, Site, TypeRow, Verdict};
+use crate::analysis::{Site, TypeRow, Verdict};
 use crate::report::Input;
 use crate::report::frames::Stacks;
 
@@ -23,10 +23,11 @@ pub(super) struct Undecided<'r> {
     unowned: u64,
 }
 
-/// Takes it together.
-pub(super) fn all(analysis: &Analysis) -> Undecided<'_> {
+/// Takes together what is a part of the growth.
+pub(super) fn all<'r>(input: &Input<'r>) -> Undecided<'r> {
     let mut all = Undecided::default();
-    for site in &analysis.sites {
+    let sites = input.analysis.sites.iter();
+    for site in sites.filter(|site| input.sites.memory(site.id).is_kept()) {
         let (of_requests, unowned) = undecided(site);
         if of_requests > 0 {
             for part in &site.labels {
@@ -75,7 +76,7 @@ impl Undecided<'_> {
 
 /// Writes the largest, where they hold enough.
 pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
-    let sites = all(input.analysis).sites;
+    let sites = all(input).sites;
     if sites.is_empty() {
         return;
     }
