@@ -134,6 +134,8 @@ unsafe impl Plain for libc::sock_filter {}
 // SAFETY: see above.
 unsafe impl Plain for u32 {}
 // SAFETY: see above.
+unsafe impl Plain for u64 {}
+// SAFETY: see above.
 unsafe impl<T> Plain for *const T {}
 // SAFETY: an array of what is plain.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}

@@ -6,7 +6,7 @@ use leak_wire::Event;
 use libc::{clockid_t, timespec};
 
 use crate::thread::{self, Caller, Start, Thread};
-use crate::{dtv, session, stack};
+use crate::{caller, dtv, session, stack};
 
 type Routine = extern "C" fn(*mut c_void) -> *mut c_void;
 
@@ -74,8 +74,8 @@ extern "C" fn pthread_create_from(
         // SAFETY: the state is never unmapped, and no thread has got it.
         thread::give_back(unsafe { &*state });
     } else if let Some(thread) = thread::current().filter(|_| maps) {
-        // SAFETY: the call has written the handle there.
-        let handle = unsafe { *created.cast::<u64>() };
+        // The new thread may have ended by now, and have freed what the handle lies in.
+        let handle = caller::read(created.cast::<u64>()).unwrap_or(0);
         thread.record_at(Caller { sp, bp }, |site| Event::ThreadStack {
             thread: number,
             handle,
