@@ -31,8 +31,10 @@ const RISING: f64 = -FALLING;
 /// A runtime with a collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Runtime {
-    /// How the names of its executable and its library begin.
-    files: &'static [&'static str],
+    /// How the names of its library begin.
+    libraries: &'static [&'static str],
+    /// Its executable, with a version behind it or without.
+    executable: Option<&'static str>,
     name: &'static str,
     /// What makes it collect everything.
     ask: &'static str,
@@ -40,12 +42,14 @@ struct Runtime {
 
 const RUNTIMES: [Runtime; 2] = [
     Runtime {
-        files: &["libjvm.so"],
+        libraries: &["libjvm.so"],
+        executable: None,
         name: "Java",
         ask: "jcmd PID GC.run",
     },
     Runtime {
-        files: &["libruby", "ruby"],
+        libraries: &["libruby.so", "libruby-"],
+        executable: Some("ruby"),
         name: "Ruby",
         ask: "GC.start",
     },
@@ -55,7 +59,15 @@ impl Runtime {
     /// The one that a module is, if it is one.
     fn of(module: &Module) -> Option<Runtime> {
         let name = module.path.rsplit('/').next().unwrap_or_default();
-        let is_it = |runtime: &Runtime| runtime.files.iter().any(|file| name.starts_with(file));
+        let is_version = |rest: &str| {
+            rest.bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.')
+        };
+        let is_it = |runtime: &Runtime| {
+            let executable = runtime.executable.and_then(|own| name.strip_prefix(own));
+            let mut libraries = runtime.libraries.iter();
+            libraries.any(|library| name.starts_with(library)) || executable.is_some_and(is_version)
+        };
         RUNTIMES.into_iter().find(is_it)
     }
 }
@@ -292,7 +304,10 @@ mod tests {
             Some("Java")
         );
         assert_eq!(of("/usr/lib/x86_64-linux-gnu/libc.so.6"), None);
+        assert_eq!(of("/usr/bin/ruby3.1"), Some("Ruby"));
         assert_eq!(of("/srv/java/server"), None);
+        // An extension's own leak is no garbage.
+        assert_eq!(of("/var/lib/gems/ruby_http_parser.so"), None);
     }
 
     #[test]
