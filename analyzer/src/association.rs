@@ -29,16 +29,26 @@
 //! | `sizes` | the same of blocks of one size, where several are made at a call site |
 //! | `kin` | call sites that share their innermost frames: what one alone can't tell |
 //! | `counts` | what the number of blocks at each moment tells |
-//! | `likelihood` | shares by expectation maximisation, and forward selection |
+//! | `component` | the causes that blocks may have, and how likely each makes them |
+//! | `fit` | shares by expectation maximisation |
+//! | `search` | forward selection |
+//! | `independent` | how many observations tell something of their own |
+//! | `likelihood` | what explains a call site, and how much better than the background |
+//! | `explained` | what was found |
 //! | `assign` | each block to a request, a label or none |
 
 mod assign;
+mod component;
 mod counts;
+mod explained;
+mod fit;
 mod flight;
 mod groups;
+mod independent;
 mod kin;
 mod likelihood;
 mod moments;
+mod search;
 mod site;
 mod sizes;
 #[cfg(test)]
@@ -48,10 +58,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use assign::Owned;
 use assign::{Found, Whose};
+use component::Given;
 use flight::Sweep;
 use groups::Groups;
 use kin::{Causes, Lender};
-use likelihood::Given;
+
 use moments::Moments;
 use site::{Doubt, Observation, Observed};
 

@@ -2,10 +2,11 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::component::{Component, Ratios, hinted};
+use super::explained::Explained;
 use super::flight::{Lag, Now, Sweep};
 use super::groups::{GroupId, Groups, Key};
 use super::kin::Causes;
-use super::likelihood::{Component, Explained, Ratios, hinted};
 use super::moments::{Hint, Moments};
 use super::site::{Observation, Observed};
 use super::sizes::{Size, size};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use super::likelihood::Explained;
+use super::explained::Explained;
 use super::site::Observed;
 use super::sizes::Size;
 use crate::requests::label::LabelId;

@@ -31,6 +31,7 @@ use leak_tests::artifacts;
 use crate::options::{Options, USAGE};
 use crate::row::Row;
 use crate::shape::Shape;
+use crate::traffic::Traffic;
 
 const CONNECTIONS: [usize; 4] = [1, 2, 8, 32];
 
@@ -86,8 +87,9 @@ fn measure(shapes: &[Shape], options: &Options) -> Vec<Row> {
     for shape in shapes {
         for connections in connections(shape, options) {
             let keep = options.keep.then(|| kept(shape, connections));
+            let traffic = Traffic::new(options.seed, options.in_turn, shape.subscribers > 0);
             let row = (0..tries).find_map(|again| {
-                let row = Row::measure(shape, connections, options.seed, keep.as_deref());
+                let row = Row::measure(shape, &traffic, connections, keep.as_deref());
                 eprintln!(
                     "{:4.0} s {}",
                     began.elapsed().as_secs_f64(),

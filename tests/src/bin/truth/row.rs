@@ -32,11 +32,10 @@ impl Row {
     /// Runs and judges.
     pub(crate) fn measure(
         shape: &Shape,
+        traffic: &Traffic,
         connections: usize,
-        seed: u64,
         keep: Option<&Path>,
     ) -> Row {
-        let traffic = Traffic::mixed(seed, shape.subscribers > 0);
         let mut row = Row {
             shape: shape.name.clone(),
             proof: shape.proof,
@@ -46,9 +45,9 @@ impl Row {
             served: Duration::ZERO,
             reported: Duration::ZERO,
         };
-        row.judged = run::run(shape, &traffic, connections, keep).map(|run| {
+        row.judged = run::run(shape, traffic, connections, keep).map(|run| {
             (row.served, row.reported) = (run.served, run.reported);
-            judge::judge(&run.report, shape, &traffic, connections)
+            judge::judge(&run.report, shape, traffic, connections)
         });
         if let Ok(judged) = &row.judged {
             row.missed = goals::missed(judged, shape);

@@ -40,19 +40,29 @@ impl Random {
     fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
+
+    fn shuffle<T>(&mut self, all: &mut [T]) {
+        for last in (1..all.len()).rev() {
+            all.swap(last, self.below(last + 1));
+        }
+    }
 }
 
 impl Traffic {
-    /// A mix of all endpoints, of `Publish` too where `publishes`.
-    pub(crate) fn mixed(seed: u64, publishes: bool) -> Traffic {
+    /// All endpoints, `Publish` too where `publishes`: shuffled, or (`in_turn`) one after the other, again and again.
+    pub(crate) fn new(seed: u64, in_turn: bool, publishes: bool) -> Traffic {
         let mut endpoints = Endpoint::ALL.to_vec();
         endpoints.extend(publishes.then_some(Endpoint::Publish));
-        let each = |endpoint: &Endpoint| vec![*endpoint; EACH as usize];
-        let mut order: Vec<Endpoint> = endpoints.iter().flat_map(each).collect();
         let mut random = Random(seed);
-        for last in (1..order.len()).rev() {
-            order.swap(last, random.below(last + 1));
-        }
+        let order = if in_turn {
+            let mut turn = endpoints.clone();
+            random.shuffle(&mut turn);
+            turn.repeat(EACH as usize)
+        } else {
+            let mut order = endpoints.repeat(EACH as usize);
+            random.shuffle(&mut order);
+            order
+        };
         Traffic {
             asks: numbered(&order),
             endpoints,

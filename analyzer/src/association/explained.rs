@@ -1,0 +1,52 @@
+//! What was found to explain a call site's blocks.
+
+use super::component::Component;
+use super::groups::Groups;
+use crate::requests::label::LabelId;
+
+/// The background's share at most where a label explains most of something.
+const MOSTLY: f64 = 0.3;
+
+/// What explains a call site's blocks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Explained {
+    /// The components, and the share of each.
+    pub(super) shares: Vec<(Component, f64)>,
+    /// Two labels of which either explains the blocks that no chosen one does.
+    pub(super) undecided: Option<(LabelId, LabelId)>,
+    /// Of the observations without proof, the part that the background explains.
+    pub(super) unproved_background: f64,
+}
+
+impl Explained {
+    /// Labels that explain any of it, each once.
+    pub(super) fn labels(&self, groups: &Groups) -> Vec<LabelId> {
+        let keys = self
+            .shares
+            .iter()
+            .filter_map(|(component, _)| component.key());
+        let mut labels: Vec<LabelId> = keys.map(|key| groups.label_of(key)).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        labels
+    }
+
+    /// Whether one label explains most of it, and no other any.
+    pub(super) fn is_mostly_one(&self, groups: &Groups) -> bool {
+        let background = self
+            .shares
+            .iter()
+            .filter(|(component, _)| component.key().is_none());
+        let background: f64 = background.map(|(_, share)| share).sum();
+        background <= MOSTLY && self.labels(groups).len() == 1
+    }
+
+    /// Whether one label explains it all.
+    pub(super) fn is_simple(&self, groups: &Groups) -> bool {
+        let all = self
+            .shares
+            .iter()
+            .all(|(component, _)| component.key().is_some());
+        all && self.labels(groups).len() == 1
+    }
+}

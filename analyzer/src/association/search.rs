@@ -1,0 +1,287 @@
+//! Which components are worth having, by forward selection.
+
+use rustc_hash::FxHashMap;
+
+use super::component::{Component, Given, Ratios, hinted};
+use super::counts::Counts;
+use super::fit::Fit;
+use super::flight::Lag;
+use super::groups::Key;
+use super::independent;
+use super::moments::Hint;
+use super::site::{Observation, Observed};
+use super::{LEAD, LOSS};
+use crate::requests::label::LabelId;
+
+/// The background's share at most where what is in flight explains all.
+const MOST_LEFT: f64 = 0.05;
+/// Components that are refitted in each round, of all that there are.
+const TRIED: usize = 8;
+/// Components that are tried two by two.
+const PAIRED: usize = 6;
+/// Components that are chosen, at most.
+const MOST_CHOSEN: usize = 12;
+
+pub(super) struct Search<'s> {
+    pub(super) observed: &'s Observed,
+    pub(super) counts: &'s Counts,
+    pub(super) given: Given<'s>,
+}
+
+impl<'s> Search<'s> {
+    pub(super) fn ratio(&self, component: Component, observation: &Observation) -> f64 {
+        let process = observation.process as usize;
+        let ratios = Ratios {
+            groups: self.given.groups,
+            sweep: &self.given.sweeps[process],
+            moments: &self.given.moments[process],
+        };
+        ratios.of(component, observation)
+    }
+
+    pub(super) fn ratios(&self, component: Component) -> Vec<f64> {
+        let all = self.observed.all.iter();
+        all.map(|observation| self.ratio(component, observation))
+            .collect()
+    }
+
+    /// All components of labels that any observation speaks for.
+    fn candidates(&self, after: bool) -> Vec<Component> {
+        let mut keys: FxHashMap<Component, ()> = FxHashMap::default();
+        let mut add = |group, of: &dyn Fn(Key) -> Component| {
+            let label = self.given.groups.label(group);
+            keys.insert(of(Key::Label(label)), ());
+            if self.given.groups.has_statuses(label) {
+                keys.insert(of(Key::Group(group)), ());
+            }
+        };
+        for observation in &self.observed.all {
+            for (group, _) in &observation.flight {
+                add(*group, &Component::Flight);
+                add(*group, &Component::Phase);
+            }
+            for lag in Lag::ALL.into_iter().filter(|_| after) {
+                for (group, _) in &observation.ended[lag as usize] {
+                    add(*group, &|key| Component::After(lag, key));
+                }
+            }
+            for hint in [Hint::Last, Hint::Next, Hint::Task] {
+                let request = hinted(observation, hint);
+                if let Some(group) = request.and_then(|id| self.given.groups.of_request(id)) {
+                    add(group, &|key| Component::Hinted(hint, key));
+                }
+            }
+        }
+        let mut all: Vec<Component> = keys.into_keys().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// About how much the component adds to the logarithm of the likelihood.
+    fn score(ratios: &[f64], likelihoods: &[f64]) -> f64 {
+        let with = |share: f64| {
+            let each = ratios.iter().zip(likelihoods);
+            each.map(|(ratio, likelihood)| (1.0 + share * (ratio / likelihood - 1.0)).ln())
+                .sum::<f64>()
+        };
+        [0.1, 0.5, 0.95]
+            .into_iter()
+            .map(with)
+            .fold(f64::MIN, f64::max)
+    }
+
+    /// A request that has ended is thought of only where those in flight leave a part to the background, and where
+    /// that explains clearly more: where requests take turns, one's end is another's begin.
+    pub(super) fn run(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
+        let in_flight = self.choose(false);
+        let background = in_flight.0.background();
+        if background < MOST_LEFT || background == 1.0 && in_flight.1.is_some() {
+            return in_flight;
+        }
+        let ended = self.choose(true);
+        match ended.0.logarithm - in_flight.0.logarithm >= LEAD || background == 1.0 {
+            true => ended,
+            false => in_flight,
+        }
+    }
+
+    fn choose(&self, after: bool) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
+        let mut background = vec![Component::Time, Component::Load, Component::Busy];
+        if after {
+            background.extend(Lag::ALL.map(Component::Ended));
+        }
+        let ratios = background
+            .iter()
+            .map(|component| self.ratios(*component))
+            .collect();
+        let mut fit = Fit::of(background, ratios, self.counts);
+        let candidates: Vec<(Component, Vec<f64>)> = self
+            .candidates(after)
+            .into_iter()
+            .map(|component| (component, self.ratios(component)))
+            .collect();
+        let mut undecided = None;
+        while fit.components.len() < MOST_CHOSEN {
+            let Some((best, rival)) = self.best_two(&fit, &candidates) else {
+                break;
+            };
+            let gain =
+                best.gain_over(&fit) * independent::independent(self.observed, self.given, &best);
+            if gain < self.given.needed {
+                // Two that share the site may be told only together.
+                match self.best_pair(&fit, &candidates) {
+                    Some(pair) => fit = pair,
+                    None => break,
+                }
+                continue;
+            }
+            let rival = rival.filter(|rival| best.logarithm - rival.logarithm < LEAD);
+            if let Some(rival) = rival.filter(|rival| !self.need_each_other(&best, rival)) {
+                undecided = self.newest(&best).zip(self.newest(&rival));
+                break;
+            }
+            fit = best;
+        }
+        let fit = self.with_siblings(fit, &candidates);
+        (self.without_background(fit), undecided)
+    }
+
+    /// The label of the component that was added last.
+    fn newest(&self, fit: &Fit<'_>) -> Option<LabelId> {
+        let key = fit.components.last().and_then(|component| component.key());
+        key.map(|key| self.given.groups.label_of(key))
+    }
+    /// Whether both explain something that the other does not: they share the call site.
+    fn need_each_other(&self, one: &Fit<'_>, other: &Fit<'_>) -> bool {
+        let added = other.components.last().zip(other.ratios.last());
+        added.is_some_and(|(component, ratios)| {
+            let both = one.with(*component, ratios.clone());
+            both.gain_over(one) * independent::renewed(self.observed, self.given, *component)
+                >= self.given.needed
+        })
+    }
+
+    /// A label that was chosen may have made, in another way, what is left.
+    fn with_siblings(&self, mut fit: Fit<'s>, candidates: &[(Component, Vec<f64>)]) -> Fit<'s> {
+        let chosen: Vec<Key> = fit
+            .components
+            .iter()
+            .filter_map(|component| component.key())
+            .collect();
+        for (component, ratios) in candidates {
+            let is_sibling = component.key().is_some_and(|key| chosen.contains(&key));
+            if is_sibling && !fit.components.contains(component) {
+                let more = fit.with(*component, ratios.clone());
+                if more.logarithm - fit.logarithm >= LOSS {
+                    fit = more;
+                }
+            }
+        }
+        fit
+    }
+
+    /// The fit with the component that adds most, and the best with one of another label.
+    fn best_two(
+        &self,
+        fit: &Fit<'s>,
+        candidates: &[(Component, Vec<f64>)],
+    ) -> Option<(Fit<'s>, Option<Fit<'s>>)> {
+        let likelihoods = fit.likelihoods(self.observed.all.len());
+        let mut scored: Vec<(f64, usize)> = candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, (component, _))| !fit.components.contains(component))
+            .map(|(at, (component, ratios))| {
+                let counts = fit.counts_with(*component, ratios);
+                (Search::score(ratios, &likelihoods) + counts, at)
+            })
+            .collect();
+        scored.sort_by(|left, right| right.0.total_cmp(&left.0));
+        let label_of = |at: usize| {
+            candidates[at]
+                .0
+                .key()
+                .map(|key| self.given.groups.label_of(key))
+        };
+        // The best of other labels are tried, too, however many components the first one has.
+        let first = scored.first().and_then(|(_, at)| label_of(*at));
+        let others = scored
+            .iter()
+            .filter(|(_, at)| label_of(*at) != first)
+            .take(TRIED / 2);
+        let tried = scored.iter().take(TRIED).chain(others);
+        let mut fits: Vec<Fit<'_>> = tried
+            .map(|(_, at)| fit.with(candidates[*at].0, candidates[*at].1.clone()))
+            .collect();
+        fits.sort_by(|left, right| right.logarithm.total_cmp(&left.logarithm));
+        let mut fits = fits.into_iter();
+        let best = fits.next()?;
+        let rival = fits.find(|other| self.newest(other) != self.newest(&best));
+        Some((best, rival))
+    }
+
+    /// The fit with two labels more, if it is much better than this one and than that with any other two.
+    fn best_pair(&self, fit: &Fit<'s>, candidates: &[(Component, Vec<f64>)]) -> Option<Fit<'s>> {
+        let likelihoods = fit.likelihoods(self.observed.all.len());
+        let mut scored: Vec<(f64, usize)> = candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, (component, _))| !fit.components.contains(component))
+            .map(|(at, (component, ratios))| {
+                let counts = fit.counts_with(*component, ratios);
+                (Search::score(ratios, &likelihoods) + counts, at)
+            })
+            .collect();
+        scored.sort_by(|left, right| right.0.total_cmp(&left.0));
+        scored.truncate(PAIRED);
+        let label_of = |at: usize| {
+            candidates[at]
+                .0
+                .key()
+                .map(|key| self.given.groups.label_of(key))
+        };
+        let mut pairs: Vec<(Fit<'_>, [Option<LabelId>; 2])> = Vec::new();
+        for (place, (_, one)) in scored.iter().enumerate() {
+            for (_, other) in &scored[place + 1..] {
+                let mut labels = [label_of(*one), label_of(*other)];
+                labels.sort_unstable();
+                if labels[0] != labels[1] {
+                    let (one, other) = (&candidates[*one], &candidates[*other]);
+                    let with = fit
+                        .with(one.0, one.1.clone())
+                        .with(other.0, other.1.clone());
+                    pairs.push((with, labels));
+                }
+            }
+        }
+        pairs.sort_by(|left, right| right.0.logarithm.total_cmp(&left.0.logarithm));
+        let mut pairs = pairs.into_iter();
+        let (best, labels) = pairs.next()?;
+        let rival = pairs.find(|(_, others)| *others != labels);
+        let leads =
+            rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= self.given.needed);
+        let newest = best.components.last().copied();
+        let renewed = newest.map_or(1.0, |component| {
+            independent::renewed(self.observed, self.given, component)
+        });
+        (leads && best.gain_over(fit) * renewed >= self.given.needed + LEAD).then_some(best)
+    }
+
+    fn without_background(&self, mut fit: Fit<'s>) -> Fit<'s> {
+        let ended = Lag::ALL.map(Component::Ended);
+        for component in
+            ended
+                .into_iter()
+                .chain([Component::Busy, Component::Load, Component::Time])
+        {
+            let at = fit.components.iter().position(|other| *other == component);
+            if let Some(at) = at.filter(|_| fit.components.len() > 1) {
+                let fewer = fit.without(at);
+                if fit.logarithm - fewer.logarithm < LOSS {
+                    fit = fewer;
+                }
+            }
+        }
+        fit
+    }
+}
