@@ -31,6 +31,7 @@
 //! | `counts` | what the number of blocks at each moment tells |
 //! | `component` | the causes that blocks may have, and how likely each makes them |
 //! | `fit` | shares by expectation maximisation |
+//! | `rivals` | whether another label could have made the same |
 //! | `search` | forward selection |
 //! | `independent` | how many observations tell something of their own |
 //! | `likelihood` | what explains a call site, and how much better than the background |
@@ -48,6 +49,7 @@ mod independent;
 mod kin;
 mod likelihood;
 mod moments;
+mod rivals;
 mod search;
 mod site;
 mod sizes;
@@ -64,6 +66,7 @@ use groups::Groups;
 use kin::{Causes, Lender};
 
 use moments::Moments;
+use rivals::Scenes;
 use site::{Doubt, Observation, Observed};
 
 use crate::ledger::{Finished, Loose};
@@ -101,6 +104,8 @@ pub struct Associated {
     pub sites: FxHashMap<SiteId, Whereof>,
     /// Births of what nobody was found for, by call site.
     pub births: FxHashMap<SiteId, Vec<(ProcessId, u64)>>,
+    /// Call sites whose blocks one label made, or another: nothing tells which.
+    pub ambiguous: FxHashSet<SiteId>,
     /// Blocks and bytes that stayed unknown, of those that outlived a request.
     pub unknown: Amount,
 }
@@ -146,10 +151,13 @@ pub fn associate(
             .map(|finished| Moments::of(&finished.moments, records, &groups))
             .collect();
         let observed = observe(processes, &by_site, &doubtful, &groups, &mut sweeps);
+        let scenes = Scenes::of(processes, &sweeps, records, &groups);
         let given = Given {
             groups: &groups,
             sweeps: &sweeps,
             moments: &moments,
+            scenes: &scenes,
+            records,
             needed: needed_gain(&observed),
         };
         let explain = |observed: &Observed| likelihood::explain(observed, given);
@@ -218,8 +226,11 @@ pub fn associate(
         assign::all(processes, records, &context, &mut sweeps);
     }
     let (unknown, births) = assign::leave_the_rest(processes, sites);
+    let ambiguous = found.iter().filter(|(_, found)| found.is_ambiguous());
+    let ambiguous = ambiguous.map(|(site, _)| *site).collect();
     Associated {
         births,
+        ambiguous,
         sites: found
             .into_iter()
             .map(|(site, found)| (site, Whereof { text: found.text }))

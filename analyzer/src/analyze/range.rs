@@ -18,6 +18,15 @@ pub(super) type Leaking = FxHashMap<RequestId, (u64, u64)>;
 /// Births of blocks whose owner could not be told, by call site.
 type Unknown = FxHashMap<SiteId, Vec<(ProcessId, u64)>>;
 
+/// How many of each label's requests leak, where that is not certain.
+#[derive(Debug, Default)]
+pub(super) struct Ranges {
+    /// At least and at most.
+    pub(super) of_labels: FxHashMap<LabelId, [u64; 2]>,
+    /// Labels that leak nowhere, but may have made what grows and is one label's or another's.
+    pub(super) untold: FxHashSet<LabelId>,
+}
+
 /// What is known of a label's leaking requests.
 #[derive(Debug, Default)]
 struct Known {
@@ -174,9 +183,9 @@ pub(super) fn leaking_ranges(
     sites: &[Judged],
     leaking: &Leaking,
     records: &[Record],
-    unknown: &Unknown,
+    (unknown, ambiguous): (&Unknown, &FxHashSet<SiteId>),
     places: &Sites,
-) -> FxHashMap<LabelId, [u64; 2]> {
+) -> Ranges {
     let mut known: FxHashMap<LabelId, Known> = FxHashMap::default();
     for site in sites {
         for part in site.labels.iter().filter(|part| part.verdict.leaks()) {
@@ -198,18 +207,34 @@ pub(super) fn leaking_ranges(
     let parts = sites.iter().flat_map(|site| &site.labels);
     let mut kept = parts.flat_map(|part| &part.retained);
     let associates = kept.any(|kept| kept.associated);
-    if !associates && known.values().all(Known::is_certain) {
-        return FxHashMap::default();
+    let grows = sites.iter().filter(|site| grows_for_nobody(site));
+    let of_nobody: Vec<SiteId> = grows.map(|site| site.id).collect();
+    let is_ambiguous = of_nobody.iter().any(|site| ambiguous.contains(site));
+    if !associates && !is_ambiguous && known.values().all(Known::is_certain) {
+        return Ranges::default();
     }
     let spans = spans_of(records);
-    if associates {
-        add_unknown_growth(sites, &mut known, &spans, unknown);
+    let mut untold = FxHashSet::default();
+    for site in of_nobody {
+        let is_ambiguous = ambiguous.contains(&site);
+        if associates || is_ambiguous {
+            let added = add_unknown_growth(site, &mut known, &spans, unknown);
+            untold.extend(added.into_iter().filter(|_| is_ambiguous));
+        }
     }
     known.retain(|_, known| !known.is_certain());
     let none = FxHashMap::default();
     let range =
         |(label, known): (LabelId, Known)| (label, known.range(spans.get(&label).unwrap_or(&none)));
-    known.into_iter().map(range).collect()
+    Ranges {
+        of_labels: known.into_iter().map(range).collect(),
+        untold,
+    }
+}
+
+/// Whether blocks grow at the call site that are no request's.
+fn grows_for_nobody(site: &Judged) -> bool {
+    site.outside.leaks() || site.outside == Verdict::TooFewRequests
 }
 
 /// What the label retained at the call site.
@@ -253,28 +278,24 @@ fn add_undecided(
     }
 }
 
-/// Adds what grows and is nobody's to the labels that leak nowhere and were in flight at half of the births or more.
+/// Adds what grows at the call site and is nobody's to the labels that leak nowhere and were in flight at half of the
+/// births or more; tells which ones.
 fn add_unknown_growth(
-    sites: &[Judged],
+    site: SiteId,
     known: &mut FxHashMap<LabelId, Known>,
     spans: &FxHashMap<LabelId, FxHashMap<ProcessId, Vec<Span>>>,
     unknown: &Unknown,
-) {
-    let grows = |site: &&Judged| site.outside.leaks() || site.outside == Verdict::TooFewRequests;
-    for site in sites.iter().filter(grows) {
-        let Some(births) = unknown.get(&site.id) else {
-            continue;
-        };
-        for (label, spans) in spans {
-            let leaks = known.get(label).is_some_and(|known| known.leaks);
-            if !leaks && is_beside(births, spans) {
-                known
-                    .entry(*label)
-                    .or_default()
-                    .is_unknown(unknown, site.id);
-            }
+) -> Vec<LabelId> {
+    let births = unknown.get(&site).map_or(&[][..], Vec::as_slice);
+    let mut added = Vec::new();
+    for (label, spans) in spans {
+        let leaks = known.get(label).is_some_and(|known| known.leaks);
+        if !leaks && !births.is_empty() && is_beside(births, spans) {
+            known.entry(*label).or_default().is_unknown(unknown, site);
+            added.push(*label);
         }
     }
+    added
 }
 
 /// Whether a request was in flight at half of the births or more.

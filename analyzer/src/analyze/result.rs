@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::open::JudgedOpen;
-use super::range::{Leaking, leaking_ranges};
+use super::range::{Leaking, Ranges, leaking_ranges};
 use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
@@ -108,7 +108,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         &sites,
         &leaking,
         &machine.records,
-        &associated.births,
+        (&associated.births, &associated.ambiguous),
         places,
     );
     let endpoint_of = endpoints(
@@ -417,11 +417,7 @@ fn parts_that_count<'s>(
 fn endpoints(
     analysis: &mut Analysis,
     (sites, places): (&[Judged], &Sites),
-    (leaking, ranges, beside): (
-        &Leaking,
-        &FxHashMap<LabelId, [u64; 2]>,
-        &FxHashMap<LabelId, Amount>,
-    ),
+    (leaking, ranges, beside): (&Leaking, &Ranges, &FxHashMap<LabelId, Amount>),
     records: &[Record],
     labels: &[String],
 ) -> FxHashMap<LabelId, u32> {
@@ -471,10 +467,13 @@ fn endpoints(
         }
     }
     for (label, endpoint) in &mut found {
-        let range = ranges.get(label).copied();
+        let range = ranges.of_labels.get(label).copied();
         let told = endpoint.leaking_requests;
         let [low, high] = range.unwrap_or([told, told]);
-        endpoint.leaking_requests_range = [low, high.max(low).min(endpoint.requests)];
+        endpoint.leaking_requests_range = [low, high.max(low).max(told).min(endpoint.requests)];
+        if ranges.untold.contains(label) {
+            endpoint.verdict = endpoint.verdict.min(Verdict::TooFewRequests);
+        }
         let bytes = leaked_bytes.get(label).copied().unwrap_or(0);
         endpoint.retained_bytes_per_leaking_request = bytes.checked_div(endpoint.leaking_requests);
         endpoint

@@ -88,6 +88,13 @@ impl Found {
         !self.names_labels() && self.explained.undecided.is_none()
     }
 
+    /// Whether it is one label or another that explains some of them.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        let all = self.by_size.iter().map(|(_, explained)| explained);
+        let mut all = all.chain([&self.explained]);
+        all.any(|explained| explained.undecided.is_some())
+    }
+
     fn names_labels(&self) -> bool {
         let all = self.by_size.iter().map(|(_, explained)| explained);
         let mut shares = all
@@ -133,7 +140,8 @@ fn text(observed: &Observed, explained: &Explained, groups: &Groups, labels: &[S
     shares.sort_by(|left, right| right.1.total_cmp(&left.1));
     let undecided = explained.undecided.map(|(one, other)| {
         format!(
-            "{} or {}: in flight together too often to tell",
+            "{} or {}: they work at the same time, or in a fixed order, too often to tell; ask for them in a random \
+             order, or one at a time",
             name(one),
             name(other)
         )

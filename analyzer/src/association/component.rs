@@ -3,7 +3,9 @@
 use super::flight::{Lag, Sweep};
 use super::groups::{Groups, Key};
 use super::moments::{Hint, Moments};
+use super::rivals::Scenes;
 use super::site::Observation;
+use crate::requests::record::Record;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Component {
@@ -34,6 +36,14 @@ impl Component {
         )
     }
 
+    /// By which hint it explains blocks, if by one.
+    pub(super) fn hint(self) -> Option<Hint> {
+        match self {
+            Component::Hinted(hint, _) => Some(hint),
+            _ => None,
+        }
+    }
+
     pub(super) fn key(self) -> Option<Key> {
         match self {
             Component::Time | Component::Load | Component::Busy | Component::Ended(_) => None,
@@ -54,6 +64,10 @@ pub(super) struct Given<'s> {
     pub(super) sweeps: &'s [Sweep],
     /// What hints there were, by process.
     pub(super) moments: &'s [Moments],
+    /// What was seen at other moments, by process.
+    pub(super) scenes: &'s Scenes,
+    /// All requests.
+    pub(super) records: &'s [Record],
     /// What a component must explain to be chosen, see [`super::needed_gain`].
     pub(super) needed: f64,
 }

@@ -7,6 +7,7 @@ use super::counts::Counts;
 pub(super) const FLOOR: f64 = 1e-4;
 
 /// A fit of some components.
+#[derive(Clone)]
 pub(super) struct Fit<'c> {
     pub(super) counts: &'c Counts,
     pub(super) components: Vec<Component>,
@@ -89,6 +90,18 @@ impl<'c> Fit<'c> {
             true => 1.0,
             false => 1.0 - keyed.iter().sum::<f64>(),
         }
+    }
+
+    /// Of each observation, the part that no request explains.
+    pub(super) fn unexplained(&self) -> Vec<f64> {
+        let likelihoods = self.likelihoods(self.ratios.first().map_or(0, Vec::len));
+        let background = |(at, likelihood): (usize, &f64)| {
+            let all = self.components.iter().zip(&self.weights).zip(&self.ratios);
+            let nobody = all.filter(|((component, _), _)| component.key().is_none());
+            let parts = nobody.map(|((_, weight), ratios)| weight * ratios[at]);
+            (parts.sum::<f64>() + FLOOR) / likelihood
+        };
+        likelihoods.iter().enumerate().map(background).collect()
     }
 
     pub(super) fn likelihoods(&self, count: usize) -> Vec<f64> {

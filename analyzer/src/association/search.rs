@@ -1,6 +1,6 @@
 //! Which components are worth having, by forward selection.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::component::{Component, Given, Ratios, hinted};
 use super::counts::Counts;
@@ -9,12 +9,19 @@ use super::flight::Lag;
 use super::groups::Key;
 use super::independent;
 use super::moments::Hint;
+use super::rivals::Claim;
 use super::site::{Observation, Observed};
 use super::{LEAD, LOSS};
 use crate::requests::label::LabelId;
 
 /// The background's share at most where what is in flight explains all.
 const MOST_LEFT: f64 = 0.05;
+/// A component explains each observation by so much on average: of thousands of them, what stamps are coarse by adds
+/// up to more than [`super::GAIN`].
+const EACH: f64 = 0.02;
+/// It must explain more than any other label, by this part of what it explains, too: where traffic has an order,
+/// labels go together, and small differences are the model's.
+const PART: f64 = 0.2;
 /// Components that are refitted in each round, of all that there are.
 const TRIED: usize = 8;
 /// Components that are tried two by two.
@@ -122,12 +129,11 @@ impl<'s> Search<'s> {
             .collect();
         let mut undecided = None;
         while fit.components.len() < MOST_CHOSEN {
-            let Some((best, rival)) = self.best_two(&fit, &candidates) else {
+            let fits = self.best_fits(&fit, &candidates);
+            let Some(best) = fits.first() else {
                 break;
             };
-            let gain =
-                best.gain_over(&fit) * independent::independent(self.observed, self.given, &best);
-            if gain < self.given.needed {
+            if !self.is_gained(best, &fit) {
                 // Two that share the site may be told only together.
                 match self.best_pair(&fit, &candidates) {
                     Some(pair) => fit = pair,
@@ -135,15 +141,57 @@ impl<'s> Search<'s> {
                 }
                 continue;
             }
-            let rival = rival.filter(|rival| best.logarithm - rival.logarithm < LEAD);
-            if let Some(rival) = rival.filter(|rival| !self.need_each_other(&best, rival)) {
-                undecided = self.newest(&best).zip(self.newest(&rival));
+            if let Some(rival) = self.rival(best, &fit) {
+                undecided = self.newest(best).zip(Some(rival));
                 break;
             }
-            fit = best;
+            let lead = LEAD.max(PART * (best.logarithm - fit.logarithm));
+            let mut near = fits.iter().skip(1);
+            let near = near.find(|other| {
+                best.logarithm - other.logarithm < lead && !self.need_each_other(best, other, lead)
+            });
+            if let Some(rival) = near {
+                undecided = self.newest(best).zip(self.newest(rival));
+                break;
+            }
+            fit = best.clone();
         }
         let fit = self.with_siblings(fit, &candidates);
         (self.without_background(fit), undecided)
+    }
+
+    /// Whether the newest component explains more than chance would.
+    fn is_gained(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> bool {
+        let independent = independent::independent(self.observed, self.given, more);
+        let explained =
+            more.weights.last().copied().unwrap_or(0.0) * self.observed.all.len() as f64;
+        more.gain_over(fewer) * independent >= self.given.needed.max(EACH * explained)
+    }
+
+    /// A label that could have made what the newest component explains beside those of `fewer`; see
+    /// [`super::rivals`].
+    fn rival(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> Option<LabelId> {
+        let label = self.newest(more)?;
+        let component = *more.components.last()?;
+        let beside = fewer
+            .components
+            .iter()
+            .filter_map(|component| component.key());
+        let beside: Vec<LabelId> = beside.map(|key| self.given.groups.label_of(key)).collect();
+        let weights = fewer.unexplained();
+        let independent = independent::independent(self.observed, self.given, more);
+        let claim = Claim {
+            label,
+            hint: component.hint(),
+            is_of_status: matches!(component.key(), Some(Key::Group(_))),
+            is_after: matches!(component, Component::After(..)),
+            beside: &beside,
+            weights: &weights,
+            independent,
+            ratio: &|observation| self.ratio(component, observation),
+        };
+        let known = (self.given.records, self.given.groups);
+        self.given.scenes.rival(self.observed, &claim, known)
     }
 
     /// The label of the component that was added last.
@@ -151,14 +199,17 @@ impl<'s> Search<'s> {
         let key = fit.components.last().and_then(|component| component.key());
         key.map(|key| self.given.groups.label_of(key))
     }
-    /// Whether both explain something that the other does not: they share the call site.
-    fn need_each_other(&self, one: &Fit<'_>, other: &Fit<'_>) -> bool {
-        let added = other.components.last().zip(other.ratios.last());
-        added.is_some_and(|(component, ratios)| {
-            let both = one.with(*component, ratios.clone());
-            both.gain_over(one) * independent::renewed(self.observed, self.given, *component)
-                >= self.given.needed
-        })
+    /// Whether each explains so much that the other does not: they share the call site.
+    fn need_each_other(&self, one: &Fit<'_>, other: &Fit<'_>, least: f64) -> bool {
+        let adds = |one: &Fit<'_>, other: &Fit<'_>| {
+            let added = other.components.last().zip(other.ratios.last());
+            added.is_some_and(|(component, ratios)| {
+                let both = one.with(*component, ratios.clone());
+                let renewed = independent::renewed(self.observed, self.given, *component);
+                both.gain_over(one) * renewed >= self.given.needed.max(least)
+            })
+        };
+        adds(one, other) && adds(other, one)
     }
 
     /// A label that was chosen may have made, in another way, what is left.
@@ -180,12 +231,8 @@ impl<'s> Search<'s> {
         fit
     }
 
-    /// The fit with the component that adds most, and the best with one of another label.
-    fn best_two(
-        &self,
-        fit: &Fit<'s>,
-        candidates: &[(Component, Vec<f64>)],
-    ) -> Option<(Fit<'s>, Option<Fit<'s>>)> {
+    /// Fits with one component more, the best of each label, the best first.
+    fn best_fits(&self, fit: &Fit<'s>, candidates: &[(Component, Vec<f64>)]) -> Vec<Fit<'s>> {
         let likelihoods = fit.likelihoods(self.observed.all.len());
         let mut scored: Vec<(f64, usize)> = candidates
             .iter()
@@ -214,10 +261,9 @@ impl<'s> Search<'s> {
             .map(|(_, at)| fit.with(candidates[*at].0, candidates[*at].1.clone()))
             .collect();
         fits.sort_by(|left, right| right.logarithm.total_cmp(&left.logarithm));
-        let mut fits = fits.into_iter();
-        let best = fits.next()?;
-        let rival = fits.find(|other| self.newest(other) != self.newest(&best));
-        Some((best, rival))
+        let mut known: FxHashSet<Option<LabelId>> = FxHashSet::default();
+        fits.retain(|fit| known.insert(self.newest(fit)));
+        fits
     }
 
     /// The fit with two labels more, if it is much better than this one and than that with any other two.
@@ -258,13 +304,28 @@ impl<'s> Search<'s> {
         let mut pairs = pairs.into_iter();
         let (best, labels) = pairs.next()?;
         let rival = pairs.find(|(_, others)| *others != labels);
-        let leads =
-            rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= self.given.needed);
+        let lead = PART * (best.logarithm - fit.logarithm);
+        let lead = self.given.needed.max(lead);
+        let leads = rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= lead);
         let newest = best.components.last().copied();
         let renewed = newest.map_or(1.0, |component| {
             independent::renewed(self.observed, self.given, component)
         });
-        (leads && best.gain_over(fit) * renewed >= self.given.needed + LEAD).then_some(best)
+        let gained = best.gain_over(fit) * renewed >= self.given.needed + LEAD;
+        (leads && gained && self.both_stand(&best, fit)).then_some(best)
+    }
+
+    /// Whether neither of the two newest labels has a rival.
+    fn both_stand(&self, pair: &Fit<'_>, fewer: &Fit<'s>) -> bool {
+        let newest = pair.components.len().saturating_sub(2);
+        let two = pair.components.iter().zip(&pair.ratios).skip(newest);
+        let two: Vec<(&Component, &Vec<f64>)> = two.collect();
+        let in_order = [[0, 1], [1, 0]];
+        in_order.iter().all(|[first, second]| {
+            let fewer = fewer.with(*two[*first].0, two[*first].1.clone());
+            let both = fewer.with(*two[*second].0, two[*second].1.clone());
+            self.rival(&both, &fewer).is_none()
+        })
     }
 
     fn without_background(&self, mut fit: Fit<'s>) -> Fit<'s> {

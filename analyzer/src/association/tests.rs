@@ -6,6 +6,7 @@ use super::*;
 use crate::analysis::Source;
 use crate::ledger::holding::Hints;
 use crate::ledger::{FinishedSite, Serving};
+use crate::requests::owner::Moment;
 use crate::requests::record::Figures;
 use crate::sites::{Frame, Module, NO_SITE};
 
@@ -48,6 +49,9 @@ struct World {
     /// The first request of each client is of the last label, as no other one is; they come one by one, and the
     /// background, which waits for the same processor, makes a block after each.
     greets: bool,
+    /// The labels are asked for in turn; each request takes as long but for this part, by chance, and makes its block
+    /// when that part of its time is left.
+    in_turn: Option<f64>,
 }
 
 /// Ticks of a wave, those in which its requests begin, and the first in which they end.
@@ -65,6 +69,7 @@ const QUIET: World = World {
     stream: false,
     waves: false,
     greets: false,
+    in_turn: None,
 };
 
 fn record(label: u32, start: u64, end: Option<u64>) -> Record {
@@ -126,8 +131,15 @@ impl World {
                     blocks.push(((start + lasts + 5.0 * dice.next()) as u64, None));
                 }
             }
+            let mut done = dice.next();
+            if let Some(jitter) = self.in_turn {
+                label = (number % LABELS) as u32;
+                lasts = 1_000.0 * (1.0 + jitter * dice.next());
+                works = lasts - 2.0;
+                done = 1.0 - jitter;
+            }
             if self.leak.contains(&label) {
-                let at = start + 1.0 + dice.next() * works;
+                let at = start + 1.0 + done * works;
                 blocks.push((at as u64, Some(label)));
             }
             records.push(record(label, start as u64, Some((start + lasts) as u64)));
@@ -222,6 +234,16 @@ impl World {
                     types: Vec::new(),
                 })
                 .collect(),
+            // Workers turn to a request when it begins, and from it when it ends.
+            moments: records
+                .iter()
+                .flat_map(|record| [Some(record.start), record.end])
+                .flatten()
+                .map(|stamp| Moment {
+                    stamp,
+                    hints: Hints::default(),
+                })
+                .collect(),
             ..Finished::default()
         };
         let labels: Vec<String> = (0..LABELS).map(|label| format!("GET /{label}")).collect();
@@ -282,6 +304,33 @@ fn one_label_is_found_among_few_and_many() {
             wrong == 0 && missed <= most_missed && error < 0.02,
             "{clients} clients, {requests} requests: {wrong} wrong, {missed} missed, error {error:.3}"
         );
+    }
+}
+
+#[test]
+fn labels_that_are_asked_for_in_turn_are_told_or_not_but_not_taken_for_others() {
+    // (clients, jitter, missed at most of 12)
+    for (clients, jitter, most_missed) in [
+        (2, 0.01, 0),
+        (2, 0.2, 0),
+        (3, 0.05, 12),
+        (5, 0.01, 12),
+        (5, 0.2, 12),
+        (8, 0.1, 12),
+    ] {
+        for leak in [&[0][..], &[1, 3]] {
+            let world = World {
+                clients,
+                leak,
+                in_turn: Some(jitter),
+                ..QUIET
+            };
+            let (wrong, missed, _) = world.errors(12);
+            assert!(
+                wrong == 0 && missed <= most_missed,
+                "{clients} clients, {jitter}, {leak:?}: {wrong} wrong, {missed} missed"
+            );
+        }
     }
 }
 

@@ -161,6 +161,7 @@ impl Machine {
 
     /// An event.
     pub fn event(&mut self, process: ProcessId, thread: ThreadId, stamp: u64, event: &Event<'_>) {
+        self.owners.comes(stamp);
         let at = self.at(process, thread, stamp);
         if let Event::Mark { label } = event {
             return self.interval(at, &text(*label));

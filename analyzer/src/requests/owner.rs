@@ -71,6 +71,8 @@ pub struct Owners {
     /// How many threads may turn out to have worked for a request after its end.
     expected: FxHashMap<RequestId, u32>,
     sample: Sample,
+    /// Stamp of the event that comes.
+    now: u64,
 }
 
 impl Owners {
@@ -82,6 +84,11 @@ impl Owners {
             sample,
             ..Owners::default()
         }
+    }
+
+    /// An event of this stamp comes.
+    pub(super) fn comes(&mut self, stamp: u64) {
+        self.now = stamp;
     }
 
     /// The ledger of a process that has begun and not ended.

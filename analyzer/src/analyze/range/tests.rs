@@ -129,8 +129,14 @@ fn ranges(sites: &[Judged], unknown: &Unknown, places: &Sites) -> Vec<(LabelId, 
         .flat_map(|part| &part.retained)
         .map(|kept| (kept.request, (1, 8)))
         .collect();
-    let found = leaking_ranges(sites, &leaking, &records(), unknown, places);
-    let mut found: Vec<(LabelId, [u64; 2])> = found.into_iter().collect();
+    let found = leaking_ranges(
+        sites,
+        &leaking,
+        &records(),
+        (unknown, &FxHashSet::default()),
+        places,
+    );
+    let mut found: Vec<(LabelId, [u64; 2])> = found.of_labels.into_iter().collect();
     found.sort_unstable();
     found
 }

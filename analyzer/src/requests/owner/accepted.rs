@@ -112,10 +112,11 @@ impl Owners {
             next: here,
             ..Hints::default()
         };
+        let now = self.now;
         if let Some(habits) = self.habits.get_mut(process as usize)
             && !accounts.is_empty()
         {
-            habits.zone_ends(hints);
+            habits.zone_ends(now, hints);
         }
         self.leave_open(process, accounts, hints, records);
     }

@@ -8,6 +8,8 @@ const MOMENTS: usize = 2048;
 /// What one zone's blocks would have been told by: what any block that no request makes would meet, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
+    /// When: just before what ended the zone.
+    pub stamp: u64,
     /// Requests touched last and next, and the one that made the task.
     pub hints: Hints,
 }
@@ -40,9 +42,12 @@ impl Habits {
 
     /// A zone ends. Of all, each is kept with the same probability (reservoir sampling, A. Waterman's
     /// algorithm R).
-    pub(super) fn zone_ends(&mut self, hints: Hints) {
+    pub(super) fn zone_ends(&mut self, stamp: u64, hints: Hints) {
         self.seen += 1;
-        let moment = Moment { hints };
+        let moment = Moment {
+            stamp: stamp.saturating_sub(1),
+            hints,
+        };
         if self.moments.len() < MOMENTS {
             return self.moments.push(moment);
         }

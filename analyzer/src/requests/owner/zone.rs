@@ -121,7 +121,7 @@ impl Owners {
             ..worker.hints()
         };
         if let Some(habits) = self.habits.get_mut(worker.process as usize) {
-            habits.zone_ends(hints);
+            habits.zone_ends(self.now, hints);
         }
     }
 

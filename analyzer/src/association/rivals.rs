@@ -1,0 +1,378 @@
+//! Whether another label could have made what one label explains, and look just like it.
+//!
+//! That a label was in flight (or touched last or next) when blocks were made tells whose they are only where that
+//! is chance if others made them. It isn't where traffic has an order: a client that asks for its endpoints in turn
+//! has each endpoint's work done while the same others are in flight, and every label explains the blocks of each.
+//! So a label *stands* only if no rival could have made the blocks. A rival is a label of which a request was in
+//! flight (or hinted at) when most of them were made. If its requests made them, any of its requests might have
+//! shown the label beside it at the same point of its life: what *is* seen beside its other requests there is the
+//! measure. The label stands where it comes with the blocks clearly more often than that (a two-sample z-test).
+//! Blocks without the rival are nobody's, by that explanation, and measured against any moment.
+//!
+//! Moments are those at which workers turned from one thing to the next (`moments`), so that an idle server doesn't
+//! count.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::component::hinted;
+use super::flight::Sweep;
+use super::groups::Groups;
+use super::moments::Hint;
+use super::site::{Observation, Observed};
+use crate::ledger::Finished;
+use crate::requests::label::LabelId;
+use crate::requests::record::{Record, RequestId};
+
+/// A label stands against a rival with so many standard deviations (by chance: one in 160).
+const STANDS: f64 = 2.5;
+/// ... and one status of it with so many: a part of a label's requests is easily like another label's.
+const OF_STATUS: f64 = 4.0;
+/// It comes with the blocks more often by this part, ...
+const BY_FLIGHT: f64 = 0.1;
+/// ... or by this, where both are hinted at: what a worker touches last and next has an order more often than what
+/// is in flight.
+const BY_HINTS: f64 = 1.0;
+/// What a request left behind after its end is not told where another label was in flight at this part of all blocks.
+const AFTER: f64 = 0.98;
+/// A rival can have made this part of the blocks at least.
+const MOST: f64 = 0.5;
+/// Observations that are looked at of a call site.
+const LOOKED: usize = 240;
+/// Moments of the rival's that an observation is compared with: one in so many, those at the nearest points of its
+/// requests' lives, ...
+const NEAREST: usize = 16;
+/// ... and so many at least.
+const LEAST: usize = 16;
+
+/// What a rival made blocks by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum By {
+    /// Its request was in flight.
+    Flight,
+    /// Its request was this hint.
+    Hint(Hint),
+}
+
+/// Who may have made blocks instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Rival {
+    /// Requests of one label.
+    Label(By, LabelId),
+    /// Whichever request this hint names.
+    Hinted(Hint),
+}
+
+impl Rival {
+    fn is_by_hint(self) -> bool {
+        !matches!(self, Rival::Label(By::Flight, _))
+    }
+
+    /// Whether it can have made blocks by that cause.
+    fn is(self, by: By, label: LabelId) -> bool {
+        match self {
+            Rival::Label(own, only) => (own, only) == (by, label),
+            Rival::Hinted(hint) => by == By::Hint(hint),
+        }
+    }
+}
+
+/// A moment of a rival's: how far its request had come then (0 to 1), the moment's place, and the request.
+type Place = (f32, u32, RequestId);
+
+/// What was seen at a sample of moments in a process.
+#[derive(Debug, Default)]
+pub(super) struct Scene {
+    seen: Vec<Observation>,
+    /// By whose they are, in order of how far the request had come.
+    places: FxHashMap<(By, LabelId), Vec<Place>>,
+}
+
+/// The scenes of all processes.
+#[derive(Debug, Default)]
+pub(super) struct Scenes {
+    by_process: Vec<Scene>,
+}
+
+/// What a statistic is at the moments of a process: each, and all together.
+struct Values {
+    each: Vec<f64>,
+    all: Mean,
+}
+
+/// A mean, its variance, and of how many.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
+    mean: f64,
+    variance: f64,
+    count: usize,
+}
+
+impl Mean {
+    fn of(values: impl Iterator<Item = f64> + Clone) -> Mean {
+        let count = values.clone().count();
+        let mean = values.clone().sum::<f64>() / count.max(1) as f64;
+        let variance = values.map(|value| (value - mean).powi(2)).sum::<f64>();
+        Mean {
+            mean,
+            variance: variance / count.max(1) as f64,
+            count,
+        }
+    }
+
+    /// With one more value: few moments that happen to be alike prove nothing.
+    fn and(self, value: f64) -> Mean {
+        let count = self.count as f64;
+        let apart = value - self.mean;
+        Mean {
+            mean: self.mean + apart / (count + 1.0),
+            variance: (self.variance * count + apart * apart * count / (count + 1.0))
+                / (count + 1.0),
+            count: self.count + 1,
+        }
+    }
+}
+
+/// How far a request had come at a stamp, from 0 to 1.
+fn progress(record: &Record, stamp: u64) -> f32 {
+    let lasted = record.end.unwrap_or(u64::MAX).saturating_sub(record.start);
+    let passed = stamp.saturating_sub(record.start);
+    (passed as f64 / lasted.max(1) as f64).min(1.0) as f32
+}
+
+/// By what a request can have made the observation's blocks.
+fn causes<'o>(
+    observation: &'o Observation,
+    groups: &'o Groups,
+) -> impl Iterator<Item = (By, LabelId, RequestId)> + 'o {
+    // What is proved is nobody else's.
+    let all = observation.requests.iter().filter(|_| !observation.proved);
+    let flying = all.map(|request| (By::Flight, *request));
+    let hints = [Hint::Last, Hint::Next, Hint::Task].into_iter();
+    let hints = hints.filter_map(|hint| Some((By::Hint(hint), hinted(observation, hint)?)));
+    flying.chain(hints).filter_map(|(by, request)| {
+        let group = groups.of_request(request)?;
+        Some((by, groups.label(group), request))
+    })
+}
+
+impl Scene {
+    fn of(finished: &Finished, sweep: &Sweep, records: &[Record], groups: &Groups) -> Scene {
+        let process = sweep.process() as usize;
+        let moments = finished.moments.iter();
+        let mut seen: Vec<Observation> = moments
+            .map(|moment| Observation::of(process, moment.stamp, moment.hints))
+            .collect();
+        seen.sort_by_key(|moment| moment.born);
+        sweep.look(&mut seen.iter_mut().collect::<Vec<_>>(), groups);
+        let mut places: FxHashMap<(By, LabelId), Vec<Place>> = FxHashMap::default();
+        for (at, moment) in (0..).zip(&seen) {
+            for (by, label, request) in causes(moment, groups) {
+                let come = progress(&records[request as usize], moment.born);
+                places
+                    .entry((by, label))
+                    .or_default()
+                    .push((come, at, request));
+            }
+        }
+        for of_label in places.values_mut() {
+            of_label.sort_by(|left, right| left.0.total_cmp(&right.0));
+        }
+        Scene { seen, places }
+    }
+
+    /// The rival's moments at about this point of its requests' lives.
+    fn near(&self, by: By, label: LabelId, come: f32) -> &[Place] {
+        let all = self.places.get(&(by, label)).map_or(&[][..], Vec::as_slice);
+        let wanted = (all.len() / NEAREST).max(LEAST).min(all.len());
+        let at = all.partition_point(|place| place.0 < come);
+        let first = at.saturating_sub(wanted / 2).min(all.len() - wanted);
+        &all[first..first + wanted]
+    }
+}
+
+/// A label that explains blocks, and what tells that it does.
+pub(super) struct Claim<'c> {
+    /// The label.
+    pub(super) label: LabelId,
+    /// By which hint it explains them, if by one.
+    pub(super) hint: Option<Hint>,
+    /// It is one status of the label.
+    pub(super) is_of_status: bool,
+    /// It explains them by requests that had ended.
+    pub(super) is_after: bool,
+    /// Others that make blocks at the call site, too.
+    pub(super) beside: &'c [LabelId],
+    /// For each observation, how much of it is to be explained.
+    pub(super) weights: &'c [f64],
+    /// Which part of the observations are independent.
+    pub(super) independent: f64,
+    /// How much more likely something is if the label made it.
+    pub(super) ratio: &'c dyn Fn(&Observation) -> f64,
+}
+
+impl Claim<'_> {
+    fn is_other(&self, label: LabelId) -> bool {
+        label != self.label && !self.beside.contains(&label)
+    }
+
+    /// Who can have made so much of the blocks, those that can have made most first: they are the likeliest not to
+    /// be told apart.
+    fn rivals(
+        &self,
+        looked: &[(&Observation, f64)],
+        least: f64,
+        groups: &Groups,
+    ) -> Vec<(Rival, f64)> {
+        let mut with: FxHashMap<Rival, f64> = FxHashMap::default();
+        for (observation, weight) in looked {
+            let mut rivals: FxHashSet<Rival> = FxHashSet::default();
+            for (by, label, _) in causes(observation, groups) {
+                if self.is_other(label) {
+                    rivals.insert(Rival::Label(by, label));
+                    if let By::Hint(hint) = by {
+                        rivals.insert(Rival::Hinted(hint));
+                    }
+                }
+            }
+            // What the hint names is what the claim says.
+            rivals.retain(|rival| self.hint.is_none_or(|hint| *rival != Rival::Hinted(hint)));
+            for rival in rivals {
+                *with.entry(rival).or_default() += weight;
+            }
+        }
+        let mut rivals: Vec<(Rival, f64)> = with
+            .into_iter()
+            .filter(|(_, with)| *with >= least)
+            .collect();
+        rivals.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
+        rivals
+    }
+}
+
+impl Scenes {
+    pub(super) fn of(
+        processes: &[&mut Finished],
+        sweeps: &[Sweep],
+        records: &[Record],
+        groups: &Groups,
+    ) -> Scenes {
+        let each = processes.iter().zip(sweeps);
+        let scene = |(finished, sweep): (&&mut Finished, &Sweep)| match finished.loose.is_empty() {
+            true => Scene::default(),
+            false => Scene::of(finished, sweep, records, groups),
+        };
+        Scenes {
+            by_process: each.map(scene).collect(),
+        }
+    }
+
+    /// A label that could have made what another one explains; `None` where that one stands.
+    pub(super) fn rival(
+        &self,
+        observed: &Observed,
+        claim: &Claim<'_>,
+        (records, groups): (&[Record], &Groups),
+    ) -> Option<LabelId> {
+        let looked = looked(observed, claim.weights);
+        let weight: f64 = looked.iter().map(|(_, weight)| weight).sum();
+        if weight <= 0.0 {
+            return None;
+        }
+        let rivals = claim.rivals(&looked, MOST * weight, groups);
+        if rivals.is_empty() {
+            return None;
+        }
+        // Always beside the blocks, and by nature nearer to them.
+        let in_flight =
+            |(rival, with): &(Rival, f64)| !rival.is_by_hint() && *with >= AFTER * weight;
+        if claim.is_after
+            && let Some((Rival::Label(_, label), _)) = rivals.iter().find(|rival| in_flight(rival))
+        {
+            return Some(*label);
+        }
+        let values: Vec<Values> = self
+            .by_process
+            .iter()
+            .map(|scene| {
+                let each: Vec<f64> = scene.seen.iter().map(claim.ratio).collect();
+                let all = Mean::of(each.iter().copied());
+                Values { each, all }
+            })
+            .collect();
+        let stands = |(rival, _): &(Rival, f64)| {
+            let known = (records, groups);
+            self.stands(&looked, *rival, (claim, &values), known)
+        };
+        let (untold, _) = rivals.into_iter().find(|rival| !stands(rival))?;
+        // Whose label stands for it: that of the first.
+        let causes = looked.iter().flat_map(|(seen, _)| causes(seen, groups));
+        let mut others =
+            causes.filter(|(by, label, _)| untold.is(*by, *label) && claim.is_other(*label));
+        others.next().map(|(_, label, _)| label)
+    }
+
+    /// Whether the claim's ratio is clearly higher at the observations than at like moments of the rival's.
+    fn stands(
+        &self,
+        looked: &[(&Observation, f64)],
+        rival: Rival,
+        (claim, values): (&Claim<'_>, &[Values]),
+        (records, groups): (&[Record], &Groups),
+    ) -> bool {
+        let mut mean = 0.0;
+        let (mut apart, mut variance, mut weights, mut squares) = (0.0, 0.0, 0.0, 0.0);
+        let mut compared: FxHashSet<(u32, RequestId)> = FxHashSet::default();
+        for (observation, weight) in looked {
+            let process = observation.process as usize;
+            let own = causes(observation, groups)
+                .filter(|(by, label, _)| rival.is(*by, *label) && claim.is_other(*label));
+            let ratio = (claim.ratio)(observation);
+            let chance = match pick(own, observation.born) {
+                None => values[process].all,
+                Some((by, label, request)) => {
+                    let come = progress(&records[request as usize], observation.born);
+                    let near = self.by_process[process].near(by, label, come);
+                    compared.extend(near.iter().map(|(.., request)| (process as u32, *request)));
+                    let each = &values[process].each;
+                    Mean::of(near.iter().map(|(_, at, _)| each[*at as usize]))
+                }
+            };
+            let chance = chance.and(ratio);
+            mean += weight * chance.mean;
+            apart += weight * (ratio - chance.mean);
+            variance += weight * chance.variance;
+            weights += weight;
+            squares += weight * weight;
+        }
+        let independent = (weights * weights / squares * claim.independent).max(1.0);
+        let compared = (compared.len() as f64).max(1.0);
+        let error = variance / weights * (1.0 / independent + 1.0 / compared);
+        let z = (apart / weights) / error.sqrt().max(f64::MIN_POSITIVE);
+        let by_hints = claim.hint.is_some() && rival.is_by_hint();
+        let more = if by_hints { BY_HINTS } else { BY_FLIGHT };
+        let least = if claim.is_of_status {
+            OF_STATUS
+        } else {
+            STANDS
+        };
+        z >= least && apart >= more * mean
+    }
+}
+
+/// One of them, which one by the stamp.
+fn pick<T: Copy>(all: impl Iterator<Item = T>, stamp: u64) -> Option<T> {
+    let all: Vec<T> = all.collect();
+    let mixed = stamp.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    match all.len() {
+        0 => None,
+        several => Some(all[mixed as usize % several]),
+    }
+}
+
+/// Observations that have a weight, evenly over all.
+fn looked<'o>(observed: &'o Observed, weights: &[f64]) -> Vec<(&'o Observation, f64)> {
+    let all = observed.all.iter().zip(weights.iter().copied());
+    let all: Vec<(&Observation, f64)> = all.filter(|(_, weight)| *weight > 0.01).collect();
+    let step = all.len().div_ceil(LOOKED).max(1);
+    all.into_iter().step_by(step).collect()
+}
