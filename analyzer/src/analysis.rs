@@ -2,6 +2,8 @@
 //! them with symbols. Field names and meanings are those of the JSON schema.
 
 pub mod course;
+pub mod memory;
+pub mod views;
 
 use crate::asked::AskedFor;
 use crate::ledger::BeforeExit;
@@ -14,6 +16,8 @@ use crate::trace::{LimitKind, ProcessId};
 pub struct Analysis {
     /// When memory runs out, and whether it did.
     pub outlook: Outlook,
+    /// What resident memory is made of.
+    pub memory: memory::Memory,
     /// By process, in order of their start.
     pub processes: Vec<ProcessFigures>,
     /// Over all processes.
@@ -151,15 +155,17 @@ pub struct Outlook {
     pub seconds_to_limit: Option<u64>,
     /// How fast resident memory grew; `None`: it did not, or not evenly.
     pub pace: Option<Pace>,
+    /// How fast that grew which is limited: resident memory, or the addresses of the process that has the most.
+    pub to_limit: Option<Pace>,
 }
 
-/// How fast resident memory grew in the second half of serving, in all processes together.
+/// How fast memory grew in the second half of serving.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
     /// Of a straight line through the readings.
     pub bytes_per_second: f64,
     /// Where that line is at the last of them.
-    pub resident_bytes: u64,
+    pub reached_bytes: u64,
     /// For each request that ended meanwhile; `None`: none did.
     pub bytes_per_request: Option<u64>,
 }

@@ -15,19 +15,24 @@ mod outlook;
 mod range;
 mod result;
 mod reuse;
+mod rows;
 mod sites;
 mod timeline;
 mod types;
 mod unseen;
+mod views;
 mod ways;
 
 use course::Periods;
 use leak_wire::free_list::{Change, List};
+use rows::Looks;
 use timeline::Timeline;
+pub use views::views;
 
 use crate::analysis::{Analysis, Site};
 use crate::ledger::Finished;
 use crate::ledger::pieces::Held;
+use crate::ledger::standing::Standing;
 use crate::requests::machine::Machine;
 pub use crate::requests::machine::{Boundary, Options};
 pub use crate::requests::owner::Scope;
@@ -105,6 +110,8 @@ struct Process {
     timeline: Timeline,
     /// What it had mapped when its exit began, or at its end.
     mapped: Vec<(SiteId, Held)>,
+    /// How things stood at readings of its resident memory.
+    standings: Vec<Standing>,
     /// Its figures, once it has ended, and the most connections it held at once.
     ended: Option<(Finished, usize)>,
 }
@@ -123,6 +130,7 @@ pub struct Analyzer<'f> {
     events: u64,
     last: u64,
     periods: Periods,
+    looks: Looks,
 }
 
 impl<'f> Analyzer<'f> {
@@ -146,6 +154,7 @@ impl<'f> Analyzer<'f> {
                 true => Periods::of(facts),
                 false => Periods::default(),
             },
+            looks: Looks::of(facts),
         }
     }
 
@@ -171,6 +180,9 @@ impl<'f> Analyzer<'f> {
     /// The next step.
     pub fn step(&mut self, step: &Step<'_>) {
         self.last = self.last.max(step.stamp);
+        if self.looks.are_due(step.stamp) {
+            self.look(step.stamp);
+        }
         if self.periods.is_over(step.stamp) {
             self.period_begins(step.stamp);
         }
@@ -211,6 +223,22 @@ impl<'f> Analyzer<'f> {
                 self.machine
                     .passed(step.process, step.thread, step.stamp, *passed);
             }
+        }
+    }
+
+    /// Notes how things stand at the readings before `stamp`.
+    #[cold]
+    fn look(&mut self, stamp: u64) {
+        while let Some(reading) = self.looks.take(self.facts, stamp) {
+            if !self.machine.owners.runs(reading.process) {
+                continue;
+            }
+            let mut requests = self.machine.records.iter();
+            let first = requests.find(|record| !record.void);
+            let from = first.map(|record| record.start);
+            let ledger = self.machine.owners.ledger(reading.process);
+            let standing = ledger.stands(reading, from);
+            self.process(reading.process).standings.push(standing);
         }
     }
 
@@ -291,12 +319,16 @@ impl<'f> Analyzer<'f> {
         let state = self.process(process);
         state.timeline.close(stamp, live, requests);
         state.ended = ended;
+        if let Some((finished, _)) = &mut state.ended {
+            finished.standings = std::mem::take(&mut state.standings);
+        }
         state.mapped = mapped;
     }
 
     /// After the last step, of which call sites are `sites`.
     pub fn finish(mut self, sites: &Sites) -> Analysis {
         let count = self.processes.len().max(self.facts.processes.len());
+        self.look(u64::MAX);
         for process in 0..count as ProcessId {
             self.process_ends(process, self.last);
         }

@@ -51,6 +51,9 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
     for reading in &facts.rss {
         writeln!(out, "# {reading:?}")?;
     }
+    for reading in &facts.resident {
+        writeln!(out, "# resident {} in {reading:?}", reading.bytes())?;
+    }
     let mut sites = Sites::default();
     let mut count = 0_u64;
     {

@@ -20,11 +20,14 @@ mod loose;
 pub mod mapped;
 mod merge;
 mod open;
+mod pages;
 mod periods;
 pub mod pieces;
+mod resident;
 mod reuse;
 pub mod site;
 pub mod stacks;
+pub mod standing;
 mod threads;
 mod types;
 

@@ -192,6 +192,11 @@ impl Heap {
         self.own.iter()
     }
 
+    /// The blocks that came by fork and are live, with their addresses.
+    pub fn inherited_blocks(&self) -> impl Iterator<Item = (u64, Amount)> + '_ {
+        self.inherited.iter()
+    }
+
     /// How many inherited blocks are live, and their bytes.
     pub fn inherited(&self) -> (u64, u64) {
         (self.inherited.blocks(), self.inherited.bytes())

@@ -4,12 +4,13 @@ pub mod diff;
 mod gate;
 mod reading;
 pub mod requests;
+mod views;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use crate::analysis::Analysis;
-use crate::cli::report::{Format, ReportOptions};
+use crate::cli::report::{Format, ReportOptions, View};
 use crate::notice;
 use crate::report::{self, Finding};
 use crate::run::Finished;
@@ -36,6 +37,9 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
         refuse_same(path, output)?;
     }
     refuse_early(options, output)?;
+    if options.view != View::Leaks {
+        return views::show(path, output, options).map(|()| READ);
+    }
     let known = options
         .gate
         .is_used()
@@ -88,6 +92,14 @@ fn refuse_early(options: &ReportOptions, output: Option<&Path>) -> Result<(), St
         (Format::Tables, None) => Err("--format tables writes files: name a folder with -o".into()),
         (Format::Pprof, None) if io::stdout().is_terminal() => {
             Err("--format pprof is nothing for a terminal: name a file with -o".into())
+        }
+        _ if options.view != View::Leaks && options.format != Format::Text => {
+            Err("--view is for text: leave --format out".into())
+        }
+        _ if options.view != View::Leaks
+            && (options.gate.is_used() || !options.fail_on.is_empty()) =>
+        {
+            Err("--view checks nothing: leave --fail-on and --baseline out, or --view".into())
         }
         _ if options.brief && options.format != Format::Json => {
             Err("--brief is for --format json".into())

@@ -1,7 +1,7 @@
 //! When memory runs out, and whether it did: from resident sets while the program served, and the limit.
 
 use crate::analysis::{Outlook, Pace, Request};
-use crate::trace::{Facts, LimitKind, ProcessId};
+use crate::trace::{Facts, LimitKind, ProcessId, Rss};
 
 /// Readings that a pace needs.
 const LEAST_READINGS: usize = 6;
@@ -17,28 +17,40 @@ pub(super) fn outlook(facts: &Facts, requests: &[Request]) -> Outlook {
         .filter(|(process, _)| process.killed_for_memory)
         .map(|(_, id)| id)
         .collect();
-    let pace = match killed.is_empty() {
-        true => pace(facts, requests),
-        false => None,
-    };
+    let may_go_on = killed.is_empty();
+    let all = pace(facts, requests, &|reading| reading.bytes).filter(|_| may_go_on);
     let limit = facts.limit;
-    // Resident memory is no part of an address space that can be told.
-    let reached = limit.filter(|(kind, _)| *kind != LimitKind::AddressSpace);
-    let to_limit = reached.zip(pace).and_then(|((_, bytes), pace)| {
-        let left = bytes.checked_sub(pace.resident_bytes)?;
+    let to_limit = match limit {
+        // Each process has an address space of its own: the largest comes to the limit first.
+        Some((LimitKind::AddressSpace, _)) => {
+            let mut readings = facts.rss.iter().rev();
+            let largest = readings.clone().map(|reading| reading.space).max();
+            let first = readings.find(|reading| Some(reading.space) == largest);
+            let process = first.map(|reading| reading.process);
+            let space = move |reading: &Rss| match Some(reading.process) == process {
+                true => reading.space,
+                false => 0,
+            };
+            pace(facts, requests, &space).filter(|_| may_go_on)
+        }
+        _ => all,
+    };
+    let seconds = limit.zip(to_limit).and_then(|((_, bytes), pace)| {
+        let left = bytes.checked_sub(pace.reached_bytes)?;
         Some((left as f64 / pace.bytes_per_second) as u64)
     });
     Outlook {
         limit,
         killed,
-        seconds_to_limit: to_limit,
-        pace,
+        seconds_to_limit: seconds,
+        pace: all,
+        to_limit,
     }
 }
 
-/// How fast resident memory grew over the second half of serving, in all processes together; `None`: it did not, or not
-/// evenly.
-fn pace(facts: &Facts, requests: &[Request]) -> Option<Pace> {
+/// How fast what `of` tells of each reading grew over the second half of serving, in all processes together; `None`: it
+/// did not, or not evenly.
+fn pace(facts: &Facts, requests: &[Request], of: &dyn Fn(&Rss) -> u64) -> Option<Pace> {
     let from = requests.iter().map(|request| request.start_ns).min();
     let to = requests.iter().filter_map(|request| request.end_ns).max();
     let (from, to) = (from.unwrap_or(0), to.unwrap_or(facts.duration_ns));
@@ -48,7 +60,7 @@ fn pace(facts: &Facts, requests: &[Request]) -> Option<Pace> {
     for reading in &facts.rss {
         let at = facts.clock.ns(reading.stamp);
         if let Some(of_process) = resident.get_mut(reading.process as usize) {
-            *of_process = reading.bytes;
+            *of_process = of(reading);
         }
         for (of_process, process) in resident.iter_mut().zip(&facts.processes) {
             if process.end.is_some_and(|end| end < reading.stamp) {
@@ -77,7 +89,7 @@ fn pace(facts: &Facts, requests: &[Request]) -> Option<Pace> {
         .sum();
     Some(Pace {
         bytes_per_second: line.slope,
-        resident_bytes: line.at(last) as u64,
+        reached_bytes: line.at(last) as u64,
         bytes_per_request: (served > 0).then(|| (grown / served as f64) as u64),
     })
 }
@@ -115,7 +127,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Process, Rss};
+    use crate::trace::Process;
 
     /// Readings of one process each second, in MiB, and the limit of 1 GiB.
     fn facts(resident: &[u64]) -> Facts {
@@ -130,6 +142,7 @@ mod tests {
             stamp: second * 1_000_000_000,
             process: 0,
             bytes: mib << 20,
+            space: (mib + 500) << 20,
         });
         facts.rss = readings.collect();
         facts
@@ -140,12 +153,26 @@ mod tests {
         let even: Vec<u64> = (0..20).map(|second| 100 + 4 * second).collect();
         let found = outlook(&facts(&even), &[]);
         let pace = found.pace.expect("it is even");
-        assert_eq!(pace.resident_bytes, 176 << 20);
+        assert_eq!(pace.reached_bytes, 176 << 20);
         assert_eq!(found.seconds_to_limit, Some((1024 - 176) / 4));
         let mut killed = facts(&even);
         killed.processes[0].killed_for_memory = true;
         let found = outlook(&killed, &[]);
         assert_eq!((found.seconds_to_limit, found.killed), (None, vec![0]));
+    }
+
+    /// 500 MiB more than what is resident are mapped.
+    #[test]
+    fn a_limit_of_addresses_is_reached_by_addresses() {
+        let even: Vec<u64> = (0..20).map(|second| 100 + 4 * second).collect();
+        let mut facts = facts(&even);
+        facts.limit = Some((LimitKind::AddressSpace, 1 << 30));
+        let found = outlook(&facts, &[]);
+        assert_eq!(found.seconds_to_limit, Some((1024 - 676) / 4));
+        assert_eq!(found.pace.map(|pace| pace.reached_bytes), Some(176 << 20));
+        // A trace that does not tell of them.
+        facts.rss.iter_mut().for_each(|reading| reading.space = 0);
+        assert_eq!(outlook(&facts, &[]).seconds_to_limit, None);
     }
 
     #[test]

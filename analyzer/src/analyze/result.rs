@@ -12,7 +12,7 @@ use super::types::types;
 use super::unseen::unseen;
 use super::{
     Analyzer, Timeline, alike, apart, cells, collected, company, course, garbage, lists, mappings,
-    outlook, reuse, ways,
+    outlook, reuse, rows, ways,
 };
 use crate::analysis::course::Course;
 use crate::analysis::{
@@ -84,6 +84,11 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     }
     analysis.timeline.sort_by_key(|point| point.t_ns);
     let lived = course::lived(&mut ended);
+    let standings = ended
+        .iter_mut()
+        .map(|(end, _)| std::mem::take(&mut end.standings));
+    let standings: Vec<_> = standings.collect();
+    let served = served(&ended);
     let reached = reached(&ended, &machine.records);
     let growth = growth(&ended);
     let beside = beside(&ended, &machine.records);
@@ -128,6 +133,13 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         by_verdict: by_verdict(&sites, places, &machine.records),
         ..growth
     };
+    analysis.memory = rows::memory(
+        &standings,
+        served,
+        facts,
+        (&sites, places),
+        &machine.records,
+    );
     analysis.course = periods.begins().map(|begins| {
         let kept = course::kept(begins, &sites, &machine.records, &endpoint_of);
         Course { lived, kept }
@@ -588,6 +600,14 @@ fn growth(ended: &[(Finished, usize)]) -> Growth {
     })
 }
 
+/// From the first begin of a request to the last end, over all processes.
+fn served(ended: &[(Finished, usize)]) -> rows::Served {
+    let serving = ended.iter().map(|(finished, _)| &finished.serving);
+    let serving = serving.filter(|serving| serving.to > 0);
+    let times = serving.filter_map(|serving| Some((serving.from?, serving.to)));
+    times.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+}
+
 /// What was made while it served and was live at the end, by what is thought of it.
 fn by_verdict(sites: &[Judged], places: &Sites, records: &[Record]) -> Vec<(Verdict, Amount)> {
     let mut sums: BTreeMap<Verdict, Amount> = BTreeMap::new();
@@ -597,7 +617,7 @@ fn by_verdict(sites: &[Judged], places: &Sites, records: &[Record]) -> Vec<(Verd
                 *sums.entry(part.verdict_of(kept, records)).or_default() += kept.amount();
             }
         }
-        *sums.entry(site.outside).or_default() += outside_grown(site);
+        *sums.entry(site.outside).or_default() += site.outside_grown();
         for open in &site.open {
             *sums.entry(open.verdict).or_default() += open.grown;
         }
@@ -606,14 +626,6 @@ fn by_verdict(sites: &[Judged], places: &Sites, records: &[Record]) -> Vec<(Verd
     }
     sums.retain(|_, amount| amount.blocks > 0);
     sums.into_iter().collect()
-}
-
-/// What a site made while it served, for no request, and was live when that ended.
-fn outside_grown(site: &Judged) -> Amount {
-    sum_of(site.parts.iter().map(|part| Amount {
-        blocks: part.outside.served.retained_blocks.iter().sum(),
-        bytes: part.outside.served.retained_bytes.iter().sum(),
-    }))
 }
 
 /// Of retained bytes, how it is known whose they are.
@@ -763,7 +775,7 @@ fn site_list(
             outside_blocks: sum(|part| part.outside_blocks),
             outside_bytes: sum(|part| part.outside_bytes),
             outside_before_exit: sum_of(parts.iter().map(|part| part.outside_before_exit)),
-            outside_grown: outside_grown(&site),
+            outside_grown: site.outside_grown(),
             open: open(&site.open, endpoint_of),
             groups: groups(&site.labels, endpoint_of),
             cells: cells::of(&site.labels, records, endpoint_of),

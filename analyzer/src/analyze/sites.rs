@@ -10,6 +10,7 @@ use crate::figures::counted;
 use crate::ledger::{self, Age, Collector, Finished, FinishedSite, Lives, MEASURES, Retained};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
+use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::trace::Dropped;
 use crate::verdict::{
@@ -154,6 +155,18 @@ impl Judged {
             ..self.evidence.clone()
         };
         (open.verdict, evidence)
+    }
+
+    /// What it made while it served, for no request, and was live when that ended.
+    pub(super) fn outside_grown(&self) -> Amount {
+        let mut sum = Amount::default();
+        for part in &self.parts {
+            sum += Amount {
+                blocks: part.outside.served.retained_blocks.iter().sum(),
+                bytes: part.outside.served.retained_bytes.iter().sum(),
+            };
+        }
+        sum
     }
 
     /// A leak is none for sure, for the reason that `text` tells.

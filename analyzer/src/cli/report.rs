@@ -59,6 +59,13 @@ pub struct ReportOptions {
     /// Types to print at most, in tables of each leaking endpoint, of each call site and of all blocks
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "25")]
     pub types: Option<usize>,
+    /// Call sites to print at most that keep free memory from being given back
+    #[arg(long, value_name = "N")]
+    pub pins: Option<usize>,
+    /// What to show as text: which requests leave memory behind, or of all blocks, what was live when most was, what was
+    /// freed at once, how large they are
+    #[arg(long, value_enum, default_value_t = View::Leaks)]
+    pub view: View,
     /// Which blocks pprof (its default), folded and speedscope are of
     #[arg(long, value_enum, default_value_t = What::Retained)]
     pub what: What,
@@ -147,6 +154,19 @@ pub enum What {
     Survivors,
     /// Live when the exit began, or at the end where there was none
     Live,
+}
+
+/// `--view`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum View {
+    /// Requests that leave memory behind
+    Leaks,
+    /// Call sites of what was live when most was
+    Peak,
+    /// Call sites whose blocks are freed by their thread's next event
+    Temporary,
+    /// A histogram of sizes
+    Sizes,
 }
 
 /// `--boundary`.

@@ -7,6 +7,7 @@ use super::lives::{Age, Lives, MEASURES, SiteLives};
 use super::log::Log;
 use super::loose::Loose;
 use super::site::survive;
+use super::standing::Standing;
 use super::types::is_loose;
 use super::{BeforeExit, Collector, Counts, Judged, Ledger, Open, Pending, Typed};
 use crate::analysis::course::Lived;
@@ -57,6 +58,8 @@ pub struct Finished {
     pub collector: Collector,
     /// When blocks came and went, where that was asked for.
     pub lived: Vec<Lived>,
+    /// How things stood at readings of its resident memory.
+    pub standings: Vec<Standing>,
     /// How many entries the largest of its caches of bounded size can have, of those that keep anything.
     pub most_cached: u64,
 }
@@ -432,6 +435,7 @@ impl Ledger {
             ended_at: 0,
             collector: self.collector,
             lived,
+            standings: Vec::new(),
             most_cached: self.cached.most(),
         }
     }

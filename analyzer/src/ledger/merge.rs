@@ -26,6 +26,9 @@ impl Finished {
         for lived in &mut self.lived {
             lived.site = site_of(lived.site);
         }
+        for standing in &mut self.standings {
+            standing.merge(&site_of);
+        }
         // Who came to two of them is not known: at most all of the process's requests did.
         let mut reached: FxHashMap<SiteId, Reached> = FxHashMap::default();
         for part in std::mem::take(&mut self.reached) {

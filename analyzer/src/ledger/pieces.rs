@@ -132,6 +132,11 @@ impl Mappings {
         (address < piece.end).then_some((*start, *piece))
     }
 
+    /// All pieces, with their starts.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (u64, Piece)> + '_ {
+        self.pieces.iter().map(|(start, piece)| (*start, *piece))
+    }
+
     /// The contents of `from..to` were given up.
     pub(super) fn discard(&mut self, from: u64, to: u64) {
         let touched = self.pieces.range_mut(..to).rev();

@@ -185,7 +185,8 @@ impl Drain {
         self.write_old(now)?;
         self.free_silent(now)?;
         self.scarce = self.lanes.replenish(&self.mapping);
-        for reading in self.images.readings(now, &self.mapping) {
+        let idle = self.pace.is_idle(now);
+        for reading in self.images.readings(now, idle, &self.mapping) {
             self.writer.note(reading);
         }
         if now - self.last_tick >= TICK {
@@ -326,6 +327,7 @@ impl Drain {
             lane.oldest.get_or_insert(now);
             if let Some(image) = self.images.running.get_mut(&lane.image) {
                 image.active = true;
+                image.looks.is_due = true;
             }
         }
         if lane.broken && !was_broken {
@@ -365,6 +367,7 @@ impl Drain {
         let Some(image) = self.images.running.get_mut(&number) else {
             return Ok(());
         };
+        image.looks.calls += 1;
         let stamp = self.mapping.stamp();
         let (writer, threads) = (&mut self.writer, &mut self.threads);
         let marks = image.marks.get_or_insert_with(|| {
@@ -481,6 +484,11 @@ impl Take<WriteError> for Taker<'_> {
             // A module may be the first that brings types.
             self.live = self.live.take().or_else(|| image.types.live.take());
         }
+        if serves(&record.event)
+            && let Some(image) = self.images.running.get_mut(&lane.image)
+        {
+            image.looks.calls += 1;
+        }
         lane.waits = match record.event {
             Event::Enter { wait, .. } => wait.may_be_idle(),
             Event::ThreadEnd => true,
@@ -504,6 +512,20 @@ fn is_news(event: &Event<'_>) -> bool {
             | Event::ThreadEnd
             | Event::ModuleLoaded { .. }
             | Event::ModuleUnloaded { .. }
+    )
+}
+
+/// Whether the event tells that the target is at work for a request.
+fn serves(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Transferred { .. }
+            | Event::RequestBegun { .. }
+            | Event::Request { .. }
+            | Event::Answer { .. }
+            | Event::MarkBegin { .. }
+            | Event::MarkEnd
+            | Event::Mark { .. }
     )
 }
 

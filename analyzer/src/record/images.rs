@@ -12,7 +12,7 @@ use super::control::Watch;
 use super::limits::Limits;
 use super::mapping::Mapping;
 use super::procfs::{self, Program};
-use super::resident::{self, Readings};
+use super::resident::{self, Looks, Readings};
 use super::system;
 use super::types::{Forked, Types};
 use crate::trace::{Note, NotedOrigin, NotedOutcome, ThreadEvents};
@@ -34,6 +34,8 @@ pub(crate) struct Image {
     pub(crate) active: bool,
     /// When its resident set is read.
     pub(crate) readings: Readings,
+    /// When it is looked at what that is made of.
+    pub(crate) looks: Looks,
     /// What is known of its blocks' types.
     pub(crate) types: Types,
     /// Marks from outside, as a thread of its own.
@@ -270,6 +272,7 @@ impl Images {
                 exit: None,
                 active: false,
                 readings: Readings::start(Instant::now()),
+                looks: Looks::start(Instant::now()),
                 types,
                 marks: None,
                 slot: index,
@@ -287,6 +290,12 @@ impl Images {
         };
         let reading = resident::note(number, pid, mapping.stamp());
         let mut notes: Vec<Note> = std::iter::once(begins).chain(reading).collect();
+        // So early there is little to walk through. Of a fork, whose parent may be large, the first is taken later.
+        if origin != NotedOrigin::Fork
+            && let Some(image) = self.running.get_mut(&number)
+        {
+            notes.extend(image.looks.look(number, pid, mapping.stamp()));
+        }
         if origin == NotedOrigin::First {
             let (limits, note) = Limits::inherited();
             self.limits = limits;
@@ -306,13 +315,17 @@ impl Images {
     }
 
     /// Resident sets of the images that did something, as far as they are due.
-    pub(crate) fn readings(&mut self, now: Instant, mapping: &Mapping) -> Vec<Note> {
+    pub(crate) fn readings(&mut self, now: Instant, idle: bool, mapping: &Mapping) -> Vec<Note> {
         let mut notes = Vec::new();
-        for (number, image) in &mut self.running {
-            // After an exec the process is the next image's.
-            if image.active && image.exec.is_none() && image.readings.is_due(now) {
+        // After an exec the process is the next image's.
+        let running = self.running.iter_mut();
+        for (number, image) in running.filter(|(_, image)| image.exec.is_none()) {
+            if image.active && image.readings.is_due(now) {
                 image.active = false;
                 notes.extend(resident::note(*number, image.pid, mapping.stamp()));
+            }
+            if image.looks.may(now, idle) {
+                notes.extend(image.looks.look(*number, image.pid, mapping.stamp()));
             }
         }
         notes

@@ -24,6 +24,7 @@ mod procfs;
 mod resident;
 mod room;
 mod settings;
+mod smaps;
 mod system;
 mod types;
 

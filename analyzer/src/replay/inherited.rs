@@ -58,7 +58,7 @@ impl Inherited {
         self.whole += amount;
     }
 
-    fn iter(&self) -> impl Iterator<Item = (u64, Amount)> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Amount)> + '_ {
         let kept = self
             .base
             .iter()

@@ -305,6 +305,7 @@ pub(super) fn leaking() -> Example {
                that outlived their request by a slice are retained (at least 50 %).";
     let analysis = Analysis {
         outlook: crate::analysis::Outlook::default(),
+        memory: crate::analysis::memory::Memory::default(),
         asked: AskedFor::default(),
         untraced: Vec::new(),
         course: None,

@@ -8,7 +8,7 @@ use rustc_hash::FxHashSet;
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
 use crate::analysis::{
-    Analysis, Endpoint, Growth, Outlook, Request, Site, Tell, TypeRow, Untraced, Verdict,
+    self, Analysis, Endpoint, Growth, Request, Site, Tell, TypeRow, Untraced, Verdict,
 };
 use crate::figures;
 use crate::sample::Amount;
@@ -43,7 +43,7 @@ pub fn json(
         processes: processes(&input),
         totals: totals(&input),
         growth: growth(&analysis.growth),
-        memory: memory(&analysis.outlook),
+        memory: memory(analysis),
         timeline: timeline(analysis),
         requests: Written(|| requests(&input)),
         endpoints: analysis
@@ -208,9 +208,24 @@ fn growth(growth: &Growth) -> schema::Growth {
     }
 }
 
-fn memory(outlook: &Outlook) -> schema::Memory {
+fn memory(analysis: &Analysis) -> schema::Memory {
+    let outlook = &analysis.outlook;
     let pace = outlook.pace;
+    let rows = analysis.memory.rows.iter().map(|row| schema::MemoryRow {
+        kind: row.kind.name(),
+        start_bytes: row.bytes[0],
+        middle_bytes: row.bytes[1],
+        end_bytes: row.bytes[2],
+    });
+    let pins = analysis.memory.pins.iter().map(|pin| schema::Pin {
+        site_id: pin.site,
+        live_blocks: pin.blocks,
+        pinned_bytes: pin.bytes,
+    });
     schema::Memory {
+        rows: rows.collect(),
+        moments: moments(&analysis.memory),
+        pins: pins.collect(),
         limit_bytes: outlook.limit.map(|(_, bytes)| bytes),
         limited_by: outlook.limit.map(|(kind, _)| match kind {
             LimitKind::Cgroup => "cgroup",
@@ -223,6 +238,21 @@ fn memory(outlook: &Outlook) -> schema::Memory {
         killed_by: (!outlook.killed.is_empty()).then_some("memory_limit"),
         killed_process_ids: outlook.killed.clone(),
     }
+}
+
+fn moments(memory: &analysis::memory::Memory) -> Vec<schema::Moment> {
+    if memory.rows.is_empty() {
+        return Vec::new();
+    }
+    let moments = ["start", "middle", "end"].into_iter().enumerate();
+    let moments = moments.map(|(at, moment)| schema::Moment {
+        moment,
+        t_ns: memory.at_ns[at],
+        off_ns: memory.off_ns[at],
+        processes: memory.processes[at],
+        resident_bytes: memory.resident[at],
+    });
+    moments.collect()
 }
 
 pub(super) fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
@@ -360,14 +390,22 @@ pub(super) fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
 /// at most:
 /// an interpreter has tens of thousands, with long backtraces.
 const MOST_UNREACHED: usize = 1000;
+/// Call sites that pin pages are listed in any case, so many.
+const MOST_PINS: usize = 100;
 
 /// The sites to be listed, and the sum of those that are not although blocks live there.
 pub(super) fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
     let sites = &input.analysis.sites;
     // What is left out is of allocators: mappings and stacks are few, and in other sums.
+    let pins = input.analysis.memory.pins.iter().take(MOST_PINS);
+    let pins: FxHashSet<SiteId> = pins.map(|pin| pin.site).collect();
     let matters = |site: &Site| {
         let is_apart = input.sites.memory(site.id).apart().is_some() && site.live_blocks > 0;
-        site.requests > 0 || site.survivor_blocks > 0 || site.verdict.leaks() || is_apart
+        site.requests > 0
+            || site.survivor_blocks > 0
+            || site.verdict.leaks()
+            || is_apart
+            || pins.contains(&site.id)
     };
     let mut unreached: Vec<&Site> = sites
         .iter()

@@ -51,7 +51,7 @@ pub use output::{color, open_page, print_to, width};
 pub use pprof::pprof;
 pub use speedscope::speedscope;
 pub use tables::tables;
-pub use text::{diff as diff_text, text};
+pub use text::{diff as diff_text, text, views};
 
 /// Which requests the JSON lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +88,20 @@ impl What {
     }
 }
 
+/// What of a trace is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Which requests leave memory behind.
+    #[default]
+    Leaks,
+    /// What was live when most was.
+    Peak,
+    /// What was freed at once.
+    Temporary,
+    /// How large blocks are.
+    Sizes,
+}
+
 /// How to print.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -99,6 +113,8 @@ pub struct Options {
     pub most_sites: usize,
     /// Types in each table of the text, at most; `None`: a few, and only where it matters most.
     pub types: Option<usize>,
+    /// Call sites that pin pages, at most; `None`: a few, where they matter.
+    pub pins: Option<usize>,
     /// Whether the page has the source lines of the program's own frames.
     pub with_source: bool,
     /// Which blocks profiles are of.
@@ -118,6 +134,7 @@ impl Default for Options {
             requests: RequestFilter::All,
             most_sites: 10,
             types: None,
+            pins: None,
             with_source: false,
             what: What::Retained,
             without_endpoint: false,

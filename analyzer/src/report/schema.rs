@@ -24,9 +24,12 @@ pub(super) struct Report<'r, R: Serialize> {
     pub(super) untraced: Vec<Untraced<'r>>,
 }
 
-/// What limits the first process's memory, and when that is reached.
+/// What resident memory is made of, what limits the first process's memory, and when that is reached.
 #[derive(Serialize)]
 pub(super) struct Memory {
+    pub(super) rows: Vec<MemoryRow>,
+    pub(super) moments: Vec<Moment>,
+    pub(super) pins: Vec<Pin>,
     pub(super) limit_bytes: Option<u64>,
     pub(super) limited_by: Option<&'static str>,
     pub(super) resident_bytes_per_second: Option<u64>,
@@ -34,6 +37,33 @@ pub(super) struct Memory {
     pub(super) seconds_to_limit: Option<u64>,
     pub(super) killed_by: Option<&'static str>,
     pub(super) killed_process_ids: Vec<u32>,
+}
+
+/// One kind of memory, at three moments.
+#[derive(Serialize)]
+pub(super) struct MemoryRow {
+    pub(super) kind: &'static str,
+    pub(super) start_bytes: u64,
+    pub(super) middle_bytes: u64,
+    pub(super) end_bytes: u64,
+}
+
+/// One of these moments.
+#[derive(Serialize)]
+pub(super) struct Moment {
+    pub(super) moment: &'static str,
+    pub(super) t_ns: u64,
+    pub(super) off_ns: u64,
+    pub(super) processes: u64,
+    pub(super) resident_bytes: u64,
+}
+
+/// Who keeps free memory from being given back.
+#[derive(Serialize)]
+pub(super) struct Pin {
+    pub(super) site_id: u32,
+    pub(super) live_blocks: u64,
+    pub(super) pinned_bytes: u64,
 }
 
 /// A library that gets memory past what is traced, and what it held when exits began, or at the end.

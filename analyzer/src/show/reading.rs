@@ -72,6 +72,7 @@ pub(super) fn printing(
         },
         most_sites: options.sites,
         types: options.types,
+        pins: options.pins,
         with_source: options.with_source,
         what: match options.what {
             What::Retained => report::What::Retained,

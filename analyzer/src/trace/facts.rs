@@ -4,7 +4,9 @@ use rustc_hash::FxHashMap;
 
 use super::notes::{Note, NotedEnd, NotedOrigin, NotedOutcome, Trailer};
 use super::reader::Chunk;
-use super::{Ended, Facts, Origin, Outcome, Process, ProcessId, Rss, Thread, Warning};
+use super::{
+    Ended, Facts, Origin, Outcome, Process, ProcessId, Resident, Rss, Thread, Warning, areas,
+};
 
 /// Build-ids of each path, each from a stamp on.
 pub(crate) type BuildIds = FxHashMap<String, Vec<(u64, Option<String>)>>;
@@ -23,7 +25,8 @@ pub(crate) struct Gathered {
     facts: Facts,
     processes: FxHashMap<u32, Noted>,
     threads: FxHashMap<u32, NotedThread>,
-    rss: Vec<(u32, u64, u64)>,
+    rss: Vec<(u32, Rss)>,
+    resident: Vec<(u32, Resident)>,
     build_ids: BuildIds,
     /// Chunks of types.
     pub(crate) readings: Vec<Chunk>,
@@ -70,7 +73,36 @@ impl Gathered {
                 image,
                 stamp,
                 bytes,
-            } => self.rss.push((image, stamp, bytes)),
+                space,
+            } => {
+                let reading = Rss {
+                    stamp,
+                    process: 0,
+                    bytes,
+                    space,
+                };
+                self.rss.push((image, reading));
+            }
+            Note::Resident {
+                image,
+                stamp,
+                calls,
+                files,
+                own,
+                rest,
+                areas,
+            } => {
+                let reading = Resident {
+                    stamp,
+                    process: 0,
+                    calls,
+                    files,
+                    own,
+                    rest,
+                    areas: areas::from_note(&areas),
+                };
+                self.resident.push((image, reading));
+            }
             Note::Limit { kind, bytes } => facts.limit = Some((kind, bytes)),
             Note::MemoryKill { image } => {
                 let process = &mut self.processes.entry(image).or_default().process;
@@ -216,19 +248,27 @@ impl Gathered {
             thread.process = index.get(image).copied().unwrap_or(0);
         }
         cover_ends(&mut facts, &mut lanes);
-        self.rss.sort_unstable_by_key(|reading| reading.1);
+        let known = |image: &u32| index.get(image).copied();
         facts.rss = self
             .rss
             .iter()
-            .filter_map(|(image, stamp, bytes)| {
-                let process = *index.get(image)?;
+            .filter_map(|(image, reading)| {
+                let process = known(image)?;
                 Some(Rss {
-                    stamp: *stamp,
                     process,
-                    bytes: *bytes,
+                    ..*reading
                 })
             })
             .collect();
+        facts.rss.sort_by_key(|reading| reading.stamp);
+        let resident = std::mem::take(&mut self.resident).into_iter();
+        facts.resident = resident
+            .filter_map(|(image, reading)| {
+                let process = known(&image)?;
+                Some(Resident { process, ..reading })
+            })
+            .collect();
+        facts.resident.sort_by_key(|reading| reading.stamp);
         facts.ended = ended(&facts, trailer);
         let last = lanes
             .iter()

@@ -1,5 +1,6 @@
 //! trace.bin: what was recorded, as a file. `FORMAT.md` beside this file specifies it.
 
+mod areas;
 mod codes;
 mod columns;
 mod compress;
@@ -28,8 +29,10 @@ pub use merge::{Run, Steps};
 pub use open::{Error, Trace, open, open_or_wait};
 pub use readings::{Cache, MAKERS, Reading};
 
+pub use areas::{Area, AreaKind, PAGE};
 pub use orders::Orders;
 
+pub(crate) use areas::to_note as areas_to_note;
 pub(crate) use columns::At;
 pub use notes::LimitKind;
 pub(crate) use notes::{Note, NotedEnd, NotedOrigin, NotedOutcome};
@@ -70,6 +73,8 @@ pub struct Facts {
     pub limit: Option<(LimitKind, u64)>,
     /// Resident set sizes, in order of time.
     pub rss: Vec<Rss>,
+    /// What resident memory was made of, in order of time.
+    pub resident: Vec<Resident>,
     /// What the reader or the recorder wants to have said, ready to print.
     pub warnings: Vec<Warning>,
     /// Stamp to nanoseconds.
@@ -183,6 +188,35 @@ pub struct Rss {
     pub process: ProcessId,
     /// Bytes.
     pub bytes: u64,
+    /// Bytes of addresses that it had mapped; 0: not read.
+    pub space: u64,
+}
+
+/// What a process's resident memory was made of at a moment.
+#[derive(Clone, Debug, Default)]
+pub struct Resident {
+    /// When.
+    pub stamp: u64,
+    /// Whose.
+    pub process: ProcessId,
+    /// So many events of requests' connections, and marks, had come from it before.
+    pub calls: u64,
+    /// Bytes of files: code, data, what the program maps.
+    pub files: u64,
+    /// Bytes that are libleak's own.
+    pub own: u64,
+    /// Bytes that are in no area, and neither of these.
+    pub rest: u64,
+    /// The rest of it, by address.
+    pub areas: Vec<Area>,
+}
+
+impl Resident {
+    /// All of it, in bytes.
+    pub fn bytes(&self) -> u64 {
+        let areas: u64 = self.areas.iter().map(|area| area.resident).sum();
+        areas + self.files + self.own + self.rest
+    }
 }
 
 /// Something that the reader of a report must know.

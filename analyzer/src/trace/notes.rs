@@ -48,7 +48,23 @@ pub(crate) enum Note {
     /// Stamp `stamp` was `ns` nanoseconds after the start.
     Clock { stamp: u64, ns: u64 },
     /// A reading of a resident set.
-    Rss { image: u32, stamp: u64, bytes: u64 },
+    Rss {
+        image: u32,
+        stamp: u64,
+        bytes: u64,
+        #[serde(default)]
+        space: u64,
+    },
+    /// What a resident set is made of; the areas are those of [`super::areas`].
+    Resident {
+        image: u32,
+        stamp: u64,
+        calls: u64,
+        files: u64,
+        own: u64,
+        rest: u64,
+        areas: Vec<Vec<u64>>,
+    },
     /// What limits the memory of the first process, at its begin.
     Limit { kind: LimitKind, bytes: u64 },
     /// The kernel killed the image for lack of memory.

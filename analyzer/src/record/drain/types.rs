@@ -64,6 +64,10 @@ impl Drain {
             if types.left.is_none() && !types.ends && waits(&self.mapping, image) {
                 image.types.ends = true;
                 image.types.seek(true);
+                // The last moment before the tear-down.
+                let stamp = self.mapping.stamp();
+                let note = image.looks.look(*number, image.pid, stamp);
+                note.into_iter().for_each(|note| self.writer.note(note));
             }
             // After an exec the process is the next image's.
             if image.exec.is_some() {

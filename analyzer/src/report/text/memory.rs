@@ -2,11 +2,13 @@
 //! without malloc look different in them.
 
 use super::page::Page;
+use super::rows;
 use super::table::{Cell, Side, Table};
 use crate::analysis::TimelinePoint;
 use crate::escape::escaped;
 use crate::figures::bytes;
 use crate::report::Input;
+use crate::report::frames::Stacks;
 use crate::trace::ProcessId;
 
 /// Processes that are shown: those with the most requests, then those that grew most.
@@ -30,8 +32,8 @@ struct Course {
     requests: u64,
 }
 
-/// Writes the table, and what it looks like.
-pub(super) fn write(page: &mut Page, input: &Input<'_>) {
+/// Writes what resident memory is made of, and what its course looks like.
+pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
     let processes = 0..input.facts.processes.len() as ProcessId;
     let mut courses: Vec<Course> = processes
         .filter_map(|process| course(&input.analysis.timeline, process))
@@ -39,12 +41,32 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>) {
     if courses.is_empty() {
         return;
     }
-    let several = courses.len() > 1;
     courses.sort_by_key(|course| {
         let grown = course.live[2].saturating_sub(course.live[0]);
         std::cmp::Reverse((course.requests, grown, course.live[2]))
     });
     page.heading("Memory");
+    let is_told = rows::write(page, input);
+    if !is_told {
+        write_courses(page, input, &courses);
+    }
+    if let Some(first) = courses.first().filter(|_| !is_told) {
+        page.paragraph("  ", page.ink.dim, looks_like(first));
+    }
+    rows::write_pins(page, input, stacks);
+    if !is_told && courses.len() > MOST_PROCESSES {
+        let more = courses.len() - MOST_PROCESSES;
+        page.paragraph(
+            "  ",
+            page.ink.dim,
+            &format!("{more} more processes: --format json."),
+        );
+    }
+}
+
+/// Live blocks and resident memory of each process, where no more is known.
+fn write_courses(page: &mut Page, input: &Input<'_>, courses: &[Course]) {
+    let several = courses.len() > 1;
     let ink = page.ink;
     let sides = [Side::Left, Side::Right, Side::Right, Side::Right];
     let mut table = Table::new(0, &sides);
@@ -79,17 +101,6 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>) {
         ));
     }
     page.table(2, &table);
-    if let Some(first) = courses.first() {
-        page.paragraph("  ", ink.dim, looks_like(first));
-    }
-    if courses.len() > MOST_PROCESSES {
-        let more = courses.len() - MOST_PROCESSES;
-        page.paragraph(
-            "  ",
-            ink.dim,
-            &format!("{more} more processes: --format json."),
-        );
-    }
 }
 
 /// Where there were requests, the end is the end of serving, and the middle is after half of them:

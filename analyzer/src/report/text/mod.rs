@@ -16,12 +16,14 @@ mod outlook;
 mod outside;
 mod page;
 mod result;
+mod rows;
 mod site;
 mod small;
 mod sparkline;
 mod table;
 mod types;
 mod undecided;
+mod views;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ use crate::trace::{Facts, Warning};
 pub use diff::diff;
 use page::Page;
 pub(super) use result::Tone;
+pub use views::views;
 
 /// Writes the report as text.
 pub fn text(
@@ -130,7 +133,7 @@ fn body(
         outside::write(&mut page, input, stacks);
         others::write(&mut page, input, stacks);
     }
-    memory::write(&mut page, input);
+    memory::write(&mut page, input, stacks);
     outlook::write(&mut page, &input.analysis.outlook);
     page
 }

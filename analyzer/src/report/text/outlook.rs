@@ -59,7 +59,7 @@ fn likely_killed(input: &Input<'_>) -> Option<String> {
 /// When the limit will be reached, and what to do until the leak is mended.
 pub(super) fn write(page: &mut Page, outlook: &Outlook) {
     let (Some((kind, limit)), Some(seconds), Some(pace)) =
-        (outlook.limit, outlook.seconds_to_limit, &outlook.pace)
+        (outlook.limit, outlook.seconds_to_limit, &outlook.to_limit)
     else {
         return;
     };
@@ -73,20 +73,24 @@ pub(super) fn write(page: &mut Page, outlook: &Outlook) {
         bytes(pace.bytes_per_second as u64),
         bytes(limit),
         duration(seconds.saturating_mul(1_000_000_000)),
-        remedy(limit, pace)
+        remedy(kind, limit, pace)
     );
     page.paragraph("  ", page.ink.warn, &text);
 }
 
 /// How many requests all processes together may serve from now on.
-fn remedy(limit: u64, pace: &Pace) -> String {
-    let left = limit.saturating_sub(pace.resident_bytes);
+fn remedy(kind: LimitKind, limit: u64, pace: &Pace) -> String {
+    let left = limit.saturating_sub(pace.reached_bytes);
     let each = pace.bytes_per_request.filter(|each| *each > 0);
     let Some((each, requests)) = each.map(|each| (each, left / each / 2)) else {
         return ".".to_owned();
     };
+    let what = match kind {
+        LimitKind::AddressSpace => "addresses",
+        LimitKind::Cgroup | LimitKind::Machine => "resident memory",
+    };
     format!(
-        ": {} of resident memory for each request. Until that is mended: with workers replaced after {} requests, of all \
+        ": {} of {what} for each request. Until that is mended: with workers replaced after {} requests, of all \
          together, half of what is left stays free (--max-requests, or the like).",
         bytes(each),
         count(requests)

@@ -3,6 +3,7 @@
 use super::endpoints::{has_untold_growth, how_many, with};
 use super::leaking::Leaking;
 use super::page::{Ink, Page};
+use super::rows;
 use super::table::cut;
 use super::undecided::{self, Undecided};
 use crate::analysis::{Endpoint, StatusFigures, TypeRow, Verdict};
@@ -63,6 +64,9 @@ pub(super) fn sentences(input: &Input<'_>, leaking: &[Leaking<'_>]) -> Vec<(Tone
         let first = growth.undecided_bytes() > leaked;
         let at = if first { 0 } else { all.len() };
         all.insert(at, (Tone::Warn, undecided(input)));
+    }
+    if let Some(found) = input.analysis.memory.fragmentation() {
+        all.push((Tone::Warn, rows::fragmentation(found)));
     }
     all
 }

@@ -166,6 +166,7 @@ fn programs(part: f64) -> Vec<Workload> {
         "/dev/null".to_owned(),
     ];
     let flask = vec![real::python(), target("flask_loop.py"), rounds(2000)];
+    let maps = Source::read("bench/maps.c").program().display().to_string();
     let crowd = Source::read("lost/crowd.c").program().display().to_string();
     let no_interpreter: Vec<Tool> = NATIVE
         .into_iter()
@@ -202,6 +203,11 @@ fn programs(part: f64) -> Vec<Workload> {
             "5,000 threads at once",
             BESIDE_SERVERS.to_vec(),
             vec![crowd, "5000".to_owned(), "10".to_owned()],
+        ),
+        program(
+            "mmap and munmap",
+            BESIDE_SERVERS.to_vec(),
+            vec![maps, rounds(2_000_000)],
         ),
         // heaptrack's interpreter dies on it.
         program("g++ with <regex>", no_interpreter, compiler.to_vec()),
