@@ -25,6 +25,7 @@ pub mod pieces;
 mod reuse;
 pub mod site;
 pub mod stacks;
+mod standing;
 mod threads;
 mod types;
 
@@ -47,6 +48,7 @@ use periods::Periods;
 use pieces::Mappings;
 use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
+pub use standing::Holder;
 use threads::Stacks;
 pub use types::Typed;
 

@@ -41,3 +41,4 @@ pub mod trace;
 pub mod types;
 pub mod verdict;
 pub mod warm_up;
+pub mod watch;

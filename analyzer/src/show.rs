@@ -4,6 +4,7 @@ pub mod diff;
 mod gate;
 mod reading;
 pub mod requests;
+pub mod watch;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;

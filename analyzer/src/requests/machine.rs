@@ -147,6 +147,14 @@ impl Machine {
         }
     }
 
+    /// The same, in a trace of which nobody knows how many threads it will have: they get even numbers.
+    pub fn growing(options: &Options, sample: Sample) -> Self {
+        Machine {
+            tasks: Tasks::among_threads(),
+            ..Machine::new(options, 0, sample)
+        }
+    }
+
     /// Connections that were not cut, open ones too, by local end and code of the reason.
     pub fn unseen_connections(&self) -> FxHashMap<(String, u8), u64> {
         let mut all = self.unseen.clone();

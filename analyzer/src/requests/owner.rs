@@ -34,12 +34,14 @@ pub(super) use worker::{Lineage, Service};
 
 use rustc_hash::FxHashMap;
 
-use crate::ledger::Ledger;
 use crate::ledger::holding::{AccountId, Kind, OUTSIDE, Proof};
+use crate::ledger::{Holder, Ledger};
 use crate::replay::Found;
 use crate::requests::record::{Record, RequestId};
-use crate::sample::Sample;
+use crate::sample::{Amount, Sample};
+use crate::sites::SiteId;
 use crate::trace::{ProcessId, ThreadId};
+use crate::types::TypeId;
 
 /// Which blocks belong to a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +100,14 @@ impl Owners {
     /// Whether the process runs.
     pub fn runs(&self, process: ProcessId) -> bool {
         matches!(self.ledgers.get(process as usize), Some(Some(_)))
+    }
+
+    /// Tells how things stand in a process that runs.
+    pub fn standing(&self, process: ProcessId, tell: impl FnMut(Holder, SiteId, TypeId, Amount)) {
+        let at = process as usize;
+        if let (Some(Some(ledger)), Some(habits)) = (self.ledgers.get(at), self.habits.get(at)) {
+            ledger.standing(|proof| habits.hold(proof), tell);
+        }
     }
 
     /// A process begins; `parent` where it was forked.

@@ -18,9 +18,7 @@ use super::merge::{Paused, Steps};
 use super::notes::{self, Note, NotedEnd, NotedOrigin, NotedOutcome};
 use super::open::{self, Error, Trace};
 use super::reader::{self, Chunk};
-use super::{
-    Ended, Facts, Origin, Outcome, Process, ProcessId, Rss, Thread, ThreadId, Warning,
-};
+use super::{Ended, Facts, Origin, Outcome, Process, ProcessId, Rss, Thread, ThreadId, Warning};
 use crate::sites::Sites;
 
 /// So many points of the clock are kept.
@@ -106,6 +104,11 @@ impl Follow {
     /// What is known so far. The clock has a bounded number of points, resident sets are the last ones.
     pub fn facts(&self) -> &Facts {
         &self.trace.facts
+    }
+
+    /// Nanoseconds since the start up to which all is here; `None`: the trace is at its end.
+    pub fn whole_ns(&self) -> Option<u64> {
+        (self.limit < u64::MAX).then(|| self.trace.facts.clock.ns(self.limit))
     }
 
     /// Bytes that were read, and the bytes that there are.
@@ -433,7 +436,10 @@ impl Follow {
 
     fn clock(&mut self, stamp: u64, ns: u64) {
         let points = &mut self.trace.facts.clock.points;
-        if points.last().is_none_or(|last| last.0 < stamp && last.1 <= ns) {
+        if points
+            .last()
+            .is_none_or(|last| last.0 < stamp && last.1 <= ns)
+        {
             points.push((stamp, ns));
         }
         if points.len() > MOST_POINTS {

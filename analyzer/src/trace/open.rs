@@ -179,7 +179,11 @@ pub(super) fn is_locked(file: File) -> io::Result<(File, bool)> {
 }
 
 /// The file's version, and what of its header is damaged.
-pub(super) fn check_header(path: &Path, file: &File, len: u64) -> Result<(u32, Option<Damage>), Error> {
+pub(super) fn check_header(
+    path: &Path,
+    file: &File,
+    len: u64,
+) -> Result<(u32, Option<Damage>), Error> {
     let path = || path.to_path_buf();
     if len == 0 {
         return Err(Error::Empty(path()));

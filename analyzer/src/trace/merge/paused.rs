@@ -5,13 +5,13 @@ use std::collections::BinaryHeap;
 
 use super::thread::Open;
 use super::{Entry, Item, LAST, Steps};
+use crate::sites::Sites;
 use crate::trace::codes::Codes;
 use crate::trace::open::{Error, Trace};
 use crate::trace::readings::Reading;
 use crate::trace::resolve::Modules;
 use crate::trace::turns::Turns;
 use crate::trace::{ProcessId, ThreadId};
-use crate::sites::Sites;
 
 /// A merge between two parts of its trace.
 #[derive(Debug, Default)]
@@ -44,7 +44,8 @@ impl Paused {
 
     /// A thread begins.
     pub(in crate::trace) fn thread_begins(&mut self, thread: ThreadId, stamp: u64) {
-        self.open.resize_with(self.open.len().max(thread as usize + 1), || None);
+        self.open
+            .resize_with(self.open.len().max(thread as usize + 1), || None);
         self.plan(stamp, Item::ThreadBegins(thread));
     }
 
@@ -66,7 +67,10 @@ impl Paused {
 
     /// The thread's chunks that were read may be forgotten: so many were.
     pub(in crate::trace) fn forget_chunks(&mut self, thread: ThreadId) -> usize {
-        let open = self.open.get_mut(thread as usize).and_then(Option::as_deref_mut);
+        let open = self
+            .open
+            .get_mut(thread as usize)
+            .and_then(Option::as_deref_mut);
         open.map_or(0, |open| std::mem::take(&mut open.next_chunk))
     }
 }
@@ -122,7 +126,10 @@ impl<'t> Steps<'t> {
 
     /// There is more of a thread. One that has not begun, or still has some, comes to it by itself.
     fn feed(&mut self, thread: ThreadId) -> Result<(), Error> {
-        let open = self.open.get_mut(thread as usize).and_then(Option::as_deref_mut);
+        let open = self
+            .open
+            .get_mut(thread as usize)
+            .and_then(Option::as_deref_mut);
         let Some(open) = open.filter(|open| open.reader.is_none()) else {
             return Ok(());
         };

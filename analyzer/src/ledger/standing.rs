@@ -1,0 +1,61 @@
+//! How things stand now, while the process runs: what is live, and who holds it.
+
+use rustc_hash::FxHashMap;
+
+use super::holding::{Hints, Kind, Proof};
+use super::{Ledger, pieces};
+use crate::replay::HoldingId;
+use crate::requests::record::RequestId;
+use crate::sample::Amount;
+use crate::sites::SiteId;
+use crate::types::TypeId;
+
+/// Who holds a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// It is proved to be this request's, which has ended: left over.
+    Ended(RequestId),
+    /// It is proved to be this request's, which goes on.
+    Flying(RequestId),
+    /// Nothing proves whose it is; the one request that is a hint, if there is one.
+    Untold(Option<RequestId>),
+    /// No request's.
+    Outside,
+}
+
+impl Ledger {
+    /// Tells what allocators' blocks of the process's own are live: who holds them, where they were made, what they are.
+    /// Proofs that `holds` denies prove nothing here.
+    pub fn standing(
+        &self,
+        holds: impl Fn(Proof) -> bool,
+        mut tell: impl FnMut(Holder, SiteId, TypeId, Amount),
+    ) {
+        let mut sums: FxHashMap<(HoldingId, TypeId), Amount> = FxHashMap::default();
+        for (address, block) in self.heap.own() {
+            if pieces::apart(address).is_none() {
+                let key = (self.resolve(block), block.of_type);
+                *sums.entry(key).or_default() += self.heap.amount(address, block);
+            }
+        }
+        for ((id, of_type), amount) in sums {
+            let holding = &self.holdings[id as usize];
+            let holder = match holding.kind {
+                Kind::Outside => Holder::Outside,
+                Kind::Proved(request, proof) if !holds(proof) => Holder::Untold(Some(request)),
+                Kind::Proved(request, _) if holding.ended => Holder::Ended(request),
+                Kind::Proved(request, _) => Holder::Flying(request),
+                Kind::Open(hints) => Holder::Untold(only(hints)),
+                Kind::Pending(_) => Holder::Untold(None),
+            };
+            tell(holder, self.site_of(id), of_type, amount);
+        }
+    }
+}
+
+/// The only request among hints.
+fn only(hints: Hints) -> Option<RequestId> {
+    let mut all = [hints.last, hints.next, hints.task].into_iter().flatten();
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first)
+}
