@@ -44,5 +44,6 @@ mod mapped;
 mod mark;
 pub mod owner;
 pub mod record;
+pub mod records;
 mod task;
 mod transfer;

@@ -145,7 +145,8 @@ impl Watch {
             live: &self.live,
             now,
             base: self.base(),
-            before: self.before.as_ref(),
+            // At the first look all that has changed has changed this time.
+            before: self.before.as_ref().or(self.base()),
             verdicts: self.judge.verdicts.as_ref(),
         };
         let view = view::view(&input, &mut names);
@@ -168,8 +169,11 @@ impl Watch {
     fn heading(&self) -> Heading {
         let facts = self.live.facts();
         let first = facts.processes.first();
-        let program = first.and_then(|first| first.arguments.get(..2.min(first.arguments.len())));
-        let program = program.map(|words| words.join(" ")).unwrap_or_default();
+        let words = first.map(|first| first.arguments.iter().take(2));
+        // Without folders: what it is called matters, and there is little room.
+        let words = words.into_iter().flatten();
+        let words = words.map(|word| word.rsplit('/').next().unwrap_or(word));
+        let program = words.collect::<Vec<_>>().join(" ");
         let replay = &self.live.replay;
         Heading {
             name: match first.filter(|_| !program.is_empty()) {
@@ -258,7 +262,7 @@ fn lines(watch: &mut Watch, options: &Options) -> Result<(), String> {
 
 /// Prints one; false: nobody reads it any more.
 fn print(watch: &mut Watch, options: &Options, is_last: bool) -> Result<bool, String> {
-    watch.judge.begin();
+    watch.judge.begin(is_last);
     watch.judge.hear(JUDGING);
     let view = watch.look();
     let heading = watch.heading();

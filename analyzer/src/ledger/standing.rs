@@ -23,6 +23,17 @@ pub enum Holder {
     Outside,
 }
 
+impl Holder {
+    /// The request that is named.
+    pub fn request(self) -> Option<RequestId> {
+        match self {
+            Holder::Ended(request) | Holder::Flying(request) => Some(request),
+            Holder::Untold(request) => request,
+            Holder::Outside => None,
+        }
+    }
+}
+
 impl Ledger {
     /// Tells what allocators' blocks of the process's own are live: who holds them, where they were made, what they are.
     /// Proofs that `holds` denies prove nothing here.

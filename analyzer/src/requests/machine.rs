@@ -8,7 +8,8 @@ use super::asked::{AskedSoFar, Head, NOTHING};
 use super::connection::{Connection, Mode, Waiting};
 use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
-use super::record::{Record, RequestId};
+use super::record::RequestId;
+use super::records::Records;
 use super::task::Tasks;
 use crate::ledger::holding::AccountId;
 use crate::ledger::{Ledger, Serving};
@@ -96,7 +97,7 @@ const AHEAD: usize = 32;
 pub struct Machine {
     pub(super) boundary: Boundary,
     /// All requests, in order of their begin.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// Their labels.
     pub labels: Labels,
     /// What they asked for.
@@ -129,7 +130,7 @@ impl Machine {
     pub fn new(options: &Options, threads: usize, sample: Sample) -> Self {
         Machine {
             boundary: options.boundary,
-            records: Vec::new(),
+            records: Records::default(),
             labels: Labels::new(options.routes.clone()),
             asked: AskedSoFar::new(options.keep_paths),
             owners: Owners::new(options.scope, options.boundary == Boundary::Mark, sample),

@@ -37,7 +37,8 @@ use rustc_hash::FxHashMap;
 use crate::ledger::holding::{AccountId, Kind, OUTSIDE, Proof};
 use crate::ledger::{Holder, Ledger};
 use crate::replay::Found;
-use crate::requests::record::{Record, RequestId};
+use crate::requests::record::RequestId;
+use crate::requests::records::Records;
 use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
 use crate::trace::{ProcessId, ThreadId};
@@ -110,6 +111,12 @@ impl Owners {
         }
     }
 
+    /// Forgets ends of requests that were long ago, all but the newest `most`.
+    pub fn fold(&mut self, most: usize) {
+        let ledgers = self.ledgers.iter_mut().flatten();
+        ledgers.for_each(|ledger| ledger.fold(most));
+    }
+
     /// A process begins; `parent` where it was forked.
     pub fn process_begins(&mut self, process: ProcessId, parent: Option<ProcessId>) {
         let child = match parent {
@@ -124,7 +131,7 @@ impl Owners {
     pub(super) fn process_ends(
         &mut self,
         process: ProcessId,
-        records: &mut [Record],
+        records: &mut Records,
     ) -> Option<(Ledger, Habits)> {
         for worker in self.workers_of(process) {
             self.is_cut(worker, records);
@@ -164,7 +171,7 @@ impl Owners {
     }
 
     /// A worker has ended.
-    pub(super) fn worker_ends(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(super) fn worker_ends(&mut self, id: ThreadId, records: &mut Records) {
         self.put_back(id);
         self.settle_birth(id, records);
         self.close_of_task(id, records);
@@ -205,7 +212,7 @@ impl Owners {
     }
 
     /// `request` is about to end.
-    pub(super) fn before_end(&mut self, request: RequestId, records: &mut [Record]) {
+    pub(super) fn before_end(&mut self, request: RequestId, records: &mut Records) {
         let Some(record) = records.get(request as usize) else {
             return;
         };
@@ -219,7 +226,7 @@ impl Owners {
     }
 
     /// `request` has ended; `last`: with its process.
-    pub(super) fn end(&mut self, request: RequestId, records: &mut [Record], last: bool) {
+    pub(super) fn end(&mut self, request: RequestId, records: &mut Records, last: bool) {
         let Some(record) = records.get_mut(request as usize) else {
             return;
         };
@@ -244,7 +251,7 @@ impl Owners {
     pub(super) fn void(
         &mut self,
         request: RequestId,
-        records: &mut [Record],
+        records: &mut Records,
         other: Option<RequestId>,
     ) {
         let (id, process) = match records.get(request as usize) {

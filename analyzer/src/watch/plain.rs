@@ -10,6 +10,8 @@ use crate::watch::words;
 
 /// Rows of a table.
 const MOST_ROWS: usize = 10;
+/// Types that are named of an endpoint.
+const MOST_TYPES: usize = 3;
 
 /// What is the same in all blocks.
 #[derive(Clone, Debug)]
@@ -152,7 +154,29 @@ fn endpoint(row: &EndpointRow, out: &mut dyn Write) -> io::Result<()> {
             words::bytes(row.likely.since.bytes)
         )?;
     }
-    writeln!(out)
+    writeln!(out)?;
+    let types = row.types.iter().take(MOST_TYPES);
+    for of_type in types.filter(|of| of.left.since.is_more()) {
+        let count = words::count(of_type.left.since.blocks);
+        writeln!(out, "{count:>32}  {}", of_which(row, of_type))?;
+    }
+    Ok(())
+}
+
+/// A type of what requests left, and how many each of them.
+fn of_which(row: &EndpointRow, of_type: &TypeRow) -> String {
+    let blocks = of_type.left.since.blocks.max(0).unsigned_abs();
+    let name = escaped(&of_type.name);
+    match row.requests {
+        0 => name.into_owned(),
+        requests if blocks.is_multiple_of(requests) => {
+            format!("{name}: {} a request", figures::count(blocks / requests))
+        }
+        requests => {
+            let each = blocks as f64 / requests as f64;
+            format!("{name}: about {} a request", words::rate(each))
+        }
+    }
 }
 
 /// The table that guppy's users know, of all that is more than it was.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use leak_wire::Event;
 use leak_wire::free_list::Change;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analyze::{self, Boundary, free_lists};
 use crate::ledger::Holder;
@@ -17,6 +17,8 @@ use crate::trace::{Error, Facts, Origin, ProcessId, Reading, Run, Step, Steps, T
 use crate::types::{TypeId, TypeNames};
 use crate::watch::standing::{Owner, Standing};
 
+/// So many requests are kept as they were: what comes to one after its end, comes soon.
+const UNFOLDED: usize = 1 << 15;
 /// So many of the requests that ended last are kept to be looked at.
 const MOST_RECENT: usize = 500;
 
@@ -53,7 +55,6 @@ pub(super) struct Replay {
     boundary: Boundary,
     /// There are marks that are requests.
     wants_marks: bool,
-    events: u64,
     /// The newest stamp.
     pub(super) last: u64,
     running: Vec<ProcessId>,
@@ -63,6 +64,8 @@ pub(super) struct Replay {
     unended: Vec<RequestId>,
     ended: u64,
     served: FxHashMap<Group, u64>,
+    /// Requests that were folded and hold something, or may: their labels and status; `None`: it was no request.
+    folded: FxHashMap<RequestId, Option<Group>>,
     pub(super) recent: VecDeque<Recent>,
     /// How things stood when the first request began, and at the last mark.
     pub(super) start: Option<Standing>,
@@ -83,7 +86,6 @@ impl Replay {
             mark,
             boundary: options.boundary,
             wants_marks: false,
-            events: 0,
             last: 0,
             running: Vec::new(),
             frozen: FxHashMap::default(),
@@ -91,6 +93,7 @@ impl Replay {
             unended: Vec::new(),
             ended: 0,
             served: FxHashMap::default(),
+            folded: FxHashMap::default(),
             recent: VecDeque::new(),
             start: None,
             marked: None,
@@ -111,7 +114,30 @@ impl Replay {
             }
         }
         self.look_for_ends();
+        if self.machine.records.unfolded() > 2 * UNFOLDED {
+            self.fold();
+        }
         Ok(())
+    }
+
+    /// Forgets what ended long ago and holds nothing.
+    fn fold(&mut self) {
+        let mut mentioned: FxHashSet<RequestId> = FxHashSet::default();
+        for process in self.running.clone() {
+            let rows = self.of_process(process).rows;
+            mentioned.extend(rows.iter().filter_map(|row| row.0.request()));
+        }
+        let frozen = self.frozen.values().flat_map(|frozen| &frozen.rows);
+        mentioned.extend(frozen.filter_map(|row| row.0.request()));
+        self.folded.retain(|request, _| mentioned.contains(request));
+        let folded = &mut self.folded;
+        self.machine.records.fold(UNFOLDED, |request, record| {
+            if mentioned.contains(&request) {
+                let group = group(record).filter(|_| !record.void);
+                folded.insert(request, group);
+            }
+        });
+        self.machine.owners.fold(UNFOLDED);
     }
 
     fn step(&mut self, step: &Step<'_>, facts: &Facts) {
@@ -149,7 +175,6 @@ impl Replay {
     }
 
     fn event(&mut self, step: &Step<'_>, event: &Event<'_>, facts: &Facts) {
-        self.events += 1;
         if let Event::Mark { label } | Event::MarkBegin { label } = event {
             let label: Vec<u8> = label.iter().collect();
             let mark = self.mark.as_deref().map(str::as_bytes);
@@ -170,7 +195,7 @@ impl Replay {
     fn run(&mut self, mut run: Run<'_>) {
         let (process, thread, stamp) = (run.process, worker(run.thread), run.stamp);
         let read = |out: &mut [_]| run.read(out);
-        self.events += self.machine.run(process, thread, stamp, read);
+        self.machine.run(process, thread, stamp, read);
     }
 
     fn process_begins(&mut self, process: ProcessId, facts: &Facts) {
@@ -187,7 +212,7 @@ impl Replay {
             return;
         }
         self.freeze(process);
-        self.machine.process_ends(process, stamp);
+        self.machine.process_leaves(process, stamp);
         self.running.retain(|running| *running != process);
         // What it left is of interest where it was the last.
         match self.running.is_empty() {
@@ -285,7 +310,6 @@ impl Replay {
         let mut standing = Standing {
             at_ns: facts.clock.ns(self.last),
             requests: self.ended,
-            events: self.events,
             served: self.served.clone(),
             dropped: facts.dropped,
             ..Standing::default()
@@ -305,12 +329,14 @@ impl Replay {
             let flight = &self.machine.owners.ledger(process).flight;
             standing.flying += flight.count() as u64;
         }
-        standing.count_holding(|request| {
-            let record = self.machine.records.get(request as usize);
-            record.and_then(group)
+        standing.count_holding(|request| match self.folded.get(&request) {
+            Some(group) => *group,
+            None => self.machine.records.get(request as usize).and_then(group),
         });
         let rss = facts.rss.iter();
-        let of_running = rss.filter(|rss| self.running.contains(&rss.process));
+        // Of what has ended nobody takes readings: the last one stands, where nothing else runs.
+        let runs = |process| self.running.is_empty() || self.running.contains(&process);
+        let of_running = rss.filter(|rss| runs(rss.process));
         standing.resident = of_running.map(|rss| rss.bytes).sum();
         standing.processes = self.running.len();
         standing
@@ -336,17 +362,26 @@ impl Replay {
             Holder::Untold(Some(request)) => (request, false),
         };
         let record = self.machine.records.get(request as usize);
-        match record {
-            Some(record) if record.void && is_proved => Owner::Outside,
-            Some(record) if record.void => Owner::Untold,
-            Some(record) if record.end.is_none() => Owner::Flying,
-            Some(record) => match group(record) {
-                Some(group) if is_proved => Owner::Left(group),
-                Some(group) => Owner::Likely(group),
-                None => Owner::Untold,
-            },
+        let group = match (self.folded.get(&request), record) {
+            (Some(None), _) => return none(is_proved),
+            (Some(group), _) => *group,
+            (None, Some(record)) if record.void => return none(is_proved),
+            (None, Some(record)) if record.end.is_none() => return Owner::Flying,
+            (None, record) => record.and_then(group),
+        };
+        match group {
+            Some(group) if is_proved => Owner::Left(group),
+            Some(group) => Owner::Likely(group),
             None => Owner::Untold,
         }
+    }
+}
+
+/// Whose the blocks are of what turned out to be no request.
+fn none(is_proved: bool) -> Owner {
+    match is_proved {
+        true => Owner::Outside,
+        false => Owner::Untold,
     }
 }
 

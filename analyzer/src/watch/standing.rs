@@ -34,8 +34,6 @@ pub(super) struct Standing {
     pub(super) at_ns: u64,
     /// Requests that have ended.
     pub(super) requests: u64,
-    /// Events that were read.
-    pub(super) events: u64,
     /// Requests in flight.
     pub(super) flying: u64,
     /// Allocators' blocks that are live.

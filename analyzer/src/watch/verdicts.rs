@@ -180,11 +180,12 @@ impl Judge {
         }
     }
 
-    /// Begins a report, if one is due.
-    pub(super) fn begin(&mut self) {
+    /// Begins a report, if one is due; the last one always is.
+    pub(super) fn begin(&mut self, is_last: bool) {
         let due = |(begun, took): (Instant, Duration)| begun.elapsed() >= took * PART;
         let size = self.trace.metadata().map_or(0, |metadata| metadata.len());
-        if self.running.is_some() || !self.last.is_none_or(due) || size > LARGEST {
+        let is_due = is_last || self.last.is_none_or(due);
+        if self.running.is_some() || !is_due || size > LARGEST {
             return;
         }
         let mut command = report_of(&self.trace, &self.arguments);

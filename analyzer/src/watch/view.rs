@@ -6,11 +6,13 @@ use rustc_hash::FxHashMap;
 
 use crate::report::{self, Named};
 use crate::requests::label::{Group, LabelId};
+use crate::sample::Amount;
 use crate::sites::{SiteId, Sites};
 use crate::symbols::{Files, SymbolOptions, Symbolizer};
 use crate::trace::Facts;
 use crate::types::TypeId;
 use crate::watch::live::Live;
+use crate::watch::replay::Recent;
 use crate::watch::standing::{Change, Grown, Key, Owner, Standing, grown};
 use crate::watch::verdicts::{Judged, Verdicts};
 
@@ -42,6 +44,8 @@ pub(super) struct EndpointRow {
     /// Of that, what is likely, not proved.
     pub(super) likely: Grown,
     pub(super) judged: Option<Judged>,
+    /// What most of it is.
+    pub(super) types: Vec<TypeRow>,
 }
 
 /// What is left over of one type.
@@ -60,6 +64,19 @@ pub(super) struct SiteRow {
     pub(super) of: String,
     pub(super) left: Grown,
     pub(super) judged: Option<Judged>,
+}
+
+/// A request that has ended.
+#[derive(Clone, Debug)]
+pub(super) struct RequestRow {
+    pub(super) label: String,
+    pub(super) status: Option<u32>,
+    /// Nanoseconds since the trace's start, and how long it took.
+    pub(super) ended_ns: u64,
+    pub(super) took_ns: u64,
+    /// What it held when it ended, and holds now, as far as that is proved.
+    pub(super) survivors: Amount,
+    pub(super) holds: Amount,
 }
 
 /// How sure it is whose what is left over since is, bytes.
@@ -96,6 +113,8 @@ pub(super) struct View {
     pub(super) endpoints: Vec<EndpointRow>,
     pub(super) types: Vec<TypeRow>,
     pub(super) sites: Vec<SiteRow>,
+    /// The newest first.
+    pub(super) recent: Vec<RequestRow>,
     /// Call sites that are left out.
     pub(super) more_sites: usize,
     pub(super) seconds_to_limit: Option<u64>,
@@ -234,11 +253,13 @@ pub(super) fn view(input: &Input<'_>, names: &mut Names) -> View {
     }
     view.endpoints = endpoints(input, &by_owner);
     view.types = types(input);
+    view.recent = recent(input, facts);
     (view.sites, view.more_sites) = sites(input, facts, names);
     view
 }
 
 fn endpoints(input: &Input<'_>, by_owner: &FxHashMap<Owner, Grown>) -> Vec<EndpointRow> {
+    let mut types = types_of_groups(input);
     let of = |owner: &Owner| by_owner.get(owner).copied().unwrap_or_default();
     let row = |whose: Whose, label: &str, left: Grown| EndpointRow {
         whose,
@@ -249,6 +270,7 @@ fn endpoints(input: &Input<'_>, by_owner: &FxHashMap<Owner, Grown>) -> Vec<Endpo
         left,
         likely: Grown::default(),
         judged: None,
+        types: Vec::new(),
     };
     let mut rows: Vec<EndpointRow> = Vec::new();
     for (group, served) in &input.now.served {
@@ -263,6 +285,7 @@ fn endpoints(input: &Input<'_>, by_owner: &FxHashMap<Owner, Grown>) -> Vec<Endpo
             holding: input.now.holding.get(&group).copied().unwrap_or(0),
             likely,
             judged: judged.cloned(),
+            types: types.remove(&group).unwrap_or_default(),
             ..row(
                 Whose::Endpoint,
                 &label,
@@ -281,12 +304,50 @@ fn endpoints(input: &Input<'_>, by_owner: &FxHashMap<Owner, Grown>) -> Vec<Endpo
     rows
 }
 
+fn recent(input: &Input<'_>, facts: &Facts) -> Vec<RequestRow> {
+    let ended = input.live.replay.recent.iter().rev();
+    let row = |ended: &Recent| {
+        let (start, end) = (facts.clock.ns(ended.start), facts.clock.ns(ended.end));
+        let holds = input.now.by_request.get(&ended.request);
+        RequestRow {
+            label: ended
+                .group
+                .map_or_else(String::new, |group| input.label(group.0)),
+            status: ended.group.and_then(|group| group.1),
+            ended_ns: end,
+            took_ns: end.saturating_sub(start),
+            survivors: ended.survivors,
+            holds: holds.copied().unwrap_or_default(),
+        }
+    };
+    ended.map(row).collect()
+}
+
+/// What is left over of each endpoint's requests, by type.
+fn types_of_groups(input: &Input<'_>) -> FxHashMap<Group, Vec<TypeRow>> {
+    let by_both = input.grown(|key| match key.0 {
+        Owner::Left(group) | Owner::Likely(group) => Some((group, key.2)),
+        Owner::Untold | Owner::Outside | Owner::Flying => None,
+    });
+    let mut by_group: FxHashMap<Group, FxHashMap<TypeId, Grown>> = FxHashMap::default();
+    for ((group, of_type), left) in by_both {
+        by_group.entry(group).or_default().insert(of_type, left);
+    }
+    let named =
+        |(group, types): (Group, FxHashMap<TypeId, Grown>)| (group, type_rows(input, &types));
+    by_group.into_iter().map(named).collect()
+}
+
 fn types(input: &Input<'_>) -> Vec<TypeRow> {
-    let names = &input.live.replay.types;
     let by_type = input.grown(|key| is_left(key).then_some(key.2));
+    type_rows(input, &by_type)
+}
+
+fn type_rows(input: &Input<'_>, by_type: &FxHashMap<TypeId, Grown>) -> Vec<TypeRow> {
+    let names = &input.live.replay.types;
     // A name may have several numbers.
     let mut by_name: FxHashMap<&str, Grown> = FxHashMap::default();
-    for (of_type, left) in &by_type {
+    for (of_type, left) in by_type {
         let of_type: TypeId = *of_type;
         let sum = by_name.entry(names.name(of_type)).or_default();
         *sum = sum.plus(*left);
@@ -346,7 +407,26 @@ fn sites(input: &Input<'_>, facts: &Facts, names: &mut Names) -> (Vec<SiteRow>, 
             fingerprint,
         }
     };
-    (rows.into_iter().map(row).collect(), more)
+    (merged(rows.into_iter().map(row)), more)
+}
+
+/// Call sites that look the same to a person are one: on the way there they differ in what is not shown.
+fn merged(rows: impl Iterator<Item = SiteRow>) -> Vec<SiteRow> {
+    let mut all: Vec<SiteRow> = Vec::new();
+    let mut places: FxHashMap<(String, String), usize> = FxHashMap::default();
+    for row in rows {
+        let key = (row.named.function.clone(), row.named.place.clone());
+        match places.get(&key).and_then(|place| all.get_mut(*place)) {
+            // The first is the largest: names and verdict are its.
+            Some(known) => known.left = known.left.plus(row.left),
+            None => {
+                places.insert(key, all.len());
+                all.push(row);
+            }
+        }
+    }
+    all.sort_by_key(|row| Reverse(row.left.since.bytes));
+    all
 }
 
 impl Change {

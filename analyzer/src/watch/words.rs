@@ -39,6 +39,6 @@ pub(super) fn rate(rate: f64) -> String {
 
 /// A share without its sign, rounded; nothing of nothing is 0.
 pub(super) fn percent(part: i64, whole: i64) -> String {
-    let share = part as f64 * 100.0 / whole.max(1) as f64;
+    let share = part.max(0) as f64 * 100.0 / whole.max(1) as f64;
     format!("{share:.0}")
 }
