@@ -174,7 +174,7 @@ fn of_which(row: &EndpointRow, of_type: &TypeRow) -> String {
         }
         requests => {
             let each = blocks as f64 / requests as f64;
-            format!("{name}: about {} a request", words::rate(each))
+            format!("{name}: about {each:.1} a request")
         }
     }
 }

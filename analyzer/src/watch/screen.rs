@@ -5,6 +5,8 @@ mod draw;
 mod rows;
 mod state;
 mod terminal;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -170,7 +172,7 @@ impl Show<'_> {
                 && key.kind != KeyEventKind::Release
             {
                 self.state.message.clear();
-                let rows = rows::rows(&self.view, &self.state).rows.len();
+                let rows = rows::rows(&self.view, &self.state, u16::MAX).rows.len();
                 match self.state.key(key, rows) {
                     Wish::Quit => return Ok(false),
                     Wish::NewBaseline => self.new_baseline(),

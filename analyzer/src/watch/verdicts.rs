@@ -46,6 +46,14 @@ pub(super) struct Judged {
 }
 
 impl Judged {
+    /// In a word or two, where there is little room.
+    pub(super) fn short(&self) -> String {
+        match self.needed {
+            Some(needed) => format!("needs {needed} more"),
+            None => self.verdict.clone(),
+        }
+    }
+
     /// In a few words.
     pub(super) fn words(&self) -> String {
         match self.needed {

@@ -9,7 +9,7 @@ use leak_wire::{Bytes, Common, Event, Order, Protocol, Transfer, Unseen, Wait};
 use crate::sites::{NO_MODULE, SiteId, Sites};
 use crate::trace::writer::{ThreadEvents, Writer};
 use crate::trace::{
-    At, Error, Facts, Note, NotedEnd, NotedOrigin, NotedOutcome, ThreadId, Trace, What, open,
+    At, Error, Facts, Note, NotedEnd, NotedOrigin, NotedOutcome, Steps, ThreadId, Trace, What, open,
 };
 
 /// xorshift64*.

@@ -108,7 +108,7 @@ fn foot(state: &State) -> Paragraph<'static> {
 }
 
 fn table(frame: &mut Frame<'_>, view: &View, state: &mut State, area: Rect) {
-    let rows = rows(view, state);
+    let rows = rows(view, state, area.width);
     state.stay_within(rows.rows.len());
     state.page = usize::from(area.height.saturating_sub(1));
     let place = rows.places.get(state.selected).copied();

@@ -23,15 +23,45 @@ pub(super) struct Rows {
     pub(super) places: Vec<usize>,
 }
 
-/// The rows of the tab that is chosen.
-pub(super) fn rows(view: &View, state: &State) -> Rows {
+/// With fewer columns some figures give way to names.
+const WIDE: u16 = 100;
+
+/// The rows of the tab that is chosen, for a table so wide.
+pub(super) fn rows(view: &View, state: &State, width: u16) -> Rows {
+    let is_wide = width >= WIDE;
     match state.tab {
-        Tab::Endpoints => endpoints(view, state),
-        Tab::Sites => sites(view, state),
+        Tab::Endpoints if is_wide => endpoints(view, state),
+        Tab::Endpoints => endpoints(view, state).without(&["Holding", "Count"]),
+        Tab::Sites if is_wide => sites(view, state),
+        Tab::Sites => sites(view, state).without(&["Count", "Verdict"]),
         Tab::Types => types(view, state),
         Tab::Memory => Rows::default(),
         Tab::Requests => requests(view, state),
     }
+}
+
+impl Rows {
+    /// The same without these columns.
+    fn without(mut self, titles: &[&str]) -> Rows {
+        let shown: Vec<bool> = self
+            .head
+            .iter()
+            .map(|title| !titles.contains(title))
+            .collect();
+        let dropped = shown.iter().take(self.figures).filter(|shown| !**shown);
+        self.figures -= dropped.count();
+        keep(&mut self.head, &shown);
+        keep(&mut self.widths, &shown);
+        for row in &mut self.rows {
+            keep(row, &shown);
+        }
+        self
+    }
+}
+
+fn keep<T>(all: &mut Vec<T>, shown: &[bool]) {
+    let mut each = shown.iter();
+    all.retain(|_| each.next().is_none_or(|shown| *shown));
 }
 
 fn widths(figures: &[u16], rest: &[Constraint]) -> Vec<Constraint> {
@@ -78,7 +108,7 @@ fn endpoints(view: &View, state: &State) -> Rows {
             escaped(&name(row)).into_owned(),
             row.judged
                 .as_ref()
-                .map_or_else(String::new, |of| of.words()),
+                .map_or_else(String::new, |of| of.short()),
         ]
     };
     Rows {
@@ -93,7 +123,7 @@ fn endpoints(view: &View, state: &State) -> Rows {
         ],
         widths: widths(
             &[8, 7, 9, 10, 10],
-            &[Constraint::Fill(3), Constraint::Fill(2)],
+            &[Constraint::Fill(1), Constraint::Length(15)],
         ),
         figures: 5,
         rows: places
@@ -117,7 +147,7 @@ fn sites(view: &View, state: &State) -> Rows {
             escaped(&row.of).into_owned(),
             row.judged
                 .as_ref()
-                .map_or_else(String::new, |of| of.words()),
+                .map_or_else(String::new, |of| of.short()),
         ]
     };
     Rows {
@@ -134,7 +164,7 @@ fn sites(view: &View, state: &State) -> Rows {
             &[
                 Constraint::Fill(3),
                 Constraint::Fill(3),
-                Constraint::Length(9),
+                Constraint::Length(15),
             ],
         ),
         figures: 3,
