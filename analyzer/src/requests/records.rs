@@ -18,8 +18,8 @@ pub struct Records {
     after: Vec<Record>,
     /// Of those before, the ones that had not ended.
     open: FxHashMap<RequestId, Record>,
-    /// Stands for each that is folded.
-    folded: Record,
+    /// Takes what is written to any that is folded.
+    lost: Record,
 }
 
 impl Default for Records {
@@ -28,13 +28,13 @@ impl Default for Records {
             before: 0,
             after: Vec::new(),
             open: FxHashMap::default(),
-            folded: FOLDED,
+            lost: FOLDED.clone(),
         }
     }
 }
 
 /// A request that has ended, and of which nothing else is known.
-const FOLDED: Record = Record {
+static FOLDED: Record = Record {
     process: 0,
     thread: 0,
     host: 0,
@@ -90,20 +90,16 @@ impl Records {
     pub fn get(&self, request: usize) -> Option<&Record> {
         match request.checked_sub(self.before) {
             Some(place) => self.after.get(place),
-            None => Some(
-                self.open
-                    .get(&(request as RequestId))
-                    .unwrap_or(&self.folded),
-            ),
+            None => Some(self.open.get(&(request as RequestId)).unwrap_or(&FOLDED)),
         }
     }
 
     /// The same, to be changed; what is changed of a folded one is lost.
     pub fn get_mut(&mut self, request: usize) -> Option<&mut Record> {
         let Some(place) = request.checked_sub(self.before) else {
-            self.folded = FOLDED;
+            self.lost = FOLDED.clone();
             let open = self.open.get_mut(&(request as RequestId));
-            return Some(open.unwrap_or(&mut self.folded));
+            return Some(open.unwrap_or(&mut self.lost));
         };
         self.after.get_mut(place)
     }
@@ -154,10 +150,7 @@ impl Index<usize> for Records {
     fn index(&self, request: usize) -> &Record {
         match request.checked_sub(self.before) {
             Some(place) => &self.after[place],
-            None => self
-                .open
-                .get(&(request as RequestId))
-                .unwrap_or(&self.folded),
+            None => self.open.get(&(request as RequestId)).unwrap_or(&FOLDED),
         }
     }
 }
@@ -167,9 +160,9 @@ impl IndexMut<usize> for Records {
         match request.checked_sub(self.before) {
             Some(place) => &mut self.after[place],
             None => {
-                self.folded = FOLDED;
+                self.lost = FOLDED.clone();
                 let open = self.open.get_mut(&(request as RequestId));
-                open.unwrap_or(&mut self.folded)
+                open.unwrap_or(&mut self.lost)
             }
         }
     }
@@ -186,7 +179,7 @@ mod tests {
             records.push(Record {
                 label: Some(number),
                 end: (number != 3).then_some(u64::from(number)),
-                ..FOLDED
+                ..FOLDED.clone()
             });
         }
         let mut told = Vec::new();
