@@ -90,6 +90,18 @@ impl Machine {
         }
     }
 
+    /// A thread begins that may have the number of another one, which has ended: nothing of that is left.
+    pub(crate) fn thread_begins_anew(&mut self, thread: ThreadId, process: ProcessId) {
+        // Those that were gone before have ended by themselves.
+        self.bury(process);
+        if let Some(known) = self.threads.get_mut(thread as usize) {
+            *known = Thread::default();
+        }
+        self.tasks.thread_is_gone(thread);
+        self.owners.worker_is_gone(thread);
+        self.thread_begins(thread, process);
+    }
+
     /// A thread records no more. Whether it ended by itself or with its process shows later.
     pub fn thread_ends(&mut self, thread: ThreadId, process: ProcessId, stamp: u64) {
         self.process(process).gone.push((thread, stamp));

@@ -170,6 +170,13 @@ impl Owners {
         self.workers[at].lineage = lineage;
     }
 
+    /// Nothing is left of a worker that has ended.
+    pub(super) fn worker_is_gone(&mut self, id: ThreadId) {
+        if let Some(worker) = self.workers.get_mut(id as usize) {
+            *worker = Worker::default();
+        }
+    }
+
     /// A worker has ended.
     pub(super) fn worker_ends(&mut self, id: ThreadId, records: &mut Records) {
         self.put_back(id);

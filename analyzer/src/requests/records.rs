@@ -104,9 +104,13 @@ impl Records {
         self.after.get_mut(place)
     }
 
-    /// Folds all but the newest `most`, and those that have not ended; tells each that is folded.
-    pub fn fold(&mut self, most: usize, mut tell: impl FnMut(RequestId, &Record)) {
-        let has_ended = |record: &Record| record.void || record.end.is_some();
+    /// Folds those that `has_ended` says to have, all but the newest `most`; tells each that is folded.
+    pub fn fold(
+        &mut self,
+        most: usize,
+        has_ended: impl Fn(&Record) -> bool,
+        mut tell: impl FnMut(RequestId, &Record),
+    ) {
         self.open.retain(|request, record| {
             if has_ended(record) {
                 tell(*request, record);
@@ -183,7 +187,10 @@ mod tests {
             });
         }
         let mut told = Vec::new();
-        records.fold(4, |request, record| told.push((request, record.label)));
+        let has_ended = |record: &Record| record.end.is_some();
+        records.fold(4, has_ended, |request, record| {
+            told.push((request, record.label))
+        });
         assert_eq!(told, [0, 1, 2, 4, 5].map(|number| (number, Some(number))));
         assert_eq!((records.len(), records[3].label), (10, Some(3)));
         assert_eq!((records[5].label, records[6].label), (None, Some(6)));
@@ -192,7 +199,9 @@ mod tests {
         assert!(!records[4].void && records[5].end.is_some());
         records[3].end = Some(7);
         told.clear();
-        records.fold(4, |request, record| told.push((request, record.label)));
+        records.fold(4, has_ended, |request, record| {
+            told.push((request, record.label))
+        });
         assert_eq!(told, [(3, Some(3))]);
         assert!(records.get(10).is_none());
     }

@@ -66,6 +66,11 @@ impl Tasks {
         !self.workers.is_empty() && self.workers.contains_key(&(process, address))
     }
 
+    /// The thread runs nothing any more.
+    pub(super) fn thread_is_gone(&mut self, thread: ThreadId) {
+        self.running.remove(&thread);
+    }
+
     fn number(&mut self) -> ThreadId {
         self.free.pop().unwrap_or_else(|| {
             self.given += 1;

@@ -3,9 +3,11 @@
 //! - What the recorder has told to be whole is merged, up to its last `through` note; what comes later waits.
 //! - Where nobody writes (any more) all that is there is merged, and then the trace is at its end.
 //! - Processes and threads are numbered as they come, which need not be the order of their starts.
+//! - Numbers of threads that have ended are given again, to threads of the same process.
 //! - In memory is what is not merged yet, what the merge needs of the processes and threads that run, and a few words
-//!   of each that has ended.
+//!   of each process that has ended.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
@@ -25,6 +27,8 @@ use crate::sites::Sites;
 const MOST_POINTS: usize = 4096;
 /// So many warnings are kept.
 const MOST_WARNINGS: usize = 100;
+/// So many numbers wait before the first of them is given again: what threads leave behind is settled by then.
+const QUARANTINE: usize = 256;
 /// How long a file without a header is waited for.
 const HEADER: Duration = Duration::from_secs(2);
 
@@ -50,6 +54,10 @@ pub struct Follow {
     threads: FxHashMap<u32, ThreadId>,
     /// Threads of each process that have not ended, with the last stamp of each.
     running: Vec<FxHashMap<ThreadId, u64>>,
+    /// Ends of threads that were not merged, by process.
+    ending: Vec<(u64, ProcessId, ThreadId)>,
+    /// Numbers of threads that have ended, by process, the one that did first in front.
+    free: FxHashMap<ProcessId, VecDeque<ThreadId>>,
     /// Threads with chunks that were not merged.
     fed: FxHashSet<ThreadId>,
     limit: u64,
@@ -95,6 +103,8 @@ impl Follow {
             images: FxHashMap::default(),
             threads: FxHashMap::default(),
             running: Vec::new(),
+            ending: Vec::new(),
+            free: FxHashMap::default(),
             fed: FxHashSet::default(),
             limit: 0,
             ended: false,
@@ -217,6 +227,14 @@ impl Follow {
         if !self.paused.has_readings() {
             self.trace.readings.clear();
         }
+        let (limit, fed, free) = (self.limit, &self.fed, &mut self.free);
+        self.ending.retain(|(end, process, thread)| {
+            let is_over = *end <= limit && !fed.contains(thread);
+            if is_over {
+                free.entry(*process).or_default().push_back(*thread);
+            }
+            !is_over
+        });
     }
 
     /// Takes in a chunk.
@@ -283,13 +301,25 @@ impl Follow {
     fn thread(&mut self, number: u32, image: u32, (tid, start): (u32, u64)) -> ThreadId {
         let process = self.process(image, start);
         let start = start.max(self.trace.facts.processes[process as usize].start);
-        let thread = self.trace.facts.threads.len() as ThreadId;
-        self.threads.insert(number, thread);
-        self.trace.facts.threads.push(Thread { process, tid });
-        self.trace.lanes.push(Lane {
+        let lane = Lane {
             start,
             ..Lane::default()
-        });
+        };
+        let known = self.free.get_mut(&process);
+        let known = known.filter(|free| free.len() > QUARANTINE);
+        let thread = match known.and_then(VecDeque::pop_front) {
+            Some(thread) => {
+                self.trace.lanes[thread as usize] = lane;
+                self.trace.facts.threads[thread as usize].tid = tid;
+                thread
+            }
+            None => {
+                self.trace.lanes.push(lane);
+                self.trace.facts.threads.push(Thread { process, tid });
+                self.trace.facts.threads.len() as ThreadId - 1
+            }
+        };
+        self.threads.insert(number, thread);
         self.running[process as usize].insert(thread, start);
         self.paused.thread_begins(thread, start);
         thread
@@ -411,6 +441,9 @@ impl Follow {
                 lane.end = Some(seen.max(stamp));
             }
         }
+        // Nobody comes to it any more.
+        self.free.remove(&process);
+        self.ending.retain(|(_, of, _)| *of != process);
         let known = &mut self.trace.facts.processes[process as usize];
         known.end = Some(last);
         known.outcome = match outcome {
@@ -432,6 +465,7 @@ impl Follow {
             lane.end = Some(end);
         }
         self.paused.thread_ends(thread, end);
+        self.ending.push((end, process, thread));
     }
 
     fn clock(&mut self, stamp: u64, ns: u64) {

@@ -314,6 +314,9 @@ impl Steps<'_> {
             Item::ProcessEnds(process) => {
                 self.modules.end(process);
                 self.codes.end(process);
+                if self.limit.is_some() {
+                    self.turns.forget(process);
+                }
                 (process, 0, What::ProcessEnds)
             }
             Item::ThreadBegins(thread) => {

@@ -131,12 +131,18 @@ impl Replay {
         mentioned.extend(frozen.filter_map(|row| row.0.request()));
         self.folded.retain(|request, _| mentioned.contains(request));
         let folded = &mut self.folded;
-        self.machine.records.fold(UNFOLDED, |request, record| {
-            if mentioned.contains(&request) {
-                let group = group(record).filter(|_| !record.void);
-                folded.insert(request, group);
-            }
-        });
+        let owners = &self.machine.owners;
+        // What was open when its process ended stays open, and nobody comes to it any more.
+        let is_over =
+            |record: &Record| record.void || record.end.is_some() || !owners.runs(record.process);
+        self.machine
+            .records
+            .fold(UNFOLDED, is_over, |request, record| {
+                if mentioned.contains(&request) {
+                    let group = group(record).filter(|_| !record.void);
+                    folded.insert(request, group);
+                }
+            });
         self.machine.owners.fold(UNFOLDED);
     }
 
@@ -147,7 +153,7 @@ impl Replay {
             What::ProcessEnds => self.process_ends(step.process, step.stamp),
             What::ThreadBegins => {
                 let thread = worker(step.thread);
-                self.machine.thread_begins(thread, step.process);
+                self.machine.thread_begins_anew(thread, step.process);
             }
             What::ThreadEnds => {
                 let thread = worker(step.thread);
@@ -281,7 +287,7 @@ impl Replay {
     fn has_ended(&mut self, request: RequestId) -> bool {
         let record = &self.machine.records[request as usize];
         let Some(end) = record.end.filter(|_| !record.void) else {
-            return record.void;
+            return record.void || !self.machine.owners.runs(record.process);
         };
         self.ended += u64::from(record.count);
         if let Some(group) = group(record) {

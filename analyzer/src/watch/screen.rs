@@ -18,7 +18,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use super::live::Reached;
 use super::plain::Heading;
 use super::view::View;
-use super::{Options, Watch};
+use super::{Options, Since, Watch};
 use draw::{Drawn, draw};
 use state::{History, State, Wish};
 use terminal::Screen;
@@ -60,6 +60,8 @@ struct Show<'w> {
     view_due: Instant,
     look_due: Instant,
     reached: Reached,
+    /// It has read all that there was, once.
+    caught_up: bool,
     /// A page that is being made.
     page: Option<Receiver<String>>,
 }
@@ -81,6 +83,7 @@ fn show(
         view_due: now,
         look_due: now,
         reached: Reached::More,
+        caught_up: false,
         page: None,
     };
     loop {
@@ -120,8 +123,10 @@ impl Show<'_> {
         }
         self.watch.judge.hear(Duration::ZERO);
         self.hear_of_page();
-        let is_behind = self.reached == Reached::More;
-        if Instant::now() < self.view_due || is_behind || self.state.paused {
+        self.caught_up |= self.reached != Reached::More;
+        // What is compared with now is to be now.
+        let is_early = !self.caught_up && self.watch.since == Since::Now;
+        if Instant::now() < self.view_due || is_early || self.state.paused {
             return Ok(());
         }
         self.watch

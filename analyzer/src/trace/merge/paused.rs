@@ -46,6 +46,8 @@ impl Paused {
     pub(in crate::trace) fn thread_begins(&mut self, thread: ThreadId, stamp: u64) {
         self.open
             .resize_with(self.open.len().max(thread as usize + 1), || None);
+        // Another one may have had its number.
+        self.open[thread as usize] = None;
         self.plan(stamp, Item::ThreadBegins(thread));
     }
 

@@ -29,7 +29,7 @@ pub(super) struct Drawn<'d> {
 /// Draws all of it.
 pub(super) fn draw(frame: &mut Frame<'_>, drawn: &Drawn<'_>, state: &mut State) {
     let parts = Layout::vertical([
-        Constraint::Length(3),
+        Constraint::Length(4),
         Constraint::Length(1),
         Constraint::Fill(1),
         Constraint::Length(1),
@@ -69,16 +69,19 @@ fn head(drawn: &Drawn<'_>, state: &State) -> Paragraph<'static> {
             )),
         ]),
         Line::from(format!(
-            "live {} ({})  resident {} ({})  {rate} requests/s, {} since, {} in flight",
+            "live {} ({})  resident {} ({})",
             figures::bytes(view.live_bytes),
             words::bytes(view.live.since.bytes),
             figures::bytes(view.resident),
             words::bytes(view.resident_since),
+        )),
+        Line::from(format!(
+            "{rate} requests/s, {} since, {} in flight; {dropped}",
             figures::count(view.requests_since),
             figures::count(view.flying),
         )),
         Line::from(format!(
-            "left of requests {} proved, {} likely; {} in none, {} untold; {dropped}",
+            "left: {} proved, {} likely, {} in no request, {} untold",
             words::bytes(view.sure.proved),
             words::bytes(view.sure.likely),
             words::bytes(view.sure.outside),
@@ -180,7 +183,10 @@ fn memory(frame: &mut Frame<'_>, drawn: &Drawn<'_>, area: Rect) {
             "resident      {:>11}  {:>11} since   {}",
             figures::bytes(view.resident),
             words::bytes(view.resident_since),
-            counted(view.processes as u64, "process").replace("processs", "processes")
+            match view.processes {
+                1 => "1 process".to_owned(),
+                many => format!("{many} processes"),
+            }
         )),
         Line::from(format!(
             "in flight     {:>11}  {:>11} since",
