@@ -48,7 +48,6 @@ use periods::Periods;
 use pieces::Mappings;
 use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
-pub use standing::Holder;
 use threads::Stacks;
 pub use types::Typed;
 

@@ -44,6 +44,5 @@ mod mapped;
 mod mark;
 pub mod owner;
 pub mod record;
-pub mod records;
 mod task;
 mod transfer;

@@ -2,37 +2,13 @@
 
 use rustc_hash::FxHashMap;
 
-use super::holding::{Hints, Kind, Proof};
+use super::holding::{Hints, Holder, Kind, Proof};
 use super::{Ledger, pieces};
 use crate::replay::HoldingId;
 use crate::requests::record::RequestId;
 use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::types::TypeId;
-
-/// Who holds a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Holder {
-    /// It is proved to be this request's, which has ended: left over.
-    Ended(RequestId),
-    /// It is proved to be this request's, which goes on.
-    Flying(RequestId),
-    /// Nothing proves whose it is; the one request that is a hint, if there is one.
-    Untold(Option<RequestId>),
-    /// No request's.
-    Outside,
-}
-
-impl Holder {
-    /// The request that is named.
-    pub fn request(self) -> Option<RequestId> {
-        match self {
-            Holder::Ended(request) | Holder::Flying(request) => Some(request),
-            Holder::Untold(request) => request,
-            Holder::Outside => None,
-        }
-    }
-}
 
 impl Ledger {
     /// Tells what allocators' blocks of the process's own are live: who holds them, where they were made, what they are.

@@ -8,8 +8,7 @@ use super::asked::{AskedSoFar, Head, NOTHING};
 use super::connection::{Connection, Mode, Waiting};
 use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
-use super::record::RequestId;
-use super::records::Records;
+use super::record::{Records, RequestId, records};
 use super::task::Tasks;
 use crate::ledger::holding::AccountId;
 use crate::ledger::{Ledger, Serving};
@@ -130,7 +129,7 @@ impl Machine {
     pub fn new(options: &Options, threads: usize, sample: Sample) -> Self {
         Machine {
             boundary: options.boundary,
-            records: Records::default(),
+            records: records(),
             labels: Labels::new(options.routes.clone()),
             asked: AskedSoFar::new(options.keep_paths),
             owners: Owners::new(options.scope, options.boundary == Boundary::Mark, sample),

@@ -34,11 +34,10 @@ pub(super) use worker::{Lineage, Service};
 
 use rustc_hash::FxHashMap;
 
-use crate::ledger::holding::{AccountId, Kind, OUTSIDE, Proof};
-use crate::ledger::{Holder, Ledger};
+use crate::ledger::Ledger;
+use crate::ledger::holding::{AccountId, Holder, Kind, OUTSIDE, Proof};
 use crate::replay::Found;
-use crate::requests::record::RequestId;
-use crate::requests::records::Records;
+use crate::requests::record::{Records, RequestId};
 use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
 use crate::trace::{ProcessId, ThreadId};

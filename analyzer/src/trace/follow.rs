@@ -16,7 +16,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::facts::Lane;
 use super::format::{self, CHUNK_HEADER, Kind};
-use super::merge::{Paused, Steps};
+use super::merge::Steps;
+use super::merge::paused::Paused;
 use super::notes::{self, Note, NotedEnd, NotedOrigin, NotedOutcome};
 use super::open::{self, Error, Trace};
 use super::reader::{self, Chunk};

@@ -6,7 +6,7 @@
 //!   the event that made the epoch comes before those that only saw it.
 //! - In memory is one chunk for each thread that has begun and not ended.
 
-mod paused;
+pub(super) mod paused;
 mod run;
 mod thread;
 
@@ -24,7 +24,6 @@ use super::turns::{Turn as ShardTurn, Turns, Waiting};
 use super::{Passed, ProcessId, Step, ThreadId, What};
 use crate::sites::Sites;
 
-pub(super) use paused::Paused;
 pub use run::Run;
 use run::resume;
 use thread::Open;

@@ -29,6 +29,8 @@ pub(super) struct Live {
     follow: Follow,
     pub(super) sites: Sites,
     pub(super) replay: Replay,
+    /// It began again: what was seen before is not to be compared with.
+    pub(super) began_again: bool,
 }
 
 impl Live {
@@ -52,6 +54,7 @@ impl Live {
             follow,
             sites: Sites::default(),
             replay,
+            began_again: false,
         })
     }
 
@@ -106,6 +109,7 @@ impl Live {
     fn begin_with_marks(&mut self) -> Result<(), Error> {
         self.options.boundary = Boundary::Mark;
         *self = Live::open(&self.path, &self.options, self.mark.take())?;
+        self.began_again = true;
         Ok(())
     }
 }

@@ -8,7 +8,20 @@ use std::path::{Path, PathBuf};
 use crate::watch::view::{EndpointRow, View, Whose};
 
 /// Writes them to `path`, which always is whole: under another name first, then renamed.
-pub(super) fn write(path: &Path, view: &View) -> io::Result<()> {
+///
+/// # Errors
+/// One line: why they can't be written.
+pub(super) fn write(path: &Path, view: &View) -> Result<(), String> {
+    let written = replace(path, view);
+    written.map_err(|error| {
+        format!(
+            "{}: {error}; name a file in a folder that can be written to",
+            path.display()
+        )
+    })
+}
+
+fn replace(path: &Path, view: &View) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     // Collectors read `*.prom`: not this one.
     name.push(format!(".{}.tmp", std::process::id()));

@@ -7,7 +7,7 @@ use leak_wire::free_list::Change;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analyze::{self, Boundary, free_lists};
-use crate::ledger::Holder;
+use crate::ledger::holding::Holder;
 use crate::requests::label::Group;
 use crate::requests::machine::Machine;
 use crate::requests::record::{Record, RequestId};
@@ -137,7 +137,8 @@ impl Replay {
             |record: &Record| record.void || record.end.is_some() || !owners.runs(record.process);
         self.machine
             .records
-            .fold(UNFOLDED, is_over, |request, record| {
+            .fold(UNFOLDED, is_over, |place, record| {
+                let request = place as RequestId;
                 if mentioned.contains(&request) {
                     let group = group(record).filter(|_| !record.void);
                     folded.insert(request, group);

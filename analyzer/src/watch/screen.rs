@@ -16,9 +16,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
 use super::live::Reached;
+use super::openmetrics;
+use super::options::{Options, Since};
 use super::plain::Heading;
 use super::view::View;
-use super::{Options, Since, Watch};
+use super::watching::Watch;
 use draw::{Drawn, draw};
 use state::{History, State, Wish};
 use terminal::Screen;
@@ -144,7 +146,7 @@ impl Show<'_> {
         if is_look {
             self.look_due = begun + options.every;
             if let Some(path) = &options.openmetrics {
-                super::write_metrics(path, &self.view)?;
+                openmetrics::write(path, &self.view)?;
             }
         }
         self.heading = self.watch.heading();

@@ -228,8 +228,12 @@ pub(super) fn view(input: &Input<'_>, names: &mut Names) -> View {
         resident_since: signed(now.resident) - signed(of_base(|of| of.resident)),
         requests: now.requests,
         requests_since: now.requests.saturating_sub(of_base(|of| of.requests)),
-        requests_last: now.requests - before.map_or(0, |before| before.requests),
-        last_ns: now.at_ns - before.map_or(0, |before| before.at_ns),
+        requests_last: now
+            .requests
+            .saturating_sub(before.map_or(0, |before| before.requests)),
+        last_ns: now
+            .at_ns
+            .saturating_sub(before.map_or(0, |before| before.at_ns)),
         flying: now.flying,
         flying_bytes: by_owner.get(&Owner::Flying).map_or(0, |of| of.since.bytes),
         processes: now.processes,
@@ -281,7 +285,7 @@ fn endpoints(input: &Input<'_>, by_owner: &FxHashMap<Owner, Grown>) -> Vec<Endpo
         let judged = input.verdicts.and_then(|of| of.group(&label, group.1));
         rows.push(EndpointRow {
             status: group.1,
-            requests: served - before.unwrap_or(&0),
+            requests: served.saturating_sub(*before.unwrap_or(&0)),
             holding: input.now.holding.get(&group).copied().unwrap_or(0),
             likely,
             judged: judged.cloned(),

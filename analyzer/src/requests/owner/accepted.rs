@@ -3,8 +3,7 @@
 
 use super::{Birth, Owners, Service};
 use crate::ledger::holding::{AccountId, Hints};
-use crate::requests::record::RequestId;
-use crate::requests::records::Records;
+use crate::requests::record::{Records, RequestId};
 use crate::trace::{ProcessId, ThreadId};
 
 /// What was made for a connection.

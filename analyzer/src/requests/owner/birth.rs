@@ -9,8 +9,7 @@ use super::worker::Birth;
 use super::zone::Verdict;
 use super::{Owners, Service};
 use crate::ledger::holding::{AccountId, Hints, Proof};
-use crate::requests::record::RequestId;
-use crate::requests::records::Records;
+use crate::requests::record::{Records, RequestId};
 use crate::trace::{ProcessId, ThreadId};
 
 /// A thread keeps at most so many accounts for the request that created it.

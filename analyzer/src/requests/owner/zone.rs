@@ -2,8 +2,7 @@
 
 use super::{Lineage, Owners, Service};
 use crate::ledger::holding::{AccountId, Hints, Kind, Proof};
-use crate::requests::record::RequestId;
-use crate::requests::records::Records;
+use crate::requests::record::{Records, RequestId};
 use crate::trace::{ProcessId, ThreadId};
 
 /// A worker that never waits keeps at most so many accounts of one zone.
