@@ -11,7 +11,7 @@ use serde_json::Value;
 use leak_tests::compile::Source;
 use leak_tests::http::{self, Connection, Request};
 use leak_tests::process::Group;
-use leak_tests::report::{Report, number};
+use leak_tests::report::Report;
 use leak_tests::run::{LIMIT, Place};
 use leak_tests::{artifacts, python};
 
@@ -128,8 +128,13 @@ fn left<'l>(line: &'l Value, label: &str) -> &'l Value {
     found.unwrap_or_else(|| panic!("no {label} in {line}"))
 }
 
+fn figure(row: &Value, name: &str) -> u64 {
+    let figure = row[name].as_u64();
+    figure.unwrap_or_else(|| panic!("{name} is no count: {row}"))
+}
+
 /// A server in C with exact sums, asked by many at once.
-fn leaky(place: &Place, requests: usize) -> u32 {
+fn leaky(place: &Place, requests: usize) {
     let port = http::free_port();
     let program = Source::read("servers/threads.c").program();
     let mut command = place.traced(program);
@@ -160,7 +165,6 @@ fn leaky(place: &Place, requests: usize) -> u32 {
     for last in &lasts {
         check(place, last);
     }
-    pid
 }
 
 /// The last line of a watch against the report, and what the server says.
@@ -169,15 +173,15 @@ fn check(place: &Place, last: &Value) {
     assert!(last["ended"].is_string(), "{last}");
     for (label, blocks, bytes) in [("GET /leak", 3, 1524), ("GET /list", 1, 48)] {
         let row = left(last, label);
-        let requests = number(row, "/requests");
-        assert_eq!(number(row, "/blocks"), requests * blocks, "{label}: {row}");
-        assert_eq!(number(row, "/bytes"), requests * bytes, "{label}: {row}");
+        let requests = figure(row, "requests");
+        assert_eq!(figure(row, "blocks"), requests * blocks, "{label}: {row}");
+        assert_eq!(figure(row, "bytes"), requests * bytes, "{label}: {row}");
         let endpoint = report.endpoint(label);
-        assert_eq!(number(endpoint, "/requests"), requests, "{label}");
-        assert_eq!(number(endpoint, "/retained_bytes"), number(row, "/bytes"));
+        assert_eq!(figure(endpoint, "requests"), requests, "{label}");
+        assert_eq!(figure(endpoint, "retained_bytes"), figure(row, "bytes"));
         assert_eq!(row["verdict"], endpoint["verdict"], "{label}");
     }
-    assert_eq!(number(left(last, "GET /clean"), "/blocks"), 0);
+    assert_eq!(figure(left(last, "GET /clean"), "blocks"), 0);
     assert_eq!(last["dropped_events"], 0);
 }
 
@@ -195,7 +199,7 @@ fn any_number_may_watch_and_each_sees_what_the_report_says() {
     let last = serde_json::from_str(&watch.last()).expect("JSON");
     check(&place, &last);
     let metrics = std::fs::read_to_string(metrics).expect("figures were written");
-    let leak = number(left(&last, "GET /leak"), "/bytes");
+    let leak = figure(left(&last, "GET /leak"), "bytes");
     let wanted = format!(
         "libleak_retained_bytes{{endpoint=\"GET /leak\",status=\"200\",verdict=\"leak\",proof=\"proved\"}} {leak}"
     );

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::holding::{Hints, Holder, Kind, Proof};
-use super::{Ledger, pieces};
+use super::{Ledger, Pending, pieces};
 use crate::replay::HoldingId;
 use crate::requests::record::RequestId;
 use crate::sample::Amount;
@@ -12,14 +12,23 @@ use crate::types::TypeId;
 
 impl Ledger {
     /// Tells what allocators' blocks of the process's own are live: who holds them, where they were made, what they are.
-    /// Proofs that `holds` denies prove nothing here.
+    /// Proofs that `holds` denies prove nothing here. `as_served`: what was freed since the last request's end is live
+    /// still.
     pub fn standing(
         &self,
+        as_served: bool,
         holds: impl Fn(Proof) -> bool,
         mut tell: impl FnMut(Holder, SiteId, TypeId, Amount),
     ) {
         let mut sums: FxHashMap<(HoldingId, TypeId), Amount> = FxHashMap::default();
-        for (address, block) in self.heap.own() {
+        // It may have come to another request since, which had not ended when it was freed.
+        let was_its = |freed: &&Pending| {
+            let holding = &self.holdings[self.resolve(&freed.block) as usize];
+            as_served && holding.kind.request() == freed.survived
+        };
+        let freed = self.pending.iter().filter(was_its);
+        let freed = freed.map(|freed| (freed.address, &freed.block));
+        for (address, block) in self.heap.own().chain(freed) {
             if pieces::apart(address).is_none() {
                 let key = (self.resolve(block), block.of_type);
                 *sums.entry(key).or_default() += self.heap.amount(address, block);

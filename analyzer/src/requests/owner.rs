@@ -102,11 +102,16 @@ impl Owners {
         matches!(self.ledgers.get(process as usize), Some(Some(_)))
     }
 
-    /// Tells how things stand in a process that runs.
-    pub fn standing(&self, process: ProcessId, tell: impl FnMut(Holder, SiteId, TypeId, Amount)) {
+    /// Tells how things stand in a process that runs; `as_served`: or stood, when its last request ended.
+    pub fn standing(
+        &self,
+        process: ProcessId,
+        as_served: bool,
+        tell: impl FnMut(Holder, SiteId, TypeId, Amount),
+    ) {
         let at = process as usize;
         if let (Some(Some(ledger)), Some(habits)) = (self.ledgers.get(at), self.habits.get(at)) {
-            ledger.standing(|proof| habits.hold(proof), tell);
+            ledger.standing(as_served, |proof| habits.hold(proof), tell);
         }
     }
 

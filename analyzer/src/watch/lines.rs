@@ -64,7 +64,8 @@ pub(super) fn lines(watch: &mut Watch, options: &Options) -> Result<(), String> 
 
 /// Prints one; false: nobody reads it any more.
 fn print(watch: &mut Watch, options: &Options, is_last: bool) -> Result<bool, String> {
-    watch.judge.begin(is_last);
+    let requests = watch.live.replay.ended;
+    watch.judge.begin(requests, is_last);
     watch.judge.hear(JUDGING);
     let view = watch.look();
     let heading = watch.heading();

@@ -30,7 +30,11 @@ pub(super) fn block(heading: &Heading, view: &View, out: &mut dyn Write) -> io::
     let endpoints: Vec<&EndpointRow> = view
         .endpoints
         .iter()
-        .filter(|row| has_changed(row.left) || has_changed(row.likely))
+        .filter(|row| {
+            let types = row.types.iter().take(MOST_TYPES);
+            let types_changed = types.map(|of| of.left).any(has_changed);
+            has_changed(row.left) || has_changed(row.likely) || types_changed
+        })
         .collect();
     if !endpoints.is_empty() {
         let name = "Endpoint → status";
@@ -172,10 +176,8 @@ fn of_which(row: &EndpointRow, of_type: &TypeRow) -> String {
         requests if blocks.is_multiple_of(requests) => {
             format!("{name}: {} a request", figures::count(blocks / requests))
         }
-        requests => {
-            let each = blocks as f64 / requests as f64;
-            format!("{name}: about {each:.1} a request")
-        }
+        // What is a fraction of each is not of each.
+        _ => name.into_owned(),
     }
 }
 

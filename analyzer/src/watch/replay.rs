@@ -36,7 +36,7 @@ pub(super) struct Recent {
 /// What lives in a process: of whom, from where, what, how much.
 type Rows = Vec<(Holder, SiteId, TypeId, Amount)>;
 
-/// A process that is about to end, as it was before it tore down what it had.
+/// A process that is about to end, as it was when its last request ended: before it tore down what it had.
 #[derive(Debug)]
 struct Frozen {
     rows: Rows,
@@ -62,7 +62,8 @@ pub(super) struct Replay {
     /// Requests up to here were looked at; those before that had not ended.
     looked_at: RequestId,
     unended: Vec<RequestId>,
-    ended: u64,
+    /// How many have.
+    pub(super) ended: u64,
     served: FxHashMap<Group, u64>,
     /// Requests that were folded and hold something, or may: their labels and status; `None`: it was no request.
     folded: FxHashMap<RequestId, Option<Group>>,
@@ -124,7 +125,7 @@ impl Replay {
     fn fold(&mut self) {
         let mut mentioned: FxHashSet<RequestId> = FxHashSet::default();
         for process in self.running.clone() {
-            let rows = self.of_process(process).rows;
+            let rows = self.of_process(process, true).rows;
             mentioned.extend(rows.iter().filter_map(|row| row.0.request()));
         }
         let frozen = self.frozen.values().flat_map(|frozen| &frozen.rows);
@@ -235,20 +236,19 @@ impl Replay {
     /// The process tears down what it has from now on.
     fn freeze(&mut self, process: ProcessId) {
         if !self.frozen.contains_key(&process) {
-            let frozen = self.of_process(process);
+            let frozen = self.of_process(process, true);
             self.frozen.insert(process, frozen);
         }
     }
 
-    fn of_process(&mut self, process: ProcessId) -> Frozen {
-        let mut rows = Vec::new();
-        let tell = |holder, site, of_type, amount| rows.push((holder, site, of_type, amount));
-        self.machine.owners.standing(process, tell);
-        let counts = &self.machine.owners.ledger(process).counts;
-        let live = Amount {
-            blocks: counts.live_blocks,
-            bytes: counts.live_bytes,
+    fn of_process(&mut self, process: ProcessId, as_served: bool) -> Frozen {
+        let (mut rows, mut live) = (Vec::new(), Amount::default());
+        let tell = |holder, site, of_type, amount| {
+            live += amount;
+            rows.push((holder, site, of_type, amount));
         };
+        self.machine.owners.standing(process, as_served, tell);
+        let counts = &self.machine.owners.ledger(process).counts;
         let mapped = counts.mapped();
         Frozen {
             rows,
@@ -326,7 +326,7 @@ impl Replay {
         processes.extend(&self.running);
         for process in processes {
             if !self.frozen.contains_key(&process) {
-                let now = self.of_process(process);
+                let now = self.of_process(process, false);
                 self.add(&mut standing, &now);
             } else if let Some(frozen) = self.frozen.get(&process) {
                 self.add(&mut standing, frozen);

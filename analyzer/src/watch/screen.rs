@@ -131,9 +131,9 @@ impl Show<'_> {
         if Instant::now() < self.view_due || is_early || self.state.paused {
             return Ok(());
         }
-        self.watch
-            .judge
-            .begin(self.reached == Reached::End && self.view_due >= self.look_due);
+        let requests = self.watch.live.replay.ended;
+        let is_last = self.reached == Reached::End;
+        self.watch.judge.begin(requests, is_last);
         let begun = Instant::now();
         let is_look = begun >= self.look_due;
         self.view = match is_look {

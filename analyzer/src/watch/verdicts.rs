@@ -174,6 +174,8 @@ pub(super) struct Judge {
     running: Option<(Instant, Receiver<Option<Verdicts>>)>,
     /// When the last one was begun, and how long it took.
     last: Option<(Instant, Duration)>,
+    /// How many requests had ended when it was begun.
+    judged: Option<u64>,
     pub(super) verdicts: Option<Verdicts>,
 }
 
@@ -184,16 +186,18 @@ impl Judge {
             arguments,
             running: None,
             last: None,
+            judged: None,
             verdicts: None,
         }
     }
 
-    /// Begins a report, if one is due; the last one always is.
-    pub(super) fn begin(&mut self, is_last: bool) {
+    /// Begins a report, if one is due, now that so many requests have ended; the last one is due where any has since.
+    pub(super) fn begin(&mut self, requests: u64, is_last: bool) {
         let due = |(begun, took): (Instant, Duration)| begun.elapsed() >= took * PART;
         let size = self.trace.metadata().map_or(0, |metadata| metadata.len());
         let is_due = is_last || self.last.is_none_or(due);
-        if self.running.is_some() || !is_due || size > LARGEST {
+        let is_news = requests > 0 && self.judged != Some(requests);
+        if self.running.is_some() || !is_due || !is_news || size > LARGEST {
             return;
         }
         let mut command = report_of(&self.trace, &self.arguments);
@@ -210,6 +214,7 @@ impl Judge {
         };
         if std::thread::Builder::new().spawn(reading).is_ok() {
             self.running = Some((Instant::now(), told));
+            self.judged = Some(requests);
         }
     }
 

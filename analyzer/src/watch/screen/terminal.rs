@@ -1,10 +1,11 @@
 //! The terminal while the screen is ours, and as it was afterwards, whatever ends us.
 
 use std::io::{self, Stdout};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
@@ -16,19 +17,23 @@ use ratatui::crossterm::terminal::{
 /// The screen; what was there comes back when it is dropped.
 pub(super) struct Screen {
     pub(super) terminal: Terminal<CrosstermBackend<Stdout>>,
-    signals: SignalFd,
+    is_told: Arc<AtomicBool>,
 }
+
+/// So long the screen has to end by itself after a signal. (Keys are waited for without end where the terminal is gone:
+/// crossterm reads on behind its end.)
+const GRACE: Duration = Duration::from_millis(500);
 
 impl Screen {
     /// Takes the terminal.
     pub(super) fn take() -> io::Result<Screen> {
         restore_after_panics();
-        let signals = signals()?;
+        let is_told = signals()?;
         enable_raw_mode()?;
         let entered = execute!(io::stdout(), EnterAlternateScreen);
         let terminal = entered.and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
         match terminal {
-            Ok(terminal) => Ok(Screen { terminal, signals }),
+            Ok(terminal) => Ok(Screen { terminal, is_told }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -38,7 +43,8 @@ impl Screen {
 
     /// Whether a signal has come that ends programs.
     pub(super) fn is_told_to_end(&self) -> bool {
-        matches!(self.signals.read_signal(), Ok(Some(_)))
+        // Relaxed: nothing is published with it.
+        self.is_told.load(Ordering::Relaxed)
     }
 }
 
@@ -48,9 +54,9 @@ impl Drop for Screen {
     }
 }
 
-/// Signals that end programs are read, not delivered: the terminal is given back first. Children get none of this: the
-/// standard library resets what they block.
-fn signals() -> io::Result<SignalFd> {
+/// Signals that end programs are waited for, not delivered: the terminal is given back first. Children get none of this:
+/// the standard library resets what they block.
+fn signals() -> io::Result<Arc<AtomicBool>> {
     let mut set = SigSet::empty();
     for signal in [
         Signal::SIGTERM,
@@ -61,8 +67,18 @@ fn signals() -> io::Result<SignalFd> {
         set.add(signal);
     }
     set.thread_block()?;
-    let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-    Ok(SignalFd::with_flags(&set, flags)?)
+    let is_told = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_told);
+    std::thread::Builder::new().spawn(move || {
+        if set.wait().is_ok() {
+            // Relaxed: as above.
+            told.store(true, Ordering::Relaxed);
+            std::thread::sleep(GRACE);
+            restore();
+            std::process::exit(0);
+        }
+    })?;
+    Ok(is_told)
 }
 
 fn restore() {
