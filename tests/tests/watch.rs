@@ -223,3 +223,36 @@ fn what_can_t_be_watched_is_one_line_and_status_2() {
         assert!(output.stdout.is_empty(), "{target}");
     }
 }
+
+#[test]
+fn since_a_mark_is_what_came_after_it() {
+    let place = Place::new();
+    let port = http::free_port();
+    let mut server = city(&place, port);
+    let pid = server.pid().to_string();
+    assert_eq!(ask(port, "/areas/1/vehicles"), 500);
+    let marked = Command::new(artifacts::leak_analyze())
+        .args(["mark", &pid, "deploy"])
+        .status();
+    assert!(marked.expect("it can be started").success());
+    for area in [3, 5] {
+        assert_eq!(ask(port, &format!("/areas/{area}/vehicles")), 500);
+    }
+    let watch = Watch::start(&pid, &["--json", "--every", "1s", "--since", "deploy"]);
+    let vehicles = |line: &Value| {
+        let types = line["types"].as_array().expect("types").iter();
+        let mut named = types.filter(|of| of["name"] == "__main__.FloatingVehicle");
+        named.next().map_or(0, |of| figure(of, "blocks"))
+    };
+    let told = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        line["since"] == "mark deploy" && vehicles(&line) == 20_000
+    };
+    let line = watch.until(told, LIMIT).expect("20,000 since the mark");
+    let line: Value = serde_json::from_str(&line).expect("JSON");
+    let row = left(&line, "GET /areas/{id}/vehicles");
+    // The mark is no request.
+    assert_eq!((figure(row, "requests"), figure(&line, "requests")), (2, 3));
+    server.signal(libc::SIGTERM);
+    server.wait(LIMIT);
+}

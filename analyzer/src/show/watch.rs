@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::reading::analysis_boundary;
 use crate::analyze;
+use crate::cli::report::Boundary;
 use crate::cli::watch::WatchArguments;
 use crate::watch::{Mode, Options, Since};
 
@@ -14,7 +15,13 @@ use crate::watch::{Mode, Options, Since};
 /// # Errors
 /// One line: why there is nothing to be watched.
 pub fn watch(arguments: &WatchArguments) -> Result<(), String> {
-    let boundary = arguments.boundary.to_possible_value();
+    // With a mark to compare with, marks are no requests; to a report they are.
+    let compares_with_mark = !["start", "now"].contains(&arguments.since.as_str());
+    let boundary = match arguments.boundary {
+        Boundary::Auto if compares_with_mark => Boundary::Http,
+        boundary => boundary,
+    };
+    let boundary = boundary.to_possible_value();
     let boundary = boundary.map(|value| value.get_name().to_owned());
     let mut of_report = vec!["--boundary".to_owned(), boundary.unwrap_or_default()];
     for route in &arguments.route {

@@ -73,3 +73,21 @@ fn what_grows_is_read_as_what_is_whole() {
         );
     }
 }
+
+#[test]
+fn damaged_traces_are_followed_to_their_end() {
+    let made = make_told("grown-damaged", 5, (2000, 200), Some(NotedEnd::Complete));
+    let whole = made.bytes();
+    for seed in 1..60 {
+        let mut random = Random(seed);
+        let mut bytes = whole.clone();
+        for _ in 0..=random.below(4) {
+            let at = 16 + random.below(bytes.len() as u64 - 16) as usize;
+            bytes[at] ^= 1 << random.below(8);
+        }
+        if seed % 3 == 0 {
+            bytes.truncate(16 + random.below(bytes.len() as u64 - 16) as usize);
+        }
+        follow(&bytes, &mut random, &format!("grown-damaged-{seed}"));
+    }
+}
