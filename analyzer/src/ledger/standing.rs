@@ -35,16 +35,33 @@ impl Ledger {
             }
         }
         for ((id, of_type), amount) in sums {
-            let holding = &self.holdings[id as usize];
-            let holder = match holding.kind {
-                Kind::Outside => Holder::Outside,
-                Kind::Proved(request, proof) if !holds(proof) => Holder::Untold(Some(request)),
-                Kind::Proved(request, _) if holding.ended => Holder::Ended(request),
-                Kind::Proved(request, _) => Holder::Flying(request),
-                Kind::Open(hints) => Holder::Untold(only(hints)),
-                Kind::Pending(_) => Holder::Untold(None),
-            };
-            tell(holder, self.site_of(id), of_type, amount);
+            tell(self.holder(id, &holds), self.site_of(id), of_type, amount);
+        }
+    }
+
+    /// How the block at `address` stands, if it was there before `begin`: who holds it, where it was made, of what type it
+    /// was so far, what it counts for, and the stamp of its birth.
+    pub fn standing_of(
+        &self,
+        address: u64,
+        begin: u64,
+        holds: impl Fn(Proof) -> bool,
+    ) -> Option<(Holder, SiteId, TypeId, Amount, u64)> {
+        let block = self.heap.get(address).filter(|block| block.born < begin)?;
+        let (id, amount) = (self.resolve(block), self.heap.amount(address, block));
+        let holder = self.holder(id, &holds);
+        Some((holder, self.site_of(id), block.of_type, amount, block.born))
+    }
+
+    fn holder(&self, id: HoldingId, holds: &impl Fn(Proof) -> bool) -> Holder {
+        let holding = &self.holdings[id as usize];
+        match holding.kind {
+            Kind::Outside => Holder::Outside,
+            Kind::Proved(request, proof) if !holds(proof) => Holder::Untold(Some(request)),
+            Kind::Proved(request, _) if holding.ended => Holder::Ended(request),
+            Kind::Proved(request, _) => Holder::Flying(request),
+            Kind::Open(hints) => Holder::Untold(only(hints)),
+            Kind::Pending(_) => Holder::Untold(None),
         }
     }
 }

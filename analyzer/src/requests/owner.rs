@@ -115,6 +115,18 @@ impl Owners {
         }
     }
 
+    /// How a block of a process that runs stands, see [`Ledger::standing_of`].
+    pub fn standing_of(
+        &self,
+        process: ProcessId,
+        address: u64,
+        begin: u64,
+    ) -> Option<(Holder, SiteId, TypeId, Amount, u64)> {
+        let ledger = self.ledgers.get(process as usize)?.as_ref()?;
+        let habits = self.habits.get(process as usize)?;
+        ledger.standing_of(address, begin, |proof| habits.hold(proof))
+    }
+
     /// Forgets ends of requests that were long ago, all but the newest `most`.
     pub fn fold(&mut self, most: usize) {
         let ledgers = self.ledgers.iter_mut().flatten();

@@ -29,8 +29,6 @@ pub(super) struct Live {
     follow: Follow,
     pub(super) sites: Sites,
     pub(super) replay: Replay,
-    /// It began again: what was seen before is not to be compared with.
-    pub(super) began_again: bool,
 }
 
 impl Live {
@@ -54,7 +52,6 @@ impl Live {
             follow,
             sites: Sites::default(),
             replay,
-            began_again: false,
         })
     }
 
@@ -105,11 +102,10 @@ impl Live {
         }
     }
 
-    /// There are marks: they alone are the requests, from the beginning.
+    /// There are marks: they alone are the requests, from the beginning. What was seen before is not compared with.
     fn begin_with_marks(&mut self) -> Result<(), Error> {
         self.options.boundary = Boundary::Mark;
         *self = Live::open(&self.path, &self.options, self.mark.take())?;
-        self.began_again = true;
         Ok(())
     }
 }

@@ -14,8 +14,8 @@ use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
 use crate::trace::{Error, Facts, Origin, ProcessId, Reading, Run, Step, Steps, ThreadId, What};
-use crate::types::{TypeId, TypeNames};
-use crate::watch::standing::{Owner, Standing};
+use crate::types::{TypeId, TypeNames, UNKNOWN};
+use crate::watch::standing::{Baselines, Owner, Standing};
 
 /// So many requests are kept as they were: what comes to one after its end, comes soon.
 const UNFOLDED: usize = 1 << 15;
@@ -34,7 +34,7 @@ pub(super) struct Recent {
 }
 
 /// What lives in a process: of whom, from where, what, how much.
-type Rows = Vec<(Holder, SiteId, TypeId, Amount)>;
+type Rows = FxHashMap<(Holder, SiteId, TypeId), Amount>;
 
 /// A process that is about to end, as it was when its last request ended: before it tore down what it had.
 #[derive(Debug)]
@@ -68,9 +68,7 @@ pub(super) struct Replay {
     /// Requests that were folded and hold something, or may: their labels and status; `None`: it was no request.
     folded: FxHashMap<RequestId, Option<Group>>,
     pub(super) recent: VecDeque<Recent>,
-    /// How things stood when the first request began, and at the last mark.
-    pub(super) start: Option<Standing>,
-    pub(super) marked: Option<Standing>,
+    pub(super) baselines: Baselines,
 }
 
 /// The number by which the machine knows a thread.
@@ -96,8 +94,7 @@ impl Replay {
             served: FxHashMap::default(),
             folded: FxHashMap::default(),
             recent: VecDeque::new(),
-            start: None,
-            marked: None,
+            baselines: Baselines::default(),
         }
     }
 
@@ -126,9 +123,9 @@ impl Replay {
         let mut mentioned: FxHashSet<RequestId> = FxHashSet::default();
         for process in self.running.clone() {
             let rows = self.of_process(process, true).rows;
-            mentioned.extend(rows.iter().filter_map(|row| row.0.request()));
+            mentioned.extend(rows.keys().filter_map(|row| row.0.request()));
         }
-        let frozen = self.frozen.values().flat_map(|frozen| &frozen.rows);
+        let frozen = self.frozen.values().flat_map(|frozen| frozen.rows.keys());
         mentioned.extend(frozen.filter_map(|row| row.0.request()));
         self.folded.retain(|request, _| mentioned.contains(request));
         let folded = &mut self.folded;
@@ -177,8 +174,8 @@ impl Replay {
                     .passed(step.process, thread, step.stamp, *passed);
             }
         }
-        if self.start.is_none() && !self.machine.records.is_empty() {
-            self.start = Some(self.standing(facts));
+        if self.baselines.start.is_none() && !self.machine.records.is_empty() {
+            self.baselines.start = Some(self.standing(facts));
         }
     }
 
@@ -187,7 +184,7 @@ impl Replay {
             let label: Vec<u8> = label.iter().collect();
             let mark = self.mark.as_deref().map(str::as_bytes);
             if mark == Some(label.as_slice()) {
-                self.marked = Some(self.standing(facts));
+                self.baselines.marked = Some(self.standing(facts));
             } else {
                 self.wants_marks = true;
             }
@@ -242,10 +239,10 @@ impl Replay {
     }
 
     fn of_process(&mut self, process: ProcessId, as_served: bool) -> Frozen {
-        let (mut rows, mut live) = (Vec::new(), Amount::default());
+        let (mut rows, mut live) = (Rows::default(), Amount::default());
         let tell = |holder, site, of_type, amount| {
             live += amount;
-            rows.push((holder, site, of_type, amount));
+            *rows.entry((holder, site, of_type)).or_default() += amount;
         };
         self.machine.owners.standing(process, as_served, tell);
         let counts = &self.machine.owners.ledger(process).counts;
@@ -270,8 +267,30 @@ impl Replay {
         }
         for (address, name) in &reading.blocks {
             if let Some(of_type) = ids.get(*name as usize) {
+                self.retype(process, (*address, reading.begin), *of_type);
+                let ledger = self.machine.owners.ledger(process);
                 ledger.set_type(*address, reading.begin, *of_type);
             }
+        }
+    }
+
+    /// A block's type is told: it was of that all the time, also when it was looked at before.
+    fn retype(&mut self, process: ProcessId, (address, begin): (u64, u64), to: TypeId) {
+        let known = self.machine.owners.standing_of(process, address, begin);
+        let Some((holder, site, from, amount, born)) = known.filter(|known| known.2 == UNKNOWN)
+        else {
+            return;
+        };
+        let owner = self.owner(holder);
+        self.baselines
+            .retype((owner, born), (site, from, to), amount);
+        if let Some(frozen) = self.frozen.get_mut(&process)
+            && let Some(untyped) = frozen.rows.get_mut(&(holder, site, from))
+            && untyped.blocks >= amount.blocks
+            && untyped.bytes >= amount.bytes
+        {
+            *untyped -= amount;
+            *frozen.rows.entry((holder, site, to)).or_default() += amount;
         }
     }
 
@@ -315,6 +334,7 @@ impl Replay {
     pub(super) fn standing(&mut self, facts: &Facts) -> Standing {
         self.look_for_ends();
         let mut standing = Standing {
+            stamp: self.last,
             at_ns: facts.clock.ns(self.last),
             requests: self.ended,
             served: self.served.clone(),
@@ -352,7 +372,7 @@ impl Replay {
     fn add(&self, standing: &mut Standing, of: &Frozen) {
         standing.live += of.live;
         standing.mapped += of.mapped;
-        for (holder, site, of_type, amount) in &of.rows {
+        for ((holder, site, of_type), amount) in &of.rows {
             let owner = self.owner(*holder);
             standing.add((owner, *site, *of_type), *amount);
             if let (Holder::Ended(request), Owner::Left(..)) = (holder, owner) {

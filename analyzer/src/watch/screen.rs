@@ -193,8 +193,9 @@ impl Show<'_> {
 
     fn new_baseline(&mut self) {
         let now = self.watch.live.standing().to_compare();
-        self.watch.chosen = Some(now.clone());
-        self.watch.before = Some(now);
+        let baselines = &mut self.watch.live.replay.baselines;
+        baselines.chosen = Some(now.clone());
+        baselines.before = Some(now);
         self.view_due = Instant::now();
         self.state.message = "compared with this moment from now on".to_owned();
     }

@@ -30,6 +30,8 @@ pub(super) type Key = (Owner, SiteId, TypeId);
 /// See the module's documentation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
+    /// When that was.
+    pub(super) stamp: u64,
     /// Nanoseconds since the trace's start.
     pub(super) at_ns: u64,
     /// Requests that have ended.
@@ -72,11 +74,63 @@ impl Standing {
         }
     }
 
+    /// It was told later of what type blocks of `owner` are that were live then. Whose they were then may have been another
+    /// thing.
+    fn retype(&mut self, owner: Owner, (site, from, to): (SiteId, TypeId, TypeId), amount: Amount) {
+        let owners = [owner, Owner::Flying, Owner::Untold, Owner::Outside];
+        for owner in owners {
+            let known = self.rows.get_mut(&(owner, site, from));
+            let has =
+                |known: &&mut Amount| known.blocks >= amount.blocks && known.bytes >= amount.bytes;
+            if let Some(known) = known.filter(has) {
+                *known -= amount;
+                return self.add((owner, site, to), amount);
+            }
+        }
+    }
+
     /// As much as is needed to compare with it later.
     pub(super) fn to_compare(&self) -> Standing {
         Standing {
             by_request: FxHashMap::default(),
             ..self.clone()
+        }
+    }
+}
+
+/// Moments that are compared with.
+#[derive(Debug, Default)]
+pub(super) struct Baselines {
+    /// When the first request began.
+    pub(super) start: Option<Standing>,
+    /// The last mark.
+    pub(super) marked: Option<Standing>,
+    /// The first look, and the last one.
+    pub(super) first: Option<Standing>,
+    pub(super) before: Option<Standing>,
+    /// Where the viewer wanted.
+    pub(super) chosen: Option<Standing>,
+}
+
+impl Baselines {
+    /// It is told now of what type a block of `owner` is that was born at `born`: it was that all the time.
+    pub(super) fn retype(
+        &mut self,
+        (owner, born): (Owner, u64),
+        types: (SiteId, TypeId, TypeId),
+        amount: Amount,
+    ) {
+        let all = [
+            &mut self.start,
+            &mut self.marked,
+            &mut self.first,
+            &mut self.before,
+            &mut self.chosen,
+        ];
+        for standing in all.into_iter().flatten() {
+            if standing.stamp >= born {
+                standing.retype(owner, types, amount);
+            }
         }
     }
 }

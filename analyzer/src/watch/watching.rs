@@ -16,10 +16,6 @@ pub(super) struct Watch {
     pub(super) live: Live,
     pub(super) name: String,
     pub(super) since: Since,
-    /// How things stood at the first look, at the last one, and where the viewer wanted.
-    pub(super) first: Option<Standing>,
-    pub(super) before: Option<Standing>,
-    pub(super) chosen: Option<Standing>,
     pub(super) names: Names,
     pub(super) judge: Judge,
 }
@@ -36,9 +32,6 @@ impl Watch {
             live: live.map_err(|error| error.to_string())?,
             name: target.name,
             since: options.since.clone(),
-            first: None,
-            before: None,
-            chosen: None,
             names: Names::default(),
             judge: Judge::new(&target.path, options.arguments.clone()),
         })
@@ -46,32 +39,31 @@ impl Watch {
 
     pub(super) fn read_on(&mut self, deadline: Instant) -> Result<Reached, String> {
         let reached = self.live.read_on(deadline);
-        if std::mem::take(&mut self.live.began_again) {
-            (self.first, self.before, self.chosen) = (None, None, None);
-        }
         reached.map_err(|error| error.to_string())
     }
 
     /// How things stand, for a viewer; the next look is compared with this one.
     pub(super) fn look(&mut self) -> View {
         let now = self.live.standing();
-        if self.first.is_none() && self.since == Since::Now {
-            self.first = Some(now.to_compare());
+        let baselines = &mut self.live.replay.baselines;
+        if baselines.first.is_none() && self.since == Since::Now {
+            baselines.first = Some(now.to_compare());
         }
         let view = self.view(&now);
-        self.before = Some(now.to_compare());
+        self.live.replay.baselines.before = Some(now.to_compare());
         view
     }
 
     pub(super) fn view(&mut self, now: &Standing) -> View {
         // What is named is remembered; the rest of the watch is only looked at.
         let mut names = std::mem::take(&mut self.names);
+        let baselines = &self.live.replay.baselines;
         let input = Input {
             live: &self.live,
             now,
             base: self.base(),
             // At the first look all that has changed has changed this time.
-            before: self.before.as_ref().or(self.base()),
+            before: baselines.before.as_ref().or(self.base()),
             verdicts: self.judge.verdicts.as_ref(),
         };
         let view = view::view(&input, &mut names);
@@ -81,14 +73,14 @@ impl Watch {
 
     /// What is compared with; `None`: nothing was there.
     fn base(&self) -> Option<&Standing> {
-        let replay = &self.live.replay;
+        let baselines = &self.live.replay.baselines;
         let wanted = match self.since {
             Since::Start => None,
-            Since::Now => self.first.as_ref(),
-            Since::Mark(_) => replay.marked.as_ref(),
+            Since::Now => baselines.first.as_ref(),
+            Since::Mark(_) => baselines.marked.as_ref(),
         };
-        let chosen = self.chosen.as_ref();
-        chosen.or(wanted).or(replay.start.as_ref())
+        let chosen = baselines.chosen.as_ref();
+        chosen.or(wanted).or(baselines.start.as_ref())
     }
 
     pub(super) fn heading(&self) -> Heading {
@@ -99,16 +91,16 @@ impl Watch {
         let words = words.into_iter().flatten();
         let words = words.map(|word| word.rsplit('/').next().unwrap_or(word));
         let program = words.collect::<Vec<_>>().join(" ");
-        let replay = &self.live.replay;
+        let baselines = &self.live.replay.baselines;
         Heading {
             name: match first.filter(|_| !program.is_empty()) {
                 Some(first) => format!("{program} (pid {})", first.pid),
                 None => self.name.clone(),
             },
-            since: match (&self.chosen, &self.since) {
+            since: match (&baselines.chosen, &self.since) {
                 (Some(_), _) => "the new baseline".to_owned(),
                 (None, Since::Now) => "now".to_owned(),
-                (None, Since::Mark(label)) if replay.marked.is_some() => format!("mark {label}"),
+                (None, Since::Mark(label)) if baselines.marked.is_some() => format!("mark {label}"),
                 (None, Since::Mark(label)) => format!("start, as mark {label} has not come"),
                 (None, Since::Start) => "start".to_owned(),
             },
