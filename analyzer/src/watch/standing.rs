@@ -113,7 +113,8 @@ pub(super) struct Baselines {
 }
 
 impl Baselines {
-    /// It is told now of what type a block of `owner` is that was born at `born`: it was that all the time.
+    /// It is told now of what type a block of `owner` is that was born at `born`: it was that all the time. The last look
+    /// stays what the viewer saw, to whom it is news.
     pub(super) fn retype(
         &mut self,
         (owner, born): (Owner, u64),
@@ -124,7 +125,6 @@ impl Baselines {
             &mut self.start,
             &mut self.marked,
             &mut self.first,
-            &mut self.before,
             &mut self.chosen,
         ];
         for standing in all.into_iter().flatten() {
