@@ -97,7 +97,7 @@ fn count_python(analysis: &mut Analysis, sites: &Sites) {
 }
 
 /// What waits on each of CPython's free lists, and what is taken from there.
-fn free_lists(types: &mut TypeNames) -> [(TypeId, TypeId); List::ALL.len()] {
+pub(crate) fn free_lists(types: &mut TypeNames) -> [(TypeId, TypeId); List::ALL.len()] {
     List::ALL.map(|list| {
         let name = list.type_name();
         (types.id(&format!("{name}{FREE_LIST}")), types.id(name))

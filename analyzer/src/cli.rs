@@ -4,6 +4,7 @@ pub mod diff;
 pub mod report;
 pub mod requests;
 pub mod traffic;
+pub mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ pub enum Command {
     Diff(Box<diff::DiffArguments>),
     /// List requests, those that leak say, to send them again
     Requests(Box<requests::RequestsArguments>),
+    /// Say of a program that is being recorded what is left over, again and again
+    Watch(Box<watch::WatchArguments>),
     /// Mark a moment in a running program, from outside
     Mark(MarkArguments),
     /// The recorder (started by libleak.so)

@@ -19,6 +19,7 @@ mod log;
 mod loose;
 pub mod mapped;
 mod merge;
+mod now;
 mod open;
 mod pages;
 mod periods;
@@ -132,9 +133,10 @@ pub struct Ledger {
     pending_collected: usize,
     /// What is in flight.
     pub flight: Flight,
+    /// The newest requests in the order of their ends, and the stamps of those; so many came before.
     ends: Vec<RequestId>,
-    /// Their stamps.
     ended_at: Vec<u64>,
+    folded_ends: u64,
     requests_ended: u64,
     /// Call sites where a request was counted that has ended, and to which more may come.
     reached: FxHashMap<RequestId, Vec<SiteIndex>>,
@@ -206,6 +208,7 @@ impl Ledger {
             flight: Flight::default(),
             ends: Vec::new(),
             ended_at: Vec::new(),
+            folded_ends: 0,
             requests_ended: 0,
             serving: Serving::default(),
             touches: Log::default(),
@@ -232,6 +235,19 @@ impl Ledger {
     /// Live bytes, own and inherited.
     pub fn live_bytes(&self) -> u64 {
         self.counts.live_bytes + self.heap.inherited().1
+    }
+
+    /// How many ends there were: the place of the next one.
+    fn order(&self) -> u64 {
+        self.folded_ends + self.ends.len() as u64
+    }
+
+    /// Forgets all but the newest `most` ends: ages that reach further back are lower bounds then.
+    pub fn fold(&mut self, most: usize) {
+        let old = self.ends.len().saturating_sub(most);
+        self.ends.drain(..old);
+        self.ended_at.drain(..old);
+        self.folded_ends += old as u64;
     }
 
     /// How many requests have ended.
@@ -512,7 +528,7 @@ impl Ledger {
             Kind::Proved(..) => holding.ended,
             // It may have outlived its request, whosever it is.
             Kind::Outside | Kind::Pending(_) | Kind::Open(_) => {
-                !self.ends.is_empty() && block.born < self.serving.to
+                self.order() > 0 && block.born < self.serving.to
             }
         };
         let is_nobodys = matches!(kind, Kind::Pending(_) | Kind::Open(_));
@@ -528,9 +544,8 @@ impl Ledger {
         if outlived {
             if survived {
                 figures.open_freed += amount;
-                figures
-                    .survivor_log
-                    .add(self.ends.len() as u64, amount.bytes);
+                let order = self.folded_ends + self.ends.len() as u64;
+                figures.survivor_log.add(order, amount.bytes);
             }
             self.pending.push(Pending {
                 address,
@@ -573,7 +588,7 @@ impl Ledger {
         let birth = holding.birth.take();
         let survived = |group| group != SiteLives::UNOWNED || self.flight.are_over(holding.born);
         if let Some((group, birth)) = birth.filter(|(group, _)| survived(*group)) {
-            let order = self.ends.len() as u64;
+            let order = self.folded_ends + self.ends.len() as u64;
             let site = &mut self.sites[holding.site as usize];
             let keepings = site
                 .lives

@@ -6,7 +6,8 @@
 //! `association` (blocks without proof → labels, by likelihood) ·
 //! `verdict` (survivors over time → verdict) · `analysis` (the result, data only) ·
 //! `symbols` (addresses → functions) · `report` (the result, printed) · `gate` (which leaks are known) · `show` (all of it in one go).
-//! Only `cli` knows clap, only `report` and `progress` print, and `replay`, `requests`, `association`, `sites` and `verdict` do no I/O
+//! `watch` follows a trace that is still being written.
+//! Only `cli` knows clap, only `report`, `watch` and `progress` print, and `replay`, `requests`, `association`, `sites` and `verdict` do no I/O
 //! at all.
 
 mod addresses;
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod dump;
 mod escape;
 pub(crate) mod figures;
+pub mod folding;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod gate;
@@ -41,3 +43,4 @@ pub mod trace;
 pub mod types;
 pub mod verdict;
 pub mod warm_up;
+pub mod watch;

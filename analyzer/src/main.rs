@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Some(Command::Dump(arguments)) => dump::dump(&arguments.trace).map(|()| 0),
         Some(Command::Diff(arguments)) => show::diff::diff(&arguments),
         Some(Command::Requests(arguments)) => show::requests::requests(&arguments),
+        Some(Command::Watch(arguments)) => show::watch::watch(&arguments).map(|()| 0),
         Some(Command::Run(arguments)) => show::refuse(&arguments.report)
             .and_then(|()| run::run(&arguments.options()))
             .and_then(|finished| show::after_run(&finished, &arguments.report)),

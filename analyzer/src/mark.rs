@@ -42,7 +42,7 @@ pub fn mark(pid: u32, label: &str) -> Result<(), String> {
 }
 
 /// The session whose lanes the process has mapped.
-fn session_of(pid: u32) -> Result<String, String> {
+pub(crate) fn session_of(pid: u32) -> Result<String, String> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))
         .map_err(|error| format!("process {pid} can't be looked at: {error}"))?;
     let prefix = format!("/memfd:{SESSION_PREFIX}");

@@ -5,6 +5,7 @@ mod gate;
 mod reading;
 pub mod requests;
 mod views;
+pub mod watch;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;

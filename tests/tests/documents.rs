@@ -253,6 +253,7 @@ fn flags(text: &str) -> BTreeSet<String> {
 fn options_are_all_there() {
     options_are_in("docs/settings.md", &[&["--help"], &["run", "--help"]]);
     options_are_in("docs/diff.md", &[&["diff", "--help"]]);
+    options_are_in("docs/watch.md", &[&["watch", "--help"]]);
     options_are_in("docs/exports.md", &[&["requests", "--help"]]);
 }
 

@@ -169,10 +169,10 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
             endpoint.retained_bytes_per_leaking_request = None;
         }
     }
-    let real = (0..).zip(&machine.records);
+    let real = (0..).zip(machine.records.iter());
     let real = real.filter(|(_, record)| !record.void).map(|(id, _)| id);
     analysis.asked = std::mem::take(&mut machine.asked).finish(real);
-    analysis.requests = requests(machine.records, &endpoint_of, &leaking, facts);
+    analysis.requests = requests(machine.records.into_vec(), &endpoint_of, &leaking, facts);
     analysis.outlook = outlook::outlook(facts, &analysis.requests);
     apart::tell(&mut analysis);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();

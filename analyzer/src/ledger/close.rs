@@ -12,7 +12,7 @@ impl Ledger {
     pub fn end(&mut self, request: RequestId, record: &mut Record, stamp: u64) {
         self.commit_pending(None);
         self.collector.ran_last = false;
-        let order = self.ends.len() as u64;
+        let order = self.order();
         self.ends.push(request);
         self.ended_at.push(stamp);
         self.requests_ended += u64::from(record.count);
@@ -33,7 +33,7 @@ impl Ledger {
 
     /// `request`, which ends in another process, leaves survivors here, too.
     pub fn end_abroad(&mut self, request: RequestId, record: &mut Record) {
-        let order = self.ends.len() as u64;
+        let order = self.order();
         self.close_proved(request, record, Some(order));
     }
 
@@ -141,7 +141,7 @@ impl Ledger {
             let target = self.proved_account(request, proof);
             return self.merge(account, target);
         }
-        let order = (self.ends.len() as u64).saturating_sub(1);
+        let order = self.order().saturating_sub(1);
         for id in self.take_holdings(account) {
             self.holdings[id as usize].kind = Kind::Proved(request, proof);
             let site = self.holdings[id as usize].site;
@@ -191,8 +191,8 @@ impl Ledger {
             .checked_sub(1)
             .and_then(|last| self.ended_at.get(last))
         {
-            Some(end) => (place as u64, *end),
-            None => (self.ends.len() as u64, self.serving.to),
+            Some(end) => (self.folded_ends + place as u64, *end),
+            None => (self.order(), self.serving.to),
         }
     }
 

@@ -154,7 +154,7 @@ impl Collector {
 impl Ledger {
     /// The process's collector has run so often by now, over each generation.
     pub fn collected(&mut self, stamp: u64, counts: [u32; 3]) {
-        let order = self.ends.len() as u64;
+        let order = self.order();
         let new = self.collector.told(counts);
         if !self.exit.has_begun() {
             for (sum, runs) in self.collector.runs.iter_mut().zip(new) {

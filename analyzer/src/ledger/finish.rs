@@ -351,7 +351,7 @@ impl Ledger {
             }
         }
         self.serve_without_ends(records);
-        self.serving.requests = self.serving.requests.max(self.ends.len() as u64);
+        self.serving.requests = self.serving.requests.max(self.order());
         self.collector.serving_ended(self.serving.to);
         self.close_periods();
         let lived = self.periods.take();
@@ -619,10 +619,10 @@ impl Ledger {
             births.sort_unstable();
             births.dedup();
         }
-        if self.ends.is_empty() && self.serving.from.is_none() {
+        if self.order() == 0 && self.serving.from.is_none() {
             return by_site;
         }
-        if self.ends.is_empty() {
+        if self.order() == 0 {
             // Its levels at other processes' requests were not noted: what is left is known.
             for (.., series, _) in by_site.values_mut() {
                 let mut live = series.before.1;

@@ -48,6 +48,30 @@ pub struct Hints {
     pub task: Option<RequestId>,
 }
 
+/// Who holds a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// It is proved to be this request's, which has ended: left over.
+    Ended(RequestId),
+    /// It is proved to be this request's, which goes on.
+    Flying(RequestId),
+    /// Nothing proves whose it is; the one request that is a hint, if there is one.
+    Untold(Option<RequestId>),
+    /// No request's.
+    Outside,
+}
+
+impl Holder {
+    /// The request that is named.
+    pub fn request(self) -> Option<RequestId> {
+        match self {
+            Holder::Ended(request) | Holder::Flying(request) => Some(request),
+            Holder::Untold(request) => request,
+            Holder::Outside => None,
+        }
+    }
+}
+
 impl Hints {
     /// Whether there are any.
     pub fn any(self) -> bool {

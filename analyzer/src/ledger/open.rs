@@ -39,7 +39,7 @@ impl Ledger {
     /// The process ends, and no request had ended: it has served since the first one began, up to the last read or
     /// write. What was read and written meanwhile counts as its requests.
     pub(super) fn serve_without_ends(&mut self, records: &[Record]) {
-        let Some(from) = self.serving.from.filter(|_| self.ends.is_empty()) else {
+        let Some(from) = self.serving.from.filter(|_| self.order() == 0) else {
             return;
         };
         let touches = self.touches.points();
@@ -105,7 +105,7 @@ impl Ledger {
             if self.serving.from.is_some_and(|from| block.born >= from) {
                 held.grown += amount;
                 // Without an end, what is live at the process's end is what was looked at.
-                if !self.ends.is_empty() && block.born >= self.serving.to {
+                if self.order() > 0 && block.born >= self.serving.to {
                     held.later_bytes += amount.bytes;
                 }
             }

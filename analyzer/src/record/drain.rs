@@ -59,6 +59,10 @@ pub(crate) struct Drain {
     scarce: bool,
     slotless: u64,
     pace: Pace,
+    /// Stamps at the begin of this pass and the two before it, the newest first.
+    passes: [u64; 3],
+    /// What the file was last told to hold.
+    through: u64,
     /// The image of which types were read last.
     last_reading: u32,
     /// The image that is our namespace's first process, once it exits: the kernel kills us with it.
@@ -107,6 +111,8 @@ impl Drain {
             scarce: false,
             slotless: 0,
             pace: Pace::start(now),
+            passes: [0; 3],
+            through: 0,
             last_reading: 0,
             dies_with: None,
         }
@@ -149,7 +155,7 @@ impl Drain {
         let progress = &self.mapping.header().progress;
         progress.fetch_add(1, Ordering::Relaxed);
         // Gives what follows in the lanes a time, also where no fact does.
-        self.mapping.stamp();
+        self.passes = [self.mapping.stamp(), self.passes[0], self.passes[1]];
         let mut ended: Vec<(u32, Option<i32>, bool)> = Vec::new();
         self.hear();
         while let Some(told) = self.news.pop_front() {
@@ -325,6 +331,7 @@ impl Drain {
             lane.heard = now;
             lane.asked = 0;
             lane.oldest.get_or_insert(now);
+            lane.unwritten.get_or_insert(self.passes[2]);
             if let Some(image) = self.images.running.get_mut(&lane.image) {
                 image.active = true;
                 image.looks.is_due = true;
@@ -351,7 +358,7 @@ impl Drain {
     fn write_old(&mut self, now: Instant) -> Result<(), WriteError> {
         for lane in self.lanes.open.iter_mut().flatten() {
             if lane.oldest.is_some_and(|oldest| now - oldest >= AGE) {
-                lane.oldest = None;
+                (lane.oldest, lane.unwritten) = (None, None);
                 self.writer.write_events(&mut lane.events)?;
             }
         }
@@ -416,7 +423,21 @@ impl Drain {
         let status = None;
         self.news
             .extend(gone.map(|pid| Told::Ended { pid, status }));
+        self.tell_through();
         self.writer.write_notes()
+    }
+
+    /// Tells up to when the file holds all, where more was written: who follows it reads so far. What is in a lane after
+    /// a pass was published after the pass before had begun; a thread may be interrupted for as long as a pass between
+    /// its stamp and that.
+    fn tell_through(&mut self) {
+        let lanes = self.lanes.open.iter().flatten();
+        let unwritten = lanes.filter_map(|lane| lane.unwritten).min();
+        let stamp = unwritten.unwrap_or(self.passes[1]);
+        if self.writer.last() > self.through && stamp > self.through {
+            self.through = stamp;
+            self.writer.note(Note::Through { stamp });
+        }
     }
 
     fn sleep(&mut self, doorbell: u32, time: Duration) {

@@ -96,6 +96,8 @@ pub(crate) struct OpenLane {
     pub(crate) events: ThreadEvents,
     /// When the oldest of them was taken.
     pub(crate) oldest: Option<Instant>,
+    /// A stamp before that of any of them.
+    pub(crate) unwritten: Option<u64>,
     /// When something was drained last.
     pub(crate) active: Instant,
     /// The same, whatever was asked since.
@@ -121,6 +123,7 @@ impl OpenLane {
             tid,
             events: ThreadEvents::new(thread, image),
             oldest: None,
+            unwritten: None,
             active: now,
             heard: now,
             waits: false,

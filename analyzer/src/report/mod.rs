@@ -19,6 +19,7 @@ mod json_tests;
 mod listing;
 mod markdown;
 mod md;
+mod named;
 mod outline;
 mod output;
 mod pprof;
@@ -44,6 +45,7 @@ pub use html::html;
 pub use json::json;
 pub use listing::{LeftOut, Listing, curl, ndjson, urls};
 pub use markdown::markdown;
+pub use named::{Named, named};
 pub use outline::{Outline, OutlineSite, Part};
 #[cfg(test)]
 pub(crate) use outline::{example_outline, leaking_part};

@@ -1,8 +1,8 @@
 //! Processes and threads come and go.
 
 use super::machine::{At, Machine, Process, Thread};
-use super::owner::Lineage;
-use crate::ledger::Finished;
+use super::owner::{Habits, Lineage};
+use crate::ledger::{Finished, Ledger};
 use crate::trace::{ProcessId, ThreadId};
 
 impl Machine {
@@ -34,18 +34,28 @@ impl Machine {
 
     /// A process has ended. Gives its figures, and the most connections it held at once.
     pub fn process_ends(&mut self, process: ProcessId, stamp: u64) -> Option<(Finished, usize)> {
+        let (mut ledger, habits) = self.process_goes(process, stamp)?;
+        ledger.serves_with(self.tree, &self.records);
+        let mut finished = ledger.finish(&mut self.records, |proof| habits.hold(proof));
+        finished.moments = habits.moments();
+        finished.ended_at = stamp;
+        Some((finished, self.process(process).most_connections))
+    }
+
+    /// The same, where figures that only an end gives are of no interest.
+    pub(crate) fn process_leaves(&mut self, process: ProcessId, stamp: u64) {
+        self.process_goes(process, stamp);
+    }
+
+    fn process_goes(&mut self, process: ProcessId, stamp: u64) -> Option<(Ledger, Habits)> {
         let held = std::mem::take(&mut self.process(process).connections);
         for number in held {
             self.drop_holder(number, process, stamp, false);
         }
         self.end_all_answered(process);
-        let (mut ledger, habits) = self.owners.process_ends(process, &mut self.records)?;
-        ledger.serves_with(self.tree, &self.records);
+        let (ledger, habits) = self.owners.process_ends(process, &mut self.records)?;
         self.live_bytes = self.live_bytes.saturating_sub(ledger.counts.live_bytes);
-        let mut finished = ledger.finish(&mut self.records, |proof| habits.hold(proof));
-        finished.moments = habits.moments();
-        finished.ended_at = stamp;
-        Some((finished, self.process(process).most_connections))
+        Some((ledger, habits))
     }
 
     /// What was answered when the process ends, ends with it, as of its answer: what the process tore down
@@ -78,6 +88,18 @@ impl Machine {
             self.threads
                 .resize_with(thread as usize + 1, Thread::default);
         }
+    }
+
+    /// A thread begins that may have the number of another one, which has ended: nothing of that is left.
+    pub(crate) fn thread_begins_anew(&mut self, thread: ThreadId, process: ProcessId) {
+        // Those that were gone before have ended by themselves.
+        self.bury(process);
+        if let Some(known) = self.threads.get_mut(thread as usize) {
+            *known = Thread::default();
+        }
+        self.tasks.thread_is_gone(thread);
+        self.owners.worker_is_gone(thread);
+        self.thread_begins(thread, process);
     }
 
     /// A thread records no more. Whether it ended by itself or with its process shows later.

@@ -8,7 +8,7 @@ use super::asked::{AskedSoFar, Head, NOTHING};
 use super::connection::{Connection, Mode, Waiting};
 use super::label::{LabelId, Labels};
 use super::owner::{Owners, Scope};
-use super::record::{Record, RequestId};
+use super::record::{Records, RequestId, records};
 use super::task::Tasks;
 use crate::ledger::holding::AccountId;
 use crate::ledger::{Ledger, Serving};
@@ -96,7 +96,7 @@ const AHEAD: usize = 32;
 pub struct Machine {
     pub(super) boundary: Boundary,
     /// All requests, in order of their begin.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// Their labels.
     pub labels: Labels,
     /// What they asked for.
@@ -129,7 +129,7 @@ impl Machine {
     pub fn new(options: &Options, threads: usize, sample: Sample) -> Self {
         Machine {
             boundary: options.boundary,
-            records: Vec::new(),
+            records: records(),
             labels: Labels::new(options.routes.clone()),
             asked: AskedSoFar::new(options.keep_paths),
             owners: Owners::new(options.scope, options.boundary == Boundary::Mark, sample),
@@ -144,6 +144,14 @@ impl Machine {
             marks_seen: false,
             live_bytes: 0,
             peak_live_bytes: 0,
+        }
+    }
+
+    /// The same, in a trace of which nobody knows how many threads it will have: they get even numbers.
+    pub fn growing(options: &Options, sample: Sample) -> Self {
+        Machine {
+            tasks: Tasks::among_threads(),
+            ..Machine::new(options, 0, sample)
         }
     }
 

@@ -35,11 +35,13 @@ pub(super) use worker::{Lineage, Service};
 use rustc_hash::FxHashMap;
 
 use crate::ledger::Ledger;
-use crate::ledger::holding::{AccountId, Kind, OUTSIDE, Proof};
+use crate::ledger::holding::{AccountId, Holder, Kind, OUTSIDE, Proof};
 use crate::replay::Found;
-use crate::requests::record::{Record, RequestId};
-use crate::sample::Sample;
+use crate::requests::record::{Records, RequestId};
+use crate::sample::{Amount, Sample};
+use crate::sites::SiteId;
 use crate::trace::{ProcessId, ThreadId};
+use crate::types::TypeId;
 
 /// Which blocks belong to a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,6 +109,37 @@ impl Owners {
         matches!(self.ledgers.get(process as usize), Some(Some(_)))
     }
 
+    /// Tells how things stand in a process that runs; `as_served`: or stood, when its last request ended.
+    pub fn standing(
+        &self,
+        process: ProcessId,
+        as_served: bool,
+        tell: impl FnMut(Holder, SiteId, TypeId, Amount),
+    ) {
+        let at = process as usize;
+        if let (Some(Some(ledger)), Some(habits)) = (self.ledgers.get(at), self.habits.get(at)) {
+            ledger.standing(as_served, |proof| habits.hold(proof), tell);
+        }
+    }
+
+    /// How a block of a process that runs stands, see [`Ledger::standing_of`].
+    pub fn standing_of(
+        &self,
+        process: ProcessId,
+        address: u64,
+        begin: u64,
+    ) -> Option<(Holder, SiteId, TypeId, Amount, u64)> {
+        let ledger = self.ledgers.get(process as usize)?.as_ref()?;
+        let habits = self.habits.get(process as usize)?;
+        ledger.standing_of(address, begin, |proof| habits.hold(proof))
+    }
+
+    /// Forgets ends of requests that were long ago, all but the newest `most`.
+    pub fn fold(&mut self, most: usize) {
+        let ledgers = self.ledgers.iter_mut().flatten();
+        ledgers.for_each(|ledger| ledger.fold(most));
+    }
+
     /// A process begins; `parent` where it was forked.
     pub fn process_begins(&mut self, process: ProcessId, parent: Option<ProcessId>) {
         let child = match parent {
@@ -121,7 +154,7 @@ impl Owners {
     pub(super) fn process_ends(
         &mut self,
         process: ProcessId,
-        records: &mut [Record],
+        records: &mut Records,
     ) -> Option<(Ledger, Habits)> {
         for worker in self.workers_of(process) {
             self.is_cut(worker, records);
@@ -160,8 +193,15 @@ impl Owners {
         self.workers[at].lineage = lineage;
     }
 
+    /// Nothing is left of a worker that has ended.
+    pub(super) fn worker_is_gone(&mut self, id: ThreadId) {
+        if let Some(worker) = self.workers.get_mut(id as usize) {
+            *worker = Worker::default();
+        }
+    }
+
     /// A worker has ended.
-    pub(super) fn worker_ends(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(super) fn worker_ends(&mut self, id: ThreadId, records: &mut Records) {
         self.put_back(id);
         self.settle_birth(id, records);
         self.close_of_task(id, records);
@@ -202,7 +242,7 @@ impl Owners {
     }
 
     /// `request` is about to end.
-    pub(super) fn before_end(&mut self, request: RequestId, records: &mut [Record]) {
+    pub(super) fn before_end(&mut self, request: RequestId, records: &mut Records) {
         let Some(record) = records.get(request as usize) else {
             return;
         };
@@ -216,7 +256,7 @@ impl Owners {
     }
 
     /// `request` has ended; `last`: with its process.
-    pub(super) fn end(&mut self, request: RequestId, records: &mut [Record], last: bool) {
+    pub(super) fn end(&mut self, request: RequestId, records: &mut Records, last: bool) {
         let Some(record) = records.get_mut(request as usize) else {
             return;
         };
@@ -241,7 +281,7 @@ impl Owners {
     pub(super) fn void(
         &mut self,
         request: RequestId,
-        records: &mut [Record],
+        records: &mut Records,
         other: Option<RequestId>,
     ) {
         let (id, process) = match records.get(request as usize) {

@@ -3,6 +3,7 @@
 use super::label::LabelId;
 use super::machine::{At, Machine};
 use crate::analysis::Source;
+use crate::folding::Folding;
 use crate::trace::{ProcessId, ThreadId};
 
 /// Index into the list of requests, in order of their begin.
@@ -71,6 +72,46 @@ pub struct Figures {
     /// Their bytes.
     pub retained_bytes: u64,
 }
+
+/// All requests, in order of their begin; those that ended long ago may be folded.
+pub type Records = Folding<Record>;
+
+/// None yet.
+pub(super) fn records() -> Records {
+    Folding::new(FOLDED)
+}
+
+/// A request that has ended, and of which nothing else is known.
+const FOLDED: Record = Record {
+    process: 0,
+    thread: 0,
+    host: 0,
+    label: None,
+    connection: 0,
+    source: Source::Http,
+    count: 1,
+    status: None,
+    start: 0,
+    end: Some(0),
+    reader: 0,
+    unanswered: false,
+    answer_begun: true,
+    void: false,
+    moved: false,
+    touches: 0,
+    figures: Figures {
+        allocations: 0,
+        allocated_bytes: 0,
+        inferred_blocks: 0,
+        associated_bytes: 0,
+        live_blocks: 0,
+        live_bytes: 0,
+        survivor_blocks: 0,
+        survivor_bytes: 0,
+        retained_blocks: 0,
+        retained_bytes: 0,
+    },
+};
 
 impl Machine {
     /// A request begins on a thread, which serves it.

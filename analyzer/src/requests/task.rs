@@ -13,8 +13,8 @@ use crate::trace::{ProcessId, ThreadId};
 /// Which worker each thread is, and which workers there are.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
-    /// Numbers from here on are tasks'.
-    first: ThreadId,
+    /// The first number of a task, and how far the next one is from it.
+    numbers: (ThreadId, ThreadId),
     /// How many were given.
     given: ThreadId,
     /// To be given again.
@@ -38,7 +38,15 @@ impl Tasks {
     /// None yet, in a trace of `threads` threads.
     pub(super) fn new(threads: usize) -> Tasks {
         Tasks {
-            first: threads as ThreadId,
+            numbers: (threads as ThreadId, 1),
+            ..Tasks::default()
+        }
+    }
+
+    /// None yet; threads have even numbers, so that it need not be known how many there will be.
+    pub(super) fn among_threads() -> Tasks {
+        Tasks {
+            numbers: (1, 2),
             ..Tasks::default()
         }
     }
@@ -58,10 +66,15 @@ impl Tasks {
         !self.workers.is_empty() && self.workers.contains_key(&(process, address))
     }
 
+    /// The thread runs nothing any more.
+    pub(super) fn thread_is_gone(&mut self, thread: ThreadId) {
+        self.running.remove(&thread);
+    }
+
     fn number(&mut self) -> ThreadId {
         self.free.pop().unwrap_or_else(|| {
             self.given += 1;
-            self.first + self.given - 1
+            self.numbers.0 + (self.given - 1) * self.numbers.1
         })
     }
 

@@ -118,6 +118,8 @@ impl Gathered {
                 dropped.frees = dropped.frees.saturating_add(frees);
                 dropped.other = dropped.other.saturating_add(other);
             }
+            // Of use while the trace is being written.
+            Note::Through { .. } => {}
             Note::Waited { ns } => facts.waited_ns = facts.waited_ns.saturating_add(ns),
             Note::Warning { code, text } => facts.warnings.push(Warning { code, text }),
             Note::BuildId {

@@ -6,6 +6,7 @@
 //!   the event that made the epoch comes before those that only saw it.
 //! - In memory is one chunk for each thread that has begun and not ended.
 
+pub(super) mod paused;
 mod run;
 mod thread;
 
@@ -68,6 +69,8 @@ pub struct Steps<'t> {
     position: u64,
     /// Its event was given out last and is still borrowed: it moves on with the next call.
     pending: Option<ThreadId>,
+    /// The trace is being written, and whole up to here: what comes later is not looked at.
+    limit: Option<u64>,
     failed: bool,
 }
 
@@ -111,6 +114,7 @@ impl Trace {
             turns: Turns::default(),
             position: 0,
             pending: None,
+            limit: None,
             failed: false,
         }
     }
@@ -232,7 +236,7 @@ impl Steps<'_> {
                 self.give_up();
                 continue;
             }
-            let Some((position, item)) = next else {
+            let Some((position, item)) = next.filter(|next| self.is_told(next.0)) else {
                 return Ok(Chosen::Nothing);
             };
             if next == scheduled {
@@ -245,7 +249,8 @@ impl Steps<'_> {
             let event = self.queue.peek().map(|entry| entry.0);
             let vain = self.turns.patience();
             let vain = vain.map(|patience| (patience, Item::ThreadEnds(0)));
-            let others = [scheduled, event, vain].into_iter().flatten();
+            let limit = self.limit.map(|limit| (limit, LAST.1));
+            let others = [scheduled, event, vain, limit].into_iter().flatten();
             self.until = others.min().unwrap_or(LAST);
             return Ok(Chosen::Thread((position, item)));
         }
@@ -255,6 +260,10 @@ impl Steps<'_> {
     fn has_waited_in_vain(&self, next: Option<(u64, Item)>) -> bool {
         let Some(patience) = self.turns.patience() else {
             return false;
+        };
+        let next = match self.limit {
+            Some(limit) => Some(next.unwrap_or(LAST).min((limit, LAST.1))),
+            None => next,
         };
         next.is_none_or(|next| next > (patience, Item::Event(ThreadId::MAX)))
     }
@@ -283,7 +292,7 @@ impl Steps<'_> {
         let waiting = Waiting {
             thread,
             position: open.position,
-            seen_after: open.seen_after(self.trace, thread),
+            seen_after: open.seen_after(self.trace, thread, self.limit),
         };
         self.turns.wait(turn, waiting);
         self.running = None;
@@ -304,6 +313,9 @@ impl Steps<'_> {
             Item::ProcessEnds(process) => {
                 self.modules.end(process);
                 self.codes.end(process);
+                if self.limit.is_some() {
+                    self.turns.forget(process);
+                }
                 (process, 0, What::ProcessEnds)
             }
             Item::ThreadBegins(thread) => {
@@ -319,13 +331,14 @@ impl Steps<'_> {
                     *slot = Some(open);
                     self.skip(thread);
                 }
-                if !more && let Some(slot) = self.open.get_mut(thread as usize) {
-                    *slot = None;
+                if !more {
+                    self.is_dry(thread);
                 }
                 (self.trace.process_of(thread), thread, What::ThreadBegins)
             }
             Item::Types(number) => return self.types(number),
             Item::ThreadEnds(thread) | Item::First(thread) | Item::Event(thread) => {
+                self.is_over(thread);
                 (self.trace.process_of(thread), thread, What::ThreadEnds)
             }
         };
@@ -372,8 +385,8 @@ impl Steps<'_> {
         if !open.skipped.is_empty() {
             self.skip(thread);
         }
-        if !more && let Some(slot) = self.open.get_mut(thread as usize) {
-            *slot = None;
+        if !more {
+            self.is_dry(thread);
         }
         if let Some(turn) = given {
             let woken = self.turns.take(turn);

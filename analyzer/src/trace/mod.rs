@@ -5,6 +5,7 @@ mod codes;
 mod columns;
 mod compress;
 mod facts;
+mod follow;
 mod format;
 mod merge;
 mod notes;
@@ -25,6 +26,7 @@ use leak_wire::{Bytes, Event};
 
 use crate::sites::SiteId;
 
+pub use follow::{Follow, Grown};
 pub use merge::{Run, Steps};
 pub use open::{Error, Trace, open, open_or_wait};
 pub use readings::{Cache, MAKERS, Reading};

@@ -77,6 +77,8 @@ pub(crate) enum Note {
     },
     /// Nanoseconds that threads waited for room since the last such note.
     Waited { ns: u64 },
+    /// What threads have recorded up to `stamp` lies before this note, but for what came late.
+    Through { stamp: u64 },
     /// Something that the reader of a report must know.
     Warning { code: String, text: String },
 }

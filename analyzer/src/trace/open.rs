@@ -166,7 +166,7 @@ fn attempt(path: &Path) -> Result<Option<Trace>, Error> {
 }
 
 /// Whether another process holds the trace's lock.
-fn is_locked(file: File) -> io::Result<(File, bool)> {
+pub(super) fn is_locked(file: File) -> io::Result<(File, bool)> {
     match Flock::lock(file, FlockArg::LockSharedNonblock) {
         Ok(lock) => match lock.unlock() {
             Ok(file) => Ok((file, false)),
@@ -179,7 +179,11 @@ fn is_locked(file: File) -> io::Result<(File, bool)> {
 }
 
 /// The file's version, and what of its header is damaged.
-fn check_header(path: &Path, file: &File, len: u64) -> Result<(u32, Option<Damage>), Error> {
+pub(super) fn check_header(
+    path: &Path,
+    file: &File,
+    len: u64,
+) -> Result<(u32, Option<Damage>), Error> {
     let path = || path.to_path_buf();
     if len == 0 {
         return Err(Error::Empty(path()));

@@ -60,7 +60,7 @@ fn ends(file: &File, at: u64) -> io::Result<bool> {
 }
 
 /// The header at `at`, if there is one whose chunk lies wholly below `len`.
-fn header_at(file: &File, at: u64, len: u64) -> io::Result<Option<ChunkHeader>> {
+pub(super) fn header_at(file: &File, at: u64, len: u64) -> io::Result<Option<ChunkHeader>> {
     if len - at < CHUNK_HEADER as u64 {
         return Ok(None);
     }
@@ -72,7 +72,7 @@ fn header_at(file: &File, at: u64, len: u64) -> io::Result<Option<ChunkHeader>> 
 }
 
 /// The first offset from `from` on where a chunk begins.
-fn next_chunk(file: &File, from: u64, len: u64) -> io::Result<Option<u64>> {
+pub(super) fn next_chunk(file: &File, from: u64, len: u64) -> io::Result<Option<u64>> {
     let mut window = vec![0; WINDOW + CHUNK_MAGIC.len()];
     let mut at = from;
     while at < len {

@@ -1,6 +1,7 @@
 //! Traces of seeded random events, written, read, cut and damaged, against what was put in.
 
 mod blocks;
+mod follow;
 mod lasting;
 mod make;
 mod order;

@@ -62,6 +62,13 @@ impl Turns {
         turn.number <= *self.next(turn)
     }
 
+    /// The process has ended.
+    pub(crate) fn forget(&mut self, process: ProcessId) {
+        if let Some(shards) = self.next.get_mut(process as usize) {
+            *shards = None;
+        }
+    }
+
     /// Makes a thread wait for its turn.
     pub(crate) fn wait(&mut self, turn: Turn, waiting: Waiting) {
         let patience = self.patience.unwrap_or(u64::MAX);

@@ -260,6 +260,11 @@ impl Writer {
         self.notes.push(note);
     }
 
+    /// The highest stamp or epoch that was written.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Writes what was gathered of `thread`, after the notes that it may need.
     pub(crate) fn write_events(&mut self, thread: &mut ThreadEvents) -> Result<(), WriteError> {
         self.write_notes()?;

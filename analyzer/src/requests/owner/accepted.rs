@@ -3,7 +3,7 @@
 
 use super::{Birth, Owners, Service};
 use crate::ledger::holding::{AccountId, Hints};
-use crate::requests::record::{Record, RequestId};
+use crate::requests::record::{Records, RequestId};
 use crate::trace::{ProcessId, ThreadId};
 
 /// What was made for a connection.
@@ -32,7 +32,7 @@ impl Owners {
         &mut self,
         id: ThreadId,
         connection: u32,
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         let Some(worker) = self.workers.get(id as usize) else {
             return;
@@ -59,7 +59,7 @@ impl Owners {
         &mut self,
         connection: u32,
         accounts: Vec<AccountId>,
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         let Some(accepted) = self.accepted.get_mut(&connection) else {
             return;
@@ -76,7 +76,7 @@ impl Owners {
         &mut self,
         connection: u32,
         request: RequestId,
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         if let Some(accepted) = self.accepted.get_mut(&connection) {
             accepted.first = accepted.first.or(Some(request));
@@ -85,7 +85,7 @@ impl Owners {
     }
 
     /// The connection has been closed.
-    pub(in crate::requests) fn is_closed(&mut self, connection: u32, records: &mut [Record]) {
+    pub(in crate::requests) fn is_closed(&mut self, connection: u32, records: &mut Records) {
         if let Some(accepted) = self.accepted.get_mut(&connection) {
             accepted.is_closed = true;
             self.settle_accepted(connection, records);
@@ -94,7 +94,7 @@ impl Owners {
 
     /// What was made for the connection is left to its first request, if it had one; more may come while the zone goes
     /// on.
-    fn settle_accepted(&mut self, connection: u32, records: &mut [Record]) {
+    fn settle_accepted(&mut self, connection: u32, records: &mut Records) {
         let Some(accepted) = self.accepted.get_mut(&connection) else {
             return;
         };

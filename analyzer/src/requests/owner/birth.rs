@@ -9,7 +9,7 @@ use super::worker::Birth;
 use super::zone::Verdict;
 use super::{Owners, Service};
 use crate::ledger::holding::{AccountId, Hints, Proof};
-use crate::requests::record::{Record, RequestId};
+use crate::requests::record::{Records, RequestId};
 use crate::trace::{ProcessId, ThreadId};
 
 /// A thread keeps at most so many accounts for the request that created it.
@@ -90,7 +90,7 @@ impl Owners {
         &mut self,
         id: ThreadId,
         next: Option<RequestId>,
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         let worker = &mut self.workers[id as usize];
         let process = worker.process;
@@ -127,7 +127,7 @@ impl Owners {
         id: ThreadId,
         (request, mut accounts): (RequestId, Vec<AccountId>),
         next: Option<RequestId>,
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         let process = self.workers[id as usize].process;
         // A touch settles its own zone.
@@ -150,7 +150,7 @@ impl Owners {
     }
 
     /// The thread ends: if it lived for one request, all that it did was for that.
-    pub(super) fn settle_birth(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(super) fn settle_birth(&mut self, id: ThreadId, records: &mut Records) {
         let process = self.workers[id as usize].process;
         let birth = std::mem::replace(&mut self.workers[id as usize].birth, Birth::Over);
         let (request, proof, accounts) = match birth {
@@ -182,7 +182,7 @@ impl Owners {
     }
 
     /// The process ends, and the thread with it, wherever that was.
-    pub(super) fn is_cut(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(super) fn is_cut(&mut self, id: ThreadId, records: &mut Records) {
         let birth = &mut self.workers[id as usize].birth;
         match std::mem::replace(birth, Birth::Over) {
             Birth::Within(request, _, accounts) => {

@@ -2,7 +2,7 @@
 
 use super::{Lineage, Owners, Service};
 use crate::ledger::holding::{AccountId, Hints, Kind, Proof};
-use crate::requests::record::{Record, RequestId};
+use crate::requests::record::{Records, RequestId};
 use crate::trace::{ProcessId, ThreadId};
 
 /// A worker that never waits keeps at most so many accounts of one zone.
@@ -54,7 +54,7 @@ impl Owners {
         &mut self,
         id: ThreadId,
         next: Option<RequestId>,
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         let mut hints = self.workers[id as usize].hints();
         hints.next = next;
@@ -62,7 +62,7 @@ impl Owners {
         self.settle(id, Verdict::Open(hints), records);
     }
 
-    fn settle(&mut self, id: ThreadId, verdict: Verdict, records: &mut [Record]) {
+    fn settle(&mut self, id: ThreadId, verdict: Verdict, records: &mut Records) {
         let worker = &mut self.workers[id as usize];
         worker.account = None;
         let (process, accounts) = (worker.process, std::mem::take(&mut worker.zone));
@@ -85,7 +85,7 @@ impl Owners {
         process: ProcessId,
         accounts: Vec<AccountId>,
         hints: Hints,
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         self.settle_all(process, accounts, Verdict::Open(hints), records);
     }
@@ -95,7 +95,7 @@ impl Owners {
         process: ProcessId,
         accounts: Vec<AccountId>,
         verdict: Verdict,
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         if accounts.is_empty() || !self.runs(process) {
             return;
@@ -130,7 +130,7 @@ impl Owners {
         &mut self,
         id: ThreadId,
         request: RequestId,
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         self.note_moment(id, Some(request));
         match self.workers[id as usize].service {
@@ -158,7 +158,7 @@ impl Owners {
         id: ThreadId,
         request: RequestId,
         (begins, handed): (bool, bool),
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         let worker = &mut self.workers[id as usize];
         let service = worker.service;
@@ -198,7 +198,7 @@ impl Owners {
         self.note_habits(id);
     }
 
-    fn serves(&mut self, id: ThreadId, request: RequestId, own: bool, records: &[Record]) {
+    fn serves(&mut self, id: ThreadId, request: RequestId, own: bool, records: &Records) {
         let connection = records
             .get(request as usize)
             .map_or(0, |record| record.connection);
@@ -254,7 +254,7 @@ impl Owners {
         &mut self,
         id: ThreadId,
         request: RequestId,
-        records: &mut [Record],
+        records: &mut Records,
     ) {
         if self.explicit {
             return;
@@ -267,7 +267,7 @@ impl Owners {
     }
 
     /// The worker takes the lock of a queue: what it does from here on may be its next job.
-    pub(in crate::requests) fn takes_lock(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(in crate::requests) fn takes_lock(&mut self, id: ThreadId, records: &mut Records) {
         self.note_moment(id, None);
         match self.workers[id as usize].service {
             Service::Serves { .. } => {}
@@ -285,7 +285,7 @@ impl Owners {
 
     /// The worker wakes another thread: what it did since it answered was its tidying, and what it does up to the next
     /// head that it reads, if it does not wait before, may be for that.
-    pub(in crate::requests) fn wakes(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(in crate::requests) fn wakes(&mut self, id: ThreadId, records: &mut Records) {
         if let Service::Tail { request } = self.workers[id as usize].service {
             self.settle_tail(id, request, records);
             self.workers[id as usize].woke = true;
@@ -293,7 +293,7 @@ impl Owners {
     }
 
     /// What the worker did since it answered was its tidying, unless it serves others, too.
-    fn settle_tail(&mut self, id: ThreadId, request: RequestId, records: &mut [Record]) {
+    fn settle_tail(&mut self, id: ThreadId, request: RequestId, records: &mut Records) {
         match self.workers[id as usize].unanswered {
             0 => self.settle(id, Verdict::Proved(request, Proof::Tail), records),
             _ => self.close_zone(id, None, records),
@@ -301,7 +301,7 @@ impl Owners {
     }
 
     /// The worker enters a wait.
-    pub(in crate::requests) fn idle(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(in crate::requests) fn idle(&mut self, id: ThreadId, records: &mut Records) {
         self.note_moment(id, None);
         let worker = &self.workers[id as usize];
         let (process, zone) = (worker.process, worker.zone.clone());
@@ -317,7 +317,7 @@ impl Owners {
     }
 
     /// What the worker has answered ends, and with it its tidying. A task goes on with what it was at.
-    pub(in crate::requests) fn rest(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(in crate::requests) fn rest(&mut self, id: ThreadId, records: &mut Records) {
         if self.explicit {
             if self.workers[id as usize].service == Service::None {
                 self.close_zone(id, None, records);
@@ -351,12 +351,7 @@ impl Owners {
     }
 
     /// The request that the worker serves ends.
-    pub(super) fn close_at_end(
-        &mut self,
-        id: ThreadId,
-        request: RequestId,
-        records: &mut [Record],
-    ) {
+    pub(super) fn close_at_end(&mut self, id: ThreadId, request: RequestId, records: &mut Records) {
         match self.workers[id as usize].service {
             Service::Tail { .. } if self.workers[id as usize].woke => {
                 self.leave(id);
@@ -379,13 +374,13 @@ impl Owners {
     }
 
     /// Another worker touches what this one serves.
-    pub(in crate::requests) fn is_relieved(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(in crate::requests) fn is_relieved(&mut self, id: ThreadId, records: &mut Records) {
         self.close_zone(id, None, records);
         self.leave(id);
     }
 
     /// The worker touches a connection whose requests can't be told: what it does from here on may be for those.
-    pub(in crate::requests) fn turns_away(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(in crate::requests) fn turns_away(&mut self, id: ThreadId, records: &mut Records) {
         if self.explicit {
             return;
         }
@@ -397,7 +392,7 @@ impl Owners {
     }
 
     /// What the worker allocated so far is none of a request's that begins with a call of its own.
-    pub(in crate::requests) fn part(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(in crate::requests) fn part(&mut self, id: ThreadId, records: &mut Records) {
         self.close_zone(id, None, records);
     }
 
@@ -421,7 +416,7 @@ impl Owners {
     }
 
     /// The request that has made the task, and has ended.
-    fn made_by_ended(&self, id: ThreadId, records: &[Record]) -> Option<RequestId> {
+    fn made_by_ended(&self, id: ThreadId, records: &Records) -> Option<RequestId> {
         let made_by = match self.made_by(id)? {
             Kind::Proved(request, _) => Some(request),
             Kind::Open(hints) => hints.task.or(hints.last).or(hints.next),
@@ -435,7 +430,7 @@ impl Owners {
     }
 
     /// A task ends that has touched no connection: what it did was for whom it was made.
-    pub(super) fn close_of_task(&mut self, id: ThreadId, records: &mut [Record]) {
+    pub(super) fn close_of_task(&mut self, id: ThreadId, records: &mut Records) {
         let worker = &self.workers[id as usize];
         if !worker.is_task() || worker.service != Service::None {
             return;

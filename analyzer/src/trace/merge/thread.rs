@@ -51,13 +51,15 @@ impl Open {
     }
 
     /// An epoch that the thread saw only after its event.
-    pub(super) fn seen_after(&self, trace: &Trace, thread: ThreadId) -> u64 {
+    pub(super) fn seen_after(&self, trace: &Trace, thread: ThreadId, limit: Option<u64>) -> u64 {
         let reader = self.reader.as_ref();
         let here = reader.and_then(|reader| reader.seen_after(&self.raw));
         let lane = trace.lanes.get(thread as usize);
         let next = || lane.and_then(|lane| lane.chunks.get(self.next_chunk));
         let seen = here.or_else(|| next().map(|chunk| chunk.header.first));
         let seen = seen.or_else(|| lane.and_then(|lane| lane.end));
+        // What is still to be written of a trace comes after all that is.
+        let seen = seen.or(limit);
         seen.map_or(u64::MAX, |seen| seen.max(self.position))
     }
 

@@ -9,7 +9,7 @@ use leak_wire::{Bytes, Common, Event, Order, Protocol, Transfer, Unseen, Wait};
 use crate::sites::{NO_MODULE, SiteId, Sites};
 use crate::trace::writer::{ThreadEvents, Writer};
 use crate::trace::{
-    At, Error, Facts, Note, NotedEnd, NotedOrigin, NotedOutcome, ThreadId, Trace, What, open,
+    At, Error, Facts, Note, NotedEnd, NotedOrigin, NotedOutcome, Steps, ThreadId, Trace, What, open,
 };
 
 /// xorshift64*.
@@ -232,6 +232,16 @@ impl Written {
 
 /// A trace of random events on four threads, in chunks of random length.
 pub(super) fn make(name: &str, seed: u64, events: usize, ended: Option<NotedEnd>) -> Made {
+    make_told(name, seed, (events, usize::MAX), ended)
+}
+
+/// The same; after every so many events all of them are written, and told to be there.
+pub(super) fn make_told(
+    name: &str,
+    seed: u64,
+    (events, told): (usize, usize),
+    ended: Option<NotedEnd>,
+) -> Made {
     let mut random = Random(seed);
     let path = place(name);
     let file = std::fs::File::create(&path).unwrap();
@@ -257,9 +267,18 @@ pub(super) fn make(name: &str, seed: u64, events: usize, ended: Option<NotedEnd>
             start,
         });
     }
-    for _ in 0..events {
+    for number in 1..=events {
         let thread = &mut threads[random.below(4) as usize];
         thread.step(&mut random);
+        if number % told == 0 {
+            for thread in &mut threads {
+                writer.write_events(&mut thread.events).unwrap();
+            }
+            let stamp = threads.iter().map(|thread| thread.stamp).min().unwrap() - 1;
+            writer.note(Note::Through { stamp });
+            writer.write_notes().unwrap();
+            continue;
+        }
         if random.below(200) == 0 {
             writer.write_events(&mut thread.events).unwrap();
         }
@@ -296,9 +315,17 @@ pub(super) fn each_event(
     trace: &Trace,
     sites: &mut Sites,
     in_runs: bool,
+    take: impl FnMut(u64, ThreadId, Event<'_>),
+) -> Result<(), Error> {
+    each_step(&mut trace.steps(sites), in_runs, take)
+}
+
+/// The same, of what there is of a trace.
+pub(super) fn each_step(
+    steps: &mut Steps<'_>,
+    in_runs: bool,
     mut take: impl FnMut(u64, ThreadId, Event<'_>),
 ) -> Result<(), Error> {
-    let mut steps = trace.steps(sites);
     while let Some(step) = steps.next() {
         let step = step?;
         if let What::Event(event) = step.what {
@@ -326,23 +353,33 @@ pub(super) fn each_event(
 pub(super) fn read(path: &Path) -> Result<(Facts, Vec<Line>), Error> {
     let trace = open(path)?;
     let mut sites = Sites::default();
-    let mut raw: Vec<(u64, u32, Option<SiteId>, String)> = Vec::new();
+    let mut raw = Vec::new();
     each_event(&trace, &mut sites, true, |stamp, thread, event| {
-        let site = match event {
-            Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } => Some(site),
-            _ => None,
-        };
-        raw.push((stamp, thread, site, text(event, &[])));
+        raw.push(raw_line(stamp, thread, event));
     })?;
-    let lines = raw.into_iter().map(|(stamp, thread, site, line)| {
+    Ok((trace.facts.clone(), lines(raw, &sites)))
+}
+
+/// An event whose call site is still to be written out.
+pub(super) type RawLine = (u64, ThreadId, Option<SiteId>, String);
+
+pub(super) fn raw_line(stamp: u64, thread: ThreadId, event: Event<'_>) -> RawLine {
+    let site = match event {
+        Event::Allocation { site, .. } | Event::ReallocationEnd { site, .. } => Some(site),
+        _ => None,
+    };
+    (stamp, thread, site, text(event, &[]))
+}
+
+pub(super) fn lines(raw: Vec<RawLine>, sites: &Sites) -> Vec<Line> {
+    let line = |(stamp, thread, site, line): RawLine| {
         let line = match site {
-            Some(site) => line.replace("[]", &format!("{:?}", addresses(&sites, site))),
+            Some(site) => line.replace("[]", &format!("{:?}", addresses(sites, site))),
             None => line,
         };
         (stamp, thread, line)
-    });
-    let lines = lines.collect();
-    Ok((trace.facts.clone(), lines))
+    };
+    raw.into_iter().map(line).collect()
 }
 
 pub(super) fn by_thread(lines: &[Line]) -> HashMap<u32, Vec<Line>> {
