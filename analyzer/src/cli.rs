@@ -36,6 +36,14 @@ pub enum Command {
     Requests(Box<requests::RequestsArguments>),
     /// Mark a moment in a running program, from outside
     Mark(MarkArguments),
+    /// Begin to record a running program that was started with LEAK_START=off
+    Start(ProcessArguments),
+    /// End the recording of a running program, which goes on
+    Stop(ProcessArguments),
+    /// Report on a running program as it is now, and go on recording
+    Snapshot(Box<SnapshotArguments>),
+    /// Tell how a recording stands: since when, events a second, what it costs
+    Status(StatusArguments),
     /// The recorder (started by libleak.so)
     #[command(hide = true)]
     Record(RecordArguments),
@@ -150,12 +158,42 @@ pub struct MarkArguments {
     pub label: String,
 }
 
+/// `start` and `stop`.
+#[derive(Args, Debug)]
+pub struct ProcessArguments {
+    /// The process
+    pub pid: u32,
+}
+
+/// `snapshot`.
+#[derive(Args, Debug)]
+pub struct SnapshotArguments {
+    /// The process, a recorded one
+    pub pid: u32,
+    /// How to report.
+    #[command(flatten)]
+    pub report: ReportOptions,
+}
+
+/// `status`.
+#[derive(Args, Debug)]
+pub struct StatusArguments {
+    /// The process
+    pub pid: u32,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `record`.
 #[derive(Args, Debug)]
 pub struct RecordArguments {
     /// The inherited descriptor on which the target waits
     #[arg(long, value_name = "FD")]
     pub socket: i32,
+    /// The target has run for a while
+    #[arg(long)]
+    pub late: bool,
 }
 
 /// `dump`.

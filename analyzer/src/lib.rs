@@ -38,6 +38,8 @@ pub mod show;
 pub mod sites;
 pub mod symbols;
 pub mod trace;
+mod traced;
 pub mod types;
 pub mod verdict;
 pub mod warm_up;
+pub mod window;
