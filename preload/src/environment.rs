@@ -88,6 +88,23 @@ pub fn follow(name: &Name, image: u32) {
     adapt_own();
 }
 
+/// The same once the program runs: what it has in `environ` is its own business by then, and only what it gives to an
+/// exec or spawn call is adapted.
+pub fn follow_from_now_on(name: &Name, image: u32) {
+    // SAFETY: see `Place`; who reads a name meanwhile that is half another's leads a new image nowhere.
+    let texts = unsafe { &mut *TEXTS.0.get() };
+    if texts.library_length == 0 {
+        texts.find_library();
+    }
+    texts.write_session(name, image);
+    set_rule(Rule::Follow);
+}
+
+/// There is no session any more: new images find out by themselves what they are to do.
+pub fn leave() {
+    set_rule(Rule::Leave);
+}
+
 /// The same in a forked child, whose image is another one.
 pub fn renumber(name: &Name, image: u32) {
     if rule() == Rule::Follow {

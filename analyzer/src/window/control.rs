@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use leak_wire::control::{self, GATE_AT, Gate, MAGIC, SIZE, STATE_AT, TOLD_AT};
+use leak_wire::control::{self, GATE_AT, Gate, MAGIC, SIZE, FAILED_AT, TOLD_AT};
 
 use crate::record::state::What;
 use crate::traced::{Traced, maps, session_of};
@@ -40,9 +40,8 @@ pub(super) fn start(pid: u32) -> Result<(), String> {
     }
     let target = Target::find(pid)?;
     match target.gate()? {
-        Some(Gate::Off | Gate::Watching) => {}
+        Some(Gate::Off) => {}
         Some(Gate::Wanted) => return target.await_begin(),
-        Some(Gate::Inert) => return Err(target.refused()),
         Some(Gate::Open) | None => {
             return Err(format!(
                 "process {pid} begins or ends a recording just now; see leak-analyze status {pid}"
@@ -138,7 +137,7 @@ impl Target {
     /// Waits until the process is recorded.
     fn await_begin(&self) -> Result<(), String> {
         let begun = Instant::now();
-        let tries = self.word(STATE_AT)?;
+        let tries = self.word(FAILED_AT)?;
         loop {
             if let Some(name) = session_of(self.pid)? {
                 let _ = name;
@@ -155,7 +154,7 @@ impl Target {
                 }
             }
             // It tried and could not, since.
-            if self.word(STATE_AT)? != tries {
+            if self.word(FAILED_AT)? != tries {
                 return Err(self.refused());
             }
             if begun.elapsed() > PATIENCE {

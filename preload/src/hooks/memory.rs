@@ -8,15 +8,58 @@ use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
 use leak_wire::Event;
+use leak_wire::control::{GATE_AT, Gate};
 
 use crate::real::{self, memory as next};
-use crate::sample;
 use crate::thread::{self, Caller, Kind};
-use crate::{detour, dtv};
+use crate::{detour, dtv, sample, window};
 
-/// `entry! { name(registers of its own arguments..) => implementation }`: the exported symbol, which
-/// jumps to the implementation with the caller's rsp and rbp as two more arguments.
+/// `entry! { name(registers of its own arguments..) => implementation, unseen(argument: type, ..) -> result }`: the
+/// exported symbol, which jumps to the implementation with the caller's rsp and rbp as two more arguments; or to
+/// `unseen`, the real function, as long as nothing is to be recorded.
 macro_rules! entry {
+    ($name:ident, $sp:literal, $bp:literal => $implementation:ident,
+     $unseen:ident($($argument:ident: $type:ty),*) -> $result:ty) => {
+        #[doc = concat!("The hook of `", stringify!($name), "`.")]
+        #[unsafe(naked)]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name() {
+            core::arch::naked_asm!(
+                "cmp dword ptr [rip + {control} + {GATE}], {OFF}",
+                "je {unseen}",
+                concat!("mov ", $sp, ", rsp"),
+                concat!("mov ", $bp, ", rbp"),
+                "jmp {implementation}",
+                control = sym window::CONTROL,
+                GATE = const GATE_AT,
+                OFF = const Gate::Off as u32,
+                unseen = sym $unseen,
+                implementation = sym $implementation,
+            )
+        }
+
+        extern "C" fn $unseen($($argument: $type),*) -> $result {
+            // SAFETY: the caller's contract is passed on.
+            unsafe { next::$name($($argument),*) }
+        }
+    };
+}
+
+type Block = *mut c_void;
+
+entry!(malloc, "rsi", "rdx" => malloc_from, malloc_unseen(size: usize) -> Block);
+entry!(valloc, "rsi", "rdx" => valloc_from, valloc_unseen(size: usize) -> Block);
+entry!(pvalloc, "rsi", "rdx" => pvalloc_from, pvalloc_unseen(size: usize) -> Block);
+entry!(calloc, "rdx", "rcx" => calloc_from, calloc_unseen(count: usize, size: usize) -> Block);
+entry!(aligned_alloc, "rdx", "rcx" => aligned_alloc_from,
+    aligned_alloc_unseen(alignment: usize, size: usize) -> Block);
+entry!(memalign, "rdx", "rcx" => memalign_from,
+    memalign_unseen(alignment: usize, size: usize) -> Block);
+entry!(posix_memalign, "rcx", "r8" => posix_memalign_from,
+    posix_memalign_unseen(place: *mut Block, alignment: usize, size: usize) -> c_int);
+
+/// `entry!` of one whose block may be the pool's, which the real function does not know.
+macro_rules! entry_of_block {
     ($name:ident, $sp:literal, $bp:literal => $implementation:ident) => {
         #[doc = concat!("The hook of `", stringify!($name), "`.")]
         #[unsafe(naked)]
@@ -32,15 +75,8 @@ macro_rules! entry {
     };
 }
 
-entry!(malloc, "rsi", "rdx" => malloc_from);
-entry!(valloc, "rsi", "rdx" => valloc_from);
-entry!(pvalloc, "rsi", "rdx" => pvalloc_from);
-entry!(calloc, "rdx", "rcx" => calloc_from);
-entry!(realloc, "rdx", "rcx" => realloc_from);
-entry!(aligned_alloc, "rdx", "rcx" => aligned_alloc_from);
-entry!(memalign, "rdx", "rcx" => memalign_from);
-entry!(reallocarray, "rcx", "r8" => reallocarray_from);
-entry!(posix_memalign, "rcx", "r8" => posix_memalign_from);
+entry_of_block!(realloc, "rdx", "rcx" => realloc_from);
+entry_of_block!(reallocarray, "rcx", "r8" => reallocarray_from);
 
 /// Records a new block, if it is one.
 #[inline(always)]
@@ -198,6 +234,10 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
     if let Some(old) = real::pool_size(block) {
         return out_of_pool(block, old, size, caller);
     }
+    if window::is_off() {
+        // SAFETY: the caller's contract is passed on.
+        return unsafe { next::realloc(block, size) };
+    }
     let Some(thread) = thread::current() else {
         if let Some(thread) = thread::beside_pause(block as usize) {
             return thread.resumed(|| realloc_from(block, size, sp, bp));
@@ -227,6 +267,10 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
 extern "C" fn realloc_none_from(size: usize, sp: u64, bp: u64) -> *mut c_void {
     if real::is_resolving() {
         return pooled(size, 0);
+    }
+    if window::is_off() {
+        // SAFETY: a null pointer is legal.
+        return unsafe { next::realloc(null_mut(), size) };
     }
     // SAFETY: a null pointer is legal.
     let new = given(null_mut(), || unsafe { next::realloc(null_mut(), size) });
@@ -267,6 +311,10 @@ fn out_of_pool(block: *mut c_void, old: usize, size: usize, caller: Caller) -> *
 pub extern "C" fn free(block: *mut c_void) {
     if block.is_null() || real::pool_size(block).is_some() {
         return;
+    }
+    if window::is_off() {
+        // SAFETY: the caller's contract is passed on.
+        return unsafe { next::free(block) };
     }
     let done = match sample::is_on() {
         true => !sample::ends(block as u64),

@@ -12,7 +12,7 @@ pub const VERSION_AT: u64 = core::mem::offset_of!(Control, version) as u64;
 /// Where the gate lies.
 pub const GATE_AT: u64 = core::mem::offset_of!(Control, gate) as u64;
 /// Where it is counted how often recording could not begin.
-pub const STATE_AT: u64 = core::mem::offset_of!(Control, failed) as u64;
+pub const FAILED_AT: u64 = core::mem::offset_of!(Control, failed) as u64;
 /// Where what the target told its user last lies, up to a zero byte.
 pub const TOLD_AT: u64 = core::mem::offset_of!(Control, told) as u64;
 /// Bytes of all.
@@ -26,7 +26,7 @@ pub struct Control {
     /// [`VERSION`].
     pub version: u32,
     /// A [`Gate`]. The word that each hook tests: written by the target, and by `leak-analyze start`, which writes
-    /// [`Gate::Wanted`] where it has read [`Gate::Off`] or [`Gate::Watching`].
+    /// [`Gate::Wanted`] where it has read [`Gate::Off`].
     pub gate: AtomicU32,
     /// How often recording was to begin and could not.
     pub failed: AtomicU32,
@@ -44,23 +44,13 @@ pub enum Gate {
     Off = 1,
     /// Recording is to begin with the next call.
     Wanted = 2,
-    /// Nothing, and now and then they look whether a condition has come true.
-    Watching = 3,
-    /// Nothing, for good.
-    Inert = 4,
 }
 
 impl Gate {
     /// The gate of this number.
     pub fn of_word(word: u32) -> Option<Gate> {
-        [
-            Gate::Open,
-            Gate::Off,
-            Gate::Wanted,
-            Gate::Watching,
-            Gate::Inert,
-        ]
-        .into_iter()
-        .find(|gate| *gate as u32 == word)
+        [Gate::Open, Gate::Off, Gate::Wanted]
+            .into_iter()
+            .find(|gate| *gate as u32 == word)
     }
 }
