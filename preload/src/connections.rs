@@ -103,9 +103,13 @@ fn is_current() -> bool {
 
 /// A listening socket gave the connection `descriptor`.
 pub fn accepted(descriptor: i32) {
-    if !is_current() {
-        return;
+    if is_current() {
+        begin(descriptor, false);
     }
+}
+
+/// Watches the connection `descriptor`; `resumed`: it was accepted some time ago.
+fn begin(descriptor: i32, resumed: bool) {
     let mut text = [0; LOCAL_MAX];
     let (Some(_), Some(session)) = (TABLE.needed(), session::current()) else {
         return;
@@ -123,7 +127,7 @@ pub fn accepted(descriptor: i32) {
     // Relaxed: a counter.
     let next = &session.header().next_connection;
     let number = next.fetch_add(1, Ordering::Relaxed);
-    let Some(watched) = slot::take(number) else {
+    let Some(watched) = slot::take(number, resumed) else {
         return;
     };
     thread::record(Event::Accept {
@@ -159,7 +163,7 @@ fn adopt() {
     each_descriptor(&mut |descriptor| listening.look(descriptor));
     each_descriptor(&mut |descriptor| {
         if listening.gave(descriptor) {
-            accepted(descriptor);
+            begin(descriptor, true);
         }
     });
     // What this thread goes on with is none of these connections' because of that.

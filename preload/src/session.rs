@@ -100,6 +100,12 @@ pub fn serial() -> u32 {
     SERIAL.load(Ordering::Relaxed)
 }
 
+/// The same while events are recorded; 0: they are not.
+#[inline(always)]
+pub fn traced() -> u32 {
+    if is_tracing() { serial() } else { 0 }
+}
+
 /// How much is mapped for the session, also when recording has ended; 0: there is none.
 pub fn mapped_bytes() -> usize {
     // Relaxed: a number by itself.
