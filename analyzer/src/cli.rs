@@ -94,6 +94,9 @@ pub struct RunArguments {
     /// Trace allocators that the program brings by detours: auto or off (LEAK_OWN_MALLOC)
     #[arg(long, value_name = "WHAT")]
     pub own_malloc: Option<OsString>,
+    /// When recording begins: on, off (leak-analyze start PID) or a condition such as 'rss>70%' (LEAK_START)
+    #[arg(long, value_name = "WHEN")]
+    pub start: Option<OsString>,
     /// No notices on stderr (LEAK_QUIET)
     #[arg(short, long)]
     pub quiet: bool,
@@ -139,6 +142,7 @@ impl RunArguments {
             ("LEAK_PYTHON", &self.python),
             ("LEAK_GC", &self.gc),
             ("LEAK_OWN_MALLOC", &self.own_malloc),
+            ("LEAK_START", &self.start),
         ];
         let quiet = self.quiet.then(|| ("LEAK_QUIET", OsString::from("1")));
         given

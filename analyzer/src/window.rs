@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::figures::{bytes, count, counted, duration, moment, share};
 use crate::record::state::{State, What};
-use crate::traced::Traced;
+use crate::traced::{Traced, session_of};
 
 /// How long the rates of now are measured.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -21,6 +21,15 @@ const DAY_NS: u128 = 86_400_000_000_000;
 /// # Errors
 /// One line: the process is not recorded, or its recorder doesn't answer.
 pub fn status(pid: u32, as_json: bool) -> Result<(), String> {
+    if session_of(pid)?.is_none() && control::is_loaded(pid)? {
+        match as_json {
+            true => println!("{}", json!({ "pid": pid, "recording": false })),
+            false => println!(
+                "process {pid} is not recorded, and libleak is there: leak-analyze start {pid} begins"
+            ),
+        }
+        return Ok(());
+    }
     let traced = Traced::find(pid)?;
     let before = traced.state(What::Status)?;
     std::thread::sleep(MOMENT);
@@ -117,7 +126,10 @@ fn people(pid: u32, before: &State, now: &State) -> String {
          \x20 recorder   pid {}, {} of a CPU now, {} so far\n\
          \x20 disk       {} a day at the rate of now\n",
         duration(now.age_ns),
-        counted(now.processes as u64, "process"),
+        match now.processes {
+            1 => "1 process".to_owned(),
+            processes => format!("{} processes", count(processes as u64)),
+        },
         now.trace.display(),
         bytes(now.bytes),
         count(now.events),

@@ -26,7 +26,7 @@ pub use call::Call;
 pub use slot::Watched;
 
 use crate::table::Table;
-use crate::{alternate_stack, kernel, process, session, thread};
+use crate::{alternate_stack, kernel, process, session, thread, window};
 use local::{LOCAL_MAX, Listening, local_end};
 
 const DESCRIPTORS: usize = 1 << 20;
@@ -97,6 +97,9 @@ fn place(descriptor: i32) -> u32 {
 /// Whether the table is that of the session, or was made so.
 #[inline(always)]
 fn is_current() -> bool {
+    if window::is_off() {
+        return false;
+    }
     // Relaxed: see `renew`.
     TABLE_OF.load(Ordering::Relaxed) == session::serial() || renew()
 }
@@ -324,6 +327,9 @@ fn forget(descriptor: i32) {
 /// The thread enters a call that may wait for something other than a watched connection.
 #[inline(always)]
 pub fn enter(wait: Wait) {
+    if window::is_off() {
+        return;
+    }
     thread::record(Event::Enter {
         wait,
         connection: 0,

@@ -79,6 +79,8 @@ pub struct Thread {
     queue_from: Cell<u64>,
     /// Events that found no lane, to try again now and then.
     laneless: Cell<u32>,
+    /// The number of the session in which it asked for a lane last.
+    asked_in: Cell<u32>,
     /// To the next block of a sample.
     pub countdown: Countdown,
     /// A place on the stack of the call during which nothing is recorded, 0: none is under way.
@@ -168,7 +170,7 @@ pub fn state() -> Option<&'static Thread> {
 /// alone; may be called in a signal handler that interrupted this very function.
 #[inline(never)]
 pub fn record(event: Event<'_>) {
-    if window::is_off() && !window::begins_by_itself() {
+    if window::is_shut() && (window::is_off() || !window::begins_by_itself()) {
         return;
     }
     let Some(thread) = current() else {
@@ -240,6 +242,7 @@ fn attach() -> Option<&'static Thread> {
 fn open_lane(thread: &'static Thread) -> Option<&'static Thread> {
     let session = session::ensure()?;
     let serial = session::serial();
+    thread.asked_in.set(serial);
     if thread.writer.is_open() && thread.writer.serial() == serial {
         return Some(thread);
     }
@@ -276,6 +279,8 @@ pub fn count_lost(kind: Kind) {
     if let Some(thread) = state()
         && !thread.writer.is_open()
         && thread.paused_at.get() == 0
+        // What came just before a session began is no loss of its.
+        && thread.asked_in.get() == session::serial()
         && let Some(session) = session::current()
     {
         let header = session.header();

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use leak_wire::control::{Control, Gate, MAGIC, VERSION};
 
 use crate::config::Environment;
-use crate::kernel;
+use crate::{kernel, real};
 
 /// What is written from outside. In the data of this library, which every process has for itself.
 #[used]
@@ -31,6 +31,12 @@ static NEXT_LOOK: AtomicU64 = AtomicU64::new(0);
 /// Ticks between two looks: a tenth of a second at 2.7 GHz.
 const LOOK_TICKS: u64 = 1 << 28;
 
+/// Whether nothing is recorded, nor to be with this call of an allocator.
+#[inline(always)]
+pub fn is_shut() -> bool {
+    CONTROL.gate.load(Ordering::Relaxed) & Gate::SHUT != 0
+}
+
 /// Whether nothing is recorded, nor to be.
 #[inline(always)]
 pub fn is_off() -> bool {
@@ -45,7 +51,13 @@ pub fn is_wanted() -> bool {
 
 /// Nothing is recorded from now on.
 pub fn shut() {
-    CONTROL.gate.store(Gate::Off as u32, Ordering::Relaxed);
+    real::settle();
+    let gate = match THRESHOLD.load(Ordering::Relaxed) {
+        0 => Gate::Off,
+        _ => Gate::Watching,
+    };
+    // Release: the targets of the hooks are there.
+    CONTROL.gate.store(gate as u32, Ordering::Release);
 }
 
 /// The hooks find out themselves whether to record.
@@ -135,15 +147,10 @@ pub fn watch(amount: Amount) {
     THRESHOLD.store(bytes.max(1), Ordering::Relaxed);
 }
 
-/// Whether the condition has come true, and recording is to begin with this call.
-#[inline(always)]
-pub fn begins_by_itself() -> bool {
-    THRESHOLD.load(Ordering::Relaxed) != 0 && is_time()
-}
-
+/// Whether recording is to begin with this call because the condition has come true.
 #[cold]
 #[inline(never)]
-fn is_time() -> bool {
+pub fn begins_by_itself() -> bool {
     // SAFETY: rdtsc has no preconditions.
     let now = unsafe { core::arch::x86_64::_rdtsc() };
     let next = NEXT_LOOK.load(Ordering::Relaxed);
@@ -164,12 +171,9 @@ fn has_come_true() -> bool {
     }
     // Once: whoever ends this recording does not want the next one at once.
     THRESHOLD.store(0, Ordering::Relaxed);
-    let off = Gate::Off as u32;
-    let wanted = Gate::Wanted as u32;
-    let _ =
-        CONTROL
-            .gate
-            .compare_exchange(off, wanted, Ordering::Relaxed, Ordering::Relaxed);
+    CONTROL
+        .gate
+        .store(Gate::Wanted as u32, Ordering::Relaxed);
     true
 }
 

@@ -32,15 +32,14 @@ struct Target {
 /// # Errors
 /// One line: what is in the way, and what to do.
 pub(super) fn start(pid: u32) -> Result<(), String> {
-    if let Some(name) = session_of(pid)? {
-        let _ = name;
+    if session_of(pid)?.is_some() {
         return Err(format!(
             "process {pid} is recorded already; see leak-analyze status {pid}"
         ));
     }
     let target = Target::find(pid)?;
     match target.gate()? {
-        Some(Gate::Off) => {}
+        Some(Gate::Off | Gate::Watching) => {}
         Some(Gate::Wanted) => return target.await_begin(),
         Some(Gate::Open) | None => {
             return Err(format!(
@@ -53,8 +52,11 @@ pub(super) fn start(pid: u32) -> Result<(), String> {
 }
 
 /// Whether libleak is in the process `pid`.
-pub(super) fn is_loaded(maps: &str) -> bool {
-    maps.lines().any(|line| line.contains("libleak"))
+///
+/// # Errors
+/// One line: the process is not there, or another's.
+pub(super) fn is_loaded(pid: u32) -> Result<bool, String> {
+    Ok(maps(pid)?.lines().any(|line| line.contains("/libleak.so")))
 }
 
 impl Target {
@@ -139,23 +141,15 @@ impl Target {
         let begun = Instant::now();
         let tries = self.word(FAILED_AT)?;
         loop {
-            if let Some(name) = session_of(self.pid)? {
-                let _ = name;
-                // Past its start, which may take a moment: then its recorder answers.
-                if self.gate()? == Some(Gate::Open) {
-                    let state = Traced::find(self.pid)?.state(What::Status)?;
-                    println!(
-                        "process {} is recorded to {}; end it with leak-analyze stop {}",
-                        self.pid,
-                        state.trace.display(),
-                        self.pid
-                    );
-                    return Ok(());
-                }
-            }
             // It tried and could not, since.
             if self.word(FAILED_AT)? != tries {
                 return Err(self.refused());
+            }
+            match self.gate()? {
+                Some(Gate::Open) if session_of(self.pid)?.is_some() => return self.told_begin(),
+                // A process that was forked in a way that no hook sees takes the first wish for its parent's.
+                Some(Gate::Off | Gate::Watching) => self.write(GATE_AT, Gate::Wanted)?,
+                _ => {}
             }
             if begun.elapsed() > PATIENCE {
                 return Err(format!(
@@ -166,6 +160,20 @@ impl Target {
             }
             std::thread::sleep(LOOK);
         }
+    }
+}
+
+impl Target {
+    /// Says where the trace of a recording is that has begun.
+    fn told_begin(&self) -> Result<(), String> {
+        let state = Traced::find(self.pid)?.state(What::Status)?;
+        println!(
+            "process {} is recorded to {}; leak-analyze stop {} ends that",
+            self.pid,
+            state.trace.display(),
+            self.pid
+        );
+        Ok(())
     }
 }
 

@@ -14,52 +14,41 @@ use crate::real::{self, memory as next};
 use crate::thread::{self, Caller, Kind};
 use crate::{detour, dtv, sample, window};
 
-/// `entry! { name(registers of its own arguments..) => implementation, unseen(argument: type, ..) -> result }`: the
-/// exported symbol, which jumps to the implementation with the caller's rsp and rbp as two more arguments; or to
-/// `unseen`, the real function, as long as nothing is to be recorded.
+/// `entry! { name, registers for rsp and rbp => implementation, place }`: the exported symbol, which jumps to the
+/// implementation with the caller's rsp and rbp as two more arguments; or to the real function, which is known at that
+/// place, as long as nothing is to be recorded.
 macro_rules! entry {
-    ($name:ident, $sp:literal, $bp:literal => $implementation:ident,
-     $unseen:ident($($argument:ident: $type:ty),*) -> $result:ty) => {
+    ($name:ident, $sp:literal, $bp:literal => $implementation:ident, $place:ident) => {
         #[doc = concat!("The hook of `", stringify!($name), "`.")]
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
         pub extern "C" fn $name() {
             core::arch::naked_asm!(
-                "cmp dword ptr [rip + {control} + {GATE}], {OFF}",
-                "je {unseen}",
+                "test dword ptr [rip + {control} + {GATE}], {SHUT}",
+                "jne 2f",
                 concat!("mov ", $sp, ", rsp"),
                 concat!("mov ", $bp, ", rbp"),
                 "jmp {implementation}",
+                "2:",
+                "jmp qword ptr [rip + {unseen} + {PLACE}]",
                 control = sym window::CONTROL,
                 GATE = const GATE_AT,
-                OFF = const Gate::Off as u32,
-                unseen = sym $unseen,
+                SHUT = const Gate::SHUT,
+                unseen = sym real::UNSEEN,
+                PLACE = const 8 * real::$place,
                 implementation = sym $implementation,
             )
-        }
-
-        extern "C" fn $unseen($($argument: $type),*) -> $result {
-            // SAFETY: the caller's contract is passed on.
-            unsafe { next::$name($($argument),*) }
         }
     };
 }
 
-type Block = *mut c_void;
+entry!(malloc, "rsi", "rdx" => malloc_from, MALLOC);
+entry!(calloc, "rdx", "rcx" => calloc_from, CALLOC);
+entry!(posix_memalign, "rcx", "r8" => posix_memalign_from, POSIX_MEMALIGN);
+entry!(free, "rsi", "rdx" => free_from, FREE);
 
-entry!(malloc, "rsi", "rdx" => malloc_from, malloc_unseen(size: usize) -> Block);
-entry!(valloc, "rsi", "rdx" => valloc_from, valloc_unseen(size: usize) -> Block);
-entry!(pvalloc, "rsi", "rdx" => pvalloc_from, pvalloc_unseen(size: usize) -> Block);
-entry!(calloc, "rdx", "rcx" => calloc_from, calloc_unseen(count: usize, size: usize) -> Block);
-entry!(aligned_alloc, "rdx", "rcx" => aligned_alloc_from,
-    aligned_alloc_unseen(alignment: usize, size: usize) -> Block);
-entry!(memalign, "rdx", "rcx" => memalign_from,
-    memalign_unseen(alignment: usize, size: usize) -> Block);
-entry!(posix_memalign, "rcx", "r8" => posix_memalign_from,
-    posix_memalign_unseen(place: *mut Block, alignment: usize, size: usize) -> c_int);
-
-/// `entry!` of one whose block may be the pool's, which the real function does not know.
-macro_rules! entry_of_block {
+/// The same of one that is called seldom, or whose block may be the pool's: its implementation looks itself.
+macro_rules! seldom {
     ($name:ident, $sp:literal, $bp:literal => $implementation:ident) => {
         #[doc = concat!("The hook of `", stringify!($name), "`.")]
         #[unsafe(naked)]
@@ -75,8 +64,12 @@ macro_rules! entry_of_block {
     };
 }
 
-entry_of_block!(realloc, "rdx", "rcx" => realloc_from);
-entry_of_block!(reallocarray, "rcx", "r8" => reallocarray_from);
+seldom!(valloc, "rsi", "rdx" => valloc_from);
+seldom!(pvalloc, "rsi", "rdx" => pvalloc_from);
+seldom!(aligned_alloc, "rdx", "rcx" => aligned_alloc_from);
+seldom!(memalign, "rdx", "rcx" => memalign_from);
+seldom!(realloc, "rdx", "rcx" => realloc_from);
+seldom!(reallocarray, "rcx", "r8" => reallocarray_from);
 
 /// Records a new block, if it is one.
 #[inline(always)]
@@ -234,7 +227,7 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
     if let Some(old) = real::pool_size(block) {
         return out_of_pool(block, old, size, caller);
     }
-    if window::is_off() {
+    if window::is_shut() {
         // SAFETY: the caller's contract is passed on.
         return unsafe { next::realloc(block, size) };
     }
@@ -268,7 +261,7 @@ extern "C" fn realloc_none_from(size: usize, sp: u64, bp: u64) -> *mut c_void {
     if real::is_resolving() {
         return pooled(size, 0);
     }
-    if window::is_off() {
+    if window::is_shut() {
         // SAFETY: a null pointer is legal.
         return unsafe { next::realloc(null_mut(), size) };
     }
@@ -306,13 +299,12 @@ fn out_of_pool(block: *mut c_void, old: usize, size: usize, caller: Caller) -> *
     allocated(moved, size, caller)
 }
 
-/// The hook of `free`.
-#[unsafe(no_mangle)]
-pub extern "C" fn free(block: *mut c_void) {
+/// What the hook of `free` does, and other hooks by it; where the caller's registers are does not matter.
+extern "C" fn free_from(block: *mut c_void) {
     if block.is_null() || real::pool_size(block).is_some() {
         return;
     }
-    if window::is_off() {
+    if window::is_shut() {
         // SAFETY: the caller's contract is passed on.
         return unsafe { next::free(block) };
     }
@@ -341,7 +333,7 @@ fn free_anew(block: *mut c_void) {
 /// The hook of `cfree`, which old programs call with up to three arguments.
 #[unsafe(no_mangle)]
 pub extern "C" fn cfree(block: *mut c_void) {
-    free(block);
+    free_from(block);
 }
 
 /// The hook of `malloc_usable_size`.

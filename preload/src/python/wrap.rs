@@ -111,7 +111,7 @@ unsafe fn original(context: *mut c_void) -> &'static Allocator {
 /// Calls what was wrapped, unseen by the hooks, and records the block.
 #[inline(always)]
 fn allocate(size: usize, caller: Caller, call: impl FnOnce() -> *mut c_void) -> *mut c_void {
-    if window::is_off() {
+    if window::is_shut() {
         return call();
     }
     let Some(thread) = thread::current() else {
@@ -174,7 +174,7 @@ unsafe extern "C" fn realloc(
     if block.is_null() {
         return allocate(size, caller, call);
     }
-    if window::is_off() {
+    if window::is_shut() {
         return call();
     }
     free_lists::freed(block as u64);
@@ -206,7 +206,7 @@ unsafe extern "C" fn free(context: *mut c_void, block: *mut c_void) {
     if block.is_null() {
         return;
     }
-    if window::is_off() {
+    if window::is_shut() {
         // SAFETY: as above.
         return unsafe { call(before.context, block) };
     }

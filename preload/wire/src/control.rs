@@ -26,7 +26,7 @@ pub struct Control {
     /// [`VERSION`].
     pub version: u32,
     /// A [`Gate`]. The word that each hook tests: written by the target, and by `leak-analyze start`, which writes
-    /// [`Gate::Wanted`] where it has read [`Gate::Off`].
+    /// [`Gate::Wanted`] where it has read one of the two that are shut.
     pub gate: AtomicU32,
     /// How often recording was to begin and could not.
     pub failed: AtomicU32,
@@ -44,12 +44,17 @@ pub enum Gate {
     Off = 1,
     /// Recording is to begin with the next call.
     Wanted = 2,
+    /// Nothing, and those that are no allocator's look now and then whether a condition has come true.
+    Watching = 3,
 }
 
 impl Gate {
+    /// The bit of those in which the allocator's hooks do nothing.
+    pub const SHUT: u32 = 1;
+
     /// The gate of this number.
     pub fn of_word(word: u32) -> Option<Gate> {
-        [Gate::Open, Gate::Off, Gate::Wanted]
+        [Gate::Open, Gate::Off, Gate::Wanted, Gate::Watching]
             .into_iter()
             .find(|gate| *gate as u32 == word)
     }
