@@ -18,8 +18,9 @@ fn main() -> ExitCode {
         Some(Command::Mark(arguments)) => mark::mark(arguments.pid, &arguments.label).map(|()| 0),
         Some(Command::Start(arguments)) => window::start(arguments.pid).map(|()| 0),
         Some(Command::Stop(arguments)) => window::stop(arguments.pid).map(|()| 0),
-        Some(Command::Snapshot(arguments)) => window::snapshot(arguments.pid)
-            .and_then(|trace| show::show(&trace, &arguments.report)),
+        Some(Command::Snapshot(arguments)) => {
+            window::snapshot(arguments.pid).and_then(|trace| show::show(&trace, &arguments.report))
+        }
         Some(Command::Status(arguments)) => {
             window::status(arguments.pid, arguments.json).map(|()| 0)
         }

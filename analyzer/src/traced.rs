@@ -42,6 +42,11 @@ impl Traced {
         }
     }
 
+    /// Whether its recorder is there.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.state(What::Status).is_ok()
+    }
+
     /// Asks its recorder; the answer but for its letter.
     ///
     /// # Errors
@@ -106,10 +111,13 @@ impl Traced {
 
 fn receive(pid: u32, socket: &OwnedFd) -> Result<Vec<u8>, String> {
     let mut answer = vec![0; ANSWER];
-    let size = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty()).map_err(|error| match error {
-        Errno::EAGAIN => format!("the recorder of process {pid} gave no answer in {PATIENCE_SECONDS} s"),
-        _ => format!("the recorder of process {pid} gave no answer: {error}"),
-    })?;
+    let size =
+        recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty()).map_err(|error| match error {
+            Errno::EAGAIN => {
+                format!("the recorder of process {pid} gave no answer in {PATIENCE_SECONDS} s")
+            }
+            _ => format!("the recorder of process {pid} gave no answer: {error}"),
+        })?;
     match answer.get(..size) {
         Some([b'K', rest @ ..]) => Ok(rest.to_vec()),
         Some([b'E', text @ ..]) => Err(String::from_utf8_lossy(text).into_owned()),

@@ -21,7 +21,8 @@ const DAY_NS: u128 = 86_400_000_000_000;
 /// # Errors
 /// One line: the process is not recorded, or its recorder doesn't answer.
 pub fn status(pid: u32, as_json: bool) -> Result<(), String> {
-    if session_of(pid)?.is_none() && control::is_loaded(pid)? {
+    let is_recorded = session_of(pid)?.is_some() && Traced::find(pid)?.is_recorded();
+    if !is_recorded && control::is_loaded(pid)? {
         match as_json {
             true => println!("{}", json!({ "pid": pid, "recording": false })),
             false => println!(

@@ -55,11 +55,7 @@ pub fn start_recorder(environment: Environment, late: bool) -> Result<Answer, Re
     answer
 }
 
-fn start_with(
-    birth: &mut Birth,
-    environment: Environment,
-    late: bool,
-) -> Result<Answer, Refused> {
+fn start_with(birth: &mut Birth, environment: Environment, late: bool) -> Result<Answer, Refused> {
     let path = find_recorder(environment, &mut birth.path)?;
     let [ours, theirs] = kernel::socket_pair().map_err(|_| {
         refuse(&[b"no socket for the recorder (too many open files?): this program is not traced"])

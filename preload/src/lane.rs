@@ -140,7 +140,7 @@ impl Writer {
         // No epoch: so no event passes that does not see that the lane is closed.
         self.told.set(0);
         self.close();
-        crate::session::stop();
+        crate::session::stop(self.serial());
     }
 
     /// The lane, if there is one.

@@ -55,7 +55,9 @@ impl Mapping {
         // SAFETY: fresh memory of the kernel's, longer than a header, which is made of atomics; nobody else knows it.
         let header = unsafe { &*fresh.cast::<SessionHeader>() };
         // Relaxed, all: the replacement is a system call. An epoch that no thread was told: see `Writer::knows`.
-        header.stopped.store(Stop::RecorderGone as u32, Ordering::Relaxed);
+        header
+            .stopped
+            .store(Stop::RecorderGone as u32, Ordering::Relaxed);
         let epoch = before.epoch.0.load(Ordering::Relaxed);
         header.epoch.0.store(epoch + 1, Ordering::Relaxed);
         let first = before.first_tick.load(Ordering::Relaxed);

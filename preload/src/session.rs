@@ -12,8 +12,8 @@ use crate::mapping::{Lane, Mapping};
 use crate::process::{Identity, Origin, Remembered};
 use crate::window::{self, Start};
 use crate::{
-    allocator, alternate_stack, arena, birth, children, environment, exit, kernel,
-    lane, modules, notice, order, process, python, sample, stack, thread, unwind,
+    allocator, alternate_stack, arena, birth, children, environment, exit, kernel, lane, modules,
+    notice, order, process, python, sample, stack, thread, unwind,
 };
 
 const UNSTARTED: u32 = 0;
@@ -127,8 +127,8 @@ pub fn is_wanted() -> bool {
     match STATE.load(Ordering::Relaxed) {
         OFF => is_own_wish(),
         INERT => {
-            window::shut();
             window::failed();
+            window::shut();
             false
         }
         _ => false,
@@ -209,8 +209,8 @@ fn start_late() {
         Ok(session) => enter(session),
         Err(Refused) => {
             turn(OFF);
-            window::shut();
             window::failed();
+            window::shut();
         }
     }
 }
@@ -406,10 +406,11 @@ fn parse_session(value: &[u8]) -> Option<(Name, u32)> {
     Some((name, image.parse().ok()?))
 }
 
-/// Ends recording in this process because the recorder asked for it or is gone; says so once in the
+/// Ends recording in this process's session `serial` because the recorder asked for it or is gone; says so once in the
 /// whole session, unless a user asked for it. Recording may begin again.
-pub fn stop() {
-    if let Some(session) = current() {
+pub fn stop(serial: u32) {
+    // Who comes to know it late does not end another one.
+    if let Some(session) = current().filter(|session| session.serial == serial) {
         alternate_stack::run(|| session.stop());
     }
 }
@@ -486,7 +487,10 @@ impl Session {
         if won.is_err() {
             return;
         }
-        // Relaxed, all: words by themselves.
+        // Relaxed, all: words by themselves. This one may have ended meanwhile, and another one begun.
+        if serial() != self.serial {
+            return turn(TRACING);
+        }
         SERIAL.fetch_add(1, Ordering::Relaxed);
         let header = self.header();
         let stopped = header.stopped.load(Ordering::Relaxed);
@@ -509,7 +513,7 @@ impl Session {
         MAPPED.store(0, Ordering::Relaxed);
         process::remember();
         turn(OFF);
-        window::shut();
+        window::shut_after_session();
     }
 
     /// The shared header.
@@ -569,7 +573,7 @@ impl Session {
             let waited = now - start;
             if waited >= ASK_NS && is_time_to_ask(now) && self.has_ended() {
                 // Nobody makes a lane any more, and the next thread need not find that out by waiting.
-                stop();
+                stop(self.serial);
                 break;
             }
             let is_enough = self.has_waited(waited, looked.wrapping_sub(before));
@@ -647,8 +651,9 @@ pub fn in_forked_child() {
     if matches!(STATE.load(Ordering::Relaxed), STARTING | ENDING) {
         turn(OFF);
     }
+    // What was wanted of its parent is not wanted of it.
+    window::forget_wish();
     if STATE.load(Ordering::Relaxed) == OFF {
-        // What was wanted of its parent is not wanted of it.
         process::remember();
         window::shut();
         return;

@@ -111,9 +111,7 @@ struct KeptPage(Kept);
 pub fn current() -> Option<&'static Thread> {
     match state() {
         // A lane of an earlier session is none.
-        Some(thread)
-            if thread.writer.is_open() && thread.writer.serial() == session::serial() =>
-        {
+        Some(thread) if thread.writer.is_open() && thread.writer.serial() == session::serial() => {
             Some(thread)
         }
         _ => not_open(),

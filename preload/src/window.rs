@@ -60,9 +60,26 @@ pub fn shut() {
     CONTROL.gate.store(gate as u32, Ordering::Release);
 }
 
+/// The same as a session ends, unless another one is wanted already.
+pub fn shut_after_session() {
+    real::settle();
+    let (open, off) = (Gate::Open as u32, Gate::Off as u32);
+    // Release: as above.
+    let _ = CONTROL
+        .gate
+        .compare_exchange(open, off, Ordering::Release, Ordering::Relaxed);
+}
+
 /// The hooks find out themselves whether to record.
 pub fn open() {
     CONTROL.gate.store(Gate::Open as u32, Ordering::Relaxed);
+}
+
+/// What was wanted was wanted of another process.
+pub fn forget_wish() {
+    if is_wanted() {
+        open();
+    }
 }
 
 /// Recording was to begin, and can't.
@@ -171,9 +188,7 @@ fn has_come_true() -> bool {
     }
     // Once: whoever ends this recording does not want the next one at once.
     THRESHOLD.store(0, Ordering::Relaxed);
-    CONTROL
-        .gate
-        .store(Gate::Wanted as u32, Ordering::Relaxed);
+    CONTROL.gate.store(Gate::Wanted as u32, Ordering::Relaxed);
     true
 }
 

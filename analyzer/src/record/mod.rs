@@ -95,12 +95,7 @@ fn began_late(age: Option<std::time::Duration>) -> Note {
 }
 
 /// Makes all that a session needs, and welcomes the target.
-fn begin(
-    socket: &OwnedFd,
-    session: Session,
-    file: &File,
-    late: bool,
-) -> Result<Drain, String> {
+fn begin(socket: &OwnedFd, session: Session, file: &File, late: bool) -> Result<Drain, String> {
     let cant_write = |error| format!("can't write {}: {error}", session.path.display());
     let file = file.try_clone().map_err(cant_write)?;
     let mut writer = Writer::create(file, session.limit).map_err(cant_write)?;

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use leak_wire::control::{self, GATE_AT, Gate, MAGIC, SIZE, FAILED_AT, TOLD_AT};
+use leak_wire::control::{self, FAILED_AT, GATE_AT, Gate, MAGIC, SIZE, TOLD_AT};
 
 use crate::record::state::What;
 use crate::traced::{Traced, maps, session_of};
@@ -32,23 +32,20 @@ struct Target {
 /// # Errors
 /// One line: what is in the way, and what to do.
 pub(super) fn start(pid: u32) -> Result<(), String> {
-    if session_of(pid)?.is_some() {
+    let before = session_of(pid)?;
+    if before.is_some() && Traced::find(pid)?.is_recorded() {
         return Err(format!(
             "process {pid} is recorded already; see leak-analyze status {pid}"
         ));
     }
     let target = Target::find(pid)?;
     match target.gate()? {
-        Some(Gate::Off | Gate::Watching) => {}
-        Some(Gate::Wanted) => return target.await_begin(),
-        Some(Gate::Open) | None => {
-            return Err(format!(
-                "process {pid} begins or ends a recording just now; see leak-analyze status {pid}"
-            ));
-        }
+        // Of a session that has ended, which the process will see with its next call; or one begins just now.
+        Some(Gate::Open) if before.is_none() => {}
+        Some(Gate::Wanted) => {}
+        _ => target.write(GATE_AT, Gate::Wanted)?,
     }
-    target.write(GATE_AT, Gate::Wanted)?;
-    target.await_begin()
+    target.await_begin(before.as_deref())
 }
 
 /// Whether libleak is in the process `pid`.
@@ -119,10 +116,17 @@ impl Target {
     /// What the process told its user last.
     fn told(&self) -> String {
         let mut bytes = [0; (SIZE - TOLD_AT) as usize];
-        if self.memory.read_exact_at(&mut bytes, self.at + TOLD_AT).is_err() {
+        if self
+            .memory
+            .read_exact_at(&mut bytes, self.at + TOLD_AT)
+            .is_err()
+        {
             return String::new();
         }
-        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        let end = bytes
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(bytes.len());
         String::from_utf8_lossy(&bytes[..end]).into_owned()
     }
 
@@ -136,8 +140,8 @@ impl Target {
         }
     }
 
-    /// Waits until the process is recorded.
-    fn await_begin(&self) -> Result<(), String> {
+    /// Waits until the process is recorded, in another session than the one `before`.
+    fn await_begin(&self, before: Option<&str>) -> Result<(), String> {
         let begun = Instant::now();
         let tries = self.word(FAILED_AT)?;
         loop {
@@ -146,7 +150,12 @@ impl Target {
                 return Err(self.refused());
             }
             match self.gate()? {
-                Some(Gate::Open) if session_of(self.pid)?.is_some() => return self.told_begin(),
+                Some(Gate::Open) => {
+                    let name = session_of(self.pid)?;
+                    if name.is_some() && name.as_deref() != before {
+                        return self.told_begin();
+                    }
+                }
                 // A process that was forked in a way that no hook sees takes the first wish for its parent's.
                 Some(Gate::Off | Gate::Watching) => self.write(GATE_AT, Gate::Wanted)?,
                 _ => {}

@@ -257,7 +257,9 @@ mod tests {
         old.give_up_slot();
         assert_eq!(old.with_state(|_, _| ()), None);
         // Other tests take slots, too: this one comes back sooner or later.
-        let taken: std::vec::Vec<_> = (100..200).map(|number| take(number, false).unwrap()).collect();
+        let taken: std::vec::Vec<_> = (100..200)
+            .map(|number| take(number, false).unwrap())
+            .collect();
         let new = taken.iter().find(|new| new.place == old.place).unwrap();
         assert_eq!(
             new.with_state(|connection, _| connection.is_opaque()),

@@ -22,7 +22,12 @@ pub fn largest_resident() -> u64 {
     let mut usage: libc::rusage = unsafe { core::mem::zeroed() };
     let own = libc::RUSAGE_SELF as usize;
     // SAFETY: the structure is live for the call.
-    let told = unsafe { call(libc::SYS_getrusage, [own, &raw mut usage as usize, 0, 0, 0, 0]) };
+    let told = unsafe {
+        call(
+            libc::SYS_getrusage,
+            [own, &raw mut usage as usize, 0, 0, 0, 0],
+        )
+    };
     told.map_or(0, |_| usage.ru_maxrss as u64 * 1024)
 }
 
@@ -41,7 +46,12 @@ pub fn memory_limit() -> u64 {
     // SAFETY: zeros are a valid sysinfo.
     let mut machine: libc::sysinfo = unsafe { core::mem::zeroed() };
     // SAFETY: the structure is live for the call.
-    let told = unsafe { call(libc::SYS_sysinfo, [&raw mut machine as usize, 0, 0, 0, 0, 0]) };
+    let told = unsafe {
+        call(
+            libc::SYS_sysinfo,
+            [&raw mut machine as usize, 0, 0, 0, 0, 0],
+        )
+    };
     let whole = match told {
         Ok(_) => machine.totalram * u64::from(machine.mem_unit),
         Err(_) => u64::MAX,
@@ -86,7 +96,8 @@ fn limit_at(parts: &[&[u8]; 3]) -> Option<u64> {
     let mut path = [0; PATH];
     let mut length = 0;
     for part in parts {
-        path.get_mut(length..length + part.len())?.copy_from_slice(part);
+        path.get_mut(length..length + part.len())?
+            .copy_from_slice(part);
         length += part.len();
     }
     let mut bytes = [0; 64];
@@ -127,14 +138,7 @@ pub fn map_empty(bytes: usize) -> Option<*mut u8> {
 /// use `from`.
 pub unsafe fn replace(from: *const u8, to: *const u8, bytes: usize) -> bool {
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-    let arguments = [
-        from as usize,
-        bytes,
-        bytes,
-        flags as usize,
-        to as usize,
-        0,
-    ];
+    let arguments = [from as usize, bytes, bytes, flags as usize, to as usize, 0];
     // SAFETY: the caller's promise.
     unsafe { call(libc::SYS_mremap, arguments) }.is_ok()
 }

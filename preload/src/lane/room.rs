@@ -96,7 +96,7 @@ impl Writer {
         let has_stopped = lane.mapping.header().stopped.load(Ordering::Relaxed) != 0;
         if has_stopped {
             self.close();
-            crate::session::stop();
+            crate::session::stop(self.serial());
         }
         has_stopped
     }

@@ -26,7 +26,7 @@ pub struct Control {
     /// [`VERSION`].
     pub version: u32,
     /// A [`Gate`]. The word that each hook tests: written by the target, and by `leak-analyze start`, which writes
-    /// [`Gate::Wanted`] where it has read one of the two that are shut.
+    /// [`Gate::Wanted`] where it has read one of the two that are shut, or where the recorder is gone.
     pub gate: AtomicU32,
     /// How often recording was to begin and could not.
     pub failed: AtomicU32,

@@ -134,11 +134,7 @@ pub(super) fn seen(input: &Input<'_>) -> Vec<String> {
     let facts = input.facts;
     let mut all = Vec::new();
     if let Some((process, others)) = main_process(input) {
-        let mut parts = vec![format!(
-            "pid {}, {}",
-            process.pid,
-            outcome(process, facts)
-        )];
+        let mut parts = vec![format!("pid {}, {}", process.pid, outcome(process, facts))];
         parts.extend(told(&others));
         if !facts.host.is_empty() {
             parts.push(format!("on {}", escaped(&facts.host)));

@@ -141,7 +141,12 @@ pub unsafe extern "C-unwind" fn __read_chk(
     room: size_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(descriptor) else {
-        unwatched!(descriptor, 0, buffer, next::__read_chk(descriptor, buffer, count, room))
+        unwatched!(
+            descriptor,
+            0,
+            buffer,
+            next::__read_chk(descriptor, buffer, count, room)
+        )
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
@@ -189,7 +194,12 @@ pub unsafe extern "C-unwind" fn recv(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
-        unwatched!(socket, flags, buffer, next::recv(socket, buffer, count, flags))
+        unwatched!(
+            socket,
+            flags,
+            buffer,
+            next::recv(socket, buffer, count, flags)
+        )
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
@@ -213,7 +223,12 @@ pub unsafe extern "C-unwind" fn __recv_chk(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
-        unwatched!(socket, flags, buffer, next::__recv_chk(socket, buffer, count, room, flags))
+        unwatched!(
+            socket,
+            flags,
+            buffer,
+            next::__recv_chk(socket, buffer, count, room, flags)
+        )
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
@@ -238,7 +253,12 @@ pub unsafe extern "C-unwind" fn recvfrom(
     length: *mut socklen_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
-        unwatched!(socket, flags, buffer, next::recvfrom(socket, buffer, count, flags, address, length))
+        unwatched!(
+            socket,
+            flags,
+            buffer,
+            next::recvfrom(socket, buffer, count, flags, address, length)
+        )
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
@@ -264,7 +284,12 @@ pub unsafe extern "C-unwind" fn __recvfrom_chk(
     length: *mut socklen_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
-        unwatched!(socket, flags, buffer, next::__recvfrom_chk(socket, buffer, count, room, flags, address, length))
+        unwatched!(
+            socket,
+            flags,
+            buffer,
+            next::__recvfrom_chk(socket, buffer, count, room, flags, address, length)
+        )
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
