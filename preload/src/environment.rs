@@ -31,6 +31,8 @@ enum Rule {
     Strip = 2,
     /// This program is none to trace, its children may be.
     PassOn = 3,
+    /// Those that load this library wait to be asked for, as this one does.
+    Off = 4,
 }
 
 /// The texts that environments point to.
@@ -69,6 +71,7 @@ fn rule() -> Rule {
         1 => Rule::Follow,
         2 => Rule::Strip,
         3 => Rule::PassOn,
+        4 => Rule::Off,
         _ => Rule::Leave,
     }
 }
@@ -100,9 +103,19 @@ pub fn follow_from_now_on(name: &Name, image: u32) {
     set_rule(Rule::Follow);
 }
 
-/// There is no session any more: new images find out by themselves what they are to do.
-pub fn leave() {
-    set_rule(Rule::Leave);
+/// The session of which nobody is: who is told of it waits to be asked for.
+const NOBODY: &Name = b"libleak-00000000000000000000000000000000";
+
+/// There is no session, or none any more: new images that load this library record nothing by themselves, whatever else
+/// is in their environments.
+pub fn stay_off() {
+    // SAFETY: see `Place`, and `follow_from_now_on`.
+    let texts = unsafe { &mut *TEXTS.0.get() };
+    if texts.library_length == 0 {
+        texts.find_library();
+    }
+    texts.write_session(NOBODY, 0);
+    set_rule(Rule::Off);
 }
 
 /// The same in a forked child, whose image is another one.
@@ -293,6 +306,7 @@ impl Given {
             Rule::Follow => (!loads, self.session != Some(true)),
             Rule::Strip => (names, self.session.is_some()),
             Rule::PassOn => (!names, self.session.is_none() && texts.session().is_some()),
+            Rule::Off => (false, names && self.session.is_none()),
         };
         Needs { preload, session }
     }

@@ -281,11 +281,7 @@ fn begin(environment: Environment) -> Result<Begun, Refused> {
     }
     match window::asked(environment) {
         Some(Start::On) => {}
-        Some(Start::Off) => return stay_off(environment),
-        Some(Start::Resident(amount)) => {
-            window::watch(amount);
-            return stay_off(environment);
-        }
+        Some(_) => return stay_off(environment),
         None => {
             let value = environment.get(b"LEAK_START").unwrap_or_default();
             notice::say(&[
@@ -315,6 +311,10 @@ fn stay_off(environment: Environment) -> Result<Begun, Refused> {
     if !process::prepare() {
         return Err(unwiped());
     }
+    if let Some(Start::Resident(amount)) = window::asked(environment) {
+        window::watch(amount);
+    }
+    environment::stay_off();
     process::remember();
     // Relaxed: as in `stop`. The first number is that of a session that sees the program from its start.
     SERIAL.store(2, Ordering::Relaxed);
@@ -507,7 +507,7 @@ impl Session {
                 _ => b"the recorder is gone: recording has ended, the program goes on",
             }]);
         }
-        environment::leave();
+        environment::stay_off();
         self.mapping.leave();
         arena::leave(self.mapping.start(), self.mapping.bytes(), self.serial);
         MAPPED.store(0, Ordering::Relaxed);

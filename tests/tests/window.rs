@@ -243,6 +243,21 @@ fn a_child_is_as_its_parent() {
 }
 
 #[test]
+fn what_a_program_runs_waits_as_it_does_whatever_its_environment() {
+    let place = Place::new();
+    let library = leak_tests::artifacts::libleak();
+    let clean = format!("exec env -i LD_PRELOAD={} /bin/true", library.display());
+    for line in ["exec env -u LEAK_START /bin/true", &clean] {
+        let mut command = place.traced("/bin/sh");
+        command.args(["-c", line]).env("LEAK_START", "off");
+        let ended = place.run(command);
+        assert!(ended.status.success());
+        assert_eq!(ended.err, "");
+        assert!(!place.trace().exists(), "{line}");
+    }
+}
+
+#[test]
 fn a_process_forks_while_it_is_told() {
     let place = Place::new();
     let mut program = Told::off(&place, "window/forking.c", &[]);
