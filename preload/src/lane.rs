@@ -134,15 +134,6 @@ impl Writer {
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn ends(&self) {
-        // No epoch: so no event passes that does not see that the lane is closed.
-        self.told.set(0);
-        self.close();
-        crate::session::stop(self.serial());
-    }
-
     /// The lane, if there is one.
     pub fn lane(&self) -> Option<Lane> {
         self.lane.get()

@@ -24,9 +24,9 @@ use super::lanes::{Claimed, Lanes, OpenLane, Take};
 use super::live::LiveBlocks;
 use super::mapping::Mapping;
 use super::procfs::{self, Program};
+use super::state::Asked;
 use super::{resident, system};
 use crate::trace::{At, Commons, Note, NotedEnd, ThreadEvents, WriteError, Writer};
-use asked::Asked;
 use pace::Pace;
 
 /// Shortest and longest sleep between passes.

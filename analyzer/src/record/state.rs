@@ -1,6 +1,8 @@
 //! What a recorder says of itself when it is asked: the question and the answer.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,16 @@ impl What {
             .into_iter()
             .find(|what| what.letter() == letter)
     }
+}
+
+/// A question that waits for its answer.
+pub(crate) struct Asked {
+    /// Where the answer goes.
+    pub(crate) connection: OwnedFd,
+    /// What is asked for.
+    pub(crate) what: What,
+    /// When it is answered at the latest.
+    pub(crate) until: Instant,
 }
 
 /// How a recording stands.

@@ -95,10 +95,19 @@ impl Writer {
         // Relaxed: a word by itself.
         let has_stopped = lane.mapping.header().stopped.load(Ordering::Relaxed) != 0;
         if has_stopped {
-            self.close();
-            crate::session::stop(self.serial());
+            self.ends();
         }
         has_stopped
+    }
+
+    /// Recording has ended.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ends(&self) {
+        // No epoch: so no event passes that does not see that the lane is closed.
+        self.told.set(0);
+        self.close();
+        crate::session::stop(self.serial());
     }
 
     /// Sees to it that there is room for some records, or has waited for it: before signals are held, during which

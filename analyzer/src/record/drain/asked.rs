@@ -11,19 +11,11 @@ use nix::sys::time::TimeValLike;
 
 use super::Drain;
 use crate::record::control;
-use crate::record::state::{State, What};
+use crate::record::state::{Asked, State, What};
 use crate::trace::{ENDED_EARLY, Note, WriteError};
 
 /// How long types are read for one answer at most.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A question that waits for its answer.
-pub(super) struct Asked {
-    connection: OwnedFd,
-    what: What,
-    /// When it is answered at the latest.
-    until: Instant,
-}
 
 impl Drain {
     /// Somebody asks.
