@@ -36,6 +36,15 @@ pub fn leave(start: usize, bytes: usize, serial: u32) {
     }
 }
 
+/// How many bytes of addresses are kept.
+pub fn bytes() -> usize {
+    let kept = ARENAS
+        .iter()
+        // Relaxed, both: numbers by themselves.
+        .filter(|arena| arena.start.load(Ordering::Relaxed) != 0);
+    kept.map(|arena| arena.bytes.load(Ordering::Relaxed)).sum()
+}
+
 /// Where a session of that size can come, as `is_used` says of none of its threads that it is still there.
 pub fn take(bytes: usize, is_used: impl Fn(u32) -> bool) -> Option<usize> {
     // Relaxed, all: as above.

@@ -106,10 +106,10 @@ pub fn traced() -> u32 {
     if is_tracing() { serial() } else { 0 }
 }
 
-/// How much is mapped for the session, also when recording has ended; 0: there is none.
+/// How many addresses are taken for the session, and for those before; 0: there was none.
 pub fn mapped_bytes() -> usize {
     // Relaxed: a number by itself.
-    MAPPED.load(Ordering::Relaxed)
+    MAPPED.load(Ordering::Relaxed) + arena::bytes()
 }
 
 /// Whether nobody has tried to start yet.

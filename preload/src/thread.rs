@@ -227,7 +227,8 @@ fn attach() -> Option<&'static Thread> {
         if thread.paused_at.get() != 0 {
             return thread.left_its_pause().then_some(thread);
         }
-        if thread.laneless.get() % TRY_AGAIN != 0 {
+        let is_same = thread.asked_in.get() == session::serial();
+        if is_same && thread.laneless.get() % TRY_AGAIN != 0 {
             return thread.goes_without_lane();
         }
     }
