@@ -39,6 +39,14 @@ pub enum Command {
     Watch(Box<watch::WatchArguments>),
     /// Mark a moment in a running program, from outside
     Mark(MarkArguments),
+    /// Begin to record a running program that was started with LEAK_START=off
+    Start(ProcessArguments),
+    /// End the recording of a running program, which goes on
+    Stop(ProcessArguments),
+    /// Report on a running program as it is now, and go on recording
+    Snapshot(Box<SnapshotArguments>),
+    /// Tell how a recording stands: since when, events a second, what it costs
+    Status(StatusArguments),
     /// The recorder (started by libleak.so)
     #[command(hide = true)]
     Record(RecordArguments),
@@ -89,6 +97,9 @@ pub struct RunArguments {
     /// Trace allocators that the program brings by detours: auto or off (LEAK_OWN_MALLOC)
     #[arg(long, value_name = "WHAT")]
     pub own_malloc: Option<OsString>,
+    /// When recording begins: on, off (leak-analyze start PID) or a condition such as 'rss>70%' (LEAK_START)
+    #[arg(long, value_name = "WHEN")]
+    pub start: Option<OsString>,
     /// No notices on stderr (LEAK_QUIET)
     #[arg(short, long)]
     pub quiet: bool,
@@ -134,6 +145,7 @@ impl RunArguments {
             ("LEAK_PYTHON", &self.python),
             ("LEAK_GC", &self.gc),
             ("LEAK_OWN_MALLOC", &self.own_malloc),
+            ("LEAK_START", &self.start),
         ];
         let quiet = self.quiet.then(|| ("LEAK_QUIET", OsString::from("1")));
         given
@@ -153,12 +165,42 @@ pub struct MarkArguments {
     pub label: String,
 }
 
+/// `start` and `stop`.
+#[derive(Args, Debug)]
+pub struct ProcessArguments {
+    /// The process
+    pub pid: u32,
+}
+
+/// `snapshot`.
+#[derive(Args, Debug)]
+pub struct SnapshotArguments {
+    /// The process, a recorded one
+    pub pid: u32,
+    /// How to report.
+    #[command(flatten)]
+    pub report: ReportOptions,
+}
+
+/// `status`.
+#[derive(Args, Debug)]
+pub struct StatusArguments {
+    /// The process
+    pub pid: u32,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `record`.
 #[derive(Args, Debug)]
 pub struct RecordArguments {
     /// The inherited descriptor on which the target waits
     #[arg(long, value_name = "FD")]
     pub socket: i32,
+    /// The target has run for a while
+    #[arg(long)]
+    pub late: bool,
 }
 
 /// `dump`.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use leak_analyze::cli::{Cli, Command};
-use leak_analyze::{dump, mark, notice, record, run, show};
+use leak_analyze::{dump, mark, notice, record, run, show, window};
 
 /// The command could not be carried out.
 const TROUBLE: u8 = 2;
@@ -12,8 +12,18 @@ const TROUBLE: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Some(Command::Record(arguments)) => record::record(arguments.socket).map(|()| 0),
+        Some(Command::Record(arguments)) => {
+            record::record(arguments.socket, arguments.late).map(|()| 0)
+        }
         Some(Command::Mark(arguments)) => mark::mark(arguments.pid, &arguments.label).map(|()| 0),
+        Some(Command::Start(arguments)) => window::start(arguments.pid).map(|()| 0),
+        Some(Command::Stop(arguments)) => window::stop(arguments.pid).map(|()| 0),
+        Some(Command::Snapshot(arguments)) => {
+            window::snapshot(arguments.pid).and_then(|trace| show::show(&trace, &arguments.report))
+        }
+        Some(Command::Status(arguments)) => {
+            window::status(arguments.pid, arguments.json).map(|()| 0)
+        }
         Some(Command::Dump(arguments)) => dump::dump(&arguments.trace).map(|()| 0),
         Some(Command::Diff(arguments)) => show::diff::diff(&arguments),
         Some(Command::Requests(arguments)) => show::requests::requests(&arguments),

@@ -5,11 +5,11 @@ use core::ffi::{CStr, c_char};
 use leak_wire::layout::SESSION_PREFIX;
 
 use crate::config::Environment;
-use crate::environment;
 use crate::kernel::{self, Errno};
 use crate::mapping::Mapping;
 use crate::notice::{self, Line};
 use crate::session::{Name, Refused};
+use crate::{arena, environment, thread};
 
 /// What the recorder answered.
 pub struct Answer {
@@ -39,8 +39,8 @@ struct Birth {
     variables: [*const c_char; MAX_VARIABLES],
 }
 
-/// Starts a recorder and takes its answer.
-pub fn start_recorder(environment: Environment) -> Result<Answer, Refused> {
+/// Starts a recorder and takes its answer; `late`: the program has run for a while.
+pub fn start_recorder(environment: Environment, late: bool) -> Result<Answer, Refused> {
     let Some(memory) = kernel::map(size_of::<Birth>()) else {
         return Err(refuse(&[
             b"no memory to start the recorder with: this program is not traced",
@@ -49,19 +49,19 @@ pub fn start_recorder(environment: Environment) -> Result<Answer, Refused> {
     // SAFETY: fresh memory of the kernel's, aligned to a page and long enough, whose zeros are bytes and null
     // pointers; nobody else knows it.
     let birth = unsafe { &mut *memory.cast::<Birth>() };
-    let answer = start_with(birth, environment);
+    let answer = start_with(birth, environment, late);
     // SAFETY: the mapping as it was made; `birth` is not used any more, and the answer borrows nothing.
     unsafe { kernel::unmap(memory, size_of::<Birth>()) };
     answer
 }
 
-fn start_with(birth: &mut Birth, environment: Environment) -> Result<Answer, Refused> {
+fn start_with(birth: &mut Birth, environment: Environment, late: bool) -> Result<Answer, Refused> {
     let path = find_recorder(environment, &mut birth.path)?;
     let [ours, theirs] = kernel::socket_pair().map_err(|_| {
         refuse(&[b"no socket for the recorder (too many open files?): this program is not traced"])
     })?;
     copy_variables(environment, &mut birth.variables);
-    let born = kernel::fork_and_wait(|| bear(path, theirs, &birth.variables));
+    let born = kernel::fork_and_wait(|| bear(path, theirs, &birth.variables, late));
     kernel::close(theirs);
     let answer = match born {
         Ok(()) => take_answer(ours).map_err(|why| match why {
@@ -90,16 +90,21 @@ fn copy_variables(environment: Environment, out: &mut [*const c_char]) {
 }
 
 /// In the first child: makes the second, which becomes the recorder, and ends.
-fn bear(path: &CStr, socket: i32, variables: &[*const c_char]) {
-    let _ = kernel::fork_silently(|| become_recorder(path, socket, variables));
+fn bear(path: &CStr, socket: i32, variables: &[*const c_char], late: bool) {
+    let _ = kernel::fork_silently(|| become_recorder(path, socket, variables, late));
 }
 
-fn become_recorder(path: &CStr, socket: i32, variables: &[*const c_char]) {
+fn become_recorder(path: &CStr, socket: i32, variables: &[*const c_char], late: bool) {
     let arguments = [
         c"leak-analyze".as_ptr(),
         c"record".as_ptr(),
         c"--socket".as_ptr(),
         c"3".as_ptr(),
+        if late {
+            c"--late".as_ptr()
+        } else {
+            core::ptr::null()
+        },
         core::ptr::null(),
     ];
     kernel::set_session();
@@ -299,6 +304,11 @@ fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, NoAnswer> {
 fn map_session(fd: i32) -> Option<Mapping> {
     let bytes = kernel::file_size(fd)?;
     let base = kernel::map_shared(fd, bytes)?;
+    let base = arena::take(bytes, thread::has_lane_of)
+        .map(core::ptr::with_exposed_provenance)
+        // SAFETY: a session lay there that has ended, of the same size; nobody knows of the new mapping yet.
+        .filter(|before| unsafe { kernel::replace(base, *before, bytes) })
+        .unwrap_or(base);
     // SAFETY: just mapped shared, for reading and writing; not unmapped if it is taken.
     let mapping = unsafe { Mapping::new(base, bytes) };
     if mapping.is_none() {

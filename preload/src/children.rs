@@ -43,6 +43,24 @@ pub fn take_news(recorder: u32) {
     }
 }
 
+/// The recorder of the session before has ended: sees to it that nobody ever waits for it, before there is another. It
+/// may take a moment to end.
+pub fn let_go() {
+    for _ in 0..LOOKS {
+        match recorder() {
+            Some(before) => take_news(before),
+            None => return,
+        }
+        if recorder().is_some() {
+            kernel::sleep(LOOK);
+        }
+    }
+}
+
+/// How often it is looked whether the recorder before has ended.
+const LOOKS: u32 = 100;
+const LOOK: core::time::Duration = core::time::Duration::from_millis(10);
+
 /// The children of this process but for the recorder.
 pub enum Others {
     /// This one, and maybe more.

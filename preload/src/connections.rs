@@ -26,8 +26,8 @@ pub use call::Call;
 pub use slot::Watched;
 
 use crate::table::Table;
-use crate::{process, session, thread};
-use local::{LOCAL_MAX, local_end};
+use crate::{alternate_stack, kernel, process, session, thread, window};
+use local::{LOCAL_MAX, Listening, local_end};
 
 const DESCRIPTORS: usize = 1 << 20;
 /// In the table: a call closes the descriptor, which may fail. Meanwhile it is not watched.
@@ -37,6 +37,8 @@ const CLOSING: u32 = 1 << 31;
 /// take no memory.
 // SAFETY: zeros are valid atomics.
 static TABLE: Table<[AtomicU32; DESCRIPTORS]> = unsafe { Table::new() };
+/// The number of the session that the table is of. The first one saw the program from its start.
+static TABLE_OF: AtomicU32 = AtomicU32::new(1);
 /// Past the highest descriptor that was ever watched.
 static PAST_HIGHEST: AtomicU32 = AtomicU32::new(0);
 
@@ -85,12 +87,32 @@ fn entry(descriptor: i32) -> Option<&'static AtomicU32> {
 
 #[inline(always)]
 fn place(descriptor: i32) -> u32 {
+    if !is_current() {
+        return 0;
+    }
     // Relaxed: whoever hands a descriptor to another thread orders what belongs to it.
     entry(descriptor).map_or(0, |entry| entry.load(Ordering::Relaxed))
 }
 
+/// Whether the table is that of the session, or was made so.
+#[inline(always)]
+fn is_current() -> bool {
+    if window::is_off() {
+        return false;
+    }
+    // Relaxed: see `renew`.
+    TABLE_OF.load(Ordering::Relaxed) == session::serial() || renew()
+}
+
 /// A listening socket gave the connection `descriptor`.
 pub fn accepted(descriptor: i32) {
+    if is_current() {
+        begin(descriptor, false);
+    }
+}
+
+/// Watches the connection `descriptor`; `resumed`: it was accepted some time ago.
+fn begin(descriptor: i32, resumed: bool) {
     let mut text = [0; LOCAL_MAX];
     let (Some(_), Some(session)) = (TABLE.needed(), session::current()) else {
         return;
@@ -108,7 +130,7 @@ pub fn accepted(descriptor: i32) {
     // Relaxed: a counter.
     let next = &session.header().next_connection;
     let number = next.fetch_add(1, Ordering::Relaxed);
-    let Some(watched) = slot::take(number) else {
+    let Some(watched) = slot::take(number, resumed) else {
         return;
     };
     thread::record(Event::Accept {
@@ -116,6 +138,60 @@ pub fn accepted(descriptor: i32) {
         local: Bytes::Slice(local),
     });
     watch(descriptor, entry, watched.place);
+}
+
+/// The session is another one than that of which the table is: whatever is known of descriptors is old, and those that
+/// are accepted connections are watched from here on, as if they had come just now. Such is a stream socket that has the
+/// same local end as one that listens, or, of Unix sockets, any that has a name. Whether there is a session at all.
+#[cold]
+#[inline(never)]
+fn renew() -> bool {
+    if !session::is_tracing() || process::is_vfork_child() {
+        return false;
+    }
+    let serial = session::serial();
+    // Relaxed: one thread renews the table; what another one does meanwhile is not seen.
+    if TABLE_OF.swap(serial, Ordering::Relaxed) != serial {
+        alternate_stack::run(adopt);
+    }
+    true
+}
+
+fn adopt() {
+    // Relaxed: as in `place`.
+    for descriptor in 0..PAST_HIGHEST.load(Ordering::Relaxed) {
+        forget_silently(descriptor as i32);
+    }
+    let mut listening = Listening::new();
+    each_descriptor(&mut |descriptor| listening.look(descriptor));
+    each_descriptor(&mut |descriptor| {
+        if listening.gave(descriptor) {
+            begin(descriptor, true);
+        }
+    });
+    // What this thread goes on with is none of these connections' because of that.
+    enter(Wait::Poll);
+}
+
+fn each_descriptor(work: &mut dyn FnMut(i32)) {
+    kernel::for_each_entry(c"/proc/self/fd", |name| {
+        let number = core::str::from_utf8(name).ok();
+        if let Some(descriptor) = number.and_then(|number| number.parse().ok()) {
+            work(descriptor);
+        }
+    });
+}
+
+/// As [`forget`], without a word.
+fn forget_silently(descriptor: i32) {
+    // Relaxed: as in `place`; one thread alone gets the entry.
+    let place = entry(descriptor).map_or(0, |entry| entry.swap(0, Ordering::Relaxed));
+    if let Some(watched) = slot::find(place & !CLOSING)
+        // AcqRel: as in `forget`.
+        && watched.slot.descriptors.fetch_sub(1, Ordering::AcqRel) == 1
+    {
+        watched.give_up_slot();
+    }
 }
 
 /// `new` refers to what `old` refers to.
@@ -165,7 +241,10 @@ pub fn closing_range(first: u32, last: u32) {
 /// Those of the range that may be watched.
 fn watched_range(first: u32, last: u32) -> impl Iterator<Item = i32> {
     // Relaxed: as in `place`.
-    let past = PAST_HIGHEST.load(Ordering::Relaxed);
+    let past = match is_current() {
+        true => PAST_HIGHEST.load(Ordering::Relaxed),
+        false => 0,
+    };
     (first..past.min(last.saturating_add(1))).map(|descriptor| descriptor as i32)
 }
 
@@ -248,6 +327,9 @@ fn forget(descriptor: i32) {
 /// The thread enters a call that may wait for something other than a watched connection.
 #[inline(always)]
 pub fn enter(wait: Wait) {
+    if window::is_off() {
+        return;
+    }
     thread::record(Event::Enter {
         wait,
         connection: 0,

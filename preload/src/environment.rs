@@ -31,6 +31,8 @@ enum Rule {
     Strip = 2,
     /// This program is none to trace, its children may be.
     PassOn = 3,
+    /// Those that load this library wait to be asked for, as this one does.
+    Off = 4,
 }
 
 /// The texts that environments point to.
@@ -69,6 +71,7 @@ fn rule() -> Rule {
         1 => Rule::Follow,
         2 => Rule::Strip,
         3 => Rule::PassOn,
+        4 => Rule::Off,
         _ => Rule::Leave,
     }
 }
@@ -86,6 +89,33 @@ pub fn follow(name: &Name, image: u32) {
     texts.write_session(name, image);
     set_rule(Rule::Follow);
     adapt_own();
+}
+
+/// The same once the program runs: what it has in `environ` is its own business by then, and only what it gives to an
+/// exec or spawn call is adapted.
+pub fn follow_from_now_on(name: &Name, image: u32) {
+    // SAFETY: see `Place`; who reads a name meanwhile that is half another's leads a new image nowhere.
+    let texts = unsafe { &mut *TEXTS.0.get() };
+    if texts.library_length == 0 {
+        texts.find_library();
+    }
+    texts.write_session(name, image);
+    set_rule(Rule::Follow);
+}
+
+/// The session of which nobody is: who is told of it waits to be asked for.
+const NOBODY: &Name = b"libleak-00000000000000000000000000000000";
+
+/// There is no session, or none any more: new images that load this library record nothing by themselves, whatever else
+/// is in their environments.
+pub fn stay_off() {
+    // SAFETY: see `Place`, and `follow_from_now_on`.
+    let texts = unsafe { &mut *TEXTS.0.get() };
+    if texts.library_length == 0 {
+        texts.find_library();
+    }
+    texts.write_session(NOBODY, 0);
+    set_rule(Rule::Off);
 }
 
 /// The same in a forked child, whose image is another one.
@@ -276,6 +306,7 @@ impl Given {
             Rule::Follow => (!loads, self.session != Some(true)),
             Rule::Strip => (names, self.session.is_some()),
             Rule::PassOn => (!names, self.session.is_none() && texts.session().is_some()),
+            Rule::Off => (false, names && self.session.is_none()),
         };
         Needs { preload, session }
     }

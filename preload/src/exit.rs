@@ -35,6 +35,12 @@ pub fn prepare() {
     unsafe { on_exit(at_exit, core::ptr::null_mut()) };
 }
 
+/// A session begins: its recorder was never waited for in vain.
+pub fn begin_anew() {
+    // Relaxed: a word by itself.
+    STANDS_AT.store(0, Ordering::Relaxed);
+}
+
 extern "C" fn at_exit(status: c_int, _argument: *mut c_void) {
     ends(status);
 }

@@ -62,6 +62,8 @@ pub struct Writer {
     bounds: Cell<Bounds>,
     /// Where the kernel looks for the sequence that is under way.
     sequence: Cell<*mut *const c_void>,
+    /// Which of this process's sessions the lane is of. Other threads ask for it.
+    serial: AtomicU32,
 }
 
 impl Writer {
@@ -71,8 +73,11 @@ impl Writer {
         !self.words.get().is_null()
     }
 
-    /// Starts writing to a freshly claimed lane; `bounds` are those of the thread's stack.
-    pub fn open(&self, lane: Lane, bounds: Bounds) {
+    /// Starts writing to a freshly claimed lane of this process's session `serial`; `bounds` are those of the thread's
+    /// stack.
+    pub fn open(&self, lane: Lane, bounds: Bounds, serial: u32) {
+        // Relaxed: who reuses what a session has left looks for those that are still at it, see `arena`.
+        self.serial.store(serial, Ordering::Relaxed);
         self.mask.set(lane.words.len() as u64 - 1);
         self.limit.set(0);
         self.stalled.set(0);
@@ -109,6 +114,24 @@ impl Writer {
     pub fn close(&self) {
         self.words.set(null());
         compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Which of this process's sessions it has had a lane of last; 0: none yet.
+    #[inline(always)]
+    pub fn serial(&self) -> u32 {
+        // Relaxed: see `open`.
+        self.serial.load(Ordering::Relaxed)
+    }
+
+    /// A reader of the lane knows `epoch` now, which was read before. Where recording has ended meanwhile that is seen
+    /// here: who ends it says so before he raises the epoch.
+    #[inline(always)]
+    fn knows(&self, lane: &Lane, epoch: u64) {
+        // Relaxed: ordered by the Acquire of the epoch.
+        match lane.mapping.header().stopped.load(Ordering::Relaxed) {
+            0 => self.told.set(epoch),
+            _ => self.ends(),
+        }
     }
 
     /// The lane, if there is one.
@@ -227,7 +250,7 @@ impl Writer {
             let mut draft = Draft::at(self, position);
             draft.put(words);
             if draft.publish() {
-                self.told.set(stamp);
+                self.knows(&lane, stamp);
                 return Tried::Written;
             }
         }
@@ -247,7 +270,7 @@ impl Writer {
             let mut draft = Draft::at(self, position);
             draft.put_event(stamp, event);
             if draft.publish() {
-                self.told.set(stamp);
+                self.knows(&lane, stamp);
                 return Tried::Written;
             }
         }
@@ -283,7 +306,7 @@ impl Writer {
             let mut draft = Draft::at(self, position);
             draft.put(words);
             if draft.publish() {
-                self.told.set(epoch);
+                self.knows(&lane, epoch);
                 return Tried::Written;
             }
         }
@@ -306,7 +329,7 @@ impl Writer {
             }
             draft.put_event(0, event);
             if draft.publish() {
-                self.told.set(epoch);
+                self.knows(&lane, epoch);
                 return Tried::Written;
             }
         }

@@ -12,6 +12,7 @@ extern crate std;
 
 mod allocator;
 mod alternate_stack;
+mod arena;
 mod birth;
 mod bypass;
 mod caller;
@@ -44,6 +45,7 @@ mod symbols;
 mod table;
 mod thread;
 mod unwind;
+mod window;
 #[cfg(not(test))]
 #[macro_use]
 mod versioned;

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
-use leak_wire::layout::{self, Geometry, LaneHeader, ProcessSlot, SessionHeader, claim};
+use leak_wire::layout::{self, Geometry, LaneHeader, ProcessSlot, SessionHeader, Stop, claim};
 
 use crate::kernel;
 
@@ -43,6 +43,36 @@ impl Mapping {
             .map(|count| count.load(Ordering::Relaxed));
         let geometry = Geometry::checked(lanes, words)?;
         (known && geometry.total_bytes() <= bytes).then_some(Mapping { base, geometry })
+    }
+
+    /// Gives the memory back, of a session that has ended in this process: what comes in its place is private, and says
+    /// so to whoever is in a call that began before. Where the memory can't be replaced it stays, and says the same.
+    pub fn leave(&self) {
+        let (before, bytes) = (self.header(), self.bytes());
+        let Some(fresh) = kernel::map_empty(bytes) else {
+            return;
+        };
+        // SAFETY: fresh memory of the kernel's, longer than a header, which is made of atomics; nobody else knows it.
+        let header = unsafe { &*fresh.cast::<SessionHeader>() };
+        // Relaxed, all: the replacement is a system call. An epoch that no thread was told: see `Writer::knows`.
+        header
+            .stopped
+            .store(Stop::RecorderGone as u32, Ordering::Relaxed);
+        let epoch = before.epoch.0.load(Ordering::Relaxed);
+        header.epoch.0.store(epoch + 1, Ordering::Relaxed);
+        let first = before.first_tick.load(Ordering::Relaxed);
+        header.first_tick.store(first, Ordering::Relaxed);
+        // SAFETY: both are ours, of that size, and made of atomics, of which zeros are a session without lanes; what was
+        // there before is the recorder's and other processes' alone.
+        if !unsafe { kernel::replace(fresh, self.base, bytes) } {
+            // SAFETY: nobody knows it.
+            unsafe { kernel::unmap_pages(fresh, bytes) };
+        }
+    }
+
+    /// Where it lies.
+    pub fn start(&self) -> usize {
+        self.base.expose_provenance()
     }
 
     /// The session's header.

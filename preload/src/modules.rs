@@ -36,6 +36,14 @@ static SLOTS: Table<[Slot; CAPACITY]> = unsafe { Table::new() };
 /// All slots from here on were never used.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
+/// A session begins in a process that had one before: nothing was told in it yet.
+pub fn begin_anew() {
+    for slot in told() {
+        // Relaxed: nobody tells, as nothing is recorded; who tries to is of the session before, see `tell_new`.
+        slot.state.store(FREE, Ordering::Relaxed);
+    }
+}
+
 /// Tells all modules that are mapped. Once for each program image, before its threads record.
 pub fn tell_all(tell: &mut impl FnMut(Event<'_>) -> bool) {
     loader::for_each(|object| {
@@ -60,7 +68,7 @@ pub(crate) fn tell_of(object: &Object, tell: &mut impl FnMut(Event<'_>) -> bool)
 }
 
 fn tell_new(object: &Object, name: u64, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
-    let slot = claim();
+    let (slot, serial) = (claim(), session::serial());
     if let Some(slot) = slot {
         // Relaxed: published by the state below.
         slot.start.store(object.start, Ordering::Relaxed);
@@ -77,8 +85,9 @@ fn tell_new(object: &Object, name: u64, tell: &mut impl FnMut(Event<'_>) -> bool
     });
     if let Some(slot) = slot {
         // Release pairs with the Acquire in `told`: who finds the module told comes after it.
+        let told = taken && serial == session::serial();
         slot.state
-            .store(if taken { TOLD } else { FREE }, Ordering::Release);
+            .store(if told { TOLD } else { FREE }, Ordering::Release);
     }
     if taken && python::met(object) {
         session::has_python();

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::kernel;
+use crate::{kernel, window};
 
 /// A line of text of bounded length, without the heap.
 pub struct Line {
@@ -75,6 +75,7 @@ pub fn prepare(quiet: bool) {
 
 /// Prints `libleak: ` and the parts as one line, if stderr still is what it was.
 pub fn say(parts: &[&[u8]]) {
+    window::tells(parts);
     // Relaxed: a word by itself.
     let known = STDERR.load(Ordering::Relaxed);
     if known == 0 || kernel::file_identity(2) != known {

@@ -38,9 +38,15 @@ pub struct Regions {
 
 static ALL: AtomicPtr<Regions> = AtomicPtr::new(null_mut());
 
-/// Maps the regions. Once, before anything is recorded. Without them every event takes a stamp, which
-/// is as right, and slower.
+/// Maps the regions of a session, before anything is recorded. Without them every event takes a stamp, which
+/// is as right, and slower. Those of a session before give their memory back; a thread that is still in a call that
+/// began then may use them.
 pub fn prepare() {
+    if let Some(before) = regions() {
+        let start = core::ptr::from_ref(before).cast();
+        // SAFETY: our own pages of atomics, whose session is over: nobody cares what they hold.
+        let _ = unsafe { kernel::advise(start, size_of::<Regions>(), libc::MADV_DONTNEED) };
+    }
     let Some(memory) = kernel::map(size_of::<Regions>()) else {
         return;
     };

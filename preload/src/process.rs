@@ -45,8 +45,16 @@ static IDENTITY: AtomicPtr<Identity> = AtomicPtr::new(null_mut());
 /// The image that this process, or the parent that it was forked from, had last.
 static LAST_IMAGE: AtomicU32 = AtomicU32::new(0);
 
-/// Maps the page. Once, before anything else here.
+/// Maps the page, or makes it anew for another session. Before anything else here.
 pub fn prepare() -> bool {
+    if let Some(identity) = identity() {
+        // Relaxed, both: no session is known.
+        identity.ending.store(0, Ordering::Relaxed);
+        LAST_IMAGE.store(0, Ordering::Relaxed);
+        // Release: as in `claim_slot`.
+        identity.state.store(UNKNOWN, Ordering::Release);
+        return true;
+    }
     let Some(page) = kernel::map(PAGE) else {
         return false;
     };
@@ -76,6 +84,35 @@ pub fn known() -> Option<&'static Identity> {
 pub fn image() -> Option<u32> {
     // Relaxed: written before the state that `known` acquires.
     known().map(|identity| identity.image.load(Ordering::Relaxed))
+}
+
+/// Remembers which process this is, without a session.
+pub fn remember() {
+    if let Some(identity) = identity() {
+        // Relaxed: compared with the own pid.
+        identity.pid.store(kernel::getpid(), Ordering::Relaxed);
+    }
+}
+
+/// Whether this process was remembered. A forked child is not, and a vfork child runs on its parent's memory.
+pub fn is_remembered() -> Remembered {
+    let pid = identity().map_or(0, |identity| identity.pid.load(Ordering::Relaxed));
+    match pid {
+        0 => Remembered::Not,
+        pid if pid == kernel::getpid() => Remembered::This,
+        _ => Remembered::Parent,
+    }
+}
+
+/// See [`is_remembered`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Remembered {
+    /// No process.
+    Not,
+    /// This one.
+    This,
+    /// The one that this one was vforked from.
+    Parent,
 }
 
 /// Whether this is a vfork child: it runs on its parent's memory but is another process.

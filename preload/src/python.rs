@@ -84,6 +84,12 @@ pub fn is_of_runtime(address: u64) -> bool {
     address.wrapping_sub(start) < RUNTIME_BYTES.load(Ordering::Relaxed)
 }
 
+/// A session begins in a process that had one before: nothing was told in it yet.
+pub fn begins_anew() {
+    codes::begin_anew();
+    collector::begin_anew();
+}
+
 /// Forgets, in a forked child, what other threads of its parent were at.
 pub fn in_forked_child() {
     codes::in_forked_child();

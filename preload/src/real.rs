@@ -281,6 +281,43 @@ pub fn pool_size(block: *mut c_void) -> Option<usize> {
     Some(unsafe { block.cast::<usize>().sub(1).read() })
 }
 
+/// Where the hooks that are called most go while nothing is recorded, without a look at anything else. Filled before
+/// the first of them goes there.
+pub static UNSEEN: [AtomicPtr<c_void>; 4] = [const { AtomicPtr::new(null_mut()) }; 4];
+/// `malloc`'s place there.
+pub const MALLOC: usize = 0;
+/// `calloc`'s.
+pub const CALLOC: usize = 1;
+/// `posix_memalign`'s.
+pub const POSIX_MEMALIGN: usize = 2;
+/// `free`'s.
+pub const FREE: usize = 3;
+
+/// Fills [`UNSEEN`]: nothing is looked up after this but by whoever records.
+pub fn settle() {
+    // Relaxed, all: stored before the gate says that they are to be used.
+    for (name, place) in [c"malloc", c"calloc", c"posix_memalign", c"free"]
+        .into_iter()
+        .zip(&UNSEEN)
+    {
+        let found = next_of(name).unwrap_or(null_mut());
+        let target = match POOL_USED.load(Ordering::Relaxed) {
+            0 => found,
+            _ if name == c"free" => free_beside_pool as extern "C" fn(*mut c_void) as *mut c_void,
+            _ => found,
+        };
+        place.store(target, Ordering::Relaxed);
+    }
+}
+
+/// `free`, of a block that may be the pool's.
+extern "C" fn free_beside_pool(block: *mut c_void) {
+    if pool_size(block).is_none() {
+        // SAFETY: the caller's contract is passed on.
+        unsafe { memory::free(block) }
+    }
+}
+
 /// The real allocator.
 pub mod memory {
     use core::ffi::{c_int, c_void};

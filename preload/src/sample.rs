@@ -29,9 +29,9 @@ pub struct Countdown {
     random: Cell<u64>,
 }
 
-/// Samples from now on; false if there is no memory for that.
+/// Samples from now on, or records everything (0); false if there is no memory for that.
 pub fn begin(mean: u64) -> bool {
-    let ready = table::prepare(mean);
+    let ready = mean == 0 || table::prepare(mean);
     if ready {
         // Relaxed: no event is recorded before this thread has made the session known.
         MEAN.store(mean, Ordering::Relaxed);

@@ -1,25 +1,35 @@
 //! Start and stop: how this process comes to a session, and when it records nothing any more.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use leak_wire::layout::{self, SessionHeader, Stop, claim};
 
+use crate::birth::Answer;
 use crate::config::{self, Environment};
 use crate::mapping::{Lane, Mapping};
-use crate::process::{Identity, Origin};
+use crate::process::{Identity, Origin, Remembered};
+use crate::window::{self, Start};
 use crate::{
-    allocator, alternate_stack, birth, children, environment, kernel, lane, modules, notice, order,
-    process, python, sample, stack, thread, unwind,
+    allocator, alternate_stack, arena, birth, children, environment, exit, kernel, lane, modules,
+    notice, order, process, python, sample, stack, thread, unwind,
 };
 
 const UNSTARTED: u32 = 0;
 const STARTING: u32 = 1;
 const TRACING: u32 = 2;
+/// Nothing is traced, for good.
 const INERT: u32 = 3;
+/// Nothing is traced until recording is wanted, see [`window`].
+const OFF: u32 = 4;
+/// A session is taken leave of.
+const ENDING: u32 = 5;
 
 static STATE: AtomicU32 = AtomicU32::new(UNSTARTED);
 static MAPPED: AtomicUsize = AtomicUsize::new(0);
+/// The number of the process's session; it changes when one ends. 1 saw the program from its start.
+static SERIAL: AtomicU32 = AtomicU32::new(1);
 
 /// What all threads of this process share.
 pub struct Session {
@@ -28,6 +38,7 @@ pub struct Session {
     name: Name,
     /// Whether the recorder has found an allocator in the executable.
     own_allocator: bool,
+    serial: u32,
 }
 
 /// A session's name.
@@ -37,12 +48,43 @@ pub type Name = [u8; layout::SESSION_PREFIX.len() + 32];
 #[derive(Debug)]
 pub struct Refused;
 
-struct Place(UnsafeCell<Option<Session>>);
+/// What a start came to.
+enum Begun {
+    /// A session.
+    Session(Session),
+    /// There is to be none before recording is wanted.
+    Off,
+}
 
-// SAFETY: written once, before `STATE` becomes `TRACING`, and read only after that was seen.
-unsafe impl Sync for Place {}
+/// The session, null before there is one. Those of before stay: a thread may be in a call that began then.
+static SESSION: AtomicPtr<Session> = AtomicPtr::new(null_mut());
+/// Where the next one is put.
+static ROOM: Room = Room(UnsafeCell::new((null_mut(), 0)));
 
-static SESSION: Place = Place(UnsafeCell::new(None));
+struct Room(UnsafeCell<(*mut Session, usize)>);
+
+// SAFETY: reached only by the thread that starts a session.
+unsafe impl Sync for Room {}
+
+/// Sessions in memory that is mapped at once.
+const SESSIONS: usize = 32;
+
+/// Puts a session where it stays.
+fn place(session: Session) -> Result<(), Refused> {
+    // SAFETY: see `Room`.
+    let (next, left) = unsafe { &mut *ROOM.0.get() };
+    if *left == 0 {
+        let memory = kernel::map(SESSIONS * size_of::<Session>()).ok_or(Refused)?;
+        (*next, *left) = (memory.cast(), SESSIONS);
+    }
+    // SAFETY: mapped for ever, aligned to a page and long enough for what is left of it; nobody else knows the place.
+    unsafe { next.write(session) };
+    // Release: pairs with the Acquire in `current`.
+    SESSION.store(*next, Ordering::Release);
+    *next = next.wrapping_add(1);
+    *left -= 1;
+    Ok(())
+}
 
 /// Whether events are recorded.
 #[inline(always)]
@@ -51,10 +93,23 @@ pub fn is_tracing() -> bool {
     STATE.load(Ordering::Relaxed) == TRACING
 }
 
-/// How much is mapped for the session, also when recording has ended; 0: there is none.
+/// The number of the process's session: a lane of another one is none.
+#[inline(always)]
+pub fn serial() -> u32 {
+    // Relaxed: as in `is_tracing`.
+    SERIAL.load(Ordering::Relaxed)
+}
+
+/// The same while events are recorded; 0: they are not.
+#[inline(always)]
+pub fn traced() -> u32 {
+    if is_tracing() { serial() } else { 0 }
+}
+
+/// How many addresses are taken for the session, and for those before; 0: there was none.
 pub fn mapped_bytes() -> usize {
     // Relaxed: a number by itself.
-    MAPPED.load(Ordering::Relaxed)
+    MAPPED.load(Ordering::Relaxed) + arena::bytes()
 }
 
 /// Whether nobody has tried to start yet.
@@ -63,20 +118,54 @@ pub fn is_unstarted() -> bool {
     STATE.load(Ordering::Relaxed) == UNSTARTED
 }
 
+/// Whether recording is to begin in a process that has run for a while.
+#[inline(never)]
+pub fn is_wanted() -> bool {
+    if !window::is_wanted() {
+        return false;
+    }
+    match STATE.load(Ordering::Relaxed) {
+        OFF => is_own_wish(),
+        INERT => {
+            window::failed();
+            window::shut();
+            false
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is this process that was told, and not the one that it was forked from: that may have had no time to see
+/// it.
+fn is_own_wish() -> bool {
+    match process::is_remembered() {
+        Remembered::This => true,
+        Remembered::Not => {
+            process::remember();
+            window::shut();
+            false
+        }
+        Remembered::Parent => false,
+    }
+}
+
 /// The session, while events are recorded.
 pub fn current() -> Option<&'static Session> {
     // Acquire: pairs with the Release in `start`.
     if STATE.load(Ordering::Acquire) != TRACING {
         return None;
     }
-    // SAFETY: see `Place`.
-    unsafe { (*SESSION.0.get()).as_ref() }
+    // Acquire: pairs with the Release in `place`.
+    // SAFETY: null, or a session that stays.
+    unsafe { SESSION.load(Ordering::Acquire).as_ref() }
 }
 
-/// The session, started if nobody has tried. For a caller who holds signals back.
+/// The session, started if nobody has tried, or if it is wanted. For a caller who holds signals back.
 pub fn ensure() -> Option<&'static Session> {
     if is_unstarted() {
         start();
+    } else if is_wanted() {
+        start_late();
     }
     current()
 }
@@ -86,30 +175,63 @@ fn start() {
     let Some(environment) = Environment::current() else {
         return;
     };
-    // Acquire: pairs with the Release below; one thread starts, the others go by unrecorded.
+    // Acquire: pairs with the Release in `become`; one thread starts, the others go by unrecorded.
     let won = STATE.compare_exchange(UNSTARTED, STARTING, Ordering::Acquire, Ordering::Relaxed);
     if won.is_err() {
         return;
     }
     notice::prepare(environment.get(b"LEAK_QUIET") == Some(b"1"));
-    let state = match begin(environment) {
-        Ok(session) => {
-            // SAFETY: nobody reads it before TRACING, and only one thread gets here.
-            unsafe { *SESSION.0.get() = Some(session) };
-            TRACING
-        }
-        Err(Refused) => INERT,
-    };
-    // Release: pairs with the Acquire in `current`.
-    STATE.store(state, Ordering::Release);
-    if state == TRACING {
-        unwind::prepare();
-        modules::tell_all(&mut |event| {
-            thread::record(event);
-            true
-        });
-        look_for_allocators();
+    match begin(environment) {
+        Ok(Begun::Session(session)) => enter(session),
+        Ok(Begun::Off) => turn(OFF),
+        Err(Refused) => turn(INERT),
     }
+}
+
+/// The same in a process that has run for a while, with other threads.
+fn start_late() {
+    // Acquire: as above.
+    let won = STATE.compare_exchange(OFF, STARTING, Ordering::Acquire, Ordering::Relaxed);
+    if won.is_err() {
+        return;
+    }
+    // The hooks that are no allocator's pass by all the same, as nothing is traced yet.
+    window::open();
+    children::let_go();
+    exit::begin_anew();
+    modules::begin_anew();
+    python::begins_anew();
+    let begun = Environment::current()
+        .ok_or(Refused)
+        .and_then(|environment| birth::start_recorder(environment, true))
+        .and_then(|answer| join(answer, Origin::First, true));
+    match begun {
+        Ok(session) => enter(session),
+        Err(Refused) => {
+            turn(OFF);
+            window::failed();
+            window::shut();
+        }
+    }
+}
+
+fn turn(state: u32) {
+    // Release: pairs with the Acquires in `start`, `start_late` and `current`.
+    STATE.store(state, Ordering::Release);
+}
+
+/// Events are recorded from here on.
+fn enter(session: Session) {
+    if place(session).is_err() {
+        return turn(INERT);
+    }
+    turn(TRACING);
+    unwind::prepare();
+    modules::tell_all(&mut |event| {
+        thread::record(event);
+        true
+    });
+    look_for_allocators();
 }
 
 /// Finds out who else serves this program's allocations, and has it traced where that can be.
@@ -131,7 +253,7 @@ fn look_for_allocators() {
     }
 }
 
-fn begin(environment: Environment) -> Result<Session, Refused> {
+fn begin(environment: Environment) -> Result<Begun, Refused> {
     // SAFETY: getauxval reads a table of the C library.
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return Err(Refused);
@@ -148,31 +270,81 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
         ]);
         return Err(Refused);
     }
-    let (answer, origin) = match environment.get(layout::SESSION_VARIABLE.as_bytes()) {
-        Some(value) => {
-            let (name, image) = parse_session(value).ok_or(Refused)?;
-            process::came_from(image);
-            (birth::rejoin(&name)?, Origin::Exec)
+    if let Some(value) = environment.get(layout::SESSION_VARIABLE.as_bytes()) {
+        let (name, image) = parse_session(value).ok_or(Refused)?;
+        process::came_from(image);
+        return match birth::rejoin(&name) {
+            Ok(answer) => join(answer, Origin::Exec, false).map(Begun::Session),
+            // That session has ended, and another one may be wanted.
+            Err(Refused) => stay_off(environment),
+        };
+    }
+    match window::asked(environment) {
+        Some(Start::On) => {}
+        Some(_) => return stay_off(environment),
+        None => {
+            let value = environment.get(b"LEAK_START").unwrap_or_default();
+            notice::say(&[
+                b"LEAK_START=",
+                value,
+                b" can't be used: it takes ",
+                window::TAKES,
+                b"; this program is not traced",
+            ]);
+            environment::strip();
+            return Err(Refused);
         }
-        None => match birth::start_recorder(environment) {
-            Ok(answer) => (answer, Origin::First),
-            Err(refused) => {
-                // Its children would only be told the same.
-                environment::strip();
-                return Err(refused);
-            }
-        },
-    };
+    }
+    match birth::start_recorder(environment, false) {
+        Ok(answer) => join(answer, Origin::First, false).map(Begun::Session),
+        Err(refused) => {
+            // Its children would only be told the same.
+            environment::strip();
+            Err(refused)
+        }
+    }
+}
+
+/// Gets ready for a session that may be wanted one day, as far as that is best done while the program starts: what asks
+/// the loader.
+fn stay_off(environment: Environment) -> Result<Begun, Refused> {
+    if !process::prepare() {
+        return Err(unwiped());
+    }
+    if let Some(Start::Resident(amount)) = window::asked(environment) {
+        window::watch(amount);
+    }
+    environment::stay_off();
+    process::remember();
+    // Relaxed: as in `stop`. The first number is that of a session that sees the program from its start.
+    SERIAL.store(2, Ordering::Relaxed);
+    unwind::prepare();
+    lane::prepare();
+    if environment.get(b"LEAK_PYTHON") != Some(b"off") {
+        python::prepare();
+    }
+    Ok(Begun::Off)
+}
+
+fn unwiped() -> Refused {
+    notice::say(&[
+        b"this kernel can't wipe pages in forked children (Linux 4.14 can): this program is not traced",
+    ]);
+    Refused
+}
+
+/// Takes part in the session whose recorder gave that answer.
+fn join(answer: Answer, origin: Origin, late: bool) -> Result<Session, Refused> {
     // Relaxed: a number by itself.
     MAPPED.store(answer.mapping.bytes(), Ordering::Relaxed);
     let session = Session {
         mapping: answer.mapping,
         name: answer.name,
         own_allocator: answer.own_allocator,
+        serial: serial(),
     };
     if !process::prepare() {
-        notice::say(&[b"this kernel can't wipe pages in forked children (Linux 4.14 can): this program is not traced"]);
-        return Err(Refused);
+        return Err(unwiped());
     }
     // Relaxed: the recorder's setting, made before the session.
     if session.header().python.load(Ordering::Relaxed) != 0 {
@@ -181,23 +353,26 @@ fn begin(environment: Environment) -> Result<Session, Refused> {
     }
     // Relaxed: as above.
     let mean = session.header().sample_bytes.load(Ordering::Relaxed);
-    if mean > 0 && !sample::begin(mean) {
+    if !sample::begin(mean) {
         notice::say(&[
             b"there is no memory for the table of a sample: this program is not traced; unset LEAK_SAMPLE",
         ]);
         return Err(Refused);
     }
     order::prepare();
-    lane::prepare();
+    if !late {
+        lane::prepare();
+    }
     let identity = process::claim_slot(&session.mapping, origin, 0).ok_or(Refused)?;
     // Relaxed: this thread wrote it.
     let image = identity.image.load(Ordering::Relaxed);
     // Relaxed: the recorder's number, written before the session.
     children::prepare(session.header().recorder_pid.load(Ordering::Relaxed));
-    if session.follows() {
-        environment::follow(&session.name, image);
-    } else {
-        environment::strip();
+    match (session.follows(), late) {
+        (true, true) => environment::follow_from_now_on(&session.name, image),
+        (true, false) => environment::follow(&session.name, image),
+        (false, true) => {}
+        (false, false) => environment::strip(),
     }
     Ok(session)
 }
@@ -231,10 +406,11 @@ fn parse_session(value: &[u8]) -> Option<(Name, u32)> {
     Some((name, image.parse().ok()?))
 }
 
-/// Ends recording in this process because the recorder asked for it or is gone; says so once in the
-/// whole session.
-pub fn stop() {
-    if let Some(session) = current() {
+/// Ends recording in this process's session `serial` because the recorder asked for it or is gone; says so once in the
+/// whole session, unless a user asked for it. Recording may begin again.
+pub fn stop(serial: u32) {
+    // Who comes to know it late does not end another one.
+    if let Some(session) = current().filter(|session| session.serial == serial) {
         alternate_stack::run(|| session.stop());
     }
 }
@@ -306,21 +482,38 @@ pub fn has_python() {
 impl Session {
     /// See [`stop`].
     fn stop(&self) {
-        // Relaxed, both: words by themselves.
-        STATE.store(INERT, Ordering::Relaxed);
-        let header = self.header();
-        if header.quiet.fetch_or(STOP_TOLD, Ordering::Relaxed) & STOP_TOLD != 0 {
+        // Acquire: pairs with the Release in `turn`; of the threads that see it one takes leave.
+        let won = STATE.compare_exchange(TRACING, ENDING, Ordering::Acquire, Ordering::Relaxed);
+        if won.is_err() {
             return;
         }
-        notice::say(&[match header.stopped.load(Ordering::Relaxed) {
-            stopped if stopped == Stop::Limit as u32 => {
-                b"the trace reached LEAK_MAX_TRACE: recording has ended, the program goes on"
-            }
-            stopped if stopped == Stop::Disk as u32 => {
-                b"the trace can't be written any more (is the disk full?): recording has ended, the program goes on"
-            }
-            _ => b"the recorder is gone: recording has ended, the program goes on",
-        }]);
+        // Relaxed, all: words by themselves. This one may have ended meanwhile, and another one begun.
+        if serial() != self.serial {
+            return turn(TRACING);
+        }
+        SERIAL.fetch_add(1, Ordering::Relaxed);
+        let header = self.header();
+        let stopped = header.stopped.load(Ordering::Relaxed);
+        let told = header.quiet.fetch_or(STOP_TOLD, Ordering::Relaxed) & STOP_TOLD != 0;
+        // Whoever asked for it knows.
+        if !told && stopped != Stop::Asked as u32 {
+            notice::say(&[match stopped {
+                stopped if stopped == Stop::Limit as u32 => {
+                    b"the trace reached LEAK_MAX_TRACE: recording has ended, the program goes on"
+                }
+                stopped if stopped == Stop::Disk as u32 => {
+                    b"the trace can't be written any more (is the disk full?): recording has ended, the program goes on"
+                }
+                _ => b"the recorder is gone: recording has ended, the program goes on",
+            }]);
+        }
+        environment::stay_off();
+        self.mapping.leave();
+        arena::leave(self.mapping.start(), self.mapping.bytes(), self.serial);
+        MAPPED.store(0, Ordering::Relaxed);
+        process::remember();
+        turn(OFF);
+        window::shut_after_session();
     }
 
     /// The shared header.
@@ -380,7 +573,7 @@ impl Session {
             let waited = now - start;
             if waited >= ASK_NS && is_time_to_ask(now) && self.has_ended() {
                 // Nobody makes a lane any more, and the next thread need not find that out by waiting.
-                stop();
+                stop(self.serial);
                 break;
             }
             let is_enough = self.has_waited(waited, looked.wrapping_sub(before));
@@ -454,6 +647,17 @@ pub fn after_fork() {
 
 /// The fork is over, in the child: it becomes a process of the session, also if it never allocates.
 pub fn in_forked_child() {
+    // Relaxed: it has one thread, and this one starts or ends no session.
+    if matches!(STATE.load(Ordering::Relaxed), STARTING | ENDING) {
+        turn(OFF);
+    }
+    // What was wanted of its parent is not wanted of it.
+    window::forget_wish();
+    if STATE.load(Ordering::Relaxed) == OFF {
+        process::remember();
+        window::shut();
+        return;
+    }
     python::in_forked_child();
     let _ = thread::current();
 }
@@ -487,6 +691,10 @@ extern "C" fn constructor() {
     {
         let _held = kernel::SignalsHeld::new();
         if ensure().is_none() {
+            // All next definitions are known: the hooks need not look at more than this.
+            window::shut();
+        }
+        if STATE.load(Ordering::Relaxed) == INERT {
             return;
         }
     }

@@ -19,10 +19,10 @@ use crate::lane::Writer;
 use crate::sample::Countdown;
 use crate::slot::slot;
 use crate::stack::Bounds;
-use crate::{alternate_stack, kernel, python, session, unwind};
+use crate::{alternate_stack, kernel, python, session, unwind, window};
 
 pub use crate::unwind::Caller;
-pub use states::{begin, give_back, is_gone, own, reserve_for_new};
+pub use states::{begin, give_back, has_lane_of, is_gone, own, reserve_for_new};
 
 /// What stays in a forked child.
 #[repr(C)]
@@ -79,6 +79,8 @@ pub struct Thread {
     queue_from: Cell<u64>,
     /// Events that found no lane, to try again now and then.
     laneless: Cell<u32>,
+    /// The number of the session in which it asked for a lane last.
+    asked_in: Cell<u32>,
     /// To the next block of a sample.
     pub countdown: Countdown,
     /// A place on the stack of the call during which nothing is recorded, 0: none is under way.
@@ -108,7 +110,10 @@ struct KeptPage(Kept);
 #[inline(always)]
 pub fn current() -> Option<&'static Thread> {
     match state() {
-        Some(thread) if thread.writer.is_open() => Some(thread),
+        // A lane of an earlier session is none.
+        Some(thread) if thread.writer.is_open() && thread.writer.serial() == session::serial() => {
+            Some(thread)
+        }
         _ => not_open(),
     }
 }
@@ -163,6 +168,9 @@ pub fn state() -> Option<&'static Thread> {
 /// alone; may be called in a signal handler that interrupted this very function.
 #[inline(never)]
 pub fn record(event: Event<'_>) {
+    if window::is_shut() && (window::is_off() || !window::begins_by_itself()) {
+        return;
+    }
     let Some(thread) = current() else {
         return count_lost(Kind::of(&event));
     };
@@ -212,14 +220,15 @@ fn by_whom_matters(event: &Event<'_>) -> bool {
 #[cold]
 #[inline(never)]
 fn attach() -> Option<&'static Thread> {
-    if !tracing() || kernel::is_confined() {
+    if !tracing() && !session::is_wanted() || kernel::is_confined() {
         return None;
     }
     if let Some(thread) = state() {
         if thread.paused_at.get() != 0 {
             return thread.left_its_pause().then_some(thread);
         }
-        if thread.laneless.get() % TRY_AGAIN != 0 {
+        let is_same = thread.asked_in.get() == session::serial();
+        if is_same && thread.laneless.get() % TRY_AGAIN != 0 {
             return thread.goes_without_lane();
         }
     }
@@ -231,9 +240,13 @@ fn attach() -> Option<&'static Thread> {
 /// Gives the calling thread, which holds its signals back, a lane.
 fn open_lane(thread: &'static Thread) -> Option<&'static Thread> {
     let session = session::ensure()?;
-    if thread.writer.is_open() {
+    let serial = session::serial();
+    thread.asked_in.set(serial);
+    if thread.writer.is_open() && thread.writer.serial() == serial {
         return Some(thread);
     }
+    // One of an earlier session, which nobody reads any more.
+    thread.writer.close();
     let identity = session.identity(thread.kept().fork_stamp.replace(0))?;
     let Some(lane) = session.claim_lane(identity, thread.owner.load(Ordering::Relaxed)) else {
         return thread.goes_without_lane();
@@ -248,7 +261,7 @@ fn open_lane(thread: &'static Thread) -> Option<&'static Thread> {
     thread.waits_from.set(0);
     thread.queue_from.set(0);
     end::arm();
-    thread.writer.open(lane, thread.kept().bounds.get());
+    thread.writer.open(lane, thread.kept().bounds.get(), serial);
     if thread.kept().created.take() {
         thread.record(Event::ThreadCreated {
             thread: thread.number(),
@@ -265,6 +278,8 @@ pub fn count_lost(kind: Kind) {
     if let Some(thread) = state()
         && !thread.writer.is_open()
         && thread.paused_at.get() == 0
+        // What came just before a session began is no loss of its.
+        && thread.asked_in.get() == session::serial()
         && let Some(session) = session::current()
     {
         let header = session.header();

@@ -19,6 +19,7 @@ use super::detours::{self, Allocators};
 use super::kin;
 use super::mapping::Mapping;
 use super::procfs::{self, Program};
+use super::state::What;
 use super::system;
 
 /// What the drain thread is told.
@@ -45,6 +46,8 @@ pub(crate) enum Told {
     },
     /// `leak-analyze mark`.
     Mark { pid: u32, label: Vec<u8> },
+    /// `leak-analyze status`, `snapshot` or `stop`, which waits at the other end.
+    Asked { connection: OwnedFd, what: What },
 }
 
 /// Epoll's word for the listening socket; connections carry their number, processes pid + this bit.
@@ -196,6 +199,11 @@ pub(crate) fn answer(socket: &impl AsFd, message: impl AsRef<[u8]>) {
     let _ = sendmsg::<()>(socket.as_fd().as_raw_fd(), &parts, &[], flags, None);
 }
 
+/// Whether the other end is root's.
+fn is_of_root(connection: &OwnedFd) -> bool {
+    peer(connection).is_ok_and(|peer| peer.uid() == 0)
+}
+
 /// The control thread's state.
 pub(crate) struct Control {
     /// The session's name.
@@ -260,7 +268,7 @@ impl Control {
             return;
         };
         let connection = system::owned(fd);
-        let welcome = self.is_welcome(&connection);
+        let welcome = is_of_root(&connection) || self.is_welcome(&connection);
         let event = EpollEvent::new(EpollFlags::EPOLLIN, fd as u64);
         if welcome
             && self.connections.len() < MAX_CONNECTIONS
@@ -300,9 +308,15 @@ impl Control {
             return;
         };
         match message.get(..size) {
+            // Root may ask, which does not make it a part of the session.
+            Some([b'A' | b'D', ..]) if !self.is_welcome(&connection) => {}
             Some([b'A', pid @ ..]) => self.attach(&connection, pid),
             Some([b'M', rest @ ..]) => self.mark(&connection, rest),
             Some([b'D', rest @ ..]) => self.detour(&connection, rest),
+            Some([b'Q', letter]) => match What::of_letter(*letter) {
+                Some(what) => self.tell(Told::Asked { connection, what }),
+                None => answer(&connection, "Eunknown message"),
+            },
             _ => answer(&connection, "Eunknown message"),
         }
     }

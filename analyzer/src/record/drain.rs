@@ -1,11 +1,13 @@
 //! The drain thread: pass after pass over the lanes, until the tree has ended.
 
+mod asked;
 mod ends;
 mod losses;
 mod pace;
 mod types;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::mpsc::Receiver;
@@ -22,6 +24,7 @@ use super::lanes::{Claimed, Lanes, OpenLane, Take};
 use super::live::LiveBlocks;
 use super::mapping::Mapping;
 use super::procfs::{self, Program};
+use super::state::Asked;
 use super::{resident, system};
 use crate::trace::{At, Commons, Note, NotedEnd, ThreadEvents, WriteError, Writer};
 use pace::Pace;
@@ -46,9 +49,11 @@ pub(crate) struct Drain {
     pub(crate) told: Receiver<Told>,
     /// What was told and not dealt with yet.
     news: VecDeque<Told>,
-    pub(crate) name: String,
+    place: Place,
     pub(crate) follow: bool,
     keep_lasting: bool,
+    /// Questions that are not answered yet.
+    asked: Vec<Asked>,
     lanes: Lanes,
     clock: Clock,
     build_ids: BuildIds,
@@ -69,6 +74,16 @@ pub(crate) struct Drain {
     dies_with: Option<u32>,
 }
 
+/// What tells this session from others.
+pub(crate) struct Place {
+    /// Its name.
+    pub(crate) name: String,
+    /// Where its trace is.
+    pub(crate) trace: PathBuf,
+    /// Wall clock at its start, nanoseconds since the epoch.
+    pub(crate) started_at_ns: u64,
+}
+
 /// What a pass found.
 #[derive(Clone, Copy, Default)]
 struct Pass {
@@ -87,7 +102,7 @@ impl Drain {
         writer: Writer,
         images: Images,
         told: Receiver<Told>,
-        name: String,
+        place: Place,
         follow: bool,
         keep_lasting: bool,
     ) -> Drain {
@@ -99,9 +114,10 @@ impl Drain {
             images,
             told,
             news: VecDeque::new(),
-            name,
+            place,
             follow,
             keep_lasting,
+            asked: Vec::new(),
             clock: Clock::start(),
             build_ids: BuildIds::default(),
             threads: 0,
@@ -134,6 +150,9 @@ impl Drain {
                 self.die_with(first);
                 return true;
             }
+            if self.may_stop() {
+                break (NotedEnd::Complete, Stop::Asked);
+            }
             sleep = next_sleep(sleep, pass);
             if self.has_ended() {
                 break (NotedEnd::Complete, Stop::RecorderGone);
@@ -144,7 +163,11 @@ impl Drain {
             }
         };
         self.stop(stop);
+        if stop == Stop::Asked {
+            self.take_the_last();
+        }
         self.finish(ended);
+        self.answer_who_waited(stop == Stop::Asked);
         self.images.any
     }
 
@@ -174,6 +197,7 @@ impl Drain {
                     ended.extend(images.into_iter().map(|image| (image, status, false)));
                 }
                 Told::Mark { pid, label } => self.mark(pid, &label)?,
+                Told::Asked { connection, what } => self.ask(connection, what, now),
                 Told::Foreign { pid, uid, program } => self.turned_away(pid, uid, &program),
             }
         }
@@ -187,6 +211,7 @@ impl Drain {
             self.end_image(image, status, replaced)?;
         }
         pass.reading = self.read_types(now)?;
+        self.answer_asked(now)?;
         self.busy_since_tick |= pass.busy;
         self.write_old(now)?;
         self.free_silent(now)?;

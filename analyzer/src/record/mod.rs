@@ -25,7 +25,8 @@ mod resident;
 mod room;
 mod settings;
 mod smaps;
-mod system;
+pub(crate) mod state;
+pub(crate) mod system;
 mod types;
 
 use std::fs::File;
@@ -36,21 +37,21 @@ use std::sync::mpsc::channel;
 use birth::Session;
 use control::{Control, Watch};
 use detours::Allocators;
-use drain::Drain;
+use drain::{Drain, Place};
 use images::Images;
 
-use crate::trace::{Note, Writer};
+use crate::trace::{BEGAN_LATE, Note, Writer};
 
 pub(crate) use place::names;
 pub(crate) use system::wait_for_signal;
 
 /// Records one session for the process at the other end of the inherited descriptor `socket`, until
-/// its whole tree has ended.
+/// its whole tree has ended. `late`: the process has run for a while.
 ///
 /// # Errors
 /// One line: this process was not started as a recorder. Troubles of the session are told to the
 /// target instead.
-pub fn record(socket: i32) -> Result<(), String> {
+pub fn record(socket: i32, late: bool) -> Result<(), String> {
     if socket < 3 || nix::sys::socket::getsockname::<nix::sys::socket::UnixAddr>(socket).is_err() {
         return Err(format!(
             "descriptor {socket} is no socket of a target; libleak.so starts the recorder by itself"
@@ -58,7 +59,7 @@ pub fn record(socket: i32) -> Result<(), String> {
     }
     birth::detach(socket);
     let socket = system::owned(socket);
-    if let Err(text) = session(&socket) {
+    if let Err(text) = session(&socket, late) {
         control::answer(&socket, format!("E{text}"));
     }
     Ok(())
@@ -67,10 +68,10 @@ pub fn record(socket: i32) -> Result<(), String> {
 /// Bytes of the control thread's stack: it holds a message and what /proc tells of a process.
 const CONTROL_STACK: usize = 256 << 10;
 
-fn session(socket: &OwnedFd) -> Result<(), String> {
+fn session(socket: &OwnedFd, late: bool) -> Result<(), String> {
     let (session, file) = birth::prepare(socket, std::env::vars_os())?;
     let path = session.path.clone();
-    let ended = begin(socket, session, &file).map(Drain::run);
+    let ended = begin(socket, session, &file, late).map(Drain::run);
     if ended != Ok(true) {
         // Nobody ever recorded: no trace is better than one of nothing.
         let _ = std::fs::remove_file(path);
@@ -80,8 +81,22 @@ fn session(socket: &OwnedFd) -> Result<(), String> {
     ended.map(|_| ())
 }
 
+/// What is to be said of a target that has run for so long, where that is known.
+fn began_late(age: Option<std::time::Duration>) -> Note {
+    let since = age.map_or(String::new(), |age| {
+        let age = crate::figures::duration(age.as_nanos() as u64);
+        format!(", after {age}")
+    });
+    Note::Warning {
+        code: BEGAN_LATE.to_owned(),
+        text: format!(
+            "Recording began while the program ran{since}: what it had allocated before is not here, and frees of that              are counted as unknown"
+        ),
+    }
+}
+
 /// Makes all that a session needs, and welcomes the target.
-fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, String> {
+fn begin(socket: &OwnedFd, session: Session, file: &File, late: bool) -> Result<Drain, String> {
     let cant_write = |error| format!("can't write {}: {error}", session.path.display());
     let file = file.try_clone().map_err(cant_write)?;
     let mut writer = Writer::create(file, session.limit).map_err(cant_write)?;
@@ -99,6 +114,9 @@ fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, Strin
                    objects are not here; mount it there"
                 .to_owned(),
         });
+    }
+    if late {
+        writer.note(began_late(procfs::age(session.first)));
     }
     if let Some(text) = session.warning {
         writer.note(Note::Warning {
@@ -135,7 +153,11 @@ fn begin(socket: &OwnedFd, session: Session, file: &File) -> Result<Drain, Strin
         writer,
         images,
         told,
-        session.name.clone(),
+        Place {
+            name: session.name.clone(),
+            trace: session.path.clone(),
+            started_at_ns: session.started_at_ns,
+        },
         session.settings.follow,
         // What one block of a sample stands for depends on its size: each is written.
         session.settings.keep_lasting && session.settings.sample == 0,

@@ -111,6 +111,17 @@ pub(crate) fn zombie_status(pid: u32) -> Option<i32> {
     (state == 'Z').then_some(status)
 }
 
+/// How long `pid` has run.
+pub(crate) fn age(pid: u32) -> Option<std::time::Duration> {
+    let stat = fs::read_to_string(of(pid) + "/stat").ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    // Ticks since the machine's start, in hundredths of a second on every Linux.
+    let started: f64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
+    std::time::Duration::try_from_secs_f64(uptime - started / 100.0).ok()
+}
+
 /// Whether `pid` is gone or a zombie. Where /proc can't be read, a zombie is not told from one that lives.
 pub(crate) fn has_ended(pid: u32) -> bool {
     match stat(pid) {

@@ -40,6 +40,11 @@ pub use notes::LimitKind;
 pub(crate) use notes::{Note, NotedEnd, NotedOrigin, NotedOutcome};
 pub(crate) use writer::{Commons, ThreadEvents, WriteError, Writer};
 
+/// Code of the warning that a program ran already when its recording began.
+pub const BEGAN_LATE: &str = "began_late";
+/// Code of the warning that a recording was ended while its program ran on.
+pub const ENDED_EARLY: &str = "ended_early";
+
 /// Index into [`Facts::processes`].
 pub type ProcessId = u32;
 /// Index into [`Facts::threads`].

@@ -255,6 +255,16 @@ impl Writer {
         })
     }
 
+    /// Events in the file.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The file's length.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.at
+    }
+
     /// Adds a note; written with the next chunk.
     pub(crate) fn note(&mut self, note: Note) {
         self.notes.push(note);

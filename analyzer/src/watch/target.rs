@@ -7,7 +7,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt,
 };
 
-use crate::mark::session_of;
+use crate::traced::Traced;
 
 /// A trace to be followed.
 #[derive(Clone, Debug)]
@@ -35,8 +35,9 @@ pub(super) fn find(text: &Path) -> Result<Target, String> {
 
 /// The trace that the recorder of process `pid` writes.
 fn of_process(pid: u32) -> Result<Target, String> {
-    let session = session_of(pid)?;
-    let recorder = recorder(&session).map_err(|error| {
+    let traced = Traced::find(pid)?;
+    let session = traced.session();
+    let recorder = recorder(session).map_err(|error| {
         format!(
             "the recorder of process {pid} can't be reached ({error}): recording has ended, or runs elsewhere; name \
              the trace instead"

@@ -63,12 +63,20 @@ pub struct Connection {
     begun: bool,
     /// Something was read.
     read: bool,
+    /// It was accepted some time ago: what is written before something is read answers what went by unseen.
+    resumed: bool,
 }
 
 impl Connection {
     /// A connection that was just accepted.
     pub const fn new() -> Self {
+        Connection::begin(false)
+    }
+
+    /// The same, or one that was accepted some time ago, and of which nothing was seen so far.
+    pub const fn begin(resumed: bool) -> Self {
         Connection {
+            resumed,
             stage: Stage::Detect,
             first: Head::EMPTY,
             http: false,
@@ -325,6 +333,9 @@ impl Connection {
 
     /// Written before what was read could tell the protocol.
     fn wrote_first(&mut self, bytes: &[u8], out: &mut Out<'_>) {
+        if self.resumed && !self.read {
+            return;
+        }
         let http = bytes.starts_with(b"HTTP/1.");
         if self.read && http {
             // An answer to a head that never was complete: 400, 408.
@@ -379,6 +390,7 @@ impl Connection {
         match &mut self.stage {
             _ if count == 0 => {}
             Stage::Http(http) => return http.wrote_opaque(count, out),
+            Stage::Detect if self.resumed && !self.read => {}
             Stage::Detect => self.stage = Stage::Opaque,
             Stage::Postgres(postgres) => return postgres.wrote_opaque(count),
             Stage::Redis(redis) => redis.wrote(out),

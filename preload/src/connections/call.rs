@@ -144,7 +144,15 @@ impl Call {
         });
     }
 
+    /// Whether it began in a session that is over.
+    pub fn is_over(&self) -> bool {
+        !self.watched.is_of_session()
+    }
+
     fn transferred(&self, bytes: u64) {
+        if self.is_over() {
+            return;
+        }
         if !self.tells.replace(true) {
             // Relaxed: as in `await_others`.
             let telling = self.watched.telling(self.transfer);
@@ -198,6 +206,9 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        if !self.watched.is_current() {
+            return;
+        }
         // Relaxed: as in `await_others`.
         let under_way = self.watched.under_way(self.transfer);
         let less = |calls: u32| calls.checked_sub(1);

@@ -40,7 +40,64 @@ pub(super) fn local_end(descriptor: i32, text: &mut [u8; LOCAL_MAX]) -> Option<&
     }
 }
 
+/// The ports that this process listens on.
+pub(super) struct Listening {
+    ports: [u16; 64],
+    count: usize,
+}
+
+impl Listening {
+    /// None yet.
+    pub(super) fn new() -> Listening {
+        Listening {
+            ports: [0; 64],
+            count: 0,
+        }
+    }
+
+    /// Looks whether `descriptor` listens.
+    pub(super) fn look(&mut self, descriptor: i32) {
+        let listens = option(descriptor, libc::SO_ACCEPTCONN) == Some(1);
+        if let Some(port) = port(descriptor).filter(|_| listens)
+            && let Some(place) = self.ports.get_mut(self.count)
+        {
+            *place = port;
+            self.count += 1;
+        }
+    }
+
+    /// Whether `descriptor` is a connection that a socket has given which listens.
+    pub(super) fn gave(&self, descriptor: i32) -> bool {
+        if option(descriptor, libc::SO_TYPE) != Some(libc::SOCK_STREAM)
+            || option(descriptor, libc::SO_ACCEPTCONN) != Some(0)
+        {
+            return false;
+        }
+        match port(descriptor) {
+            Some(port) => self.ports.iter().take(self.count).any(|one| *one == port),
+            // Who connects has no name, as a rule, nor has a pair.
+            None => {
+                let mut text = [0; LOCAL_MAX];
+                let local = local_end(descriptor, &mut text);
+                local.is_some_and(|local| local.len() > b"unix:".len())
+            }
+        }
+    }
+}
+
+/// The local port of an internet socket.
+fn port(descriptor: i32) -> Option<u16> {
+    let mut text = [0; LOCAL_MAX];
+    let digits = local_end(descriptor, &mut text)?.strip_prefix(b"tcp:")?;
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 fn is_stream(descriptor: i32) -> bool {
+    option(descriptor, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
+}
+
+/// A socket's option that is a number.
+fn option(descriptor: i32, option: c_int) -> Option<c_int> {
     let mut kind: c_int = 0;
     let mut len: libc::socklen_t = size_of::<c_int>() as libc::socklen_t;
     // SAFETY: both are live for the call, and the length is that of the option.
@@ -50,14 +107,14 @@ fn is_stream(descriptor: i32) -> bool {
             [
                 descriptor as usize,
                 libc::SOL_SOCKET as usize,
-                libc::SO_TYPE as usize,
+                option as usize,
                 &raw mut kind as usize,
                 &raw mut len as usize,
                 0,
             ],
         )
     };
-    told.is_ok() && kind == libc::SOCK_STREAM
+    told.ok().map(|_| kind)
 }
 
 fn tcp(port: u16, text: &mut [u8; LOCAL_MAX]) -> &[u8] {

@@ -164,7 +164,10 @@ mod tests {
 
     #[test]
     fn an_object_is_bound_until_it_is_freed_or_its_connection_is_closed() {
-        let (first, second) = (slot::take(1000).unwrap(), slot::take(1001).unwrap());
+        let (first, second) = (
+            slot::take(1000, false).unwrap(),
+            slot::take(1001, false).unwrap(),
+        );
         let object = 0x7f00_1230;
         assert!(bound(object).is_none());
         bind(object, first);
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_read_within_a_call_of_an_object_binds_it() {
-        let slot = slot::take(1002).unwrap();
+        let slot = slot::take(1002, false).unwrap();
         let object = 0x7f00_4560;
         assert!(!reads_for_object(slot));
         let before = enter(object);

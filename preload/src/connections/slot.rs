@@ -9,7 +9,7 @@ use leak_framer::{Buffers, Connection};
 
 use super::DESCRIPTORS;
 use crate::table::Table;
-use crate::{alternate_stack, kernel, thread};
+use crate::{alternate_stack, kernel, session, thread};
 
 const BLOCK: usize = 64;
 const BLOCKS: usize = DESCRIPTORS / BLOCK;
@@ -30,7 +30,7 @@ struct Block {
 
 /// What is known of one connection. All zeros: none.
 pub(super) struct Slot {
-    /// The connection's number plus 1; 0: none. Changes under the lock.
+    /// The connection's number plus 1, and in the high half that of the session; 0: none. Changes under the lock.
     pub(super) connection: AtomicU64,
     /// Descriptors that refer to it.
     pub(super) descriptors: AtomicU32,
@@ -89,15 +89,15 @@ pub(super) fn find(place: u32) -> Option<Watched> {
     })
 }
 
-/// A slot for the connection `number`, which has one descriptor.
-pub(super) fn take(number: u32) -> Option<Watched> {
+/// A slot for the connection `number`, which has one descriptor; `resumed`: it was accepted before it was watched.
+pub(super) fn take(number: u32, resumed: bool) -> Option<Watched> {
     let watched = find(free_place()?)?;
     let slot = watched.slot;
     if !lock(&slot.locked) {
         return None;
     }
     // SAFETY: nobody else has the slot or its lock; what was there has nothing to drop.
-    unsafe { slot.state.get().write(Connection::new()) };
+    unsafe { slot.state.get().write(Connection::begin(resumed)) };
     // Relaxed, all: published by the Release below.
     slot.opaque.store(0, Ordering::Relaxed);
     slot.secured.store(0, Ordering::Relaxed);
@@ -108,7 +108,7 @@ pub(super) fn take(number: u32) -> Option<Watched> {
     slot.telling_writes.store(0, Ordering::Relaxed);
     slot.impatient.store(0, Ordering::Relaxed);
     slot.descriptors.store(1, Ordering::Relaxed);
-    let connection = u64::from(number) + 1;
+    let connection = u64::from(session::serial()) << 32 | u64::from(number.wrapping_add(1));
     slot.connection.store(connection, Ordering::Relaxed);
     // Release: pairs with the Acquire in `lock`.
     slot.locked.store(0, Ordering::Release);
@@ -184,6 +184,11 @@ impl Watched {
         self.connection.wrapping_sub(1) as u32
     }
 
+    /// Whether it is one of the session that is recorded now.
+    pub(super) fn is_of_session(&self) -> bool {
+        (self.connection >> 32) as u32 == session::traced()
+    }
+
     /// What tells it from every other connection; 0 where there was none.
     pub(super) fn connection(&self) -> u64 {
         self.connection
@@ -242,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_slot_given_up_is_taken_again_and_the_old_connection_sees_nothing_of_it() {
-        let old = take(7).unwrap();
+        let old = take(7, false).unwrap();
         assert_eq!(old.number(), 7);
         assert_eq!(
             old.with_state(|connection, _| connection.is_opaque()),
@@ -252,7 +257,9 @@ mod tests {
         old.give_up_slot();
         assert_eq!(old.with_state(|_, _| ()), None);
         // Other tests take slots, too: this one comes back sooner or later.
-        let taken: std::vec::Vec<_> = (100..200).map(|number| take(number).unwrap()).collect();
+        let taken: std::vec::Vec<_> = (100..200)
+            .map(|number| take(number, false).unwrap())
+            .collect();
         let new = taken.iter().find(|new| new.place == old.place).unwrap();
         assert_eq!(
             new.with_state(|connection, _| connection.is_opaque()),
@@ -268,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_lock_whose_owner_is_gone_is_not_waited_for_long() {
-        let slot = take(8).unwrap();
+        let slot = take(8, false).unwrap();
         let inner = slot.with_state(|_, _| slot.with_state(|_, _| ()));
         assert_eq!(inner, Some(None));
         assert_eq!(slot.with_state(|_, _| ()), Some(()));

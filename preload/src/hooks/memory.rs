@@ -8,15 +8,47 @@ use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
 use leak_wire::Event;
+use leak_wire::control::{GATE_AT, Gate};
 
 use crate::real::{self, memory as next};
-use crate::sample;
 use crate::thread::{self, Caller, Kind};
-use crate::{detour, dtv};
+use crate::{detour, dtv, sample, window};
 
-/// `entry! { name(registers of its own arguments..) => implementation }`: the exported symbol, which
-/// jumps to the implementation with the caller's rsp and rbp as two more arguments.
+/// `entry! { name, registers for rsp and rbp => implementation, place }`: the exported symbol, which jumps to the
+/// implementation with the caller's rsp and rbp as two more arguments; or to the real function, which is known at that
+/// place, as long as nothing is to be recorded.
 macro_rules! entry {
+    ($name:ident, $sp:literal, $bp:literal => $implementation:ident, $place:ident) => {
+        #[doc = concat!("The hook of `", stringify!($name), "`.")]
+        #[unsafe(naked)]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name() {
+            core::arch::naked_asm!(
+                "test dword ptr [rip + {control} + {GATE}], {SHUT}",
+                "jne 2f",
+                concat!("mov ", $sp, ", rsp"),
+                concat!("mov ", $bp, ", rbp"),
+                "jmp {implementation}",
+                "2:",
+                "jmp qword ptr [rip + {unseen} + {PLACE}]",
+                control = sym window::CONTROL,
+                GATE = const GATE_AT,
+                SHUT = const Gate::SHUT,
+                unseen = sym real::UNSEEN,
+                PLACE = const 8 * real::$place,
+                implementation = sym $implementation,
+            )
+        }
+    };
+}
+
+entry!(malloc, "rsi", "rdx" => malloc_from, MALLOC);
+entry!(calloc, "rdx", "rcx" => calloc_from, CALLOC);
+entry!(posix_memalign, "rcx", "r8" => posix_memalign_from, POSIX_MEMALIGN);
+entry!(free, "rsi", "rdx" => free_from, FREE);
+
+/// The same of one that is called seldom, or whose block may be the pool's: its implementation looks itself.
+macro_rules! seldom {
     ($name:ident, $sp:literal, $bp:literal => $implementation:ident) => {
         #[doc = concat!("The hook of `", stringify!($name), "`.")]
         #[unsafe(naked)]
@@ -32,15 +64,12 @@ macro_rules! entry {
     };
 }
 
-entry!(malloc, "rsi", "rdx" => malloc_from);
-entry!(valloc, "rsi", "rdx" => valloc_from);
-entry!(pvalloc, "rsi", "rdx" => pvalloc_from);
-entry!(calloc, "rdx", "rcx" => calloc_from);
-entry!(realloc, "rdx", "rcx" => realloc_from);
-entry!(aligned_alloc, "rdx", "rcx" => aligned_alloc_from);
-entry!(memalign, "rdx", "rcx" => memalign_from);
-entry!(reallocarray, "rcx", "r8" => reallocarray_from);
-entry!(posix_memalign, "rcx", "r8" => posix_memalign_from);
+seldom!(valloc, "rsi", "rdx" => valloc_from);
+seldom!(pvalloc, "rsi", "rdx" => pvalloc_from);
+seldom!(aligned_alloc, "rdx", "rcx" => aligned_alloc_from);
+seldom!(memalign, "rdx", "rcx" => memalign_from);
+seldom!(realloc, "rdx", "rcx" => realloc_from);
+seldom!(reallocarray, "rcx", "r8" => reallocarray_from);
 
 /// Records a new block, if it is one.
 #[inline(always)]
@@ -198,6 +227,10 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
     if let Some(old) = real::pool_size(block) {
         return out_of_pool(block, old, size, caller);
     }
+    if window::is_shut() {
+        // SAFETY: the caller's contract is passed on.
+        return unsafe { next::realloc(block, size) };
+    }
     let Some(thread) = thread::current() else {
         if let Some(thread) = thread::beside_pause(block as usize) {
             return thread.resumed(|| realloc_from(block, size, sp, bp));
@@ -227,6 +260,10 @@ extern "C" fn realloc_from(block: *mut c_void, size: usize, sp: u64, bp: u64) ->
 extern "C" fn realloc_none_from(size: usize, sp: u64, bp: u64) -> *mut c_void {
     if real::is_resolving() {
         return pooled(size, 0);
+    }
+    if window::is_shut() {
+        // SAFETY: a null pointer is legal.
+        return unsafe { next::realloc(null_mut(), size) };
     }
     // SAFETY: a null pointer is legal.
     let new = given(null_mut(), || unsafe { next::realloc(null_mut(), size) });
@@ -262,11 +299,14 @@ fn out_of_pool(block: *mut c_void, old: usize, size: usize, caller: Caller) -> *
     allocated(moved, size, caller)
 }
 
-/// The hook of `free`.
-#[unsafe(no_mangle)]
-pub extern "C" fn free(block: *mut c_void) {
+/// What the hook of `free` does, and other hooks by it; where the caller's registers are does not matter.
+extern "C" fn free_from(block: *mut c_void) {
     if block.is_null() || real::pool_size(block).is_some() {
         return;
+    }
+    if window::is_shut() {
+        // SAFETY: the caller's contract is passed on.
+        return unsafe { next::free(block) };
     }
     let done = match sample::is_on() {
         true => !sample::ends(block as u64),
@@ -293,7 +333,7 @@ fn free_anew(block: *mut c_void) {
 /// The hook of `cfree`, which old programs call with up to three arguments.
 #[unsafe(no_mangle)]
 pub extern "C" fn cfree(block: *mut c_void) {
-    free(block);
+    free_from(block);
 }
 
 /// The hook of `malloc_usable_size`.

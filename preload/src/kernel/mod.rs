@@ -4,12 +4,14 @@
 
 mod child;
 pub mod code;
+mod memory;
 mod own;
 mod process;
 mod signal;
 mod socket;
 
 pub use child::*;
+pub use memory::*;
 pub use own::*;
 pub use process::*;
 pub use signal::*;

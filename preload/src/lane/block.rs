@@ -109,7 +109,7 @@ impl Writer {
                 draft.publish()
             };
             if published {
-                self.told.set(epoch);
+                self.knows(&lane, epoch);
                 return true;
             }
         }
@@ -162,7 +162,7 @@ impl Writer {
             draft.put(&[Prefix::Stamp(stamp).word()]);
             draft.put(block.words());
             if draft.publish() {
-                self.told.set(stamp);
+                self.knows(&lane, stamp);
                 return true;
             }
         }

@@ -74,15 +74,10 @@ impl Writer {
         let Some(lane) = self.lane.get() else {
             return false;
         };
-        let header = lane.mapping.header();
-        // Relaxed: a word by itself.
-        if header.stopped.load(Ordering::Relaxed) != 0 {
-            self.close();
-            crate::session::stop();
-            return false;
-        }
-        if self.find_room(&lane, end, kind) {
-            return true;
+        let has_room = !self.has_stopped(&lane) && self.find_room(&lane, end, kind);
+        // What waited for room until recording ended came after it.
+        if has_room || self.has_stopped(&lane) {
+            return has_room;
         }
         lane.mapping.ring_doorbell();
         let counter = match kind {
@@ -93,6 +88,26 @@ impl Writer {
         // Relaxed: a counter.
         counter.fetch_add(1, Ordering::Relaxed);
         false
+    }
+
+    /// Whether recording has ended: then the lane is closed.
+    fn has_stopped(&self, lane: &Lane) -> bool {
+        // Relaxed: a word by itself.
+        let has_stopped = lane.mapping.header().stopped.load(Ordering::Relaxed) != 0;
+        if has_stopped {
+            self.ends();
+        }
+        has_stopped
+    }
+
+    /// Recording has ended.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ends(&self) {
+        // No epoch: so no event passes that does not see that the lane is closed.
+        self.told.set(0);
+        self.close();
+        crate::session::stop(self.serial());
     }
 
     /// Sees to it that there is room for some records, or has waited for it: before signals are held, during which

@@ -115,6 +115,15 @@ fn locked<R>(work: impl FnOnce(&mut Table) -> R) -> Option<R> {
     Some(result)
 }
 
+/// All code objects are forgotten: some may have been freed unseen, and none is told in a new session.
+pub fn begin_anew() {
+    // Relaxed, both: see `generation`.
+    DISTRUSTED.store(true, Ordering::Relaxed);
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `epoch`.
+    EPOCH.fetch_add(1, Ordering::Release);
+}
+
 /// In a forked child: who held the lock is not there.
 pub fn in_forked_child() {
     LOCKED.store(false, Ordering::Relaxed);

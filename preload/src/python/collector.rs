@@ -241,6 +241,13 @@ extern "C" fn collect(_: *mut c_void) -> c_int {
     0
 }
 
+/// Nothing is told in a session that begins.
+pub fn begin_anew() {
+    // Relaxed, both: numbers by themselves, stored before the session is known.
+    TOLD.store(0, Ordering::Relaxed);
+    ANSWERED.store(0, Ordering::Relaxed);
+}
+
 /// A forked child tells by itself, and what its parent was asked may not be known to its interpreter.
 pub fn in_forked_child() {
     // Relaxed, all: it has one thread.

@@ -103,6 +103,10 @@ pub fn interpreter() -> Option<&'static Interpreter> {
 /// Looks for an interpreter in the executable and the libraries that came with it. Once, by the
 /// thread that starts the session.
 pub fn prepare() {
+    // Relaxed: stored by an earlier call, before any other thread's.
+    if VERSION.load(Ordering::Relaxed) != 0 || WANTED.load(Ordering::Relaxed) {
+        return;
+    }
     // A look-up that fails leaves an error behind, which the target's next one frees.
     if bound!("_PyRuntime", ".weak ") != 0 {
         let symbol = |name: &CStr| {

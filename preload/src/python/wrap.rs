@@ -15,8 +15,8 @@ use leak_wire::Event;
 
 use super::interpreter::{Allocator, Interpreter};
 use super::{codes, collector, ending, free_lists};
-use crate::sample;
 use crate::thread::{self, Caller};
+use crate::{sample, window};
 
 /// `PYMEM_DOMAIN_MEM` and `PYMEM_DOMAIN_OBJ`.
 const DOMAINS: [c_int; 2] = [1, 2];
@@ -111,6 +111,9 @@ unsafe fn original(context: *mut c_void) -> &'static Allocator {
 /// Calls what was wrapped, unseen by the hooks, and records the block.
 #[inline(always)]
 fn allocate(size: usize, caller: Caller, call: impl FnOnce() -> *mut c_void) -> *mut c_void {
+    if window::is_shut() {
+        return call();
+    }
     let Some(thread) = thread::current() else {
         return thread::call_unrecorded(0, call, |block| block as usize);
     };
@@ -171,6 +174,9 @@ unsafe extern "C" fn realloc(
     if block.is_null() {
         return allocate(size, caller, call);
     }
+    if window::is_shut() {
+        return call();
+    }
     free_lists::freed(block as u64);
     let Some(thread) = thread::current() else {
         return thread::call_unrecorded(block as usize, call, |moved| moved as usize);
@@ -199,6 +205,10 @@ unsafe extern "C" fn free(context: *mut c_void, block: *mut c_void) {
     };
     if block.is_null() {
         return;
+    }
+    if window::is_shut() {
+        // SAFETY: as above.
+        return unsafe { call(before.context, block) };
     }
     ending::look();
     codes::freed(block as u64);

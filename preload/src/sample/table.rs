@@ -41,7 +41,14 @@ pub fn prepare(mean: u64) -> bool {
     let smaller = USUAL_MEAN_LOG2.saturating_sub(mean.max(1).ilog2());
     let log2 = (LEAST_GROUPS_LOG2 + smaller).min(MOST_GROUPS_LOG2);
     let groups = 1_usize << log2;
-    let Some(memory) = kernel::map(groups * (1 + size_of::<Group>())) else {
+    let bytes = groups * (1 + size_of::<Group>());
+    // Relaxed, both: see below. The same table for another session, emptied.
+    let before = TABLE.groups.load(Ordering::Relaxed);
+    if !before.is_null() && TABLE.shift.load(Ordering::Relaxed) == 64 - log2 {
+        // SAFETY: our own pages, of that size; zeros are an empty table.
+        return unsafe { kernel::advise(before.cast(), bytes, libc::MADV_DONTNEED) }.is_ok();
+    }
+    let Some(memory) = kernel::map(bytes) else {
         return false;
     };
     // Relaxed, all: no event is recorded before this thread has made the session known.

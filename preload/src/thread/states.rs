@@ -86,6 +86,27 @@ pub fn is_gone(owner: u32) -> bool {
     false
 }
 
+/// Whether a thread that lives has had a lane of this process's session `serial` last: it may be in a call that began
+/// then.
+pub fn has_lane_of(serial: u32) -> bool {
+    // Acquire: pairs with the Release that put a state into the list.
+    let mut next = ALL.load(Ordering::Acquire);
+    // SAFETY: null or a state of the list.
+    while let Some(thread) = unsafe { next.as_ref() } {
+        // Relaxed: the kernel is asked.
+        let tid = thread.owner.load(Ordering::Relaxed);
+        if thread.writer.serial() == serial
+            && tid != 0
+            && tid != RESERVED
+            && !kernel::thread_gone(tid)
+        {
+            return true;
+        }
+        next = thread.kept().next.get();
+    }
+    false
+}
+
 /// A state for `owner`: one whose thread is gone, or a new one.
 fn reserve(owner: u32) -> Option<&'static Thread> {
     if kernel::is_confined() {

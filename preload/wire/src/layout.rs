@@ -113,6 +113,8 @@ pub enum Stop {
     Limit = 2,
     /// The disk is full, or the trace can't be written.
     Disk = 3,
+    /// Somebody asked for it: `leak-analyze stop`.
+    Asked = 4,
 }
 
 /// One program image of one process. Claimed and filled by the target; ended by the recorder.

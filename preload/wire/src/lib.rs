@@ -16,6 +16,7 @@
 extern crate std;
 
 pub mod bytes;
+pub mod control;
 pub mod detour;
 pub mod event;
 pub mod free_list;

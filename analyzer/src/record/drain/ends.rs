@@ -144,7 +144,7 @@ impl Drain {
         }
         // A child that has not spoken yet is one all the same.
         let strangers = match self.follow {
-            true => procfs::strangers(&self.name),
+            true => procfs::strangers(&self.place.name),
             false => Vec::new(),
         };
         strangers.iter().for_each(|pid| self.images.join(*pid));
@@ -178,6 +178,8 @@ impl Drain {
             .iter()
             .filter(|lane| claim::state(lane.claim.load(Ordering::Relaxed)) == claim::LIVE)
             .for_each(|lane| wake(&lane.room));
+        // Whoever sees this stamp sees why it came: each thread looks anew with its next event.
+        self.mapping.stamp();
     }
 
     /// Writes what is still held, and the end.

@@ -34,8 +34,12 @@ fn fake_of(name: &str, pid: u32) -> Fake {
     let mut images = Images::new(Arc::new(Watch::new().unwrap()), String::new());
     images.expect(std::process::id(), pid, 0, Program::default());
     let (tell, told) = channel();
-    let name = "leak-nobody".to_owned();
-    let drain = Drain::new(Arc::new(mapping), writer, images, told, name, false, false);
+    let place = Place {
+        name: "leak-nobody".to_owned(),
+        trace: path.clone(),
+        started_at_ns: 0,
+    };
+    let drain = Drain::new(Arc::new(mapping), writer, images, told, place, false, false);
     Fake { drain, tell, path }
 }
 

@@ -156,7 +156,7 @@ impl Drain {
     }
 
     /// Writes all that is held back.
-    fn write_out(&mut self) -> Result<(), WriteError> {
+    pub(super) fn write_out(&mut self) -> Result<(), WriteError> {
         for lane in self.lanes.open.iter_mut().flatten() {
             self.writer.write_events(&mut lane.events)?;
         }

@@ -10,7 +10,7 @@ use crate::analysis::{Growth, Ownership, Verdict};
 use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, duration, moment, share, signal};
 use crate::report::{Input, dropped_events};
-use crate::trace::{Ended, Outcome, Process, Warning};
+use crate::trace::{ENDED_EARLY, Ended, Facts, Outcome, Process, Warning};
 
 /// Unseen connections that are told one by one.
 const MOST_UNSEEN: usize = 5;
@@ -134,11 +134,7 @@ pub(super) fn seen(input: &Input<'_>) -> Vec<String> {
     let facts = input.facts;
     let mut all = Vec::new();
     if let Some((process, others)) = main_process(input) {
-        let mut parts = vec![format!(
-            "pid {}, {}",
-            process.pid,
-            outcome(process, facts.ended)
-        )];
+        let mut parts = vec![format!("pid {}, {}", process.pid, outcome(process, facts))];
         parts.extend(told(&others));
         if !facts.host.is_empty() {
             parts.push(format!("on {}", escaped(&facts.host)));
@@ -252,9 +248,11 @@ fn command(process: &Process) -> String {
     words.join(" ")
 }
 
-fn outcome(process: &Process, ended: Ended) -> String {
+fn outcome(process: &Process, facts: &Facts) -> String {
+    let runs_on = facts.warnings.iter().any(|w| w.code == ENDED_EARLY);
     match process.outcome {
-        Outcome::Running if ended == Ended::Recording => "still running".into(),
+        Outcome::Running if facts.ended == Ended::Recording => "still running".into(),
+        Outcome::Running if runs_on => "running on".into(),
         Outcome::Running | Outcome::Unknown => "its end was not seen".into(),
         Outcome::Exit(Some(code)) => format!("exit status {code}"),
         Outcome::Exit(None) => "exited".into(),

@@ -9,6 +9,7 @@ use libc::{
 use crate::caller::filled::Filled;
 use crate::caller::vectors::Vectors;
 use crate::connections::{self, Call};
+use crate::session;
 
 mod next {
     use libc::{
@@ -47,6 +48,56 @@ fn told(flags: c_int) -> Told {
     }
 }
 
+/// Makes a call on a descriptor that is not watched. One that waits may have begun before recording did, and have read
+/// the first request that there is to see.
+macro_rules! unwatched {
+    ($descriptor:expr, $flags:expr, $buffer:expr, $call:expr) => {{
+        let before = session::traced();
+        // SAFETY: the caller's promise.
+        let result = unsafe { $call };
+        if session::traced() != before && result > 0 {
+            // SAFETY: the call filled as many bytes as it says.
+            unsafe { late($descriptor, result, $flags, $buffer) };
+        }
+        return result;
+    }};
+}
+
+/// Tells what a call read that began before recording.
+///
+/// # Safety
+/// It must have filled as many bytes of the buffer as `result` says.
+#[cold]
+#[inline(never)]
+unsafe fn late(descriptor: c_int, result: ssize_t, flags: c_int, buffer: *mut c_void) {
+    if let Some(watched) = connections::watched_read(descriptor) {
+        // SAFETY: the caller's promise.
+        let pieces = unsafe { Filled::one(buffer, result as usize) };
+        finish(&watched.begin(Transfer::Read), result, flags, pieces);
+    }
+}
+
+/// The same of one that was watched, in a session that may be over.
+///
+/// # Safety
+/// As for [`late`].
+unsafe fn finish_one(
+    call: &Call,
+    descriptor: c_int,
+    result: ssize_t,
+    flags: c_int,
+    buffer: *mut c_void,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if call.is_over() && result > 0 {
+            return late(descriptor, result, flags, buffer);
+        }
+        let pieces = Filled::one(buffer, result.max(0) as usize);
+        finish(call, result, flags, pieces);
+    }
+}
+
 /// Tells what `call` read: the bytes of `pieces`.
 fn finish(call: &Call, result: ssize_t, flags: c_int, pieces: impl Pieces) {
     match (usize::try_from(result), told(flags)) {
@@ -67,19 +118,13 @@ pub unsafe extern "C-unwind" fn read(
     count: size_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(descriptor) else {
-        // SAFETY: the caller's promise.
-        return unsafe { next::read(descriptor, buffer, count) };
+        unwatched!(descriptor, 0, buffer, next::read(descriptor, buffer, count))
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::read(descriptor, buffer, count);
-        finish(
-            &call,
-            result,
-            0,
-            Filled::one(buffer, result.max(0) as usize),
-        );
+        finish_one(&call, descriptor, result, 0, buffer);
         result
     }
 }
@@ -96,19 +141,18 @@ pub unsafe extern "C-unwind" fn __read_chk(
     room: size_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(descriptor) else {
-        // SAFETY: the caller's promise.
-        return unsafe { next::__read_chk(descriptor, buffer, count, room) };
+        unwatched!(
+            descriptor,
+            0,
+            buffer,
+            next::__read_chk(descriptor, buffer, count, room)
+        )
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__read_chk(descriptor, buffer, count, room);
-        finish(
-            &call,
-            result,
-            0,
-            Filled::one(buffer, result.max(0) as usize),
-        );
+        finish_one(&call, descriptor, result, 0, buffer);
         result
     }
 }
@@ -150,19 +194,18 @@ pub unsafe extern "C-unwind" fn recv(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
-        // SAFETY: the caller's promise.
-        return unsafe { next::recv(socket, buffer, count, flags) };
+        unwatched!(
+            socket,
+            flags,
+            buffer,
+            next::recv(socket, buffer, count, flags)
+        )
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recv(socket, buffer, count, flags);
-        finish(
-            &call,
-            result,
-            flags,
-            Filled::one(buffer, result.max(0) as usize),
-        );
+        finish_one(&call, socket, result, flags, buffer);
         result
     }
 }
@@ -180,19 +223,18 @@ pub unsafe extern "C-unwind" fn __recv_chk(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
-        // SAFETY: the caller's promise.
-        return unsafe { next::__recv_chk(socket, buffer, count, room, flags) };
+        unwatched!(
+            socket,
+            flags,
+            buffer,
+            next::__recv_chk(socket, buffer, count, room, flags)
+        )
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__recv_chk(socket, buffer, count, room, flags);
-        finish(
-            &call,
-            result,
-            flags,
-            Filled::one(buffer, result.max(0) as usize),
-        );
+        finish_one(&call, socket, result, flags, buffer);
         result
     }
 }
@@ -211,19 +253,18 @@ pub unsafe extern "C-unwind" fn recvfrom(
     length: *mut socklen_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
-        // SAFETY: the caller's promise.
-        return unsafe { next::recvfrom(socket, buffer, count, flags, address, length) };
+        unwatched!(
+            socket,
+            flags,
+            buffer,
+            next::recvfrom(socket, buffer, count, flags, address, length)
+        )
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recvfrom(socket, buffer, count, flags, address, length);
-        finish(
-            &call,
-            result,
-            flags,
-            Filled::one(buffer, result.max(0) as usize),
-        );
+        finish_one(&call, socket, result, flags, buffer);
         result
     }
 }
@@ -243,21 +284,18 @@ pub unsafe extern "C-unwind" fn __recvfrom_chk(
     length: *mut socklen_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
-        // SAFETY: the caller's promise.
-        return unsafe {
+        unwatched!(
+            socket,
+            flags,
+            buffer,
             next::__recvfrom_chk(socket, buffer, count, room, flags, address, length)
-        };
+        )
     };
     let call = watched.begin(Transfer::Read);
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__recvfrom_chk(socket, buffer, count, room, flags, address, length);
-        finish(
-            &call,
-            result,
-            flags,
-            Filled::one(buffer, result.max(0) as usize),
-        );
+        finish_one(&call, socket, result, flags, buffer);
         result
     }
 }

@@ -18,6 +18,8 @@ const HEAPTRACK: &str = "/usr/lib/heaptrack";
 pub(crate) enum Tool {
     /// As it is.
     Bare,
+    /// libleak, waiting to be asked for a window: `LEAK_START=off`.
+    Off,
     /// libleak, every event.
     Exact,
     /// libleak, counting what outlives nothing: `LEAK_KEEP=lasting`.
@@ -43,6 +45,7 @@ impl Tool {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Tool::Bare => "bare",
+            Tool::Off => "libleak, off",
             Tool::Exact => "libleak",
             Tool::Lasting => "libleak, lasting",
             Tool::Sampled => "libleak, sampled",
@@ -59,7 +62,7 @@ impl Tool {
     pub(crate) fn is_extra(self) -> bool {
         matches!(
             self,
-            Tool::Lasting | Tool::Dhat | Tool::Memray | Tool::Jemalloc | Tool::Tcmalloc
+            Tool::Off | Tool::Lasting | Tool::Dhat | Tool::Memray | Tool::Jemalloc | Tool::Tcmalloc
         )
     }
 
@@ -107,10 +110,11 @@ impl Tool {
         let at = |name: &str| place.join(name).display().to_string();
         match self {
             Tool::Bare | Tool::Dhat | Tool::Memray => {}
-            Tool::Exact | Tool::Lasting | Tool::Sampled => {
+            Tool::Off | Tool::Exact | Tool::Lasting | Tool::Sampled => {
                 command.env("LD_PRELOAD", at("libleak.so"));
                 command.env("LEAK_TRACE", at("out.trace"));
                 match self {
+                    Tool::Off => command.env("LEAK_START", "off"),
                     Tool::Lasting => command.env("LEAK_KEEP", "lasting"),
                     Tool::Sampled => command.env("LEAK_SAMPLE", "512k"),
                     _ => command,
@@ -180,7 +184,7 @@ impl Tool {
         let last = outputs(place).pop()?.display().to_string();
         let python = real::python;
         let line: Vec<String> = match self {
-            Tool::Bare | Tool::Dhat => return None,
+            Tool::Bare | Tool::Off | Tool::Dhat => return None,
             Tool::Exact | Tool::Lasting | Tool::Sampled => vec![
                 artifacts::leak_analyze().display().to_string(),
                 path("out.trace"),

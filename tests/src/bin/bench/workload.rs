@@ -37,8 +37,9 @@ pub(crate) enum Kind {
     Server(&'static Server),
 }
 
-const NATIVE: [Tool; 9] = [
+const NATIVE: [Tool; 10] = [
     Tool::Bare,
+    Tool::Off,
     Tool::Exact,
     Tool::Lasting,
     Tool::Sampled,
@@ -48,15 +49,22 @@ const NATIVE: [Tool; 9] = [
     Tool::Jemalloc,
     Tool::Tcmalloc,
 ];
-const BESIDE_SERVERS: [Tool; 5] = [
+const BESIDE_SERVERS: [Tool; 6] = [
     Tool::Bare,
+    Tool::Off,
     Tool::Exact,
     Tool::Lasting,
     Tool::Sampled,
     Tool::Heaptrack,
 ];
 /// heaptrack stops at a fork: of a server that forks it would show the first process alone.
-const BESIDE_FORKING_SERVERS: [Tool; 4] = [Tool::Bare, Tool::Exact, Tool::Lasting, Tool::Sampled];
+const BESIDE_FORKING_SERVERS: [Tool; 5] = [
+    Tool::Bare,
+    Tool::Off,
+    Tool::Exact,
+    Tool::Lasting,
+    Tool::Sampled,
+];
 
 /// The storms that the slowest tools run, too: minutes each.
 const FOR_ALL: [&str; 2] = ["storm, shallow", "storm, 60 frames, changing leaf"];
