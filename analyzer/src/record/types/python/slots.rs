@@ -3,6 +3,8 @@
 //! A class that was made while the program runs has the descriptions of its members behind itself, as many as its size
 //! says. Those of objects are references that the instance holds.
 
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 
 use super::super::memory::{Memory, Unreadable};
@@ -30,11 +32,10 @@ impl Python {
         if flags & (HEAP_TYPE | HAS_GC) != HEAP_TYPE | HAS_GC {
             return Ok(Vec::new());
         }
-        if !known.contains_key(&of_type) {
-            let offsets = self.slots_of(memory, of_type)?;
-            known.insert(of_type, offsets);
-        }
-        let offsets = known.get(&of_type).map_or(&[][..], Vec::as_slice);
+        let offsets = match known.entry(of_type) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(self.slots_of(memory, of_type)?),
+        };
         let places: Vec<u64> = offsets.iter().map(|offset| at + offset).collect();
         let words = memory.words::<1>(&places)?;
         Ok(words
