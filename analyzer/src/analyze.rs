@@ -8,6 +8,7 @@ mod collected;
 mod company;
 mod course;
 mod garbage;
+mod lent;
 mod lists;
 mod mappings;
 mod open;

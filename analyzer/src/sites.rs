@@ -248,6 +248,12 @@ impl Sites {
         self.free_lists
     }
 
+    /// Whether the site stands for one of CPython's free lists.
+    pub fn is_free_list(&self, site: SiteId) -> bool {
+        let lists = self.free_lists..self.free_lists.saturating_add(List::ALL.len() as SiteId);
+        self.free_lists != NO_SITE && lists.contains(&site)
+    }
+
     /// The sites of what the calls with this backtrace mapped: the first of as many as there are in [`Memory::APART`],
     /// in their order.
     pub fn mapped(&mut self, site: SiteId) -> SiteId {

@@ -133,15 +133,25 @@ fn boto3s_clients() {
     assert_clean(&report, "GET /client");
 }
 
-/// Buffers of arrays and documents of trees that clean endpoints made are in what others keep: NumPy and lxml use them
-/// again without giving them back.
+/// Buffers of arrays, documents of trees and dictionaries of headers that clean endpoints made are in what others keep:
+/// NumPy, lxml and multidict use them again without giving them back.
 #[test]
 fn lists_of_libraries() {
     const EACH: usize = 80;
     let start = |_: &Place, port| gunicorn("lists_app", port);
-    let paths = ["/array", "/tree", "/kept_array", "/kept_tree", "/ok"];
+    let paths = [
+        "/array",
+        "/tree",
+        "/headers",
+        "/kept_array",
+        "/kept_tree",
+        "/kept_headers",
+        "/ok",
+    ];
     let (report, truth) = serve(&start, EACH, &paths);
-    assert_eq!(truth, (2 * EACH).to_string());
+    assert_eq!(truth, (3 * EACH).to_string());
+    assert_leaks(&report, "GET /kept_headers", EACH);
+    assert_clean(&report, "GET /headers");
     assert_leaks(&report, "GET /kept_array", EACH);
     assert_leaks(&report, "GET /kept_tree", EACH);
     // The view, and the array that it is of.

@@ -17,12 +17,14 @@ use crate::ledger::Typed;
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sites::Sites;
-use crate::types::{TypeNames, UNKNOWN, not_cached};
+use crate::types::{FREE_LIST, TypeNames, UNKNOWN, not_cached};
 
 /// Types, and what libraries' blocks of unknown types are called, of which some are kept so: up to 7 arrays' buffers of
-/// each size and tables of dimensions of each length (NumPy 1.7 to 2.4), 8 or 16 objects (lxml 3.0 to 6.1). Where types
-/// could not be read, all of lxml's objects count: who keeps a tree keeps libxml2's memory, too.
-const PARTS: [&str; 13] = [
+/// each size and tables of dimensions of each length (NumPy 1.7 to 2.4), 8 or 16 objects (lxml 3.0 to 6.1), dictionaries
+/// of headers and queries with their tables (multidict 7), 250 handles and heads of messages (uvloop, aiohttp), 255
+/// iterators (asyncio), 1,000 callbacks (gevent). Where types could not be read, all objects that lxml or multidict asked
+/// for count: who keeps a tree keeps libxml2's memory, too, and who keeps headers keeps their strings.
+const PARTS: [&str; 24] = [
     "numpy array data",
     "NumPy",
     "lxml object",
@@ -36,6 +38,17 @@ const PARTS: [&str; 13] = [
     "lxml.etree._DTDAttributeDecl",
     "lxml.etree._DTDElementDecl",
     "lxml.etree._DTDEntityDecl",
+    "multidict",
+    "multidict object",
+    "multidict._multidict.MultiDict",
+    "multidict._multidict.CIMultiDict",
+    "multidict._multidict.MultiDictProxy",
+    "multidict._multidict.CIMultiDictProxy",
+    "aiohttp._http_parser.RawRequestMessage",
+    "uvloop.loop.Handle",
+    "uvloop.loop.TimerHandle",
+    "_asyncio.FutureIter",
+    "gevent.libev.corecext.callback",
 ];
 /// They are smaller than this (NumPy's `NBUCKETS`).
 const SMALL: u64 = 1024;
@@ -106,7 +119,9 @@ fn are_parts(site: &Judged, label: LabelId, places: &Sites, names: &mut TypeName
             UNKNOWN => kind(site.id, places, names),
             known => known,
         };
-        let is_part = typed.bytes < typed.blocks * SMALL && PARTS.contains(&names.name(of_type));
+        let name = names.name(of_type);
+        let name = name.strip_suffix(FREE_LIST).unwrap_or(name);
+        let is_part = typed.bytes < typed.blocks * SMALL && PARTS.contains(&name);
         match is_part {
             true => parts += typed.blocks,
             false => others += typed.blocks,

@@ -11,8 +11,8 @@ use super::sites::{Judged, JudgedLabel, judge};
 use super::types::types;
 use super::unseen::unseen;
 use super::{
-    Analyzer, Timeline, alike, apart, cells, collected, company, course, garbage, lists, mappings,
-    outlook, reuse, rows, ways,
+    Analyzer, Timeline, alike, apart, cells, collected, company, course, garbage, lent, lists,
+    mappings, outlook, reuse, rows, ways,
 };
 use crate::analysis::course::Course;
 use crate::analysis::{
@@ -106,6 +106,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     ways::correct(&mut sites, places, &machine.records);
     collected::correct(&mut sites, places, &machine.records);
     lists::correct(&mut sites, places, &mut names, &machine.records);
+    lent::correct(&mut sites, places, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, places, &machine.records);

@@ -96,17 +96,21 @@ fn keeps_bounded(part: &JudgedLabel) -> bool {
 }
 
 /// What libraries' blocks are called whose types can't be read, by a part of the path.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 6] = [
     ("/libcrypto", "OpenSSL"),
     ("/libssl", "OpenSSL"),
     ("/libxml2", "libxml2"),
     ("/lxml/", "libxml2"),
+    ("/multidict/", "multidict"),
     ("/numpy/", "NumPy"),
 ];
 
 /// What an interpreter's objects are called whose types nobody could read (a program that was killed), by the library
 /// that asked for them.
-const OBJECTS: [(&str, &str); 1] = [("/lxml/", "lxml object")];
+const OBJECTS: [(&str, &str); 2] = [
+    ("/lxml/", "lxml object"),
+    ("/multidict/", "multidict object"),
+];
 
 /// What blocks of unknown types at a site are: the library tells whose innermost frame that is, or behind the
 /// interpreter's.

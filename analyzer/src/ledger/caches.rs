@@ -1,10 +1,14 @@
 //! What caches of bounded size keep, as the recorder last saw it: it outlives requests, and is no leak.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::Ledger;
+use super::site::SiteIndex;
 use crate::replay::Block;
-use crate::requests::record::RequestId;
+use crate::requests::label::LabelId;
+use crate::requests::record::{Record, RequestId};
 use crate::trace::{Cache, MAKERS};
-use crate::types::{cached, not_cached};
+use crate::types::{cached, is_bounded, not_cached};
 
 /// The blocks that such caches keep.
 #[derive(Debug, Default)]
@@ -13,7 +17,12 @@ pub(super) struct Cached {
     addresses: Vec<u64>,
     /// How many entries the largest of the caches can have.
     most: u64,
+    /// When what they keep was read last.
+    read: u64,
 }
+
+/// Where at most one in so many blocks is another's, a cache keeps what comes there.
+const OTHERS: u64 = 4;
 
 impl Cached {
     /// How many entries the largest of the caches can have.
@@ -21,6 +30,9 @@ impl Cached {
         self.most
     }
 }
+
+/// Objects from free lists of one entry that count for so many requests may be one's.
+const MISTAKEN: usize = 3;
 
 impl Ledger {
     /// All caches of the process that are bounded, and what they kept from `begin` on.
@@ -32,6 +44,7 @@ impl Ledger {
             }
         }
         self.cached.most = 0;
+        self.cached.read = begin;
         for cache in caches {
             let before = self.cached.addresses.len();
             for entry in &cache.entries {
@@ -43,9 +56,8 @@ impl Ledger {
         }
     }
 
-    /// An entry keeps those of these blocks that it was made with. Of an object from a free list it is known only when
-    /// that was looked at, which may be at the request's end: it was made with the entry if it is of the same request.
-    /// What comes later may grow without the entry.
+    /// An entry keeps those of these blocks that it was made with. What comes later may grow without the entry; where one
+    /// request alone added to it (the one that made it, as a rule), that is as much as there are entries.
     fn entry_kept(&mut self, begin: u64, blocks: &[u64]) {
         let makers = blocks.iter().take(MAKERS);
         let makers = makers.filter_map(|address| self.heap.get(*address));
@@ -53,10 +65,18 @@ impl Ledger {
             return;
         };
         let (made, maker) = (last.born, self.request_of(last));
+        let live = |address: &u64| self.heap.get(*address).filter(|block| block.born < begin);
+        let later = blocks.iter().filter_map(live);
+        let has_grown = self.many_added(later.filter(|block| block.born > made));
         for address in blocks {
             let block = self.heap.get(*address).filter(|block| block.born < begin);
             let kept = block.filter(|block| {
-                block.born <= made || maker.is_some() && self.came_with(block, maker)
+                let request = self.request_of(block);
+                block.born <= made
+                    || match self.was_used_again(block) {
+                        true => !has_grown || request.is_some() && request == maker,
+                        false => !has_grown && request.is_some(),
+                    }
             });
             if let Some(of_type) = kept.map(|block| cached(block.of_type)) {
                 self.typed = true;
@@ -66,12 +86,66 @@ impl Ledger {
         }
     }
 
-    /// Whether the block was taken from a free list, by this request.
-    fn came_with(&self, block: &Block, maker: Option<RequestId>) -> bool {
+    /// Whether these blocks are more than one request's. Of objects from free lists, which are seen only when those are
+    /// looked at, a few may count for another one's.
+    fn many_added<'b>(&self, blocks: impl Iterator<Item = &'b Block>) -> bool {
+        let (mut sure, mut others) = (FxHashSet::default(), FxHashSet::default());
+        for block in blocks {
+            let requests = match self.was_used_again(block) {
+                true => &mut others,
+                false => &mut sure,
+            };
+            requests.insert(self.request_of(block));
+        }
+        sure.len() > 1 || others.len() > MISTAKEN
+    }
+
+    /// The process has ended, killed maybe: what came since its caches were read last is theirs, too, where what requests
+    /// of the same label left at the call site before is.
+    pub(super) fn complete_caches(&mut self, records: &[Record]) {
+        if self.cached.addresses.is_empty() {
+            return;
+        }
+        self.cached.addresses.sort_unstable();
+        self.cached.addresses.dedup();
+        let place = |block: &Block| {
+            let holding = self.holdings.get(self.resolve(block) as usize)?;
+            let record = holding
+                .kind
+                .request()
+                .and_then(|id| records.get(id as usize));
+            Some((holding.site, record.and_then(|record| record.label)))
+        };
+        let mut kept: FxHashMap<(SiteIndex, Option<LabelId>), (u64, u64)> = FxHashMap::default();
+        for address in &self.cached.addresses {
+            if let Some(place) = self.heap.get(*address).and_then(place) {
+                kept.entry(place).or_default().0 += 1;
+            }
+        }
+        let mut late = Vec::new();
+        for (address, block) in self.heap.own() {
+            let Some(place) = place(block).filter(|place| kept.contains_key(place)) else {
+                continue;
+            };
+            if block.born >= self.cached.read {
+                late.push((address, cached(block.of_type), place));
+            } else if !is_bounded(block.of_type) {
+                kept.entry(place).or_default().1 += 1;
+            }
+        }
+        for (address, of_type, place) in late {
+            let (kept, others) = kept.get(&place).copied().unwrap_or_default();
+            if others * OTHERS <= kept {
+                self.heap.is_of_type(address, of_type);
+                self.cached.addresses.push(address);
+            }
+        }
+    }
+
+    /// Whether the block was taken from a free list.
+    fn was_used_again(&self, block: &Block) -> bool {
         let holding = self.holdings.get(self.resolve(block) as usize);
-        let used_again =
-            holding.is_some_and(|holding| self.sites[holding.site as usize].used_again);
-        used_again && self.request_of(block) == maker
+        holding.is_some_and(|holding| self.sites[holding.site as usize].used_again)
     }
 
     /// The request that the block is proved to be of.

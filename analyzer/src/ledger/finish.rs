@@ -350,6 +350,7 @@ impl Ledger {
                 holding.kind = Kind::Outside;
             }
         }
+        self.complete_caches(records);
         self.serve_without_ends(records);
         self.serving.requests = self.serving.requests.max(self.order());
         self.collector.serving_ended(self.serving.to);

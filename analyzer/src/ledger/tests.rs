@@ -175,27 +175,68 @@ fn a_life_begins_with_the_block_however_late_its_zone_is_over() {
     assert_eq!((lives.count(), lives.percentile(1.0)), (1, 11));
 }
 
-/// A cache's entry keeps what it was made with, and no block that its request made later; an object from a free list
-/// may have been taken before it was seen to be.
+/// A cache's entry keeps what it was made with, and what its request added; where others add to it, too, no block that
+/// came later, but for an object from a free list, which may have been taken before it was seen to be.
 #[test]
 fn an_entry_keeps_what_it_was_made_with() {
     const LIST: SiteId = 9;
-    let mut ledger = Ledger::new(Sample::default());
-    ledger.begin(0, 1);
-    let own = ledger.proved_account(0, Proof::Touch);
-    for address in [64, 16, 32, 48] {
-        ledger.allocate(own, address, 64, 1, address);
-    }
-    ledger.waits(64, LIST, 5, 65);
-    ledger.taken(own, 64, LIST, 6, 70);
-    let cache = crate::trace::Cache {
-        most: 100,
-        entries: vec![vec![16, 32, 32, 48, 64]],
+    let kept = |others: &[u64]| {
+        let mut ledger = Ledger::new(Sample::default());
+        ledger.begin(0, 1);
+        let own = ledger.proved_account(0, Proof::Touch);
+        for address in [64, 16, 32, 48] {
+            ledger.allocate(own, address, 64, 1, address);
+        }
+        ledger.waits(64, LIST, 5, 65);
+        ledger.taken(own, 64, LIST, 6, 70);
+        ledger.begin(1, 1);
+        let other = ledger.proved_account(1, Proof::Touch);
+        for address in others {
+            ledger.allocate(other, *address, 64, 1, *address);
+        }
+        let blocks = [16, 32, 32, 48, 64].iter().chain(others);
+        let cache = crate::trace::Cache {
+            most: 100,
+            entries: vec![blocks.copied().collect()],
+        };
+        ledger.caches_read(100, &[cache]);
+        [16, 32, 48, 64, 80].map(|address| {
+            let block = ledger.heap.get(address);
+            block.is_some_and(|block| crate::types::is_bounded(block.of_type))
+        })
     };
-    ledger.caches_read(100, &[cache]);
-    let kept = [16, 32, 48, 64].map(|address| {
-        let block = ledger.heap.get(address).expect("it is live");
+    assert_eq!(kept(&[]), [true, true, true, true, false]);
+    assert_eq!(kept(&[80]), [true, true, false, true, false]);
+}
+
+/// What came since caches were read last is theirs where all was that the same label's requests had left there, and not
+/// where much was not.
+#[test]
+fn a_killed_process_has_caches_that_went_on() {
+    let late = |others: u64| {
+        let mut ledger = Ledger::new(Sample::default());
+        ledger.begin(0, 1);
+        let own = ledger.proved_account(0, Proof::Touch);
+        let of_cache: Vec<u64> = (1..=8).map(|number| number * 16).collect();
+        let later = 1000..1000 + others;
+        for address in of_cache
+            .iter()
+            .copied()
+            .chain(later.map(|place| place * 16))
+        {
+            ledger.allocate(own, address, 64, 1, 5);
+        }
+        let entries = of_cache.iter().map(|block| vec![*block; 3]).collect();
+        let cache = crate::trace::Cache { most: 100, entries };
+        ledger.caches_read(100, &[cache]);
+        ledger.allocate(own, 8000, 64, 1, 101);
+        let record = Record {
+            label: Some(3),
+            ..record()
+        };
+        ledger.complete_caches(&[record]);
+        let block = ledger.heap.get(8000).expect("it is live");
         crate::types::is_bounded(block.of_type)
-    });
-    assert_eq!(kept, [true, true, false, true]);
+    };
+    assert_eq!([late(0), late(2), late(3)], [true, true, false]);
 }

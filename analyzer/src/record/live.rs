@@ -7,6 +7,8 @@
 //!   all the time that it was looked at, the analyzer decides.
 //! - A block is due once its thread has come to a wait, a mark or its end after it: by then it is initialised, or
 //!   nearly always: one that shows no type is due once more, and again when all are.
+//! - What the image had when its first request came (imports, code) is due when there is time for it: what requests
+//!   leave is asked for, and a server may be killed before it rests.
 
 use leak_wire::{Common, Event};
 use rustc_hash::FxHashMap;
@@ -70,18 +72,43 @@ impl Follower {
     }
 }
 
+/// How much a look is to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What is due of what requests made.
+    Served,
+    /// Everything that is due.
+    Due,
+    /// Every block.
+    All,
+}
+
 /// A look for blocks that are due, taken in steps: other events may be seen between them.
 #[derive(Debug)]
 pub(crate) struct Look {
     all: bool,
     late: Walk,
     table: Walk,
+    start_up: Walk,
+}
+
+impl Look {
+    /// Only what was there before the first request is left to be found.
+    pub(crate) fn has_found_served(&self) -> bool {
+        self.late.is_done() && self.table.is_done()
+    }
 }
 
 /// The blocks of one image.
 #[derive(Debug)]
 pub(crate) struct LiveBlocks {
     table: ByAddress<Block>,
+    /// Those that were there when the first request came, and may still be.
+    start_up: ByAddress<Block>,
+    /// A request came.
+    serves: bool,
+    /// What is due of them was not looked for since they were put apart.
+    start_up_news: bool,
     /// Those that were read twice in vain, or showed what may change: due again when all are.
     late: ByAddress<Block>,
     /// Frees of addresses where nothing was, by what they are ordered by: of this pass and the last one.
@@ -99,6 +126,9 @@ impl LiveBlocks {
     pub(crate) fn new() -> LiveBlocks {
         LiveBlocks {
             table: ByAddress::default(),
+            start_up: ByAddress::default(),
+            serves: false,
+            start_up_news: false,
             late: ByAddress::default(),
             early: Default::default(),
             passed: FxHashMap::default(),
@@ -133,6 +163,9 @@ impl LiveBlocks {
             Event::Enter { wait, .. } if wait.may_be_idle() => self.passes(follower),
             // A thread that says that it ends may be there for a while.
             Event::MarkEnd | Event::Mark { .. } | Event::ThreadEnd => self.passes(follower),
+            Event::RequestBegun { .. } | Event::Request { .. } | Event::MarkBegin { .. } => {
+                self.serving_begins();
+            }
             _ => {}
         }
     }
@@ -186,6 +219,15 @@ impl LiveBlocks {
         }
     }
 
+    /// The first request has come: what is there now is not what requests leave.
+    fn serving_begins(&mut self) {
+        if !self.serves {
+            self.serves = true;
+            self.start_up = std::mem::take(&mut self.table);
+            self.start_up_news = self.start_up.len() > 0;
+        }
+    }
+
     fn passes(&mut self, follower: &mut Follower) {
         follower.passed = follower.passed.saturating_add(1).min(QUEUED - 1);
         self.passed.insert(follower.thread, follower.passed);
@@ -219,7 +261,7 @@ impl LiveBlocks {
 
     #[inline]
     fn settle(&mut self, address: u64, block: Block) {
-        if self.table.len() >= MOST && self.table.get(address).is_none() {
+        if self.table.len() + self.start_up.len() >= MOST && self.table.get(address).is_none() {
             self.refused += 1;
             return;
         }
@@ -240,10 +282,12 @@ impl LiveBlocks {
             block.order <= order
         };
         let removed = self.table.remove_if(address, earlier);
-        match known {
-            true => removed,
-            false => self.late.remove_if(address, |block| block.order <= order),
+        if known {
+            return removed;
         }
+        let earlier = |block: &Block| block.order <= order;
+        let removed = self.start_up.remove_if(address, earlier);
+        removed.or_else(|| self.late.remove_if(address, earlier))
     }
 
     /// The same, and where nothing is remembers what was to be ended: it was not seen yet, or came before
@@ -258,26 +302,34 @@ impl LiveBlocks {
         ended
     }
 
-    /// Whether asking for blocks that are due may give any.
-    pub(crate) fn has_news(&self) -> bool {
-        self.news
+    /// Whether asking for blocks that are due may give any; `rests`: there is time for those of the start-up, too.
+    pub(crate) fn has_news(&self, rests: bool) -> bool {
+        self.news || rests && self.start_up_news
     }
 
-    /// Begins a look for the blocks that are due; `all`: for every block. What was found before was read.
-    pub(crate) fn look(&mut self, all: bool) -> Look {
+    /// Begins a look for blocks. What was found before was read.
+    pub(crate) fn look(&mut self, extent: Extent) -> Look {
         self.news = false;
         // What was queued before was read since.
         self.passed.retain(|_, passed| *passed != QUEUED);
         // All blocks of threads that are gone will be found.
         let gone = self.passed.values_mut().filter(|passed| **passed == GONE);
         gone.for_each(|passed| *passed = QUEUED);
+        let start_up = match extent {
+            Extent::Served => Walk::default(),
+            Extent::Due | Extent::All => {
+                self.start_up_news = false;
+                self.start_up.walk()
+            }
+        };
         Look {
-            all,
-            late: match all {
-                true => self.late.walk(),
-                false => Walk::default(),
+            all: extent == Extent::All,
+            late: match extent {
+                Extent::All => self.late.walk(),
+                Extent::Served | Extent::Due => Walk::default(),
             },
             table: self.table.walk(),
+            start_up,
         }
     }
 
@@ -292,13 +344,20 @@ impl LiveBlocks {
             let due = self.table.part(&mut look.table);
             let due = due.filter(|(_, block)| look.all || self.is_due(block));
             found.extend(due.map(|(address, _)| address));
+        } else if !look.start_up.is_done() {
+            let due = self.start_up.part(&mut look.start_up);
+            let due = due.filter(|(address, block)| {
+                (look.all || self.is_due(block)) && self.table.get(*address).is_none()
+            });
+            found.extend(due.map(|(address, _)| address));
         }
-        !(look.late.is_done() && look.table.is_done())
+        !(look.has_found_served() && look.start_up.is_done())
     }
 
     /// Makes looks as short as what there is to be seen.
     pub(crate) fn shrink(&mut self) {
         self.table.shrink();
+        self.start_up.shrink();
     }
 
     /// Takes the block at `address` out, if one lives there that is due; `all`: any one.
@@ -350,7 +409,8 @@ impl LiveBlocks {
 
     /// How many blocks there are that were never read.
     pub(crate) fn unread(&self) -> u64 {
-        let unread = self.table.iter().filter(|(_, block)| !block.looked);
+        let blocks = self.table.iter().chain(self.start_up.iter());
+        let unread = blocks.filter(|(_, block)| !block.looked);
         unread.count() as u64 + self.refused
     }
 }

@@ -5,6 +5,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
+
 /// Now, in ticks of the processor's clock.
 pub(crate) fn tick() -> u64 {
     // SAFETY: rdtsc has no preconditions.
@@ -197,4 +199,9 @@ pub(crate) fn wait_for_signal(signals: &nix::sys::signal::SigSet) -> Option<(i32
     // SAFETY: all zeros is a valid siginfo_t, and the kernel wrote a valid one over it.
     let info = unsafe { info.assume_init() };
     (number > 0).then_some((number, info.si_code > 0))
+}
+/// How long the calling thread has run: what it waited for a processor is not in it.
+pub(crate) fn own_time() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.map_or(Duration::ZERO, Duration::from)
 }

@@ -96,6 +96,17 @@ impl<'r, 's, 'f> Stacks<'r, 's, 'f> {
         self.until(site, Line::asks).is_runtimes_own()
     }
 
+    /// Whether Python was importing a module where its blocks were asked for.
+    pub(super) fn are_of_imports(&self, site: SiteId) -> bool {
+        let mut frames = self.sites.python_backtrace(site);
+        frames.any(|frame| {
+            let code = frame
+                .code
+                .and_then(|code| self.sites.codes().get(code as usize));
+            code.is_some_and(|code| code.file.starts_with("<frozen importlib"))
+        })
+    }
+
     /// The backtrace of a site as far as the first frame that is `enough`.
     fn until(&mut self, site: SiteId, enough: impl Fn(&Line) -> bool) -> Stack {
         let sites = self.sites;

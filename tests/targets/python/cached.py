@@ -4,7 +4,8 @@ usage: cached.py PORT
 
 GET /route/N: looks N up in a cache. GET /client/N: asks the one client in a cache, which keeps a record of each
 question. GET /kept/N: looks up, and keeps the result in a list, too. GET /named/N: puts a record into the one dict in
-a cache. GET /recent/N: remembers N in a deque of bounded length.
+a cache. GET /recent/N: remembers N in a deque of bounded length. GET /place/N: looks a place up whose attributes are in
+slots, and adds to it.
 """
 import collections
 import functools
@@ -28,6 +29,22 @@ class Record:
         self.number = number
 
 
+class Place:
+    __slots__ = ("name", "known")
+
+    def __init__(self, number):
+        self.name = "place " + number
+        self.known = {}
+
+
+class Spot(Place):
+    __slots__ = ("where", "__weakref__")
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.where = (number + " north", number + " east")
+
+
 class Client:
     def __init__(self):
         self.records = []
@@ -36,6 +53,11 @@ class Client:
 @functools.lru_cache(maxsize=4096)
 def route(number):
     return Route(number)
+
+
+@functools.lru_cache(maxsize=4096)
+def place(number):
+    return Spot(number)
 
 
 @functools.lru_cache(maxsize=4)
@@ -55,6 +77,10 @@ class Handler(BaseHTTPRequestHandler):
         _, endpoint, number = self.path.split("/")
         if endpoint == "route":
             route(number)
+        elif endpoint == "place":
+            spot = place(number)
+            spot.known["text"] = "known of " + number
+            spot.known["parts"] = [spot.name + "!", float(number)]
         elif endpoint == "client":
             client().records.append(Record(number))
         elif endpoint == "named":

@@ -101,8 +101,9 @@ def boto3_app():
 
 
 def lists_app():
-    """What NumPy and lxml keep on lists of their own goes from the requests that made it to those that keep it."""
+    """What NumPy, lxml and multidict keep on lists of their own goes from the requests that made it to those that keep it."""
     import flask
+    import multidict
     import numpy
     from lxml import etree
 
@@ -117,6 +118,18 @@ def lists_app():
     @app.get("/tree")
     def read():
         return str(len(etree.fromstring(tree)))
+
+    def headers_of(count):
+        return multidict.CIMultiDict((f"X-{number}", f"value {number}") for number in range(count))
+
+    @app.get("/headers")
+    def headers():
+        return headers_of(5)["x-1"]
+
+    @app.get("/kept_headers")
+    def kept_headers():
+        KEPT.append(headers_of(5))
+        return "ok"
 
     @app.get("/kept_array")
     def kept_array():

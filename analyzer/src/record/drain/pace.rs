@@ -9,6 +9,8 @@ const QUIET: Duration = Duration::from_millis(50);
 const SILENT: Duration = Duration::from_millis(250);
 /// How long between two looks for blocks that are due, while it is busy.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long between two looks at caches, while it is busy.
+const CACHES: Duration = Duration::from_secs(1);
 /// One part in so many of a busy time may be spent.
 const SHARE: i64 = 20;
 /// What may be saved up for it, in nanoseconds.
@@ -26,6 +28,8 @@ pub(super) struct Pace {
     working: Option<Instant>,
     /// When the last look for blocks that are due was allowed.
     looked: Instant,
+    /// When caches were looked at last while it was busy.
+    caches: Instant,
 }
 
 impl Pace {
@@ -37,6 +41,7 @@ impl Pace {
             heard: now,
             working: None,
             looked: now,
+            caches: now,
         }
     }
 
@@ -81,7 +86,17 @@ impl Pace {
         may
     }
 
-    /// Work has taken `time`, up to `now`. Nobody is charged for what took it from no one.
+    /// Whether a look at caches may begin, where the target is busy.
+    pub(super) fn may_read_caches(&mut self, now: Instant) -> bool {
+        let due = now.saturating_duration_since(self.caches) >= CACHES;
+        let may = due && self.credit > 0 && !self.is_idle(now);
+        if may {
+            self.caches = now;
+        }
+        may
+    }
+
+    /// Work has taken `time` of the recorder's own, up to `now`. Nobody is charged for what took it from no one.
     pub(super) fn spend(&mut self, now: Instant, time: Duration) {
         if !self.is_idle(now) {
             self.credit = self.credit.saturating_sub(nanoseconds(time));

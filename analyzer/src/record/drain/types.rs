@@ -1,5 +1,6 @@
 //! Types of blocks are read between two passes over the lanes, a few milliseconds at once.
 //!
+//! - What requests leave is read first, and what was there before them when the target rests or ends.
 //! - How fast, [`Pace`](super::pace::Pace) says: at full speed while the target is idle, and a twentieth of the time
 //!   while it is busy. What has to wait is read later, if it lives.
 //! - Blocks that are due are looked for where some thread has come to a boundary since the last look.
@@ -12,6 +13,7 @@ use leak_wire::layout::reading;
 
 use super::Drain;
 use crate::record::images::Image;
+use crate::record::live::Extent;
 use crate::record::mapping::Mapping;
 use crate::record::system;
 use crate::record::types::Unreadable;
@@ -33,9 +35,10 @@ impl Drain {
         let more_to_end = self.read_those_that_end()?;
         self.look_for_due(now);
         if let Some(number) = self.next_reading().filter(|_| self.pace.may_work(now)) {
-            let start = Instant::now();
+            let start = system::own_time();
             self.read_some(number)?;
-            self.pace.spend(now, start.elapsed());
+            self.pace
+                .spend(now, system::own_time().saturating_sub(start));
             self.last_reading = number;
         }
         let waiting = self.next_reading().is_some();
@@ -47,9 +50,12 @@ impl Drain {
                 image.types.shrink();
                 image.types.seek_caches();
             }
+        } else if self.pace.may_read_caches(now) {
+            let images = self.images.running.values_mut();
+            images.for_each(|image| image.types.seek_caches_in_passing());
         }
         let mut running = self.images.running.values();
-        let waiting = waiting || running.any(has_due);
+        let waiting = waiting || running.any(|image| has_due(image, true));
         Ok(waiting.then(|| self.pace.until_idle(now)))
     }
 
@@ -63,7 +69,7 @@ impl Drain {
             let types = &mut image.types;
             if types.left.is_none() && !types.ends && waits(&self.mapping, image) {
                 image.types.ends = true;
-                image.types.seek(true);
+                image.types.seek(Extent::All);
                 // The last moment before the tear-down.
                 let stamp = self.mapping.stamp();
                 let note = image.looks.look(*number, image.pid, stamp);
@@ -98,17 +104,19 @@ impl Drain {
 
     /// Begins to look for blocks that are due, in every image that may have any.
     fn look_for_due(&mut self, now: Instant) {
-        let mut images = self
-            .images
-            .running
-            .values_mut()
-            .filter(|image| has_due(image));
+        let rests = self.pace.is_idle(now);
+        let extent = match rests {
+            true => Extent::Due,
+            false => Extent::Served,
+        };
+        let images = self.images.running.values_mut();
+        let mut images = images.filter(|image| has_due(image, rests));
         let Some(first) = images.next() else {
             return;
         };
         if self.pace.may_look(now) {
             for image in std::iter::once(first).chain(images) {
-                image.types.seek(false);
+                image.types.seek(extent);
             }
         }
     }
@@ -165,9 +173,9 @@ impl Drain {
 }
 
 /// Whether a look for blocks that are due may find any.
-fn has_due(image: &Image) -> bool {
+fn has_due(image: &Image, rests: bool) -> bool {
     let types = &image.types;
-    types.left.is_none() && image.exec.is_none() && !types.has_work() && types.has_news()
+    types.left.is_none() && image.exec.is_none() && !types.has_work() && types.has_news(rests)
 }
 
 /// Takes in what the image tells of its interpreter; gives what is to be said of that.

@@ -8,7 +8,12 @@ use crate::trace::At;
 impl LiveBlocks {
     /// All that a look finds.
     fn due(&mut self, all: bool) -> Vec<u64> {
-        let (mut look, mut found) = (self.look(all), Vec::new());
+        let extent = if all { Extent::All } else { Extent::Due };
+        self.found(extent)
+    }
+
+    fn found(&mut self, extent: Extent) -> Vec<u64> {
+        let (mut look, mut found) = (self.look(extent), Vec::new());
         while self.find(&mut look, &mut found) {}
         found
     }
@@ -35,9 +40,9 @@ fn a_block_is_due_once_its_own_thread_has_waited() {
     live.see(&allocation(32), 2, &mut other);
     live.see(&WAITS, 3, &mut one);
     live.see(&allocation(48), 4, &mut one);
-    assert!(live.has_news());
+    assert!(live.has_news(false));
     assert_eq!(live.due(false), [16]);
-    assert!(!live.has_news());
+    assert!(!live.has_news(false));
     assert!(live.take(16, false).is_some() && live.take(16, false).is_none());
     live.thread_ends(&other);
     assert_eq!(live.due(false), [32]);
@@ -47,12 +52,37 @@ fn a_block_is_due_once_its_own_thread_has_waited() {
 }
 
 #[test]
+fn what_was_there_before_the_first_request_has_time() {
+    let mut live = LiveBlocks::new();
+    let mut thread = Follower::new(1);
+    let order = 5;
+    live.see(&allocation(16), 1, &mut thread);
+    live.see(&allocation(32), 2, &mut thread);
+    live.see(&Event::RequestBegun { connection: 1 }, 3, &mut thread);
+    live.see(&allocation(48), 4, &mut thread);
+    live.see(&WAITS, order, &mut thread);
+    assert!(live.has_news(false));
+    assert_eq!(live.found(Extent::Served), [48]);
+    assert!(!live.has_news(false) && live.has_news(true));
+    // One that is gone, and one that another came to.
+    live.see(&Event::Free { address: 16 }, 6, &mut thread);
+    live.see(&Event::Free { address: 32 }, 7, &mut thread);
+    live.see(&allocation(32), 8, &mut thread);
+    assert_eq!(live.due(false), [48]);
+    assert!(!live.has_news(true));
+    let mut all = live.due(true);
+    all.sort_unstable();
+    assert_eq!(all, [32, 48]);
+    assert_eq!(live.unread(), 2);
+}
+
+#[test]
 fn what_a_thread_leaves_is_due_when_it_says_that_it_ends() {
     let mut live = LiveBlocks::new();
     let mut thread = Follower::new(1);
     live.see(&allocation(16), 1, &mut thread);
     live.see(&Event::ThreadEnd, 2, &mut thread);
-    assert!(live.has_news());
+    assert!(live.has_news(false));
     assert_eq!(live.due(false), [16]);
 }
 

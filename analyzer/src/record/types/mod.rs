@@ -12,7 +12,7 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::live::{Block, LiveBlocks, Look};
+use super::live::{Block, Extent, LiveBlocks, Look};
 use crate::mapping::Mapping;
 use crate::trace::Reading;
 use crate::types::{CACHED_NAME, FREE_LIST, may_change};
@@ -30,6 +30,8 @@ const LOT_AT_THE_END: usize = 1 << 14;
 const MANY: usize = 1 << 16;
 /// Objects in caches that are looked at, at most, in one go: a tenth of a second's work, in which no lane is drained.
 const CACHED: usize = 1 << 15;
+/// The same while the image is busy: a few milliseconds.
+const CACHED_IN_PASSING: usize = 1 << 12;
 /// The same while the image waits for its end.
 const CACHED_AT_THE_END: usize = 1 << 19;
 /// Links of caches that are remembered, at most.
@@ -67,6 +69,8 @@ pub(crate) struct Types {
     links: Vec<u64>,
     /// What they keep may have changed since that was looked at.
     caches: Caches,
+    /// What they keep is read before the blocks of the start-up, and again after them.
+    before_start_up: bool,
 }
 
 /// Whether an image's caches are to be looked at.
@@ -79,6 +83,8 @@ enum Caches {
     Changed,
     /// They are, when everything else is read.
     Wanted,
+    /// Some of them are, before anything else.
+    InPassing,
 }
 
 /// What is known of a block before it has a name.
@@ -159,18 +165,18 @@ impl Types {
         is_new
     }
 
-    /// Whether blocks may be due that are not queued.
-    pub(crate) fn has_news(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| live.has_news())
+    /// Whether blocks may be due that are not queued; `rests`: there is time for those of the start-up.
+    pub(crate) fn has_news(&self, rests: bool) -> bool {
+        self.live.as_ref().is_some_and(|live| live.has_news(rests))
     }
 
-    /// Begins to look for the blocks that are due; `all`: for every block.
-    pub(crate) fn seek(&mut self, all: bool) {
+    /// Begins to look for blocks.
+    pub(crate) fn seek(&mut self, extent: Extent) {
         self.give_up();
-        self.look = self.live.as_mut().map(|live| live.look(all));
-        self.caches = match all {
-            true => Caches::Wanted,
-            false => Caches::Changed,
+        self.look = self.live.as_mut().map(|live| live.look(extent));
+        self.caches = match extent {
+            Extent::All => Caches::Wanted,
+            Extent::Served | Extent::Due => Caches::Changed,
         };
     }
 
@@ -181,6 +187,13 @@ impl Types {
         }
     }
 
+    /// The same where there is little time: what most of them keep is known if the image is killed.
+    pub(crate) fn seek_caches_in_passing(&mut self) {
+        if self.caches == Caches::Changed {
+            self.caches = Caches::InPassing;
+        }
+    }
+
     /// Whether blocks wait to be found or read.
     pub(crate) fn has_work(&self) -> bool {
         self.look.is_some() || !self.queue.is_empty() || self.wants_caches()
@@ -188,7 +201,8 @@ impl Types {
 
     /// Whether caches are to be looked at, and there may be any.
     fn wants_caches(&self) -> bool {
-        self.caches == Caches::Wanted && !(self.bounded.is_empty() && self.links.is_empty())
+        let wanted = matches!(self.caches, Caches::Wanted | Caches::InPassing);
+        wanted && !(self.bounded.is_empty() && self.links.is_empty())
     }
 
     /// Makes later looks short, where there is time.
@@ -209,6 +223,7 @@ impl Types {
         self.look = None;
         self.found = Vec::new();
         self.queue = Vec::new();
+        self.before_start_up = false;
         self.caches = Caches::Seen;
     }
 
@@ -234,16 +249,28 @@ impl Types {
         pid: u32,
         stamp: impl Fn() -> u64,
     ) -> Result<Option<Reading>, Unreadable> {
+        if self.caches == Caches::InPassing {
+            self.caches = Caches::Changed;
+            return self.read_caches(image, pid, CACHED_IN_PASSING, stamp);
+        }
         if !self.queue.is_empty() {
             let reading = self.read(image, pid, stamp)?;
             return Ok((!reading.blocks.is_empty()).then_some(reading));
         }
+        if std::mem::take(&mut self.before_start_up) {
+            return self.read_caches(image, pid, CACHED, stamp);
+        }
         if let (Some(look), Some(live)) = (&mut self.look, &self.live) {
+            let had_served = look.has_found_served();
             let more = live.find(look, &mut self.found);
+            // What requests left is read, and what caches keep of it, before what was there already.
+            let has_served = look.has_found_served() && !had_served;
             if !more {
                 self.look = None;
+            } else if has_served && self.caches == Caches::Wanted {
+                self.before_start_up = true;
             }
-            if !more || self.found.len() >= MANY {
+            if !more || has_served || self.found.len() >= MANY {
                 self.queue = std::mem::take(&mut self.found);
                 // Neighbours together, and small differences in the file.
                 self.queue.sort_unstable_by(|left, right| right.cmp(left));
@@ -251,26 +278,27 @@ impl Types {
             return Ok(None);
         }
         if self.caches == Caches::Wanted {
-            return self.read_caches(image, pid, stamp);
+            self.caches = Caches::Seen;
+            let most = if self.ends { CACHED_AT_THE_END } else { CACHED };
+            return self.read_caches(image, pid, most, stamp);
         }
         Ok(None)
     }
 
-    /// Reads what caches of bounded size keep.
+    /// Reads what caches of bounded size keep, so many objects at most.
     fn read_caches(
         &mut self,
         image: u32,
         pid: u32,
+        most: usize,
         stamp: impl Fn() -> u64,
     ) -> Result<Option<Reading>, Unreadable> {
-        let wanted = self.wants_caches();
-        self.caches = Caches::Seen;
-        let Some(python) = self.python.as_mut().filter(|_| wanted) else {
+        let has_any = !(self.bounded.is_empty() && self.links.is_empty());
+        let Some(python) = self.python.as_mut().filter(|_| has_any) else {
             return Ok(None);
         };
         let (begin, memory) = (stamp(), Memory::of(pid)?);
         let links = std::mem::take(&mut self.links);
-        let most = if self.ends { CACHED_AT_THE_END } else { CACHED };
         let caches = python.caches(&memory, &mut self.bounded, &links, most)?;
         Ok((!caches.is_empty()).then(|| Reading {
             image,
@@ -331,7 +359,10 @@ impl Types {
         let named: FxHashMap<u64, u32> = reading.blocks.iter().copied().collect();
         let changes = |name: &u32| {
             let name = reading.names.get(*name as usize);
-            name.is_some_and(|name| may_change(name.trim_end_matches(FREE_LIST)))
+            // A deque comes to have more blocks.
+            name.is_some_and(|name| {
+                may_change(name.trim_end_matches(FREE_LIST)) || name == python::DEQUE
+            })
         };
         for (address, block) in blocks {
             match (named.get(&address), done) {
@@ -445,7 +476,15 @@ impl Types {
                 reading.blocks.push((address, number));
             }
         }
-        self.bounded.extend(python.bounded(memory, &deques)?);
+        let (bounded, items) = python.deques(memory, &deques)?;
+        self.bounded.extend(bounded);
+        if !items.is_empty() {
+            let number = reading.number(python::DEQUE_ITEMS.to_owned());
+            for address in items {
+                live.take(address, true);
+                reading.blocks.push((address, number));
+            }
+        }
         let mut numbers: FxHashMap<(u32, &str), u32> = FxHashMap::default();
         for part in python.parts(memory, blocks)? {
             let Some(of) = owners.get(part.owner).copied().flatten() else {

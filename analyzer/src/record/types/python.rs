@@ -9,8 +9,9 @@
 mod caches;
 mod dead;
 mod parts;
+mod slots;
 
-pub(super) use caches::{DEQUE, LINK, WRAPPER};
+pub(super) use caches::{DEQUE, DEQUE_ITEMS, LINK, WRAPPER};
 pub(super) use parts::data;
 
 use rustc_hash::{FxHashMap, FxHashSet};

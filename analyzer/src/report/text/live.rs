@@ -1,5 +1,5 @@
 //! A trace without requests: what is live at the end, or was before the tear-down, by call site, the runtime's own
-//! set apart.
+//! and what Python's imports made set apart.
 
 use std::cmp::Reverse;
 
@@ -33,7 +33,12 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     let (runtime, own): (Vec<&Site>, Vec<&Site>) = live
         .into_iter()
         .partition(|site| stacks.are_runtimes_own(site.id));
-    write_result(page, input, &own);
+    // What imports made was there before anything was served.
+    let (imports, own): (Vec<&Site>, Vec<&Site>) = own
+        .into_iter()
+        .partition(|site| stacks.are_of_imports(site.id));
+    let all: Vec<&Site> = own.iter().chain(&imports).copied().collect();
+    write_result(page, input, &all);
     for (number, site) in own.iter().take(input.options.most_sites).enumerate() {
         page.blank();
         site::write_live(
@@ -47,7 +52,37 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
         );
     }
     write_more(page, own.len(), input.options.most_sites);
+    write_imports(page, input, &imports);
     write_runtime(page, input, stacks, &runtime);
+}
+
+fn write_imports(page: &mut Page, input: &Input<'_>, imports: &[&Site]) {
+    let sum = sum(input, imports);
+    if sum.blocks == 0 {
+        return;
+    }
+    let text = format!(
+        "Set apart: {} in {} of {} that Python's imports made",
+        bytes(sum.bytes),
+        counted(sum.blocks, "block"),
+        counted(imports.len() as u64, "call site")
+    );
+    write_apart(page, &text);
+}
+
+/// What is shown of sites.
+fn sum(input: &Input<'_>, sites: &[&Site]) -> Amount {
+    let mut sum = Amount::default();
+    let shown = sites.iter().map(|site| Live::of(site, input).shown);
+    shown.for_each(|shown| sum += shown);
+    sum
+}
+
+fn write_apart(page: &mut Page, text: &str) {
+    page.blank();
+    for line in super::table::wrapped(text, page.width) {
+        page.line(paint(page.ink.dim, &line));
+    }
 }
 
 fn write_result(page: &mut Page, input: &Input<'_>, own: &[&Site]) {
@@ -115,9 +150,7 @@ fn write_runtime(
     stacks: &mut Stacks<'_, '_, '_>,
     runtime: &[&Site],
 ) {
-    let mut sum = Amount::default();
-    let shown = runtime.iter().map(|site| Live::of(site, input).shown);
-    shown.for_each(|shown| sum += shown);
+    let sum = sum(input, runtime);
     if sum.blocks == 0 {
         return;
     }
@@ -134,8 +167,5 @@ fn write_runtime(
         counted(sum.blocks, "block"),
         names.join(", ")
     );
-    page.blank();
-    for line in super::table::wrapped(&text, page.width) {
-        page.line(paint(page.ink.dim, &line));
-    }
+    write_apart(page, &text);
 }

@@ -106,7 +106,7 @@ pub(super) fn write_undecided(
     );
     page.titled(&format!("{number:3}  "), ink.warn, ink.strong, &figures);
     write_labels(page, input, &site.labels, |part| part.retained.blocks > 0);
-    types::write_site(page, input, &site.types);
+    types::write_grown(page, input, &site.types, blocks_held);
     write_evidence(page, &site.evidence.text);
     write_stack(page, &stacks.of(site.id));
     write_fingerprint(page, input, site);

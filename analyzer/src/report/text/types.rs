@@ -44,6 +44,20 @@ pub(super) fn write_all(page: &mut Page, input: &Input<'_>) {
 
 /// What a call site's blocks are, in a line; where the user asks for types, as a table.
 pub(super) fn write_site(page: &mut Page, input: &Input<'_>, rows: &[TypeRow]) {
+    write_of(page, input, rows, "");
+}
+
+/// The same of a site that is shown for `shown` blocks, of what is live there.
+pub(super) fn write_grown(page: &mut Page, input: &Input<'_>, rows: &[TypeRow], shown: u64) {
+    let all: u64 = rows.iter().map(|row| row.blocks).sum();
+    let of = match all > shown {
+        true => format!("of all {} that were live: ", count(all)),
+        false => String::new(),
+    };
+    write_of(page, input, rows, &of);
+}
+
+fn write_of(page: &mut Page, input: &Input<'_>, rows: &[TypeRow], of: &str) {
     if !tells(rows) {
         return;
     }
@@ -55,7 +69,11 @@ pub(super) fn write_site(page: &mut Page, input: &Input<'_>, rows: &[TypeRow]) {
     if rows.len() > MOST_NAMES {
         names.push(counted((rows.len() - MOST_NAMES) as u64, "more type"));
     }
-    page.paragraph("     are: ", page.ink.strong, &names.join(", "));
+    page.paragraph(
+        "     are: ",
+        page.ink.strong,
+        &format!("{of}{}", names.join(", ")),
+    );
 }
 
 /// Whether there is anything to tell.

@@ -5,12 +5,13 @@
 //!   result is there; in a full cache the oldest one is used again.
 //! - An object is the cache's alone where all that refer to it are: as many were met as its count says. (A key is
 //!   referred to twice: the dict has it, too.)
-//! - What an entry's objects hold is followed through tuples, lists, dicts and instances' attributes. What came to
-//!   them after the entry was made is not bounded by the cache: whoever replays the trace knows when a block was
-//!   allocated.
+//! - What an entry's objects hold is followed through tuples, lists, dicts and instances' attributes, those in
+//!   `__slots__` among them. What came to them after the entry was made is not bounded by the cache: whoever replays the
+//!   trace knows when a block was allocated.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::slots::Slots;
 use super::{HAS_GC, IS_DICT, IS_LIST, Layout, Python};
 use crate::record::types::memory::{Memory, Unreadable};
 use crate::trace::{Cache, MAKERS};
@@ -21,6 +22,8 @@ pub(in crate::record::types) const WRAPPER: &str = "functools._lru_cache_wrapper
 pub(in crate::record::types) const LINK: &str = "functools._lru_list_elem";
 /// The type of a deque.
 pub(in crate::record::types) const DEQUE: &str = "collections.deque";
+/// What the blocks are called that a deque has its items in.
+pub(in crate::record::types) const DEQUE_ITEMS: &str = "collections.deque (items)";
 
 /// Entries of a cache whose bound is one: in larger ones they are like any other block.
 const MOST: u64 = 1 << 16;
@@ -40,10 +43,13 @@ const SIZE: usize = 12;
 const DEQUE_WORDS: usize = 9;
 const LENGTH: usize = 2;
 const LEFT_BLOCK: usize = 3;
+const RIGHT_BLOCK: usize = 4;
 const LEFT_INDEX: usize = 5;
 const MAXLEN: usize = 8;
 /// Items of a block, which lie between the addresses of its neighbours.
 const ITEMS: usize = 64;
+/// Where in a block the address of the next one lies.
+const RIGHT_LINK: u64 = (ITEMS as u64 + 1) * 8;
 
 /// An object that an entry refers to.
 #[derive(Clone, Copy)]
@@ -68,6 +74,7 @@ impl Python {
         most: usize,
     ) -> Result<Vec<Cache>, Unreadable> {
         self.types.clear();
+        let mut slots = Slots::default();
         let (mut caches, mut found) = (Vec::new(), Vec::new());
         for object in std::mem::take(objects) {
             if self.cache(memory, object, &mut caches, &mut found)? {
@@ -93,7 +100,7 @@ impl Python {
             if found.is_empty() {
                 break;
             }
-            found = self.follow(memory, &found, &mut met, &mut caches)?;
+            found = self.follow(memory, &found, (&mut met, &mut slots), &mut caches)?;
         }
         Ok(caches)
     }
@@ -120,16 +127,36 @@ impl Python {
         Ok(None)
     }
 
-    /// Those of these deques that are bounded.
-    pub(in crate::record::types) fn bounded(
+    /// Those of these deques that are bounded, and the blocks of items of all of them.
+    pub(in crate::record::types) fn deques(
         &self,
         memory: &Memory,
         deques: &[u64],
-    ) -> Result<Vec<u64>, Unreadable> {
+    ) -> Result<(Vec<u64>, Vec<u64>), Unreadable> {
         let heads = memory.words::<DEQUE_WORDS>(deques)?;
-        let all = deques.iter().copied().zip(heads);
+        let all = deques.iter().copied().zip(&heads);
         let bounded = all.filter(|(_, head)| (1..=MOST).contains(&head[MAXLEN]));
-        Ok(bounded.map(|(deque, _)| deque).collect())
+        let bounded = bounded.map(|(deque, _)| deque).collect();
+        let mut blocks = Vec::new();
+        // From each first block to the last one.
+        let mut next: Vec<(u64, u64)> = heads
+            .iter()
+            .map(|head| (head[LEFT_BLOCK], head[RIGHT_BLOCK]))
+            .collect();
+        for _ in 0..MAX_ITEMS as usize / ITEMS {
+            next.retain(|(block, _)| memory.is_mapped(*block) && block.is_multiple_of(8));
+            blocks.extend(next.iter().map(|(block, _)| block));
+            next.retain(|(block, last)| block != last);
+            if next.is_empty() || blocks.len() > MAX_ITEMS as usize {
+                break;
+            }
+            let links: Vec<u64> = next.iter().map(|(block, _)| block + RIGHT_LINK).collect();
+            let links = memory.words::<1>(&links)?;
+            for ((block, _), [link]) in next.iter_mut().zip(links) {
+                *block = link;
+            }
+        }
+        Ok((bounded, blocks))
     }
 
     /// Takes in what this object keeps, if it is a cache or a deque that has a size; whether it is.
@@ -192,7 +219,7 @@ impl Python {
         &mut self,
         memory: &Memory,
         found: &[Found],
-        met: &mut FxHashMap<u64, u64>,
+        (met, slots): (&mut FxHashMap<u64, u64>, &mut Slots),
         caches: &mut [Cache],
     ) -> Result<Vec<Found>, Unreadable> {
         let addresses: Vec<u64> = found.iter().map(|found| found.address).collect();
@@ -219,7 +246,8 @@ impl Python {
                 Some(place) => *place = block,
                 None => entry.push(block),
             }
-            let objects = self.objects_in(memory, (found.address, head, flags), entry)?;
+            let mut objects = self.objects_in(memory, (found.address, head, flags), entry)?;
+            objects.extend(self.in_slots(memory, (found.address, of_type, flags), slots)?);
             held.extend(objects.into_iter().map(|address| Found {
                 address,
                 references: 1,
