@@ -13,6 +13,7 @@
 //!   (or writes) of one connection overlap give up its framing: the order of their bytes is unknown.
 
 mod call;
+pub mod channels;
 mod local;
 pub mod secure;
 mod slot;
@@ -102,6 +103,7 @@ pub fn accepted(descriptor: i32) {
         return;
     }
     forget(descriptor);
+    channels::remove(descriptor);
     let Some(local) = local_end(descriptor, &mut text) else {
         return;
     };
@@ -120,6 +122,7 @@ pub fn accepted(descriptor: i32) {
 
 /// `new` refers to what `old` refers to.
 pub fn duplicated(old: i32, new: i32) {
+    channels::duplicated(old, new);
     let Some(entry) = entry(new).filter(|_| old != new) else {
         return;
     };
@@ -143,6 +146,7 @@ fn watch(descriptor: i32, entry: &AtomicU32, place: u32) {
 /// `descriptor` is about to be closed.
 #[inline(always)]
 pub fn closing(descriptor: i32) {
+    channels::remove(descriptor);
     if place(descriptor) != 0 {
         closing_watched(descriptor);
     }
@@ -157,6 +161,7 @@ fn closing_watched(descriptor: i32) {
 
 /// All descriptors from `first` to `last` are about to be closed.
 pub fn closing_range(first: u32, last: u32) {
+    channels::remove_range(first, last);
     for descriptor in watched_range(first, last) {
         closing(descriptor);
     }
@@ -171,6 +176,7 @@ fn watched_range(first: u32, last: u32) -> impl Iterator<Item = i32> {
 
 /// A call begins to close all descriptors from `first` to `last`.
 pub fn close_range_begins(first: u32, last: u32) {
+    channels::remove_range(first, last);
     if !process::is_vfork_child() {
         for entry in watched_range(first, last).filter_map(entry) {
             // Relaxed, both: as in `place`.
@@ -252,4 +258,12 @@ pub fn enter(wait: Wait) {
         wait,
         connection: 0,
     });
+}
+
+/// The thread is about to read from what is no watched connection: its next job, where that is a channel.
+#[inline(always)]
+pub fn takes(descriptor: i32) {
+    if channels::has(descriptor) {
+        enter(Wait::Queue);
+    }
 }

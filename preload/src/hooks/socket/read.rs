@@ -67,6 +67,7 @@ pub unsafe extern "C-unwind" fn read(
     count: size_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(descriptor) else {
+        connections::takes(descriptor);
         // SAFETY: the caller's promise.
         return unsafe { next::read(descriptor, buffer, count) };
     };
@@ -96,6 +97,7 @@ pub unsafe extern "C-unwind" fn __read_chk(
     room: size_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(descriptor) else {
+        connections::takes(descriptor);
         // SAFETY: the caller's promise.
         return unsafe { next::__read_chk(descriptor, buffer, count, room) };
     };
@@ -150,6 +152,7 @@ pub unsafe extern "C-unwind" fn recv(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
+        connections::takes(socket);
         // SAFETY: the caller's promise.
         return unsafe { next::recv(socket, buffer, count, flags) };
     };
@@ -180,6 +183,7 @@ pub unsafe extern "C-unwind" fn __recv_chk(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
+        connections::takes(socket);
         // SAFETY: the caller's promise.
         return unsafe { next::__recv_chk(socket, buffer, count, room, flags) };
     };
