@@ -34,6 +34,11 @@ pub(super) enum Component {
     After(Lag, Key),
 }
 
+/// So much better each observation must be explained, as a logarithm, by what is in flight then. A thread that touches
+/// no connection has coarse times, and moves on while others wait for the processor.
+const FEIGNED: f64 = 0.02;
+/// What comes as a clock ticks is a label's where it explains this part of it.
+const IN_STEP: f64 = 0.95;
 /// So many observations are independent each time that what is in flight is renewed.
 const RENEWED: f64 = 2.0;
 /// The background's share at most where what is in flight explains all.
@@ -392,9 +397,52 @@ impl<'s> Search<'s> {
             .fold(f64::MIN, f64::max)
     }
 
+    /// What explains them. What comes as a clock ticks is no request's: a thread or a loop that does it has its time
+    /// while others wait, and so while some labels are in flight more than others.
+    fn run(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
+        let (fit, undecided) = self.search();
+        match self.observed.ticks && !self.is_in_step(&fit) {
+            true => (self.background(false), None),
+            false => (fit, undecided),
+        }
+    }
+
+    /// Whether one label alone explains nearly all: then that comes as a clock ticks.
+    fn is_in_step(&self, fit: &Fit<'_>) -> bool {
+        let keyed = fit.components.iter().zip(&fit.ratios);
+        let keyed = keyed.filter_map(|(component, ratios)| Some((component.key()?, ratios)));
+        let mut by_label: FxHashMap<LabelId, Vec<bool>> = FxHashMap::default();
+        for (key, ratios) in keyed {
+            let explained = by_label
+                .entry(self.given.groups.label_of(key))
+                .or_insert_with(|| vec![false; ratios.len()]);
+            let each = explained.iter_mut().zip(ratios);
+            each.for_each(|(explained, ratio)| *explained |= *ratio > 0.0);
+        }
+        let all = self.observed.all.len() as f64;
+        let count = |explained: &Vec<bool>| explained.iter().filter(|one| **one).count();
+        by_label.is_empty()
+            || by_label
+                .values()
+                .any(|one| count(one) as f64 >= IN_STEP * all)
+    }
+
+    /// What no request makes.
+    fn background(&self, after: bool) -> Fit<'s> {
+        let mut background = vec![Component::Time, Component::Load, Component::Busy];
+        if after {
+            background.extend(Lag::ALL.map(Component::Ended));
+        }
+        let ratios = background
+            .iter()
+            .map(|component| self.ratios(*component))
+            .collect();
+        Fit::of(background, ratios, self.counts)
+    }
+
     /// A request that has ended is thought of only where those in flight leave a part to the background, and where
     /// that explains clearly more: where requests take turns, one's end is another's begin.
-    fn run(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
+    fn search(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
         let in_flight = self.choose(false);
         let background = in_flight.0.background();
         if background < MOST_LEFT || background == 1.0 && in_flight.1.is_some() {
@@ -408,15 +456,7 @@ impl<'s> Search<'s> {
     }
 
     fn choose(&self, after: bool) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
-        let mut background = vec![Component::Time, Component::Load, Component::Busy];
-        if after {
-            background.extend(Lag::ALL.map(Component::Ended));
-        }
-        let ratios = background
-            .iter()
-            .map(|component| self.ratios(*component))
-            .collect();
-        let mut fit = Fit::of(background, ratios, self.counts);
+        let mut fit = self.background(after);
         let candidates: Vec<(Component, Vec<f64>)> = self
             .candidates(after)
             .into_iter()
@@ -428,7 +468,7 @@ impl<'s> Search<'s> {
                 break;
             };
             let gain = best.gain_over(&fit) * self.independent(&best);
-            if gain < self.given.needed {
+            if gain < self.given.needed || self.is_feigned(&best, &fit) {
                 // Two that share the site may be told only together.
                 match self.best_pair(&fit, &candidates) {
                     Some(pair) => fit = pair,
@@ -445,6 +485,18 @@ impl<'s> Search<'s> {
         }
         let fit = self.with_siblings(fit, &candidates);
         (self.without_background(fit), undecided)
+    }
+
+    /// Whether the newest component explains each observation so little better that the times may feign it: a label
+    /// that is nearly always in flight is so nearly always, whoever makes the blocks.
+    fn is_feigned(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> bool {
+        let by_time = more
+            .components
+            .last()
+            .is_some_and(|newest| matches!(newest, Component::Flight(_) | Component::Phase(_)));
+        let share = more.weights.last().copied().unwrap_or(0.0);
+        let explained = share * self.observed.all.len() as f64;
+        by_time && more.moments - fewer.moments < FEIGNED * explained
     }
 
     /// The label of the component that was added last.
