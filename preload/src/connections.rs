@@ -13,7 +13,7 @@
 //!   (or writes) of one connection overlap give up its framing: the order of their bytes is unknown.
 
 mod call;
-pub mod channels;
+mod channels;
 mod local;
 pub mod secure;
 mod slot;
@@ -122,7 +122,9 @@ pub fn accepted(descriptor: i32) {
 
 /// `new` refers to what `old` refers to.
 pub fn duplicated(old: i32, new: i32) {
-    channels::duplicated(old, new);
+    if (channels::has(old) || channels::has(new)) && !process::is_vfork_child() {
+        channels::duplicated(old, new);
+    }
     let Some(entry) = entry(new).filter(|_| old != new) else {
         return;
     };
@@ -146,9 +148,18 @@ fn watch(descriptor: i32, entry: &AtomicU32, place: u32) {
 /// `descriptor` is about to be closed.
 #[inline(always)]
 pub fn closing(descriptor: i32) {
-    channels::remove(descriptor);
+    if channels::has(descriptor) {
+        closing_channel(descriptor);
+    }
     if place(descriptor) != 0 {
         closing_watched(descriptor);
+    }
+}
+
+#[cold]
+fn closing_channel(descriptor: i32) {
+    if !process::is_vfork_child() {
+        channels::remove(descriptor);
     }
 }
 
@@ -161,9 +172,15 @@ fn closing_watched(descriptor: i32) {
 
 /// All descriptors from `first` to `last` are about to be closed.
 pub fn closing_range(first: u32, last: u32) {
-    channels::remove_range(first, last);
+    closing_channels(first, last);
     for descriptor in watched_range(first, last) {
         closing(descriptor);
+    }
+}
+
+fn closing_channels(first: u32, last: u32) {
+    if !process::is_vfork_child() {
+        channels::remove_range(first, last);
     }
 }
 
@@ -176,7 +193,7 @@ fn watched_range(first: u32, last: u32) -> impl Iterator<Item = i32> {
 
 /// A call begins to close all descriptors from `first` to `last`.
 pub fn close_range_begins(first: u32, last: u32) {
-    channels::remove_range(first, last);
+    closing_channels(first, last);
     if !process::is_vfork_child() {
         for entry in watched_range(first, last).filter_map(entry) {
             // Relaxed, both: as in `place`.
@@ -258,6 +275,13 @@ pub fn enter(wait: Wait) {
         wait,
         connection: 0,
     });
+}
+
+/// The program has made a channel.
+pub fn made_channel(descriptor: i32) {
+    if !process::is_vfork_child() {
+        channels::add(descriptor);
+    }
 }
 
 /// The thread is about to read from what is no watched connection: its next job, where that is a channel.

@@ -2,13 +2,11 @@
 //! signals that are read. Who reads from one of them takes its next job, as one who takes the lock of a queue.
 //!
 //! - A bit for each descriptor. Those past the end are not known, and reads of them tell nothing.
-//! - A vfork child runs in its parent's memory, and changes nothing here.
+//! - A vfork child runs in its parent's memory: whoever calls for one changes nothing here.
 //! - A channel that is closed where no hook sees it stays one until its number is closed again, or becomes a
 //!   connection: what reads a file by that number meanwhile proves less than it could.
 
 use core::sync::atomic::{AtomicU64, Ordering};
-
-use crate::process;
 
 /// So many descriptors are known, the lowest.
 const DESCRIPTORS: usize = 8_192;
@@ -26,16 +24,14 @@ fn place(descriptor: i32) -> Option<(&'static AtomicU64, u64)> {
 
 /// Whether the descriptor is a channel.
 #[inline(always)]
-pub fn has(descriptor: i32) -> bool {
+pub(super) fn has(descriptor: i32) -> bool {
     // Relaxed: whoever hands a descriptor to another thread orders what belongs to it.
     place(descriptor).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
 }
 
 /// The descriptor is a channel.
-pub fn add(descriptor: i32) {
-    if let Some((word, bit)) = place(descriptor)
-        && !process::is_vfork_child()
-    {
+pub(super) fn add(descriptor: i32) {
+    if let Some((word, bit)) = place(descriptor) {
         // Relaxed: as in `has`.
         word.fetch_or(bit, Ordering::Relaxed);
     }
@@ -43,9 +39,8 @@ pub fn add(descriptor: i32) {
 
 /// The descriptor is none, or about to be closed.
 #[inline(always)]
-pub fn remove(descriptor: i32) {
+pub(super) fn remove(descriptor: i32) {
     if has(descriptor)
-        && !process::is_vfork_child()
         && let Some((word, bit)) = place(descriptor)
     {
         // Relaxed: as in `has`.
@@ -54,13 +49,13 @@ pub fn remove(descriptor: i32) {
 }
 
 /// All descriptors from `first` to `last` are about to be closed.
-pub fn remove_range(first: u32, last: u32) {
+pub(super) fn remove_range(first: u32, last: u32) {
     let past = (last as usize).saturating_add(1).min(DESCRIPTORS);
     (first as usize..past).for_each(|descriptor| remove(descriptor as i32));
 }
 
 /// `new` refers to what `old` refers to.
-pub fn duplicated(old: i32, new: i32) {
+pub(super) fn duplicated(old: i32, new: i32) {
     match has(old) {
         true => add(new),
         false => remove(new),

@@ -2,7 +2,7 @@
 
 use libc::{c_int, c_uint, sigset_t};
 
-use crate::connections::channels;
+use crate::connections;
 
 mod next {
     use libc::{c_int, c_uint, sigset_t};
@@ -25,13 +25,13 @@ unsafe fn both(result: c_int, descriptors: *const c_int) -> c_int {
     if result == 0 {
         // SAFETY: the caller's promise.
         let ends = unsafe { [descriptors.read(), descriptors.add(1).read()] };
-        ends.into_iter().for_each(channels::add);
+        ends.into_iter().for_each(connections::made_channel);
     }
     result
 }
 
 fn one(descriptor: c_int) -> c_int {
-    channels::add(descriptor);
+    connections::made_channel(descriptor);
     descriptor
 }
 
