@@ -69,7 +69,7 @@ use moments::Moments;
 use rivals::Scenes;
 use site::{Doubt, Observation, Observed};
 
-use crate::ledger::{Finished, Loose};
+use crate::ledger::{Finished, Loose, Retained};
 use crate::requests::record::Record;
 use crate::sample::Amount;
 use crate::sites::{SiteId, Sites};
@@ -216,7 +216,7 @@ pub fn associate(
             let found_here = Found::new(observed, causes.clone(), &groups, labels);
             found.insert(*site, found_here);
         }
-        demote(processes, &doubtful, &found, records);
+        demote(processes, &doubtful, (&found, &groups), records);
         let context = Whose {
             groups: &groups,
             moments: &moments,
@@ -266,6 +266,7 @@ fn observe(
     let others = doubtful.keys().filter(|site| !by_site.contains_key(site));
     order.extend(others.map(|site| (0, *site)));
     order.sort_unstable_by(|left, right| right.cmp(left));
+    let pauses: Vec<u64> = sweeps.iter().map(Sweep::pause).collect();
     let mut all: Vec<(SiteId, Observed)> = order
         .iter()
         .enumerate()
@@ -273,7 +274,10 @@ fn observe(
             let most = OBSERVED.iter().find(|(ranks, _)| rank < *ranks);
             let most = most.map_or(0, |(_, most)| *most);
             let places = by_site.get(site).map_or(&[][..], Vec::as_slice);
-            (*site, Observed::of(*site, processes, places, most))
+            (
+                *site,
+                Observed::of(*site, processes, places, (most, &pauses)),
+            )
         })
         .collect();
     for sweep in sweeps.iter_mut() {
@@ -286,7 +290,6 @@ fn observe(
         wanted.sort_by_key(|observation| observation.born);
         sweep.look(&mut wanted, groups);
     }
-    let pauses: Vec<u64> = sweeps.iter().map(Sweep::pause).collect();
     all.iter_mut()
         .for_each(|(_, observed)| observed.merge_bursts(&pauses));
     all
@@ -297,7 +300,7 @@ fn observe(
 fn demote(
     processes: &mut [&mut Finished],
     doubtful: &FxHashMap<SiteId, Doubt>,
-    found: &FxHashMap<SiteId, Found>,
+    (found, groups): (&FxHashMap<SiteId, Found>, &Groups),
     records: &mut [Record],
 ) {
     let is_none = |(site, doubt): &(&SiteId, &Doubt)| {
@@ -309,20 +312,36 @@ fn demote(
             doubt.tail && found.is_background() && !site::is_regular(**site, processes, records);
         mixed || tail
     };
-    let doubtful: Vec<SiteId> = doubtful
+    let none: Vec<SiteId> = doubtful
         .iter()
         .filter(is_none)
         .map(|(site, _)| *site)
         .collect();
+    // What was made after an answer may be another job's that the worker had taken with the first.
+    let irregular = doubtful
+        .keys()
+        .filter(|site| !none.contains(site) && !site::is_regular(**site, processes, records));
+    let irregular: Vec<SiteId> = irregular.copied().collect();
+    let is_denied = |site: SiteId, kept: &Retained, records: &[Record]| {
+        let record = records.get(kept.request as usize);
+        let label = record.and_then(|record| record.label);
+        let found = found.get(&site).zip(label);
+        kept.tail_blocks == kept.blocks
+            && found.is_some_and(|(found, label)| found.denies(label, groups))
+    };
     for finished in processes.iter_mut() {
         let mut loose: Vec<Loose> = Vec::new();
         for site in finished
             .sites
             .iter_mut()
-            .filter(|site| doubtful.contains(&site.id))
+            .filter(|site| none.contains(&site.id) || irregular.contains(&site.id))
         {
+            let all = none.contains(&site.id);
             for kept in std::mem::take(&mut site.retained) {
-                loose.push(assign::loosen(kept, site, records));
+                match all || is_denied(site.id, &kept, records) {
+                    true => loose.push(assign::loosen(kept, site, records)),
+                    false => site.retained.push(kept),
+                }
             }
         }
         if !loose.is_empty() {

@@ -532,7 +532,7 @@ impl Ledger {
             }
         };
         let is_nobodys = matches!(kind, Kind::Pending(_) | Kind::Open(_));
-        let outlived_all = is_nobodys && self.flight.are_over(block.born);
+        let outlived_all = is_nobodys && self.are_over(block.born);
         let survived = matches!(kind, Kind::Open(_)) && outlived_all;
         let figures = &mut self.sites[site as usize];
         figures.live_blocks -= amount.blocks;
@@ -585,11 +585,12 @@ impl Ledger {
             return;
         }
         // What died while those that may have made it were in flight, is no survivor.
-        let birth = holding.birth.take();
-        let survived = |group| group != SiteLives::UNOWNED || self.flight.are_over(holding.born);
-        if let Some((group, birth)) = birth.filter(|(group, _)| survived(*group)) {
+        let (birth, born, site) = (holding.birth.take(), holding.born, holding.site);
+        let survived = |group| group != SiteLives::UNOWNED || self.are_over(born);
+        let birth = birth.filter(|(group, _)| survived(*group));
+        if let Some((group, birth)) = birth {
             let order = self.folded_ends + self.ends.len() as u64;
-            let site = &mut self.sites[holding.site as usize];
+            let site = &mut self.sites[site as usize];
             let keepings = site
                 .lives
                 .groups

@@ -13,6 +13,7 @@
 //!   (or writes) of one connection overlap give up its framing: the order of their bytes is unknown.
 
 mod call;
+mod channels;
 mod local;
 pub mod secure;
 mod slot;
@@ -124,6 +125,7 @@ fn begin(descriptor: i32, resumed: bool) {
         return;
     }
     forget(descriptor);
+    channels::remove(descriptor);
     let Some(local) = local_end(descriptor, &mut text) else {
         return;
     };
@@ -196,6 +198,9 @@ fn forget_silently(descriptor: i32) {
 
 /// `new` refers to what `old` refers to.
 pub fn duplicated(old: i32, new: i32) {
+    if (channels::has(old) || channels::has(new)) && !process::is_vfork_child() {
+        channels::duplicated(old, new);
+    }
     let Some(entry) = entry(new).filter(|_| old != new) else {
         return;
     };
@@ -219,8 +224,18 @@ fn watch(descriptor: i32, entry: &AtomicU32, place: u32) {
 /// `descriptor` is about to be closed.
 #[inline(always)]
 pub fn closing(descriptor: i32) {
+    if channels::has(descriptor) {
+        closing_channel(descriptor);
+    }
     if place(descriptor) != 0 {
         closing_watched(descriptor);
+    }
+}
+
+#[cold]
+fn closing_channel(descriptor: i32) {
+    if !process::is_vfork_child() {
+        channels::remove(descriptor);
     }
 }
 
@@ -233,8 +248,15 @@ fn closing_watched(descriptor: i32) {
 
 /// All descriptors from `first` to `last` are about to be closed.
 pub fn closing_range(first: u32, last: u32) {
+    closing_channels(first, last);
     for descriptor in watched_range(first, last) {
         closing(descriptor);
+    }
+}
+
+fn closing_channels(first: u32, last: u32) {
+    if !process::is_vfork_child() {
+        channels::remove_range(first, last);
     }
 }
 
@@ -250,6 +272,7 @@ fn watched_range(first: u32, last: u32) -> impl Iterator<Item = i32> {
 
 /// A call begins to close all descriptors from `first` to `last`.
 pub fn close_range_begins(first: u32, last: u32) {
+    closing_channels(first, last);
     if !process::is_vfork_child() {
         for entry in watched_range(first, last).filter_map(entry) {
             // Relaxed, both: as in `place`.
@@ -334,4 +357,19 @@ pub fn enter(wait: Wait) {
         wait,
         connection: 0,
     });
+}
+
+/// The program has made a channel.
+pub fn made_channel(descriptor: i32) {
+    if !process::is_vfork_child() {
+        channels::add(descriptor);
+    }
+}
+
+/// The thread is about to read from what is no watched connection: its next job, where that is a channel.
+#[inline(always)]
+pub fn takes(descriptor: i32) {
+    if channels::has(descriptor) {
+        enter(Wait::Queue);
+    }
 }

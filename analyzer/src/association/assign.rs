@@ -95,6 +95,16 @@ impl Found {
         all.any(|explained| explained.undecided.is_some())
     }
 
+    /// Whether it is decided who makes them, and that some label does and this one does not.
+    pub(super) fn denies(&self, label: LabelId, groups: &Groups) -> bool {
+        let all = self.by_size.iter().map(|(_, explained)| explained);
+        let mut all = all.chain([&self.explained]);
+        self.names_labels()
+            && all.all(|explained| {
+                explained.undecided.is_none() && !explained.labels(groups).contains(&label)
+            })
+    }
+
     fn names_labels(&self) -> bool {
         let all = self.by_size.iter().map(|(_, explained)| explained);
         let mut shares = all

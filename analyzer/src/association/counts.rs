@@ -98,6 +98,7 @@ mod tests {
             ..Observation::of(0, born, Hints::default())
         };
         Counts::of(&Observed {
+            ticks: false,
             all: (0..).zip(blocks).map(one).collect(),
         })
     }

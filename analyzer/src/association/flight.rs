@@ -30,7 +30,8 @@ pub(super) enum Lag {
 /// How many there are.
 pub(super) const LAGS: usize = 2;
 
-/// A piece of work's blocks come in this part of the time that a request takes.
+/// A piece of work's blocks come in this part of the time that a short request takes (a quarter are shorter): long
+/// polls take any time.
 const PAUSE: u64 = 32;
 
 impl Lag {
@@ -57,6 +58,8 @@ pub(super) struct Sweep {
     bins: u64,
     /// How long each lag is.
     lags: [u64; LAGS],
+    /// See [`Sweep::pause`].
+    pause: u64,
     /// Mean number in flight, by group: sums over all bins before each.
     means: Vec<Vec<f64>>,
     /// The same of the part of what is in flight; nothing while nothing is.
@@ -180,6 +183,7 @@ impl Sweep {
             windows: 1,
             bins: 1,
             lags: [1; LAGS],
+            pause: 0,
             means: vec![vec![0.0; groups.count()]; 2],
             shares: vec![vec![0.0; groups.count()]; 2],
             ended: Lag::ALL.map(|_| vec![vec![0.0; groups.count()]; 2]),
@@ -225,9 +229,13 @@ impl Sweep {
             let record = records.get(*request as usize)?;
             Some(record.end?.saturating_sub(record.start))
         });
-        let (count, sum) = ended.fold((0_u64, 0_u128), |sum, lasted| {
-            (sum.0 + 1, sum.1 + u128::from(lasted))
-        });
+        let mut lasted: Vec<u64> = ended.collect();
+        let sum: u128 = lasted.iter().map(|lasted| u128::from(*lasted)).sum();
+        let count = lasted.len() as u64;
+        if !lasted.is_empty() {
+            let quarter = lasted.len() / 4;
+            self.pause = *lasted.select_nth_unstable(quarter).1 / PAUSE;
+        }
         let mean = (sum / u128::from(count.max(1))).max(1);
         let lag = u64::try_from(mean).unwrap_or(u64::MAX);
         self.lags = [lag, lag.saturating_mul(AFTER)];
@@ -240,7 +248,7 @@ impl Sweep {
 
     /// Blocks that are made so soon after each other may be of one piece of work.
     pub(super) fn pause(&self) -> u64 {
-        self.lags[Lag::Short as usize] / PAUSE
+        self.pause
     }
 
     pub(super) fn process(&self) -> u32 {

@@ -16,9 +16,11 @@ use crate::requests::label::LabelId;
 
 /// The background's share at most where what is in flight explains all.
 const MOST_LEFT: f64 = 0.05;
-/// A component explains each observation by so much on average: of thousands of them, what stamps are coarse by adds
-/// up to more than [`super::GAIN`].
-const EACH: f64 = 0.02;
+/// So much better each observation must be explained, as a logarithm, by what is in flight then. A thread that touches
+/// no connection has coarse times, and moves on while others wait for the processor.
+const FEIGNED: f64 = 0.02;
+/// What comes as a clock ticks is a label's where it explains this part of it.
+const IN_STEP: f64 = 0.95;
 /// It must explain more than any other label, by this part of what it explains, too: where traffic has an order,
 /// labels go together, and small differences are the model's.
 const PART: f64 = 0.2;
@@ -97,9 +99,52 @@ impl<'s> Search<'s> {
             .fold(f64::MIN, f64::max)
     }
 
+    /// What explains them. What comes as a clock ticks is no request's: a thread or a loop that does it has its time
+    /// while others wait, and so while some labels are in flight more than others.
+    pub(super) fn run(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
+        let (fit, undecided) = self.search();
+        match self.observed.ticks && !self.is_in_step(&fit) {
+            true => (self.background(false), None),
+            false => (fit, undecided),
+        }
+    }
+
+    /// Whether one label alone explains nearly all: then that comes as a clock ticks.
+    fn is_in_step(&self, fit: &Fit<'_>) -> bool {
+        let keyed = fit.components.iter().zip(&fit.ratios);
+        let keyed = keyed.filter_map(|(component, ratios)| Some((component.key()?, ratios)));
+        let mut by_label: FxHashMap<LabelId, Vec<bool>> = FxHashMap::default();
+        for (key, ratios) in keyed {
+            let explained = by_label
+                .entry(self.given.groups.label_of(key))
+                .or_insert_with(|| vec![false; ratios.len()]);
+            let each = explained.iter_mut().zip(ratios);
+            each.for_each(|(explained, ratio)| *explained |= *ratio > 0.0);
+        }
+        let all = self.observed.all.len() as f64;
+        let count = |explained: &Vec<bool>| explained.iter().filter(|one| **one).count();
+        by_label.is_empty()
+            || by_label
+                .values()
+                .any(|one| count(one) as f64 >= IN_STEP * all)
+    }
+
+    /// What no request makes.
+    fn background(&self, after: bool) -> Fit<'s> {
+        let mut background = vec![Component::Time, Component::Load, Component::Busy];
+        if after {
+            background.extend(Lag::ALL.map(Component::Ended));
+        }
+        let ratios = background
+            .iter()
+            .map(|component| self.ratios(*component))
+            .collect();
+        Fit::of(background, ratios, self.counts)
+    }
+
     /// A request that has ended is thought of only where those in flight leave a part to the background, and where
     /// that explains clearly more: where requests take turns, one's end is another's begin.
-    pub(super) fn run(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
+    fn search(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
         let in_flight = self.choose(false);
         let background = in_flight.0.background();
         if background < MOST_LEFT || background == 1.0 && in_flight.1.is_some() {
@@ -113,15 +158,7 @@ impl<'s> Search<'s> {
     }
 
     fn choose(&self, after: bool) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
-        let mut background = vec![Component::Time, Component::Load, Component::Busy];
-        if after {
-            background.extend(Lag::ALL.map(Component::Ended));
-        }
-        let ratios = background
-            .iter()
-            .map(|component| self.ratios(*component))
-            .collect();
-        let mut fit = Fit::of(background, ratios, self.counts);
+        let mut fit = self.background(after);
         let candidates: Vec<(Component, Vec<f64>)> = self
             .candidates(after)
             .into_iter()
@@ -163,9 +200,18 @@ impl<'s> Search<'s> {
     /// Whether the newest component explains more than chance would.
     fn is_gained(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> bool {
         let independent = independent::independent(self.observed, self.given, more);
-        let explained =
-            more.weights.last().copied().unwrap_or(0.0) * self.observed.all.len() as f64;
-        more.gain_over(fewer) * independent >= self.given.needed.max(EACH * explained)
+        more.gain_over(fewer) * independent >= self.given.needed && !self.is_feigned(more, fewer)
+    }
+
+    /// Whether the newest component explains each observation so little better that the times may feign it: a label
+    /// that is nearly always in flight is so nearly always, whoever makes the blocks.
+    fn is_feigned(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> bool {
+        let newest = more.components.last();
+        let by_time = newest
+            .is_some_and(|newest| matches!(newest, Component::Flight(_) | Component::Phase(_)));
+        let share = more.weights.last().copied().unwrap_or(0.0);
+        let explained = share * self.observed.all.len() as f64;
+        by_time && more.moments - fewer.moments < FEIGNED * explained
     }
 
     /// A label that could have made what the newest component explains beside those of `fewer`; see

@@ -41,6 +41,42 @@ pub(super) struct Observation {
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     pub(super) all: Vec<Observation>,
+    /// They came as a clock ticks, all of them.
+    pub(super) ticks: bool,
+}
+
+/// So many intervals tell a clock, of which this part is ...
+const INTERVALS: usize = 8;
+const EVEN: f64 = 0.8;
+/// ... as long as their median, give or take this part of it. Of what comes by chance a third is.
+const NEARLY: f64 = 0.5;
+/// What comes within this part of the mean interval is one tick's.
+const TICK: u64 = 10;
+
+/// Whether these births, sorted by process and stamp, come at even intervals, as those of a timer's work do.
+fn ticks(all: &[Observation]) -> bool {
+    let mut intervals: Vec<u64> = Vec::new();
+    for of_process in all.chunk_by(|one, next| one.process == next.process) {
+        let (first, last) = (of_process[0].born, of_process[of_process.len() - 1].born);
+        let least = (last - first) / of_process.len() as u64 / TICK;
+        let mut before = first;
+        for seen in of_process {
+            if seen.born - before > least {
+                intervals.push(seen.born - before);
+                before = seen.born;
+            }
+        }
+    }
+    intervals.sort_unstable();
+    let Some(median) = intervals
+        .get(intervals.len() / 2)
+        .map(|median| *median as f64)
+    else {
+        return false;
+    };
+    let even = |interval: &&u64| (**interval as f64 - median).abs() <= NEARLY * median;
+    let count = intervals.iter().filter(even).count();
+    intervals.len() >= INTERVALS && count as f64 >= EVEN * intervals.len() as f64
 }
 
 /// So many blocks outside requests at least make proofs of a call site doubtful, if they are also this part of
@@ -133,16 +169,18 @@ impl Observed {
         site: SiteId,
         processes: &[&mut Finished],
         places: &[(usize, usize)],
-        most: usize,
+        (most, pauses): (usize, &[u64]),
     ) -> Observed {
-        let mut all = Vec::new();
+        let (mut all, mut strewn) = (Vec::new(), Vec::new());
         for (process, at) in places {
             let loose: &Loose = &processes[*process].loose[*at];
-            all.push(Observation {
+            let first = Observation {
                 amount: loose.served,
                 blocks: loose.served.blocks,
                 ..Observation::of(*process, loose.born, loose.hints)
-            });
+            };
+            all.push(first);
+            strewn.extend(further(all.last_mut(), loose, pauses[*process]));
         }
         for (process, finished) in processes.iter().enumerate() {
             for part in finished.sites.iter().filter(|part| part.id == site) {
@@ -167,10 +205,48 @@ impl Observed {
             let own = all.iter_mut().filter(|seen| seen.process == process);
             own.for_each(|seen| seen.since = since);
         }
+        all.sort_by_key(|observation| (observation.process, observation.born));
+        let ticks = ticks(&all);
+        all.append(&mut strewn);
+        all.sort_by_key(|observation| (observation.process, observation.born));
         Observed {
+            ticks,
             all: thinned(all, most),
         }
     }
+}
+
+/// More than these are not made of one.
+const FURTHER: u64 = 64;
+
+/// What a thread makes while nothing begins or ends is told as one, by its first and its last. Where it takes longer
+/// than a piece of work does, it is several: else there would be too little of what comes in a long quiet.
+fn further(
+    first: Option<&mut Observation>,
+    loose: &Loose,
+    pause: u64,
+) -> impl Iterator<Item = Observation> {
+    let span = loose.last.saturating_sub(loose.born);
+    let most = (span / (2 * pause + 1)).min(FURTHER);
+    let more = loose.served.blocks.saturating_sub(1).min(most);
+    let each = loose.served.blocks / (more + 1);
+    let first = first.map(|first| {
+        first.blocks -= more * each;
+        first.clone()
+    });
+    (1..=more).filter_map(move |place| {
+        let since = u128::from(span) * u128::from(place) / u128::from(more);
+        let first = first.as_ref()?;
+        Some(Observation {
+            blocks: each,
+            amount: first.amount,
+            ..Observation::of(
+                first.process as usize,
+                first.born + since as u64,
+                first.hints,
+            )
+        })
+    })
 }
 
 /// Where survivors of the call site were freed, and so only the newest may be left: since when there are any, by
@@ -216,7 +292,10 @@ impl Observed {
     ) -> Observed {
         let mut all: Vec<Observation> = sites.flat_map(|site| site.all.iter().cloned()).collect();
         all.sort_by_key(|observation| (observation.process, observation.born));
-        let mut observed = Observed { all };
+        let mut observed = Observed {
+            ticks: ticks(&all),
+            all,
+        };
         observed.merge_bursts(pauses);
         observed
     }
@@ -273,7 +352,6 @@ impl Observation {
 
 /// At most `most` of them, evenly spread.
 fn thinned(mut all: Vec<Observation>, most: usize) -> Vec<Observation> {
-    all.sort_by_key(|observation| (observation.process, observation.born));
     let count = all.len();
     if count <= most {
         return all;

@@ -35,7 +35,13 @@ pub(super) fn by_size(observed: &Observed) -> Vec<(Size, Observed)> {
     let mut classes: Vec<(Size, Observed)> = classes
         .into_iter()
         .filter(|(_, all)| all.len() >= FEWEST)
-        .map(|(size, all)| (size, Observed { all }))
+        .map(|(size, all)| {
+            let observed = Observed {
+                all,
+                ..Observed::default()
+            };
+            (size, observed)
+        })
         .collect();
     if !(1..=MOST_SIZES).contains(&classes.len()) || classes[0].1.all.len() == observed.all.len() {
         return Vec::new();

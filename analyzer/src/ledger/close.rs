@@ -185,8 +185,7 @@ impl Ledger {
     /// How many requests had ended, and when the last of them, by when all that were in flight at this stamp may have
     /// ended: as many later as there were at once. A zone may last much longer (a task that nobody waits for).
     fn over_by(&self, born: u64) -> (u64, u64) {
-        let before = self.ended_at.partition_point(|end| *end <= born);
-        let place = before + self.flight.most();
+        let place = self.over_at(born);
         match place
             .checked_sub(1)
             .and_then(|last| self.ended_at.get(last))
@@ -194,6 +193,19 @@ impl Ledger {
             Some(end) => (self.folded_ends + place as u64, *end),
             None => (self.order(), self.serving.to),
         }
+    }
+
+    /// How many requests have ended once as many have since this stamp as there were at once.
+    fn over_at(&self, born: u64) -> usize {
+        self.ended_at.partition_point(|end| *end <= born) + self.flight.most()
+    }
+
+    /// Whether what was made then, by nobody knows which request, has outlived that: all that were in flight have ended,
+    /// or as many requests have since as there were at once. One that stays open for long (a slow client, a long
+    /// poll, a job that starves) is not waited for: else nothing would be seen to die meanwhile.
+    pub(super) fn are_over(&self, born: u64) -> bool {
+        let ended_since = self.ended_at.last().is_some_and(|last| *last > born);
+        self.flight.are_over(born) || ended_since && self.over_at(born) <= self.ended_at.len()
     }
 
     /// `request` was none: what it holds belongs to `other`, or to no request.

@@ -470,12 +470,14 @@ impl Machine {
             Wait::Write => {}
             Wait::Read => {
                 self.end_answered_by_all(at);
+                self.owners.enters_read(at.host);
                 if let Some(connection) = self.connections.get_mut(&connection) {
                     connection.reads += 1;
                 }
             }
             Wait::Accept | Wait::Poll | Wait::Lock => {
-                self.owners.idle(at.host, &mut self.records);
+                self.owners
+                    .idle(at.host, wait == Wait::Poll, &mut self.records);
                 self.end_answered_by_all(at);
             }
             Wait::Wake => self.owners.wakes(at.thread, &mut self.records),

@@ -192,10 +192,24 @@ impl<'g> Group<'g> {
     }
 
     fn has_frees(&self) -> bool {
+        self.own_freed() > 0
+    }
+
+    /// Whether a process that keeps something tells what becomes of it: else nothing there is old enough.
+    fn is_watched(&self) -> bool {
+        let limits = self.limits();
+        let mut keeping = self.processes.iter().filter(|one| !one.kept.is_empty());
+        keeping.any(|process| process.is_watched(process.old_until(limits)))
+    }
+
+    /// How many of its survivors were freed, or may have been its own.
+    fn own_freed(&self) -> u64 {
         let own = |process: &InProcess<'_>| process.lives.map_or(0, |lives| lives.freed[0].count());
         let unowned = |process: &InProcess<'_>| process.unowned.map_or(0, |lives| lives[0].count());
-        let mut processes = self.processes.iter();
-        processes.any(|process| own(process) + unowned(process) > 0)
+        let processes = self.processes.iter();
+        processes
+            .map(|process| own(process) + unowned(process))
+            .sum()
     }
 
     /// The limits of ages that count as mature, by measure; 0: none.
@@ -413,6 +427,7 @@ impl<'g> Group<'g> {
             // Of what others kept some was freed: that tells nothing of its own.
             _ if !own => Verdict::TooFewRequests,
             0 if self.steady => Verdict::Bounded,
+            0 if self.own_freed() < retaining || !self.is_watched() => Verdict::TooFewRequests,
             0 => Verdict::FreedLater,
             _ if self.steady && !self.is_more_than_a_tail(found, limit, SUSPICIOUS) => {
                 Verdict::Bounded

@@ -2,6 +2,7 @@
 //! table.
 
 mod accept;
+mod channels;
 mod descriptors;
 mod read;
 mod write;

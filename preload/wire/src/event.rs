@@ -337,7 +337,8 @@ pub enum Wait {
     /// Room in a watched connection: a write is entered. Ends no request, but tells that the
     /// answer begins before the client can see it.
     Write = 4,
-    /// The lock of a queue: a mutex that a thread of this process has waited with on a condition variable.
+    /// The lock of a queue: a mutex that a thread of this process has waited with on a condition variable. Or the read
+    /// of a channel: a pipe, an eventfd, a pair of sockets, a timer or signals that this program has made.
     /// Ends no request and is no idle wait, but tells a worker's last job from its next.
     Queue = 5,
     /// None: a few bytes are about to be written to what is no watched connection, which wakes another thread by a pipe

@@ -22,6 +22,12 @@ struct Worker {
     waited: bool,
     woke: bool,
     after: bool,
+    /// It serves none by what others did, and has not waited nor taken a queue's lock since.
+    adrift: bool,
+    /// Requests that it has answered since it last waited.
+    answered: usize,
+    /// It has waited for readiness.
+    polls: bool,
     zone: Vec<usize>,
     /// Before its first touch; then the request that it lives for, and its blocks from before.
     born_for: Option<(usize, Vec<usize>)>,
@@ -124,7 +130,7 @@ impl Run {
     fn serve(&mut self, thread: u32, request: usize, own: bool) {
         let worker = self.worker(thread);
         (worker.serves, worker.waited) = (Serves::Request(request, own), false);
-        worker.after = false;
+        (worker.after, worker.adrift) = (false, false);
         if worker.reads && worker.answers_others {
             let process = self.process_of[&thread];
             self.migrates.insert(process);
@@ -174,6 +180,7 @@ impl Run {
         {
             self.drop_zone(before);
             self.worker(before).serves = Serves::None;
+            self.worker(before).adrift = true;
         }
         let worker = self.worker(thread);
         if let Serves::Request(other, _) = worker.serves
@@ -182,11 +189,11 @@ impl Run {
             worker.waited = false;
             return begins;
         }
-        let (serves, handed) = (worker.serves, reader != thread);
+        let (serves, adrift, handed) = (worker.serves, worker.adrift, reader != thread);
         self.end_birth(thread, Some(request));
         let alone = self.unanswered(thread) <= 1;
         match serves {
-            Serves::None if begins && handed && alone => self.give(thread, request),
+            Serves::None if begins && handed && alone && !adrift => self.give(thread, request),
             _ => self.drop_zone(thread),
         }
         if begins && handed {
@@ -207,12 +214,14 @@ impl Run {
             self.drop_zone(server);
             self.worker(server).serves = Serves::Tail(request);
             self.worker(server).woke = false;
+            self.worker(server).answered += 1;
         }
     }
 
     fn tail(&mut self, thread: u32, request: usize) {
+        let answered = self.worker(thread).answered;
         match self.unanswered(thread) {
-            0 => self.give(thread, request),
+            0 if answered <= 1 => self.give(thread, request),
             _ => self.drop_zone(thread),
         }
     }
@@ -221,10 +230,12 @@ impl Run {
         if let Serves::Tail(request) = self.worker(thread).serves {
             self.tail(thread, request);
             self.worker(thread).woke = true;
+            self.job_is_over(thread);
         }
     }
 
     fn lock(&mut self, thread: u32) {
+        self.worker(thread).adrift = false;
         match self.worker(thread).serves {
             Serves::Request(..) => {}
             Serves::Tail(request) => {
@@ -237,6 +248,13 @@ impl Run {
                 self.worker(thread).after = false;
             }
         }
+        self.job_is_over(thread);
+    }
+
+    fn job_is_over(&mut self, thread: u32) {
+        if !self.worker(thread).polls {
+            self.worker(thread).answered = 0;
+        }
     }
 
     fn idle(&mut self, thread: u32) {
@@ -247,9 +265,11 @@ impl Run {
             self.multiplexes.insert(process);
         }
         self.rest(thread);
+        self.worker(thread).answered = 0;
     }
 
     fn rest(&mut self, thread: u32) {
+        self.worker(thread).adrift = false;
         match self.worker(thread).serves {
             Serves::Tail(request) => {
                 self.tail(thread, request);
@@ -318,6 +338,7 @@ impl Run {
             }
         }
         self.worker(server).serves = Serves::None;
+        self.worker(server).adrift = true;
         self.ended.insert(request);
     }
 
@@ -382,8 +403,12 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
                     run.lock(thread);
                     end_answered(&mut run, oracle, thread, step);
                 }
-                Wait::Read => end_answered(&mut run, oracle, thread, step),
+                Wait::Read => {
+                    end_answered(&mut run, oracle, thread, step);
+                    run.job_is_over(thread);
+                }
                 Wait::Accept | Wait::Poll | Wait::Lock => {
+                    run.worker(thread).polls |= *wait == Wait::Poll;
                     run.idle(thread);
                     end_answered(&mut run, oracle, thread, step);
                 }

@@ -332,3 +332,37 @@ fn what_may_have_been_freed_by_a_dropped_event_is_no_leak() {
         [("GET /", Verdict::Leak, 40, 200)]
     );
 }
+
+/// A worker that touches no connection keeps the ten newest of what it makes for every other request. Meanwhile a
+/// client waits for its answer all the time: what is freed has outlived its own request all the same.
+#[test]
+fn one_that_stays_open_hides_no_deaths() {
+    let mut script = Script::default();
+    script.tell("t1 poll; t1 accept c1; t1 accept c2; t2 lock; t1 poll; t1 read c2 GET /poll");
+    for i in 0..300 {
+        let (label, work) = match i % 2 {
+            0 => ("GET /cached", format!("t2 alloc b{i} 100 @7; {}", freed(i))),
+            _ => ("GET /ok", String::new()),
+        };
+        script.tell(&format!(
+            "t1 poll; t1 read c1 {label}; {work} t2 lock; t1 answer c1 200"
+        ));
+    }
+    script.tell("t1 poll; dies p1");
+    let analysis = script.analysis(&Options::default());
+    let site = analysis.sites.iter().find(|site| site.id == 7).unwrap();
+    assert_ne!(site.verdict, Verdict::Leak, "{}", site.evidence.text);
+    let cached = analysis
+        .endpoints
+        .iter()
+        .find(|row| row.label == "GET /cached");
+    assert_eq!(cached.unwrap().leaking_requests, 0);
+}
+
+/// What goes when the i-th comes into a cache of ten.
+fn freed(i: i32) -> String {
+    match i - 20 {
+        old if old >= 0 => format!("t2 free b{old};"),
+        _ => String::new(),
+    }
+}

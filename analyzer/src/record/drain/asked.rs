@@ -11,6 +11,7 @@ use nix::sys::time::TimeValLike;
 
 use super::Drain;
 use crate::record::control;
+use crate::record::live::Extent;
 use crate::record::state::{Asked, State, What};
 use crate::trace::{ENDED_EARLY, Note, WriteError};
 
@@ -25,7 +26,7 @@ impl Drain {
                 let types = &mut image.types;
                 if types.left.is_none() && !types.ends && image.exec.is_none() {
                     types.ends = true;
-                    types.seek(true);
+                    types.seek(Extent::All);
                 }
             }
         }

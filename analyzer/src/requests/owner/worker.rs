@@ -61,6 +61,12 @@ pub(super) struct Worker {
     pub(super) after: Option<RequestId>,
     /// It has waited since it touched what it serves; of a task also: since its zone began.
     pub(super) waited: bool,
+    /// A thread that came to serve none without a wait or a queue's lock of its own: it may have done several jobs since.
+    pub(super) adrift: bool,
+    /// Requests that it has answered since it last waited, or took a queue's lock.
+    pub(super) answered: u32,
+    /// It has waited for one of several connections: it is a loop.
+    pub(super) polls: bool,
     /// Requests without a complete answer whose connection it touched last.
     pub(super) unanswered: u32,
     /// The request that it serves is one of them: not while its head is incomplete.

@@ -182,7 +182,7 @@ impl Owners {
         };
         let proved = begins && handed && others == 0;
         match service {
-            Service::None if proved => {
+            Service::None if proved && !self.workers[id as usize].adrift => {
                 self.end_birth(id, Some(request), records);
                 self.settle(id, Verdict::Proved(request, proof), records);
             }
@@ -209,6 +209,7 @@ impl Owners {
         worker.service = Service::Serves { request, own };
         (worker.waited, worker.counted) = (false, counted);
         (worker.account, worker.woke, worker.after) = (None, false, None);
+        worker.adrift = false;
         if worker.is_task() && connection != 0 {
             let before = std::mem::replace(&mut worker.connection, connection);
             if before != 0 && before != connection {
@@ -263,12 +264,15 @@ impl Owners {
         self.close_zone(id, Some(request), records);
         let worker = &mut self.workers[id as usize];
         (worker.counted, worker.woke) = (false, false);
+        // A task has one job.
+        worker.answered += u32::from(!worker.is_task());
         worker.service = Service::Tail { request };
     }
 
     /// The worker takes the lock of a queue: what it does from here on may be its next job.
     pub(in crate::requests) fn takes_lock(&mut self, id: ThreadId, records: &mut Records) {
         self.note_moment(id, None);
+        self.workers[id as usize].adrift = false;
         match self.workers[id as usize].service {
             Service::Serves { .. } => {}
             Service::Tail { request } => {
@@ -281,6 +285,16 @@ impl Owners {
                 self.workers[id as usize].after = None;
             }
         }
+        self.job_is_over(id);
+    }
+
+    /// What the worker answered before is over with its job. A loop takes and gives jobs, and reads, in the midst of a
+    /// round: what that leaves to be done comes at the end of it.
+    fn job_is_over(&mut self, id: ThreadId) {
+        let worker = &mut self.workers[id as usize];
+        if !worker.polls {
+            worker.answered = 0;
+        }
     }
 
     /// The worker wakes another thread: what it did since it answered was its tidying, and what it does up to the next
@@ -289,19 +303,28 @@ impl Owners {
         if let Service::Tail { request } = self.workers[id as usize].service {
             self.settle_tail(id, request, records);
             self.workers[id as usize].woke = true;
+            self.job_is_over(id);
         }
     }
 
-    /// What the worker did since it answered was its tidying, unless it serves others, too.
+    /// What the worker did since it answered was its tidying, unless it serves others, too, or has answered others since
+    /// it last waited: a loop has what all of a round's requests left to be done run at the end of it.
     fn settle_tail(&mut self, id: ThreadId, request: RequestId, records: &mut Records) {
-        match self.workers[id as usize].unanswered {
+        let worker = &self.workers[id as usize];
+        match worker.unanswered + worker.answered.saturating_sub(1) {
             0 => self.settle(id, Verdict::Proved(request, Proof::Tail), records),
             _ => self.close_zone(id, None, records),
         }
     }
 
-    /// The worker enters a wait.
-    pub(in crate::requests) fn idle(&mut self, id: ThreadId, records: &mut Records) {
+    /// The worker enters the read of a connection. One that never looks which is ready serves one after the other.
+    pub(in crate::requests) fn enters_read(&mut self, id: ThreadId) {
+        self.job_is_over(id);
+    }
+
+    /// The worker enters a wait; `polls`: for one of several connections.
+    pub(in crate::requests) fn idle(&mut self, id: ThreadId, polls: bool, records: &mut Records) {
+        self.workers[id as usize].polls |= polls;
         self.note_moment(id, None);
         let worker = &self.workers[id as usize];
         let (process, zone) = (worker.process, worker.zone.clone());
@@ -314,6 +337,7 @@ impl Owners {
             self.habits[process as usize].multiplexes = true;
         }
         self.rest(id, records);
+        self.workers[id as usize].answered = 0;
     }
 
     /// What the worker has answered ends, and with it its tidying. A task goes on with what it was at.
@@ -325,6 +349,7 @@ impl Owners {
             return;
         }
         let is_task = self.workers[id as usize].is_task();
+        self.workers[id as usize].adrift = false;
         match self.workers[id as usize].service {
             Service::Tail { request } => {
                 self.settle_tail(id, request, records);
@@ -356,12 +381,20 @@ impl Owners {
             Service::Tail { .. } if self.workers[id as usize].woke => {
                 self.leave(id);
                 self.workers[id as usize].after = Some(request);
-                return;
+                return self.drifts(id);
             }
             Service::Tail { .. } => self.settle_tail(id, request, records),
             _ => self.close_zone(id, None, records),
         }
         self.leave(id);
+        self.drifts(id);
+    }
+
+    /// It came to serve none by what others did, and goes on with nobody knows what. A task has one job.
+    fn drifts(&mut self, id: ThreadId) {
+        if let Some(worker) = self.workers.get_mut(id as usize) {
+            worker.adrift = !worker.is_task();
+        }
     }
 
     /// The worker serves none any more.
@@ -377,6 +410,7 @@ impl Owners {
     pub(in crate::requests) fn is_relieved(&mut self, id: ThreadId, records: &mut Records) {
         self.close_zone(id, None, records);
         self.leave(id);
+        self.drifts(id);
     }
 
     /// The worker touches a connection whose requests can't be told: what it does from here on may be for those.

@@ -118,6 +118,7 @@ pub unsafe extern "C-unwind" fn read(
     count: size_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(descriptor) else {
+        connections::takes(descriptor);
         unwatched!(descriptor, 0, buffer, next::read(descriptor, buffer, count))
     };
     let call = watched.begin(Transfer::Read);
@@ -141,6 +142,7 @@ pub unsafe extern "C-unwind" fn __read_chk(
     room: size_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(descriptor) else {
+        connections::takes(descriptor);
         unwatched!(
             descriptor,
             0,
@@ -194,6 +196,7 @@ pub unsafe extern "C-unwind" fn recv(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
+        connections::takes(socket);
         unwatched!(
             socket,
             flags,
@@ -223,6 +226,7 @@ pub unsafe extern "C-unwind" fn __recv_chk(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
+        connections::takes(socket);
         unwatched!(
             socket,
             flags,
