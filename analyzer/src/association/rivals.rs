@@ -28,7 +28,7 @@ const STANDS: f64 = 2.5;
 /// ... and one status of it with so many: a part of a label's requests is easily like another label's.
 const OF_STATUS: f64 = 4.0;
 /// It comes with the blocks more often by this part, ...
-const BY_FLIGHT: f64 = 0.1;
+const BY_FLIGHT: f64 = 0.03;
 /// ... or by this, where both are hinted at: what a worker touches last and next has an order more often than what
 /// is in flight.
 const BY_HINTS: f64 = 1.0;
@@ -37,7 +37,7 @@ const AFTER: f64 = 0.98;
 /// A rival can have made this part of the blocks at least.
 const MOST: f64 = 0.5;
 /// Observations that are looked at of a call site.
-const LOOKED: usize = 240;
+const LOOKED: usize = 1_000;
 /// Moments of the rival's that an observation is compared with: one in so many, those at the nearest points of its
 /// requests' lives, ...
 const NEAREST: usize = 16;
@@ -180,13 +180,62 @@ impl Scene {
         Scene { seen, places }
     }
 
-    /// The rival's moments at about this point of its requests' lives.
-    fn near(&self, by: By, label: LabelId, come: f32) -> &[Place] {
-        let all = self.places.get(&(by, label)).map_or(&[][..], Vec::as_slice);
-        let wanted = (all.len() / NEAREST).max(LEAST).min(all.len());
-        let at = all.partition_point(|place| place.0 < come);
-        let first = at.saturating_sub(wanted / 2).min(all.len() - wanted);
-        &all[first..first + wanted]
+    /// The moments of a label's requests, in order of how far these had come.
+    fn places(&self, by: By, label: LabelId) -> &[Place] {
+        self.places.get(&(by, label)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// What a statistic is along a rival's moments.
+struct Along<'p> {
+    places: &'p [Place],
+    /// Sums of it and of its square over all moments before each.
+    sums: Vec<(f64, f64)>,
+    /// Moments that something was compared with.
+    compared: Vec<bool>,
+}
+
+impl<'p> Along<'p> {
+    fn new(places: &'p [Place], values: &[f64]) -> Along<'p> {
+        let mut sum = (0.0, 0.0);
+        let mut sums = vec![sum];
+        for (_, at, _) in places {
+            let value = values[*at as usize];
+            sum = (sum.0 + value, sum.1 + value * value);
+            sums.push(sum);
+        }
+        Along {
+            places,
+            sums,
+            compared: vec![false; places.len()],
+        }
+    }
+
+    /// The mean at about this point of the requests' lives.
+    fn near(&mut self, come: f32) -> Mean {
+        let all = self.places.len();
+        let wanted = (all / NEAREST).max(LEAST).min(all);
+        let at = self.places.partition_point(|place| place.0 < come);
+        let first = at.saturating_sub(wanted / 2).min(all - wanted);
+        let end = first + wanted;
+        self.compared[first..end].fill(true);
+        let (from, to) = (self.sums[first], self.sums[end]);
+        let count = wanted.max(1) as f64;
+        let mean = (to.0 - from.0) / count;
+        Mean {
+            mean,
+            variance: ((to.1 - from.1) / count - mean * mean).max(0.0),
+            count: wanted,
+        }
+    }
+
+    /// How many requests something was compared with.
+    fn requests(&self) -> usize {
+        let compared = self.places.iter().zip(&self.compared);
+        let requests = compared
+            .filter(|(_, compared)| **compared)
+            .map(|((.., request), _)| *request);
+        requests.collect::<FxHashSet<RequestId>>().len()
     }
 }
 
@@ -321,7 +370,7 @@ impl Scenes {
     ) -> bool {
         let mut mean = 0.0;
         let (mut apart, mut variance, mut weights, mut squares) = (0.0, 0.0, 0.0, 0.0);
-        let mut compared: FxHashSet<(u32, RequestId)> = FxHashSet::default();
+        let mut compared: FxHashMap<(usize, By, LabelId), Along<'_>> = FxHashMap::default();
         for (observation, weight) in looked {
             let process = observation.process as usize;
             let own = causes(observation, groups)
@@ -331,10 +380,11 @@ impl Scenes {
                 None => values[process].all,
                 Some((by, label, request)) => {
                     let come = progress(&records[request as usize], observation.born);
-                    let near = self.by_process[process].near(by, label, come);
-                    compared.extend(near.iter().map(|(.., request)| (process as u32, *request)));
-                    let each = &values[process].each;
-                    Mean::of(near.iter().map(|(_, at, _)| each[*at as usize]))
+                    let along = compared.entry((process, by, label)).or_insert_with(|| {
+                        let places = self.by_process[process].places(by, label);
+                        Along::new(places, &values[process].each)
+                    });
+                    along.near(come)
                 }
             };
             let chance = chance.and(ratio);
@@ -345,7 +395,8 @@ impl Scenes {
             squares += weight * weight;
         }
         let independent = (weights * weights / squares * claim.independent).max(1.0);
-        let compared = (compared.len() as f64).max(1.0);
+        let compared: usize = compared.values().map(Along::requests).sum();
+        let compared = (compared as f64).max(1.0);
         let error = variance / weights * (1.0 / independent + 1.0 / compared);
         let z = (apart / weights) / error.sqrt().max(f64::MIN_POSITIVE);
         let by_hints = claim.hint.is_some() && rival.is_by_hint();
