@@ -82,10 +82,6 @@ pub const GAIN: f64 = 9.0;
 const SITES: f64 = 200.0;
 /// Fewer observations than this never tell anything.
 const TELLING: usize = 3;
-/// It must beat the best of any other label by so much, or both are undecided.
-pub const LEAD: f64 = 5.0;
-/// The background is dropped where that costs less than this.
-pub const LOSS: f64 = 2.0;
 
 /// Observations that are looked at of call sites by their rank in bytes; the others follow from them.
 const OBSERVED: [(usize, usize); 3] = [(12, 4_000), (200, 800), (usize::MAX, 150)];

@@ -2,12 +2,12 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::component::{Component, Ratios, hinted};
+use super::component::{Component, Ratios};
 use super::explained::Explained;
 use super::flight::{Lag, Now, Sweep};
 use super::groups::{GroupId, Groups, Key};
 use super::kin::Causes;
-use super::moments::{Hint, Moments};
+use super::moments::{Hint, Moments, hinted};
 use super::site::{Observation, Observed};
 use super::sizes::{Size, size};
 use crate::figures::counted;

@@ -2,7 +2,7 @@
 
 use super::flight::{Lag, Sweep};
 use super::groups::{Groups, Key};
-use super::moments::{Hint, Moments};
+use super::moments::{Hint, Moments, hinted};
 use super::rivals::Scenes;
 use super::site::Observation;
 use crate::requests::record::Record;
@@ -154,10 +154,3 @@ impl Ratios<'_> {
 
 /// No mean and no share is taken for less.
 const TINY: f64 = 1e-3;
-pub(super) fn hinted(observation: &Observation, hint: Hint) -> Option<u32> {
-    match hint {
-        Hint::Last => observation.hints.last,
-        Hint::Next => observation.hints.next,
-        Hint::Task => observation.hints.task,
-    }
-}

@@ -2,10 +2,11 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::component::{Component, Given, hinted};
+use super::component::{Component, Given};
 use super::fit::Fit;
 use super::flight::Lag;
 use super::groups::Key;
+use super::moments::hinted;
 use super::site::Observed;
 use crate::requests::record::RequestId;
 

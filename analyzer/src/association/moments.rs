@@ -1,6 +1,7 @@
 //! How often a hint names a label by chance: from a sample of what workers did.
 
 use super::groups::{GroupId, Groups, Key};
+use super::site::Observation;
 use crate::ledger::holding::Hints;
 use crate::requests::owner::Moment;
 use crate::requests::record::Record;
@@ -11,6 +12,15 @@ pub(super) enum Hint {
     Last,
     Next,
     Task,
+}
+
+/// The request that the hint names.
+pub(super) fn hinted(observation: &Observation, hint: Hint) -> Option<u32> {
+    match hint {
+        Hint::Last => observation.hints.last,
+        Hint::Next => observation.hints.next,
+        Hint::Task => observation.hints.task,
+    }
 }
 
 /// Kinds of moments: with and without what was touched last, and next.

@@ -14,10 +14,9 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::component::hinted;
 use super::flight::Sweep;
 use super::groups::Groups;
-use super::moments::Hint;
+use super::moments::{Hint, hinted};
 use super::site::{Observation, Observed};
 use crate::ledger::Finished;
 use crate::requests::label::LabelId;

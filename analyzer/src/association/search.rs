@@ -2,20 +2,23 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::component::{Component, Given, Ratios, hinted};
+use super::component::{Component, Given, Ratios};
 use super::counts::Counts;
 use super::fit::Fit;
 use super::flight::Lag;
 use super::groups::Key;
 use super::independent;
-use super::moments::Hint;
+use super::moments::{Hint, hinted};
 use super::rivals::Claim;
 use super::site::{Observation, Observed};
-use super::{LEAD, LOSS};
 use crate::requests::label::LabelId;
 
 /// The background's share at most where what is in flight explains all.
 const MOST_LEFT: f64 = 0.05;
+/// It must beat the best of any other label by so much, or both are undecided.
+const LEAD: f64 = 5.0;
+/// The background is dropped where that costs less than this.
+const LOSS: f64 = 2.0;
 /// So much better each observation must be explained, as a logarithm, by what is in flight then. A thread that touches
 /// no connection has coarse times, and moves on while others wait for the processor.
 const FEIGNED: f64 = 0.02;
