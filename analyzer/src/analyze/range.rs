@@ -262,6 +262,13 @@ fn add_undecided(
             let leaks_nowhere = !leaking.contains(&part.label);
             if leaks_here || leaks_nowhere && part.verdict == Verdict::TooFewRequests {
                 of_label.may_leak(part, records);
+                // As at a leak: what is another label's, or nobody's, may be this one's.
+                if part.retained.iter().any(|kept| kept.associated) {
+                    let others = site.labels.iter().filter(|other| other.label != part.label);
+                    let unsure = others.flat_map(|other| &other.retained);
+                    of_label.may_be(unsure.filter(|kept| kept.associated), records);
+                    of_label.is_unknown(unknown, site.id);
+                }
             }
         }
         let Some(line) = line.filter(|_| site.outside.leaks() || is_early(site.outside)) else {
