@@ -142,7 +142,7 @@ fn is_own_wish() -> bool {
         Remembered::This => true,
         Remembered::Not => {
             process::remember();
-            window::shut();
+            window::shut_wish();
             false
         }
         Remembered::Parent => false,
@@ -208,9 +208,10 @@ fn start_late() {
     match begun {
         Ok(session) => enter(session),
         Err(Refused) => {
-            turn(OFF);
-            window::failed();
+            // Before another thread can try again: the gate that is shut is this try's.
             window::shut();
+            window::failed();
+            turn(OFF);
         }
     }
 }
@@ -512,8 +513,9 @@ impl Session {
         arena::leave(self.mapping.start(), self.mapping.bytes(), self.serial);
         MAPPED.store(0, Ordering::Relaxed);
         process::remember();
-        turn(OFF);
+        // Before another session can begin: the gate that is shut is this one's.
         window::shut_after_session();
+        turn(OFF);
     }
 
     /// The shared header.

@@ -62,12 +62,21 @@ pub fn shut() {
 
 /// The same as a session ends, unless another one is wanted already.
 pub fn shut_after_session() {
+    shut_from(Gate::Open);
+}
+
+/// The same of a wish that was another process's, unless a session has begun since.
+pub fn shut_wish() {
+    shut_from(Gate::Wanted);
+}
+
+fn shut_from(gate: Gate) {
     real::settle();
-    let (open, off) = (Gate::Open as u32, Gate::Off as u32);
+    let (from, off) = (gate as u32, Gate::Off as u32);
     // Release: as above.
     let _ = CONTROL
         .gate
-        .compare_exchange(open, off, Ordering::Release, Ordering::Relaxed);
+        .compare_exchange(from, off, Ordering::Release, Ordering::Relaxed);
 }
 
 /// The hooks find out themselves whether to record.
