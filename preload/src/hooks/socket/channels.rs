@@ -2,7 +2,7 @@
 
 use libc::{c_int, c_uint, sigset_t};
 
-use crate::connections;
+use crate::{caller, connections};
 
 mod next {
     use libc::{c_int, c_uint, sigset_t};
@@ -17,15 +17,13 @@ mod next {
     }
 }
 
-/// Notes both ends that a call gave.
-///
-/// # Safety
-/// Where `result` is 0, two descriptors must lie at `descriptors`.
-unsafe fn both(result: c_int, descriptors: *const c_int) -> c_int {
-    if result == 0 {
-        // SAFETY: the caller's promise.
-        let ends = unsafe { [descriptors.read(), descriptors.add(1).read()] };
-        ends.into_iter().for_each(connections::made_channel);
+/// Notes both ends that a call gave, unless the place where they were put is gone again.
+fn both(result: c_int, descriptors: *const c_int) -> c_int {
+    if result == 0
+        && let Some(ends) = caller::read(descriptors.cast::<[u32; 2]>())
+    {
+        ends.into_iter()
+            .for_each(|end| connections::made_channel(end as c_int));
     }
     result
 }
@@ -41,8 +39,8 @@ fn one(descriptor: c_int) -> c_int {
 /// As the C function asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn pipe(descriptors: *mut c_int) -> c_int {
-    // SAFETY: the caller's promise, both.
-    unsafe { both(next::pipe(descriptors), descriptors) }
+    // SAFETY: the caller's promise.
+    both(unsafe { next::pipe(descriptors) }, descriptors)
 }
 
 /// `pipe2`.
@@ -51,8 +49,8 @@ pub unsafe extern "C-unwind" fn pipe(descriptors: *mut c_int) -> c_int {
 /// As the C function asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn pipe2(descriptors: *mut c_int, flags: c_int) -> c_int {
-    // SAFETY: the caller's promise, both.
-    unsafe { both(next::pipe2(descriptors, flags), descriptors) }
+    // SAFETY: the caller's promise.
+    both(unsafe { next::pipe2(descriptors, flags) }, descriptors)
 }
 
 /// `socketpair`.
@@ -66,11 +64,9 @@ pub unsafe extern "C-unwind" fn socketpair(
     protocol: c_int,
     descriptors: *mut c_int,
 ) -> c_int {
-    // SAFETY: the caller's promise, both.
-    unsafe {
-        let result = next::socketpair(domain, kind, protocol, descriptors);
-        both(result, descriptors)
-    }
+    // SAFETY: the caller's promise.
+    let result = unsafe { next::socketpair(domain, kind, protocol, descriptors) };
+    both(result, descriptors)
 }
 
 /// `eventfd`.

@@ -48,10 +48,11 @@ fn told(flags: c_int) -> Told {
     }
 }
 
-/// Makes a call on a descriptor that is not watched. One that waits may have begun before recording did, and have read
+/// Makes a call on a descriptor that is not watched: it may be a channel. One that waits may have begun before recording did, and have read
 /// the first request that there is to see.
 macro_rules! unwatched {
     ($descriptor:expr, $flags:expr, $buffer:expr, $call:expr) => {{
+        connections::takes($descriptor);
         let before = session::traced();
         // SAFETY: the caller's promise.
         let result = unsafe { $call };
@@ -118,7 +119,6 @@ pub unsafe extern "C-unwind" fn read(
     count: size_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(descriptor) else {
-        connections::takes(descriptor);
         unwatched!(descriptor, 0, buffer, next::read(descriptor, buffer, count))
     };
     let call = watched.begin(Transfer::Read);
@@ -142,7 +142,6 @@ pub unsafe extern "C-unwind" fn __read_chk(
     room: size_t,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(descriptor) else {
-        connections::takes(descriptor);
         unwatched!(
             descriptor,
             0,
@@ -170,6 +169,7 @@ pub unsafe extern "C-unwind" fn readv(
     count: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(descriptor) else {
+        connections::takes(descriptor);
         // SAFETY: the caller's promise.
         return unsafe { next::readv(descriptor, buffers, count) };
     };
@@ -196,7 +196,6 @@ pub unsafe extern "C-unwind" fn recv(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
-        connections::takes(socket);
         unwatched!(
             socket,
             flags,
@@ -226,7 +225,6 @@ pub unsafe extern "C-unwind" fn __recv_chk(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
-        connections::takes(socket);
         unwatched!(
             socket,
             flags,
@@ -315,6 +313,7 @@ pub unsafe extern "C-unwind" fn recvmsg(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched_read(socket) else {
+        connections::takes(socket);
         // SAFETY: the caller's promise.
         return unsafe { next::recvmsg(socket, message, flags) };
     };
@@ -342,6 +341,7 @@ pub unsafe extern "C-unwind" fn recvmmsg(
     timeout: *mut timespec,
 ) -> c_int {
     let Some(watched) = connections::watched_read(socket) else {
+        connections::takes(socket);
         // SAFETY: the caller's promise.
         return unsafe { next::recvmmsg(socket, messages, count, flags, timeout) };
     };
