@@ -245,8 +245,9 @@ impl<'s> Search<'s> {
 
     /// The label of the component that was added last.
     fn newest(&self, fit: &Fit<'_>) -> Option<LabelId> {
-        let key = fit.components.last().and_then(|component| component.key());
-        key.map(|key| self.given.groups.label_of(key))
+        fit.components
+            .last()
+            .and_then(|component| self.label_of(*component))
     }
     /// Whether each explains so much that the other does not: they share the call site.
     fn need_each_other(&self, one: &Fit<'_>, other: &Fit<'_>, least: f64) -> bool {
@@ -280,25 +281,28 @@ impl<'s> Search<'s> {
         fit
     }
 
+    fn label_of(&self, component: Component) -> Option<LabelId> {
+        component.key().map(|key| self.given.groups.label_of(key))
+    }
+
+    /// About how much each candidate would add, and its place; the most first.
+    fn scored(&self, fit: &Fit<'s>, candidates: &[(Component, Vec<f64>)]) -> Vec<(f64, usize)> {
+        let likelihoods = fit.likelihoods(self.observed.all.len());
+        let others = (0..).zip(candidates);
+        let others = others.filter(|(_, (component, _))| !fit.components.contains(component));
+        let score = |(at, (component, ratios)): (usize, &(Component, Vec<f64>))| {
+            let counts = fit.counts_with(*component, ratios);
+            (Search::score(ratios, &likelihoods) + counts, at)
+        };
+        let mut scored: Vec<(f64, usize)> = others.map(score).collect();
+        scored.sort_by(|left, right| right.0.total_cmp(&left.0));
+        scored
+    }
+
     /// Fits with one component more, the best of each label, the best first.
     fn best_fits(&self, fit: &Fit<'s>, candidates: &[(Component, Vec<f64>)]) -> Vec<Fit<'s>> {
-        let likelihoods = fit.likelihoods(self.observed.all.len());
-        let mut scored: Vec<(f64, usize)> = candidates
-            .iter()
-            .enumerate()
-            .filter(|(_, (component, _))| !fit.components.contains(component))
-            .map(|(at, (component, ratios))| {
-                let counts = fit.counts_with(*component, ratios);
-                (Search::score(ratios, &likelihoods) + counts, at)
-            })
-            .collect();
-        scored.sort_by(|left, right| right.0.total_cmp(&left.0));
-        let label_of = |at: usize| {
-            candidates[at]
-                .0
-                .key()
-                .map(|key| self.given.groups.label_of(key))
-        };
+        let scored = self.scored(fit, candidates);
+        let label_of = |at: usize| self.label_of(candidates[at].0);
         // The best of other labels are tried, too, however many components the first one has.
         let first = scored.first().and_then(|(_, at)| label_of(*at));
         let others = scored
@@ -317,24 +321,9 @@ impl<'s> Search<'s> {
 
     /// The fit with two labels more, if it is much better than this one and than that with any other two.
     fn best_pair(&self, fit: &Fit<'s>, candidates: &[(Component, Vec<f64>)]) -> Option<Fit<'s>> {
-        let likelihoods = fit.likelihoods(self.observed.all.len());
-        let mut scored: Vec<(f64, usize)> = candidates
-            .iter()
-            .enumerate()
-            .filter(|(_, (component, _))| !fit.components.contains(component))
-            .map(|(at, (component, ratios))| {
-                let counts = fit.counts_with(*component, ratios);
-                (Search::score(ratios, &likelihoods) + counts, at)
-            })
-            .collect();
-        scored.sort_by(|left, right| right.0.total_cmp(&left.0));
+        let mut scored = self.scored(fit, candidates);
         scored.truncate(PAIRED);
-        let label_of = |at: usize| {
-            candidates[at]
-                .0
-                .key()
-                .map(|key| self.given.groups.label_of(key))
-        };
+        let label_of = |at: usize| self.label_of(candidates[at].0);
         let mut pairs: Vec<(Fit<'_>, [Option<LabelId>; 2])> = Vec::new();
         for (place, (_, one)) in scored.iter().enumerate() {
             for (_, other) in &scored[place + 1..] {
