@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::calls::places;
-use super::samples::{Sample, samples};
+use super::samples::{Sample, sampled, samples};
 use super::{Options, What};
 use crate::analysis::Analysis;
 use crate::escape::escaped;
@@ -25,7 +25,7 @@ pub fn folded(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut lines: BTreeMap<String, u64> = BTreeMap::new();
-    for site in &analysis.sites {
+    for site in sampled(analysis, sites) {
         let samples = samples(analysis, site);
         let samples = samples
             .iter()

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::Options;
 use super::calls::{At, Call, Place, places};
-use super::samples::{Sample, samples};
+use super::samples::{Sample, sampled, samples};
 use crate::analysis::Analysis;
 use crate::sites::{NO_MODULE, Sites};
 use crate::symbols::Symbolizer;
@@ -42,7 +42,7 @@ pub fn pprof(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut builder = Builder::new(facts, sites);
-    for site in &analysis.sites {
+    for site in sampled(analysis, sites) {
         let samples = samples(analysis, site);
         if samples.is_empty() {
             continue;

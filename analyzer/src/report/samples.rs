@@ -4,6 +4,7 @@
 
 use crate::analysis::{Analysis, Site, TypeRow, Verdict};
 use crate::sample::Amount;
+use crate::sites::{Memory, Sites};
 use crate::trace::ProcessId;
 
 /// One sample.
@@ -28,6 +29,15 @@ pub(super) struct Sample<'a> {
 
 /// The status of an answer: its code, if it had one.
 pub(super) type Status = Option<u32>;
+
+/// The sites that profiles have: all but those of stacks, most of which is never touched.
+pub(super) fn sampled<'a>(
+    analysis: &'a Analysis,
+    places: &Sites,
+) -> impl Iterator<Item = &'a Site> {
+    let sites = analysis.sites.iter();
+    sites.filter(|site| places.memory(site.id) != Memory::Stack)
+}
 
 /// The samples of a site; none where it holds nothing.
 pub(super) fn samples<'a>(analysis: &'a Analysis, site: &'a Site) -> Vec<Sample<'a>> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Options;
 use super::calls::{Call, places};
-use super::samples::samples;
+use super::samples::{sampled, samples};
 use crate::analysis::Analysis;
 use crate::sites::Sites;
 use crate::symbols::Symbolizer;
@@ -81,7 +81,7 @@ pub fn speedscope(
         .zip(0..)
         .map(|(endpoint, at)| (endpoint.label.as_str(), at))
         .collect();
-    for site in &analysis.sites {
+    for site in sampled(analysis, sites) {
         let mut stack: Option<Vec<usize>> = None;
         for sample in samples(analysis, site) {
             let bytes = options.what.of(&sample).bytes;
