@@ -13,6 +13,7 @@ mod lists;
 mod mappings;
 mod open;
 mod outlook;
+mod pool;
 mod range;
 mod result;
 mod reuse;

@@ -12,7 +12,7 @@ use super::types::types;
 use super::unseen::unseen;
 use super::{
     Analyzer, Timeline, alike, apart, cells, collected, company, course, garbage, lent, lists,
-    mappings, outlook, reuse, rows, ways,
+    mappings, outlook, pool, reuse, rows, ways,
 };
 use crate::analysis::course::Course;
 use crate::analysis::{
@@ -93,6 +93,8 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let growth = growth(&ended);
     let beside = beside(&ended, &machine.records);
     let places = sites;
+    let made_threads = ended.iter().flat_map(|(end, _)| &end.made_threads);
+    let made_threads: FxHashMap<RequestId, bool> = made_threads.copied().collect();
     let most_cached = ended.iter().map(|(process, _)| process.most_cached).max();
     let mut sites = judge(ended, &machine.records, &facts.dropped, |site| {
         places.is_of_python(site)
@@ -107,6 +109,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     collected::correct(&mut sites, places, &machine.records);
     lists::correct(&mut sites, places, &mut names, &machine.records);
     lent::correct(&mut sites, places, &machine.records);
+    pool::correct(&mut sites, &made_threads);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, places, &machine.records);

@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::asked::{AskedSoFar, Head, NOTHING};
 use super::connection::{Connection, Mode, Waiting};
 use super::label::{LabelId, Labels};
+use super::notice::Notices;
 use super::owner::{Owners, Scope};
 use super::record::{Records, RequestId, records};
 use super::task::Tasks;
@@ -75,6 +76,10 @@ pub(super) struct Thread {
     pub(super) reading: Option<(u32, RequestId)>,
     /// The connection it has entered a write to, and the request that this answers.
     pub(super) writing: Option<(u32, Option<RequestId>)>,
+    /// What it waits for, as a word, see [`Wait::word`]; 0: it does not wait, or nobody knows for what.
+    pub(super) waits_for: u32,
+    /// The same of its last wait that is over.
+    pub(super) waited_for: u32,
 }
 
 /// What is known of a process.
@@ -107,6 +112,7 @@ pub struct Machine {
     /// Tasks, too.
     pub(super) threads: Vec<Thread>,
     pub(super) tasks: Tasks,
+    pub(super) notices: Notices,
     pub(super) processes: Vec<Process>,
     /// Ports to which connections with heads were made.
     pub(super) framed_ports: FxHashSet<String>,
@@ -136,6 +142,7 @@ impl Machine {
             connections: FxHashMap::default(),
             threads: Vec::new(),
             tasks: Tasks::new(threads),
+            notices: Notices::default(),
             processes: Vec::new(),
             framed_ports: FxHashSet::default(),
             strays: FxHashMap::default(),
@@ -208,7 +215,9 @@ impl Machine {
             | Event::ThreadReleased { .. } => self.mapped(at, event),
             Event::MarkBegin { label } => self.mark_begins(at, &text(label)),
             Event::MarkEnd => self.mark_ends(at),
-            Event::ThreadCreate { thread } => self.owners.creates(at.thread, thread),
+            Event::ThreadCreate { thread } => {
+                self.owners.creates(at.thread, thread, &self.records);
+            }
             Event::ThreadCreated { thread } => self.was_created(at, thread),
             Event::ThreadEnd => self.thread_ended(at),
             Event::Task { task } => self.task_runs(at, task),
@@ -253,7 +262,7 @@ impl Machine {
         while !events.is_empty() {
             let at = self.at(process, thread, stamp);
             self.comes(at, 0);
-            self.owners.ledger(process).freeing = thread;
+            self.owners.frees(at);
             let account = self.owners.account(at.thread);
             let taken = self.blocks(at, account, events);
             events = &events[taken..];
@@ -328,7 +337,7 @@ impl Machine {
     ) {
         let at = self.at(process, thread, stamp);
         self.comes(at, 0);
-        self.owners.ledger(process).freeing = thread;
+        self.owners.frees(at);
         let account = self.owners.account(at.thread);
         for Change {
             address,
@@ -388,6 +397,9 @@ impl Machine {
         {
             self.bury(process);
         }
+        if self.threads[at.host as usize].waits_for != 0 {
+            self.wakes_up(at);
+        }
         if let Some((connection, request)) = self.threads[at.thread as usize].reading {
             self.take_over(at, connection, request, head);
         }
@@ -405,7 +417,7 @@ impl Machine {
     }
 
     fn memory(&mut self, at: At, event: &Event<'_>) {
-        self.owners.ledger(at.process).freeing = at.host;
+        self.owners.frees(at);
         match *event {
             Event::Allocation {
                 address,
@@ -479,7 +491,12 @@ impl Machine {
                 self.owners
                     .idle(at.host, wait == Wait::Poll, &mut self.records);
                 self.end_answered_by_all(at);
+                if wait == Wait::Lock && connection != 0 {
+                    self.waits_for(at, connection);
+                }
             }
+            Wait::Notify => self.notifies(at, connection, false),
+            Wait::NotifyAll => self.notifies(at, connection, true),
             Wait::Wake => self.owners.wakes(at.thread, &mut self.records),
             Wait::Queue => {
                 self.owners.takes_lock(at.thread, &mut self.records);
