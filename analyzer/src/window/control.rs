@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
+use leak_wire::build::BUILD;
 use leak_wire::control::{self, FAILED_AT, GATE_AT, Gate, MAGIC, SIZE, TOLD_AT};
 
 use crate::record::state::What;
@@ -80,12 +81,11 @@ impl Target {
             if let Some(line) = found {
                 let at = start + line as u64 * 64;
                 let target = Target { pid, memory, at };
-                return match target.word(control::VERSION_AT)? {
-                    control::VERSION => Ok(target),
+                return match target.word(control::BUILD_AT)? {
+                    BUILD => Ok(target),
                     other => Err(format!(
-                        "the libleak of process {pid} is another version's ({other}, this program knows {}); use the \
-                         leak-analyze that came with it",
-                        control::VERSION
+                        "the libleak of process {pid} is of another build ({other:08x}, this program is of {BUILD:08x}); \
+                         use the leak-analyze that came with it"
                     )),
                 };
             }
