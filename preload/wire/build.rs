@@ -36,7 +36,11 @@ struct Hash(u64);
 impl Hash {
     /// Takes in the bytes, and where they end.
     fn add(&mut self, bytes: &[u8]) {
-        for byte in bytes.iter().copied().chain((bytes.len() as u64).to_le_bytes()) {
+        for byte in bytes
+            .iter()
+            .copied()
+            .chain((bytes.len() as u64).to_le_bytes())
+        {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }

@@ -20,6 +20,7 @@ mod limits;
 mod live;
 mod mapping;
 mod place;
+pub(crate) mod preflight;
 mod procfs;
 mod resident;
 mod room;
@@ -43,7 +44,7 @@ use images::Images;
 use crate::trace::{BEGAN_LATE, Note, Writer};
 
 pub(crate) use place::names;
-pub(crate) use system::wait_for_signal;
+pub(crate) use system::{has_capabilities, wait_for_signal};
 
 /// Records one session for the process at the other end of the inherited descriptor `socket`, until
 /// its whole tree has ended. `late`: the process has run for a while.

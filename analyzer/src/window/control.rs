@@ -57,6 +57,23 @@ pub(super) fn is_loaded(pid: u32) -> Result<bool, String> {
     Ok(maps(pid)?.lines().any(|line| line.contains("/libleak.so")))
 }
 
+/// How libleak stands in a process.
+pub(crate) struct Look {
+    /// What it told its user last.
+    pub(crate) told: String,
+}
+
+/// Looks at libleak in the process `pid`.
+///
+/// # Errors
+/// One line: it can't be begun from here, and what to do.
+pub(crate) fn look(pid: u32) -> Result<Look, String> {
+    let target = Target::find(pid)?;
+    Ok(Look {
+        told: target.told(),
+    })
+}
+
 impl Target {
     fn find(pid: u32) -> Result<Target, String> {
         let maps = maps(pid)?;

@@ -21,8 +21,7 @@ pub enum Amount {
 }
 
 /// What `LEAK_START` takes.
-pub const START_TAKES: &str =
-    "on, off, or a condition: rss>70% (of the memory limit, else of the machine's memory) or rss>800M";
+pub const START_TAKES: &str = "on, off, or a condition: rss>70% (of the memory limit, else of the machine's memory) or rss>800M";
 
 impl Start {
     /// The setting of this value; `None`: it can't be used.
