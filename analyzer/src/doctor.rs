@@ -13,6 +13,8 @@ mod surroundings;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
+
 use finding::Findings;
 
 /// Whom to look at.
@@ -22,6 +24,22 @@ pub enum Subject {
     Command(Vec<OsString>),
     /// A process.
     Process(u32),
+}
+
+impl Subject {
+    /// What was found, with whom it was found of.
+    fn named(&self, mut found: Value) -> Value {
+        let (command, pid) = match self {
+            Subject::Command(command) => {
+                let words = command.iter().map(|word| word.to_string_lossy());
+                (Some(words.collect::<Vec<_>>()), None)
+            }
+            Subject::Process(pid) => (None, Some(pid)),
+        };
+        found["command"] = json!(command);
+        found["pid"] = json!(pid);
+        found
+    }
 }
 
 /// What to look at, and how to say it.
@@ -53,7 +71,7 @@ pub fn doctor(options: &Options) -> Result<u8, String> {
         }
     }
     match options.json {
-        true => println!("{}", findings.json(&options.subject)),
+        true => println!("{}", options.subject.named(findings.json())),
         false => print!("{}", findings.lines()),
     }
     Ok(if findings.can_be_traced() { 0 } else { CANT })

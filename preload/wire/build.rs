@@ -15,7 +15,7 @@ fn main() -> io::Result<()> {
         hash.add(&fs::read(&file)?);
     }
     let build = (hash.0 ^ (hash.0 >> 32)) as u32;
-    println!("cargo::rustc-env=LEAK_WIRE_BUILD={build:08x}");
+    println!("cargo::rustc-env=WIRE_BUILD={build:08x}");
     Ok(())
 }
 

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::Subject;
 use crate::escape::escaped;
 
 /// How bad it is, the worst first.
@@ -121,7 +120,7 @@ impl Findings {
     }
 
     /// For programs.
-    pub(super) fn json(&self, subject: &Subject) -> Value {
+    pub(super) fn json(&self) -> Value {
         let one = |finding: &&Finding| {
             json!({
                 "level": finding.level.name(),
@@ -131,16 +130,7 @@ impl Findings {
             })
         };
         let findings: Vec<Value> = self.sorted().iter().map(one).collect();
-        let (command, pid) = match subject {
-            Subject::Command(command) => {
-                let words = command.iter().map(|word| word.to_string_lossy());
-                (Some(words.collect::<Vec<_>>()), None)
-            }
-            Subject::Process(pid) => (None, Some(pid)),
-        };
         json!({
-            "command": command,
-            "pid": pid,
             "can_be_traced": self.can_be_traced(),
             "findings": findings,
         })
@@ -167,11 +157,8 @@ mod tests {
              note   python      none; go on\n\
              ok     program     x86_64\n"
         );
-        let json = findings.json(&Subject::Process(7));
-        assert_eq!(
-            (&json["pid"], &json["can_be_traced"]),
-            (&json!(7), &json!(false))
-        );
+        let json = findings.json();
+        assert_eq!(json["can_be_traced"], false);
         assert_eq!(json["findings"][3]["to_do"], Value::Null);
     }
 }

@@ -255,6 +255,23 @@ mod tests {
     }
 
     #[test]
+    fn names_are_all_there() {
+        let names = include_str!("settings.rs").split('"');
+        let is_name = |text: &&str| {
+            let rest = text.strip_prefix("LEAK_");
+            rest.is_some_and(|rest| {
+                !rest.is_empty()
+                    && rest
+                        .bytes()
+                        .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+            })
+        };
+        for name in names.filter(is_name) {
+            assert!(NAMES.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
     fn what_cant_be_used_is_named_with_what_it_takes() {
         for (name, value, takes) in [
             ("LEAK_FOLLOW", "yes", "1 or 0"),

@@ -193,7 +193,7 @@ mod tests {
     fn dynamic_programs_and_scripts_can_be_traced() {
         let shell = find(OsStr::new("sh")).unwrap();
         assert_eq!(obstacle(&shell), None);
-        assert_eq!(chain(&shell), [shell.clone()]);
+        assert_eq!(chain(&shell), [shell.as_path()]);
         let folder = std::env::temp_dir().join(format!("leak-program-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (script, outer) = (folder.join("script"), folder.join("outer"));

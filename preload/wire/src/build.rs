@@ -8,4 +8,4 @@ pub const BUILD: u32 = match u32::from_str_radix(BUILD_TEXT, 16) {
 };
 
 /// The same in eight hexadecimal digits.
-pub const BUILD_TEXT: &str = env!("LEAK_WIRE_BUILD");
+pub const BUILD_TEXT: &str = env!("WIRE_BUILD");
