@@ -68,11 +68,13 @@ pub fn run(options: &Options) -> Result<Finished, String> {
     let (name, arguments) = options.command.split_first().ok_or("no command")?;
     let preload = preload(options.preload.as_deref())?;
     let path = program::find(name);
-    if let Some(path) = &path
-        && let Some(program) = program::chain(path).last()
-        && let Some(obstacle) = program::obstacle(program)
-        && obstacle != Obstacle::NoProgram
-    {
+    let obstacle = path.as_deref().and_then(|path| {
+        let program = program::chain(path).pop()?;
+        let obstacle = program::obstacle(&program)?;
+        // The C library runs it by a shell, or says so.
+        (obstacle != Obstacle::NoProgram).then_some((path, obstacle))
+    });
+    if let Some((path, obstacle)) = obstacle {
         notice::say(&format!("{}: {}", path.display(), obstacle.line()));
     }
     let given = options.variables.iter();
@@ -85,8 +87,11 @@ pub fn run(options: &Options) -> Result<Finished, String> {
         .args(arguments)
         .envs(options.variables.iter().map(|(name, value)| (name, value)))
         .env("LEAK_TRACE", &trace.pattern)
-        .env("LD_PRELOAD", with_others(&preload))
         .env_remove(leak_wire::layout::SESSION_VARIABLE);
+    // With musl it would not start; what others can't load is of use to their children.
+    if obstacle.is_none_or(|(_, obstacle)| obstacle != Obstacle::Musl) {
+        command.env("LD_PRELOAD", with_others(&preload));
+    }
     if std::env::var_os("LEAK_ANALYZE").is_none()
         && let Ok(own) = std::env::current_exe()
     {

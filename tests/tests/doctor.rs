@@ -117,6 +117,13 @@ fn programs_that_cant_be_traced() {
     );
     assert_untraced(&place, &fixed);
 
+    let other = Source::read("harmless/for_musl.c").program();
+    assert_cant(
+        &told(&place, &[], &[other.as_os_str()]),
+        "program",
+        "it runs with musl's C library",
+    );
+
     let sanitized = Source::read("harmless/sanitized.c").program();
     assert_cant(
         &told(&place, &[], &[sanitized.as_os_str()]),

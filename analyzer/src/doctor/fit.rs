@@ -28,12 +28,8 @@ pub(super) fn build_of(path: &Path) -> Option<u32> {
 /// Looks at `library` and at its recorder; whether `LEAK_ANALYZE` has to be set for it to find one that fits.
 pub(super) fn look_at(library: &Path, findings: &mut Findings) -> bool {
     let shown = library.display();
-    if library
-        .as_os_str()
-        .as_bytes()
-        .iter()
-        .any(|byte| matches!(byte, b' ' | b':'))
-    {
+    let cut = |byte: &u8| matches!(byte, b' ' | b':');
+    if library.as_os_str().as_bytes().iter().any(cut) {
         findings.cant(
             "libleak",
             format!("{shown} has a space or a colon in its path, at which LD_PRELOAD is cut"),
@@ -41,81 +37,59 @@ pub(super) fn look_at(library: &Path, findings: &mut Findings) -> bool {
         );
     }
     match build_of(library) {
-        Some(BUILD) => {}
-        Some(other) => {
-            findings.cant(
-                "libleak",
-                format!("{shown} is of build {other:08x}, and this leak-analyze of {BUILD:08x}"),
-                "install both from one build",
-            );
-            return false;
-        }
-        None => {
-            findings.cant(
-                "libleak",
-                format!("{shown} is no libleak.so of this leak-analyze's build ({BUILD:08x})"),
-                "name the one that came with it by --preload or LEAK_PRELOAD",
-            );
-            return false;
-        }
+        Some(BUILD) => return recorder_fits(library, findings),
+        Some(other) => findings.cant(
+            "libleak",
+            format!("{shown} is of build {other:08x}, and this leak-analyze of {BUILD:08x}"),
+            "install both from one build",
+        ),
+        None => findings.cant(
+            "libleak",
+            format!("{shown} is no libleak.so of this leak-analyze's build ({BUILD:08x})"),
+            "name the one that came with it by --preload or LEAK_PRELOAD",
+        ),
     }
-    let own = std::env::current_exe().and_then(fs::canonicalize).ok();
-    let recorder = recorder(library);
-    let is_own = recorder
-        .as_ref()
-        .and_then(|path| fs::canonicalize(path).ok())
-        == own;
-    match (recorder, set_recorder()) {
-        (Some(_), _) if is_own => {}
-        (Some(path), is_set) => match build_said_by(&path) {
-            Some(BUILD) => {}
-            other => {
-                let other = other.map_or("another one".to_owned(), |build| format!("{build:08x}"));
-                let text = format!(
-                    "{shown} is of build {BUILD:08x}, and the leak-analyze that it finds, {}, of {other}",
-                    path.display()
-                );
-                if is_set {
-                    findings.cant(
-                        "libleak",
-                        text,
-                        "set LEAK_ANALYZE to the one that came with it",
-                    );
-                    return false;
-                }
-                findings.note(
-                    "libleak",
-                    text,
-                    "set LEAK_ANALYZE as below, or install both from one build",
-                );
-                return true;
-            }
-        },
-        (None, true) => {
-            findings.cant(
-                "libleak",
-                "LEAK_ANALYZE names no program that can be run",
-                "set it to the path of leak-analyze",
-            );
-            return false;
-        }
-        (None, false) => {
-            findings.note(
-                "libleak",
-                format!("there is no leak-analyze beside {shown} or on PATH"),
-                "set LEAK_ANALYZE as below",
-            );
-            return true;
-        }
-    }
-    findings.ok(
-        "libleak",
-        format!("{shown} and its leak-analyze fit together (build {BUILD:08x})"),
-    );
     false
 }
 
-fn set_recorder() -> bool {
+/// Looks at the recorder of a library that fits this program; the same.
+fn recorder_fits(library: &Path, findings: &mut Findings) -> bool {
+    let shown = library.display();
+    let recorder = recorder(library);
+    let own = std::env::current_exe().and_then(fs::canonicalize).ok();
+    let real = recorder
+        .as_ref()
+        .and_then(|path| fs::canonicalize(path).ok());
+    let trouble = match &recorder {
+        None if is_recorder_set() => "LEAK_ANALYZE names no program that can be run".to_owned(),
+        None => format!("there is no leak-analyze beside {shown} or on PATH"),
+        Some(_) if real == own => String::new(),
+        Some(path) => match build_said_by(path) {
+            Some(BUILD) => String::new(),
+            other => format!(
+                "{shown} is of build {BUILD:08x}, and the leak-analyze that it finds, {}, of {}",
+                path.display(),
+                other.map_or("another one".to_owned(), |build| format!("{build:08x}"))
+            ),
+        },
+    };
+    if trouble.is_empty() {
+        let text = format!("{shown} and its leak-analyze fit together (build {BUILD:08x})");
+        findings.ok("libleak", text);
+    } else if is_recorder_set() {
+        findings.cant(
+            "libleak",
+            trouble,
+            "set LEAK_ANALYZE to the one that came with it",
+        );
+    } else {
+        findings.note("libleak", trouble, "set LEAK_ANALYZE as below");
+        return true;
+    }
+    false
+}
+
+fn is_recorder_set() -> bool {
     std::env::var_os("LEAK_ANALYZE").is_some_and(|value| !value.is_empty())
 }
 

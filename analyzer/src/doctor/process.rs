@@ -158,79 +158,87 @@ impl Process {
     }
 }
 
-/// libleak is in it: whether it is recorded.
+/// libleak is in it: says how that stands; whether it is recorded.
 fn loaded(process: &Process, library: &Path, findings: &mut Findings) -> Result<bool, String> {
-    let pid = process.pid;
-    let library = library.display();
-    let session = traced::session_of(pid)?;
-    if session.is_some() {
-        let state = Traced::find(pid).and_then(|traced| traced.state(What::Status));
-        match state {
-            Ok(state) => {
-                let since = moment(state.started_at_ns / 1_000_000_000 * 1_000_000_000);
-                let since = since.replace('T', " ").replace('Z', " UTC");
-                let text = format!(
-                    "it is recorded since {since}, to {}, {} so far",
-                    state.trace.display(),
-                    counted(state.events, "event")
-                );
-                let todo = format!(
-                    "leak-analyze watch {pid} looks at it, leak-analyze stop {pid} ends that"
-                );
-                findings.ready("recording", text, todo);
-                return Ok(true);
-            }
-            Err(why) => {
-                let (what, todo) = why.split_once("; ").unwrap_or((&why, ""));
-                let todo = match todo {
-                    "" => format!("leak-analyze start {pid} begins anew"),
-                    todo => todo.to_owned(),
-                };
-                findings.note("recording", what, todo);
-                return Ok(false);
-            }
-        }
+    if traced::session_of(process.pid)?.is_some() {
+        return Ok(in_session(process.pid, findings));
     }
+    let library = library.display();
     if !process.is_meant() {
         let only = process.value("LEAK_ONLY").unwrap_or_default().display();
-        let text = format!("{library} is in it, and LEAK_ONLY={only} does not name it");
         findings.cant(
             "recording",
-            text,
+            format!("{library} is in it, and LEAK_ONLY={only} does not name it"),
             "start it again with its name in LEAK_ONLY",
         );
         return Ok(false);
     }
+    let pid = process.pid;
+    let start = process.value("LEAK_START");
     match control::look(pid) {
         Err(why) => {
-            let (what, todo) = why
-                .split_once("; ")
-                .or(why.split_once(": "))
-                .unwrap_or((&why, ""));
-            findings.cant("recording", what, todo);
+            let (what, todo) = parts(&why);
+            findings.cant(
+                "recording",
+                what,
+                todo.unwrap_or("run leak-analyze as root"),
+            );
         }
-        Ok(look) if look.told.contains("not traced") && process.value("LEAK_START").is_none() => {
-            let text = format!("{library} is in it, and said at its start: {}", look.told);
-            findings.cant("recording", text, "mend that, and start it again");
-        }
+        Ok(look) if look.told.contains("not traced") && start.is_none() => findings.cant(
+            "recording",
+            format!("{library} is in it, and said at its start: {}", look.told),
+            "mend that, and start it again",
+        ),
         Ok(look) => {
-            let waits = match process.value("LEAK_START") {
-                Some(when) => format!("LEAK_START={}", when.display()),
-                None => "its recording has ended".to_owned(),
-            };
+            let waits = start.map_or("its recording has ended".to_owned(), |when| {
+                format!("LEAK_START={}", when.display())
+            });
             let told = match look.told.as_str() {
                 "" => String::new(),
                 told => format!("; it said last: {told}"),
             };
-            let text = format!("{library} is in it and records nothing ({waits}){told}");
             findings.ready(
                 "recording",
-                text,
+                format!("{library} is in it and records nothing ({waits}){told}"),
                 format!("leak-analyze start {pid} begins"),
             );
         }
     }
     Ok(false)
+}
+
+/// It is in a session: whether that is recorded still.
+fn in_session(pid: u32, findings: &mut Findings) -> bool {
+    match Traced::find(pid).and_then(|traced| traced.state(What::Status)) {
+        Ok(state) => {
+            let since = moment(state.started_at_ns / 1_000_000_000 * 1_000_000_000);
+            findings.ready(
+                "recording",
+                format!(
+                    "it is recorded since {}, to {}, {} so far",
+                    since.replace('T', " ").replace('Z', " UTC"),
+                    state.trace.display(),
+                    counted(state.events, "event")
+                ),
+                format!("leak-analyze watch {pid} looks at it, leak-analyze stop {pid} ends that"),
+            );
+            true
+        }
+        Err(why) => {
+            let (what, todo) = parts(&why);
+            let anew = format!("leak-analyze start {pid} begins anew");
+            findings.note("recording", what, todo.map_or(anew, str::to_owned));
+            false
+        }
+    }
+}
+
+/// What an error line says is the matter, and what it says to do.
+fn parts(line: &str) -> (&str, Option<&str>) {
+    match line.split_once("; ").or(line.split_once(": ")) {
+        Some((what, todo)) => (what, Some(todo)),
+        None => (line, None),
+    }
 }
 
 /// libleak is not in it: says so, and how it comes there.
