@@ -207,6 +207,9 @@ pub struct RecordArguments {
     /// The inherited descriptor on which the target waits
     #[arg(long, value_name = "FD")]
     pub socket: i32,
+    /// The build of the target's libleak.so
+    #[arg(long, value_name = "BUILD")]
+    pub build: Option<String>,
     /// The target has run for a while
     #[arg(long)]
     pub late: bool,

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Record(arguments)) => {
-            record::record(arguments.socket, arguments.late).map(|()| 0)
+            record::record(arguments.socket, arguments.build.as_deref(), arguments.late).map(|()| 0)
         }
         Some(Command::Mark(arguments)) => mark::mark(arguments.pid, &arguments.label).map(|()| 0),
         Some(Command::Start(arguments)) => window::start(arguments.pid).map(|()| 0),

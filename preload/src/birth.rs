@@ -2,6 +2,7 @@
 
 use core::ffi::{CStr, c_char};
 
+use leak_wire::build::BUILD_C;
 use leak_wire::layout::SESSION_PREFIX;
 
 use crate::config::Environment;
@@ -100,6 +101,8 @@ fn become_recorder(path: &CStr, socket: i32, variables: &[*const c_char], late: 
         c"record".as_ptr(),
         c"--socket".as_ptr(),
         c"3".as_ptr(),
+        c"--build".as_ptr(),
+        BUILD_C.as_ptr(),
         if late {
             c"--late".as_ptr()
         } else {

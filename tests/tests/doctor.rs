@@ -406,6 +406,34 @@ fn processes_in_each_state() {
 }
 
 #[test]
+fn processes_elsewhere() {
+    let place = Place::new();
+    // In a network of its own, where no recorder of its own could be asked from here.
+    let mut apart = place.plain("unshare");
+    apart.arg("--net").arg(python::SYSTEM);
+    let apart = Sleeper::start(apart);
+    let mut look = place.plain(artifacts::leak_analyze());
+    look.arg("doctor").arg(apart.pid());
+    let said = run(&place, look);
+    assert_cant(&said, "recording", "libleak.so is not in it");
+    let note = "note   container   it runs in namespaces of its own (net); run leak-analyze in";
+    assert!(said.out.contains(note), "{}", said.out);
+
+    // Another user's: nothing is known of it, and so nothing is said.
+    let copy = place.path("leak-analyze");
+    fs::copy(artifacts::leak_analyze(), &copy).expect("the directory can be written");
+    let mut stranger = place.plain("setpriv");
+    stranger
+        .args(["--reuid=65534", "--clear-groups"])
+        .arg(&copy);
+    stranger.arg("doctor").arg(apart.pid());
+    let said = run(&place, stranger);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+    assert!(said.err.contains("is another user's"), "{}", said.err);
+    assert_eq!(said.err.lines().count(), 1, "{}", said.err);
+}
+
+#[test]
 fn what_is_of_another_build_is_said_and_untraced() {
     let place = Place::new();
     let version = run(&place, {
@@ -413,25 +441,16 @@ fn what_is_of_another_build_is_said_and_untraced() {
         command.arg("--version");
         command
     });
-    let (_, build) = version
+    let (_, version) = version
         .out
         .trim_end()
         .rsplit_once("(build ")
         .expect("it says its build");
-    let build = u32::from_str_radix(build.trim_end_matches(')'), 16).expect("a number");
+    let version = version.trim_end_matches(')');
+    let build = u32::from_str_radix(version, 16).expect("a number");
     let mut library = fs::read(artifacts::libleak()).expect("it was built");
     let [was, other] = [build, !build].map(u32::to_le_bytes);
-    let places: Vec<usize> = library
-        .windows(4)
-        .enumerate()
-        .filter(|(_, word)| *word == was)
-        .map(|(at, _)| at)
-        .collect();
-    // What others read, and what it compares with.
-    assert!(places.len() >= 2, "{places:?}");
-    places
-        .iter()
-        .for_each(|at| library[*at..at + 4].copy_from_slice(&other));
+    replace(&mut library, &was, &other);
     let path = place.path("libleak.so");
     executable(&path, library);
 
@@ -450,23 +469,44 @@ fn what_is_of_another_build_is_said_and_untraced() {
         ),
     );
 
-    let plain = run(&place, place.plain(ordinary()));
-    let mut mixed = place.plain(ordinary());
-    mixed
-        .env("LD_PRELOAD", &path)
-        .env("LEAK_ANALYZE", artifacts::leak_analyze());
-    let ended = run(&place, mixed);
-    assert_eq!((ended.code, &ended.out), (plain.code, &plain.out));
-    let said =
-        format!("libleak: {preload} and the leak-analyze that it found are of different builds");
-    assert!(ended.err.starts_with(&said), "{}", ended.err);
-    assert_eq!(
-        ended.err.lines().count(),
-        1 + plain.err.lines().count(),
-        "{}",
-        ended.err
+    // Whichever of the two finds it.
+    let mixed = || {
+        let mut command = place.plain(ordinary());
+        command.env("LD_PRELOAD", &path);
+        command.env("LEAK_ANALYZE", artifacts::leak_analyze());
+        run(&place, command)
+    };
+    let found = "and the leak-analyze that it found are of different builds";
+    assert_refused(&place, &mixed(), &format!("libleak: {preload} {found}"));
+    let mut library = fs::read(&path).expect("it was written");
+    replace(&mut library, version.as_bytes(), b"00c0ffee");
+    executable(&path, library);
+    assert_refused(
+        &place,
+        &mixed(),
+        "libleak: libleak.so is of build 00c0ffee, and ",
     );
+}
+
+/// The program ran as without libleak; one line says why.
+fn assert_refused(place: &Place, mixed: &Said, line: &str) {
+    let plain = run(place, place.plain(ordinary()));
+    assert_eq!((mixed.code, &mixed.out), (plain.code, &plain.out));
+    assert!(mixed.err.starts_with(line), "{}", mixed.err);
+    let lines = [&mixed.err, &plain.err].map(|err| err.lines().count());
+    assert_eq!(lines[0], 1 + lines[1], "{}", mixed.err);
     assert!(!place.trace().exists());
+}
+
+/// Replaces all that is `from`, of which there is some.
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    let found = bytes.windows(from.len()).enumerate();
+    let found = found.filter(|(_, part)| *part == from);
+    let places: Vec<usize> = found.map(|(at, _)| at).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
 }
 
 #[test]

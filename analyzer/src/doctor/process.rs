@@ -235,7 +235,7 @@ fn in_session(pid: u32, findings: &mut Findings) -> bool {
 
 /// What an error line says is the matter, and what it says to do.
 fn parts(line: &str) -> (&str, Option<&str>) {
-    match line.split_once("; ").or(line.split_once(": ")) {
+    match line.split_once("; ") {
         Some((what, todo)) => (what, Some(todo)),
         None => (line, None),
     }

@@ -79,7 +79,7 @@ impl Target {
         let maps = maps(pid)?;
         let denied = |error: &io::Error| match error.kind() {
             io::ErrorKind::PermissionDenied => format!(
-                "process {pid} may not be changed from here: run as root (sudo leak-analyze start {pid}), or set \
+                "process {pid} may not be changed from here; run as root (sudo leak-analyze start {pid}), or set \
                  kernel.yama.ptrace_scope to 0"
             ),
             _ => format!("process {pid} can't be looked at: {error}"),
