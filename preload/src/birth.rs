@@ -276,7 +276,7 @@ fn no_answer(error: Errno) -> Refused {
     if error == libc::EAGAIN {
         refuse(&[b"the recorder gave no answer in 5 seconds: this program is not traced"])
     } else {
-        refuse(&[b"the recorder gave no answer: this program is not traced"])
+        refuse(&[b"the recorder gave no answer (is leak-analyze of another build than libleak.so?): this program is not traced"])
     }
 }
 
