@@ -16,6 +16,7 @@ pub mod analyze;
 pub mod asked;
 pub mod association;
 pub mod cli;
+pub mod doctor;
 pub mod dump;
 mod escape;
 pub(crate) mod figures;

@@ -56,6 +56,26 @@ impl Default for Settings {
     }
 }
 
+/// The names of all settings, those too that the target, its library or `run` read themselves.
+pub(crate) const NAMES: [&str; 16] = [
+    "LEAK_TRACE",
+    "LEAK_ONLY",
+    "LEAK_FOLLOW",
+    "LEAK_FULL",
+    "LEAK_MEMORY",
+    "LEAK_MAX_TRACE",
+    "LEAK_DEPTH",
+    "LEAK_SAMPLE",
+    "LEAK_KEEP",
+    "LEAK_PYTHON",
+    "LEAK_GC",
+    "LEAK_OWN_MALLOC",
+    "LEAK_START",
+    "LEAK_QUIET",
+    "LEAK_ANALYZE",
+    "LEAK_PRELOAD",
+];
+
 /// The smallest trace that is worth recording, bytes.
 const MIN_TRACE: u64 = 1 << 20;
 /// The most bytes from one sample to the next, on average.
@@ -232,6 +252,23 @@ mod tests {
             quiet: true,
         };
         assert_eq!(all, Ok(expected));
+    }
+
+    #[test]
+    fn names_are_all_there() {
+        let names = include_str!("settings.rs").split('"');
+        let is_name = |text: &&str| {
+            let rest = text.strip_prefix("LEAK_");
+            rest.is_some_and(|rest| {
+                !rest.is_empty()
+                    && rest
+                        .bytes()
+                        .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+            })
+        };
+        for name in names.filter(is_name) {
+            assert!(NAMES.contains(&name), "{name}");
+        }
     }
 
     #[test]

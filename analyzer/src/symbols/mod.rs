@@ -12,6 +12,7 @@ mod debugfile;
 mod demangle;
 mod elf;
 mod functions;
+mod known;
 mod module;
 mod units;
 
@@ -23,6 +24,7 @@ use rustc_hash::FxHashMap;
 
 pub use demangle::{full as full_name, short as short_name};
 pub use elf::Files;
+pub(crate) use known::{Known, known};
 
 use crate::sites::{Frame, Module, ModuleId};
 use crate::trace::Warning;
