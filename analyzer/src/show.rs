@@ -170,6 +170,7 @@ fn print(
         Format::Pprof => report::pprof,
         Format::Folded => report::folded,
         Format::Speedscope => report::speedscope,
+        Format::Firefox => report::firefox,
         Format::Tables => {
             let folder = output.unwrap_or(Path::new("."));
             return report::tables(facts, analysis, sites, symbolizer, &printing, folder);

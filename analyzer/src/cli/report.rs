@@ -66,7 +66,7 @@ pub struct ReportOptions {
     /// freed at once, how large they are
     #[arg(long, value_enum, default_value_t = View::Leaks)]
     pub view: View,
-    /// Which blocks pprof (its default), folded and speedscope are of
+    /// Which blocks pprof (its default), folded, speedscope and firefox are of
     #[arg(long, value_enum, default_value_t = What::Retained)]
     pub what: What,
     /// Begin folded stacks with the outermost frame rather than with the endpoint and the status
@@ -141,6 +141,8 @@ pub enum Format {
     Folded,
     /// For speedscope.app
     Speedscope,
+    /// For profiler.firefox.com
+    Firefox,
     /// For DuckDB and its like: files of JSON lines in the folder of -o
     Tables,
 }

@@ -102,6 +102,7 @@ pub fn whole_trace(bytes: &[u8]) {
         report::markdown,
         report::folded,
         report::speedscope,
+        report::firefox,
         report::pprof,
     ];
     for print in prints {

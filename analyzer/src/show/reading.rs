@@ -121,7 +121,7 @@ pub(super) fn request_options(options: &ReportOptions) -> analyze::Options {
         boundary: analysis_boundary(options.boundary),
         scope: analysis_scope(options.scope),
         routes: options.route.clone(),
-        periods: options.format == Format::Html,
+        periods: matches!(options.format, Format::Html | Format::Firefox),
         ..analyze::Options::default()
     }
 }
