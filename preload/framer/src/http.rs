@@ -128,7 +128,7 @@ impl Http {
             if bytes.is_empty() {
                 return Ok(());
             }
-            if let Some((len, head)) = RequestHead::parse(bytes)? {
+            if let Some((len, head)) = RequestHead::parse(bytes, out)? {
                 *bytes = bytes.get(len..).unwrap_or(&[]);
                 return self.requested(&head, out);
             }
@@ -138,7 +138,7 @@ impl Http {
             Appended::Full => Err(Broken),
             Appended::Complete => {
                 let (_, head) =
-                    RequestHead::parse(self.request_head.bytes(buffer))?.ok_or(Broken)?;
+                    RequestHead::parse(self.request_head.bytes(buffer), out)?.ok_or(Broken)?;
                 self.request_head = Head::EMPTY;
                 self.requested(&head, out)
             }
@@ -322,8 +322,9 @@ struct RequestHead {
 }
 
 impl RequestHead {
-    /// The head at the front of `bytes` and its length, `None`: it goes on past them.
-    fn parse(bytes: &[u8]) -> Result<Option<(usize, Self)>, Broken> {
+    /// The head at the front of `bytes` and its length, `None`: it goes on past them. Of a whole one, the headers that
+    /// are wanted go out.
+    fn parse(bytes: &[u8], out: &mut Out<'_>) -> Result<Option<(usize, Self)>, Broken> {
         let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
         let mut request = Request::new(&mut []);
         let mut config = ParserConfig::default();
@@ -345,6 +346,7 @@ impl RequestHead {
             conditional: values(request.headers, "expect")
                 .any(|value| value.trim_ascii().eq_ignore_ascii_case(b"100-continue")),
         };
+        out.wanted().tell(request.headers, out);
         Ok(Some((len, head)))
     }
 }
@@ -375,7 +377,10 @@ impl AnswerHead {
     }
 }
 
-fn values<'a>(headers: &'a [Header<'a>], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn values<'a>(
+    headers: &'a [Header<'a>],
+    name: &'a str,
+) -> impl Iterator<Item = &'a [u8]> {
     headers
         .iter()
         .filter(move |header| **header != EMPTY_HEADER && header.name.eq_ignore_ascii_case(name))

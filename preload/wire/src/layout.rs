@@ -16,7 +16,7 @@ use crate::record::MAX_WORDS;
 /// First word of the mapping.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"leakwire");
 /// Changes with every change of this crate that the other side could notice.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// Alignment of the parts of the mapping, bytes.
 pub const PAGE: usize = 4096;
 /// How many processes may live at once in a session.
@@ -95,8 +95,20 @@ pub struct SessionHeader {
     pub first_tick: AtomicU64,
     /// Paths of libraries that call the C library's malloc or free directly ([`warning::BYPASSED`]).
     pub bypassing: Names,
+    /// Names of the request headers whose values are recorded, lower case; see [`headers`].
+    pub headers: Names,
     /// The last stamp taken, by any target or the recorder; see [`crate::order`].
     pub epoch: Line<AtomicU64>,
+}
+
+/// What is recorded of request headers, at most.
+pub mod headers {
+    /// Names.
+    pub const MOST: usize = 8;
+    /// Bytes of a name.
+    pub const NAME: usize = 64;
+    /// Bytes of all names, each with the byte behind it.
+    pub const NAMES: usize = MOST * (NAME + 1);
 }
 
 /// A cache line of its own.

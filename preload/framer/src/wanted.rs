@@ -1,0 +1,75 @@
+//! Values of request headers, of those alone that the user has named.
+
+use httparse::Header;
+
+use crate::batch::Out;
+use crate::http::values;
+
+/// The most bytes of a value that leave this crate.
+pub const VALUE_MAX: usize = 128;
+
+/// Names of the headers whose values are wanted, one after the other, each with a line feed behind it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'n>(&'n [u8]);
+
+impl<'n> Wanted<'n> {
+    /// None.
+    pub const NONE: Wanted<'static> = Wanted(&[]);
+
+    /// Those of `names`.
+    pub const fn new(names: &'n [u8]) -> Wanted<'n> {
+        Wanted(names)
+    }
+
+    /// Tells what a head has of them: for each name all of its values in one, as RFC 9110 has it.
+    pub(crate) fn tell(self, headers: &[Header<'_>], out: &mut Out<'_>) {
+        for name in self.0.split(|byte| *byte == b'\n') {
+            let Some(text) = core::str::from_utf8(name).ok().filter(|it| !it.is_empty()) else {
+                continue;
+            };
+            let mut all = Value::EMPTY;
+            for value in values(headers, text) {
+                all.add(value.trim_ascii());
+            }
+            if all.parts > 0 {
+                out.header(name, all.kept(), all.length);
+            }
+        }
+    }
+}
+
+/// The values of one name so far.
+struct Value {
+    bytes: [u8; VALUE_MAX],
+    /// Bytes that all of it has, more than are kept or not.
+    length: u32,
+    parts: u32,
+}
+
+impl Value {
+    const EMPTY: Value = Value {
+        bytes: [0; VALUE_MAX],
+        length: 0,
+        parts: 0,
+    };
+
+    fn add(&mut self, value: &[u8]) {
+        if self.parts > 0 {
+            self.append(b", ");
+        }
+        self.append(value);
+        self.parts += 1;
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let room = self.bytes.iter_mut().skip(self.length as usize);
+        room.zip(bytes).for_each(|(place, byte)| *place = *byte);
+        // No head is longer than the buffer.
+        self.length = self.length.saturating_add(bytes.len() as u32);
+    }
+
+    fn kept(&self) -> &[u8] {
+        let kept = (self.length as usize).min(VALUE_MAX);
+        self.bytes.get(..kept).unwrap_or(&[])
+    }
+}
