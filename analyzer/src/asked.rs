@@ -2,6 +2,7 @@
 
 mod sent;
 
+pub(crate) use sent::ids;
 pub use sent::{Header, Sent, trace_id};
 
 /// What requests asked for, as it was: a path may name one request of a million.

@@ -116,6 +116,22 @@ pub fn trace_id<'s>(headers: impl Iterator<Item = Header<'s>> + Clone) -> Option
     parent.or_else(|| IDS.iter().find_map(|name| whole(name)))
 }
 
+/// All that a request with these headers may be called: `traceparent` as it is and its trace id, and the other ids.
+pub(crate) fn ids<'s>(headers: impl Iterator<Item = Header<'s>>) -> Vec<&'s str> {
+    let mut all = Vec::new();
+    for header in headers.filter(|header| !header.is_cut && !header.value.is_empty()) {
+        match header.name {
+            "traceparent" => {
+                let trace = of_traceparent(header.value);
+                all.extend(trace.into_iter().chain(trace.map(|_| header.value)));
+            }
+            name if IDS.contains(&name) => all.push(header.value),
+            _ => {}
+        }
+    }
+    all
+}
+
 /// The trace id in `00-TRACE-SPAN-FLAGS` (W3C Trace Context).
 pub(crate) fn of_traceparent(value: &str) -> Option<&str> {
     let mut parts = value.split('-');

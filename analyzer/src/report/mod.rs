@@ -32,6 +32,7 @@ mod stacks;
 mod tables;
 mod text;
 
+use crate::access::AccessLog;
 use crate::analysis::{Analysis, Site, Source, Verdict};
 use crate::figures;
 use crate::sample::{Amount, Sample};
@@ -117,6 +118,10 @@ pub struct Options {
     pub requests: RequestFilter,
     /// Call sites in each part of the text, at most.
     pub most_sites: usize,
+    /// Leaking requests listed of each endpoint, at most.
+    pub examples: usize,
+    /// What the server's access log tells of requests.
+    pub access_log: Option<AccessLog>,
     /// Types in each table of the text, at most; `None`: a few, and only where it matters most.
     pub types: Option<usize>,
     /// Call sites that pin pages, at most; `None`: a few, where they matter.
@@ -139,6 +144,8 @@ impl Default for Options {
             trace_path: "trace.bin".into(),
             requests: RequestFilter::All,
             most_sites: 10,
+            examples: 0,
+            access_log: None,
             types: None,
             pins: None,
             with_source: false,

@@ -323,7 +323,9 @@ fn about(input: &Input<'_>, symbolizer: &Symbolizer<'_>, left_out: usize) -> Val
 mod tests {
     use super::*;
     use crate::analysis::course::Course;
+    use crate::analysis::{SiteCell, Verdict};
     use crate::report::example::{self, Example};
+    use crate::sample::Amount;
 
     fn profile(example: &Example, what: What) -> Value {
         let options = Options {
@@ -389,29 +391,52 @@ mod tests {
     #[test]
     fn what_is_retained_stands_where_its_requests_began() {
         let mut example = example::leaking();
-        let site = &example.analysis.sites[0];
-        let cell = site.cells.iter().find(|cell| cell.retained.bytes > 1000);
-        let cell = cell.unwrap();
-        let half = crate::sample::Amount {
+        let half = Amount {
             blocks: 1,
             bytes: 1000,
         };
+        let cell = SiteCell {
+            endpoint: 0,
+            status: Some(200),
+            process: 0,
+            verdict: Verdict::Leak,
+            requests: 2,
+            retained: Amount {
+                blocks: 2,
+                bytes: 2500,
+            },
+            associated: half,
+            leaked: half,
+            leaking_requests: 1,
+            leaked_squares: 0.0,
+            before_exit: Amount::default(),
+        };
+        let site = &mut example.analysis.sites[0];
+        let id = site.id;
+        site.cells = vec![cell];
+        example.analysis.sites.truncate(1);
         example.analysis.course = Some(Course {
             lived: Vec::new(),
             kept: vec![Kept {
-                site: site.id,
-                endpoint: cell.endpoint,
-                status: cell.status,
+                site: id,
+                endpoint: 0,
+                status: Some(200),
                 period: 3,
                 retained: half,
                 associated: half,
                 leaked: half,
             }],
         });
-        let samples = &profile(&example, What::Retained)["threads"][0]["samples"];
-        let first = [&samples["time"][0], &samples["weight"][0]];
-        let middle = example.facts.duration_ns as f64 / 1e6 * 7.0 / 96.0;
-        assert!((first[0].as_f64().unwrap() - middle).abs() < 0.001);
-        assert_eq!(*first[1], 1000);
+        let profile = profile(&example, What::Retained);
+        let samples = &profile["threads"][0]["samples"];
+        let duration = example.facts.duration_ns as f64 / 1e6;
+        for (at, (time, bytes)) in [(duration * 7.0 / 96.0, 1000), (duration, 1500)]
+            .into_iter()
+            .enumerate()
+        {
+            assert!((samples["time"][at].as_f64().unwrap() - time).abs() < 0.001);
+            assert_eq!(samples["weight"][at], bytes);
+        }
+        assert_eq!(samples["length"], 2);
     }
 }
