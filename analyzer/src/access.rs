@@ -73,7 +73,7 @@ impl Counts {
         let others = [
             (self.ambiguous, "may be of several"),
             (self.unknown, "of no request that was recorded"),
-            (self.outside, "from before or after it"),
+            (self.outside, "from before or after the recording"),
             (self.unread, "not understood"),
         ];
         for (number, what) in others.into_iter().filter(|(number, _)| *number > 0) {

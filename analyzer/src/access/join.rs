@@ -117,7 +117,7 @@ impl<'a> Join<'a> {
     }
 
     fn line(&mut self, line: Line) {
-        let stretch = line.when.map(|(from, to)| self.from_start(from, to));
+        let stretch = line.when.map(|(from, to)| self.stretch_of(from, to));
         if stretch.is_some_and(|stretch| stretch.is_none()) {
             self.log.counts.outside += 1;
             return;
@@ -163,7 +163,7 @@ impl<'a> Join<'a> {
     }
 
     /// When in the recorded time, with the slack; `None`: not in it.
-    fn from_start(&self, from: u64, to: u64) -> Option<Span> {
+    fn stretch_of(&self, from: u64, to: u64) -> Option<Span> {
         let (start, duration) = (self.facts.started_at_ns, self.facts.duration_ns);
         let past = to.saturating_add(SLACK_NS).checked_sub(start)?;
         let from = from.saturating_sub(SLACK_NS).saturating_sub(start);
@@ -231,7 +231,7 @@ impl<'a> Join<'a> {
 
     /// Where the only request is that the line may be of. Notes it for all of which it may be.
     fn only(&mut self, line: &Line) -> Option<(Key, usize)> {
-        let stretch = line.when.and_then(|(from, to)| self.from_start(from, to));
+        let stretch = line.when.and_then(|(from, to)| self.stretch_of(from, to));
         let (Some(stretch), Some(head), Some(status)) = (stretch, &line.head, line.status) else {
             self.log.counts.unknown += 1;
             return None;

@@ -154,6 +154,11 @@ fn lanes() {
             address: 4096,
             size: 4096,
         },
+        Event::Header {
+            connection: 1,
+            length: 300,
+            text: Bytes::Slice(b"x-request-id\0abc"),
+        },
         Event::Exit { code: 3 },
     ];
     for event in events {

@@ -6,6 +6,9 @@ use std::io::{self, Write};
 
 use rustc_hash::FxHashSet;
 
+use super::frames::Stacks;
+use super::functions::Functions;
+use super::outline::is_compared;
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
 use crate::analysis::{
@@ -462,6 +465,10 @@ pub(super) fn site_row<'r>(
     schema::Site {
         id: site.id,
         fingerprint: fingerprint(input.sites, site.id),
+        function_fingerprint: is_compared(site).then(|| {
+            let mut stacks = Stacks::new(input.facts, input.sites, symbolizer);
+            Functions::of(&stacks.of(site.id)).fingerprint
+        }),
         kind: input.sites.memory(site.id).kind(),
         backing: input.sites.memory(site.id).backing(),
         discarded_bytes: site.discarded_bytes,

@@ -42,7 +42,9 @@ use crate::trace::{Facts, Warning};
 
 pub use brief::brief;
 pub use check::{Criteria, Finding, check, doubt};
-pub use diff::{Diff, State, compare, json as diff_json, markdown as diff_markdown};
+pub use diff::{
+    Diff, State, compare, html as diff_html, json as diff_json, markdown as diff_markdown,
+};
 pub use fingerprint::fingerprint;
 pub use firefox::firefox;
 pub use folded::folded;

@@ -326,6 +326,8 @@ pub(super) struct Status {
 pub(super) struct Site<'r> {
     pub(super) id: u32,
     pub(super) fingerprint: String,
+    /// What comparisons and baselines call it; `null`: they don't look at it.
+    pub(super) function_fingerprint: Option<String>,
     pub(super) kind: &'static str,
     /// Of what kind the mapping is; null where its blocks are an allocator's.
     pub(super) backing: Option<&'static str>,

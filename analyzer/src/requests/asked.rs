@@ -186,3 +186,65 @@ impl AskedSoFar {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(asked: &mut AskedSoFar, connection: ConnectionId, text: &str) {
+        let bytes = text.replace('=', "\0");
+        let value = text.split_once('=').map_or(0, |(_, value)| value.len());
+        asked.header(connection, value as u32, Bytes::Slice(bytes.as_bytes()));
+    }
+
+    fn of(all: &AskedFor, request: usize) -> Vec<(&str, &str)> {
+        let headers = all.sent.of(request);
+        headers.map(|header| (header.name, header.value)).collect()
+    }
+
+    #[test]
+    fn headers_are_those_of_the_next_head_of_their_connection() {
+        for is_kept in [false, true] {
+            let mut asked = AskedSoFar::new(is_kept);
+            // Of two connections, on two threads.
+            header(&mut asked, 1, "a=1");
+            header(&mut asked, 2, "a=2");
+            header(&mut asked, 1, "b=3");
+            let heads = [(2, "GET /x"), (1, "GET /x"), (1, "GET /x"), (2, "GET /x")];
+            for (request, (connection, text)) in (0..).zip(heads) {
+                let head = asked.head(connection, text);
+                asked.note(request, head, "tcp:80");
+            }
+            let all = asked.finish(0..4);
+            assert_eq!(of(&all, 0), [("a", "2")]);
+            assert_eq!(of(&all, 1), [("a", "1"), ("b", "3")]);
+            assert_eq!(of(&all, 2), []);
+            assert_eq!(of(&all, 3), []);
+            let kept = is_kept.then_some(("GET /x", "tcp:80"));
+            assert!((0..4).all(|request| all.of(request) == kept));
+        }
+    }
+
+    #[test]
+    fn several_as_one_have_what_all_have() {
+        let mut asked = AskedSoFar::new(true);
+        let mut heads = Vec::new();
+        for value in ["a=1", "a=1", "a=2"] {
+            header(&mut asked, 1, value);
+            heads.push(asked.head(1, "GET /x"));
+        }
+        let other = asked.head(1, "GET /y");
+        for request in 0..3 {
+            asked.note(request, heads[0], "tcp:80");
+        }
+        asked.join(0, heads[1]);
+        asked.join(1, heads[2]);
+        asked.join(2, other);
+        let all = asked.finish(0..3);
+        assert_eq!(of(&all, 0), [("a", "1")]);
+        assert_eq!(of(&all, 1), []);
+        assert_eq!(all.of(1), Some(("GET /x", "tcp:80")));
+        assert_eq!(of(&all, 2), []);
+        assert_eq!(all.of(2), None);
+    }
+}

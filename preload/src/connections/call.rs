@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
-use leak_framer::{Buffers, Connection, Fact, Pieces, Reason};
+use leak_framer::{Buffers, Connection, Fact, Pieces, Reason, Wanted};
 use leak_wire::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::Watched;
@@ -128,7 +128,12 @@ impl Call {
         self.frame(|connection, buffers| match self.transfer {
             Transfer::Read => {
                 let asked = Asked::now();
-                connection.read(buffers, pieces, asked.wanted(), |fact| tell(number, fact));
+                connection.read(
+                    buffers,
+                    pieces,
+                    asked.as_ref().map_or(Wanted::NONE, Asked::wanted),
+                    |fact| tell(number, fact),
+                );
             }
             Transfer::Write => {
                 connection.wrote(buffers, pieces, |fact| tell(number, fact));

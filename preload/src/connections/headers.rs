@@ -13,19 +13,16 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Those of the session.
-    pub fn now() -> Asked {
+    /// Those of the session, if there are any.
+    pub fn now() -> Option<Asked> {
+        let names = &session::current()?.header().headers;
+        if names.is_empty() {
+            return None;
+        }
         let mut asked = Asked {
             names: [0; NAMES],
             length: 0,
         };
-        let Some(session) = session::current() else {
-            return asked;
-        };
-        let names = &session.header().headers;
-        if names.is_empty() {
-            return asked;
-        }
         for (at, place) in asked.names.iter_mut().enumerate() {
             *place = names.byte(at);
             // The recorder wrote all names, without gaps, before anybody got the mapping.
@@ -34,7 +31,7 @@ impl Asked {
             }
             asked.length = at + 1;
         }
-        asked
+        Some(asked)
     }
 
     pub fn wanted(&self) -> Wanted<'_> {

@@ -9,8 +9,9 @@ use super::names::Names;
 use super::source;
 use super::time::time;
 use crate::analysis::course::{Course, PERIODS};
-use crate::analysis::{Analysis, Endpoint, Site, TypeRow, Verdict};
+use crate::analysis::{Analysis, Apart, Endpoint, Site, TypeRow, Verdict};
 use crate::escape::escaped;
+use crate::report::facts::words;
 use crate::report::frames::Stacks;
 use crate::report::leaking::leaking_requests;
 use crate::report::{Input, fingerprint, text};
@@ -173,11 +174,27 @@ fn endpoints(input: &Input<'_>, names: &mut Names, limits: Limits) -> Vec<data::
             open_requests: endpoint.open_requests,
             open_bytes: endpoint.open.bytes,
             statuses: statuses(endpoint),
+            apart: endpoint.apart.as_ref().map(tells),
             types: types(names, &endpoint.types),
             course,
         }
     })
     .collect()
+}
+
+fn tells(apart: &Apart) -> Vec<data::Tell> {
+    let tells = apart.single.iter().chain(&apart.pair);
+    let rows = tells.map(|tell| {
+        let facts: Vec<String> = tell.facts.iter().map(|fact| words(*fact)).collect();
+        data::Tell(
+            facts.join(" and "),
+            tell.leaking_with,
+            tell.leaking,
+            tell.others_with,
+            tell.others,
+        )
+    });
+    rows.collect()
 }
 
 fn statuses(endpoint: &Endpoint) -> Vec<data::Status> {
