@@ -1,7 +1,9 @@
 //! Access logs: which line is of which request of a trace, and what the line tells of it that the trace does not: names
 //! of query parameters, user agent, request id. A line that may be of two requests is of none.
 
+mod common;
 mod fields;
+mod form;
 mod join;
 mod line;
 mod moment;

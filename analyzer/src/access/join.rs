@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::line::{Line, parse};
+use super::form::parse;
+use super::line::Line;
 use super::{AccessLog, Entry};
 use crate::analysis::{Analysis, Request, Source};
 use crate::asked::ids;

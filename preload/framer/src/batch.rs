@@ -1,7 +1,8 @@
 //! What goes out of one feed: equal facts that follow each other are one with a count.
 
 use crate::label::Label;
-use crate::{Fact, Protocol, Reason, Wanted};
+use crate::wanted::Wanted;
+use crate::{Fact, Protocol, Reason};
 
 /// The facts of one feed. Emits in order; holds back the last request or answer to count it.
 pub(crate) struct Out<'e> {

@@ -9,6 +9,7 @@ use crate::chunked::{Chunked, skip};
 use crate::head::{Appended, Head};
 use crate::label::Label;
 use crate::runs::{Kind, Runs};
+use crate::wanted::Value;
 use crate::{Broken, Protocol};
 
 /// More header lines than servers allow (Apache: 100).
@@ -346,7 +347,7 @@ impl RequestHead {
             conditional: values(request.headers, "expect")
                 .any(|value| value.trim_ascii().eq_ignore_ascii_case(b"100-continue")),
         };
-        out.wanted().tell(request.headers, out);
+        tell_wanted(request.headers, out);
         Ok(Some((len, head)))
     }
 }
@@ -377,14 +378,22 @@ impl AnswerHead {
     }
 }
 
-pub(crate) fn values<'a>(
-    headers: &'a [Header<'a>],
-    name: &'a str,
-) -> impl Iterator<Item = &'a [u8]> {
+fn values<'a>(headers: &'a [Header<'a>], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     headers
         .iter()
         .filter(move |header| **header != EMPTY_HEADER && header.name.eq_ignore_ascii_case(name))
         .map(|header| header.value)
+}
+
+/// Tells what a head has of the headers that are wanted.
+fn tell_wanted(headers: &[Header<'_>], out: &mut Out<'_>) {
+    for name in out.wanted().names() {
+        let mut all = Value::EMPTY;
+        values(headers, name).for_each(|value| all.add(value.trim_ascii()));
+        if let Some((kept, length)) = all.told() {
+            out.header(name.as_bytes(), kept, length);
+        }
+    }
 }
 
 fn body(headers: &[Header<'_>]) -> Result<Body, Broken> {

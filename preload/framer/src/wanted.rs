@@ -1,10 +1,5 @@
 //! Values of request headers, of those alone that the user has named.
 
-use httparse::Header;
-
-use crate::batch::Out;
-use crate::http::values;
-
 /// The most bytes of a value that leave this crate.
 pub const VALUE_MAX: usize = 128;
 
@@ -21,25 +16,15 @@ impl<'n> Wanted<'n> {
         Wanted(names)
     }
 
-    /// Tells what a head has of them: for each name all of its values in one, as RFC 9110 has it.
-    pub(crate) fn tell(self, headers: &[Header<'_>], out: &mut Out<'_>) {
-        for name in self.0.split(|byte| *byte == b'\n') {
-            let Some(text) = core::str::from_utf8(name).ok().filter(|it| !it.is_empty()) else {
-                continue;
-            };
-            let mut all = Value::EMPTY;
-            for value in values(headers, text) {
-                all.add(value.trim_ascii());
-            }
-            if all.parts > 0 {
-                out.header(name, all.kept(), all.length);
-            }
-        }
+    /// Each of them.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'n str> {
+        let names = self.0.split(|byte| *byte == b'\n');
+        names.filter_map(|name| core::str::from_utf8(name).ok().filter(|it| !it.is_empty()))
     }
 }
 
-/// The values of one name so far.
-struct Value {
+/// All values of one name in one, as RFC 9110 has it.
+pub(crate) struct Value {
     bytes: [u8; VALUE_MAX],
     /// Bytes that all of it has, more than are kept or not.
     length: u32,
@@ -47,13 +32,14 @@ struct Value {
 }
 
 impl Value {
-    const EMPTY: Value = Value {
+    pub(crate) const EMPTY: Value = Value {
         bytes: [0; VALUE_MAX],
         length: 0,
         parts: 0,
     };
 
-    fn add(&mut self, value: &[u8]) {
+    /// One more.
+    pub(crate) fn add(&mut self, value: &[u8]) {
         if self.parts > 0 {
             self.append(b", ");
         }
@@ -68,8 +54,10 @@ impl Value {
         self.length = self.length.saturating_add(bytes.len() as u32);
     }
 
-    fn kept(&self) -> &[u8] {
+    /// The bytes that are kept, and how many there are; `None`: there was no value.
+    pub(crate) fn told(&self) -> Option<(&[u8], u32)> {
         let kept = (self.length as usize).min(VALUE_MAX);
-        self.bytes.get(..kept).unwrap_or(&[])
+        let kept = self.bytes.get(..kept).unwrap_or(&[]);
+        (self.parts > 0).then_some((kept, self.length))
     }
 }
