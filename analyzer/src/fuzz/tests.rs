@@ -213,3 +213,14 @@ fn memories() {
     let seed = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     run("types", &[seed], rounds() / 4, types);
 }
+
+#[test]
+fn access_logs() {
+    let seeds = [
+        "h - u [29/Nov/2026:17:30:15 +0000] \"GET /a?b=c&d HTTP/1.1\" 200 5 \"-\" \"x \\\" \\x41\" id-1\n",
+        "{\"ts\":1764437415.123,\"request\":{\"method\":\"GET\",\"uri\":\"/a?b\"},\"status\":200}\n",
+        "{\"@timestamp\":\"2026-11-29T17:30:15.5+02:00\",\"path\":\"/c\",\"method\":\"GET\",\"status\":\"404\"}\n",
+    ];
+    let seeds = seeds.map(|seed| seed.as_bytes().to_vec());
+    run("access_log", &seeds, 50 * rounds(), access_log);
+}

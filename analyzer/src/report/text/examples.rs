@@ -7,7 +7,6 @@ use super::page::Page;
 use super::table::{Cell, Side, Table, cut};
 use crate::access::Entry;
 use crate::analysis::Request;
-use crate::asked::trace_id;
 use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, duration, moment};
 use crate::report::Input;
@@ -118,7 +117,6 @@ fn row(page: &Page, input: &Input<'_>, id: usize, request: &Request) -> Vec<Cell
 fn known_of(input: &Input<'_>, id: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let sent = &input.analysis.asked.sent;
-    let name = trace_id(sent.of(id));
     for header in sent.of(id) {
         let dots = if header.is_cut { "…" } else { "" };
         lines.push(format!(
@@ -126,9 +124,6 @@ fn known_of(input: &Input<'_>, id: usize) -> Vec<String> {
             escaped(header.name),
             escaped(header.value)
         ));
-    }
-    if let Some(name) = name.filter(|name| !sent.of(id).any(|header| header.value == *name)) {
-        lines.push(format!("trace {name}"));
     }
     let entry = input.options.access_log.as_ref().and_then(|log| log.of(id));
     lines.extend(entry.and_then(of_log));
