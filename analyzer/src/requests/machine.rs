@@ -151,6 +151,7 @@ impl Machine {
     pub fn growing(options: &Options, sample: Sample) -> Self {
         Machine {
             tasks: Tasks::among_threads(),
+            asked: AskedSoFar::nothing(),
             ..Machine::new(options, 0, sample)
         }
     }
