@@ -103,6 +103,9 @@ pub struct RunArguments {
     /// Have Python collect garbage every N requests: off or boundary:N (LEAK_GC)
     #[arg(long, value_name = "WHEN")]
     pub gc: Option<OsString>,
+    /// Record the values of these request headers, such as traceparent,x-request-id (LEAK_HEADERS)
+    #[arg(long, value_name = "NAME,...")]
+    pub headers: Option<OsString>,
     /// Trace allocators that the program brings by detours: auto or off (LEAK_OWN_MALLOC)
     #[arg(long, value_name = "WHAT")]
     pub own_malloc: Option<OsString>,
@@ -153,6 +156,7 @@ impl RunArguments {
             ("LEAK_KEEP", &self.keep),
             ("LEAK_PYTHON", &self.python),
             ("LEAK_GC", &self.gc),
+            ("LEAK_HEADERS", &self.headers),
             ("LEAK_OWN_MALLOC", &self.own_malloc),
             ("LEAK_START", &self.start),
         ];

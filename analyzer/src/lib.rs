@@ -10,6 +10,7 @@
 //! Only `cli` knows clap, only `report`, `watch` and `progress` print, and `replay`, `requests`, `association`, `sites` and `verdict` do no I/O
 //! at all.
 
+pub mod access;
 mod addresses;
 pub mod analysis;
 pub mod analyze;

@@ -14,6 +14,7 @@
 
 mod call;
 mod channels;
+mod headers;
 mod local;
 pub mod secure;
 mod slot;

@@ -19,7 +19,9 @@ use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
 };
+use crate::asked::Sent;
 use crate::association::{Associated, associate};
+use crate::figures::counted;
 use crate::ledger::{BeforeExit, Finished, Retained};
 use crate::requests::label::{INCOMPLETE, LabelId, MAX_LABELS, OTHER};
 use crate::requests::owner::Scope;
@@ -176,6 +178,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let real = (0..).zip(machine.records.iter());
     let real = real.filter(|(_, record)| !record.void).map(|(id, _)| id);
     analysis.asked = std::mem::take(&mut machine.asked).finish(real);
+    analysis.warnings.extend(cut_headers(&analysis.asked.sent));
     analysis.requests = requests(machine.records.into_vec(), &endpoint_of, &leaking, facts);
     analysis.outlook = outlook::outlook(facts, &analysis.requests);
     apart::tell(&mut analysis);
@@ -831,6 +834,20 @@ fn link_sites(analysis: &mut Analysis) {
             }
         }
     }
+}
+
+/// That values of headers are not known to their ends.
+fn cut_headers(sent: &Sent) -> Option<Warning> {
+    let cut = sent.cut();
+    let (names, counts): (Vec<&str>, Vec<u64>) = cut.into_iter().unzip();
+    (!names.is_empty()).then(|| Warning {
+        code: "headers_cut".to_string(),
+        text: format!(
+            "{} of {} longer than is recorded: only the first bytes are known, and they name no request",
+            counted(counts.iter().sum(), "value"),
+            names.join(", ")
+        ),
+    })
 }
 
 fn warnings(ended: &[(Finished, usize)], overflowed: bool, known: &[Warning]) -> Vec<Warning> {

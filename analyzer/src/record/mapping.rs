@@ -70,6 +70,9 @@ impl Mapping {
         header.follow.store(u32::from(settings.follow), order);
         header.python.store(u32::from(settings.python), order);
         header.gc_every.store(settings.gc_every, order);
+        for name in &settings.headers {
+            header.headers.add(name.as_bytes());
+        }
         header.quiet.store(u32::from(settings.quiet), order);
         header.sample_bytes.store(settings.sample, order);
         header.next_connection.store(1, order);

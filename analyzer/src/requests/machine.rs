@@ -158,6 +158,7 @@ impl Machine {
     pub fn growing(options: &Options, sample: Sample) -> Self {
         Machine {
             tasks: Tasks::among_threads(),
+            asked: AskedSoFar::nothing(),
             ..Machine::new(options, 0, sample)
         }
     }
@@ -193,6 +194,12 @@ impl Machine {
                 full,
             } => return ledger.collected(stamp, [young, middle, full]),
             Event::CollectionAsked => return ledger.collection_asked(),
+            // A part of the head that comes next.
+            Event::Header {
+                connection,
+                length,
+                text,
+            } => return self.asked.header(connection, length, text),
             _ => {}
         }
         let head = match event {
@@ -528,7 +535,7 @@ impl Machine {
                 let (label, asked) = match protocol {
                     Protocol::Http => {
                         let head = text(label);
-                        (self.labels.http(&head), self.asked.text(&head))
+                        (self.labels.http(&head), self.asked.head(connection, &head))
                     }
                     _ => (self.verb(connection, &text(label)), NOTHING),
                 };
@@ -548,6 +555,7 @@ impl Machine {
             Event::Upgraded { connection } => self.upgraded(connection),
             Event::Unseen { connection, reason } => self.uncut(connection, reason),
             Event::Close { connection } => {
+                self.asked.closed(connection);
                 self.process(at.process).connections.remove(&connection);
                 self.drop_holder(connection, at.process, at.stamp, true);
             }

@@ -241,6 +241,16 @@ pub enum Event<'a> {
         /// The connection.
         connection: u32,
     },
+    /// The head of the next `Request` of this connection, which is one alone, has a header that is recorded
+    /// (`LEAK_HEADERS`). In the order of their names.
+    Header {
+        /// The connection.
+        connection: u32,
+        /// Bytes of the value, which is cut where it has fewer.
+        length: u32,
+        /// The name, lower case, a NUL, the value.
+        text: Bytes<'a>,
+    },
     /// The heads of `count` equal requests (commands) were read.
     Request {
         /// The connection.

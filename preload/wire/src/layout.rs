@@ -93,8 +93,20 @@ pub struct SessionHeader {
     pub first_tick: AtomicU64,
     /// Paths of libraries that call the C library's malloc or free directly ([`warning::BYPASSED`]).
     pub bypassing: Names,
+    /// Names of the request headers whose values are recorded, lower case; see [`headers`].
+    pub headers: Names,
     /// The last stamp taken, by any target or the recorder; see [`crate::order`].
     pub epoch: Line<AtomicU64>,
+}
+
+/// What is recorded of request headers, at most.
+pub mod headers {
+    /// Names.
+    pub const MOST: usize = 8;
+    /// Bytes of a name.
+    pub const NAME: usize = 64;
+    /// Bytes of all names, each with the byte behind it.
+    pub const NAMES: usize = MOST * (NAME + 1);
 }
 
 /// A cache line of its own.
