@@ -111,7 +111,7 @@ impl Found {
         let all = self.by_size.iter().map(|(_, explained)| explained);
         let mut shares = all
             .chain([&self.explained])
-            .flat_map(|explained| &explained.shares);
+            .flat_map(|explained| explained.shares.iter().chain(&explained.given));
         shares.any(|(component, _)| component.key().is_some())
     }
 }
@@ -229,7 +229,7 @@ impl Whose<'_> {
             sweep,
             moments: &self.moments[process as usize],
         };
-        let shares = &found.explained(loose.served).shares;
+        let shares = found.explained(loose.served).shares_of(loose.hints);
         let parts = shares.iter();
         let parts = parts.map(|(component, share)| share * ratios.of(*component, &observation));
         let parts: Vec<f64> = parts.collect();

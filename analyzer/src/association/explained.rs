@@ -2,6 +2,7 @@
 
 use super::component::Component;
 use super::groups::Groups;
+use crate::ledger::holding::Hints;
 use crate::requests::label::LabelId;
 
 /// The background's share at most where a label explains most of something.
@@ -12,6 +13,8 @@ const MOSTLY: f64 = 0.3;
 pub(super) struct Explained {
     /// The components, and the share of each.
     pub(super) shares: Vec<(Component, f64)>,
+    /// The same of those whose worker is known to have been given its work; none: as of all.
+    pub(super) given: Vec<(Component, f64)>,
     /// Two labels of which either explains the blocks that no chosen one does.
     pub(super) undecided: Option<(LabelId, LabelId)>,
     /// Of the observations without proof, the part that the background explains.
@@ -19,12 +22,18 @@ pub(super) struct Explained {
 }
 
 impl Explained {
+    /// The shares of blocks with such hints.
+    pub(super) fn shares_of(&self, hints: Hints) -> &[(Component, f64)] {
+        match hints.task.is_some() && !self.given.is_empty() {
+            true => &self.given,
+            false => &self.shares,
+        }
+    }
+
     /// Labels that explain any of it, each once.
     pub(super) fn labels(&self, groups: &Groups) -> Vec<LabelId> {
-        let keys = self
-            .shares
-            .iter()
-            .filter_map(|(component, _)| component.key());
+        let all = self.shares.iter().chain(&self.given);
+        let keys = all.filter_map(|(component, _)| component.key());
         let mut labels: Vec<LabelId> = keys.map(|key| groups.label_of(key)).collect();
         labels.sort_unstable();
         labels.dedup();

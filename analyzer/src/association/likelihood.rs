@@ -5,7 +5,7 @@ use super::counts::Counts;
 use super::explained::Explained;
 use super::fit::{FLOOR, Fit};
 use super::kin::Causes;
-use super::search::Search;
+use super::search::{GIVEN, Search};
 use super::site::{Observation, Observed};
 use super::sizes::size;
 
@@ -23,17 +23,34 @@ pub(super) fn gain(observed: &Observed, (explained, by_size): &Causes, given: Gi
     let likelihood = |observation: &Observation| {
         let wanted = size(observation.amount);
         let of_size = by_size.iter().find(|(size, _)| *size == wanted);
-        let shares = &of_size.map_or(explained, |(_, explained)| explained).shares;
-        let parts = shares
-            .iter()
-            .map(|(component, share)| share * search.ratio(*component, observation));
+        let explained = of_size.map_or(explained, |(_, explained)| explained);
+        let shares = explained.shares_of(observation.hints).iter();
+        let parts = shares.map(|(component, share)| share * search.ratio(*component, observation));
         (FLOOR + parts.sum::<f64>()).ln()
     };
     observed.all.iter().map(likelihood).sum::<f64>() - background.logarithm
 }
 
-/// What explains the observations of a call site.
+/// What explains the observations of a call site. Of those whose worker was given its work, who gave it is another
+/// question than whether the others were given any.
 pub(super) fn explain(observed: &Observed, given: Given<'_>) -> Explained {
+    let mut explained = explain_all(observed, given);
+    let was_given = |seen: &&Observation| seen.hints.task.is_some();
+    let count = observed.all.iter().filter(was_given).count();
+    if (GIVEN..observed.all.len()).contains(&count) {
+        let of_given = Observed {
+            all: observed.all.iter().filter(was_given).cloned().collect(),
+            ..Observed::default()
+        };
+        let of_given = explain_all(&of_given, given);
+        if of_given.undecided.is_none() && !of_given.labels(given.groups).is_empty() {
+            explained.given = of_given.shares;
+        }
+    }
+    explained
+}
+
+fn explain_all(observed: &Observed, given: Given<'_>) -> Explained {
     if observed.all.is_empty() {
         return Explained::default();
     }
@@ -59,6 +76,7 @@ pub(super) fn explain(observed: &Observed, given: Given<'_>) -> Explained {
     }
     Explained {
         shares: fit.components.into_iter().zip(fit.weights).collect(),
+        given: Vec::new(),
         undecided,
         unproved_background: if unproved > 0.0 {
             background / unproved

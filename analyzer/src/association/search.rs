@@ -27,8 +27,10 @@ const IN_STEP: f64 = 0.95;
 /// It must explain more than any other label, by this part of what it explains, too: where traffic has an order,
 /// labels go together, and small differences are the model's.
 const PART: f64 = 0.2;
-/// Workers of which is known who gave them their work: so many tell, and this part of them.
-const GIVEN: usize = 10;
+/// So many workers of which is known who gave them their work tell.
+pub(super) const GIVEN: usize = 10;
+/// One label gave the work to all where it gave it to this part of them: a new thread may take another job first than
+/// that which it was made for.
 const SOLE: f64 = 0.95;
 /// Components that are refitted in each round, of all that there are.
 const TRIED: usize = 8;
@@ -164,12 +166,27 @@ impl<'s> Search<'s> {
     }
 
     fn choose(&self, after: bool) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
-        let mut fit = self.background(after);
-        let mut candidates: Vec<(Component, Vec<f64>)> = self
+        let candidates: Vec<(Component, Vec<f64>)> = self
             .candidates(after)
             .into_iter()
             .map(|component| (component, self.ratios(component)))
             .collect();
+        if let Some(narrow) = self.narrowed(&candidates) {
+            let (fit, undecided) = self.choose_of(after, &narrow);
+            let is_given = |component: &Component| component.hint() == Some(Hint::Task);
+            if fit.components.iter().any(is_given) {
+                return (fit, undecided);
+            }
+        }
+        self.choose_of(after, &candidates)
+    }
+
+    fn choose_of(
+        &self,
+        after: bool,
+        candidates: &[(Component, Vec<f64>)],
+    ) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
+        let mut fit = self.background(after);
         let mut undecided = None;
         while fit.components.len() < MOST_CHOSEN {
             let fits = self.best_fits(&fit, &candidates);
@@ -198,31 +215,45 @@ impl<'s> Search<'s> {
                 break;
             }
             fit = best.clone();
-            // Blocks of one call site: who was given its work is known of many.
-            if let Some(sole) = self.sole(&fit) {
-                candidates.retain(|(component, _)| self.label_of(*component) == Some(sole));
-            }
         }
-        let fit = self.with_siblings(fit, &candidates);
+        let fit = self.with_siblings(fit, candidates);
         (self.without_background(fit), undecided)
     }
 
-    /// The label that was chosen last, where its requests gave the work to nearly all workers of which is known who gave
-    /// it to them. The others may have taken theirs while another label was in flight more than by chance: what fills
-    /// the queue is.
-    fn sole(&self, fit: &Fit<'_>) -> Option<LabelId> {
-        let Some(Component::Hinted(Hint::Task, _)) = fit.components.last() else {
-            return None;
-        };
-        let label = self.newest(fit)?;
-        let given = self.observed.all.iter();
-        let given = given.filter_map(|seen| self.given.groups.of_request(seen.hints.task?));
-        let (mut all, mut own) = (0, 0);
-        for group in given {
-            all += 1;
-            own += usize::from(self.given.groups.label(group) == label);
+    /// What is left of the candidates where workers were given their work: who gave it to them is known of many, and the
+    /// others had theirs from the same ones. Those may have taken it while another label was in flight more than by
+    /// chance, as what fills the queue is. What one label gave is that one's, in whatever way. Where several gave it, what
+    /// is in flight tells which if all of these were in flight when their work was done, and nothing does if one was not.
+    fn narrowed(&self, candidates: &[(Component, Vec<f64>)]) -> Option<Vec<(Component, Vec<f64>)>> {
+        let mut givers: FxHashMap<LabelId, (usize, usize)> = FxHashMap::default();
+        for seen in &self.observed.all {
+            let giver = seen.hints.task;
+            let label = giver.and_then(|giver| self.given.groups.of_request(giver));
+            if let Some(label) = label.map(|group| self.given.groups.label(group)) {
+                let (all, flying) = givers.entry(label).or_default();
+                *all += 1;
+                *flying += usize::from(giver.is_some_and(|giver| seen.requests.contains(&giver)));
+            }
         }
-        (all >= GIVEN && own as f64 >= SOLE * all as f64).then_some(label)
+        let all: usize = givers.values().map(|(all, _)| all).sum();
+        let (most, (own, _)) = givers.iter().max_by_key(|(_, (of_label, _))| *of_label)?;
+        let is_sole = *own as f64 >= SOLE * all as f64;
+        let is_many = |of_label: usize| of_label as f64 >= (1.0 - SOLE) * all as f64;
+        let all_fly = givers
+            .values()
+            .filter(|(of_label, _)| is_many(*of_label))
+            .all(|(of_label, flying)| *flying as f64 >= SOLE * *of_label as f64);
+        if all < GIVEN || all_fly && !is_sole {
+            return None;
+        }
+        let is_left = |component: Component| match is_sole {
+            true => self.label_of(component) == Some(*most),
+            false => component.hint() == Some(Hint::Task),
+        };
+        let left = candidates
+            .iter()
+            .filter(|(component, _)| is_left(*component));
+        Some(left.cloned().collect())
     }
 
     /// Whether the newest component explains more than chance would.
