@@ -94,9 +94,14 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let beside = beside(&ended, &machine.records);
     let places = sites;
     let most_cached = ended.iter().map(|(process, _)| process.most_cached).max();
-    let mut sites = judge(ended, &machine.records, &facts.dropped, |site| {
-        places.is_of_python(site)
-    });
+    let runtimes = collected::Runtimes::of(places);
+    let mut sites = judge(
+        ended,
+        &machine.records,
+        &facts.dropped,
+        |site| places.is_of_python(site),
+        |site| runtimes.at(site),
+    );
     let mut warnings = facts.warnings.iter();
     let unread = warnings.any(|warning| warning.code == FREE_LISTS_UNREAD);
     let most_cached = most_cached.unwrap_or(0);
@@ -104,7 +109,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     alike::correct(&mut sites, &machine.records);
     company::settle_shared(&mut sites);
     ways::correct(&mut sites, places, &machine.records);
-    collected::correct(&mut sites, places, &machine.records);
+    collected::correct(&mut sites, &runtimes, &machine.records);
     lists::correct(&mut sites, places, &mut names, &machine.records);
     lent::correct(&mut sites, places, &machine.records);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);

@@ -13,10 +13,15 @@
 //! early that an even rate would have gone on (a table that is filled at once and then full), unless it also began
 //! late. A test of one in a hundred makes a leak undecided, one of one in a thousand makes it bounded.
 
+pub mod collections;
+
+use collections::Collection;
+
 use super::GroupEvidence;
 use crate::analysis::Verdict;
 use crate::ledger::{Age, GroupLives, Judged, Lives, MEASURES, MassDeath};
 use crate::requests::record::RequestId;
+use crate::sites::runtimes::Runtime;
 
 /// A leak needs so many requests with mature survivors.
 pub const LEAK_REQUESTS: u64 = 3;
@@ -89,6 +94,8 @@ pub struct InProcess<'g> {
     pub lives: Option<&'g GroupLives>,
     /// The last mass death at the site.
     pub mass_death: Option<MassDeath>,
+    /// The last collection of everything by a runtime that the site's blocks may wait for.
+    pub collection: Option<Collection>,
     /// Where what it kept is its own by association: lives of what was freed at the site and is nobody's for sure.
     pub unowned: Option<&'g [Lives; MEASURES]>,
 }
@@ -137,6 +144,8 @@ pub struct Group<'g> {
     pub everywhere: &'g [RequestId],
     /// Lives of what was freed at the site, of all groups, by measure.
     pub freed: [Lives; MEASURES],
+    /// The runtime whose collector the site's blocks may wait for.
+    pub runtime: Option<Runtime>,
     /// Live bytes at the site have stopped growing.
     pub steady: bool,
     /// Its places are moments, no requests: what a thread makes by itself comes more slowly where the processor is
@@ -232,6 +241,9 @@ impl<'g> Group<'g> {
     /// rest may be garbage that waits for it. Only where none was ever freed at the site, nor by the first full run
     /// after the serving, is what waits taken for a leak, too: of garbage some would have gone.
     pub fn judge(&self) -> (Verdict, GroupEvidence) {
+        if let Some(runtime) = self.runtime {
+            return self.by_collections(runtime);
+        }
         let (verdict, evidence) = self.judge_all();
         let waiting = self.kept(|judged| judged != Judged::InUse);
         if waiting == 0 || verdict != Verdict::Leak {
