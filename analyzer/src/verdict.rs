@@ -7,15 +7,16 @@
 mod growing;
 mod series;
 pub mod survival;
+pub mod told;
 
 pub use growing::{Buffer, FEW_BLOCKS, Growth};
 pub use series::{Sequences, of_requests, of_time};
-use survival::collections::Told;
 
 use crate::analysis::{Evidence, Verdict};
 use crate::figures::{bytes, count, counted};
 use crate::ledger::SLICES;
 use crate::sample::Sample;
+use told::Told;
 
 /// A leak needs so many requests that retained blocks.
 pub const LEAK_REQUESTS: u64 = 3;

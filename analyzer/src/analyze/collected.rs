@@ -1,11 +1,12 @@
 //! Memory of runtimes whose collectors trace what is in use: Java's, Ruby's, V8's. What a request left there may be
 //! garbage that waits: what survives the first collections is not looked at again for a long time, and the longer the
 //! program serves, the longer. So a leak is judged as it stood when everything was collected last
-//! ([`crate::verdict::survival::collections`]). Besides, a runtime allocates for itself (compiled code, its heap's pages,
+//! ([`crate::verdict::told`]). Besides, a runtime allocates for itself (compiled code, its heap's pages,
 //! tables of classes), now and then, whoever comes: that is undecided.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::collecting::Collecting;
 use super::sites::{Judged, JudgedLabel};
 use crate::analysis::Verdict;
 use crate::figures::{count, counted};
@@ -28,6 +29,7 @@ const RISING: f64 = -FALLING;
 #[derive(Debug)]
 pub(super) struct Runtimes<'s> {
     places: &'s Sites,
+    collecting: Collecting,
     /// By module.
     modules: Vec<Option<Runtime>>,
     /// The one that compiles what it runs: frames in no module are its.
@@ -35,11 +37,12 @@ pub(super) struct Runtimes<'s> {
 }
 
 impl<'s> Runtimes<'s> {
-    pub(super) fn of(places: &'s Sites) -> Self {
+    pub(super) fn of(places: &'s Sites, collecting: Collecting) -> Self {
         let modules: Vec<Option<Runtime>> = places.modules().iter().map(Runtime::of).collect();
         let any = modules.iter().copied().flatten().next();
         Runtimes {
             places,
+            collecting,
             modules,
             any,
         }
@@ -71,8 +74,10 @@ pub(super) fn correct(sites: &mut [Judged], runtimes: &Runtimes<'_>, records: &[
             continue;
         };
         let is_freed = freed_here(site) >= FREED;
-        if site.verdict == Verdict::Leak && !is_freed {
-            settle(site, runtime, &requests, records);
+        let is_put_off = runtimes.collecting.is_put_off(site.id);
+        if site.verdict == Verdict::Leak && (is_put_off || !is_freed) {
+            let part = if is_put_off { 0 } else { RARE };
+            settle(site, runtime, part, (&requests, records));
         }
         if site.outside == Verdict::Leak {
             settle_outside(site, runtime, is_freed);
@@ -103,12 +108,12 @@ fn freed_here(site: &Judged) -> u64 {
     site.parts.iter().map(freed).sum()
 }
 
-/// Makes undecided what comes so rarely that it may be the runtime's own.
+/// Makes undecided what may be the runtime's own: what comes to less than one request in `part`; 0: all.
 fn settle(
     site: &mut Judged,
     runtime: Runtime,
-    requests: &FxHashMap<Group, u64>,
-    records: &[Record],
+    part: u64,
+    (requests, records): (&FxHashMap<Group, u64>, &[Record]),
 ) {
     let mut undecided = None;
     for label in &mut site.labels {
@@ -119,7 +124,7 @@ fn settle(
             }
             let all = requests.get(&group).copied().unwrap_or(0);
             let keeping = keeping(label, group.1, records);
-            if keeping * RARE < all {
+            if keeping * part < all {
                 let text = format!(
                     "{} of {} kept blocks, as {} does for itself now and then, whoever comes",
                     count(keeping),

@@ -35,6 +35,11 @@ impl Collecting {
         &self.telling
     }
 
+    /// Whether what is allocated at the site is made by what a runtime had put off: others may have caused it.
+    pub(super) fn is_put_off(&self, site: SiteId) -> bool {
+        self.nodes.get(site as usize).copied().flatten() == Some(Phase::PutOff)
+    }
+
     /// Looks at the new nodes, those that called others first; gives those that tell something.
     pub(super) fn look(&mut self, sites: &Sites) -> &[(SiteId, Phase)] {
         let before = self.telling.len();
@@ -51,7 +56,8 @@ impl Collecting {
                 Node::Root | Node::Python(..) => None,
             };
             self.nodes.push(phase);
-            self.telling.extend(phase.map(|phase| (site, phase)));
+            let tells = phase.filter(|phase| *phase > Phase::PutOff);
+            self.telling.extend(tells.map(|phase| (site, phase)));
         }
         &self.telling[before..]
     }

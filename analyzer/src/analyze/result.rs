@@ -41,6 +41,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         events,
         scope,
         periods,
+        collecting,
         ..
     } = analyzer;
     let mut labels = machine.labels.names().to_vec();
@@ -94,7 +95,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let beside = beside(&ended, &machine.records);
     let places = sites;
     let most_cached = ended.iter().map(|(process, _)| process.most_cached).max();
-    let runtimes = collected::Runtimes::of(places);
+    let runtimes = collected::Runtimes::of(places, collecting);
     let mut sites = judge(
         ended,
         &machine.records,

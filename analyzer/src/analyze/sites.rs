@@ -16,7 +16,7 @@ use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::sites::runtimes::Runtime;
 use crate::trace::Dropped;
-use crate::verdict::survival::collections::Collection;
+use crate::verdict::told::Collection;
 use crate::verdict::{
     self, Buffer, GroupEvidence, Growth, LEAK_REQUESTS, Sequences, Series, combine, is_steady,
     of_requests, of_time, reaches_new_height, survival,
@@ -510,7 +510,9 @@ impl Judge<'_> {
             Some((verdict, _, figures)) => (verdict, figures),
             None => (Verdict::Clean, GroupEvidence::default()),
         };
+        // Where all allocate at one place, it tells of none that all together keep more and more.
         if verdict == Verdict::TooFewRequests
+            && self.runtime.is_none()
             && let Some(together) = self.together(parts, &mut labels, &freed)
         {
             (verdict, figures) = (Verdict::Leak, together);

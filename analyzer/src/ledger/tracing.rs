@@ -1,7 +1,6 @@
 //! When a runtime's collector went over everything in a process: of what is left of what was there before it began, it
 //! has told that it was in use then. Of what came later, or went out of use later, it has told nothing.
 
-use super::Ledger;
 use crate::sites::SiteId;
 use crate::sites::runtimes::Phase;
 
@@ -9,7 +8,7 @@ use crate::sites::runtimes::Phase;
 #[derive(Clone, Debug, Default)]
 pub struct Tracing {
     /// Call sites whose backtraces go through the collector. There are some hundreds.
-    sites: Vec<(SiteId, Phase)>,
+    pub(super) sites: Vec<(SiteId, Phase)>,
     passes: Vec<Pass>,
 }
 
@@ -50,7 +49,7 @@ impl Tracing {
 
     /// The collector was seen to do this. What it does while no request ends is one pass; marking that goes on beside the
     /// program is one until what it marked is collected.
-    fn seen(&mut self, phase: Phase, moment: Moment) {
+    pub(super) fn seen(&mut self, phase: Phase, moment: Moment) {
         match self.passes.last_mut() {
             Some(pass)
                 if pass.phase == phase && (phase == Phase::Marks || pass.last == moment.order) =>
@@ -81,27 +80,6 @@ impl Tracing {
         collects
             .filter(|pass| pass.phase == Phase::Collects)
             .count() as u64
-    }
-}
-
-impl Ledger {
-    /// What is allocated at this site tells that the collector does this; so has what was allocated there by now.
-    pub fn tells_phase(&mut self, site: SiteId, phase: Phase, stamp: u64) {
-        self.tracing.sites.push((site, phase));
-        if let Some(index) = self.site_index.get(&site) {
-            self.sites[*index as usize].phase = Some(phase);
-            self.collector_seen(phase, stamp);
-        }
-    }
-
-    /// A block was allocated at a site that tells this.
-    #[cold]
-    pub(super) fn collector_seen(&mut self, phase: Phase, stamp: u64) {
-        let order = self.order();
-        // What it does before the first request tells nothing.
-        if order > 0 && !self.exit.has_begun() {
-            self.tracing.seen(phase, Moment { stamp, order });
-        }
     }
 }
 

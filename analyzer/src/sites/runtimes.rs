@@ -23,11 +23,15 @@ pub struct Runtime {
     marks: &'static [&'static str],
     /// The same of those that run only while it collects everything.
     collects: &'static [&'static str],
+    /// The same of those that do later, for whoever runs then, what was put off.
+    put_off: &'static [&'static str],
 }
 
 /// What a collector does, by the functions that a backtrace goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// It does what it had put off: moves what others had made, finalizes.
+    PutOff,
     /// It marks what is in use, while the program goes on.
     Marks,
     /// It collects everything that is not.
@@ -62,6 +66,7 @@ const RUNTIMES: [Runtime; 3] = [
             "_ZN17TenuredGeneration7collect",
             "_ZN17PSParallelCompact",
         ],
+        put_off: &[],
     },
     Runtime {
         libraries: &["libruby.so", "libruby-"],
@@ -71,6 +76,7 @@ const RUNTIMES: [Runtime; 3] = [
         is_told_by_deaths: true,
         marks: &[],
         collects: &[],
+        put_off: &["rb_postponed_job_flush"],
     },
     Runtime {
         libraries: &["libnode.so", "libv8.so"],
@@ -88,6 +94,7 @@ const RUNTIMES: [Runtime; 3] = [
             "_ZN2v88internal20MarkCompactCollector14CollectGarbageEv",
             "_ZN2v88internal20MarkCompactCollector15MarkLiveObjectsEv",
         ],
+        put_off: &[],
     },
 ];
 
@@ -117,11 +124,13 @@ impl Runtime {
             // A constructor of a class runs when the program starts.
             rest.is_some_and(|rest| !rest.starts_with(['C', 'D']))
         };
-        if self.collects.iter().any(is_of) {
-            return Some(Phase::Collects);
-        }
-        let marks = self.marks.iter().any(is_of);
-        marks.then_some(Phase::Marks)
+        let known = [
+            (self.collects, Phase::Collects),
+            (self.marks, Phase::Marks),
+            (self.put_off, Phase::PutOff),
+        ];
+        let found = known.iter().find(|(names, _)| names.iter().any(is_of));
+        found.map(|(_, phase)| *phase)
     }
 }
 
@@ -177,5 +186,8 @@ mod tests {
         let remark = java.phase_of("_ZN16G1ConcurrentMark6remarkEv");
         assert_eq!(remark, Some(Phase::Collects));
         assert_eq!(java.phase_of("_ZN16VM_G1CollectFullC1Ev"), None);
+        let ruby = of("libruby-3.1.so.3.1").expect("Ruby");
+        let later = ruby.phase_of("rb_postponed_job_flush");
+        assert_eq!(later, Some(Phase::PutOff));
     }
 }
