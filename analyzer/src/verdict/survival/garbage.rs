@@ -172,22 +172,20 @@ fn called(law: Law, requests: u64, full: u64) -> (u32, u32) {
 /// Of 100 servers each, as docs/verdicts.md says.
 #[test]
 fn garbage_and_caches_are_no_leaks() {
-    let holding = [
-        Law::Garbage,
-        Law::Newest(20),
-        Law::Newest(100),
-        Law::Any(50),
-    ];
+    let small = [Law::Garbage, Law::Newest(20)];
+    let large = [Law::Newest(100), Law::Any(50)];
     let mut all = 0;
-    for requests in [100, 300, 2000] {
-        for full in [0, 1, 3, 10] {
-            for law in holding {
-                all += called(law, requests, full).0;
-            }
+    for full in [0, 1, 3, 10] {
+        for law in small {
+            all += called(law, 100, full).0;
+        }
+        // A cache that is not full can't be told from a leak.
+        for law in small.into_iter().chain(large) {
+            all += called(law, 300, full).0 + called(law, 2000, full).0;
         }
     }
-    // Of 4,800.
-    assert!(all <= 5, "{all}");
+    // Of 4,000.
+    assert!(all <= 4, "{all}");
 }
 
 #[test]
