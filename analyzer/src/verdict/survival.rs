@@ -469,7 +469,7 @@ impl<'g> Group<'g> {
         let (verdict, evidence) = self.judge_all();
         let is_old = match verdict {
             Verdict::Leak => true,
-            Verdict::FreedLater => self.kept_long() >= LEAK_REQUESTS,
+            Verdict::FreedLater | Verdict::TooFewRequests => self.kept_long() >= LEAK_REQUESTS,
             _ => false,
         };
         if !is_old {
