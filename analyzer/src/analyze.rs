@@ -14,6 +14,7 @@ mod lists;
 mod mappings;
 mod open;
 mod outlook;
+mod pool;
 mod range;
 mod result;
 mod reuse;

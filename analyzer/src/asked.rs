@@ -1,4 +1,9 @@
-//! What requests asked for, word by word.
+//! What requests asked for, word by word, and what they sent along.
+
+mod sent;
+
+pub(crate) use sent::ids;
+pub use sent::{Header, Sent, trace_id};
 
 /// What requests asked for, as it was: a path may name one request of a million.
 #[derive(Clone, Debug, Default)]
@@ -8,6 +13,8 @@ pub struct AskedFor {
     pub of: Vec<Option<Asked>>,
     /// What the indices lead to.
     pub texts: Vec<String>,
+    /// Headers of each request, where they were recorded.
+    pub sent: Sent,
 }
 
 /// What one request asked for: indices into [`AskedFor::texts`].

@@ -59,7 +59,7 @@ mod tests;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use assign::Owned;
-use assign::{Found, Whose};
+use assign::{Found, KnownBlocks, Whose};
 use component::Given;
 use flight::Sweep;
 use groups::Groups;
@@ -115,6 +115,10 @@ pub fn associate(
     sites: &Sites,
     proved_alone: bool,
 ) -> Associated {
+    let mut known = match proved_alone {
+        true => KnownBlocks::default(),
+        false => assign::known(processes, records),
+    };
     let mut by_site: FxHashMap<SiteId, Vec<(usize, usize)>> = FxHashMap::default();
     for (process, finished) in processes.iter().enumerate() {
         for (at, loose) in finished.loose.iter().enumerate() {
@@ -131,7 +135,7 @@ pub fn associate(
         }
     }
     let doubtful = site::doubtful(processes, &by_site);
-    if by_site.is_empty() && doubtful.is_empty() {
+    if by_site.is_empty() && doubtful.is_empty() && known.is_empty() {
         return Associated::default();
     }
     let groups = Groups::of(records);
@@ -221,16 +225,27 @@ pub fn associate(
         };
         assign::all(processes, records, &context, &mut sweeps);
     }
+    for (finished, of_process) in processes.iter_mut().zip(known.nobodys.drain(..)) {
+        finished.loose.extend(of_process);
+    }
     let (unknown, births) = assign::leave_the_rest(processes, sites);
     let ambiguous = found.iter().filter(|(_, found)| found.is_ambiguous());
     let ambiguous = ambiguous.map(|(site, _)| *site).collect();
+    let only_known = known.given.keys().filter(|site| !found.contains_key(site));
+    let mut sites: FxHashMap<SiteId, Whereof> =
+        only_known.map(|site| (*site, Whereof::default())).collect();
+    sites.extend(
+        found
+            .into_iter()
+            .map(|(site, found)| (site, Whereof { text: found.text })),
+    );
+    for (site, whereof) in &mut sites {
+        whereof.text = known.text(*site, std::mem::take(&mut whereof.text));
+    }
     Associated {
         births,
         ambiguous,
-        sites: found
-            .into_iter()
-            .map(|(site, found)| (site, Whereof { text: found.text }))
-            .collect(),
+        sites,
         unknown,
     }
 }

@@ -1,6 +1,7 @@
 //! The command line. Only this room knows clap.
 
 pub mod diff;
+pub mod doctor;
 pub mod report;
 pub mod requests;
 pub mod traffic;
@@ -8,15 +9,17 @@ pub mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
+use leak_wire::build::BUILD_TEXT;
 
 use crate::run;
 use report::{ReportArguments, ReportOptions};
 
 /// Says which requests of a server leave memory behind
 #[derive(Parser, Debug)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version = VERSION.as_str(), args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// Something else than a report.
     #[command(subcommand)]
@@ -25,6 +28,10 @@ pub struct Cli {
     #[command(flatten)]
     pub report: ReportArguments,
 }
+
+/// The version, and the build, by which this program and libleak.so are known to fit together.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (build {BUILD_TEXT})", env!("CARGO_PKG_VERSION")));
 
 /// Everything but the report.
 #[derive(Subcommand, Debug)]
@@ -37,6 +44,8 @@ pub enum Command {
     Requests(Box<requests::RequestsArguments>),
     /// Say of a program that is being recorded what is left over, again and again
     Watch(Box<watch::WatchArguments>),
+    /// Tell whether a program can be traced, and what will not be seen, before anything is
+    Doctor(Box<doctor::DoctorArguments>),
     /// Mark a moment in a running program, from outside
     Mark(MarkArguments),
     /// Begin to record a running program that was started with LEAK_START=off
@@ -94,6 +103,9 @@ pub struct RunArguments {
     /// Have Python collect garbage every N requests: off or boundary:N (LEAK_GC)
     #[arg(long, value_name = "WHEN")]
     pub gc: Option<OsString>,
+    /// Record the values of these request headers, such as traceparent,x-request-id (LEAK_HEADERS)
+    #[arg(long, value_name = "NAME,...")]
+    pub headers: Option<OsString>,
     /// Trace allocators that the program brings by detours: auto or off (LEAK_OWN_MALLOC)
     #[arg(long, value_name = "WHAT")]
     pub own_malloc: Option<OsString>,
@@ -144,6 +156,7 @@ impl RunArguments {
             ("LEAK_KEEP", &self.keep),
             ("LEAK_PYTHON", &self.python),
             ("LEAK_GC", &self.gc),
+            ("LEAK_HEADERS", &self.headers),
             ("LEAK_OWN_MALLOC", &self.own_malloc),
             ("LEAK_START", &self.start),
         ];
@@ -198,6 +211,9 @@ pub struct RecordArguments {
     /// The inherited descriptor on which the target waits
     #[arg(long, value_name = "FD")]
     pub socket: i32,
+    /// The build of the target's libleak.so
+    #[arg(long, value_name = "BUILD")]
+    pub build: Option<String>,
     /// The target has run for a while
     #[arg(long)]
     pub late: bool,

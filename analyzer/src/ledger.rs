@@ -25,6 +25,7 @@ mod open;
 mod pages;
 mod periods;
 pub mod pieces;
+mod prepared;
 mod resident;
 mod reuse;
 pub mod site;
@@ -48,7 +49,7 @@ use holding::{Account, AccountId, Holding, Kind, Proof};
 use index::HoldingIndex;
 pub use lives::{Age, GroupLives, Lives, MEASURES, MassDeath, SiteLives};
 pub use log::Log;
-pub use loose::Loose;
+pub use loose::{Known, Loose};
 pub use open::Open;
 use periods::Periods;
 use pieces::Mappings;
@@ -147,7 +148,7 @@ pub struct Ledger {
     /// Allocations that are proved to be a request's, of those that have ended.
     proved_allocations: u64,
     /// Who frees blocks now.
-    pub freeing: ThreadId,
+    pub freer: Freer,
     serving: Serving,
     /// Reads and writes of requests' connections, by stamp.
     touches: Log,
@@ -167,6 +168,15 @@ pub struct Ledger {
     cycles: Cycles,
     /// When blocks came and went, where that is asked for.
     periods: Periods,
+}
+
+/// Who frees blocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Freer {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The request that it serves, or has answered and tidies up after.
+    pub serves: Option<RequestId>,
 }
 
 /// A freed block that had outlived a request's end.
@@ -223,7 +233,7 @@ impl Ledger {
             tree_from_bytes: None,
             reached: FxHashMap::default(),
             proved_allocations: 0,
-            freeing: 0,
+            freer: Freer::default(),
             typed: false,
             cached: Cached::default(),
             exit: Exit::default(),
@@ -533,7 +543,12 @@ impl Ledger {
         }
         holding.live_blocks -= amount.blocks;
         holding.live_bytes -= amount.bytes;
-        let (kind, site) = (holding.kind, holding.site);
+        let (kind, site, has_ended) = (holding.kind, holding.site, holding.ended);
+        if let Kind::Proved(request, Proof::Tail) = kind
+            && has_ended
+        {
+            self.sites[site as usize].tail_ends(request, self.freer.serves);
+        }
         if self.periods.is_of_another(block.born) {
             self.periods
                 .ends(self.sites[site as usize].id, block.born, amount);
@@ -541,7 +556,7 @@ impl Ledger {
         let outlived = match kind {
             Kind::Proved(..) => holding.ended,
             // It may have outlived its request, whosever it is.
-            Kind::Outside | Kind::Pending(_) | Kind::Open(_) => {
+            Kind::Outside | Kind::Pending(_) | Kind::Open(_) | Kind::Prepared(_) => {
                 self.order() > 0 && block.born < self.serving.to
             }
         };
@@ -566,7 +581,7 @@ impl Ledger {
                 block,
                 survived: kind.request(),
                 outlived_all,
-                by: self.freeing,
+                by: self.freer.thread,
             });
         } else {
             self.unhold(block.holding);

@@ -10,12 +10,14 @@
 //! Only `cli` knows clap, only `report`, `watch` and `progress` print, and `replay`, `requests`, `association`, `sites` and `verdict` do no I/O
 //! at all.
 
+pub mod access;
 mod addresses;
 pub mod analysis;
 pub mod analyze;
 pub mod asked;
 pub mod association;
 pub mod cli;
+pub mod doctor;
 pub mod dump;
 mod escape;
 pub(crate) mod figures;

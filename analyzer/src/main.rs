@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use leak_analyze::cli::{Cli, Command};
-use leak_analyze::{dump, mark, notice, record, run, show, window};
+use leak_analyze::{doctor, dump, mark, notice, record, run, show, window};
 
 /// The command could not be carried out.
 const TROUBLE: u8 = 2;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Record(arguments)) => {
-            record::record(arguments.socket, arguments.late).map(|()| 0)
+            record::record(arguments.socket, arguments.build.as_deref(), arguments.late).map(|()| 0)
         }
         Some(Command::Mark(arguments)) => mark::mark(arguments.pid, &arguments.label).map(|()| 0),
         Some(Command::Start(arguments)) => window::start(arguments.pid).map(|()| 0),
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Some(Command::Status(arguments)) => {
             window::status(arguments.pid, arguments.json).map(|()| 0)
         }
+        Some(Command::Doctor(arguments)) => doctor::doctor(&arguments.options()),
         Some(Command::Dump(arguments)) => dump::dump(&arguments.trace).map(|()| 0),
         Some(Command::Diff(arguments)) => show::diff::diff(&arguments),
         Some(Command::Requests(arguments)) => show::requests::requests(&arguments),

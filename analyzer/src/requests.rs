@@ -17,6 +17,7 @@
 //! | `Enter` read | the thread's answered requests end | the same | – |
 //! | `Enter` accept, poll, lock | the thread's answered requests end | the same | its zone ends |
 //! | `Enter` queue | the thread's answered requests end | the same | its zone ends |
+//! | `Enter` notify | – | – | who is woken works for whom the thread works, until it waits again: a hint |
 //! | `ThreadCreate`, `ThreadCreated` | – | – | the second's thread has the first's worker as its maker |
 //! | `ThreadEnd` | the thread's answered requests end, its marks too | the same | its zone ends; if it lived for one request, all was for that |
 //! | `Upgraded` | – | mode `Turns` | – |
@@ -42,6 +43,7 @@ mod life;
 pub mod machine;
 mod mapped;
 mod mark;
+mod notice;
 pub mod owner;
 pub mod record;
 mod task;

@@ -2,7 +2,7 @@
 //! need be: signals are passed on, orphans reaped.
 
 mod listening;
-mod program;
+pub(crate) mod program;
 mod signals;
 mod traffic;
 
@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 
 use crate::notice;
 use crate::record::names;
+use program::Obstacle;
 use signals::Signals;
 use traffic::{Driven, Shared};
 pub use traffic::{Ready, Stop, Traffic};
@@ -67,10 +68,14 @@ pub fn run(options: &Options) -> Result<Finished, String> {
     let (name, arguments) = options.command.split_first().ok_or("no command")?;
     let preload = preload(options.preload.as_deref())?;
     let path = program::find(name);
-    if let Some(path) = &path
-        && let Some(why) = program::untraceable(path)
-    {
-        notice::say(&format!("{}: {why}", path.display()));
+    let obstacle = path.as_deref().and_then(|path| {
+        let program = program::chain(path).pop()?;
+        let obstacle = program::obstacle(&program)?;
+        // The C library runs it by a shell, or says so.
+        (obstacle != Obstacle::NoProgram).then_some((path, obstacle))
+    });
+    if let Some((path, obstacle)) = obstacle {
+        notice::say(&format!("{}: {}", path.display(), obstacle.line()));
     }
     let given = options.variables.iter();
     let given = given.rev().find(|(name, _)| *name == "LEAK_TRACE");
@@ -82,8 +87,11 @@ pub fn run(options: &Options) -> Result<Finished, String> {
         .args(arguments)
         .envs(options.variables.iter().map(|(name, value)| (name, value)))
         .env("LEAK_TRACE", &trace.pattern)
-        .env("LD_PRELOAD", with_others(&preload))
         .env_remove(leak_wire::layout::SESSION_VARIABLE);
+    // With musl it would not start; what others can't load is of use to their children.
+    if obstacle.is_none_or(|(_, obstacle)| obstacle != Obstacle::Musl) {
+        command.env("LD_PRELOAD", with_others(&preload));
+    }
     if std::env::var_os("LEAK_ANALYZE").is_none()
         && let Ok(own) = std::env::current_exe()
     {
@@ -177,8 +185,11 @@ fn wait(child: Pid, signals: &Signals, shared: Option<&Shared>) -> u8 {
     }
 }
 
-/// libleak.so.
-fn preload(given: Option<&Path>) -> Result<PathBuf, String> {
+/// libleak.so: `given`, else `LEAK_PRELOAD`, else beside this program.
+///
+/// # Errors
+/// One line: it is not there.
+pub(crate) fn preload(given: Option<&Path>) -> Result<PathBuf, String> {
     let from_variable = std::env::var_os("LEAK_PRELOAD").map(PathBuf::from);
     if let Some(path) = given.map(Path::to_path_buf).or(from_variable) {
         return std::path::absolute(&path)
@@ -200,8 +211,8 @@ fn preload(given: Option<&Path>) -> Result<PathBuf, String> {
     })
 }
 
-/// libleak.so before what is preloaded already.
-fn with_others(preload: &Path) -> OsString {
+/// `LD_PRELOAD`: libleak.so before what is preloaded already.
+pub(crate) fn with_others(preload: &Path) -> OsString {
     let mut value = preload.as_os_str().to_owned();
     if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
         value.push(":");
@@ -211,12 +222,19 @@ fn with_others(preload: &Path) -> OsString {
 }
 
 /// Where the trace will be: everything but the pid is known before the start.
-struct TracePlace {
+pub(crate) struct TracePlace {
     pattern: String,
 }
 
 impl TracePlace {
-    fn new(pattern: Option<OsString>, program: Option<&Path>) -> Result<TracePlace, String> {
+    /// That of the setting `pattern`, for a program.
+    ///
+    /// # Errors
+    /// One line: it can't be made absolute.
+    pub(crate) fn new(
+        pattern: Option<OsString>,
+        program: Option<&Path>,
+    ) -> Result<TracePlace, String> {
         let pattern = pattern.filter(|pattern| !pattern.is_empty());
         let pattern = pattern.unwrap_or_else(|| "trace.bin".into());
         let pattern = pattern.to_string_lossy();
@@ -229,7 +247,8 @@ impl TracePlace {
         })
     }
 
-    fn of(&self, pid: u32) -> PathBuf {
+    /// That of the process `pid`.
+    pub(crate) fn of(&self, pid: u32) -> PathBuf {
         names(None).with_pid(pid).expand(&self.pattern).into()
     }
 }

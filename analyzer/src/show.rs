@@ -1,5 +1,6 @@
 //! The report command: reads a trace, analyses it, prints it, and tells by a status what was found.
 
+mod access;
 pub mod diff;
 mod gate;
 mod reading;
@@ -10,6 +11,7 @@ pub mod watch;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
+use crate::access::AccessLog;
 use crate::analysis::Analysis;
 use crate::cli::report::{Format, ReportOptions, View};
 use crate::notice;
@@ -52,7 +54,11 @@ pub fn show(path: &Path, options: &ReportOptions) -> Result<u8, String> {
         sites,
     } = read_from(path, request_options(options), options.gate.judge_from)?;
     let facts = trace.facts();
-    print(path, output, facts, &analysis, &sites, options)?;
+    let log = options.access_log.as_deref();
+    let log = log
+        .map(|log| access::read(log, facts, &analysis))
+        .transpose()?;
+    print(path, output, facts, &analysis, &sites, (options, log))?;
     if let Some(page) = output.filter(|_| options.open) {
         report::open_page(page).unwrap_or_else(|text| notice::say(&text));
     }
@@ -102,6 +108,15 @@ fn refuse_early(options: &ReportOptions, output: Option<&Path>) -> Result<(), St
         {
             Err("--view checks nothing: leave --fail-on and --baseline out, or --view".into())
         }
+        _ if options.examples.is_some()
+            && (options.format != Format::Text || options.view != View::Leaks) =>
+        {
+            Err("--examples is for the text report: leave --format and --view out".into())
+        }
+        _ if options.access_log.is_some() && options.examples.is_none() => Err(
+            "--access-log is for --examples, or for leak-analyze requests: give --examples N"
+                .into(),
+        ),
         _ if options.brief && options.format != Format::Json => {
             Err("--brief is for --format json".into())
         }
@@ -151,7 +166,7 @@ fn print(
     facts: &Facts,
     analysis: &Analysis,
     sites: &Sites,
-    options: &ReportOptions,
+    (options, log): (&ReportOptions, Option<AccessLog>),
 ) -> Result<(), String> {
     let files = Files::default();
     let mut symbolizer = Symbolizer::new(
@@ -159,7 +174,10 @@ fn print(
         sites.modules(),
         symbol_options(facts, &options.debug_dir),
     );
-    let printing = printing(path, output, options);
+    let printing = report::Options {
+        access_log: log,
+        ..printing(path, output, options)
+    };
     let symbolizer = &mut symbolizer;
     let print = match options.format {
         Format::Text => report::text,
@@ -170,6 +188,7 @@ fn print(
         Format::Pprof => report::pprof,
         Format::Folded => report::folded,
         Format::Speedscope => report::speedscope,
+        Format::Firefox => report::firefox,
         Format::Tables => {
             let folder = output.unwrap_or(Path::new("."));
             return report::tables(facts, analysis, sites, symbolizer, &printing, folder);

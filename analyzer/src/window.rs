@@ -1,6 +1,6 @@
 //! `leak-analyze status`, `snapshot` and `stop`: a recording as it goes on, from outside.
 
-mod control;
+pub(crate) mod control;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,11 +2,12 @@
 
 use core::ffi::{CStr, c_char};
 
+use leak_wire::build::BUILD_C;
 use leak_wire::layout::SESSION_PREFIX;
 
 use crate::config::Environment;
 use crate::kernel::{self, Errno};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Unfit};
 use crate::notice::{self, Line};
 use crate::session::{Name, Refused};
 use crate::{arena, environment, thread};
@@ -100,6 +101,8 @@ fn become_recorder(path: &CStr, socket: i32, variables: &[*const c_char], late: 
         c"record".as_ptr(),
         c"--socket".as_ptr(),
         c"3".as_ptr(),
+        c"--build".as_ptr(),
+        BUILD_C.as_ptr(),
         if late {
             c"--late".as_ptr()
         } else {
@@ -273,7 +276,7 @@ fn no_answer(error: Errno) -> Refused {
     if error == libc::EAGAIN {
         refuse(&[b"the recorder gave no answer in 5 seconds: this program is not traced"])
     } else {
-        refuse(&[b"the recorder gave no answer: this program is not traced"])
+        refuse(&[b"the recorder gave no answer (is leak-analyze of another build than libleak.so?): this program is not traced"])
     }
 }
 
@@ -284,16 +287,21 @@ fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, NoAnswer> {
             let name = name.filter(|name| name.starts_with(SESSION_PREFIX.as_bytes()));
             let mapping = map_session(fd);
             match (name, mapping) {
-                (Some(name), Some(mapping)) => Ok(Answer {
+                (Some(name), Ok(mapping)) => Ok(Answer {
                     mapping,
                     name,
                     own_allocator: *letter == b'O',
                 }),
-                (_, None) => Err(refuse(&[
-                    b"the shared memory can't be mapped (is the address space limited, or is leak-analyze of another version?): this program is not traced",
+                (_, Err(Unmapped::OtherBuild)) => Err(refuse(&[
+                    own_path(),
+                    b" and the leak-analyze that it found are of different builds: this program is not traced; install both from one, or set LEAK_ANALYZE to the one that belongs to it",
                 ])
                 .into()),
-                (None, _) => Err(NoAnswer::Silence(libc::EPROTO)),
+                (_, Err(Unmapped::NoRoom)) => Err(refuse(&[
+                    b"the shared memory can't be mapped (is the address space limited?): this program is not traced",
+                ])
+                .into()),
+                (None, _) | (_, Err(Unmapped::Broken)) => Err(NoAnswer::Silence(libc::EPROTO)),
             }
         }
         (Some((b'E', text)), _) => Err(refuse(&[text, b"; this program is not traced"]).into()),
@@ -301,9 +309,16 @@ fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, NoAnswer> {
     }
 }
 
-fn map_session(fd: i32) -> Option<Mapping> {
-    let bytes = kernel::file_size(fd)?;
-    let base = kernel::map_shared(fd, bytes)?;
+/// Why the shared memory can't be used.
+enum Unmapped {
+    NoRoom,
+    OtherBuild,
+    Broken,
+}
+
+fn map_session(fd: i32) -> Result<Mapping, Unmapped> {
+    let bytes = kernel::file_size(fd).ok_or(Unmapped::Broken)?;
+    let base = kernel::map_shared(fd, bytes).ok_or(Unmapped::NoRoom)?;
     let base = arena::take(bytes, thread::has_lane_of)
         .map(core::ptr::with_exposed_provenance)
         // SAFETY: a session lay there that has ended, of the same size; nobody knows of the new mapping yet.
@@ -311,9 +326,12 @@ fn map_session(fd: i32) -> Option<Mapping> {
         .unwrap_or(base);
     // SAFETY: just mapped shared, for reading and writing; not unmapped if it is taken.
     let mapping = unsafe { Mapping::new(base, bytes) };
-    if mapping.is_none() {
+    mapping.map_err(|why| {
         // SAFETY: nobody else knows it.
         unsafe { kernel::unmap_pages(base, bytes) };
-    }
-    mapping
+        match why {
+            Unfit::OtherBuild => Unmapped::OtherBuild,
+            Unfit::Broken => Unmapped::Broken,
+        }
+    })
 }

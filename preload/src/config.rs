@@ -58,41 +58,6 @@ pub fn value_of<'a>(entry: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     entry.strip_prefix(name)?.strip_prefix(b"=")
 }
 
-/// Whether one of the comma-separated globs in `patterns` matches `name`.
-pub fn matches_any(patterns: &[u8], name: &[u8]) -> bool {
-    patterns
-        .split(|byte| *byte == b',')
-        .any(|pattern| matches(pattern.trim_ascii(), name))
-}
-
-/// Whether the glob `pattern` (`*`, `?`) matches all of `name`.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut at, mut in_pattern) = (0, 0);
-    // Where the last star stood, and how much of the name it has taken.
-    let mut star: Option<(usize, usize)> = None;
-    while at < name.len() {
-        match pattern.get(in_pattern) {
-            Some(b'*') => {
-                star = Some((in_pattern, at));
-                in_pattern += 1;
-            }
-            Some(byte) if *byte == b'?' || name.get(at) == Some(byte) => {
-                at += 1;
-                in_pattern += 1;
-            }
-            _ => {
-                let Some((star_at, taken)) = star else {
-                    return false;
-                };
-                star = Some((star_at, taken + 1));
-                at = taken + 1;
-                in_pattern = star_at + 1;
-            }
-        }
-    }
-    pattern.iter().skip(in_pattern).all(|byte| *byte == b'*')
-}
-
 /// The last part of a path.
 pub fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
@@ -101,29 +66,6 @@ pub fn base_name(path: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn globs() {
-        for (patterns, name, expected) in [
-            ("nginx", "nginx", true),
-            ("nginx", "nginx2", false),
-            ("ng*", "nginx", true),
-            ("*x", "nginx", true),
-            ("n*i*x", "nginx", true),
-            ("n*a*x", "nginx", false),
-            ("redis-*, python3.??", "python3.11", true),
-            ("redis-*,python3.?", "python3.11", false),
-            ("", "nginx", false),
-            ("*", "", true),
-            ("", "", true),
-        ] {
-            assert_eq!(
-                matches_any(patterns.as_bytes(), name.as_bytes()),
-                expected,
-                "{patterns} {name}"
-            );
-        }
-    }
 
     #[test]
     fn values_belong_to_whole_names() {

@@ -14,6 +14,7 @@
 
 mod call;
 mod channels;
+mod headers;
 mod local;
 pub mod secure;
 mod slot;
@@ -350,12 +351,18 @@ fn forget(descriptor: i32) {
 /// The thread enters a call that may wait for something other than a watched connection.
 #[inline(always)]
 pub fn enter(wait: Wait) {
+    enter_with(wait, 0);
+}
+
+/// The same with what stands for that which is waited for, or notified, see [`Wait::word`].
+#[inline(always)]
+pub fn enter_with(wait: Wait, word: u32) {
     if window::is_off() {
         return;
     }
     thread::record(Event::Enter {
         wait,
-        connection: 0,
+        connection: word,
     });
 }
 
@@ -363,6 +370,15 @@ pub fn enter(wait: Wait) {
 pub fn made_channel(descriptor: i32) {
     if !process::is_vfork_child() {
         channels::add(descriptor);
+    }
+}
+
+/// The thread is about to write a few bytes to a socket that is no watched connection: they wake another thread, where
+/// that is a channel.
+#[inline(always)]
+pub fn wakes(descriptor: i32) {
+    if channels::has(descriptor) {
+        enter(Wait::Wake);
     }
 }
 

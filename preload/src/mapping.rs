@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
+use leak_wire::build::BUILD;
 use leak_wire::layout::{self, Geometry, LaneHeader, ProcessSlot, SessionHeader, Stop, claim};
 
 use crate::kernel;
@@ -11,6 +12,14 @@ use crate::kernel;
 pub struct Mapping {
     base: *const u8,
     geometry: Geometry,
+}
+
+/// Why memory can't be used as a session's mapping.
+pub enum Unfit {
+    /// It is of a recorder that was built from other sources.
+    OtherBuild,
+    /// It is none.
+    Broken,
 }
 
 // SAFETY: what lies behind `base` is made of atomics and lives as long as the process.
@@ -23,16 +32,20 @@ impl Mapping {
     ///
     /// # Safety
     /// They must be mapped, page aligned, shared, for reading and writing, for ever.
-    pub unsafe fn new(base: *const u8, bytes: usize) -> Option<Mapping> {
-        if bytes < layout::LANES_AT {
-            return None;
+    pub unsafe fn new(base: *const u8, bytes: usize) -> Result<Mapping, Unfit> {
+        if bytes < size_of::<SessionHeader>() {
+            return Err(Unfit::Broken);
         }
         // SAFETY: the caller's promise, and the header is made of atomics: any bytes are valid.
         let header = unsafe { &*base.cast::<SessionHeader>() };
         // Acquire: pairs with the recorder's Release of the magic, its last store.
-        let known = header.magic.load(Ordering::Acquire) == layout::MAGIC
-            && header.version.load(Ordering::Relaxed) == layout::VERSION;
-        // Relaxed: written before the magic.
+        if header.magic.load(Ordering::Acquire) != layout::MAGIC {
+            return Err(Unfit::Broken);
+        }
+        // Relaxed, here and below: written before the magic.
+        if header.build.load(Ordering::Relaxed) != BUILD {
+            return Err(Unfit::OtherBuild);
+        }
         let lanes = header
             .class_lanes
             .each_ref()
@@ -41,8 +54,10 @@ impl Mapping {
             .class_words
             .each_ref()
             .map(|count| count.load(Ordering::Relaxed));
-        let geometry = Geometry::checked(lanes, words)?;
-        (known && geometry.total_bytes() <= bytes).then_some(Mapping { base, geometry })
+        Geometry::checked(lanes, words)
+            .filter(|geometry| geometry.total_bytes() <= bytes)
+            .map(|geometry| Mapping { base, geometry })
+            .ok_or(Unfit::Broken)
     }
 
     /// Gives the memory back, of a session that has ended in this process: what comes in its place is private, and says

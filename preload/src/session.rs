@@ -5,15 +5,15 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use leak_wire::layout::{self, SessionHeader, Stop, claim};
+use leak_wire::settings::{self, Start};
 
 use crate::birth::Answer;
 use crate::config::{self, Environment};
 use crate::mapping::{Lane, Mapping};
 use crate::process::{Identity, Origin, Remembered};
-use crate::window::{self, Start};
 use crate::{
     allocator, alternate_stack, arena, birth, children, environment, exit, kernel, lane, modules,
-    notice, order, process, python, sample, stack, thread, unwind,
+    notice, order, process, python, sample, stack, thread, unwind, window,
 };
 
 const UNSTARTED: u32 = 0;
@@ -289,7 +289,7 @@ fn begin(environment: Environment) -> Result<Begun, Refused> {
                 b"LEAK_START=",
                 value,
                 b" can't be used: it takes ",
-                window::TAKES,
+                settings::START_TAKES.as_bytes(),
                 b"; this program is not traced",
             ]);
             environment::strip();
@@ -385,7 +385,8 @@ fn is_meant(environment: Environment) -> bool {
     if executable == b"leak-analyze" {
         return false;
     }
-    let Some(only) = environment.get(b"LEAK_ONLY") else {
+    let only = environment.get(b"LEAK_ONLY");
+    let Some(only) = only.filter(|only| !only.is_empty()) else {
         return true;
     };
     // SAFETY: getauxval reads a table; AT_EXECFN is a C string on the initial stack, or 0.
@@ -396,7 +397,7 @@ fn is_meant(environment: Environment) -> bool {
         // SAFETY: as above.
         config::base_name(unsafe { core::ffi::CStr::from_ptr(started) }.to_bytes())
     };
-    config::matches_any(only, executable) || config::matches_any(only, started)
+    settings::matches_any(only, executable) || settings::matches_any(only, started)
 }
 
 /// `NAME:IMAGE`.

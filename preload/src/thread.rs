@@ -77,6 +77,10 @@ pub struct Thread {
     waits_from: Cell<u64>,
     /// The same of a queue's lock.
     queue_from: Cell<u64>,
+    /// Semaphores that it took last, as words, see [`Wait::word`]; 0: none.
+    taken: [Cell<u32>; TAKEN],
+    /// How many it has taken.
+    taken_count: Cell<u32>,
     /// Events that found no lane, to try again now and then.
     laneless: Cell<u32>,
     /// The number of the session in which it asked for a lane last.
@@ -93,6 +97,8 @@ pub struct Thread {
     on_alternate_stack: AtomicBool,
 }
 
+/// So many semaphores are remembered: more locks than these are held at once by few.
+const TAKEN: usize = 8;
 /// A thread without a lane asks for one at every so manieth event.
 const TRY_AGAIN: u32 = 256;
 const PAGE: usize = 4096;
@@ -421,7 +427,7 @@ impl Thread {
     fn record_wait(&self, wait: Wait, event: Event<'_>) {
         // After a wait, a queue's lock tells nothing more.
         let told = match wait {
-            Wait::Write => None,
+            Wait::Write | Wait::Notify | Wait::NotifyAll => None,
             // Nothing was done since the last wait: no job is over.
             Wait::Wake if self.repeats(&self.waits_from) => return,
             Wait::Wake => None,
@@ -437,6 +443,26 @@ impl Thread {
         {
             from.set(self.writer.position().unwrap_or(0));
         }
+    }
+
+    /// The thread was woken: its next wait is told although nothing else may be.
+    #[inline(always)]
+    pub fn has_woken(&self) {
+        self.waits_from.set(0);
+    }
+
+    /// The thread has taken the semaphore of this word.
+    #[inline(always)]
+    pub fn has_taken(&self, word: u32) {
+        let count = self.taken_count.get();
+        self.taken[count as usize % TAKEN].set(word);
+        self.taken_count.set(count.wrapping_add(1));
+    }
+
+    /// Whether it is one of those that the thread took last.
+    #[inline(always)]
+    pub fn took(&self, word: u32) -> bool {
+        self.taken.iter().any(|taken| taken.get() == word)
     }
 
     /// Waits, if need be, for room for what is recorded while signals are held.

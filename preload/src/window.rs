@@ -9,7 +9,9 @@
 
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use leak_wire::control::{Control, Gate, MAGIC, VERSION};
+use leak_wire::build::BUILD;
+use leak_wire::control::{Control, Gate, MAGIC};
+use leak_wire::settings::{Amount, Start};
 
 use crate::config::Environment;
 use crate::{kernel, real};
@@ -18,7 +20,7 @@ use crate::{kernel, real};
 #[used]
 pub static CONTROL: Control = Control {
     magic: MAGIC,
-    version: VERSION,
+    build: BUILD,
     gate: AtomicU32::new(Gate::Open as u32),
     failed: AtomicU32::new(0),
     told: [const { AtomicU8::new(0) }; _],
@@ -110,58 +112,9 @@ pub fn tells(parts: &[&[u8]]) {
     last.store(0, Ordering::Relaxed);
 }
 
-/// What `LEAK_START` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// At once.
-    On,
-    /// When somebody says so.
-    Off,
-    /// The same, and when the resident set is larger than this.
-    Resident(Amount),
-}
-
-/// An amount of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Amount {
-    /// Bytes.
-    Bytes(u64),
-    /// Hundredths of what the process may have.
-    Percent(u64),
-}
-
-/// What `LEAK_START` takes.
-pub const TAKES: &[u8] =
-    b"on, off, or a condition: rss>70% (of the memory limit, else of the machine's memory) or rss>800M";
-
 /// The setting; `None`: it can't be used.
 pub fn asked(environment: Environment) -> Option<Start> {
-    parse(environment.get(b"LEAK_START").unwrap_or_default())
-}
-
-fn parse(value: &[u8]) -> Option<Start> {
-    match value {
-        b"" | b"on" => return Some(Start::On),
-        b"off" => return Some(Start::Off),
-        _ => {}
-    }
-    let amount = value.strip_prefix(b"rss>")?.trim_ascii();
-    let digits = amount.iter().take_while(|byte| byte.is_ascii_digit());
-    let (number, unit) = amount.split_at_checked(digits.count())?;
-    let number: u64 = core::str::from_utf8(number).ok()?.parse().ok()?;
-    if number == 0 {
-        return None;
-    }
-    let shift = match unit {
-        b"%" if number < 100 => return Some(Start::Resident(Amount::Percent(number))),
-        b"K" | b"k" => 10,
-        b"M" | b"m" => 20,
-        b"G" | b"g" => 30,
-        b"T" | b"t" => 40,
-        _ => return None,
-    };
-    let bytes = number.checked_mul(1 << shift)?;
-    Some(Start::Resident(Amount::Bytes(bytes)))
+    Start::parse(environment.get(b"LEAK_START").unwrap_or_default())
 }
 
 /// Recording is to begin by itself past `amount`.
@@ -199,33 +152,4 @@ fn has_come_true() -> bool {
     THRESHOLD.store(0, Ordering::Relaxed);
     CONTROL.gate.store(Gate::Wanted as u32, Ordering::Relaxed);
     true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_leak_start_takes() {
-        let resident = |amount| Some(Start::Resident(amount));
-        for (value, expected) in [
-            ("", Some(Start::On)),
-            ("on", Some(Start::On)),
-            ("off", Some(Start::Off)),
-            ("rss>70%", resident(Amount::Percent(70))),
-            ("rss>800M", resident(Amount::Bytes(800 << 20))),
-            ("rss> 2g", resident(Amount::Bytes(2 << 30))),
-            ("rss>100%", None),
-            ("rss>0%", None),
-            ("rss>70", None),
-            ("rss>", None),
-            ("rss>99999999999999999999T", None),
-            ("rss>70%x", None),
-            ("rss<70%", None),
-            ("1", None),
-            ("OFF", None),
-        ] {
-            assert_eq!(parse(value.as_bytes()), expected, "{value}");
-        }
-    }
 }

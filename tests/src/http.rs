@@ -16,6 +16,8 @@ pub struct Request {
     pub method: &'static str,
     /// Path and query.
     pub target: String,
+    /// More header lines, each with its end.
+    pub headers: String,
     /// Sent with its length where not empty.
     pub body: String,
     /// Sent in two parts, so that a server may read them one by one.
@@ -28,6 +30,7 @@ impl Request {
         Request {
             method: "GET",
             target: target.into(),
+            headers: String::new(),
             body: String::new(),
             in_parts: false,
         }
@@ -42,13 +45,20 @@ impl Request {
         }
     }
 
+    /// The same with one more header.
+    pub fn with(mut self, name: &str, value: &str) -> Request {
+        self.headers += &format!("{name}: {value}\r\n");
+        self
+    }
+
     fn bytes(&self) -> String {
         let length = match self.body.len() {
             0 => String::new(),
             length => format!("Content-Length: {length}\r\n"),
         };
         let (method, target, body) = (self.method, &self.target, &self.body);
-        format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{length}\r\n{body}")
+        let headers = &self.headers;
+        format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}{length}\r\n{body}")
     }
 }
 

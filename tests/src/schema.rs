@@ -89,6 +89,14 @@ impl Check<'_> {
                     self.fields(value, object(argument), at);
                     true
                 }
+                // Only where there are no `properties`: names are data.
+                "additionalProperties" => {
+                    is_described = true;
+                    for (name, field) in value.as_object().into_iter().flatten() {
+                        self.value(field, argument, &format!("{at}/{name}"));
+                    }
+                    !schema.contains_key("properties")
+                }
                 other => panic!("the schema's keyword {other} is not checked"),
             };
             if !holds {

@@ -1,5 +1,5 @@
-//! What is handed on to other tools, checked by those tools: Go's pprof, DuckDB, speedscope in a browser, a shell. The
-//! trace is of `targets/servers/after.c`, whose sums `builds.h` states.
+//! What is handed on to other tools, checked by those tools: Go's pprof, DuckDB, speedscope in a browser, the Firefox
+//! Profiler from npm, a shell. The trace is of `targets/servers/after.c`, whose sums `builds.h` states.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -244,6 +244,63 @@ fn speedscope_reads_it() {
     for label in ["GET /added", "GET /worse", "GET /sometimes"] {
         assert!(page.contains(label), "no {label} among the profiles");
     }
+}
+
+/// The Firefox Profiler's own command line, from npm: it opens a profile as profiler.firefox.com does, and adds up.
+#[test]
+fn the_firefox_profiler_reads_it() {
+    let place = Place::new();
+    let (trace, _) = record(&place);
+    let profile = place.path("leak.json");
+    let path = profile.to_str().expect("UTF-8");
+    text(&trace, &["--format", "firefox", "-o", path]);
+    let script = artifacts::source("../target/profiler-cli/package/dist/profiler-cli.js");
+    assert!(
+        script.exists(),
+        "scripts/setup brings the profiler's command line"
+    );
+    let profiler = |arguments: &[&str]| {
+        let mut command = Command::new("node");
+        command.arg(&script).args(arguments);
+        ran(command.env("PROFILER_CLI_SESSION_DIR", place.path("sessions")))
+    };
+    profiler(&["load", path]);
+    let tree = profiler(&[
+        "thread",
+        "samples-top-down",
+        "--json",
+        "--max-lines",
+        "1000",
+    ]);
+    let markers = profiler(&["thread", "markers", "--json", "--list", "--limit", "1000"]);
+    let about = profiler(&["profile", "meta"]);
+    profiler(&["stop"]);
+    let tree: Value = serde_json::from_str(&tree).expect("JSON");
+    assert_eq!(tree["weightType"], "bytes");
+    let root = &tree["regularCallTree"];
+    assert_eq!(root["totalSamples"], ALL + 48);
+    let sometimes = child(root, "GET /sometimes");
+    assert_eq!(sometimes["totalSamples"], 20 * 700);
+    let failed = child(sometimes, "500");
+    assert_eq!(failed["totalSamples"], 20 * 700);
+    let mut innermost = failed;
+    while let Some(next) = innermost["children"].as_array().and_then(|all| all.first()) {
+        innermost = next;
+    }
+    assert_eq!(innermost["name"], "keep_sometimes");
+    assert_eq!(innermost["selfSamples"], 20 * 700);
+    assert_eq!(child(root, "GET /worse")["totalSamples"], 30 * 250);
+    let count = |label: &str| markers.matches(&format!("\"name\": \"{label}\"")).count();
+    assert_eq!(count("GET /added"), 40, "{markers}");
+    assert_eq!(count("GET /sometimes"), 20);
+    assert_eq!(count("GET /clean/{id}"), 0);
+    assert!(about.contains("bytes retained"), "{about}");
+}
+
+fn child<'v>(node: &'v Value, name: &str) -> &'v Value {
+    let children = node["children"].as_array().expect("a list");
+    let found = children.iter().find(|child| child["name"] == name);
+    found.unwrap_or_else(|| panic!("no {name}: {node}"))
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::process::Command;
 use leak_tests::browser::{Browser, keys};
 use leak_tests::compile::Source;
 use leak_tests::http::{self, Request};
+use leak_tests::memory_group::MemoryGroup;
 use leak_tests::report::{Report, leak_analyze};
 use leak_tests::run::{LIMIT, Place};
 use serde_json::{Value, json};
@@ -414,4 +415,93 @@ fn it_fits_every_screen_and_paper() {
         "Emulation.setScriptExecutionDisabled",
         json!({"value": false}),
     );
+}
+
+/// Of an endpoint that leaks only where it answers 500: what goes with leaking, as the JSON has it. Of one that always
+/// leaks there is nobody to tell its requests from.
+#[test]
+fn what_tells_leaking_requests_apart() {
+    let place = Place::new();
+    let report = served(&place);
+    let page = page(&place);
+    let browser = Browser::start();
+    browser.open(&page, "");
+    let apart = &report.endpoint("GET /error")["apart"]["single"];
+    assert_eq!(apart["facts"], json!(["status 500"]));
+    for label in ["GET /error", "GET /leak"] {
+        browser.eval(&format!(
+            "[...document.querySelectorAll('table.endpoints tr.row[aria-expanded=false]')]
+                .find((row) => row.children[0].textContent === '{label}')?.click()"
+        ));
+    }
+    let cells = browser.eval(
+        "[...document.querySelectorAll('table.apart tbody tr')].map(r => [...r.children].map(c => c.textContent))",
+    );
+    let of = |some: &str, all: &str| format!("{} of {}", apart[some], apart[all]);
+    let leaking = of("leaking_requests_with", "leaking_requests");
+    let others = of("other_requests_with", "other_requests");
+    assert_eq!(cells, json!([["status 500", leaking, others]]));
+    for width in [1280, 390] {
+        browser.view(width, 900, false);
+        let wide = browser.eval("document.documentElement.scrollWidth");
+        assert!(wide.as_u64() <= Some(u64::from(width)), "{width}: {wide}");
+    }
+    assert_quiet(&browser);
+}
+
+/// A limit that resident memory comes near is a line in the chart; one far above it is a word below.
+#[test]
+fn the_memory_limit_is_shown() {
+    const LIMIT: u64 = 128 << 20;
+    let place = Place::new();
+    let Some(group) = MemoryGroup::of(LIMIT) else {
+        eprintln!("no groups of processes can be made here: not tested");
+        return;
+    };
+    let program = Source::read("mapped/until_killed.c").program();
+    assert_eq!(group.run(&place, &program).status.code(), None);
+    let browser = Browser::start();
+    browser.open(&page(&place), "");
+    let limit = browser.text("#time .legend li.limit");
+    assert_eq!(limit, "limit, 128.0 MiB (cgroup)");
+    let label = browser.eval("document.querySelector('#time .uplot').getAttribute('aria-label')");
+    let label = label.as_str().expect("a text");
+    assert!(
+        label.ends_with("The limit of resident memory is 128.0 MiB."),
+        "{label}"
+    );
+    assert_quiet(&browser);
+}
+
+/// A comparison is a page without any script, on every screen.
+#[test]
+fn a_comparison_is_a_page() {
+    let place = Place::new();
+    served(&place);
+    let trace = place.trace().display().to_string();
+    let page = place.path("diff.html");
+    let path = page.display().to_string();
+    let output = leak_analyze(&["diff", &trace, &trace, "--format", "html", "-o", &path]);
+    assert!(output.status.success(), "{output:?}");
+    let browser = Browser::start();
+    for (width, dark) in [(1280, false), (390, true)] {
+        browser.view(width, 900, dark);
+        let url = format!("file://{path}");
+        browser.chromium("Page.navigate", json!({ "url": url }));
+        browser.wait_for("document.querySelector('footer') !== null");
+        let wide = browser.eval("document.documentElement.scrollWidth");
+        assert!(wide.as_u64() <= Some(u64::from(width)), "{width}: {wide}");
+    }
+    let rows = browser.text("table.endpoints");
+    assert!(
+        rows.contains("same") && rows.contains("GET /leak"),
+        "{rows}"
+    );
+    assert!(browser.text(".sites").contains("leave_three"));
+    let style = browser.eval("getComputedStyle(document.body).backgroundColor");
+    assert_ne!(
+        style, "rgba(0, 0, 0, 0)",
+        "its style is let in by its own policy"
+    );
+    assert_quiet(&browser);
 }

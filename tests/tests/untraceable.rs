@@ -71,3 +71,21 @@ fn a_static_program() {
     assert!(first.contains("it is linked statically"), "{}", ended.err);
     assert!(!place.trace().exists());
 }
+
+#[test]
+fn a_program_for_musl() {
+    let place = Place::new();
+    let program = Source::read("harmless/for_musl.c").program();
+    let plain = place.run(place.plain(&program));
+    let ended = run(&place, &program);
+    assert_eq!((ended.status, &ended.out), (plain.status, &plain.out));
+    assert_eq!(ended.status.code(), Some(5));
+    let first = ended.err.lines().next().unwrap_or_default();
+    assert!(
+        first.contains("it runs with musl's C library"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    assert!(!place.trace().exists());
+}

@@ -12,14 +12,16 @@ use super::types::types;
 use super::unseen::unseen;
 use super::{
     Analyzer, Timeline, alike, apart, cells, collected, company, course, garbage, lent, lists,
-    mappings, outlook, reuse, rows, ways,
+    mappings, outlook, pool, reuse, rows, ways,
 };
 use crate::analysis::course::Course;
 use crate::analysis::{
     Analysis, Endpoint, Growth, Outside, Ownership, ProcessFigures, Request, Site, SiteGroup,
     SiteLabel, SiteOpen, StatusFigures, Totals, TypeRow, Verdict,
 };
+use crate::asked::Sent;
 use crate::association::{Associated, associate};
+use crate::figures::counted;
 use crate::ledger::{BeforeExit, Finished, Retained};
 use crate::requests::label::{INCOMPLETE, LabelId, MAX_LABELS, OTHER};
 use crate::requests::owner::Scope;
@@ -94,6 +96,8 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let growth = growth(&ended);
     let beside = beside(&ended, &machine.records);
     let places = sites;
+    let made_threads = ended.iter().flat_map(|(end, _)| &end.made_threads);
+    let made_threads: FxHashMap<RequestId, bool> = made_threads.copied().collect();
     let most_cached = ended.iter().map(|(process, _)| process.most_cached).max();
     let runtimes = collected::Runtimes::of(places, collecting);
     let mut sites = judge(
@@ -113,6 +117,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     collected::correct(&mut sites, &runtimes, &machine.records);
     lists::correct(&mut sites, places, &mut names, &machine.records);
     lent::correct(&mut sites, places, &machine.records);
+    pool::correct(&mut sites, &made_threads);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, places, &machine.records);
@@ -179,6 +184,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let real = (0..).zip(machine.records.iter());
     let real = real.filter(|(_, record)| !record.void).map(|(id, _)| id);
     analysis.asked = std::mem::take(&mut machine.asked).finish(real);
+    analysis.warnings.extend(cut_headers(&analysis.asked.sent));
     analysis.requests = requests(machine.records.into_vec(), &endpoint_of, &leaking, facts);
     analysis.outlook = outlook::outlook(facts, &analysis.requests);
     apart::tell(&mut analysis);
@@ -834,6 +840,20 @@ fn link_sites(analysis: &mut Analysis) {
             }
         }
     }
+}
+
+/// That values of headers are not known to their ends.
+fn cut_headers(sent: &Sent) -> Option<Warning> {
+    let cut = sent.cut();
+    let (names, counts): (Vec<&str>, Vec<u64>) = cut.into_iter().unzip();
+    (!names.is_empty()).then(|| Warning {
+        code: "headers_cut".to_string(),
+        text: format!(
+            "{} of {} longer than is recorded: only the first bytes are known, and they name no request",
+            counted(counts.iter().sum(), "value"),
+            names.join(", ")
+        ),
+    })
 }
 
 fn warnings(ended: &[(Finished, usize)], overflowed: bool, known: &[Warning]) -> Vec<Warning> {

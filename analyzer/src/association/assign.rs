@@ -12,7 +12,9 @@ use super::site::{Observation, Observed};
 use super::sizes::{Size, size};
 use crate::figures::counted;
 use crate::ledger::holding::Hints;
-use crate::ledger::{Certain, Finished, FinishedSite, Judged, Loose, Reached, Retained, Typed};
+use crate::ledger::{
+    Certain, Finished, FinishedSite, Judged, Known, Loose, Reached, Retained, Typed,
+};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
@@ -352,34 +354,101 @@ pub(super) fn all(
         sweep.at_each(stamps.into_iter(), whose.groups, |index, now| {
             owned.push(whose.owner(&some[index], sweep.process(), now, sweep));
         });
-        let mut places: FxHashMap<SiteId, usize> = FxHashMap::default();
-        places.extend(
-            finished
-                .sites
-                .iter()
-                .enumerate()
-                .map(|(at, site)| (site.id, at)),
-        );
-        let mut reached: FxHashSet<(SiteId, RequestId)> = FxHashSet::default();
-        for (loose, owned) in some.into_iter().zip(owned) {
-            let place = places.get(&loose.site).copied();
-            match (owned, place) {
-                (Some(owned), Some(place)) => {
-                    give(&mut finished.sites[place], &loose, owned, records);
-                    let unended = |record: &Record| record.end.is_none();
-                    if records.get(owned.request as usize).is_some_and(unended) {
-                        finished.beside.push((owned.request, loose.before_exit));
-                    }
-                    if reached.insert((loose.site, owned.request)) {
-                        finished.reached.push(Reached {
-                            site: loose.site,
-                            requests: 0,
-                            abroad: vec![owned.request],
-                        });
-                    }
-                }
-                _ => finished.loose.push(loose),
-            }
+        give_each(finished, some.into_iter().zip(owned), records);
+    }
+}
+
+/// What was known of loose blocks.
+#[derive(Debug, Default)]
+pub(super) struct KnownBlocks {
+    /// Nobody's, by process.
+    pub(super) nobodys: Vec<Vec<Loose>>,
+    /// How many were given to requests, by call site.
+    pub(super) given: FxHashMap<SiteId, u64>,
+}
+
+impl KnownBlocks {
+    /// Whether nothing was known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.given.is_empty() && self.nobodys.iter().all(Vec::is_empty)
+    }
+
+    /// What is said of a call site with such blocks, before what was found of its others.
+    pub(super) fn text(&self, site: SiteId, of_others: String) -> String {
+        let Some(blocks) = self.given.get(&site) else {
+            return of_others;
+        };
+        format!(
+            "{} {} made after an answer, or before a connection's first request: such blocks are freed, where they are, \
+             by the connection's next request, and so were made for that",
+            counted(*blocks, "block"),
+            if *blocks == 1 { "was" } else { "were" },
+        )
+    }
+}
+
+/// Gives what is known to be a request's, and leaves what isn't known; takes out what is known to be nobody's.
+pub(super) fn known(processes: &mut [&mut Finished], records: &mut [Record]) -> KnownBlocks {
+    let mut given: FxHashMap<SiteId, u64> = FxHashMap::default();
+    let of_process = |finished: &mut &mut Finished| {
+        let (known, others): (Vec<Loose>, Vec<Loose>) = std::mem::take(&mut finished.loose)
+            .into_iter()
+            .partition(|loose| loose.known.is_some());
+        finished.loose = others;
+        let (some, nobodys): (Vec<Loose>, Vec<Loose>) = known
+            .into_iter()
+            .partition(|loose| loose.known != Some(Known::Nobody));
+        let owned = some.into_iter().map(|loose| {
+            *given.entry(loose.site).or_default() += loose.served.blocks;
+            let owned = match loose.known {
+                Some(Known::Request(request)) => Some(Owned {
+                    request,
+                    untold: false,
+                    certain: Certain::Request,
+                }),
+                _ => None,
+            };
+            (loose, owned)
+        });
+        give_each(finished, owned, records);
+        nobodys
+    };
+    let nobodys = processes.iter_mut().map(of_process).collect();
+    KnownBlocks { nobodys, given }
+}
+
+/// Gives each to its owner; what has none stays loose.
+fn give_each(
+    finished: &mut Finished,
+    owned: impl Iterator<Item = (Loose, Option<Owned>)>,
+    records: &mut [Record],
+) {
+    let mut places: FxHashMap<SiteId, usize> = FxHashMap::default();
+    places.extend(
+        finished
+            .sites
+            .iter()
+            .enumerate()
+            .map(|(at, site)| (site.id, at)),
+    );
+    let mut reached: FxHashSet<(SiteId, RequestId)> = FxHashSet::default();
+    for (loose, owned) in owned {
+        let place = places.get(&loose.site).copied();
+        let (Some(owned), Some(place)) = (owned, place) else {
+            finished.loose.push(loose);
+            continue;
+        };
+        give(&mut finished.sites[place], &loose, owned, records);
+        let unended = |record: &Record| record.end.is_none();
+        if records.get(owned.request as usize).is_some_and(unended) {
+            finished.beside.push((owned.request, loose.before_exit));
+        }
+        if reached.insert((loose.site, owned.request)) {
+            finished.reached.push(Reached {
+                site: loose.site,
+                requests: 0,
+                abroad: vec![owned.request],
+            });
         }
     }
 }
@@ -491,6 +560,7 @@ pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Rec
         served: amount,
         before_exit: kept.before_exit,
         collected: kept.collected,
+        known: None,
         bounded: Amount {
             blocks: kept.bounded_blocks,
             bytes: kept.bounded_bytes,

@@ -27,6 +27,9 @@ const IN_STEP: f64 = 0.95;
 /// It must explain more than any other label, by this part of what it explains, too: where traffic has an order,
 /// labels go together, and small differences are the model's.
 const PART: f64 = 0.2;
+/// Workers of which is known who gave them their work: so many tell, and this part of them.
+const GIVEN: usize = 10;
+const SOLE: f64 = 0.95;
 /// Components that are refitted in each round, of all that there are.
 const TRIED: usize = 8;
 /// Components that are tried two by two.
@@ -162,7 +165,7 @@ impl<'s> Search<'s> {
 
     fn choose(&self, after: bool) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
         let mut fit = self.background(after);
-        let candidates: Vec<(Component, Vec<f64>)> = self
+        let mut candidates: Vec<(Component, Vec<f64>)> = self
             .candidates(after)
             .into_iter()
             .map(|component| (component, self.ratios(component)))
@@ -195,9 +198,31 @@ impl<'s> Search<'s> {
                 break;
             }
             fit = best.clone();
+            // Blocks of one call site: who was given its work is known of many.
+            if let Some(sole) = self.sole(&fit) {
+                candidates.retain(|(component, _)| self.label_of(*component) == Some(sole));
+            }
         }
         let fit = self.with_siblings(fit, &candidates);
         (self.without_background(fit), undecided)
+    }
+
+    /// The label that was chosen last, where its requests gave the work to nearly all workers of which is known who gave
+    /// it to them. The others may have taken theirs while another label was in flight more than by chance: what fills
+    /// the queue is.
+    fn sole(&self, fit: &Fit<'_>) -> Option<LabelId> {
+        let Some(Component::Hinted(Hint::Task, _)) = fit.components.last() else {
+            return None;
+        };
+        let label = self.newest(fit)?;
+        let given = self.observed.all.iter();
+        let given = given.filter_map(|seen| self.given.groups.of_request(seen.hints.task?));
+        let (mut all, mut own) = (0, 0);
+        for group in given {
+            all += 1;
+            own += usize::from(self.given.groups.label(group) == label);
+        }
+        (all >= GIVEN && own as f64 >= SOLE * all as f64).then_some(label)
     }
 
     /// Whether the newest component explains more than chance would.

@@ -222,6 +222,7 @@ impl World {
                 .iter()
                 .zip(&places)
                 .map(|((born, _), site)| Loose {
+                    known: None,
                     site: *site,
                     born: *born,
                     last: *born,
@@ -459,6 +460,7 @@ fn blocks_of_one_request_say_no_more_than_one() {
         }],
         loose: (1..10)
             .map(|at| Loose {
+                known: None,
                 site: SITE,
                 born: at * 100,
                 last: at * 100,

@@ -45,6 +45,8 @@ pub enum DiffFormat {
     Text,
     /// For programs: one object, schema 1 of diffs
     Json,
+    /// To look at and to hand on: one page that needs no network
+    Html,
     /// For pull requests
     Markdown,
 }

@@ -56,6 +56,12 @@ pub struct ReportOptions {
     /// Call sites to print at most, in each part of the text report
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub sites: usize,
+    /// Leaking requests to list of each endpoint, at most, with what is known of each
+    #[arg(long, value_name = "N")]
+    pub examples: Option<usize>,
+    /// With --examples: the server's access log, for what it knows of each request: common, combined or JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub access_log: Option<PathBuf>,
     /// Types to print at most, in tables of each leaking endpoint, of each call site and of all blocks
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "25")]
     pub types: Option<usize>,
@@ -66,7 +72,7 @@ pub struct ReportOptions {
     /// freed at once, how large they are
     #[arg(long, value_enum, default_value_t = View::Leaks)]
     pub view: View,
-    /// Which blocks pprof (its default), folded and speedscope are of
+    /// Which blocks pprof (its default), folded, speedscope and firefox are of
     #[arg(long, value_enum, default_value_t = What::Retained)]
     pub what: What,
     /// Begin folded stacks with the outermost frame rather than with the endpoint and the status
@@ -141,6 +147,8 @@ pub enum Format {
     Folded,
     /// For speedscope.app
     Speedscope,
+    /// For profiler.firefox.com
+    Firefox,
     /// For DuckDB and its like: files of JSON lines in the folder of -o
     Tables,
 }

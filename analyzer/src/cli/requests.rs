@@ -18,6 +18,9 @@ pub struct RequestsArguments {
     /// Only those whose labels match
     #[arg(long, value_name = "GLOB")]
     pub label: Option<String>,
+    /// The server's access log, for what it knows of each request: common, combined or JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub access_log: Option<PathBuf>,
     /// What to print
     #[arg(long, value_enum, default_value_t = ListFormat::Ndjson)]
     pub format: ListFormat,

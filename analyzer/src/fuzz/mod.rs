@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -14,13 +15,15 @@ use std::path::PathBuf;
 use leak_wire::{Bytes, Entry};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use crate::access::join;
+use crate::analysis::Analysis;
 use crate::analyze::{self, analyze};
 use crate::python::lines;
 use crate::record::fuzz as record;
 use crate::report;
 use crate::sites::{Frame, Module, Sites};
 use crate::symbols::{Files, SymbolOptions, Symbolizer};
-use crate::trace::{self, packing};
+use crate::trace::{self, Facts, packing};
 
 /// A file in memory, and a path by which it can be opened.
 fn file_of(bytes: &[u8]) -> Option<(std::fs::File, PathBuf)> {
@@ -102,6 +105,7 @@ pub fn whole_trace(bytes: &[u8]) {
         report::markdown,
         report::folded,
         report::speedscope,
+        report::firefox,
         report::pprof,
     ];
     for print in prints {
@@ -169,4 +173,12 @@ pub fn python_lines(bytes: &[u8]) {
 /// A target's memory, from which the types of blocks are read.
 pub fn types(bytes: &[u8]) {
     record::types(bytes);
+}
+
+/// The lines of an access log.
+pub fn access_log(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.lines().map(Cow::from);
+    let log = join(&Facts::default(), &Analysis::default(), lines);
+    assert!(!log.counts.text().is_empty());
 }

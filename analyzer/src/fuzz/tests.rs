@@ -154,6 +154,11 @@ fn lanes() {
             address: 4096,
             size: 4096,
         },
+        Event::Header {
+            connection: 1,
+            length: 300,
+            text: Bytes::Slice(b"x-request-id\0abc"),
+        },
         Event::Exit { code: 3 },
     ];
     for event in events {
@@ -207,4 +212,15 @@ fn memories() {
     words.extend([1, 0, 2, 0, 1, 8].repeat(20));
     let seed = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     run("types", &[seed], rounds() / 4, types);
+}
+
+#[test]
+fn access_logs() {
+    let seeds = [
+        "h - u [29/Nov/2026:17:30:15 +0000] \"GET /a?b=c&d HTTP/1.1\" 200 5 \"-\" \"x \\\" \\x41\" id-1\n",
+        "{\"ts\":1764437415.123,\"request\":{\"method\":\"GET\",\"uri\":\"/a?b\"},\"status\":200}\n",
+        "{\"@timestamp\":\"2026-11-29T17:30:15.5+02:00\",\"path\":\"/c\",\"method\":\"GET\",\"status\":\"404\"}\n",
+    ];
+    let seeds = seeds.map(|seed| seed.as_bytes().to_vec());
+    run("access_log", &seeds, 50 * rounds(), access_log);
 }

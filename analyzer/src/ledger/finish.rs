@@ -6,7 +6,7 @@ use super::holding::{Holding, Kind, Proof};
 use super::lives::{Age, Lives, MEASURES, SiteLives};
 use super::log::Log;
 use super::loose::Loose;
-use super::site::survive;
+use super::site::{TailEnd, survive};
 use super::standing::Standing;
 use super::types::is_loose;
 use super::{
@@ -50,6 +50,8 @@ pub struct Finished {
     pub beside: Vec<(RequestId, Amount)>,
     /// What a sample of its workers' zones was known by.
     pub moments: Vec<Moment>,
+    /// Requests that had threads made which were there at its end, and whether those had worked for others.
+    pub made_threads: Vec<(RequestId, bool)>,
     /// When it served.
     pub serving: Serving,
     /// Reads and writes of requests' connections, by stamp.
@@ -174,6 +176,8 @@ pub struct FinishedSite {
     pub outside_lives: Seldom<[Lives; MEASURES]>,
     /// How long survivors live.
     pub lives: Seldom<SiteLives>,
+    /// Of blocks made after an answer that were freed after that request's end: see [`TailEnd`].
+    pub tail_ends: Seldom<Vec<TailEnd>>,
     /// Requests that allocated here.
     pub visits: u64,
 }
@@ -356,6 +360,7 @@ impl Ledger {
                 holding.kind = Kind::Outside;
             }
         }
+        self.hand_on_prepared(records);
         self.complete_caches(records);
         self.serve_without_ends(records);
         self.serving.requests = self.serving.requests.max(self.order());
@@ -422,6 +427,7 @@ impl Ledger {
                 open: open.remove(&(index as u32)).unwrap_or_default(),
                 outside_lives: figures.outside_lives,
                 lives: figures.lives,
+                tail_ends: figures.tail_ends,
                 visits: figures.requests,
             });
         }
@@ -437,6 +443,7 @@ impl Ledger {
             loose,
             beside,
             moments: Vec::new(),
+            made_threads: Vec::new(),
             serving: self.serving,
             touches: self.touches,
             ended_at: 0,

@@ -22,6 +22,8 @@ pub enum Kind {
     Pending(ThreadId),
     /// Nothing proves whose these are; what is known of them.
     Open(Hints),
+    /// Made after an answer for the connection's next request, which is this one, if it came. Only at the process's end.
+    Prepared(Option<RequestId>),
 }
 
 /// What a proof rests on. Some hold only in processes that work in a certain way, which shows at their end.
@@ -84,7 +86,7 @@ impl Kind {
     pub fn request(self) -> Option<RequestId> {
         match self {
             Kind::Proved(request, _) => Some(request),
-            Kind::Outside | Kind::Pending(_) | Kind::Open(_) => None,
+            Kind::Outside | Kind::Pending(_) | Kind::Open(_) | Kind::Prepared(_) => None,
         }
     }
 }

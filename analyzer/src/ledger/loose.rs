@@ -7,7 +7,7 @@ use super::finish::Left;
 use super::holding::{Hints, Kind, Proof};
 use super::types::is_loose;
 use crate::replay::HoldingId;
-use crate::requests::record::Record;
+use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::types::{TypeId, is_bounded};
@@ -23,6 +23,8 @@ pub struct Loose {
     pub last: u64,
     /// Whose they may be more likely than others'.
     pub hints: Hints,
+    /// Whose they are, where that is known although nothing proves it.
+    pub known: Option<Known>,
     /// Live at the process's end.
     pub live: Amount,
     /// Live when serving ended.
@@ -35,6 +37,15 @@ pub struct Loose {
     pub bounded: Amount,
     /// What those of `served` are, where types were read.
     pub types: Vec<(TypeId, Amount)>,
+}
+
+/// Whose blocks are that nothing proves to be a request's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// This request's.
+    Request(RequestId),
+    /// No request's that has begun.
+    Nobody,
 }
 
 impl Loose {
@@ -66,6 +77,10 @@ impl Ledger {
                         ..Hints::default()
                     }
                 }
+                Kind::Prepared(next) => Hints {
+                    next,
+                    ..Hints::default()
+                },
                 Kind::Outside | Kind::Pending(_) => Hints::default(),
             };
             // What was gone when serving ended, and what came later and is gone, is judged by nobody.
@@ -79,6 +94,11 @@ impl Ledger {
                 born: holding.born,
                 last: holding.last,
                 hints,
+                known: match holding.kind {
+                    Kind::Prepared(Some(next)) => Some(Known::Request(next)),
+                    Kind::Prepared(None) => Some(Known::Nobody),
+                    _ => None,
+                },
                 live: left.live,
                 served: left.served,
                 before_exit: left.before_exit,

@@ -61,6 +61,7 @@ impl Ledger {
             Kind::Proved(request, _) if holding.ended => Holder::Ended(request),
             Kind::Proved(request, _) => Holder::Flying(request),
             Kind::Open(hints) => Holder::Untold(only(hints)),
+            Kind::Prepared(request) => Holder::Untold(request),
             Kind::Pending(_) => Holder::Untold(None),
         }
     }

@@ -63,7 +63,7 @@ impl Ledger {
             _ if block.born < from => Since::StartUp,
             Kind::Proved(..) if !holding.ended => Since::InUse,
             Kind::Pending(_) => Since::InUse,
-            Kind::Proved(..) | Kind::Open(_) | Kind::Outside => Since::Later,
+            Kind::Proved(..) | Kind::Open(_) | Kind::Prepared(_) | Kind::Outside => Since::Later,
         };
         (self.sites[holding.site as usize].id, since)
     }

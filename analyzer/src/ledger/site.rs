@@ -5,7 +5,7 @@ use super::log::Log;
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
-use crate::seldom::Seldom;
+use crate::seldom::{Empty, Seldom};
 use crate::sites::SiteId;
 use crate::sites::runtimes::Phase;
 
@@ -48,6 +48,9 @@ pub struct SiteFigures {
     pub outside_lives: Seldom<[Lives; MEASURES]>,
     /// How long survivors live.
     pub lives: Seldom<SiteLives>,
+    /// Some of the blocks made after an answer that were freed after that request's end: that request, and the one
+    /// that was served when they were freed.
+    pub tail_ends: Seldom<Vec<TailEnd>>,
     /// Its blocks were taken from a free list: each before the look that its birth tells.
     pub used_again: bool,
     /// What is allocated here tells that a collector does this.
@@ -56,12 +59,37 @@ pub struct SiteFigures {
     pub dirty: bool,
 }
 
+/// A request after whose answer a block was made that was freed after its end, and the request that was served then.
+pub type TailEnd = (RequestId, Option<RequestId>);
+
+/// So many of them are kept of a call site.
+const TAIL_ENDS: usize = 64;
+
+impl Empty for Vec<TailEnd> {
+    const EMPTY: &'static Self = &Vec::new();
+}
+
 impl SiteFigures {
+    /// A block that was made after `request`'s answer is freed after its end, while `other` is served.
+    pub fn tail_ends(&mut self, request: RequestId, other: Option<RequestId>) {
+        if self.tail_ends.len() < TAIL_ENDS {
+            self.tail_ends.push((request, other));
+        }
+    }
+
     /// `request` allocated here.
     pub fn reached_by(&mut self, request: RequestId, record: &Record) {
         match record.moved || record.end.is_none() {
             true => self.abroad.push(request),
             false => self.requests += u64::from(record.count),
+        }
+    }
+
+    /// So many survivors were none of the label's requests'.
+    pub fn survive_less(&mut self, label: Option<LabelId>, survivors: u64) {
+        let known = self.labels.iter_mut();
+        for (_, of_label) in known.filter(|known| Some(known.0) == label) {
+            *of_label = of_label.saturating_sub(survivors);
         }
     }
 

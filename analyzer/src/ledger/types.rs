@@ -159,6 +159,6 @@ pub(super) fn is_loose(kind: Kind, holds: &impl Fn(Proof) -> bool) -> bool {
     match kind {
         Kind::Outside => false,
         Kind::Proved(_, proof) => !holds(proof),
-        Kind::Pending(_) | Kind::Open(_) => true,
+        Kind::Pending(_) | Kind::Open(_) | Kind::Prepared(_) => true,
     }
 }

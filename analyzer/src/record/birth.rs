@@ -146,7 +146,7 @@ fn session_name() -> std::io::Result<String> {
 }
 
 /// Four fifths of what is free where the trace lies.
-fn most_of_free_space(file: &File) -> u64 {
+pub(super) fn most_of_free_space(file: &File) -> u64 {
     match nix::sys::statvfs::fstatvfs(file) {
         Ok(space) => {
             space

@@ -15,7 +15,9 @@ use iced_x86::{
     BlockEncoder, BlockEncoderOptions, Code, Decoder, DecoderOptions, FlowControl, Instruction,
     InstructionBlock,
 };
-use leak_wire::detour::{Answer, Detour, JUMP, MAX_DISPLACED, MAX_MESSAGE, Request, STUB, Shape};
+use leak_wire::detour::{
+    Answer, CODE_BYTES, Detour, JUMP, MAX_DISPLACED, MAX_MESSAGE, Request, SHAPES, STUB, Shape,
+};
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 
 use super::procfs;
@@ -164,6 +166,39 @@ fn as_entry<'d>(symbol: &impl ObjectSymbol<'d>, prefix: &str) -> Option<Entry> {
         size: symbol.size(),
         shape,
     })
+}
+
+/// Whether an allocator lies in a file, and whether its entries can be detoured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// There is none.
+    None,
+    /// Its entries, so many, can be.
+    Detoured(usize),
+    /// They can't be, for this reason.
+    Refused(String),
+}
+
+/// The same of the file at `path`, as if it lay somewhere in a process. Whether each of its calls comes by these entries
+/// can't be told before it runs.
+pub(crate) fn reach(path: &Path) -> Reach {
+    let found = Mapping::open(path).ok();
+    let found = found.and_then(|file| Some(entries(&object::File::parse(&*file).ok()?).is_empty()));
+    if found != Some(false) {
+        return Reach::None;
+    }
+    // What can be written for one place can be for another one.
+    let request = Request {
+        bias: 0x5000_0000_0000,
+        code: 0x4fff_fff0_0000,
+        code_bytes: CODE_BYTES as u64,
+        hooks: [0x7fff_0000_0000; SHAPES],
+        path: b"",
+    };
+    match plan(path, &request) {
+        Ok((detours, _)) => Reach::Detoured(detours.len()),
+        Err(why) => Reach::Refused(why),
+    }
 }
 
 /// Answers targets, and remembers which executables bring an allocator.

@@ -11,9 +11,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use leak_wire::build::BUILD;
 use leak_wire::layout::{
     Geometry, LANES_AT, LaneHeader, MAGIC, PROCESS_SLOTS, PROCESSES_AT, ProcessSlot, SessionHeader,
-    VERSION,
 };
 use leak_wire::order::next_stamp;
 use memmap2::{MmapOptions, MmapRaw};
@@ -70,12 +70,15 @@ impl Mapping {
         header.follow.store(u32::from(settings.follow), order);
         header.python.store(u32::from(settings.python), order);
         header.gc_every.store(settings.gc_every, order);
+        for name in &settings.headers {
+            header.headers.add(name.as_bytes());
+        }
         header.quiet.store(u32::from(settings.quiet), order);
         header.sample_bytes.store(settings.sample, order);
         header.next_connection.store(1, order);
         header.next_image.store(1, order);
         header.first_tick.store(system::tick(), order);
-        header.version.store(VERSION, order);
+        header.build.store(BUILD, order);
         header.magic.store(MAGIC, order);
     }
 

@@ -20,6 +20,7 @@ mod limits;
 mod live;
 mod mapping;
 mod place;
+pub(crate) mod preflight;
 mod procfs;
 mod resident;
 mod room;
@@ -34,6 +35,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
+use leak_wire::build::BUILD_TEXT;
+
 use birth::Session;
 use control::{Control, Watch};
 use detours::Allocators;
@@ -43,15 +46,15 @@ use images::Images;
 use crate::trace::{BEGAN_LATE, Note, Writer};
 
 pub(crate) use place::names;
-pub(crate) use system::wait_for_signal;
+pub(crate) use system::{has_capabilities, wait_for_signal};
 
 /// Records one session for the process at the other end of the inherited descriptor `socket`, until
-/// its whole tree has ended. `late`: the process has run for a while.
+/// its whole tree has ended. `build`: that of the process's library. `late`: the process has run for a while.
 ///
 /// # Errors
 /// One line: this process was not started as a recorder. Troubles of the session are told to the
 /// target instead.
-pub fn record(socket: i32, late: bool) -> Result<(), String> {
+pub fn record(socket: i32, build: Option<&str>, late: bool) -> Result<(), String> {
     if socket < 3 || nix::sys::socket::getsockname::<nix::sys::socket::UnixAddr>(socket).is_err() {
         return Err(format!(
             "descriptor {socket} is no socket of a target; libleak.so starts the recorder by itself"
@@ -59,10 +62,27 @@ pub fn record(socket: i32, late: bool) -> Result<(), String> {
     }
     birth::detach(socket);
     let socket = system::owned(socket);
-    if let Err(text) = session(&socket, late) {
+    if let Err(text) = fits(build).and_then(|()| session(&socket, late)) {
         control::answer(&socket, format!("E{text}"));
     }
     Ok(())
+}
+
+/// Whether the library and this program can understand each other.
+fn fits(build: Option<&str>) -> Result<(), String> {
+    if build == Some(BUILD_TEXT) {
+        return Ok(());
+    }
+    let own = std::env::current_exe().unwrap_or_default();
+    Err(format!(
+        "libleak.so is of {}, and {} of {BUILD_TEXT}: install both from one, or set LEAK_ANALYZE to the \
+         leak-analyze that belongs to it",
+        build.map_or(
+            "a build that does not say which".to_owned(),
+            |build| format!("build {build}")
+        ),
+        own.display()
+    ))
 }
 
 /// Bytes of the control thread's stack: it holds a message and what /proc tells of a process.

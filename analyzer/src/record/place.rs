@@ -141,7 +141,7 @@ fn lock_folder(path: &Path) -> Option<Flock<File>> {
 }
 
 /// Whether a regular file is there and some recorder holds its lock.
-fn is_being_written(path: &Path) -> io::Result<bool> {
+pub(super) fn is_being_written(path: &Path) -> io::Result<bool> {
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use leak_wire::layout::{self, Geometry};
+use leak_wire::layout::{self, Geometry, headers};
 
 /// What a session was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) python: bool,
     /// `LEAK_GC`: Python's collector is asked to run after so many requests; 0: never.
     pub(crate) gc_every: u32,
+    /// `LEAK_HEADERS`: names of request headers, lower case.
+    pub(crate) headers: Vec<String>,
     /// `LEAK_OWN_MALLOC` is `auto`: allocators that take libleak's calls are detoured.
     pub(crate) own_malloc: bool,
     /// `LEAK_QUIET`.
@@ -50,11 +52,33 @@ impl Default for Settings {
             keep_lasting: false,
             python: true,
             gc_every: 0,
+            headers: Vec::new(),
             own_malloc: true,
             quiet: false,
         }
     }
 }
+
+/// The names of all settings, those too that the target, its library or `run` read themselves.
+pub(crate) const NAMES: [&str; 17] = [
+    "LEAK_TRACE",
+    "LEAK_ONLY",
+    "LEAK_FOLLOW",
+    "LEAK_FULL",
+    "LEAK_MEMORY",
+    "LEAK_MAX_TRACE",
+    "LEAK_DEPTH",
+    "LEAK_SAMPLE",
+    "LEAK_KEEP",
+    "LEAK_PYTHON",
+    "LEAK_GC",
+    "LEAK_HEADERS",
+    "LEAK_OWN_MALLOC",
+    "LEAK_START",
+    "LEAK_QUIET",
+    "LEAK_ANALYZE",
+    "LEAK_PRELOAD",
+];
 
 /// The smallest trace that is worth recording, bytes.
 const MIN_TRACE: u64 = 1 << 20;
@@ -124,6 +148,7 @@ impl Settings {
             }
             "LEAK_PYTHON" => self.python = choice(value, &[("auto", true), ("off", false)])?,
             "LEAK_GC" => self.gc_every = boundary(value).ok_or(GC_TAKES)?,
+            "LEAK_HEADERS" => self.headers = header_names(value).ok_or(HEADERS_TAKES)?,
             "LEAK_OWN_MALLOC" => {
                 self.own_malloc = choice(value, &[("auto", true), ("off", false)])?;
             }
@@ -155,6 +180,26 @@ fn boundary(value: &str) -> Option<u32> {
             .and_then(|number| number.parse().ok())
             .filter(|number| *number > 0),
     }
+}
+
+/// What `LEAK_HEADERS` takes.
+const HEADERS_TAKES: &str = "names of at most 8 request headers, such as traceparent,x-request-id, of at most 64 letters, digits, - and _";
+
+/// Comma-separated names, lower case, each once.
+fn header_names(value: &str) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    for name in value.split(',') {
+        let name = name.trim().to_ascii_lowercase();
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let fits = (1..=headers::NAME).contains(&name.len());
+        if !fits || !name.bytes().all(is_name) {
+            return None;
+        }
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    (names.len() <= headers::MOST).then_some(names)
 }
 
 /// `4096`, `64K`, `256M`, `256MiB`, `1.5G`, `2T`, in powers of 1024.
@@ -213,6 +258,7 @@ mod tests {
             ("LEAK_KEEP", "lasting"),
             ("LEAK_PYTHON", "off"),
             ("LEAK_GC", "boundary:50"),
+            ("LEAK_HEADERS", "traceparent, X-Request-Id,traceparent"),
             ("LEAK_OWN_MALLOC", "off"),
             ("LEAK_QUIET", "1"),
         ]);
@@ -228,10 +274,28 @@ mod tests {
             keep_lasting: true,
             python: false,
             gc_every: 50,
+            headers: vec!["traceparent".into(), "x-request-id".into()],
             own_malloc: false,
             quiet: true,
         };
         assert_eq!(all, Ok(expected));
+    }
+
+    #[test]
+    fn names_are_all_there() {
+        let names = include_str!("settings.rs").split('"');
+        let is_name = |text: &&str| {
+            let rest = text.strip_prefix("LEAK_");
+            rest.is_some_and(|rest| {
+                !rest.is_empty()
+                    && rest
+                        .bytes()
+                        .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+            })
+        };
+        for name in names.filter(is_name) {
+            assert!(NAMES.contains(&name), "{name}");
+        }
     }
 
     #[test]
@@ -254,6 +318,9 @@ mod tests {
             ("LEAK_KEEP", "some", "all or lasting"),
             ("LEAK_PYTHON", "on", "auto or off"),
             ("LEAK_GC", "on", "off or boundary:N"),
+            ("LEAK_HEADERS", "a b", "names of at most 8 request headers"),
+            ("LEAK_HEADERS", "a,,b", "names of at most 8 request headers"),
+            ("LEAK_HEADERS", "a,b,c,d,e,f,g,h,i", "names of at most 8"),
             ("LEAK_GC", "boundary:0", "off or boundary:N"),
             ("LEAK_GC", "boundary:many", "off or boundary:N"),
             ("LEAK_QUIET", "2", "1 or 0"),

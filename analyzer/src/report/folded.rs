@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::calls::places;
-use super::samples::{Sample, sampled, samples};
+use super::samples::Sample;
+use super::stacks::stacks;
 use super::{Options, What};
 use crate::analysis::Analysis;
 use crate::escape::escaped;
@@ -25,26 +25,17 @@ pub fn folded(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut lines: BTreeMap<String, u64> = BTreeMap::new();
-    for site in sampled(analysis, sites) {
-        let samples = samples(analysis, site);
-        let samples = samples
-            .iter()
-            .filter(|sample| options.what.of(sample).bytes > 0);
-        let mut stack = None;
-        for sample in samples {
-            let stack = stack.get_or_insert_with(|| {
-                let places = places(sites, symbolizer, site.id);
-                let calls = places.iter().flat_map(|place| &place.calls);
-                let names: Vec<String> = calls.map(|call| name(&call.short)).collect();
-                names.into_iter().rev().collect::<Vec<_>>().join(";")
-            });
+    stacks(analysis, sites, symbolizer, options.what, |stack| {
+        let names: Vec<String> = stack.calls.iter().map(|call| name(&call.short)).collect();
+        let names = names.join(";");
+        for (sample, bytes) in &stack.weights {
             let line = match options.without_endpoint {
-                true => stack.clone(),
-                false => format!("{};{stack}", roots(sample)),
+                true => names.clone(),
+                false => format!("{};{names}", roots(sample)),
             };
-            *lines.entry(line).or_default() += options.what.of(sample).bytes;
+            *lines.entry(line).or_default() += bytes;
         }
-    }
+    });
     for (stack, bytes) in lines {
         writeln!(out, "{stack} {bytes}")?;
     }

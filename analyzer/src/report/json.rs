@@ -1,15 +1,20 @@
 //! The report for programs: one object, as `schema` has it.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use rustc_hash::FxHashSet;
 
+use super::frames::Stacks;
+use super::functions::Functions;
+use super::outline::is_compared;
 use super::schema::{self, SCHEMA, Written};
 use super::{Input, Options, RequestFilter, dropped_events, fingerprint, is_complete, warnings};
 use crate::analysis::{
     self, Analysis, Endpoint, Growth, Request, Site, Tell, TypeRow, Untraced, Verdict,
 };
+use crate::asked::trace_id;
 use crate::figures;
 use crate::sample::Amount;
 use crate::sites::{PythonFrame, SiteId, Sites};
@@ -287,6 +292,9 @@ pub(super) fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Re
             label: label(analysis, request.endpoint),
             count: request.count,
             status: request.status,
+            headers: sent(analysis, id),
+            headers_cut: sent_cut(analysis, id),
+            trace_id: trace_id(analysis.asked.sent.of(id)),
             start_ns: request.start_ns,
             end_ns: request.end_ns,
             allocations: request.allocations,
@@ -299,6 +307,22 @@ pub(super) fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Re
             retained_blocks: request.retained_blocks,
             retained_bytes: request.retained_bytes,
         })
+}
+
+/// The headers of a request that were recorded.
+pub(super) fn sent(analysis: &Analysis, request: usize) -> Option<BTreeMap<&str, &str>> {
+    let headers = analysis.asked.sent.of(request);
+    let all: BTreeMap<&str, &str> = headers.map(|header| (header.name, header.value)).collect();
+    (!all.is_empty()).then_some(all)
+}
+
+/// Those of which only the beginning was.
+pub(super) fn sent_cut(analysis: &Analysis, request: usize) -> Vec<&str> {
+    let headers = analysis.asked.sent.of(request);
+    headers
+        .filter(|header| header.is_cut)
+        .map(|header| header.name)
+        .collect()
 }
 
 pub(super) fn label(analysis: &Analysis, endpoint: u32) -> &str {
@@ -441,6 +465,10 @@ pub(super) fn site_row<'r>(
     schema::Site {
         id: site.id,
         fingerprint: fingerprint(input.sites, site.id),
+        function_fingerprint: is_compared(site).then(|| {
+            let mut stacks = Stacks::new(input.facts, input.sites, symbolizer);
+            Functions::of(&stacks.of(site.id)).fingerprint
+        }),
         kind: input.sites.memory(site.id).kind(),
         backing: input.sites.memory(site.id).backing(),
         discarded_bytes: site.discarded_bytes,

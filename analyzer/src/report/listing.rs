@@ -1,12 +1,16 @@
-//! Requests of a trace, one a line: to look at, and to send again. A trace has methods and paths alone: queries,
-//! headers and bodies are never recorded.
+//! Requests of a trace, one a line: to look at, and to send again. A trace has methods and paths, and headers that
+//! were asked for: queries and bodies are never recorded.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
 use wildmatch::WildMatch;
 
+use super::json::{sent, sent_cut};
+use crate::access::{AccessLog, Entry};
 use crate::analysis::{Analysis, Request, Source};
+use crate::asked::trace_id;
 use crate::figures::{self, counted};
 use crate::trace::Facts;
 
@@ -17,6 +21,8 @@ pub struct Listing<'l> {
     pub facts: &'l Facts,
     /// Its analysis, with paths.
     pub analysis: &'l Analysis,
+    /// What the server's access log tells of them.
+    pub access_log: Option<&'l AccessLog>,
     /// Only requests that leak.
     pub leaking: bool,
     /// Only of endpoints with such labels.
@@ -79,6 +85,10 @@ struct Row<'l> {
     source: &'static str,
     count: u32,
     status: Option<u32>,
+    headers: Option<BTreeMap<&'l str, &'l str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    headers_cut: Vec<&'l str>,
+    trace_id: Option<&'l str>,
     process_id: u32,
     pid: Option<u32>,
     thread: u32,
@@ -89,6 +99,9 @@ struct Row<'l> {
     retained_blocks: u64,
     retained_bytes: u64,
     associated_bytes: u64,
+    /// Where a log was given; `null`: none of its lines is known to be this request's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_log: Option<Option<&'l Entry>>,
 }
 
 impl Listing<'_> {
@@ -217,6 +230,9 @@ pub fn ndjson(listing: &Listing<'_>, out: &mut dyn Write) -> io::Result<LeftOut>
             source: request.source.name(),
             count: request.count,
             status: request.status,
+            headers: sent(listing.analysis, id),
+            headers_cut: sent_cut(listing.analysis, id),
+            trace_id: trace_id(listing.analysis.asked.sent.of(id)),
             process_id: request.process,
             pid: process.map(|process| process.pid),
             thread: request.thread,
@@ -229,6 +245,7 @@ pub fn ndjson(listing: &Listing<'_>, out: &mut dyn Write) -> io::Result<LeftOut>
             retained_blocks: request.retained_blocks,
             retained_bytes: request.retained_bytes,
             associated_bytes: request.associated.bytes,
+            access_log: listing.access_log.map(|log| log.of(id)),
         };
         serde_json::to_writer(&mut *out, &row)?;
         out.write_all(b"\n")?;

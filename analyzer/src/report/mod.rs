@@ -9,6 +9,7 @@ mod diff;
 mod example;
 mod facts;
 mod fingerprint;
+mod firefox;
 mod folded;
 mod frames;
 mod functions;
@@ -16,6 +17,7 @@ mod html;
 mod json;
 #[cfg(test)]
 mod json_tests;
+mod leaking;
 mod listing;
 mod markdown;
 mod md;
@@ -26,9 +28,11 @@ mod pprof;
 mod samples;
 mod schema;
 mod speedscope;
+mod stacks;
 mod tables;
 mod text;
 
+use crate::access::AccessLog;
 use crate::analysis::{Analysis, Site, Source, Verdict};
 use crate::figures;
 use crate::sample::{Amount, Sample};
@@ -38,8 +42,11 @@ use crate::trace::{Facts, Warning};
 
 pub use brief::brief;
 pub use check::{Criteria, Finding, check, doubt};
-pub use diff::{Diff, State, compare, json as diff_json, markdown as diff_markdown};
+pub use diff::{
+    Diff, State, compare, html as diff_html, json as diff_json, markdown as diff_markdown,
+};
 pub use fingerprint::fingerprint;
+pub use firefox::firefox;
 pub use folded::folded;
 pub use html::html;
 pub use json::json;
@@ -113,6 +120,10 @@ pub struct Options {
     pub requests: RequestFilter,
     /// Call sites in each part of the text, at most.
     pub most_sites: usize,
+    /// Leaking requests listed of each endpoint, at most.
+    pub examples: usize,
+    /// What the server's access log tells of requests.
+    pub access_log: Option<AccessLog>,
     /// Types in each table of the text, at most; `None`: a few, and only where it matters most.
     pub types: Option<usize>,
     /// Call sites that pin pages, at most; `None`: a few, where they matter.
@@ -135,6 +146,8 @@ impl Default for Options {
             trace_path: "trace.bin".into(),
             requests: RequestFilter::All,
             most_sites: 10,
+            examples: 0,
+            access_log: None,
             types: None,
             pins: None,
             with_source: false,

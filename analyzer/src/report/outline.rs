@@ -261,17 +261,19 @@ fn add(part: &mut Part, cell: &SiteCell) {
     }
 }
 
+/// Whether a comparison, or a baseline, looks at the site.
+pub(super) fn is_compared(site: &Site) -> bool {
+    let undecided = site.outside_verdict == Verdict::TooFewRequests;
+    !site.labels.is_empty() || site.verdict.leaks() || !site.open.is_empty() || undecided
+}
+
 fn outline_sites(
     analysis: &Analysis,
     sites: &Sites,
     stacks: &mut Stacks<'_, '_, '_>,
 ) -> Vec<OutlineSite> {
     let mut found: BTreeMap<String, OutlineSite> = BTreeMap::new();
-    let matters = |site: &&Site| {
-        let undecided = site.outside_verdict == Verdict::TooFewRequests;
-        !site.labels.is_empty() || site.verdict.leaks() || !site.open.is_empty() || undecided
-    };
-    for site in analysis.sites.iter().filter(matters) {
+    for site in analysis.sites.iter().filter(|site| is_compared(site)) {
         let stack = stacks.of(site.id);
         let functions = Functions::of(&stack);
         let known = found

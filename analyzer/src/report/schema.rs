@@ -1,6 +1,8 @@
 //! The JSON report, schema 1. Counts are integers, sizes bytes, times nanoseconds from the trace's
 //! start; unknown is null. Fields may be added, never renamed.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 
 /// The schema's version.
@@ -246,6 +248,10 @@ pub(super) struct Request<'r> {
     pub(super) label: &'r str,
     pub(super) count: u32,
     pub(super) status: Option<u32>,
+    pub(super) headers: Option<BTreeMap<&'r str, &'r str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) headers_cut: Vec<&'r str>,
+    pub(super) trace_id: Option<&'r str>,
     pub(super) start_ns: u64,
     pub(super) end_ns: Option<u64>,
     pub(super) allocations: u64,
@@ -320,6 +326,8 @@ pub(super) struct Status {
 pub(super) struct Site<'r> {
     pub(super) id: u32,
     pub(super) fingerprint: String,
+    /// What comparisons and baselines call it; `null`: they don't look at it.
+    pub(super) function_fingerprint: Option<String>,
     pub(super) kind: &'static str,
     /// Of what kind the mapping is; null where its blocks are an allocator's.
     pub(super) backing: Option<&'static str>,

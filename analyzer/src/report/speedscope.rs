@@ -6,8 +6,8 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::Options;
-use super::calls::{Call, places};
-use super::samples::{sampled, samples};
+use super::calls::Call;
+use super::stacks::stacks;
 use crate::analysis::Analysis;
 use crate::sites::Sites;
 use crate::symbols::Symbolizer;
@@ -81,28 +81,17 @@ pub fn speedscope(
         .zip(0..)
         .map(|(endpoint, at)| (endpoint.label.as_str(), at))
         .collect();
-    for site in sampled(analysis, sites) {
-        let mut stack: Option<Vec<usize>> = None;
-        for sample in samples(analysis, site) {
-            let bytes = options.what.of(&sample).bytes;
-            if bytes == 0 {
-                continue;
-            }
-            let stack = stack.get_or_insert_with(|| {
-                let places = places(sites, symbolizer, site.id);
-                let calls = places.into_iter().flat_map(|place| place.calls);
-                let mut stack: Vec<usize> =
-                    calls.map(|call| shared.frame(call, &mut known)).collect();
-                stack.reverse();
-                stack
-            });
+    stacks(analysis, sites, symbolizer, options.what, |stack| {
+        let calls = stack.calls.into_iter();
+        let frames: Vec<usize> = calls.map(|call| shared.frame(call, &mut known)).collect();
+        for (sample, bytes) in stack.weights {
             let at = sample.endpoint.and_then(|label| places_of.get(label));
             let at = at.copied().unwrap_or(profiles.len() - 1);
             if let Some((_, profile)) = profiles.get_mut(at) {
-                profile.add(stack.clone(), bytes);
+                profile.add(frames.clone(), bytes);
             }
         }
-    }
+    });
     profiles.retain(|(_, profile)| profile.end > 0);
     if profiles.is_empty() {
         // A file needs one.

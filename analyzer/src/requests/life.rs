@@ -34,9 +34,11 @@ impl Machine {
 
     /// A process has ended. Gives its figures, and the most connections it held at once.
     pub fn process_ends(&mut self, process: ProcessId, stamp: u64) -> Option<(Finished, usize)> {
-        let (mut ledger, habits) = self.process_goes(process, stamp)?;
+        let (mut ledger, mut habits) = self.process_goes(process, stamp)?;
         ledger.serves_with(self.tree, &self.records);
+        let requests_ended = ledger.requests_ended();
         let mut finished = ledger.finish(&mut self.records, |proof| habits.hold(proof));
+        finished.made_threads = habits.made_threads(requests_ended);
         finished.moments = habits.moments();
         finished.ended_at = stamp;
         Some((finished, self.process(process).most_connections))
@@ -53,6 +55,7 @@ impl Machine {
             self.drop_holder(number, process, stamp, false);
         }
         self.end_all_answered(process);
+        self.notices.retain(|(of, _), _| *of != process);
         let (ledger, habits) = self.owners.process_ends(process, &mut self.records)?;
         self.live_bytes = self.live_bytes.saturating_sub(ledger.counts.live_bytes);
         Some((ledger, habits))
@@ -124,6 +127,9 @@ impl Machine {
         let number = std::mem::take(&mut self.threads[at.host as usize].number);
         if number != 0 {
             self.owners.ledger(at.process).thread_ended(number);
+        }
+        if self.threads[at.host as usize].waits_for != 0 {
+            self.wakes_up(at);
         }
         self.owners.worker_ends(at.host, &mut self.records);
         self.end_answered_by_all(at);

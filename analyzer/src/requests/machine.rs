@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::asked::{AskedSoFar, Head, NOTHING};
 use super::connection::{Connection, Mode, Waiting};
 use super::label::{LabelId, Labels};
+use super::notice::Notices;
 use super::owner::{Owners, Scope};
 use super::record::{Records, RequestId, records};
 use super::task::Tasks;
@@ -78,6 +79,10 @@ pub(super) struct Thread {
     pub(super) reading: Option<(u32, RequestId)>,
     /// The connection it has entered a write to, and the request that this answers.
     pub(super) writing: Option<(u32, Option<RequestId>)>,
+    /// What it waits for, as a word, see [`Wait::word`]; 0: it does not wait, or nobody knows for what.
+    pub(super) waits_for: u32,
+    /// The same of its last wait that is over.
+    pub(super) waited_for: u32,
 }
 
 /// What is known of a process.
@@ -110,6 +115,7 @@ pub struct Machine {
     /// Tasks, too.
     pub(super) threads: Vec<Thread>,
     pub(super) tasks: Tasks,
+    pub(super) notices: Notices,
     pub(super) processes: Vec<Process>,
     /// Ports to which connections with heads were made.
     pub(super) framed_ports: FxHashSet<String>,
@@ -139,6 +145,7 @@ impl Machine {
             connections: FxHashMap::default(),
             threads: Vec::new(),
             tasks: Tasks::new(threads),
+            notices: Notices::default(),
             processes: Vec::new(),
             framed_ports: FxHashSet::default(),
             strays: FxHashMap::default(),
@@ -154,6 +161,7 @@ impl Machine {
     pub fn growing(options: &Options, sample: Sample) -> Self {
         Machine {
             tasks: Tasks::among_threads(),
+            asked: AskedSoFar::nothing(),
             ..Machine::new(options, 0, sample)
         }
     }
@@ -189,6 +197,12 @@ impl Machine {
                 full,
             } => return ledger.collected(stamp, [young, middle, full]),
             Event::CollectionAsked => return ledger.collection_asked(),
+            // A part of the head that comes next.
+            Event::Header {
+                connection,
+                length,
+                text,
+            } => return self.asked.header(connection, length, text),
             _ => {}
         }
         let head = match event {
@@ -211,7 +225,9 @@ impl Machine {
             | Event::ThreadReleased { .. } => self.mapped(at, event),
             Event::MarkBegin { label } => self.mark_begins(at, &text(label)),
             Event::MarkEnd => self.mark_ends(at),
-            Event::ThreadCreate { thread } => self.owners.creates(at.thread, thread),
+            Event::ThreadCreate { thread } => {
+                self.owners.creates(at.thread, thread, &self.records);
+            }
             Event::ThreadCreated { thread } => self.was_created(at, thread),
             Event::ThreadEnd => self.thread_ended(at),
             Event::Task { task } => self.task_runs(at, task),
@@ -256,7 +272,7 @@ impl Machine {
         while !events.is_empty() {
             let at = self.at(process, thread, stamp);
             self.comes(at, 0);
-            self.owners.ledger(process).freeing = thread;
+            self.owners.frees(at);
             let account = self.owners.account(at.thread);
             let taken = self.blocks(at, account, events);
             events = &events[taken..];
@@ -331,7 +347,7 @@ impl Machine {
     ) {
         let at = self.at(process, thread, stamp);
         self.comes(at, 0);
-        self.owners.ledger(process).freeing = thread;
+        self.owners.frees(at);
         let account = self.owners.account(at.thread);
         for Change {
             address,
@@ -391,6 +407,9 @@ impl Machine {
         {
             self.bury(process);
         }
+        if self.threads[at.host as usize].waits_for != 0 {
+            self.wakes_up(at);
+        }
         if let Some((connection, request)) = self.threads[at.thread as usize].reading {
             self.take_over(at, connection, request, head);
         }
@@ -408,7 +427,7 @@ impl Machine {
     }
 
     fn memory(&mut self, at: At, event: &Event<'_>) {
-        self.owners.ledger(at.process).freeing = at.host;
+        self.owners.frees(at);
         match *event {
             Event::Allocation {
                 address,
@@ -482,7 +501,12 @@ impl Machine {
                 self.owners
                     .idle(at.host, wait == Wait::Poll, &mut self.records);
                 self.end_answered_by_all(at);
+                if wait == Wait::Lock && connection != 0 {
+                    self.waits_for(at, connection);
+                }
             }
+            Wait::Notify => self.notifies(at, connection, false),
+            Wait::NotifyAll => self.notifies(at, connection, true),
             Wait::Wake => self.owners.wakes(at.thread, &mut self.records),
             Wait::Queue => {
                 self.owners.takes_lock(at.thread, &mut self.records);
@@ -514,7 +538,7 @@ impl Machine {
                 let (label, asked) = match protocol {
                     Protocol::Http => {
                         let head = text(label);
-                        (self.labels.http(&head), self.asked.text(&head))
+                        (self.labels.http(&head), self.asked.head(connection, &head))
                     }
                     _ => (self.verb(connection, &text(label)), NOTHING),
                 };
@@ -534,6 +558,7 @@ impl Machine {
             Event::Upgraded { connection } => self.upgraded(connection),
             Event::Unseen { connection, reason } => self.uncut(connection, reason),
             Event::Close { connection } => {
+                self.asked.closed(connection);
                 self.process(at.process).connections.remove(&connection);
                 self.drop_holder(connection, at.process, at.stamp, true);
             }

@@ -19,8 +19,8 @@ impl Machine {
     /// An event of mapped memory.
     pub(super) fn mapped(&mut self, at: At, event: &Event<'_>) {
         let account = self.owners.account(at.thread);
+        self.owners.frees(at);
         let ledger = self.owners.ledger(at.process);
-        ledger.freeing = at.host;
         match *event {
             Event::Mapped {
                 address,

@@ -15,6 +15,7 @@
 //! | touches none between two waits or locks | open, without a hint |
 //! | is a thread that lives for one request; before it reads that one's head | proved |
 //! | is a thread that a request's worker created, and that ends within the request | proved, that request's; else open, with that as a hint |
+//! | touches none, and was woken by one that worked for a request | open, with that as a hint |
 //! | is a task that was made by one that served a request | proved, while that is in flight; then a hint |
 //!
 //! Only the write that begins an answer settles what came before it. What is open is associated later, from all
@@ -34,9 +35,10 @@ pub(super) use worker::{Lineage, Service};
 
 use rustc_hash::FxHashMap;
 
-use crate::ledger::Ledger;
 use crate::ledger::holding::{AccountId, Holder, Kind, OUTSIDE, Proof};
+use crate::ledger::{Freer, Ledger};
 use crate::replay::Found;
+use crate::requests::machine::At;
 use crate::requests::record::{Records, RequestId};
 use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
@@ -68,6 +70,8 @@ pub struct Owners {
     workers: Vec<Worker>,
     /// For whom threads are created that have not begun, by their numbers in the process.
     creations: FxHashMap<(ProcessId, u64), (RequestId, Proof)>,
+    /// The same where nothing proves it.
+    makers: FxHashMap<(ProcessId, u64), RequestId>,
     /// What was made for connections without a request as yet.
     accepted: FxHashMap<u32, Accepted>,
     /// How many threads may turn out to have worked for a request after its end.
@@ -207,6 +211,19 @@ impl Owners {
         self.close_of_task(id, records);
         self.rest(id, records);
         self.leave(id);
+        self.maker_is_noted(id);
+    }
+
+    /// The worker ends: whether it worked for others than the request that had it made.
+    fn maker_is_noted(&mut self, id: ThreadId) {
+        let worker = &mut self.workers[id as usize];
+        let (process, works_on) = (worker.process, worker.works_on);
+        if let Some(maker) = worker.maker.take()
+            && self.runs(process)
+        {
+            let ended = self.ledger(process).requests_ended();
+            self.habits[process as usize].thread_ends((maker, works_on), ended);
+        }
     }
 
     /// Reallocs of the worker whose outcome never came have not happened.
@@ -217,10 +234,20 @@ impl Owners {
             if self.runs(process) {
                 let ledger = self.ledger(process);
                 // It frees the block whose place another one has taken.
-                ledger.freeing = id;
+                ledger.freer.thread = id;
                 ledger.reallocation_failed(address, old);
             }
         }
+    }
+
+    /// What is freed from here on, this thread frees, for whom its worker serves.
+    #[inline]
+    pub(super) fn frees(&mut self, at: At) {
+        let serves = self.served_by(at.thread);
+        self.ledger(at.process).freer = Freer {
+            thread: at.host,
+            serves,
+        };
     }
 
     /// What the worker serves.

@@ -1,5 +1,6 @@
 //! `leak-analyze diff`: reads two traces, one after the other, and prints what has changed.
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use super::reading::{
@@ -20,6 +21,11 @@ use crate::symbols::{Files, Symbolizer};
 pub fn diff(arguments: &DiffArguments) -> Result<u8, String> {
     let output = arguments.output.as_deref();
     let output = output.filter(|output| *output != Path::new("-"));
+    if arguments.format == DiffFormat::Html && output.is_none() && io::stdout().is_terminal() {
+        return Err(
+            "--format html makes a page for a browser; give it a file: -o diff.html".into(),
+        );
+    }
     for trace in [&arguments.before, &arguments.after] {
         output.map_or(Ok(()), |output| refuse_same(trace, output))?;
     }
@@ -34,6 +40,7 @@ pub fn diff(arguments: &DiffArguments) -> Result<u8, String> {
     report::print_to(output, |out| match arguments.format {
         DiffFormat::Text => report::diff_text(&diff, &options, out),
         DiffFormat::Json => report::diff_json(&diff, out),
+        DiffFormat::Html => report::diff_html(&diff, out),
         DiffFormat::Markdown => report::diff_markdown(&diff, out),
     })
     .map_err(|error| cannot_write(output, &error))?;

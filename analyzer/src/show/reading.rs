@@ -72,6 +72,8 @@ pub(super) fn printing(
             Requests::None => RequestFilter::None,
         },
         most_sites: options.sites,
+        examples: options.examples.unwrap_or(0),
+        access_log: None,
         types: options.types,
         pins: options.pins,
         with_source: options.with_source,
@@ -122,7 +124,8 @@ pub(super) fn request_options(options: &ReportOptions) -> analyze::Options {
         boundary: analysis_boundary(options.boundary),
         scope: analysis_scope(options.scope),
         routes: options.route.clone(),
-        periods: options.format == Format::Html,
+        keep_paths: options.examples.is_some(),
+        periods: matches!(options.format, Format::Html | Format::Firefox),
         ..analyze::Options::default()
     }
 }

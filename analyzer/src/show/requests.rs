@@ -4,6 +4,7 @@ use std::path::Path;
 
 use wildmatch::WildMatch;
 
+use super::access;
 use super::reading::{
     READ, Read, analysis_boundary, analysis_scope, cannot_write, read, refuse_same,
 };
@@ -22,6 +23,9 @@ pub fn requests(arguments: &RequestsArguments) -> Result<u8, String> {
     let output = arguments.output.as_deref();
     let output = output.filter(|output| *output != Path::new("-"));
     output.map_or(Ok(()), |output| refuse_same(&arguments.trace, output))?;
+    if arguments.access_log.is_some() && arguments.format != ListFormat::Ndjson {
+        return Err("--access-log is for --format ndjson: names of queries make no address".into());
+    }
     let options = analyze::Options {
         boundary: analysis_boundary(arguments.boundary),
         scope: analysis_scope(arguments.scope),
@@ -32,7 +36,11 @@ pub fn requests(arguments: &RequestsArguments) -> Result<u8, String> {
     let Read {
         trace, analysis, ..
     } = read(&arguments.trace, &options)?;
+    let log = arguments.access_log.as_deref();
+    let log = log.map(|log| access::read(log, trace.facts(), &analysis));
+    let log = log.transpose()?;
     let listing = Listing {
+        access_log: log.as_ref(),
         facts: trace.facts(),
         analysis: &analysis,
         leaking: arguments.leaking,
@@ -51,6 +59,9 @@ pub fn requests(arguments: &RequestsArguments) -> Result<u8, String> {
     .map_err(|error| cannot_write(output, &error))?;
     for text in left_out.texts() {
         notice::say(&text);
+    }
+    if let Some(log) = &log {
+        notice::say(&format!("access log: {}", log.counts.text()));
     }
     if arguments.leaking {
         say_ranges(&analysis, &listing);

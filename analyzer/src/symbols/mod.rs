@@ -13,6 +13,7 @@ mod debugfile;
 mod demangle;
 mod elf;
 mod functions;
+mod known;
 mod module;
 mod units;
 
@@ -25,6 +26,7 @@ use rustc_hash::FxHashMap;
 pub use collecting::phases;
 pub use demangle::{full as full_name, short as short_name};
 pub use elf::Files;
+pub(crate) use known::{Known, known};
 
 use crate::sites::{Frame, Module, ModuleId};
 use crate::trace::Warning;

@@ -78,6 +78,7 @@ mod kind {
     pub(super) const DISCARDED: u8 = 52;
     pub(super) const THREAD_STACK: u8 = 53;
     pub(super) const THREAD_RELEASED: u8 = 54;
+    pub(super) const HEADER: u8 = 55;
     /// Added to the kind of a memory event that has a turn, or a stamp.
     pub(super) const WITH_TURN: u8 = 0x40;
     pub(super) const WITH_STAMP: u8 = 0x80;

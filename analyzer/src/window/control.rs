@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
+use leak_wire::build::BUILD;
 use leak_wire::control::{self, FAILED_AT, GATE_AT, Gate, MAGIC, SIZE, TOLD_AT};
 
 use crate::record::state::What;
@@ -56,12 +57,29 @@ pub(super) fn is_loaded(pid: u32) -> Result<bool, String> {
     Ok(maps(pid)?.lines().any(|line| line.contains("/libleak.so")))
 }
 
+/// How libleak stands in a process.
+pub(crate) struct Look {
+    /// What it told its user last.
+    pub(crate) told: String,
+}
+
+/// Looks at libleak in the process `pid`.
+///
+/// # Errors
+/// One line: it can't be begun from here, and what to do.
+pub(crate) fn look(pid: u32) -> Result<Look, String> {
+    let target = Target::find(pid)?;
+    Ok(Look {
+        told: target.told(),
+    })
+}
+
 impl Target {
     fn find(pid: u32) -> Result<Target, String> {
         let maps = maps(pid)?;
         let denied = |error: &io::Error| match error.kind() {
             io::ErrorKind::PermissionDenied => format!(
-                "process {pid} may not be changed from here: run as root (sudo leak-analyze start {pid}), or set \
+                "process {pid} may not be changed from here; run as root (sudo leak-analyze start {pid}), or set \
                  kernel.yama.ptrace_scope to 0"
             ),
             _ => format!("process {pid} can't be looked at: {error}"),
@@ -80,12 +98,11 @@ impl Target {
             if let Some(line) = found {
                 let at = start + line as u64 * 64;
                 let target = Target { pid, memory, at };
-                return match target.word(control::VERSION_AT)? {
-                    control::VERSION => Ok(target),
+                return match target.word(control::BUILD_AT)? {
+                    BUILD => Ok(target),
                     other => Err(format!(
-                        "the libleak of process {pid} is another version's ({other}, this program knows {}); use the \
-                         leak-analyze that came with it",
-                        control::VERSION
+                        "the libleak of process {pid} is of another build ({other:08x}, this program is of {BUILD:08x}); \
+                         use the leak-analyze that came with it"
                     )),
                 };
             }

@@ -1,12 +1,16 @@
 //! What goes out of one feed: equal facts that follow each other are one with a count.
 
 use crate::label::Label;
+use crate::wanted::Wanted;
 use crate::{Fact, Protocol, Reason};
 
 /// The facts of one feed. Emits in order; holds back the last request or answer to count it.
 pub(crate) struct Out<'e> {
     emit: &'e mut dyn FnMut(Fact<'_>),
     held: Held,
+    wanted: Wanted<'e>,
+    /// The next request has headers of its own: it is one alone.
+    alone: bool,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is no heap to box it in")]
@@ -21,7 +25,33 @@ impl<'e> Out<'e> {
         Out {
             emit,
             held: Held::Nothing,
+            wanted: Wanted::NONE,
+            alone: false,
         }
+    }
+
+    /// The same, with headers of requests.
+    pub(crate) fn with(emit: &'e mut dyn FnMut(Fact<'_>), wanted: Wanted<'e>) -> Self {
+        Out {
+            wanted,
+            ..Out::new(emit)
+        }
+    }
+
+    /// Which headers are to be told.
+    pub(crate) fn wanted(&self) -> Wanted<'e> {
+        self.wanted
+    }
+
+    /// A header of the request that comes next.
+    pub(crate) fn header(&mut self, name: &[u8], value: &[u8], length: u32) {
+        self.flush();
+        self.alone = true;
+        (self.emit)(Fact::Header {
+            name,
+            value,
+            length,
+        });
     }
 
     pub(crate) fn request(&mut self, protocol: Protocol, label: &Label) {
@@ -35,6 +65,9 @@ impl<'e> Out<'e> {
                 self.flush();
                 self.held = Held::Request(protocol, 1, *label);
             }
+        }
+        if core::mem::take(&mut self.alone) {
+            self.flush();
         }
     }
 

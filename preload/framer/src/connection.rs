@@ -9,7 +9,7 @@ use crate::memcached::Memcached;
 use crate::pieces::{Piece, Pieces};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
-use crate::{Broken, Fact, Reason};
+use crate::{Broken, Fact, Reason, Wanted};
 
 /// Room for heads that come in parts. What it holds before a connection begins does not matter, and
 /// it is touched only where a head is cut by a read or write.
@@ -107,14 +107,15 @@ impl Connection {
         self.stage = Stage::Opaque;
     }
 
-    /// The server read `pieces`, at once.
+    /// The server read `pieces`, at once. Of heads in them, the `wanted` headers are told, too.
     pub fn read(
         &mut self,
         buffers: &mut Buffers,
         mut pieces: impl Pieces,
+        wanted: Wanted<'_>,
         mut emit: impl FnMut(Fact<'_>),
     ) {
-        let mut out = Out::new(&mut emit);
+        let mut out = Out::with(&mut emit, wanted);
         while !self.is_opaque()
             && let Some(piece) = pieces.next_piece(self.needless_to_read())
         {

@@ -1,6 +1,6 @@
 //! What a peer and a server may send each other, taken from any bytes: for fuzzing.
 
-use crate::{Buffers, Connection, Fact, LABEL_MAX, Parts};
+use crate::{Buffers, Connection, Fact, LABEL_MAX, Parts, VALUE_MAX, Wanted};
 
 /// The most that is fed at once.
 const MOST: usize = 255;
@@ -21,6 +21,9 @@ pub fn hostile(bytes: &[u8]) {
                 assert!(count > 0 && label.len() <= LABEL_MAX);
                 assert!(label.iter().all(|byte| (b' '..0x7f).contains(byte)));
             }
+            Fact::Header { name, value, .. } => {
+                assert!(name == b"a" && value.len() <= VALUE_MAX);
+            }
             Fact::Answer { count, .. } => assert!(count > 0),
             Fact::Unseen(_) => unseen += 1,
             _ => {}
@@ -34,7 +37,10 @@ pub fn hostile(bytes: &[u8]) {
         let (part, next) = more.split_at(length);
         let (one, other) = part.split_at(length / 2);
         match what % 8 {
-            0..=2 => connection.read(&mut buffers, Parts::of([one, other]), &mut emit),
+            0..=2 => {
+                let wanted = Wanted::new(b"a\n");
+                connection.read(&mut buffers, Parts::of([one, other]), wanted, &mut emit);
+            }
             3..=4 => connection.wrote(&mut buffers, Parts::of([part]), &mut emit),
             5 => {
                 connection.wrote_opaque(u64::from(*much), &mut emit);

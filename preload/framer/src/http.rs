@@ -9,6 +9,7 @@ use crate::chunked::{Chunked, skip};
 use crate::head::{Appended, Head};
 use crate::label::Label;
 use crate::runs::{Kind, Runs};
+use crate::wanted::Value;
 use crate::{Broken, Protocol};
 
 /// More header lines than servers allow (Apache: 100).
@@ -128,7 +129,7 @@ impl Http {
             if bytes.is_empty() {
                 return Ok(());
             }
-            if let Some((len, head)) = RequestHead::parse(bytes)? {
+            if let Some((len, head)) = RequestHead::parse(bytes, out)? {
                 *bytes = bytes.get(len..).unwrap_or(&[]);
                 return self.requested(&head, out);
             }
@@ -138,7 +139,7 @@ impl Http {
             Appended::Full => Err(Broken),
             Appended::Complete => {
                 let (_, head) =
-                    RequestHead::parse(self.request_head.bytes(buffer))?.ok_or(Broken)?;
+                    RequestHead::parse(self.request_head.bytes(buffer), out)?.ok_or(Broken)?;
                 self.request_head = Head::EMPTY;
                 self.requested(&head, out)
             }
@@ -322,8 +323,9 @@ struct RequestHead {
 }
 
 impl RequestHead {
-    /// The head at the front of `bytes` and its length, `None`: it goes on past them.
-    fn parse(bytes: &[u8]) -> Result<Option<(usize, Self)>, Broken> {
+    /// The head at the front of `bytes` and its length, `None`: it goes on past them. Of a whole one, the headers that
+    /// are wanted go out.
+    fn parse(bytes: &[u8], out: &mut Out<'_>) -> Result<Option<(usize, Self)>, Broken> {
         let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
         let mut request = Request::new(&mut []);
         let mut config = ParserConfig::default();
@@ -345,6 +347,7 @@ impl RequestHead {
             conditional: values(request.headers, "expect")
                 .any(|value| value.trim_ascii().eq_ignore_ascii_case(b"100-continue")),
         };
+        tell_wanted(request.headers, out);
         Ok(Some((len, head)))
     }
 }
@@ -380,6 +383,17 @@ fn values<'a>(headers: &'a [Header<'a>], name: &'a str) -> impl Iterator<Item = 
         .iter()
         .filter(move |header| **header != EMPTY_HEADER && header.name.eq_ignore_ascii_case(name))
         .map(|header| header.value)
+}
+
+/// Tells what a head has of the headers that are wanted.
+fn tell_wanted(headers: &[Header<'_>], out: &mut Out<'_>) {
+    for name in out.wanted().names() {
+        let mut all = Value::EMPTY;
+        values(headers, name).for_each(|value| all.add(value.trim_ascii()));
+        if let Some((kept, length)) = all.told() {
+            out.header(name.as_bytes(), kept, length);
+        }
+    }
 }
 
 fn body(headers: &[Header<'_>]) -> Result<Body, Broken> {

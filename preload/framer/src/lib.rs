@@ -7,8 +7,8 @@
 //!   and its [`Buffers`]. No allocation, no unsafe code, no panic.
 //! - The bytes are a peer's: nothing in them is believed further than the next head. A stream that
 //!   can't be framed is said to be so once ([`Fact::Unseen`]), and nothing more is said of it.
-//! - Of the bytes only a label leaves this crate: method and path, or a verb. Header values, keys,
-//!   bodies and queries never do.
+//! - Of the bytes only a label leaves this crate: method and path, or a verb. Keys, bodies and
+//!   queries never do; values of headers only where they are [`Wanted`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ mod pieces;
 mod postgres;
 mod redis;
 mod runs;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
@@ -37,12 +38,22 @@ pub use connection::{Buffers, Connection};
 pub use hostile::hostile;
 pub use label::LABEL_MAX;
 pub use pieces::{Parts, Piece, Pieces};
+pub use wanted::{VALUE_MAX, Wanted};
 
 /// What was found in the bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact<'a> {
     /// The first byte of a head was read, and the head is not complete with these bytes.
     RequestBegun,
+    /// The head of the next [`Fact::Request`], which is one alone, has a header that is wanted.
+    Header {
+        /// As it is wanted.
+        name: &'a [u8],
+        /// All values of this name, the first [`VALUE_MAX`] bytes of them.
+        value: &'a [u8],
+        /// How many bytes they are.
+        length: u32,
+    },
     /// The heads of equal requests that follow each other were read.
     Request {
         /// What the connection speaks.

@@ -4,10 +4,11 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
-use leak_framer::{Buffers, Connection, Fact, Pieces, Reason};
+use leak_framer::{Buffers, Connection, Fact, Pieces, Reason, Wanted};
 use leak_wire::{Bytes, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::Watched;
+use super::headers::{self, Asked};
 use crate::{kernel, process, thread};
 
 /// A call that reads from or writes to a watched connection and is under way.
@@ -126,7 +127,13 @@ impl Call {
         let number = self.watched.number();
         self.frame(|connection, buffers| match self.transfer {
             Transfer::Read => {
-                connection.read(buffers, pieces, |fact| tell(number, fact));
+                let asked = Asked::now();
+                connection.read(
+                    buffers,
+                    pieces,
+                    asked.as_ref().map_or(Wanted::NONE, Asked::wanted),
+                    |fact| tell(number, fact),
+                );
             }
             Transfer::Write => {
                 connection.wrote(buffers, pieces, |fact| tell(number, fact));
@@ -249,6 +256,11 @@ fn wait_for_none(calls: &AtomicU32, telling: &AtomicU32) -> bool {
 
 fn tell(connection: u32, fact: Fact<'_>) {
     thread::record(match fact {
+        Fact::Header {
+            name,
+            value,
+            length,
+        } => return headers::tell(connection, name, value, length),
         Fact::RequestBegun => Event::RequestBegun { connection },
         Fact::Request {
             protocol,

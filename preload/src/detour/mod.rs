@@ -15,7 +15,7 @@ mod entries;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use leak_wire::detour::{Answer, Detour, MAX_DISPLACED, MAX_MESSAGE, Request};
+use leak_wire::detour::{Answer, CODE_BYTES, Detour, MAX_DISPLACED, MAX_MESSAGE, Request};
 
 use crate::kernel::{self, code};
 use crate::real;
@@ -24,8 +24,6 @@ use crate::unwind::loader::{self, Object};
 
 pub use entries::{giving, taking};
 
-/// Room for the code of one module's detours.
-const CODE_BYTES: usize = 16 << 10;
 /// How long the recorder may take to read the module's symbols.
 const PATIENCE_SECONDS: i64 = 10;
 

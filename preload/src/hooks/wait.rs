@@ -5,6 +5,7 @@
 //! program makes it through `syscall` (Rust's threads do); one that waits for a mutex that is taken
 //! (by the usual convention its word is 2) is no idle wait either.
 
+mod notify;
 mod poll;
 mod queue;
 mod threads;

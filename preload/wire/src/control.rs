@@ -5,10 +5,8 @@ use core::sync::atomic::{AtomicU8, AtomicU32};
 
 /// What the piece begins with.
 pub const MAGIC: [u8; 16] = *b"\x7fleak control\x1b\x9a\xe7";
-/// The version of what follows it.
-pub const VERSION: u32 = 1;
-/// Where the version lies.
-pub const VERSION_AT: u64 = core::mem::offset_of!(Control, version) as u64;
+/// Where the build lies, in every one of them.
+pub const BUILD_AT: u64 = core::mem::offset_of!(Control, build) as u64;
 /// Where the gate lies.
 pub const GATE_AT: u64 = core::mem::offset_of!(Control, gate) as u64;
 /// Where it is counted how often recording could not begin.
@@ -23,8 +21,8 @@ pub const SIZE: u64 = size_of::<Control>() as u64;
 pub struct Control {
     /// [`MAGIC`].
     pub magic: [u8; 16],
-    /// [`VERSION`].
-    pub version: u32,
+    /// [`BUILD`](crate::build::BUILD).
+    pub build: u32,
     /// A [`Gate`]. The word that each hook tests: written by the target, and by `leak-analyze start`, which writes
     /// [`Gate::Wanted`] where it has read one of the two that are shut, or where the recorder is gone.
     pub gate: AtomicU32,

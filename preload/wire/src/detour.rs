@@ -31,6 +31,8 @@ pub enum Shape {
 pub const SHAPES: usize = 8;
 /// The longest message.
 pub const MAX_MESSAGE: usize = 32 << 10;
+/// Bytes of code that a target has room for, for one module.
+pub const CODE_BYTES: usize = 16 << 10;
 /// Bytes that a detour writes over the entry: `jmp rel32`.
 pub const JUMP: usize = 5;
 /// Where a jump leads, so many bytes come before the instructions that gave way to it.

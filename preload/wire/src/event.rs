@@ -223,7 +223,8 @@ pub enum Event<'a> {
     Enter {
         /// What it would wait for.
         wait: Wait,
-        /// The connection for `Wait::Read` and `Wait::Write`, else 0.
+        /// The connection for `Wait::Read` and `Wait::Write`; for `Wait::Lock`, `Wait::Notify` and
+        /// `Wait::NotifyAll` the [word](Wait::word) of what is waited for, 0 where there is none; else 0.
         connection: u32,
     },
     /// The thread read from or wrote to a connection; recorded after the call.
@@ -239,6 +240,16 @@ pub enum Event<'a> {
     RequestBegun {
         /// The connection.
         connection: u32,
+    },
+    /// The head of the next `Request` of this connection, which is one alone, has a header that is recorded
+    /// (`LEAK_HEADERS`). In the order of their names.
+    Header {
+        /// The connection.
+        connection: u32,
+        /// Bytes of the value, which is cut where it has fewer.
+        length: u32,
+        /// The name, lower case, a NUL, the value.
+        text: Bytes<'a>,
     },
     /// The heads of `count` equal requests (commands) were read.
     Request {
@@ -344,12 +355,26 @@ pub enum Wait {
     /// None: a few bytes are about to be written to what is no watched connection, which wakes another thread by a pipe
     /// or an eventfd. A worker may tell so that its job is done, and go on with the next one.
     Wake = 6,
+    /// None: a thread that waits for another one (`Wait::Lock`) with this word is about to be woken, as one is that is
+    /// given a job. Not told where nobody waits, nor where the thread gives back a semaphore that it has taken before,
+    /// as a lock is.
+    Notify = 7,
+    /// The same of all that wait with the word.
+    NotifyAll = 8,
 }
 
 impl Wait {
     /// Whether the thread may be idle in there: what it had to do is done.
     pub fn may_be_idle(self) -> bool {
-        !matches!(self, Wait::Write | Wait::Queue | Wait::Wake)
+        !matches!(
+            self,
+            Wait::Write | Wait::Queue | Wait::Wake | Wait::Notify | Wait::NotifyAll
+        )
+    }
+
+    /// What stands for the semaphore, condition variable or futex at this address: two at once rarely have the same.
+    pub fn word(address: u64) -> u32 {
+        (address >> 2) as u32
     }
 }
 
@@ -405,7 +430,7 @@ macro_rules! from_u8 {
 }
 from_u8!(Asked: Interpreter, Native);
 from_u8!(Backing: Private, Shared, File, Reserved, Committed, Remapped);
-from_u8!(Wait: Accept, Read, Poll, Lock, Write, Queue, Wake);
+from_u8!(Wait: Accept, Read, Poll, Lock, Write, Queue, Wake, Notify, NotifyAll);
 from_u8!(Transfer: Read, Write);
 from_u8!(Protocol: Http, Redis, Memcached, Postgres);
 from_u8!(Unseen: Tls, Http2, Unframed, Concurrent, Bypassed);

@@ -15,8 +15,6 @@ use crate::record::MAX_WORDS;
 
 /// First word of the mapping.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"leakwire");
-/// Changes with every change of this crate that the other side could notice.
-pub const VERSION: u32 = 5;
 /// Alignment of the parts of the mapping, bytes.
 pub const PAGE: usize = 4096;
 /// How many processes may live at once in a session.
@@ -38,8 +36,8 @@ pub const SESSION_PREFIX: &str = "libleak-";
 pub struct SessionHeader {
     /// [`MAGIC`].
     pub magic: AtomicU64,
-    /// [`VERSION`].
-    pub version: AtomicU32,
+    /// [`BUILD`](crate::build::BUILD). It lies here in every build, behind the magic.
+    pub build: AtomicU32,
     /// Not 0: targets record nothing any more; a [`Stop`] as number.
     pub stopped: AtomicU32,
     /// Lanes of each class, largest first, see [`Geometry`].
@@ -95,8 +93,20 @@ pub struct SessionHeader {
     pub first_tick: AtomicU64,
     /// Paths of libraries that call the C library's malloc or free directly ([`warning::BYPASSED`]).
     pub bypassing: Names,
+    /// Names of the request headers whose values are recorded, lower case; see [`headers`].
+    pub headers: Names,
     /// The last stamp taken, by any target or the recorder; see [`crate::order`].
     pub epoch: Line<AtomicU64>,
+}
+
+/// What is recorded of request headers, at most.
+pub mod headers {
+    /// Names.
+    pub const MOST: usize = 8;
+    /// Bytes of a name.
+    pub const NAME: usize = 64;
+    /// Bytes of all names, each with the byte behind it.
+    pub const NAMES: usize = MOST * (NAME + 1);
 }
 
 /// A cache line of its own.

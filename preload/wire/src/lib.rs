@@ -15,6 +15,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod build;
 pub mod bytes;
 pub mod control;
 pub mod detour;
@@ -25,6 +26,7 @@ pub mod names;
 pub mod order;
 pub mod record;
 pub mod ring;
+pub mod settings;
 
 pub use bytes::Bytes;
 pub use event::{Asked, Backing, Event, Protocol, Transfer, Unseen, Wait};

@@ -37,6 +37,12 @@ impl Names {
         }
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        // Relaxed: asked by those who got the mapping after names were added.
+        self.taken.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether `name` is there; two who add the same name at once may both miss it.
     fn has(&self, name: &[u8]) -> bool {
         let length = name.len();

@@ -127,6 +127,7 @@ mod kind {
     pub(super) const DISCARDED: u8 = 51;
     pub(super) const THREAD_STACK: u8 = 52;
     pub(super) const THREAD_RELEASED: u8 = 53;
+    pub(super) const HEADER: u8 = 54;
 }
 
 impl Prefix {
@@ -315,6 +316,13 @@ impl<'a> Event<'a> {
                 bytes,
             } => connected(kind::TRANSFERRED, connection).with(&[transfer as u64, bytes]),
             Event::RequestBegun { connection } => connected(kind::REQUEST_BEGUN, connection),
+            Event::Header {
+                connection,
+                length,
+                text,
+            } => connected(kind::HEADER, connection)
+                .with(&[length.into()])
+                .bytes(text),
             Event::Request {
                 connection,
                 count,

@@ -399,6 +399,8 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
                     }
                 }
                 Wait::Wake => run.wake(thread),
+                // A hint, and no proof.
+                Wait::Notify | Wait::NotifyAll => {}
                 Wait::Queue => {
                     run.lock(thread);
                     end_answered(&mut run, oracle, thread, step);

@@ -442,3 +442,62 @@ fn a_request_counts_once_at_a_call_site_however_it_came_there() {
     // What the others made for them is not proved.
     assert_eq!((requests(7), requests(8)), (2, 2));
 }
+
+/// A connection whose worker makes a block before each read: a request of /a keeps its own, one of /b frees it.
+fn made_ahead(order: &[&str]) -> String {
+    let mut script = "t1 accept c1; t1 alloc r0 8 @7; t1 reads c1\n".to_owned();
+    for (at, label) in order.iter().enumerate() {
+        let ends = match *label {
+            "/a" => String::new(),
+            _ => format!("; t1 free r{at}"),
+        };
+        let next = at + 1;
+        script += &format!(
+            "t1 read c1 GET {label}; t1 answer c1 200{ends}; t1 alloc r{next} 8 @7; t1 reads c1\n"
+        );
+    }
+    script
+}
+
+#[test]
+fn what_is_made_ahead_is_the_next_requests() {
+    // The blocks were made after answers; those that go are freed by the next request, in any order of labels.
+    for order in [
+        ["/a", "/b", "/a", "/b", "/a", "/b", "/a", "/b"],
+        ["/b", "/b", "/b", "/a", "/a", "/a", "/a", "/b"],
+    ] {
+        let told = auto(&made_ahead(&order));
+        for (line, label) in told.iter().zip(order) {
+            assert!(
+                line.starts_with(&format!("GET {label} status 200")),
+                "{told:?}"
+            );
+            assert_eq!(line.contains("retained 1"), label == "/a", "{told:?}");
+        }
+        assert_eq!(
+            told.last().map(String::as_str),
+            Some("outside 1"),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_left_after_an_answer_and_freed_by_anybody_is_tidying() {
+    // The next request frees one of two only: what stays is no next one's.
+    let told = auto(
+        "t1 accept c1; t1 reads c1
+         t1 read c1 GET /a; t1 answer c1 200; t1 alloc x1 8 @7; t1 reads c1
+         t1 read c1 GET /b; t1 answer c1 200; t1 free x1; t1 reads c1
+         t1 read c1 GET /a; t1 answer c1 200; t1 alloc x2 8 @7; t1 reads c1
+         t1 read c1 GET /b; t1 answer c1 200; t1 reads c1; t1 read c1 GET /b; t1 free x2; t1 answer c1 200; t1 reads c1
+         t1 read c1 GET /a; t1 answer c1 200; t1 alloc x3 8 @7; t1 reads c1
+         t1 read c1 GET /b; t1 answer c1 200; t1 reads c1",
+    );
+    let of_b = told.iter().filter(|line| line.starts_with("GET /b"));
+    assert!(of_b.clone().count() == 4, "{told:?}");
+    assert!(
+        of_b.clone().all(|line| line == "GET /b status 200"),
+        "{told:?}"
+    );
+}

@@ -108,6 +108,11 @@ pub(crate) struct Forked {
     bounded: FxHashSet<u64>,
 }
 
+/// Whether objects of the Python of the version `PY_VERSION_HEX` are read.
+pub(super) fn knows_python(version: u32) -> bool {
+    python::is_known(version)
+}
+
 impl Types {
     /// What a child forked now begins with.
     pub(crate) fn to_child(&self) -> Forked {

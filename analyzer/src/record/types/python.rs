@@ -108,16 +108,27 @@ struct Type {
     is_type: Option<bool>,
 }
 
+/// The bits of `tp_flags` that say what lies before an object, in the version `PY_VERSION_HEX`; `None`: a version that is
+/// not known.
+fn preheader(version: u32) -> Option<u64> {
+    match version >> 16 {
+        0x0308..=0x030a => Some(0),
+        0x030b => Some(1 << 4),
+        0x030c..=0x030e => Some(1 << 3 | 1 << 4),
+        _ => None,
+    }
+}
+
+/// Whether objects of the version `PY_VERSION_HEX` are read.
+pub(super) fn is_known(version: u32) -> bool {
+    preheader(version).is_some()
+}
+
 impl Python {
     /// The interpreter of `version` (`PY_VERSION_HEX`) whose `PyType_Type` lies at `type_type`, and
     /// `_PyRuntime` at `runtime`.
     pub(super) fn new(type_type: u64, version: u32, runtime: u64) -> Option<Python> {
-        let preheader = match version >> 16 {
-            0x0308..=0x030a => 0,
-            0x030b => 1 << 4,
-            0x030c..=0x030e => 1 << 3 | 1 << 4,
-            _ => return None,
-        };
+        let preheader = preheader(version)?;
         let old_strings = version >> 16 <= 0x030b;
         let layout = Layout {
             preheader,

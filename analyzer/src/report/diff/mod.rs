@@ -1,11 +1,13 @@
 //! Two traces compared: per request, not by totals of unequal traffic, and only as far as both have seen enough.
 
+mod html;
 mod json;
 mod judge;
 mod markdown;
 mod row;
 mod sites;
 
+pub use html::html;
 pub use json::json;
 pub use judge::State;
 pub(in crate::report) use judge::{each, range};

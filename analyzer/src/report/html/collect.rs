@@ -9,9 +9,11 @@ use super::names::Names;
 use super::source;
 use super::time::time;
 use crate::analysis::course::{Course, PERIODS};
-use crate::analysis::{Analysis, Endpoint, Request, Site, TypeRow, Verdict};
+use crate::analysis::{Analysis, Apart, Endpoint, Site, TypeRow, Verdict};
 use crate::escape::escaped;
+use crate::report::facts::words;
 use crate::report::frames::Stacks;
+use crate::report::leaking::leaking_requests;
 use crate::report::{Input, fingerprint, text};
 
 /// Types of a row, at most.
@@ -94,7 +96,7 @@ pub(super) fn data(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>, limits: L
     let endpoints = endpoints(input, &mut names, limits);
     let (listed, left) = listed(input, limits);
     let sites = sites(input, &listed, stacks, &mut names, limits);
-    let requests = leaking_requests(analysis, limits.requests);
+    let requests = leaking_rows(analysis, limits.requests);
     let leaking = analysis.requests.iter().filter(|r| r.leaking_blocks > 0);
     let left_out = LeftOut {
         sites: left.len(),
@@ -172,11 +174,27 @@ fn endpoints(input: &Input<'_>, names: &mut Names, limits: Limits) -> Vec<data::
             open_requests: endpoint.open_requests,
             open_bytes: endpoint.open.bytes,
             statuses: statuses(endpoint),
+            apart: endpoint.apart.as_ref().map(tells),
             types: types(names, &endpoint.types),
             course,
         }
     })
     .collect()
+}
+
+fn tells(apart: &Apart) -> Vec<data::Tell> {
+    let tells = apart.single.iter().chain(&apart.pair);
+    let rows = tells.map(|tell| {
+        let facts: Vec<String> = tell.facts.iter().map(|fact| words(*fact)).collect();
+        data::Tell(
+            facts.join(" and "),
+            tell.leaking_with,
+            tell.leaking,
+            tell.others_with,
+            tell.others,
+        )
+    });
+    rows.collect()
 }
 
 fn statuses(endpoint: &Endpoint) -> Vec<data::Status> {
@@ -368,17 +386,9 @@ fn groups(site: &Site) -> Vec<data::Group> {
         .collect()
 }
 
-/// The leaking requests; of very many half are the largest, and half come evenly out of the others.
-fn leaking_requests(analysis: &Analysis, most: usize) -> Vec<data::Request> {
-    let requests = analysis.requests.iter();
-    let mut all: Vec<&Request> = requests.filter(|r| r.leaking_blocks > 0).collect();
-    if all.len() > most {
-        all.sort_by_key(|request| Reverse(request.retained_bytes));
-        let others = all.split_off(most / 2);
-        let wanted = most - all.len();
-        all.extend((0..wanted).map(|at| others[at * others.len() / wanted]));
-        all.sort_by_key(|request| request.start_ns);
-    }
+/// The leaking requests that are shown.
+fn leaking_rows(analysis: &Analysis, most: usize) -> Vec<data::Request> {
+    let all = leaking_requests(analysis, most);
     let rows = all.into_iter().map(|request| {
         data::Request(
             request.start_ns,

@@ -68,6 +68,8 @@ pub(super) struct Endpoint {
     pub(super) open_requests: u64,
     pub(super) open_bytes: u64,
     pub(super) statuses: Vec<Status>,
+    /// What tells its leaking requests from its others, the best first; null where all leak or none does.
+    pub(super) apart: Option<Vec<Tell>>,
     pub(super) types: Vec<Type>,
     /// Of its requests by their begin.
     pub(super) course: Vec<OfPeriod>,
@@ -77,6 +79,16 @@ pub(super) struct Endpoint {
 #[derive(Serialize)]
 pub(super) struct Status(
     pub(super) Option<u32>,
+    pub(super) u64,
+    pub(super) u64,
+    pub(super) u64,
+    pub(super) u64,
+);
+
+/// Facts in words, leaking requests of which they hold, leaking requests, others of which they hold, others.
+#[derive(Serialize)]
+pub(super) struct Tell(
+    pub(super) String,
     pub(super) u64,
     pub(super) u64,
     pub(super) u64,
@@ -200,12 +212,18 @@ pub(super) struct Frame(
     pub(super) bool,
 );
 
+/// Bytes, and what sets them.
+#[derive(Serialize)]
+pub(super) struct Limit(pub(super) u64, pub(super) &'static str);
+
 #[derive(Default, Serialize)]
 pub(super) struct Time {
     pub(super) t_ns: Vec<u64>,
     /// Sums over the processes that ran.
     pub(super) live_bytes: Vec<u64>,
     pub(super) rss_bytes: Vec<Option<u64>>,
+    /// What resident memory can't get past.
+    pub(super) limit: Option<Limit>,
     /// Verdict of the call site, whether it is Python's, and the bytes that are live at the begin and then at each
     /// period's end.
     pub(super) levels: Vec<(VerdictName, bool, Vec<u64>)>,

@@ -267,9 +267,46 @@ const endpointsPanel = {
         facts.map((fact) => el("p", { class: "hint" }, fact)),
         button("Show only its call sites", () => only(undefined)),
       ),
+      this.apart(row),
       types,
       list,
     );
+  },
+
+  /** What goes with leaking, of an endpoint of which some requests leak and others don't. */
+  apart(row) {
+    if (row.apart === null) return null;
+    const head = el("h3", null, "What tells them apart");
+    if (row.apart.length === 0)
+      return el("div", null, head, el("p", null, "Nothing that is known of its requests goes with leaking."));
+    const part = (some, all, colour) => {
+      const shade = el("i", { class: `swatch ${colour}` });
+      shade.style.width = `${all > 0 ? (100 * some) / all : 0}%`;
+      return el(
+        "td",
+        { class: "number" },
+        `${count(some)} of ${count(all)}`,
+        el("span", { class: "share", "aria-hidden": "true" }, shade),
+      );
+    };
+    const heads = ["Known of requests", "of the leaking", "of the others"];
+    const table = el(
+      "table",
+      { class: "apart", "aria-label": `What tells the leaking requests of ${row.label} apart` },
+      el(
+        "thead",
+        null,
+        el("tr", null, heads.map((text, at) => el("th", { scope: "col", class: at ? "number" : null }, text))),
+      ),
+      el(
+        "tbody",
+        null,
+        row.apart.map(([facts, leakingWith, leaking, othersWith, others]) =>
+          el("tr", null, el("td", null, facts), part(leakingWith, leaking, "leak"), part(othersWith, others, "clean")),
+        ),
+      ),
+    );
+    return el("div", null, head, table, el("p", { class: "hint" }, "It goes with leaking; that is not why."));
   },
 
   changed(names) {

@@ -157,12 +157,12 @@ fn script() -> String {
 }
 
 /// As a policy names what it lets run.
-fn hash(text: &str) -> String {
+pub(in crate::report) fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
 }
 
 /// `text` for HTML, between tags and in quotes.
-fn in_html(text: &str) -> String {
+pub(in crate::report) fn in_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {

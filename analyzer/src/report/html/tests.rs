@@ -11,6 +11,7 @@ use crate::analysis::Site;
 use crate::analysis::course::{Course, Kept, Lived, OUTLIVED};
 use crate::report::example::{self, Example};
 use crate::sample::Amount;
+use crate::trace::LimitKind;
 
 fn printed(example: &Example) -> String {
     example.print(&Options::default(), html)
@@ -57,6 +58,17 @@ fn with_course() -> Example {
         kept: vec![kept(2, 100), kept(5, 28)],
     });
     example
+}
+
+#[test]
+fn the_limit_is_that_of_resident_memory() {
+    let mut example = with_course();
+    let limit = |example: &Example| unpacked(&printed(example))["time"]["limit"].clone();
+    assert_eq!(limit(&example), Value::Null);
+    example.analysis.outlook.limit = Some((LimitKind::Cgroup, 1 << 30));
+    assert_eq!(limit(&example), json!([1 << 30, "cgroup"]));
+    example.analysis.outlook.limit = Some((LimitKind::AddressSpace, 1 << 30));
+    assert_eq!(limit(&example), Value::Null);
 }
 
 #[test]

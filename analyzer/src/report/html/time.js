@@ -118,10 +118,26 @@ const timePanel = {
       stacked.map(({ name, colour }) => el("li", null, el("i", { class: `swatch ${colour}` }), name)),
       el("li", null, el("i", { class: "swatch line live" }), "live"),
       el("li", null, el("i", { class: "swatch line rss" }), "resident (RSS)"),
+      this.limitName(),
     );
     this.plots = [this.memory(stacked)];
     if (data.endpoints.length > 0) this.plots.push(this.begins());
     this.controls.hidden = data.endpoints.length === 0;
+  },
+
+  /** Whether the limit is so near that its line stands in the chart: far above, it would press all else flat. */
+  showsLimit() {
+    const limit = data.time.limit;
+    return limit !== null && limit[0] <= 3 * Math.max(...data.time.live_bytes, ...data.time.rss_bytes);
+  },
+
+  limitName() {
+    if (data.time.limit === null) return null;
+    const [size, what] = data.time.limit;
+    const name = `limit, ${bytes(size)} (${what})`;
+    return this.showsLimit()
+      ? el("li", { class: "limit" }, el("i", { class: "swatch line limit" }), name)
+      : el("li", { class: "limit" }, `${name}: far above the chart`);
   },
 
   axes(label, values) {
@@ -184,19 +200,23 @@ const timePanel = {
       })),
       { stroke: color("text"), width: 1.2, points: { show: false } },
       { stroke: color("rss"), width: 2, dash: [6, 3], spanGaps: true, points: { show: false } },
+      ...(this.showsLimit()
+        ? [{ stroke: color("leak"), width: 1.5, dash: [2, 3], points: { show: false } }]
+        : []),
     ];
     const axes = this.axes("bytes", bytes);
     axes[1].incrs = [1, 2, 5, 10, 20, 50]
       .flatMap((n) => [0, 10, 20, 30, 40].map((shift) => n * 2 ** shift))
       .concat([100, 200, 500].flatMap((n) => [0, 10, 20, 30].map((shift) => n * 2 ** shift)))
       .sort((a, b) => a - b);
-    const rows = [seconds, ...stacked.map(({ values }) => values), live_bytes, rss_bytes];
+    const limit = this.showsLimit() ? [seconds.map(() => data.time.limit[0])] : [];
+    const rows = [seconds, ...stacked.map(({ values }) => values), live_bytes, rss_bytes, ...limit];
     const plot = new uPlot(this.options(240, series, axes, {}), rows, this.charts);
     plot.root.setAttribute("role", "img");
     const last = live_bytes.length - 1;
     plot.root.setAttribute(
       "aria-label",
-      `Live bytes over time: ${bytes(live_bytes[0])} at first, ${bytes(live_bytes[Math.round(last / 2)])} in the middle, ${bytes(live_bytes[last])} at last.`,
+      `Live bytes over time: ${bytes(live_bytes[0])} at first, ${bytes(live_bytes[Math.round(last / 2)])} in the middle, ${bytes(live_bytes[last])} at last.${data.time.limit ? ` The limit of resident memory is ${bytes(data.time.limit[0])}.` : ""}`,
     );
     return plot;
   },

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use super::data::Time;
+use super::data::{Limit, Time};
 use crate::analysis::course::{Course, Lived, OUTLIVED, PERIODS};
 use crate::analysis::{Analysis, TimelinePoint, Verdict};
 use crate::report::Input;
-use crate::sites::SiteId;
+use crate::sites::{Memory, SiteId};
+use crate::trace::LimitKind;
 
 /// Points of the lines.
 const POINTS: u64 = 240;
@@ -18,6 +19,7 @@ pub(super) fn time(input: &Input<'_>) -> Time {
     let duration = input.facts.duration_ns.max(1);
     let mut time = lines(input, duration);
     time.begins = begins(input.analysis, duration);
+    time.limit = limit(input.analysis);
     if let Some(course) = &input.analysis.course {
         time.levels = levels(input, course);
     }
@@ -54,6 +56,17 @@ fn lines(input: &Input<'_>, duration: u64) -> Time {
     time
 }
 
+/// The limit of resident memory: one of addresses is no line beside it.
+fn limit(analysis: &Analysis) -> Option<Limit> {
+    let (kind, bytes) = analysis.outlook.limit?;
+    let what = match kind {
+        LimitKind::Cgroup => "cgroup",
+        LimitKind::Machine => "this machine's memory",
+        LimitKind::AddressSpace => return None,
+    };
+    Some(Limit(bytes, what))
+}
+
 /// How many requests began in each part of the time.
 fn begins(analysis: &Analysis, duration: u64) -> Vec<u64> {
     let mut begins = vec![0; POINTS as usize];
@@ -70,7 +83,9 @@ fn levels(input: &Input<'_>, course: &Course) -> Vec<(&'static str, bool, Vec<u6
     let sites = input.analysis.sites.iter();
     let verdicts: FxHashMap<SiteId, Verdict> = sites.map(|site| (site.id, site.verdict)).collect();
     let mut levels: BTreeMap<(Verdict, bool), Vec<u64>> = BTreeMap::new();
-    for lived in &course.lived {
+    // Most of a thread's stack is never touched: 8 MiB of addresses would stand above all that is in use.
+    let is_used = |lived: &&Lived| input.sites.memory(lived.site) != Memory::Stack;
+    for lived in course.lived.iter().filter(is_used) {
         // A site that the result does not name has nothing left.
         let verdict = verdicts.get(&lived.site).copied().unwrap_or(Verdict::Clean);
         let python = input.sites.is_python(lived.site);

@@ -5,6 +5,7 @@
 mod apart;
 mod diff;
 mod endpoints;
+mod examples;
 mod exit;
 mod header;
 mod leaking;
@@ -126,6 +127,7 @@ fn body(
         endpoints::write(&mut page, input, leaking);
         types::write_endpoints(&mut page, input);
         write_leaking_sites(&mut page, input, stacks);
+        examples::write(&mut page, input, leaking);
         if growth.is_explained() {
             undecided::write(&mut page, input, stacks);
         }

@@ -17,7 +17,7 @@ const MAX_ACCOUNTS: usize = 256;
 
 impl Owners {
     /// The worker is about to create a thread with this number.
-    pub(in crate::requests) fn creates(&mut self, id: ThreadId, created: u64) {
+    pub(in crate::requests) fn creates(&mut self, id: ThreadId, created: u64, records: &Records) {
         let worker = &self.workers[id as usize];
         let (process, service) = (worker.process, worker.service);
         let made_for = match (self.proves(id), service) {
@@ -26,6 +26,11 @@ impl Owners {
                 Some((request, Proof::Tail))
             }
             _ => None,
+        };
+        let maker = self.hands_on(id, records);
+        match maker {
+            Some(request) => self.makers.insert((process, created), request),
+            None => self.makers.remove(&(process, created)),
         };
         match made_for {
             Some(made_for) => self.creations.insert((process, created), made_for),
@@ -36,6 +41,7 @@ impl Owners {
     /// The thread is the one that was created with this number.
     pub(in crate::requests) fn was_created(&mut self, id: ThreadId, created: u64) {
         let process = self.workers[id as usize].process;
+        self.workers[id as usize].maker = self.makers.remove(&(process, created));
         let Some((request, proof)) = self.creations.remove(&(process, created)) else {
             return;
         };

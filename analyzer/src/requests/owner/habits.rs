@@ -1,6 +1,7 @@
 //! How the workers of a process work, as far as proofs rest on it, and a sample of what they did.
 
 use crate::ledger::holding::{Hints, Proof};
+use crate::requests::record::RequestId;
 
 /// So many moments are kept of each process.
 const MOMENTS: usize = 2048;
@@ -25,6 +26,11 @@ pub(in crate::requests) struct Habits {
     pub(super) multiplexes: bool,
     /// A task touches several connections: what it does after a wait may be another one's.
     pub(super) tasks_share: bool,
+    /// Requests that had threads made which have ended, and whether those had worked for others; of those threads that
+    /// have ended since a request has.
+    made_threads: Vec<(RequestId, bool)>,
+    /// How many requests had ended then.
+    made_since: u64,
     moments: Vec<Moment>,
     seen: u64,
 }
@@ -54,6 +60,27 @@ impl Habits {
         let place = mix(self.seen) % self.seen;
         if let Some(kept) = self.moments.get_mut(place as usize) {
             *kept = moment;
+        }
+    }
+
+    /// A thread has ended that `request` had made.
+    pub(super) fn thread_ends(&mut self, made: (RequestId, bool), requests_ended: u64) {
+        if requests_ended != self.made_since {
+            self.made_threads.clear();
+            self.made_since = requests_ended;
+        }
+        self.made_threads.push(made);
+    }
+
+    /// Requests that had threads made which were there when the last request ended, and whether those had worked for
+    /// others.
+    pub(in crate::requests) fn made_threads(
+        &mut self,
+        requests_ended: u64,
+    ) -> Vec<(RequestId, bool)> {
+        match requests_ended == self.made_since {
+            true => std::mem::take(&mut self.made_threads),
+            false => Vec::new(),
         }
     }
 

@@ -59,6 +59,11 @@ pub(super) struct Worker {
     /// The request that it had answered then, which has ended: it reads on, and what its zone holds may be that one's or
     /// the next one's.
     pub(super) after: Option<RequestId>,
+    /// For whom the one worked that has woken it: it serves none by itself, and has not waited since, nor taken or told
+    /// anything by which its job may be another one.
+    pub(super) handed: Option<RequestId>,
+    /// The same before it began to wait, having made nothing since it was woken: for a lock, it may be.
+    pub(super) handed_before: Option<RequestId>,
     /// It has waited since it touched what it serves; of a task also: since its zone began.
     pub(super) waited: bool,
     /// A thread that came to serve none without a wait or a queue's lock of its own: it may have done several jobs since.
@@ -77,6 +82,10 @@ pub(super) struct Worker {
     pub(super) zone: Vec<AccountId>,
     pub(super) opened: u32,
     pub(super) birth: Birth,
+    /// The request for which a thread has created it, proved or not.
+    pub(super) maker: Option<RequestId>,
+    /// It has worked for others than that one since.
+    pub(super) works_on: bool,
     /// The connection that its zone began with the accept of; 0: none.
     pub(super) accepted: u32,
     /// It has read heads.
@@ -94,6 +103,11 @@ impl Worker {
         self.lineage != Lineage::Thread
     }
 
+    /// It works for this request now.
+    pub(super) fn is_at(&mut self, request: Option<RequestId>) {
+        self.works_on |= self.maker.is_some() && request.is_some() && request != self.maker;
+    }
+
     /// Whether somebody waits for it besides the one that it serves.
     pub(super) fn has_others(&self) -> bool {
         self.unanswered > u32::from(self.counted)
@@ -109,13 +123,14 @@ impl Worker {
 
     /// What is known of a block that the worker makes now.
     pub(super) fn hints(&self) -> Hints {
-        let last = match self.service {
-            Service::None => self.after,
-            Service::Serves { request, .. } | Service::Tail { request } => Some(request),
+        let (last, task) = match self.service {
+            Service::None => (self.after, self.handed),
+            Service::Serves { request, .. } | Service::Tail { request } => (Some(request), None),
         };
         Hints {
             last,
-            ..Hints::default()
+            next: None,
+            task,
         }
     }
 }

@@ -58,7 +58,7 @@ impl Owners {
     ) {
         let mut hints = self.workers[id as usize].hints();
         hints.next = next;
-        hints.task = self.made_by_ended(id, records);
+        hints.task = self.made_by_ended(id, records).or(hints.task);
         self.settle(id, Verdict::Open(hints), records);
     }
 
@@ -207,9 +207,10 @@ impl Owners {
             .is_some_and(|record| record.unanswered);
         let worker = &mut self.workers[id as usize];
         worker.service = Service::Serves { request, own };
+        worker.is_at(Some(request));
         (worker.waited, worker.counted) = (false, counted);
         (worker.account, worker.woke, worker.after) = (None, false, None);
-        worker.adrift = false;
+        (worker.handed, worker.adrift) = (None, false);
         if worker.is_task() && connection != 0 {
             let before = std::mem::replace(&mut worker.connection, connection);
             if before != 0 && before != connection {
@@ -285,6 +286,7 @@ impl Owners {
                 self.workers[id as usize].after = None;
             }
         }
+        self.workers[id as usize].handed = None;
         self.job_is_over(id);
     }
 
@@ -300,10 +302,49 @@ impl Owners {
     /// The worker wakes another thread: what it did since it answered was its tidying, and what it does up to the next
     /// head that it reads, if it does not wait before, may be for that.
     pub(in crate::requests) fn wakes(&mut self, id: ThreadId, records: &mut Records) {
-        if let Service::Tail { request } = self.workers[id as usize].service {
-            self.settle_tail(id, request, records);
-            self.workers[id as usize].woke = true;
-            self.job_is_over(id);
+        match self.workers[id as usize].service {
+            Service::Tail { request } => {
+                self.settle_tail(id, request, records);
+                self.workers[id as usize].woke = true;
+                self.job_is_over(id);
+            }
+            // It tells that the job is done which it was given.
+            Service::None if self.workers[id as usize].handed.is_some() => {
+                self.close_zone(id, None, records);
+                self.workers[id as usize].handed = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// For whom a thread works that this worker wakes now, if for anybody.
+    pub(in crate::requests) fn hands_on(
+        &self,
+        id: ThreadId,
+        records: &Records,
+    ) -> Option<RequestId> {
+        let worker = self.workers.get(id as usize)?;
+        match worker.service {
+            Service::Serves { request, .. } | Service::Tail { request } => Some(request),
+            Service::None => self.made_by_ended(id, records).or(worker.handed),
+        }
+    }
+
+    /// The thread goes on after a wait. `woken_for`: for whom the one works that has woken it, if any is known to have.
+    /// `same`: it had waited for that before, too; else it may have waited for a lock in the midst of its job.
+    pub(in crate::requests) fn goes_on(
+        &mut self,
+        id: ThreadId,
+        woken_for: Option<Option<RequestId>>,
+        same: bool,
+    ) {
+        if let Some(worker) = self.workers.get_mut(id as usize)
+            && !worker.is_task()
+            && worker.service == Service::None
+        {
+            let before = worker.handed_before.take().filter(|_| !same);
+            worker.handed = woken_for.unwrap_or(before);
+            worker.is_at(worker.handed);
         }
     }
 
@@ -327,6 +368,7 @@ impl Owners {
         self.workers[id as usize].polls |= polls;
         self.note_moment(id, None);
         let worker = &self.workers[id as usize];
+        let has_made = !worker.zone.is_empty();
         let (process, zone) = (worker.process, worker.zone.clone());
         let rests = worker.service == Service::None && worker.after.is_none();
         let other_work = rests && worker.reads && self.runs(process) && {
@@ -337,7 +379,9 @@ impl Owners {
             self.habits[process as usize].multiplexes = true;
         }
         self.rest(id, records);
-        self.workers[id as usize].answered = 0;
+        let worker = &mut self.workers[id as usize];
+        worker.answered = 0;
+        worker.handed_before = worker.handed.take().filter(|_| !polls && !has_made);
     }
 
     /// What the worker has answered ends, and with it its tidying. A task goes on with what it was at.
@@ -454,7 +498,7 @@ impl Owners {
         let made_by = match self.made_by(id)? {
             Kind::Proved(request, _) => Some(request),
             Kind::Open(hints) => hints.task.or(hints.last).or(hints.next),
-            Kind::Outside | Kind::Pending(_) => None,
+            Kind::Outside | Kind::Pending(_) | Kind::Prepared(_) => None,
         };
         made_by.filter(|request| {
             records

@@ -446,6 +446,11 @@ impl ColumnReader {
                 bytes: self.number(raw)?,
             },
             kind::REQUEST_BEGUN => Event::RequestBegun { connection },
+            kind::HEADER => Event::Header {
+                connection,
+                length: self.small(raw)?,
+                text: self.text(raw)?,
+            },
             kind::REQUEST => Event::Request {
                 connection,
                 count: self.small(raw)?,

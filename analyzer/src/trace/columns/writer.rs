@@ -347,6 +347,14 @@ impl Columns {
             Event::RequestBegun { connection } => {
                 self.numbers(kind::REQUEST_BEGUN, &[connection.into()]);
             }
+            Event::Header {
+                connection,
+                length,
+                text,
+            } => {
+                self.numbers(kind::HEADER, &[connection.into(), length.into()]);
+                self.text(text);
+            }
             Event::Request {
                 connection,
                 count,

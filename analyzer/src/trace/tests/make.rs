@@ -151,6 +151,11 @@ pub(super) fn any_event<'a>(random: &mut Random, nodes: usize, label: &'a [u8]) 
             full: 1,
         },
         39 => Event::CollectionAsked,
+        40 => Event::Header {
+            connection,
+            length: random.number(32) as u32,
+            text: label,
+        },
         _ => Event::Allocation {
             address,
             size: random.number(64),

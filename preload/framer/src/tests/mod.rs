@@ -1,5 +1,6 @@
 //! Whole conversations, fed at once, in pieces and broken.
 
+mod headers;
 mod hostile;
 mod oracle;
 mod tables;
@@ -9,7 +10,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::{Buffers, Connection, Fact, Parts, Piece, Pieces};
+use crate::{Buffers, Connection, Fact, Parts, Piece, Pieces, Wanted};
 
 /// What passes on a connection, as the server sees it.
 #[derive(Clone, Debug)]
@@ -40,11 +41,22 @@ fn show(fact: Fact<'_>) -> String {
             let label = std::str::from_utf8(label).unwrap();
             format!("{protocol:?} {count} {label}")
         }
+        Fact::Header {
+            name,
+            value,
+            length,
+        } => {
+            let text = |bytes| std::str::from_utf8(bytes).unwrap();
+            format!("header {}: {} ({length})", text(name), text(value))
+        }
         Fact::Answer { count, status } => format!("answer {count} {status}"),
         Fact::Upgraded => "upgraded".into(),
         Fact::Unseen(reason) => format!("unseen {reason:?}"),
     }
 }
+
+/// Headers that no other test sends.
+const WANTED: Wanted<'static> = Wanted::new(b"traceparent\nx-request-id\n");
 
 /// The facts of a conversation; `cut` says where a step of a length is cut into pieces.
 fn facts_cut(steps: &[Step], mut cut: impl FnMut(usize) -> Vec<usize>) -> Vec<String> {
@@ -54,8 +66,9 @@ fn facts_cut(steps: &[Step], mut cut: impl FnMut(usize) -> Vec<usize>) -> Vec<St
     let mut emit = |fact: Fact<'_>| facts.push(show(fact));
     for step in steps {
         match step {
-            Step::Read(bytes) => pieces(bytes, cut(bytes.len()))
-                .for_each(|piece| connection.read(&mut buffers, Parts::of([piece]), &mut emit)),
+            Step::Read(bytes) => pieces(bytes, cut(bytes.len())).for_each(|piece| {
+                connection.read(&mut buffers, Parts::of([piece]), WANTED, &mut emit);
+            }),
             Step::Wrote(bytes) => pieces(bytes, cut(bytes.len()))
                 .for_each(|piece| connection.wrote(&mut buffers, Parts::of([piece]), &mut emit)),
             Step::WroteOpaque(count) => connection.wrote_opaque(*count, &mut emit),
@@ -100,7 +113,7 @@ fn facts_of_little(steps: &[Step], at_once: usize) -> Vec<String> {
     for step in steps {
         match step {
             Step::Read(bytes) => {
-                connection.read(&mut buffers, Sparing { bytes, at_once }, &mut emit);
+                connection.read(&mut buffers, Sparing { bytes, at_once }, WANTED, &mut emit);
             }
             Step::Wrote(bytes) => {
                 connection.wrote(&mut buffers, Sparing { bytes, at_once }, &mut emit);
@@ -134,7 +147,7 @@ fn normal(facts: &[String]) -> Vec<String> {
     for fact in facts.iter().filter(|fact| *fact != "begun") {
         let words: Vec<&str> = fact.splitn(3, ' ').collect();
         match words[..] {
-            [kind, count, rest] if kind != "unseen" => {
+            [kind, count, rest] if !matches!(kind, "unseen" | "header") => {
                 let count = count.parse().unwrap();
                 all.extend(std::iter::repeat_n(format!("{kind} {rest}"), count));
             }

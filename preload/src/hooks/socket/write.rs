@@ -123,6 +123,9 @@ pub unsafe extern "C-unwind" fn send(
     flags: c_int,
 ) -> ssize_t {
     let Some(watched) = connections::watched(socket) else {
+        if count <= WAKES {
+            connections::wakes(socket);
+        }
         // SAFETY: the caller's promise.
         return unsafe { next::send(socket, buffer, count, flags) };
     };

@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_long, c_void};
 use leak_wire::Wait;
 use libc::{clockid_t, pthread_cond_t, pthread_mutex_t, sem_t, timespec};
 
-use super::queue;
+use super::{notify, queue};
 use crate::allocator::bound;
 use crate::{confinement, connections, python};
 
@@ -25,15 +25,26 @@ mod next {
     }
 }
 
+/// The wait for a semaphore, which the thread has taken when the call gives 0.
+#[inline(always)]
+fn waits(semaphore: *mut sem_t, call: impl FnOnce() -> c_int) -> c_int {
+    connections::enter_with(Wait::Lock, Wait::word(semaphore as u64));
+    let result = call();
+    if result == 0 {
+        notify::has_woken();
+        notify::has_taken(semaphore);
+    }
+    result
+}
+
 /// `sem_wait`.
 ///
 /// # Safety
 /// As the C function asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sem_wait(semaphore: *mut sem_t) -> c_int {
-    connections::enter(Wait::Lock);
     // SAFETY: the caller's promise.
-    unsafe { next::sem_wait(semaphore) }
+    waits(semaphore, || unsafe { next::sem_wait(semaphore) })
 }
 
 /// `sem_timedwait`.
@@ -45,9 +56,10 @@ pub unsafe extern "C-unwind" fn sem_timedwait(
     semaphore: *mut sem_t,
     until: *const timespec,
 ) -> c_int {
-    connections::enter(Wait::Lock);
     // SAFETY: the caller's promise.
-    unsafe { next::sem_timedwait(semaphore, until) }
+    waits(semaphore, || unsafe {
+        next::sem_timedwait(semaphore, until)
+    })
 }
 
 /// `sem_clockwait`.
@@ -60,9 +72,10 @@ pub unsafe extern "C-unwind" fn sem_clockwait(
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
-    connections::enter(Wait::Lock);
     // SAFETY: the caller's promise.
-    unsafe { next::sem_clockwait(semaphore, clock, until) }
+    waits(semaphore, || unsafe {
+        next::sem_clockwait(semaphore, clock, until)
+    })
 }
 
 /// The hooks of the waits with a condition variable. The C library has two of most: for the layout of 2003
@@ -81,7 +94,11 @@ macro_rules! condition_waits {
         ) -> c_int {
             enter(condition, mutex);
             // SAFETY: the caller's promise.
-            unsafe { next::$name(condition, mutex, $($argument),*) }
+            let result = unsafe { next::$name(condition, mutex, $($argument),*) };
+            if result == 0 && !python::is_of_runtime(condition as u64) {
+                notify::has_woken();
+            }
+            result
         }
     )* };
 }
@@ -106,7 +123,7 @@ versioned! {
 fn enter(condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t) {
     if !python::is_of_runtime(condition as u64) {
         queue::waited_with(mutex);
-        connections::enter(Wait::Lock);
+        connections::enter_with(Wait::Lock, Wait::word(condition as u64));
     }
 }
 
@@ -172,11 +189,16 @@ pub unsafe extern "C-unwind" fn syscall(
     e: usize,
     f: usize,
 ) -> c_long {
+    let mut waits = false;
     if number == libc::SYS_futex {
         let command = b as c_int & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME);
-        let waits = matches!(command, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET);
-        if waits && c as u32 != CONTENDED {
-            connections::enter(Wait::Lock);
+        waits =
+            matches!(command, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET) && c as u32 != CONTENDED;
+        if waits {
+            connections::enter_with(Wait::Lock, Wait::word(a as u64));
+        }
+        if matches!(command, libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET) {
+            notify::wakes(a, c);
         }
     }
     // SAFETY: the caller's promise.
@@ -184,6 +206,13 @@ pub unsafe extern "C-unwind" fn syscall(
     match number {
         libc::SYS_seccomp => confinement::by_seccomp(a, b, c, call),
         libc::SYS_prctl if a as c_int == libc::PR_SET_SECCOMP => confinement::by_prctl(b, c, call),
+        libc::SYS_futex => {
+            let result = call();
+            if waits && result == 0 {
+                notify::has_woken();
+            }
+            result
+        }
         _ => call(),
     }
 }

@@ -106,7 +106,7 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::PYTHON_FRAME
         | kind::PAIR => (2, false),
         kind::ACCEPT | kind::MARK_BEGIN | kind::MARK | kind::FREE_LISTS => (0, true),
-        kind::REQUEST | kind::PYTHON_CODE | kind::PYTHON_LINES => (1, true),
+        kind::REQUEST | kind::HEADER | kind::PYTHON_CODE | kind::PYTHON_LINES => (1, true),
         kind::MODULE_LOADED => (2, true),
         _ => return None,
     })
@@ -211,6 +211,11 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
         },
         kind::REQUEST_BEGUN => Event::RequestBegun {
             connection: number()?,
+        },
+        kind::HEADER => Event::Header {
+            connection: number()?,
+            length: u32::try_from(word(0)).ok()?,
+            text: bytes,
         },
         kind::REQUEST => Event::Request {
             connection: number()?,

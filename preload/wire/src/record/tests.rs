@@ -95,6 +95,11 @@ fn samples() -> Vec<Event<'static>> {
             bytes: 1 << 50
         },
         Event::RequestBegun { connection: 9 },
+        Event::Header {
+            connection: 7,
+            length: 300,
+            text: Bytes::Slice(b"x-request-id\0abc"),
+        },
         Event::Request {
             connection: 9,
             count: 16,

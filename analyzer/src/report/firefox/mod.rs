@@ -1,0 +1,442 @@
+//! A profile for the Firefox Profiler: stacks of bytes under their endpoint and status, which are the categories, too;
+//! and the leaking requests as markers.
+
+mod format;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use rustc_hash::FxHashMap;
+use serde_json::{Value, json};
+
+use super::calls::Call;
+use super::leaking::leaking_requests;
+use super::samples::Status;
+use super::stacks::{Stack, stacks};
+use super::{Input, Options, What};
+use crate::analysis::Analysis;
+use crate::analysis::course::{Kept, PERIODS};
+use crate::figures::counted;
+use crate::sites::Sites;
+use crate::symbols::Symbolizer;
+use crate::trace::Facts;
+use format::{Category, Markers, Meta, Profile, Samples, Shared, Thread, VERSION};
+
+/// Markers, at most: the profiler draws each.
+const MOST_MARKERS: usize = 10_000;
+/// The category of what belongs to no request; the format wants one that is grey.
+const NO_REQUEST: usize = 0;
+/// Colours of the endpoints, the worst first.
+const COLORS: [&str; 9] = [
+    "red",
+    "orange",
+    "purple",
+    "blue",
+    "green",
+    "magenta",
+    "yellow",
+    "brown",
+    "lightblue",
+];
+const MARKER: &str = "LeakingRequest";
+
+/// Writes the profile, as JSON.
+///
+/// # Errors
+/// Of the writing.
+pub fn firefox(
+    facts: &Facts,
+    analysis: &Analysis,
+    sites: &Sites,
+    symbolizer: &mut Symbolizer<'_>,
+    options: &Options,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let input = Input {
+        facts,
+        analysis,
+        sites,
+        options,
+    };
+    let mut builder = Builder::new(&input);
+    stacks(analysis, sites, symbolizer, options.what, |stack| {
+        builder.add(&stack);
+    });
+    let (markers, left_out) = builder.markers();
+    let extra = about(&input, symbolizer, left_out);
+    serde_json::to_writer(&mut *out, &builder.profile(markers, extra))?;
+    out.write_all(b"\n")
+}
+
+struct Builder<'r> {
+    input: &'r Input<'r>,
+    shared: Shared,
+    categories: Vec<Category>,
+    /// The category of an endpoint, by its label.
+    known: FxHashMap<&'r str, usize>,
+    /// Nanoseconds, stack, bytes.
+    samples: Vec<(u64, usize, u64)>,
+}
+
+impl<'r> Builder<'r> {
+    fn new(input: &'r Input<'r>) -> Builder<'r> {
+        Builder {
+            input,
+            shared: Shared::default(),
+            categories: vec![category("(no request)", "grey")],
+            known: FxHashMap::default(),
+            samples: Vec::new(),
+        }
+    }
+
+    fn category(&mut self, endpoint: Option<&'r str>) -> usize {
+        let Some(label) = endpoint else {
+            return NO_REQUEST;
+        };
+        let categories = &mut self.categories;
+        *self.known.entry(label).or_insert_with(|| {
+            let color = COLORS[(categories.len() - 1) % COLORS.len()];
+            categories.push(category(label, color));
+            categories.len() - 1
+        })
+    }
+
+    /// A sample for each endpoint, status and period.
+    fn add(&mut self, stack: &Stack<'r>) {
+        let mut sums: BTreeMap<(Option<&'r str>, Option<Status>), u64> = BTreeMap::new();
+        for (sample, bytes) in &stack.weights {
+            *sums.entry((sample.endpoint, sample.status)).or_default() += bytes;
+        }
+        for ((endpoint, status), bytes) in sums {
+            let root = self.roots(endpoint, status);
+            let whole = self.stack(root, &stack.calls);
+            let when = self.when(stack, endpoint, status, bytes);
+            self.samples
+                .extend(when.into_iter().map(|(at, bytes)| (at, whole, bytes)));
+        }
+    }
+
+    /// The stack of the endpoint and the status.
+    fn roots(&mut self, endpoint: Option<&'r str>, status: Option<Status>) -> usize {
+        let category = self.category(endpoint);
+        let name = endpoint.unwrap_or("(no request)");
+        let root = self.shared.frame(name, None, None, Some((category, 0)));
+        let root = self.shared.stack(None, root);
+        let Some(status) = status else {
+            return root;
+        };
+        let status = status.map_or_else(|| "no status".to_owned(), |status| status.to_string());
+        let parts = &mut self.categories[category].subcategories;
+        let part = parts.iter().position(|part| *part == status);
+        let part = part.unwrap_or_else(|| {
+            parts.push(status.clone());
+            parts.len() - 1
+        });
+        let frame = self
+            .shared
+            .frame(&status, None, None, Some((category, part)));
+        self.shared.stack(Some(root), frame)
+    }
+
+    fn stack(&mut self, root: usize, calls: &[Call]) -> usize {
+        calls.iter().fold(root, |callers, call| {
+            let file = call.file.as_deref();
+            let frame = self.shared.frame(&call.short, file, call.line, None);
+            self.shared.stack(Some(callers), frame)
+        })
+    }
+
+    /// When the requests began that retained so many bytes there; what is not known of stands at the end.
+    fn when(
+        &self,
+        stack: &Stack<'_>,
+        endpoint: Option<&str>,
+        status: Option<Status>,
+        bytes: u64,
+    ) -> Vec<(u64, u64)> {
+        let mut rest = bytes;
+        let mut when = Vec::new();
+        for kept in self.kept(stack) {
+            let label = self.input.analysis.endpoints.get(kept.endpoint as usize);
+            if label.map(|endpoint| endpoint.label.as_str()) == endpoint
+                && Some(kept.status) == status
+            {
+                let part = kept.retained.bytes.min(rest);
+                rest -= part;
+                when.push((self.middle(kept.period), part));
+            }
+        }
+        when.push((self.input.facts.duration_ns, rest));
+        when.retain(|(_, bytes)| *bytes > 0);
+        when
+    }
+
+    fn kept(&self, stack: &Stack<'_>) -> &'r [Kept] {
+        let course = self.input.analysis.course.as_ref();
+        let (Some(course), What::Retained) = (course, self.input.options.what) else {
+            return &[];
+        };
+        let from = course
+            .kept
+            .partition_point(|kept| kept.site < stack.site.id);
+        let kept = &course.kept[from..];
+        &kept[..kept.partition_point(|kept| kept.site == stack.site.id)]
+    }
+
+    fn middle(&self, period: u8) -> u64 {
+        let halves = u128::from(period) * 2 + 1;
+        (u128::from(self.input.facts.duration_ns) * halves / (PERIODS as u128 * 2)) as u64
+    }
+
+    /// The leaking requests, and of how many there is no marker.
+    fn markers(&mut self) -> (Markers, usize) {
+        let analysis = self.input.analysis;
+        let mut markers = Markers::default();
+        for request in leaking_requests(analysis, MOST_MARKERS) {
+            let endpoint = analysis.endpoints.get(request.endpoint as usize);
+            let label = endpoint.map(|endpoint| endpoint.label.as_str());
+            let category = self.category(label);
+            let name = self.shared.text(label.unwrap_or("(no request)"));
+            let data = json!({
+                "type": MARKER,
+                "status": request.status.map_or_else(|| "none".to_owned(), |status| status.to_string()),
+                "retained": request.retained_bytes,
+                "associated": request.associated.bytes,
+                "process": request.process,
+            });
+            let end = request.end_ns.map(milliseconds);
+            markers.push(name, category, milliseconds(request.start_ns), end, data);
+        }
+        let leaking = analysis.requests.iter().filter(|r| r.leaking_blocks > 0);
+        let left_out = leaking.count() - markers.length;
+        (markers, left_out)
+    }
+
+    fn profile(mut self, markers: Markers, extra: Value) -> Profile {
+        let facts = self.input.facts;
+        self.samples.sort_unstable();
+        let first = facts.processes.first();
+        let program = first.map_or("", |process| process.executable.as_str());
+        let program = program.rsplit('/').next().unwrap_or(program);
+        let thread = Thread {
+            process_type: "default",
+            process_startup_time: 0.0,
+            process_shutdown_time: Some(milliseconds(facts.duration_ns)),
+            register_time: 0.0,
+            unregister_time: None,
+            paused_ranges: [],
+            show_markers_in_timeline: true,
+            name: format!("{} bytes", self.input.options.what.name()),
+            is_main_thread: true,
+            process_name: program.to_owned(),
+            pid: first.map_or(0, |process| process.pid).to_string(),
+            tid: first.map_or(0, |process| process.pid),
+            samples: Samples {
+                time: self.samples.iter().map(|row| milliseconds(row.0)).collect(),
+                stack: self.samples.iter().map(|row| row.1).collect(),
+                weight: self.samples.iter().map(|row| row.2).collect(),
+                weight_type: "bytes",
+                length: self.samples.len(),
+            },
+            markers,
+        };
+        Profile {
+            meta: Meta {
+                preprocessed_profile_version: VERSION,
+                version: 24,
+                interval: (milliseconds(facts.duration_ns) / PERIODS as f64).max(1.0),
+                start_time: milliseconds(facts.started_at_ns),
+                product: program.to_owned(),
+                imported_from: format!("libleak {}", env!("CARGO_PKG_VERSION")),
+                process_type: 0,
+                stackwalk: 1,
+                symbolicated: true,
+                categories: self.categories,
+                marker_schema: schema(),
+                extra,
+                initial_visible_threads: [0],
+                initial_selected_threads: [0],
+            },
+            libs: [],
+            shared: self.shared,
+            threads: [thread],
+        }
+    }
+}
+
+fn category(name: &str, color: &'static str) -> Category {
+    Category {
+        name: name.to_owned(),
+        color,
+        subcategories: vec!["Other".to_owned()],
+    }
+}
+
+fn milliseconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e6
+}
+
+/// How the profiler shows a request.
+fn schema() -> Value {
+    let field = |key: &str, label: &str, format: &str| json!({ "key": key, "label": label, "format": format });
+    json!([{
+        "name": MARKER,
+        "tooltipLabel": "{marker.name}",
+        "tableLabel": "{marker.name}, {marker.data.status}: {marker.data.retained} retained",
+        "chartLabel": "{marker.data.status}, {marker.data.retained}",
+        "description": "A request that retained blocks at a call site that leaks or grows",
+        "display": ["marker-chart", "marker-table", "timeline-overview"],
+        "fields": [
+            field("status", "Status", "string"),
+            field("retained", "Retained", "bytes"),
+            field("associated", "Not proved to be its own", "bytes"),
+            field("process", "Process of the trace", "integer"),
+        ],
+    }])
+}
+
+/// What has to be known of the profile.
+fn about(input: &Input<'_>, symbolizer: &Symbolizer<'_>, left_out: usize) -> Value {
+    let entry =
+        |label: &str, value: &str| json!({ "label": label, "format": "string", "value": value });
+    let mut entries = vec![
+        entry("Trace", &input.options.trace_path),
+        entry("Weights", &format!("bytes {}", input.options.what.name())),
+    ];
+    if left_out > 0 {
+        let text = format!(
+            "{} have no marker",
+            counted(left_out as u64, "leaking request")
+        );
+        entries.push(entry("Left out", &text));
+    }
+    let warnings = super::warnings(input, symbolizer);
+    entries.extend(
+        warnings
+            .iter()
+            .map(|warning| entry("Warning", &warning.text)),
+    );
+    json!([{ "label": "libleak", "entries": entries }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::course::Course;
+    use crate::analysis::{SiteCell, Verdict};
+    use crate::report::example::{self, Example};
+    use crate::sample::Amount;
+
+    fn profile(example: &Example, what: What) -> Value {
+        let options = Options {
+            what,
+            ..Options::default()
+        };
+        serde_json::from_str(&example.print(&options, firefox)).unwrap()
+    }
+
+    fn column<'v>(table: &'v Value, name: &str) -> &'v Vec<Value> {
+        let column = table[name].as_array();
+        let column = column.unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(table["length"], column.len(), "{name}");
+        column
+    }
+
+    /// That every index of a column lies in a table of so many rows, or is null.
+    fn refers(column: &[Value], rows: usize) {
+        for index in column.iter().filter(|index| !index.is_null()) {
+            assert!((index.as_u64().unwrap() as usize) < rows);
+        }
+    }
+
+    #[test]
+    fn tables_refer_to_each_other_and_weights_add_up() {
+        for example in [example::leaking(), example::torn_down(), example::plain()] {
+            for what in [What::Retained, What::Survivors, What::Live] {
+                let profile = profile(&example, what);
+                let shared = &profile["shared"];
+                let texts = shared["stringArray"].as_array().unwrap().len();
+                let categories = profile["meta"]["categories"].as_array().unwrap();
+                let (frames, stacks) = (&shared["frameTable"], &shared["stackTable"]);
+                let functions = column(&shared["funcTable"], "name");
+                refers(functions, texts);
+                refers(column(&shared["sources"], "filename"), texts);
+                refers(column(frames, "func"), functions.len());
+                refers(column(frames, "category"), categories.len());
+                refers(column(stacks, "frame"), column(frames, "line").len());
+                for (at, prefix) in column(stacks, "prefix").iter().enumerate() {
+                    assert!(prefix.as_u64().is_none_or(|prefix| prefix < at as u64));
+                }
+                let thread = &profile["threads"][0];
+                let samples = &thread["samples"];
+                refers(column(samples, "stack"), column(stacks, "frame").len());
+                let times: Vec<f64> = column(samples, "time")
+                    .iter()
+                    .map(|time| time.as_f64().unwrap())
+                    .collect();
+                assert!(times.is_sorted());
+                refers(column(&thread["markers"], "category"), categories.len());
+                refers(column(&thread["markers"], "name"), texts);
+                let weights = column(samples, "weight").iter();
+                let weights: u64 = weights.map(|weight| weight.as_u64().unwrap()).sum();
+                let analysis = &example.analysis;
+                let all = super::super::samples::sampled(analysis, &example.sites)
+                    .flat_map(|site| super::super::samples::samples(analysis, site));
+                let all: u64 = all.map(|sample| what.of(&sample).bytes).sum();
+                assert_eq!(weights, all);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_retained_stands_where_its_requests_began() {
+        let mut example = example::leaking();
+        let half = Amount {
+            blocks: 1,
+            bytes: 1000,
+        };
+        let cell = SiteCell {
+            endpoint: 0,
+            status: Some(200),
+            process: 0,
+            verdict: Verdict::Leak,
+            requests: 2,
+            retained: Amount {
+                blocks: 2,
+                bytes: 2500,
+            },
+            associated: half,
+            leaked: half,
+            leaking_requests: 1,
+            leaked_squares: 0.0,
+            before_exit: Amount::default(),
+        };
+        let site = &mut example.analysis.sites[0];
+        let id = site.id;
+        site.cells = vec![cell];
+        example.analysis.sites.truncate(1);
+        example.analysis.course = Some(Course {
+            lived: Vec::new(),
+            kept: vec![Kept {
+                site: id,
+                endpoint: 0,
+                status: Some(200),
+                period: 3,
+                retained: half,
+                associated: half,
+                leaked: half,
+            }],
+        });
+        let profile = profile(&example, What::Retained);
+        let samples = &profile["threads"][0]["samples"];
+        let duration = example.facts.duration_ns as f64 / 1e6;
+        for (at, (time, bytes)) in [(duration * 7.0 / 96.0, 1000), (duration, 1500)]
+            .into_iter()
+            .enumerate()
+        {
+            assert!((samples["time"][at].as_f64().unwrap() - time).abs() < 0.001);
+            assert_eq!(samples["weight"][at], bytes);
+        }
+        assert_eq!(samples["length"], 2);
+    }
+}
