@@ -5,6 +5,7 @@ mod alike;
 mod apart;
 mod cells;
 mod collected;
+mod collecting;
 mod company;
 mod course;
 mod garbage;
@@ -25,6 +26,7 @@ mod unseen;
 mod views;
 mod ways;
 
+use collecting::Collecting;
 use course::Periods;
 use leak_wire::free_list::{Change, List};
 use rows::Looks;
@@ -66,6 +68,7 @@ pub fn analyze(
             if let Some(run) = steps.run() {
                 analyzer.run(run);
             }
+            analyzer.look_at(steps.sites());
             if analyzer.events >= told_at {
                 told(analyzer.part());
                 told_at = analyzer.events + TOLD_EVERY;
@@ -133,6 +136,7 @@ pub struct Analyzer<'f> {
     last: u64,
     periods: Periods,
     looks: Looks,
+    collecting: Collecting,
 }
 
 impl<'f> Analyzer<'f> {
@@ -157,6 +161,7 @@ impl<'f> Analyzer<'f> {
                 false => Periods::default(),
             },
             looks: Looks::of(facts),
+            collecting: Collecting::new(options.phases_of),
         }
     }
 
@@ -244,6 +249,27 @@ impl<'f> Analyzer<'f> {
         }
     }
 
+    /// After a step, whose call site may be new: it may tell that a collector runs.
+    #[inline]
+    pub(crate) fn look_at(&mut self, sites: &Sites) {
+        if self.collecting.is_behind(sites) {
+            self.look_at_new(sites);
+        }
+    }
+
+    #[cold]
+    fn look_at_new(&mut self, sites: &Sites) {
+        let processes = 0..self.processes.len() as ProcessId;
+        for (site, phase) in self.collecting.look(sites) {
+            for process in processes.clone() {
+                if self.machine.owners.runs(process) {
+                    let ledger = self.machine.owners.ledger(process);
+                    ledger.tells_phase(*site, *phase, self.last);
+                }
+            }
+        }
+    }
+
     /// Whether requests that come now are judged.
     fn warm_up(&mut self, stamp: u64) {
         let goes_on = self.facts.clock.ns(stamp) < self.judge_from_ns;
@@ -295,6 +321,12 @@ impl<'f> Analyzer<'f> {
         let forked = facts.filter(|facts| facts.origin == Origin::Fork);
         let parent = forked.and_then(|facts| facts.parent);
         self.machine.process_begins(process, parent);
+        if parent.is_none() {
+            let ledger = self.machine.owners.ledger(process);
+            for (site, phase) in self.collecting.telling() {
+                ledger.tells_phase(*site, *phase, self.last);
+            }
+        }
         self.process(process);
         self.periods.tell(self.machine.owners.ledger(process));
     }

@@ -9,6 +9,7 @@
 mod caches;
 mod close;
 mod collector;
+mod cycles;
 mod exit;
 mod finish;
 mod flight;
@@ -31,10 +32,12 @@ pub mod site;
 pub mod stacks;
 pub mod standing;
 mod threads;
+mod tracing;
 mod types;
 
 use caches::Cached;
 pub use collector::{Collector, Judged};
+use cycles::Cycles;
 pub use exit::BeforeExit;
 use exit::Exit;
 pub use finish::{
@@ -53,6 +56,7 @@ use pieces::Mappings;
 use rustc_hash::FxHashMap;
 use site::{SiteFigures, SiteIndex};
 use threads::Stacks;
+pub use tracing::{Moment as CollectionMoment, Tracing};
 pub use types::Typed;
 
 use crate::analysis::course::Begins;
@@ -158,6 +162,10 @@ pub struct Ledger {
     exit: Exit,
     /// When its collector of cyclic garbage ran.
     collector: Collector,
+    /// When a runtime's collector went over everything.
+    tracing: Tracing,
+    /// The same of one that nobody tells of.
+    cycles: Cycles,
     /// When blocks came and went, where that is asked for.
     periods: Periods,
 }
@@ -230,6 +238,8 @@ impl Ledger {
             cached: Cached::default(),
             exit: Exit::default(),
             collector: Collector::default(),
+            tracing: Tracing::default(),
+            cycles: Cycles::default(),
             periods: Periods::default(),
         }
     }
@@ -238,6 +248,7 @@ impl Ledger {
     pub fn fork(&mut self) -> Ledger {
         Ledger {
             collector: self.collector.fork(),
+            tracing: self.tracing.fork(),
             ..Ledger::with(self.heap.fork())
         }
     }
@@ -497,6 +508,9 @@ impl Ledger {
             figures.dirty = true;
             self.dirty.push(site);
         }
+        if let Some(phase) = figures.phase {
+            self.collector_seen(phase, stamp);
+        }
         match self.heap.insert(address, block) {
             Found::Nothing => {}
             Found::Inherited(_) => self.counts.missed_frees += 1,
@@ -618,6 +632,11 @@ impl Ledger {
                 time: self.serving.to,
             };
             site.lives.dies(group as usize, now.since(birth), order);
+            let moment = CollectionMoment {
+                stamp: self.serving.to,
+                order,
+            };
+            self.cycles.dies(birth.requests, moment);
         }
         self.give_up(id);
     }
@@ -646,6 +665,7 @@ impl Ledger {
         if site_index == next {
             self.sites.push(SiteFigures {
                 id: site,
+                phase: self.tracing.phase(site),
                 ..SiteFigures::default()
             });
         }

@@ -3,6 +3,7 @@
 
 mod apart;
 pub mod generated;
+pub mod runtimes;
 pub mod specialised;
 pub use apart::is_interpreter;
 use leak_wire::Asked;

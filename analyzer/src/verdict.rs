@@ -7,6 +7,7 @@
 mod growing;
 mod series;
 pub mod survival;
+pub mod told;
 
 pub use growing::{Buffer, FEW_BLOCKS, Growth};
 pub use series::{Sequences, of_requests, of_time};
@@ -15,6 +16,7 @@ use crate::analysis::{Evidence, Verdict};
 use crate::figures::{bytes, count, counted};
 use crate::ledger::SLICES;
 use crate::sample::Sample;
+use told::Told;
 
 /// A leak needs so many requests that retained blocks.
 pub const LEAK_REQUESTS: u64 = 3;
@@ -160,6 +162,8 @@ pub struct GroupEvidence {
     pub collected: u64,
     /// Those that it has told of don't make the verdict.
     pub is_untold: bool,
+    /// What the collector of another runtime has to do with it.
+    pub told: Option<Told>,
 }
 
 impl GroupEvidence {
@@ -180,6 +184,9 @@ impl GroupEvidence {
 
     /// Why, in three lines at most.
     pub fn text(&self, verdict: Verdict) -> String {
+        if let Some(told) = self.told {
+            return self.text_of_told(told, verdict);
+        }
         match (verdict, self.waiting) {
             (_, 0) => self.text_of_lives(verdict),
             (Verdict::TooFewRequests, waiting) if self.is_untold => format!(
@@ -206,6 +213,36 @@ impl GroupEvidence {
                 count(waiting)
             ),
         }
+    }
+
+    /// Why, where a runtime's collector tells what is garbage.
+    fn text_of_told(&self, told: Told, verdict: Verdict) -> String {
+        let Told {
+            runtime, requests, ..
+        } = told;
+        let name = runtime.name;
+        if told.is_judged {
+            return format!(
+                "{}; {name} collected everything after them",
+                self.text_of_lives(verdict)
+            );
+        }
+        let kept = format!(
+            "{} of {} kept blocks",
+            count(self.retaining),
+            counted(self.requests, "request")
+        );
+        let when = match requests {
+            None => format!("{name} was not seen to collect everything since the first request"),
+            Some(requests) => format!(
+                "{name} was last seen to collect everything after {} of them",
+                count(requests)
+            ),
+        };
+        format!(
+            "{kept}; {when}: they may be garbage that waits ({}, or a longer run, would tell)",
+            runtime.ask
+        )
     }
 
     /// Why, by how long what was kept lived.

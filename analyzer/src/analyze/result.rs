@@ -43,6 +43,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         events,
         scope,
         periods,
+        collecting,
         ..
     } = analyzer;
     let mut labels = machine.labels.names().to_vec();
@@ -98,9 +99,14 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let made_threads = ended.iter().flat_map(|(end, _)| &end.made_threads);
     let made_threads: FxHashMap<RequestId, bool> = made_threads.copied().collect();
     let most_cached = ended.iter().map(|(process, _)| process.most_cached).max();
-    let mut sites = judge(ended, &machine.records, &facts.dropped, |site| {
-        places.is_of_python(site)
-    });
+    let runtimes = collected::Runtimes::of(places, collecting);
+    let mut sites = judge(
+        ended,
+        &machine.records,
+        &facts.dropped,
+        |site| places.is_of_python(site),
+        |site| runtimes.at(site),
+    );
     let mut warnings = facts.warnings.iter();
     let unread = warnings.any(|warning| warning.code == FREE_LISTS_UNREAD);
     let most_cached = most_cached.unwrap_or(0);
@@ -108,7 +114,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     alike::correct(&mut sites, &machine.records);
     company::settle_shared(&mut sites);
     ways::correct(&mut sites, places, &machine.records);
-    collected::correct(&mut sites, places, &machine.records);
+    collected::correct(&mut sites, &runtimes, &machine.records);
     lists::correct(&mut sites, places, &mut names, &machine.records);
     lent::correct(&mut sites, places, &machine.records);
     pool::correct(&mut sites, &made_threads);

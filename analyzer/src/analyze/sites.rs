@@ -7,12 +7,16 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::open::{self, JudgedOpen};
 use crate::analysis::{Evidence, LifeRow, Verdict};
 use crate::figures::counted;
-use crate::ledger::{self, Age, Collector, Finished, FinishedSite, Lives, MEASURES, Retained};
+use crate::ledger::{
+    self, Age, CollectionMoment, Collector, Finished, FinishedSite, Lives, MEASURES, Retained,
+};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
 use crate::sites::SiteId;
+use crate::sites::runtimes::Runtime;
 use crate::trace::Dropped;
+use crate::verdict::told::Collection;
 use crate::verdict::{
     self, Buffer, GroupEvidence, Growth, LEAK_REQUESTS, Sequences, Series, combine, is_steady,
     of_requests, of_time, reaches_new_height, survival,
@@ -62,12 +66,13 @@ pub(super) struct JudgedGroup {
 
 /// Judges all sites. `processes` are the ended ones, each with the most connections that it held. With
 /// `dropped` events no block can be called a leak: its free may be among them. What is allocated at a site for which
-/// `may_be_garbage` holds may be garbage that waits for a collector.
+/// `may_be_garbage` holds may be garbage that waits for Python's collector, and for that of its `runtime`.
 pub(super) fn judge(
     processes: Vec<(Finished, usize)>,
     records: &[Record],
     dropped: &Dropped,
     may_be_garbage: impl Fn(SiteId) -> bool,
+    runtime: impl Fn(SiteId) -> Option<Runtime>,
 ) -> Vec<Judged> {
     let mut orders = vec![0u32; records.len()];
     let (mut sequences, mut collectors) = (Vec::new(), Vec::new());
@@ -95,11 +100,13 @@ pub(super) fn judge(
         sequences,
         collectors,
         may_be_garbage: false,
+        runtime: None,
         records,
         orders,
     };
     let judged = parts.into_iter().map(|(id, parts)| {
         judge.may_be_garbage = may_be_garbage(id);
+        judge.runtime = runtime(id);
         judge.site(id, parts)
     });
     let mut judged: Vec<Judged> = judged.collect();
@@ -263,6 +270,9 @@ fn outside_freed(parts: &[(usize, FinishedSite)]) -> [Lives; MEASURES] {
 /// What a process's collector has told.
 struct Collected {
     runs: Collector,
+    /// The last collection of everything by another runtime's, as its functions tell, and as deaths do.
+    collection: Option<Collection>,
+    collection_by_deaths: Option<Collection>,
     /// The places of the requests that ended of which it has told nothing, sorted.
     untold: Vec<u64>,
     /// The same of what no request owns, by the places of requests that would have come evenly.
@@ -272,6 +282,13 @@ struct Collected {
 impl Collected {
     fn new(finished: Finished, sequences: &Sequences, records: &[Record]) -> Collected {
         let runs = finished.collector;
+        let last = finished.tracing.last_before(finished.ends.len() as u64);
+        let collection = |moment: CollectionMoment| Collection {
+            order: moment.order,
+            ago: finished.serving.to.saturating_sub(moment.stamp),
+        };
+        let collection_by_deaths = finished.told_by_deaths.map(collection);
+        let collection = last.map(collection);
         let (mut untold, mut untold_in_time) = (Vec::new(), Vec::new());
         if runs.is_known() && !runs.ran_last {
             let full = runs.last_full();
@@ -287,6 +304,8 @@ impl Collected {
         }
         Collected {
             runs,
+            collection,
+            collection_by_deaths,
             untold,
             untold_in_time,
         }
@@ -311,6 +330,8 @@ struct Judge<'r> {
     collectors: Vec<Collected>,
     /// What is allocated at the site that is judged now may be garbage that waits for a collector.
     may_be_garbage: bool,
+    /// So may it be for the one of this runtime.
+    runtime: Option<Runtime>,
     everywhere: FxHashMap<Group, Vec<RequestId>>,
     records: &'r [Record],
     orders: Vec<u32>,
@@ -489,7 +510,9 @@ impl Judge<'_> {
             Some((verdict, _, figures)) => (verdict, figures),
             None => (Verdict::Clean, GroupEvidence::default()),
         };
+        // Where all allocate at one place, it tells of none that all together keep more and more.
         if verdict == Verdict::TooFewRequests
+            && self.runtime.is_none()
             && let Some(together) = self.together(parts, &mut labels, &freed)
         {
             (verdict, figures) = (Verdict::Leak, together);
@@ -503,7 +526,12 @@ impl Judge<'_> {
         evidence.is_sure = figures.is_sure();
         evidence.lives = self.lives(parts, &freed[0]);
         if let Some(buffer) = self.buffer(parts) {
+            let reallocates = parts.iter().any(|(_, site)| site.reallocations > 0);
             let (grows, needed) = match buffer.growth {
+                // What is replaced may wait for a collector; what is reallocated is in use.
+                Growth::Grows if self.runtime.is_some() && !reallocates => {
+                    (Verdict::TooFewRequests, None)
+                }
                 Growth::Grows => (Verdict::GrowingBuffer, None),
                 Growth::Untold => (Verdict::TooFewRequests, Some(buffer.needed())),
                 Growth::Stopped => (Verdict::Clean, None),
@@ -612,7 +640,9 @@ impl Judge<'_> {
     ) -> survival::Group<'s> {
         let mut group = survival::Group {
             freed: freed.clone(),
-            steady,
+            // Where all allocate at one place, and garbage is freed by spurts, what is live there tells of nobody.
+            steady: steady && self.runtime.is_none(),
+            runtime: self.runtime,
             everywhere: self
                 .everywhere
                 .get(&(label, status))
@@ -685,10 +715,20 @@ impl Judge<'_> {
                 kept,
                 lives,
                 mass_death: site.lives.mass_death,
+                collection: self.collection(*process),
                 unowned: associated.then_some(&site.lives.unowned),
             });
         }
         group
+    }
+
+    /// The last collection of everything that the blocks at the site may have waited for.
+    fn collection(&self, process: usize) -> Option<Collection> {
+        let collected = &self.collectors[process];
+        match self.runtime?.is_told_by_deaths {
+            true => collected.collection_by_deaths,
+            false => collected.collection,
+        }
     }
 
     /// The survival curve: how old what was freed became, and how old what lives is.

@@ -112,6 +112,7 @@ impl Ledger {
                         time: record.end.unwrap_or(0),
                     };
                     holding.birth = Some((group as u32, now));
+                    self.cycles.born();
                 }
             }
             self.retire(id);

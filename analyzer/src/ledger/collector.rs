@@ -5,7 +5,9 @@
 //! can be reached from elsewhere, so it is no garbage then. What has come since the last such run may be, though it
 //! lives: it waits.
 
-use super::Ledger;
+use super::{CollectionMoment, Ledger};
+use crate::sites::SiteId;
+use crate::sites::runtimes::Phase;
 
 /// The oldest generation: only a full run goes over it.
 const OLDEST: u8 = 2;
@@ -169,6 +171,25 @@ impl Ledger {
         if oldest == OLDEST && !self.collector.ran_last {
             self.collector.ran_last = true;
             self.pending_collected = self.pending.len();
+        }
+    }
+
+    /// What is allocated at this site tells that the collector does this; so has what was allocated there by now.
+    pub fn tells_phase(&mut self, site: SiteId, phase: Phase, stamp: u64) {
+        self.tracing.sites.push((site, phase));
+        if let Some(index) = self.site_index.get(&site) {
+            self.sites[*index as usize].phase = Some(phase);
+            self.collector_seen(phase, stamp);
+        }
+    }
+
+    /// A block was allocated at a site that tells this.
+    #[cold]
+    pub(super) fn collector_seen(&mut self, phase: Phase, stamp: u64) {
+        let order = self.order();
+        // What it does before the first request tells nothing.
+        if order > 0 && !self.exit.has_begun() {
+            self.tracing.seen(phase, CollectionMoment { stamp, order });
         }
     }
 

@@ -9,7 +9,9 @@ use super::loose::Loose;
 use super::site::{TailEnd, survive};
 use super::standing::Standing;
 use super::types::is_loose;
-use super::{BeforeExit, Collector, Counts, Judged, Ledger, Open, Pending, Typed};
+use super::{
+    BeforeExit, CollectionMoment, Collector, Counts, Judged, Ledger, Open, Pending, Tracing, Typed,
+};
 use crate::analysis::course::Lived;
 use crate::replay::HoldingId;
 use crate::requests::label::LabelId;
@@ -58,6 +60,10 @@ pub struct Finished {
     pub ended_at: u64,
     /// When its collector of cyclic garbage ran.
     pub collector: Collector,
+    /// When a runtime's collector went over everything.
+    pub tracing: Tracing,
+    /// The same of one that nobody tells of: something before the last time.
+    pub told_by_deaths: Option<CollectionMoment>,
     /// When blocks came and went, where that was asked for.
     pub lived: Vec<Lived>,
     /// How things stood at readings of its resident memory.
@@ -442,6 +448,8 @@ impl Ledger {
             touches: self.touches,
             ended_at: 0,
             collector: self.collector,
+            tracing: self.tracing,
+            told_by_deaths: self.cycles.told,
             lived,
             standings: Vec::new(),
             most_cached: self.cached.most(),

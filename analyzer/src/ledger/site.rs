@@ -7,6 +7,7 @@ use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
 use crate::seldom::{Empty, Seldom};
 use crate::sites::SiteId;
+use crate::sites::runtimes::Phase;
 
 /// Index into a ledger's sites.
 pub type SiteIndex = u32;
@@ -52,6 +53,8 @@ pub struct SiteFigures {
     pub tail_ends: Seldom<Vec<TailEnd>>,
     /// Its blocks were taken from a free list: each before the look that its birth tells.
     pub used_again: bool,
+    /// What is allocated here tells that a collector does this.
+    pub phase: Option<Phase>,
     /// Something changed since the last request's end.
     pub dirty: bool,
 }

@@ -15,6 +15,7 @@ use crate::ledger::holding::AccountId;
 use crate::ledger::{Ledger, Serving};
 use crate::sample::Sample;
 use crate::sites::SiteId;
+use crate::sites::runtimes::PhasesOf;
 use crate::trace::{Passed, ProcessId, ThreadId};
 use crate::types::TypeId;
 
@@ -49,6 +50,8 @@ pub struct Options {
     pub keep_paths: bool,
     /// Requests whose heads came before this are of the warm-up, nanoseconds from the trace's start.
     pub judge_from_ns: u64,
+    /// Finds what tells when a runtime's collector runs; `None`: that is not seen.
+    pub phases_of: Option<PhasesOf>,
 }
 
 /// When and where something happened.

@@ -46,6 +46,7 @@ pub(super) fn read_from(
         let from_ns = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
         options.judge_from_ns = from_ns.saturating_sub(trace.facts().started_at_ns);
     }
+    options.phases_of = Some(crate::symbols::phases);
     let mut sites = Sites::default();
     let mut progress = Progress::of(format!("Reading {}", path.display()));
     let told = |part| progress.at(part);

@@ -1,6 +1,7 @@
 //! Functions by the symbol tables: names for addresses that no DWARF covers.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use gimli::{BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, UnwindSection};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
@@ -46,6 +47,15 @@ impl<'a> Functions<'a> {
             function.furthest = furthest;
         }
         Functions { functions }
+    }
+
+    /// All of them that say where they end: mangled name and place.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'a str, Range<u64>)> + '_ {
+        let sized = self.functions.iter().filter(|function| function.size > 0);
+        sized.map(|function| {
+            let end = function.start.saturating_add(function.size);
+            (function.name, function.start..end)
+        })
     }
 
     /// The mangled name of the function that `address` lies in. `bounds` gives the bounds of the

@@ -8,6 +8,7 @@
 //!   address: no name, never the neighbour's.
 //! - Modules are opened when the first address of theirs is asked for, and answers are kept.
 
+mod collecting;
 mod debugfile;
 mod demangle;
 mod elf;
@@ -22,6 +23,7 @@ use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
 
+pub use collecting::phases;
 pub use demangle::{full as full_name, short as short_name};
 pub use elf::Files;
 pub(crate) use known::{Known, known};

@@ -1,5 +1,6 @@
 //! One module: its file, its debug files, and what they know of an address.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -115,6 +116,11 @@ impl<'a> Opened<'a> {
         }
         symbols.retain(|symbol| symbol.function.is_some() || symbol.file.is_some());
         symbols
+    }
+
+    /// The functions of its symbol tables by their mangled names, with where they lie.
+    pub(super) fn functions(&self) -> impl Iterator<Item = (&'a str, Range<u64>)> + '_ {
+        self.functions.all()
     }
 
     fn by_dwarf(&mut self, address: u64) -> Option<Vec<Symbol>> {

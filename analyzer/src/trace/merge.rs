@@ -196,6 +196,11 @@ impl Steps<'_> {
         })
     }
 
+    /// The call sites so far.
+    pub fn sites(&self) -> &Sites {
+        self.sites
+    }
+
     /// Goes on to the next step, through the events that only resolve call sites.
     fn turn(&mut self) -> Result<Option<Turn>, Error> {
         loop {

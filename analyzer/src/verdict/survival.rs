@@ -14,9 +14,11 @@
 //! late. A test of one in a hundred makes a leak undecided, one of one in a thousand makes it bounded.
 
 use super::GroupEvidence;
+use super::told::{Collection, Told};
 use crate::analysis::Verdict;
 use crate::ledger::{Age, GroupLives, Judged, Lives, MEASURES, MassDeath};
 use crate::requests::record::RequestId;
+use crate::sites::runtimes::Runtime;
 
 /// A leak needs so many requests with mature survivors.
 pub const LEAK_REQUESTS: u64 = 3;
@@ -57,6 +59,9 @@ const RESIDUAL: f64 = 4.0;
 /// A warm-up is told from a leak after so many requests.
 pub const WARM_UP_REQUESTS: u64 = 8;
 
+/// Of a group's requests at least this part (one in so many) must have ended before the collection that tells of them.
+const TOLD: u64 = 2;
+
 /// What a request of the group retained.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
@@ -89,6 +94,8 @@ pub struct InProcess<'g> {
     pub lives: Option<&'g GroupLives>,
     /// The last mass death at the site.
     pub mass_death: Option<MassDeath>,
+    /// The last collection of everything by a runtime that the site's blocks may wait for.
+    pub collection: Option<Collection>,
     /// Where what it kept is its own by association: lives of what was freed at the site and is nobody's for sure.
     pub unowned: Option<&'g [Lives; MEASURES]>,
 }
@@ -137,6 +144,8 @@ pub struct Group<'g> {
     pub everywhere: &'g [RequestId],
     /// Lives of what was freed at the site, of all groups, by measure.
     pub freed: [Lives; MEASURES],
+    /// The runtime whose collector the site's blocks may wait for.
+    pub runtime: Option<Runtime>,
     /// Live bytes at the site have stopped growing.
     pub steady: bool,
     /// Its places are moments, no requests: what a thread makes by itself comes more slowly where the processor is
@@ -232,6 +241,9 @@ impl<'g> Group<'g> {
     /// rest may be garbage that waits for it. Only where none was ever freed at the site, nor by the first full run
     /// after the serving, is what waits taken for a leak, too: of garbage some would have gone.
     pub fn judge(&self) -> (Verdict, GroupEvidence) {
+        if let Some(runtime) = self.runtime {
+            return self.by_collections(runtime);
+        }
         let (verdict, evidence) = self.judge_all();
         let waiting = self.kept(|judged| judged != Judged::InUse);
         if waiting == 0 || verdict != Verdict::Leak {
@@ -450,6 +462,95 @@ impl<'g> Group<'g> {
     }
 }
 
+impl<'g> Group<'g> {
+    /// Judges it. A leak by all that was kept is one only by what the runtime's collector has told of. That nothing is
+    /// mature tells nothing where things were kept for long: those may have waited since, or be in use.
+    fn by_collections(&self, runtime: Runtime) -> (Verdict, GroupEvidence) {
+        let (verdict, evidence) = self.judge_all();
+        let is_old = match verdict {
+            Verdict::Leak => true,
+            Verdict::FreedLater | Verdict::TooFewRequests => self.kept_long() >= LEAK_REQUESTS,
+            _ => false,
+        };
+        if !is_old {
+            return (verdict, evidence);
+        }
+        let group = self.until_collections();
+        let (told, all) = (group.of_processes(), self.of_processes());
+        let ran = self.processes.iter().any(|one| one.collection.is_some());
+        let told_of = |is_judged| {
+            Some(Told {
+                runtime,
+                requests: ran.then_some(told),
+                is_judged,
+            })
+        };
+        if verdict == Verdict::Leak
+            && told * TOLD >= all
+            && let (Verdict::Leak, of_told) = group.judge_all()
+        {
+            let evidence = GroupEvidence {
+                told: told_of(true),
+                ..of_told
+            };
+            return (verdict, evidence);
+        }
+        let evidence = GroupEvidence {
+            told: told_of(false),
+            needed: None,
+            ..evidence
+        };
+        (Verdict::TooFewRequests, evidence)
+    }
+
+    /// How many of its requests there are in the processes that have a part in the site.
+    fn of_processes(&self) -> u64 {
+        let processes = self.processes.iter();
+        processes.map(|process| process.orders.len() as u64).sum()
+    }
+
+    /// How many requests kept something that is older than what is freed became, or than half of all requests are.
+    fn kept_long(&self) -> u64 {
+        let [limit, ..] = self.limits();
+        let kept = self.processes.iter().map(|process| {
+            let limit = limit.min(process.ended / 2);
+            let kept = process.kept.iter();
+            kept.filter(|kept| process.age(kept.order) > limit).count() as u64
+        });
+        kept.sum()
+    }
+
+    /// The group as it stood when the last collections began.
+    fn until_collections(&self) -> Group<'g> {
+        let mut told = self.clone();
+        told.everywhere = &[];
+        told.processes
+            .iter_mut()
+            .for_each(InProcess::until_collection);
+        told
+    }
+}
+
+impl InProcess<'_> {
+    fn until_collection(&mut self) {
+        let Some(Collection { order, ago }) = self.collection else {
+            self.orders.clear();
+            self.kept.clear();
+            return;
+        };
+        let later = self.ended.saturating_sub(order);
+        self.ended = self.ended.min(order);
+        self.orders.retain(|one| *one < order);
+        self.kept.retain(|kept| kept.order < order);
+        for kept in &mut self.kept {
+            let [requests, .., time] = kept.age;
+            kept.age = [None; MEASURES];
+            kept.age[0] = requests.map(|age| age.saturating_sub(later));
+            kept.age[MEASURES - 1] = time.map(|age| age.saturating_sub(ago));
+        }
+    }
+}
+
 /// The mature ones, and what they are compared with.
 #[derive(Debug, Default)]
 struct Mature {
@@ -647,6 +748,8 @@ pub fn age(now: Age, birth: Age) -> [Option<u64>; MEASURES] {
     now.since(birth).all().map(Some)
 }
 
+#[cfg(test)]
+mod garbage;
 #[cfg(test)]
 mod workers;
 
