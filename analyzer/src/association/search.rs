@@ -189,13 +189,13 @@ impl<'s> Search<'s> {
         let mut fit = self.background(after);
         let mut undecided = None;
         while fit.components.len() < MOST_CHOSEN {
-            let fits = self.best_fits(&fit, &candidates);
+            let fits = self.best_fits(&fit, candidates);
             let Some(best) = fits.first() else {
                 break;
             };
             if !self.is_gained(best, &fit) {
                 // Two that share the site may be told only together.
-                match self.best_pair(&fit, &candidates) {
+                match self.best_pair(&fit, candidates) {
                     Some(pair) => fit = pair,
                     None => break,
                 }

@@ -55,7 +55,7 @@ impl Machine {
             self.drop_holder(number, process, stamp, false);
         }
         self.end_all_answered(process);
-        self.notices.retain(|(of, _), _| *of != process);
+        self.notices.forget(process);
         let (ledger, habits) = self.owners.process_ends(process, &mut self.records)?;
         self.live_bytes = self.live_bytes.saturating_sub(ledger.counts.live_bytes);
         Some((ledger, habits))

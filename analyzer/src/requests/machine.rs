@@ -115,7 +115,8 @@ pub struct Machine {
     /// Tasks, too.
     pub(super) threads: Vec<Thread>,
     pub(super) tasks: Tasks,
-    pub(super) notices: Notices,
+    /// Who wakes whom, and for whom it works.
+    pub(super) notices: Notices<Option<RequestId>>,
     pub(super) processes: Vec<Process>,
     /// Ports to which connections with heads were made.
     pub(super) framed_ports: FxHashSet<String>,
@@ -272,7 +273,7 @@ impl Machine {
         while !events.is_empty() {
             let at = self.at(process, thread, stamp);
             self.comes(at, 0);
-            self.owners.frees(at);
+            self.owners.frees(at.process, at.thread, at.host);
             let account = self.owners.account(at.thread);
             let taken = self.blocks(at, account, events);
             events = &events[taken..];
@@ -347,7 +348,7 @@ impl Machine {
     ) {
         let at = self.at(process, thread, stamp);
         self.comes(at, 0);
-        self.owners.frees(at);
+        self.owners.frees(at.process, at.thread, at.host);
         let account = self.owners.account(at.thread);
         for Change {
             address,
@@ -427,7 +428,7 @@ impl Machine {
     }
 
     fn memory(&mut self, at: At, event: &Event<'_>) {
-        self.owners.frees(at);
+        self.owners.frees(at.process, at.thread, at.host);
         match *event {
             Event::Allocation {
                 address,
@@ -502,7 +503,8 @@ impl Machine {
                     .idle(at.host, wait == Wait::Poll, &mut self.records);
                 self.end_answered_by_all(at);
                 if wait == Wait::Lock && connection != 0 {
-                    self.waits_for(at, connection);
+                    self.threads[at.host as usize].waits_for = connection;
+                    self.notices.waits(at.process, connection, at.host);
                 }
             }
             Wait::Notify => self.notifies(at, connection, false),
@@ -513,6 +515,23 @@ impl Machine {
                 self.end_answered(at);
             }
         }
+    }
+
+    /// The thread wakes one that waits for this word, or `all`.
+    fn notifies(&mut self, at: At, word: u32, all: bool) {
+        if self.notices.is_awaited(at.process, word) {
+            let request = self.owners.hands_on(at.thread, &self.records);
+            self.notices.tell((at.process, word), request, all);
+        }
+    }
+
+    /// The thread has waited, and goes on.
+    pub(super) fn wakes_up(&mut self, at: At) {
+        let thread = &mut self.threads[at.host as usize];
+        let word = std::mem::take(&mut thread.waits_for);
+        let same = std::mem::replace(&mut thread.waited_for, word) == word;
+        let woken_for = self.notices.wakes(at.process, word, at.host);
+        self.owners.goes_on(at.host, woken_for, same);
     }
 
     fn io(&mut self, at: At, event: &Event<'_>) {

@@ -19,7 +19,7 @@ impl Machine {
     /// An event of mapped memory.
     pub(super) fn mapped(&mut self, at: At, event: &Event<'_>) {
         let account = self.owners.account(at.thread);
-        self.owners.frees(at);
+        self.owners.frees(at.process, at.thread, at.host);
         let ledger = self.owners.ledger(at.process);
         match *event {
             Event::Mapped {

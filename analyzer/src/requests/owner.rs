@@ -38,7 +38,6 @@ use rustc_hash::FxHashMap;
 use crate::ledger::holding::{AccountId, Holder, Kind, OUTSIDE, Proof};
 use crate::ledger::{Freer, Ledger};
 use crate::replay::Found;
-use crate::requests::machine::At;
 use crate::requests::record::{Records, RequestId};
 use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
@@ -240,14 +239,11 @@ impl Owners {
         }
     }
 
-    /// What is freed from here on, this thread frees, for whom its worker serves.
+    /// What is freed from here on, this `thread` frees, for whom its `worker` serves.
     #[inline]
-    pub(super) fn frees(&mut self, at: At) {
-        let serves = self.served_by(at.thread);
-        self.ledger(at.process).freer = Freer {
-            thread: at.host,
-            serves,
-        };
+    pub(super) fn frees(&mut self, process: ProcessId, worker: ThreadId, thread: ThreadId) {
+        let serves = self.served_by(worker);
+        self.ledger(process).freer = Freer { thread, serves };
     }
 
     /// What the worker serves.
