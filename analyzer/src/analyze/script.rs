@@ -5,6 +5,8 @@
 //! t1 begun c1                t1 read c1 GET /a x2, GET /b heads read by one read
 //! t1 answer c1 200 x2, 404   one write with these answers
 //! t1 poll|lock|waits|reads c1|writes c1                   enters a wait
+//! t1 lock w1                 waits for what has the word 1
+//! t1 notify|notify-all w1    is about to wake one that waits for it, or all
 //! t1 queue                                                takes a queue's lock
 //! t1 wake                                                 writes a byte that wakes another thread
 //! t1 alloc a 10 @7           t1 free a                    block `a`, 10 bytes, call site 7
@@ -177,6 +179,9 @@ impl Script {
             ["loop"] => one(Event::Task { task: 0 }),
             ["poll"] => vec![enter(Wait::Poll, 0)],
             ["lock"] => vec![enter(Wait::Lock, 0)],
+            ["lock", w] => vec![enter(Wait::Lock, number(w))],
+            ["notify", w] => vec![enter(Wait::Notify, number(w))],
+            ["notify-all", w] => vec![enter(Wait::NotifyAll, number(w))],
             ["queue"] => vec![enter(Wait::Queue, 0)],
             ["wake"] => vec![enter(Wait::Wake, 0)],
             ["waits"] => vec![enter(Wait::Accept, 0)],
@@ -339,8 +344,9 @@ fn block(what: &What<'_>) -> Option<Common> {
     }
 }
 
+/// The number of a connection (`c1`) or a word (`w1`).
 fn number(connection: &str) -> u32 {
-    connection.trim_start_matches('c').parse().unwrap()
+    connection.trim_start_matches(['c', 'w']).parse().unwrap()
 }
 
 fn at(site: &[&str]) -> u32 {

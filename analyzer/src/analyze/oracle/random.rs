@@ -64,7 +64,15 @@ pub(super) fn script(seed: u64, length: usize) -> (Script, String) {
             (14, _) => format!("intent {block}"),
             (15, _) => ["failed", "freed"][dice.below(2) as usize].to_string(),
             (16, _) => format!("outcome {block} {size} @{site}"),
-            (17, _) => ["lock", "queue", "wake"][dice.below(3) as usize].to_string(),
+            (17, _) => [
+                "lock",
+                "queue",
+                "wake",
+                "lock w1",
+                "notify w1",
+                "notify-all w1",
+            ][dice.below(6) as usize]
+                .to_string(),
             (18..=19, _) => "poll".to_string(),
             (20..=21, _) if open.len() < 4 && accepted < 60 => {
                 accepted += 1;

@@ -501,3 +501,44 @@ fn what_is_left_after_an_answer_and_freed_by_anybody_is_tidying() {
         "{told:?}"
     );
 }
+
+/// A loop that answers, and then has another thread do something: what that keeps for /a is left.
+fn given_away(notify: &str, requests: usize) -> (String, usize) {
+    let mut script = "t1 accept c1; t2 lock w1; t1 poll\n".to_owned();
+    let mut kept = 0;
+    for at in 0..requests {
+        // In an order without a pattern.
+        let is_a = at * 7919 % 101 % 2 == 0;
+        kept += usize::from(is_a);
+        let (label, ends) = match is_a {
+            true => ("/a", String::new()),
+            false => ("/b", format!("; t2 free x{at}")),
+        };
+        script += &format!(
+            "t1 read c1 GET {label}; t1 answer c1 200; t1 {notify} w1; t1 poll; t2 alloc x{at} 8 @7{ends}; t2 lock w1\n"
+        );
+    }
+    (script, kept)
+}
+
+#[test]
+fn what_a_thread_is_woken_for_is_whose_it_is() {
+    for notify in ["notify", "notify-all"] {
+        let (script, kept) = given_away(notify, 60);
+        let told = auto(&script);
+        let of_a = told.iter().filter(|line| line.starts_with("GET /a"));
+        let left = of_a.filter(|line| line.contains("associated 1") && line.contains("retained 1"));
+        assert_eq!(left.count(), kept, "{told:?}");
+        let of_b = told.iter().filter(|line| line.starts_with("GET /b"));
+        assert!(
+            of_b.clone().all(|line| !line.contains("retained")),
+            "{told:?}"
+        );
+        // Nothing of that is proved.
+        let told = proved(&script);
+        assert!(
+            told.iter().all(|line| !line.contains("retained")),
+            "{told:?}"
+        );
+    }
+}
