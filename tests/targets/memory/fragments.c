@@ -33,14 +33,21 @@ static void strew(void) {
     }
 }
 
-static int by_address(const void *left, const void *right) {
-    uintptr_t a = *(const uintptr_t *)left, b = *(const uintptr_t *)right;
-    return (a > b) - (a < b);
+// Shell's sort: qsort would ask malloc for as much again, and what is resident may be read at any moment.
+static void sort_by_address(void) {
+    for (long gap = made / 2; gap > 0; gap /= 2)
+        for (long i = gap; i < made; i++) {
+            char *block = kept[i];
+            long at = i;
+            for (; at >= gap && (uintptr_t)kept[at - gap] > (uintptr_t)block; at -= gap)
+                kept[at] = kept[at - gap];
+            kept[at] = block;
+        }
 }
 
 // Goes through all pages that the kept blocks lie on, in order.
 static long pinned(void) {
-    qsort(kept, made, sizeof *kept, by_address);
+    sort_by_address();
     long free_bytes = 0, live = 0;
     uintptr_t page = 0;
     for (long i = 0; i <= made; i++) {

@@ -21,6 +21,8 @@ mod next {
         pub fn sem_trywait(semaphore: *mut sem_t) -> c_int;
         pub fn pthread_cond_signal[pthread_cond_signal "GLIBC_2.3.2"](condition: *mut pthread_cond_t) -> c_int;
         pub fn pthread_cond_broadcast[pthread_cond_broadcast "GLIBC_2.3.2"](condition: *mut pthread_cond_t) -> c_int;
+        pub fn old_pthread_cond_signal[pthread_cond_signal "GLIBC_2.2.5"](condition: *mut pthread_cond_t) -> c_int;
+        pub fn old_pthread_cond_broadcast[pthread_cond_broadcast "GLIBC_2.2.5"](condition: *mut pthread_cond_t) -> c_int;
     }
 }
 
@@ -80,12 +82,10 @@ fn has_waiters(condition: *mut pthread_cond_t) -> bool {
     waiting.load(Ordering::Relaxed) >> 3 != 0
 }
 
-/// CPython's own lock is handed from thread to thread all the time, with no job.
+/// Whether somebody waits, and not for CPython's own lock: that goes from thread to thread all the time, with no job.
 #[inline(always)]
-fn tells(condition: *mut pthread_cond_t, wait: Wait) {
-    if has_waiters(condition) && !python::is_of_runtime(condition as u64) {
-        connections::enter_with(wait, Wait::word(condition as u64));
-    }
+fn tells(condition: *mut pthread_cond_t) -> bool {
+    has_waiters(condition) && !python::is_of_runtime(condition as u64)
 }
 
 /// `FUTEX_WAKE` of so many that wait at the address.
@@ -128,27 +128,34 @@ pub unsafe extern "C-unwind" fn sem_trywait(semaphore: *mut sem_t) -> c_int {
     result
 }
 
-/// `pthread_cond_signal`.
-///
-/// # Safety
-/// As the C function asks.
-pub unsafe extern "C-unwind" fn pthread_cond_signal(condition: *mut pthread_cond_t) -> c_int {
-    tells(condition, Wait::Notify);
-    // SAFETY: the caller's promise.
-    unsafe { next::pthread_cond_signal(condition) }
+/// The hooks of what wakes those that wait with a condition variable. The C library has two of each, as of the waits:
+/// in the layout from before 2003 (a pointer to the other one) nobody counts who waits.
+macro_rules! notifications {
+    ($($name:ident: $wait:ident if $tells:expr;)*) => { $(
+        #[doc = concat!("`", stringify!($name), "`.")]
+        ///
+        /// # Safety
+        /// As the C function asks.
+        pub unsafe extern "C-unwind" fn $name(condition: *mut pthread_cond_t) -> c_int {
+            if $tells(condition) {
+                connections::enter_with(Wait::$wait, Wait::word(condition as u64));
+            }
+            // SAFETY: the caller's promise.
+            unsafe { next::$name(condition) }
+        }
+    )* };
 }
 
-/// `pthread_cond_broadcast`.
-///
-/// # Safety
-/// As the C function asks.
-pub unsafe extern "C-unwind" fn pthread_cond_broadcast(condition: *mut pthread_cond_t) -> c_int {
-    tells(condition, Wait::NotifyAll);
-    // SAFETY: the caller's promise.
-    unsafe { next::pthread_cond_broadcast(condition) }
+notifications! {
+    pthread_cond_signal: Notify if tells;
+    pthread_cond_broadcast: NotifyAll if tells;
+    old_pthread_cond_signal: Notify if |_| true;
+    old_pthread_cond_broadcast: NotifyAll if |_| true;
 }
 
 versioned! {
     "pthread_cond_signal@@GLIBC_2.3.2" => pthread_cond_signal;
     "pthread_cond_broadcast@@GLIBC_2.3.2" => pthread_cond_broadcast;
+    "pthread_cond_signal@GLIBC_2.2.5" => old_pthread_cond_signal;
+    "pthread_cond_broadcast@GLIBC_2.2.5" => old_pthread_cond_broadcast;
 }
