@@ -544,9 +544,8 @@ impl Ledger {
         holding.live_blocks -= amount.blocks;
         holding.live_bytes -= amount.bytes;
         let (kind, site, has_ended) = (holding.kind, holding.site, holding.ended);
-        if let Kind::Proved(request, Proof::Tail) = kind
-            && has_ended
-        {
+        let is_over = has_ended || matches!(kind, Kind::Open(_));
+        if let Some(request) = kind.made_after().filter(|_| is_over) {
             self.sites[site as usize].tail_ends(request, self.freer.serves);
         }
         if self.periods.is_of_another(block.born) {

@@ -75,7 +75,9 @@ pub struct Thread {
     owner: AtomicU32,
     /// Where the lane ended when it was told last that the thread waits; see `repeats`.
     waits_from: Cell<u64>,
-    /// The same of a queue's lock.
+    /// It was woken since: its next wait is told although nothing else may have been.
+    woken: Cell<bool>,
+    /// The same as `waits_from` of a queue's lock.
     queue_from: Cell<u64>,
     /// Semaphores that it took last, as words, see [`Wait::word`]; 0: none.
     taken: [Cell<u32>; TAKEN],
@@ -435,7 +437,8 @@ impl Thread {
             Wait::Queue => Some(&self.queue_from),
             _ => Some(&self.waits_from),
         };
-        if told.is_some_and(|from| self.repeats(from)) {
+        let anew = wait == Wait::Lock && self.woken.take();
+        if !anew && told.is_some_and(|from| self.repeats(from)) {
             return;
         }
         if self.writer.write_any(event)
@@ -445,10 +448,10 @@ impl Thread {
         }
     }
 
-    /// The thread was woken: its next wait is told although nothing else may be.
+    /// The thread was woken from a wait for another one.
     #[inline(always)]
     pub fn has_woken(&self) {
-        self.waits_from.set(0);
+        self.woken.set(true);
     }
 
     /// The thread has taken the semaphore of this word.

@@ -44,6 +44,8 @@ pub enum Proof {
 pub struct Hints {
     /// Its worker touched this one's connection last, and has not waited since.
     pub last: Option<RequestId>,
+    /// That one had been answered.
+    pub answered: bool,
     /// Its worker touched this one's connection next, without a wait before.
     pub next: Option<RequestId>,
     /// A request that had ended had made the task.
@@ -82,6 +84,15 @@ impl Hints {
 }
 
 impl Kind {
+    /// After whose answer a worker made these, before it turned to anything else.
+    pub fn made_after(self) -> Option<RequestId> {
+        match self {
+            Kind::Proved(request, Proof::Tail) => Some(request),
+            Kind::Open(hints) if hints.answered => hints.last,
+            _ => None,
+        }
+    }
+
     /// Whose blocks these are, proved.
     pub fn request(self) -> Option<RequestId> {
         match self {

@@ -192,6 +192,23 @@ pub struct SiteLives {
     pub mass_death: Option<MassDeath>,
 }
 
+impl SiteLives {
+    /// How many lives are over.
+    pub fn deaths(&self) -> u64 {
+        let groups = self.groups.iter().map(|group| group.freed[0].count());
+        groups.sum::<u64>() + self.unowned[0].count()
+    }
+
+    /// What died was nobody's survivor.
+    pub fn forget_deaths(&mut self) {
+        for group in &mut self.groups {
+            group.freed = [const { Lives::NONE }; MEASURES];
+        }
+        self.unowned = [const { Lives::NONE }; MEASURES];
+        self.mass_death = None;
+    }
+}
+
 impl Empty for SiteLives {
     const EMPTY: &'static Self = &SiteLives {
         groups: Vec::new(),

@@ -2,13 +2,13 @@
 //! a request's object.
 //!
 //! What a worker makes between an answer and its next wait is the answered request's tidying, as far as anybody sees
-//! from outside. How such blocks die tells more. Where a call site's are freed, they are freed by the very next request
+//! from outside (a loop's, which answers several in a round, may be any of theirs). How such blocks die tells more. Where a call site's are freed, they are freed by the very next request
 //! of the same connection, time and again: then they were made for that one, and so were those that stay.
 
 use rustc_hash::FxHashMap;
 
 use super::Ledger;
-use super::holding::{Hints, Kind, Proof};
+use super::holding::{Hints, Kind};
 use super::site::{SiteFigures, TailEnd};
 use crate::requests::record::{Record, RequestId};
 
@@ -60,6 +60,12 @@ impl Ledger {
         let prepares =
             |site: &SiteFigures| is_doubtful(site) && prepares(&site.tail_ends, &successors);
         let prepares: Vec<bool> = self.sites.iter().map(prepares).collect();
+        for (site, _) in self.sites.iter_mut().zip(&prepares).filter(|of| *of.1) {
+            // They were freed within the request that they were made for.
+            if site.tails_freed * 100 >= site.lives.deaths() * NEARLY_ALL as u64 {
+                site.lives.forget_deaths();
+            }
+        }
         for holding in &mut self.holdings {
             if !prepares[holding.site as usize] {
                 continue;
@@ -73,7 +79,7 @@ impl Ledger {
             {
                 holding.kind = Kind::Prepared(Some(next));
             }
-            let Kind::Proved(request, Proof::Tail) = holding.kind else {
+            let Some(request) = holding.kind.made_after() else {
                 continue;
             };
             let Some(record) = records.get_mut(request as usize) else {

@@ -51,6 +51,8 @@ pub struct SiteFigures {
     /// Some of the blocks made after an answer that were freed after that request's end: that request, and the one
     /// that was served when they were freed.
     pub tail_ends: Seldom<Vec<TailEnd>>,
+    /// How many there were.
+    pub tails_freed: u64,
     /// Its blocks were taken from a free list: each before the look that its birth tells.
     pub used_again: bool,
     /// What is allocated here tells that a collector does this.
@@ -72,6 +74,7 @@ impl Empty for Vec<TailEnd> {
 impl SiteFigures {
     /// A block that was made after `request`'s answer is freed after its end, while `other` is served.
     pub fn tail_ends(&mut self, request: RequestId, other: Option<RequestId>) {
+        self.tails_freed += 1;
         if self.tail_ends.len() < TAIL_ENDS {
             self.tail_ends.push((request, other));
         }

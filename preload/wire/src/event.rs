@@ -219,7 +219,8 @@ pub enum Event<'a> {
         /// The local end: `tcp:PORT` or `unix:PATH`.
         local: Bytes<'a>,
     },
-    /// The thread enters a call that may wait. Not repeated while nothing else is recorded.
+    /// The thread enters a call that may wait. Not repeated while nothing else is recorded, unless another thread has
+    /// woken it meanwhile.
     Enter {
         /// What it would wait for.
         wait: Wait,

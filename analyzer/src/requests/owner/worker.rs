@@ -129,6 +129,7 @@ impl Worker {
         };
         Hints {
             last,
+            answered: last.is_some() && !matches!(self.service, Service::Serves { .. }),
             next: None,
             task,
         }
