@@ -177,6 +177,19 @@ pub struct Freer {
     pub thread: ThreadId,
     /// The request that it serves, or has answered and tidies up after.
     pub serves: Option<RequestId>,
+    /// It serves none, and does jobs that others give it: what it frees of theirs is told by `freed`.
+    pub is_given_jobs: bool,
+    /// Such a block that it has freed.
+    pub freed: Option<Freed>,
+}
+
+/// A block that was freed, and whose it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Freed {
+    /// Whose.
+    pub kind: Kind,
+    /// Where it was made.
+    pub site: SiteIndex,
 }
 
 /// A freed block that had outlived a request's end.
@@ -544,6 +557,9 @@ impl Ledger {
         holding.live_blocks -= amount.blocks;
         holding.live_bytes -= amount.bytes;
         let (kind, site, has_ended) = (holding.kind, holding.site, holding.ended);
+        if self.freer.is_given_jobs && kind != Kind::Outside {
+            self.freer.freed = Some(Freed { kind, site });
+        }
         let is_over = has_ended || matches!(kind, Kind::Open(_));
         if let Some(request) = kind.made_after().filter(|_| is_over) {
             self.sites[site as usize].tail_ends(request, self.freer.serves);

@@ -277,6 +277,9 @@ impl Machine {
             let account = self.owners.account(at.thread);
             let taken = self.blocks(at, account, events);
             events = &events[taken..];
+            if self.was_carried(at) {
+                continue;
+            }
             // The task that ran may be the one that ended.
             if let Some((Common::Free { address }, rest)) = events.split_first() {
                 self.freed(at, *address);
@@ -294,7 +297,13 @@ impl Machine {
         while let Some((event, rest)) = left.split_first() {
             match *event {
                 Common::Free { address } if self.tasks.is_task(at.process, address) => break,
-                Common::Free { address } => ledger.free(address, false),
+                Common::Free { address } => {
+                    ledger.free(address, false);
+                    if ledger.freer.freed.is_some() {
+                        left = rest;
+                        break;
+                    }
+                }
                 Common::Allocation {
                     address,
                     size,
@@ -335,7 +344,18 @@ impl Machine {
     fn freed(&mut self, at: At, address: u64) -> bool {
         let was_task = self.task_freed(at, address);
         self.change(at, |ledger| ledger.free(address, was_task));
+        self.was_carried(at);
         was_task
+    }
+
+    /// Whether what was freed last may tell whose job the thread does: then it was looked at.
+    #[inline]
+    fn was_carried(&mut self, at: At) -> bool {
+        let freed = self.owners.ledger(at.process).freer.freed.take();
+        if let Some(freed) = freed {
+            self.owners.has_freed(at.thread, freed, &mut self.records);
+        }
+        freed.is_some()
     }
 
     /// CPython's free lists have changed. `of` gives the site that stands for a list, the type of what waits there and of

@@ -23,6 +23,7 @@
 
 mod accepted;
 mod birth;
+mod carriers;
 mod habits;
 mod worker;
 mod zone;
@@ -243,7 +244,13 @@ impl Owners {
     #[inline]
     pub(super) fn frees(&mut self, process: ProcessId, worker: ThreadId, thread: ThreadId) {
         let serves = self.served_by(worker);
-        self.ledger(process).freer = Freer { thread, serves };
+        let is_given_jobs = self.is_given_jobs(worker);
+        self.ledger(process).freer = Freer {
+            thread,
+            serves,
+            is_given_jobs,
+            freed: None,
+        };
     }
 
     /// What the worker serves.

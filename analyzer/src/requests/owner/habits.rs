@@ -1,5 +1,6 @@
 //! How the workers of a process work, as far as proofs rest on it, and a sample of what they did.
 
+use super::carriers::Carriers;
 use crate::ledger::holding::{Hints, Proof};
 use crate::requests::record::RequestId;
 
@@ -31,6 +32,8 @@ pub(in crate::requests) struct Habits {
     made_threads: Vec<(RequestId, bool)>,
     /// How many requests had ended then.
     made_since: u64,
+    /// Call sites that make blocks which carry jobs.
+    pub(super) carriers: Carriers,
     moments: Vec<Moment>,
     seen: u64,
 }

@@ -1,5 +1,6 @@
 //! What is known of a worker: a thread, or a task of an event loop.
 
+use super::carriers::Job;
 use crate::ledger::holding::{AccountId, Hints, Proof};
 use crate::replay::Found;
 use crate::requests::record::RequestId;
@@ -64,6 +65,14 @@ pub(super) struct Worker {
     pub(super) handed: Option<RequestId>,
     /// The same before it began to wait, having made nothing since it was woken: for a lock, it may be.
     pub(super) handed_before: Option<RequestId>,
+    /// A job that may be over, of a thread that serves none by itself.
+    pub(super) job: Job,
+    /// For whom the one worked that woke it last; not once its job may be over.
+    pub(super) told: Option<RequestId>,
+    /// The same of the job that may be over.
+    pub(super) told_before: Option<RequestId>,
+    /// The request that it served last.
+    pub(super) served: Option<RequestId>,
     /// It has waited since it touched what it serves; of a task also: since its zone began.
     pub(super) waited: bool,
     /// A thread that came to serve none without a wait or a queue's lock of its own: it may have done several jobs since.

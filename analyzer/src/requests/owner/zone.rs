@@ -67,6 +67,17 @@ impl Owners {
         worker.account = None;
         let (process, accounts) = (worker.process, std::mem::take(&mut worker.zone));
         let accepted = std::mem::take(&mut worker.accepted);
+        let accounts = match verdict {
+            Verdict::Proved(..) if self.workers[id as usize].job.for_request.is_none() => {
+                let mut all = std::mem::take(&mut self.workers[id as usize].job.accounts);
+                all.extend(accounts);
+                all
+            }
+            _ => {
+                self.settle_job(id, records);
+                accounts
+            }
+        };
         if accepted != 0 {
             // What is proved is nobody else's.
             let (proved, made) = match verdict {
@@ -211,6 +222,8 @@ impl Owners {
         (worker.waited, worker.counted) = (false, counted);
         (worker.account, worker.woke, worker.after) = (None, false, None);
         (worker.handed, worker.adrift) = (None, false);
+        (worker.told, worker.told_before) = (None, None);
+        worker.served = Some(request);
         if worker.is_task() && connection != 0 {
             let before = std::mem::replace(&mut worker.connection, connection);
             if before != 0 && before != connection {
@@ -286,7 +299,8 @@ impl Owners {
                 self.workers[id as usize].after = None;
             }
         }
-        self.workers[id as usize].handed = None;
+        let worker = &mut self.workers[id as usize];
+        (worker.handed, worker.told, worker.told_before) = (None, None, None);
         self.job_is_over(id);
     }
 
@@ -309,10 +323,7 @@ impl Owners {
                 self.job_is_over(id);
             }
             // It tells that the job is done which it was given.
-            Service::None if self.workers[id as usize].handed.is_some() => {
-                self.close_zone(id, None, records);
-                self.workers[id as usize].handed = None;
-            }
+            Service::None if self.is_given_jobs(id) => self.puts_by(id, records),
             _ => {}
         }
     }
@@ -344,6 +355,7 @@ impl Owners {
         {
             let before = worker.handed_before.take().filter(|_| !same);
             worker.handed = woken_for.unwrap_or(before);
+            worker.told = woken_for.flatten();
             worker.is_at(worker.handed);
         }
     }
@@ -380,6 +392,7 @@ impl Owners {
         }
         self.rest(id, records);
         let worker = &mut self.workers[id as usize];
+        (worker.told, worker.told_before) = (None, None);
         worker.answered = 0;
         worker.handed_before = worker.handed.take().filter(|_| !polls && !has_made);
     }
