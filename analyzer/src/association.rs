@@ -202,12 +202,14 @@ pub fn associate(
         for (site, observed, own) in &each {
             let group = kin.iter().find(|group| group.members.contains(site));
             let group = group.filter(|group| gain(observed, &group.causes) > 0.0);
-            let is_told = !own.0.labels(&groups).is_empty() || !own.1.is_empty();
+            let is_told = own.0.explains_most();
             let lender = match is_told || group.is_some() {
                 true => None,
                 false => kin::lender(*site, observed, &lenders, sites),
             };
-            let lender = lender.filter(|lender| gain(observed, lender.causes) >= kin::FITS);
+            // What is known from elsewhere was not fitted to these.
+            let least = kin::FITS.max(gain(observed, own) - kin::FITTED);
+            let lender = lender.filter(|lender| gain(observed, lender.causes) >= least);
             let (observed, causes) = match (group, lender) {
                 (Some(group), _) => (&group.observed, &group.causes),
                 (_, Some(lender)) => (lender.observed, lender.causes),

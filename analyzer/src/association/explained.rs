@@ -40,14 +40,18 @@ impl Explained {
         labels
     }
 
-    /// Whether one label explains most of it, and no other any.
-    pub(super) fn is_mostly_one(&self, groups: &Groups) -> bool {
-        let background = self
+    /// Whether labels explain most of it.
+    pub(super) fn explains_most(&self) -> bool {
+        let labels = self
             .shares
             .iter()
-            .filter(|(component, _)| component.key().is_none());
-        let background: f64 = background.map(|(_, share)| share).sum();
-        background <= MOSTLY && self.labels(groups).len() == 1
+            .filter(|(component, _)| component.key().is_some());
+        labels.map(|(_, share)| share).sum::<f64>() >= 1.0 - MOSTLY
+    }
+
+    /// Whether one label explains most of it, and no other any.
+    pub(super) fn is_mostly_one(&self, groups: &Groups) -> bool {
+        self.explains_most() && self.labels(groups).len() == 1
     }
 
     /// Whether one label explains it all.

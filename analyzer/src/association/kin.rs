@@ -1,6 +1,6 @@
-//! Call sites that none is explained by itself, taken together with those that share their innermost frames: a
-//! function that is called in several ways (a future polled by either of two loops, code compiled twice) leaves
-//! a part of its blocks at each. Where one of the ways is rare, what explains the others explains its blocks.
+//! Call sites that share their innermost frames, taken together: a function that is called in several ways (a future
+//! polled by either of two loops, code compiled twice) leaves a part of its blocks at each. Where one of the ways is
+//! rare, and nothing explains its blocks by itself, or not most of them, what explains the others explains these.
 
 use std::collections::BTreeMap;
 
@@ -37,10 +37,13 @@ fn frames(sites: &Sites, site: SiteId) -> Vec<Any> {
 pub(super) type Causes = (Explained, Vec<(Size, Explained)>);
 
 /// Those who lend what explains them have so many times the borrower's blocks at least, ...
-const TIMES: u64 = 4;
+const TIMES: u64 = 2;
 /// ... and it makes the borrower's blocks more likely by so much (as a logarithm) than the background: that the
 /// function is the same speaks for it already.
 pub(super) const FITS: f64 = 2.0;
+/// What leaves a part of the borrower's own blocks to the background may explain them better by so much, being fitted to
+/// them: about 1 for each share and size.
+pub(super) const FITTED: f64 = 2.0;
 
 /// What explains call sites together.
 pub(super) struct Together {
@@ -105,6 +108,7 @@ pub(super) fn explain(
 pub(super) struct Lender<'o> {
     pub(super) observed: &'o Observed,
     pub(super) causes: &'o Causes,
+    site: SiteId,
     labels: Vec<LabelId>,
     blocks: u64,
     frames: Vec<Any>,
@@ -120,6 +124,7 @@ impl<'o> Lender<'o> {
         Lender {
             observed,
             causes,
+            site,
             labels,
             blocks: observed.blocks(),
             frames: frames(sites, site),
@@ -142,15 +147,12 @@ pub(super) fn lender<'l, 'o>(
     sites: &Sites,
 ) -> Option<&'l Lender<'o>> {
     let own = frames(sites, site);
-    let most = explained.iter().map(|lender| lender.shared(&own)).max()?;
+    let others = || explained.iter().filter(|lender| lender.site != site);
+    let most = others().map(|lender| lender.shared(&own)).max()?;
     if most < SHARED {
         return None;
     }
-    let nearest = || {
-        explained
-            .iter()
-            .filter(|lender| lender.shared(&own) == most)
-    };
+    let nearest = || others().filter(|lender| lender.shared(&own) == most);
     let lender = nearest().max_by_key(|lender| lender.blocks)?;
     let agree = nearest().all(|other| other.labels == lender.labels);
     (agree && lender.blocks >= TIMES * observed.blocks()).then_some(lender)

@@ -16,6 +16,7 @@
 //! | is a thread that lives for one request; before it reads that one's head | proved |
 //! | is a thread that a request's worker created, and that ends within the request | proved, that request's; else open, with that as a hint |
 //! | touches none, and was woken by one that worked for a request | open, with that as a hint |
+//! | touches none, and frees then the blocks of a job that another made for a request (`carriers`) | the same |
 //! | is a task that was made by one that served a request | proved, while that is in flight; then a hint |
 //!
 //! Only the write that begins an answer settles what came before it. What is open is associated later, from all

@@ -542,3 +542,68 @@ fn what_a_thread_is_woken_for_is_whose_it_is() {
         );
     }
 }
+
+/// Requests on two connections at once, whose jobs another thread does. Each job is a block that is freed when it is
+/// done, or, where the thread `keeps` its last one, when it has the next. Of two only the first is told. /a leaves a
+/// block.
+fn two_by_two(rounds: usize, keeps: bool) -> (String, usize) {
+    let mut script = "t1 accept c1; t1 accept c2; t2 lock w1; t1 poll\n".to_owned();
+    let (mut kept, mut last) = (0, String::new());
+    for round in 0..rounds {
+        let (mut asked, mut done) = (String::new(), String::new());
+        for one in [1, 2] {
+            let at = 2 * round + one;
+            let is_a = at * 7919 % 101 % 2 == 0;
+            kept += usize::from(is_a);
+            let label = if is_a { "/a" } else { "/b" };
+            let tells = ["notify w1; t1", ""][one - 1];
+            asked +=
+                &format!("t1 read c{one} GET {label}; t1 alloc j{at} 16 @5; t1 {tells} poll\n");
+            if keeps {
+                done += &std::mem::replace(&mut last, format!("t2 free j{at}; "));
+            }
+            done += &format!("t2 alloc x{at} 8 @7; ");
+            if !keeps {
+                done += &format!("t2 free j{at}; ");
+            }
+            if !is_a {
+                done += &format!("t2 free x{at}; ");
+            }
+        }
+        script += &format!(
+            "{asked}{done}t2 lock w1; t1 answer c1 200; t1 poll; t1 answer c2 200; t1 poll\n"
+        );
+    }
+    (script, kept)
+}
+
+/// How many of a label's requests have left the block of a job.
+fn left_by(told: &[String], label: &str) -> usize {
+    let of_it = told.iter().filter(|line| line.starts_with(label));
+    let left = of_it.filter(|line| line.contains("associated 1") && line.contains("retained 1"));
+    left.count()
+}
+
+#[test]
+fn whose_a_job_was_shows_when_it_is_freed() {
+    let (script, kept) = two_by_two(60, false);
+    let told = auto(&script);
+    // The first ones teach what it means.
+    let (right, wrong) = (left_by(&told, "GET /a"), left_by(&told, "GET /b"));
+    assert!(
+        right + 8 >= kept && right <= kept,
+        "{right} of {kept}: {told:#?}"
+    );
+    assert!(wrong <= 4, "{wrong}: {told:#?}");
+}
+
+#[test]
+fn the_last_job_is_not_the_one_that_is_done() {
+    let (script, kept) = two_by_two(60, true);
+    let told = auto(&script);
+    let (right, wrong) = (left_by(&told, "GET /a"), left_by(&told, "GET /b"));
+    assert!(
+        2 * right >= kept && wrong == 0,
+        "{right} of {kept}, {wrong}: {told:#?}"
+    );
+}

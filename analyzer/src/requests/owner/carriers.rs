@@ -76,6 +76,8 @@ impl Owners {
         let Some(request) = self.made_for(freed.kind, id, records) else {
             return;
         };
+        // The next one may be of a job that was taken without a wait.
+        let told = told.filter(|_| !worker.told_by.contains(&freed.site));
         let has_worked = told.is_some() && self.has_worked(id);
         let carrier = self.habits[process as usize]
             .carriers
@@ -83,6 +85,7 @@ impl Owners {
             .or_default();
         if let Some(told) = told {
             carrier.learn(told == request, has_worked);
+            self.workers[id as usize].told_by.push(freed.site);
         }
         if carrier.tells() {
             self.job_was(id, request, records);

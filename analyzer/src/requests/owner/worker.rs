@@ -2,6 +2,7 @@
 
 use super::carriers::Job;
 use crate::ledger::holding::{AccountId, Hints, Proof};
+use crate::ledger::site::SiteIndex;
 use crate::replay::Found;
 use crate::requests::record::RequestId;
 use crate::trace::ProcessId;
@@ -71,6 +72,8 @@ pub(super) struct Worker {
     pub(super) told: Option<RequestId>,
     /// The same of the job that may be over.
     pub(super) told_before: Option<RequestId>,
+    /// Call sites of blocks that it has freed since it was woken.
+    pub(super) told_by: Vec<SiteIndex>,
     /// The request that it served last.
     pub(super) served: Option<RequestId>,
     /// It has waited since it touched what it serves; of a task also: since its zone began.

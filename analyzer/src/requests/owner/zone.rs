@@ -356,6 +356,7 @@ impl Owners {
             let before = worker.handed_before.take().filter(|_| !same);
             worker.handed = woken_for.unwrap_or(before);
             worker.told = woken_for.flatten();
+            worker.told_by.clear();
             worker.is_at(worker.handed);
         }
     }
