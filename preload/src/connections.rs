@@ -373,8 +373,8 @@ pub fn made_channel(descriptor: i32) {
     }
 }
 
-/// The thread is about to write a few bytes to a socket that is no watched connection: they wake another thread, where
-/// that is a channel.
+/// The thread is about to write a few bytes to what is no watched connection: they wake another thread, where that is a
+/// channel.
 #[inline(always)]
 pub fn wakes(descriptor: i32) {
     if channels::has(descriptor) {

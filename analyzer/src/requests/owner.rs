@@ -10,7 +10,7 @@
 //! | was handed a request: it begins the answer to one whose head another worker read; since its last wait or lock of a queue | the same |
 //! | has answered; up to its next wait, or first lock of a queue, or the head that it reads next | the same: what it tidies up |
 //! | has answered, and begins another's answer without a lock between | open, with both as hints |
-//! | has answered, has woken another thread (a byte to a pipe), and reads the next head without a wait; since the byte | the same |
+//! | has answered, and has woken another thread (a byte to a pipe); since the byte | open, with that request as a hint |
 //! | serves several at once | open; touched last and next are hints |
 //! | touches none between two waits or locks | open, without a hint |
 //! | is a thread that lives for one request; before it reads that one's head | proved |

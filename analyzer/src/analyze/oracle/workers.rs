@@ -16,6 +16,23 @@ enum Serves {
     Tail(usize),
 }
 
+/// What a proof rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rests {
+    Touch,
+    Waited,
+    Tail,
+}
+
+impl Rests {
+    fn on(waited: bool) -> Rests {
+        match waited {
+            true => Rests::Waited,
+            false => Rests::Touch,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Worker {
     serves: Serves,
@@ -32,8 +49,8 @@ struct Worker {
     /// Before its first touch; then the request that it lives for, and its blocks from before.
     born_for: Option<(usize, Vec<usize>)>,
     lived: bool,
-    /// The request whose worker created it, and whether that had waited; its blocks from before its last wait.
-    within: Option<(usize, bool, Vec<usize>)>,
+    /// The request whose worker created it, and by what proof; its blocks from before its last wait.
+    within: Option<(usize, Rests, Vec<usize>)>,
     reads: bool,
     answers_others: bool,
 }
@@ -49,15 +66,16 @@ struct Run {
     ended_at: HashMap<usize, usize>,
     answer_begun: HashSet<usize>,
     touches: Vec<(usize, u32, usize)>,
-    /// Block, request, and whether its thread had waited since it touched that.
-    owners: Vec<(usize, usize, bool)>,
+    /// Block, request, and what proves that.
+    owners: Vec<(usize, usize, Rests)>,
     /// Blocks of threads that lived for one request, and when that was known.
     born_for: HashMap<usize, usize>,
     step: usize,
-    /// For whom threads are created, and whether the worker had waited.
-    creations: HashMap<(u32, u64), (usize, bool)>,
+    /// For whom threads are created, and what proves that.
+    creations: HashMap<(u32, u64), (usize, Rests)>,
     migrates: HashSet<u32>,
     multiplexes: HashSet<u32>,
+    takes_unseen: HashSet<u32>,
 }
 
 impl Run {
@@ -73,9 +91,9 @@ impl Run {
         self.workers.entry(thread).or_default()
     }
 
-    fn give(&mut self, thread: u32, request: usize) {
+    fn give(&mut self, thread: u32, request: usize, rests: Rests) {
         for block in std::mem::take(&mut self.worker(thread).zone) {
-            self.owners.push((block, request, false));
+            self.owners.push((block, request, rests));
         }
     }
 
@@ -93,12 +111,12 @@ impl Run {
         {
             worker.born_for = None;
         }
-        if let Some((request, waited, mut blocks)) = self.worker(thread).within.take()
+        if let Some((request, rests, mut blocks)) = self.worker(thread).within.take()
             && next.is_none()
             && !self.ended.contains(&request)
         {
             blocks.append(&mut self.worker(thread).zone);
-            self.worker(thread).within = Some((request, waited, blocks));
+            self.worker(thread).within = Some((request, rests, blocks));
         }
     }
 
@@ -106,8 +124,8 @@ impl Run {
         let others = self.unanswered(thread);
         let worker = self.worker(thread);
         let made_for = match worker.serves {
-            Serves::Request(request, _) if others <= 1 => Some((request, worker.waited)),
-            Serves::Tail(request) if others == 0 => Some((request, false)),
+            Serves::Request(request, _) if others <= 1 => Some((request, Rests::on(worker.waited))),
+            Serves::Tail(request) if others == 0 => Some((request, Rests::Tail)),
             _ => None,
         };
         self.creations.remove(&(process, created));
@@ -116,14 +134,14 @@ impl Run {
     }
 
     fn was_created(&mut self, process: u32, thread: u32, created: u64) {
-        if let Some((request, waited)) = self.creations.remove(&(process, created))
+        if let Some((request, rests)) = self.creations.remove(&(process, created))
             && !self.worker(thread).lived
             && self.worker(thread).zone.is_empty()
             && !self.ended.contains(&request)
         {
             let worker = self.worker(thread);
             worker.lived = true;
-            worker.within = Some((request, waited, Vec::new()));
+            worker.within = Some((request, rests, Vec::new()));
         }
     }
 
@@ -193,11 +211,18 @@ impl Run {
         self.end_birth(thread, Some(request));
         let alone = self.unanswered(thread) <= 1;
         match serves {
-            Serves::None if begins && handed && alone && !adrift => self.give(thread, request),
+            Serves::None if begins && handed && alone && !adrift => {
+                self.give(thread, request, Rests::Touch)
+            }
             _ => self.drop_zone(thread),
         }
         if begins && handed {
-            self.worker(thread).answers_others = true;
+            let worker = self.worker(thread);
+            worker.answers_others = true;
+            if matches!(serves, Serves::Tail(_)) && !worker.woke {
+                let process = self.process_of[&thread];
+                self.takes_unseen.insert(process);
+            }
         }
         self.serve(thread, request, !handed);
         begins
@@ -219,9 +244,9 @@ impl Run {
     }
 
     fn tail(&mut self, thread: u32, request: usize) {
-        let answered = self.worker(thread).answered;
+        let (answered, woke) = (self.worker(thread).answered, self.worker(thread).woke);
         match self.unanswered(thread) {
-            0 if answered <= 1 => self.give(thread, request),
+            0 if answered <= 1 && !woke => self.give(thread, request, Rests::Tail),
             _ => self.drop_zone(thread),
         }
     }
@@ -301,10 +326,13 @@ impl Run {
             let step = self.step;
             self.born_for
                 .extend(blocks.iter().map(|block| (*block, step)));
-            self.owners
-                .extend(blocks.into_iter().map(|block| (block, request, false)));
+            self.owners.extend(
+                blocks
+                    .into_iter()
+                    .map(|block| (block, request, Rests::Touch)),
+            );
         }
-        if let Some((request, waited, mut blocks)) = self.worker(thread).within.take() {
+        if let Some((request, rests, mut blocks)) = self.worker(thread).within.take() {
             blocks.append(&mut self.worker(thread).zone);
             let end = self.ended_at.get(&request).copied();
             let born = |block: &usize| end.is_none_or(|end| all[*block].born < end);
@@ -313,7 +341,7 @@ impl Run {
                 self.born_for
                     .extend(blocks.iter().map(|block| (*block, step)));
                 self.owners
-                    .extend(blocks.into_iter().map(|block| (block, request, waited)));
+                    .extend(blocks.into_iter().map(|block| (block, request, rests)));
             }
         }
         self.rest(thread);
@@ -347,8 +375,8 @@ impl Run {
         let worker = self.worker(thread);
         match worker.serves {
             Serves::Request(request, _) if sole => {
-                let waited = worker.waited;
-                self.owners.push((block, request, waited));
+                let rests = Rests::on(worker.waited);
+                self.owners.push((block, request, rests));
             }
             _ => worker.zone.push(block),
         }
@@ -445,10 +473,14 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
     }
     oracle.touches = run.touches;
     oracle.born_for = run.born_for;
-    for (block, request, waited) in run.owners {
+    for (block, request, rests) in run.owners {
         let process = oracle.blocks[block].process;
-        let holds =
-            !(run.migrates.contains(&process) || waited && run.multiplexes.contains(&process));
+        let holds = !run.migrates.contains(&process)
+            && match rests {
+                Rests::Touch => true,
+                Rests::Waited => !run.multiplexes.contains(&process),
+                Rests::Tail => !run.takes_unseen.contains(&process),
+            };
         oracle.owners.insert(block, (request, holds));
     }
 }

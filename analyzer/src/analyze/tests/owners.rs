@@ -34,19 +34,31 @@ fn a_loop_proves_what_it_does_for_one_request_alone() {
 
 #[test]
 fn a_worker_that_tells_that_its_job_is_done_may_be_at_the_next() {
-    // What it makes between the byte and the next head may be either's; before a wait it is no next one's.
+    // What it makes after the byte may be the next one's, which may wait, wake others, and take locks, too.
     let told = proved(
         "t1 accept c1; t1 accept c2; t2 lock; t2 read c1 GET /a; t2 answer c1 200; t2 alloc a1 1; t2 wake; t2 alloc x 1
-         t2 read c2 GET /b; t2 answer c2 200; t2 wake; t2 alloc b1 1; t2 lock",
+         t2 read c2 GET /b; t2 answer c2 200; t2 alloc b1 1; t2 wake; t2 alloc y 1; t2 wake; t2 alloc z 1; t2 lock",
     );
     assert_eq!(
         told,
         [
             "GET /a status 200 blocks 1 survive 1 retained 1",
             "GET /b status 200 blocks 1 survive 1 retained 1",
-            "outside 1"
+            "outside 3"
         ]
     );
+}
+
+#[test]
+fn a_worker_that_was_seen_to_take_a_job_unseen_proves_no_tidying() {
+    let jobs = "t1 accept c1; t1 accept c2; t2 lock; t1 poll; t1 read c1 GET /a; t1 read c2 GET /b
+         t2 answer c1 200; t2 alloc a1 1";
+    let told = proved(&format!("{jobs}; t2 lock; t2 answer c2 200; t2 lock"));
+    assert_eq!(told[0], "GET /a status 200 blocks 1 survive 1 retained 1");
+    let told = proved(&format!(
+        "{jobs}; t2 lock; t2 answer c2 200; t1 read c1 GET /a; t2 alloc x 1; t2 answer c1 200; t2 lock"
+    ));
+    assert!(!told[0].contains("retained"), "{told:?}");
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub(in crate::requests) struct Habits {
     pub(super) multiplexes: bool,
     /// A task touches several connections: what it does after a wait may be another one's.
     pub(super) tasks_share: bool,
+    /// A thread takes jobs without a wait, a queue's lock or a byte between: what it does after an answer may be for the
+    /// next one.
+    pub(super) takes_unseen: bool,
     /// Requests that had threads made which have ended, and whether those had worked for others; of those threads that
     /// have ended since a request has.
     made_threads: Vec<(RequestId, bool)>,
@@ -43,7 +46,8 @@ impl Habits {
     pub(in crate::requests) fn hold(&self, proof: Proof) -> bool {
         !self.migrates
             && match proof {
-                Proof::Touch | Proof::Tail => true,
+                Proof::Touch => true,
+                Proof::Tail => !self.takes_unseen,
                 Proof::Waited => !self.multiplexes,
                 Proof::Task => !self.tasks_share,
             }

@@ -203,7 +203,11 @@ impl Owners {
             }
         }
         if begins && handed && !self.workers[id as usize].is_task() {
-            self.workers[id as usize].answers_others = true;
+            let worker = &mut self.workers[id as usize];
+            worker.answers_others = true;
+            if matches!(service, Service::Tail { .. }) && !worker.woke {
+                self.habits[worker.process as usize].takes_unseen = true;
+            }
         }
         self.serves(id, request, !handed, records);
         self.note_habits(id);
@@ -362,11 +366,12 @@ impl Owners {
     }
 
     /// What the worker did since it answered was its tidying, unless it serves others, too, or has answered others since
-    /// it last waited: a loop has what all of a round's requests left to be done run at the end of it.
+    /// it last waited (a loop has what all of a round's requests left to be done run at the end of it), or has told
+    /// another thread since that its job is done: then it may have begun the next one.
     fn settle_tail(&mut self, id: ThreadId, request: RequestId, records: &mut Records) {
         let worker = &self.workers[id as usize];
         match worker.unanswered + worker.answered.saturating_sub(1) {
-            0 => self.settle(id, Verdict::Proved(request, Proof::Tail), records),
+            0 if !worker.woke => self.settle(id, Verdict::Proved(request, Proof::Tail), records),
             _ => self.close_zone(id, None, records),
         }
     }

@@ -72,7 +72,7 @@ pub unsafe extern "C-unwind" fn write(
 ) -> ssize_t {
     let Some(watched) = connections::watched(descriptor) else {
         if count <= WAKES {
-            connections::enter(Wait::Wake);
+            connections::wakes(descriptor);
         }
         // SAFETY: the caller's promise.
         return unsafe { next::write(descriptor, buffer, count) };
