@@ -1,6 +1,6 @@
 //! Bytes to clients.
 
-use leak_wire::{Transfer, Wait};
+use leak_wire::Transfer;
 use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off_t, off64_t, size_t, sockaddr, socklen_t,
     ssize_t,
