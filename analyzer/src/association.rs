@@ -160,20 +160,7 @@ pub fn associate(
             records,
             needed: needed_gain(&observed),
         };
-        let explain = |observed: &Observed| likelihood::explain(observed, given);
-        let causes = |observed: &Observed| -> Causes {
-            let explained = explain(observed);
-            let sizes = match explained.is_simple(&groups) {
-                true => Vec::new(),
-                false => sizes::by_size(observed),
-            };
-            // What is made in one size by several is explained no better than all.
-            let sizes = sizes
-                .into_iter()
-                .map(|(size, of_size)| (size, explain(&of_size)));
-            let sizes = sizes.filter(|(_, explained)| explained.is_mostly_one(&groups));
-            (explained, sizes.collect())
-        };
+        let causes = |observed: &Observed| likelihood::causes(observed, given);
         let told = |causes: &Causes| causes.0.is_mostly_one(&groups) || !causes.1.is_empty();
         let each: Vec<(SiteId, Observed, Causes)> = observed
             .into_iter()

@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::component::{Component, Ratios};
 use super::explained::Explained;
 use super::flight::{Lag, Now, Sweep};
-use super::groups::{GroupId, Groups, Key};
+use super::groups::{Groups, Key};
 use super::kin::Causes;
 use super::moments::{Hint, Moments, hinted};
 use super::site::{Observation, Observed};
@@ -281,7 +281,11 @@ impl Whose<'_> {
         let named = match component {
             // Who made the task is one request, and may have ended long ago.
             Component::Hinted(Hint::Task, _) => Some(1),
-            Component::Hinted(..) => Some(now.of_key(all, self.groups).count().max(1)),
+            Component::Hinted(..) => {
+                let others = now.of_key(all, self.groups);
+                let others = others.filter(|other| *other != owned.request);
+                Some(1 + others.count())
+            }
             _ => None,
         };
         let candidates = named.unwrap_or_else(|| now.of_key(all, self.groups).count());
@@ -307,12 +311,12 @@ impl Whose<'_> {
     /// One of the key's requests in flight.
     fn in_flight(&self, loose: &Loose, key: Key, now: &Now) -> Option<Owned> {
         let candidates: Vec<RequestId> = now.of_key(key, self.groups).collect();
-        let of_key = |request: &RequestId| {
-            let group = self.groups.of_request(*request);
-            group.is_some_and(|group: GroupId| self.groups.contains(key, group))
-        };
         let hints = [loose.hints.last, loose.hints.next, loose.hints.task];
-        let hinted = hints.into_iter().flatten().find(of_key);
+        // The one touched next may have begun later.
+        let hinted = hints
+            .into_iter()
+            .flatten()
+            .find(|hinted| candidates.contains(hinted));
         let place = (dice(loose, 2) * candidates.len() as f64) as usize;
         let request = hinted.or(candidates.get(place).copied())?;
         Some(Owned {

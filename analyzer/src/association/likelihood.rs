@@ -7,7 +7,8 @@ use super::fit::{FLOOR, Fit};
 use super::kin::Causes;
 use super::search::{GIVEN, Search};
 use super::site::{Observation, Observed};
-use super::sizes::size;
+use super::sizes::{self, Size, size};
+use crate::requests::label::LabelId;
 
 /// How much more likely the causes make the observations, as a logarithm, than the background that fits them best.
 pub(super) fn gain(observed: &Observed, (explained, by_size): &Causes, given: Given<'_>) -> f64 {
@@ -29,6 +30,58 @@ pub(super) fn gain(observed: &Observed, (explained, by_size): &Causes, given: Gi
         (FLOOR + parts.sum::<f64>()).ln()
     };
     observed.all.iter().map(likelihood).sum::<f64>() - background.logarithm
+}
+
+/// What the labels that make a call site's blocks explain of one size must be so much better explained (as a logarithm)
+/// by other shares than those of all sizes.
+const SHARES: f64 = 5.0;
+
+/// What explains the observations of a call site, and those of one size where that is another matter.
+pub(super) fn causes(observed: &Observed, given: Given<'_>) -> Causes {
+    let explained = explain(observed, given);
+    let sizes = match explained.is_simple(given.groups) {
+        true => Vec::new(),
+        false => sizes::by_size(observed),
+    };
+    let of_one = |(size, of_size): (Size, Observed)| {
+        let explained = explain_size(&of_size, &explained, given)?;
+        Some((size, explained))
+    };
+    let sizes = sizes.into_iter().filter_map(of_one).collect();
+    (explained, sizes)
+}
+
+/// What is made in one size by one label, or by those that make all, in other parts. What is made by several is
+/// explained no better than all, as a rule.
+fn explain_size(of_size: &Observed, all: &Explained, given: Given<'_>) -> Option<Explained> {
+    let own = Some(explain(of_size, given)).filter(|own| own.is_mostly_one(given.groups));
+    let gain = |explained: &Explained| gain(of_size, &(explained.clone(), Vec::new()), given);
+    let parts = parts(of_size, all, given);
+    let parts = parts.filter(|parts| gain(parts) >= gain(all) + SHARES);
+    match (own, parts) {
+        (Some(own), Some(parts)) if gain(&own) >= gain(&parts) => Some(own),
+        (own, parts) => parts.or(own),
+    }
+}
+
+/// The parts of several labels of which is known that they make such blocks.
+fn parts(observed: &Observed, all: &Explained, given: Given<'_>) -> Option<Explained> {
+    if all.undecided.is_some() || all.labels(given.groups).len() < 2 || !all.explains_most() {
+        return None;
+    }
+    let counts = Counts::of(observed);
+    let search = Search {
+        observed,
+        counts: &counts,
+        given,
+    };
+    let components = all.shares.iter().map(|(component, _)| *component);
+    let components: Vec<Component> = components
+        .filter(|component| component.key().is_some())
+        .collect();
+    let ratios = components.iter().map(|component| search.ratios(*component));
+    let ratios = ratios.collect();
+    Some(told(&Fit::of(components, ratios, &counts), None, observed))
 }
 
 /// What explains the observations of a call site. Of those whose worker was given its work, who gave it is another
@@ -61,6 +114,11 @@ fn explain_all(observed: &Observed, given: Given<'_>) -> Explained {
         given,
     };
     let (fit, undecided) = search.run();
+    told(&fit, undecided, observed)
+}
+
+/// What a fit tells.
+fn told(fit: &Fit<'_>, undecided: Option<(LabelId, LabelId)>, observed: &Observed) -> Explained {
     let likelihoods = fit.likelihoods(observed.all.len());
     let (mut background, mut unproved) = (0.0, 0.0);
     for (index, likelihood) in likelihoods.iter().enumerate() {
@@ -74,8 +132,13 @@ fn explain_all(observed: &Observed, given: Given<'_>) -> Explained {
             }
         }
     }
+    let shares = fit
+        .components
+        .iter()
+        .copied()
+        .zip(fit.weights.iter().copied());
     Explained {
-        shares: fit.components.into_iter().zip(fit.weights).collect(),
+        shares: shares.collect(),
         given: Vec::new(),
         undecided,
         unproved_background: if unproved > 0.0 {
