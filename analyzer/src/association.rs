@@ -115,128 +115,179 @@ pub fn associate(
     sites: &Sites,
     proved_alone: bool,
 ) -> Associated {
-    let mut known = match proved_alone {
+    let known = match proved_alone {
         true => KnownBlocks::default(),
         false => assign::known(processes, records),
     };
-    let mut by_site: FxHashMap<SiteId, Vec<(usize, usize)>> = FxHashMap::default();
-    for (process, finished) in processes.iter().enumerate() {
-        for (at, loose) in finished.loose.iter().enumerate() {
-            by_site.entry(loose.site).or_default().push((process, at));
-        }
-    }
-    // What is bounded has other causes than what is not, and the question is whose that is.
-    let is_bounded = |(process, at): &(usize, usize)| processes[*process].loose[*at].is_bounded();
-    let mut mixed = FxHashSet::default();
-    for (site, places) in &mut by_site {
-        if !places.iter().all(is_bounded) {
-            places.retain(|place| !is_bounded(place));
-            mixed.insert(*site);
-        }
-    }
-    let doubtful = site::doubtful(processes, &by_site);
-    if by_site.is_empty() && doubtful.is_empty() && known.is_empty() {
+    let unproved = Unproved::of(processes);
+    if unproved.is_empty() && known.is_empty() {
         return Associated::default();
     }
-    let groups = Groups::of(records);
-    let mut found = FxHashMap::default();
-    if !proved_alone {
-        let mut sweeps: Vec<Sweep> = processes
-            .iter()
-            .enumerate()
-            .map(|(id, finished)| Sweep::of(id as u32, finished, records, &groups))
-            .collect();
-        let moments: Vec<Moments> = processes
-            .iter()
-            .map(|finished| Moments::of(&finished.moments, records, &groups))
-            .collect();
-        let observed = observe(processes, &by_site, &doubtful, &groups, &mut sweeps);
-        let scenes = Scenes::of(processes, &sweeps, records, &groups);
-        let given = Given {
-            groups: &groups,
-            sweeps: &sweeps,
-            moments: &moments,
-            scenes: &scenes,
-            records,
-            needed: needed_gain(&observed),
-        };
-        let causes = |observed: &Observed| likelihood::causes(observed, given);
-        let told = |causes: &Causes| causes.0.is_mostly_one(&groups) || !causes.1.is_empty();
-        let each: Vec<(SiteId, Observed, Causes)> = observed
-            .into_iter()
-            .map(|(site, observed)| {
-                let causes = causes(&observed);
-                (site, observed, causes)
-            })
-            .collect();
-        let alone = each
-            .iter()
-            .filter(|(_, _, causes)| causes.0.labels(&groups).is_empty() && causes.1.is_empty());
-        let alone = alone.map(|(site, observed, _)| (*site, observed)).collect();
-        let pauses: Vec<u64> = sweeps.iter().map(Sweep::pause).collect();
-        let kin = kin::explain(alone, (sites, &pauses), |observed| {
-            Some(causes(observed)).filter(told)
-        });
-        let gain = |observed: &Observed, causes: &Causes| likelihood::gain(observed, causes, given);
-        let lenders: Vec<Lender<'_>> = each
-            .iter()
-            .map(|(site, observed, causes)| (*site, observed, causes, causes.0.labels(&groups)))
-            .filter(|(_, _, causes, labels)| causes.0.undecided.is_none() && !labels.is_empty())
-            .map(|(site, observed, causes, labels)| {
-                Lender::new(site, observed, (causes, labels), sites)
-            })
-            .collect();
-        for (site, observed, own) in &each {
-            let group = kin.iter().find(|group| group.members.contains(site));
-            let group = group.filter(|group| gain(observed, &group.causes) > 0.0);
-            let is_told = own.0.explains_most();
-            let lender = match is_told || group.is_some() {
-                true => None,
-                false => kin::lender(*site, observed, &lenders, sites),
-            };
-            // What is known from elsewhere was not fitted to these.
-            let least = kin::FITS.max(gain(observed, own) - kin::FITTED);
-            let lender = lender.filter(|lender| gain(observed, lender.causes) >= least);
-            let (observed, causes) = match (group, lender) {
-                (Some(group), _) => (&group.observed, &group.causes),
-                (_, Some(lender)) => (lender.observed, lender.causes),
-                _ => (observed, own),
-            };
-            let found_here = Found::new(observed, causes.clone(), &groups, labels);
-            found.insert(*site, found_here);
-        }
-        demote(processes, &doubtful, (&found, &groups), records);
-        let context = Whose {
-            groups: &groups,
-            moments: &moments,
-            found: &found,
-            mixed: &mixed,
-        };
-        assign::all(processes, records, &context, &mut sweeps);
-    }
-    for (finished, of_process) in processes.iter_mut().zip(known.nobodys.drain(..)) {
+    let found = match proved_alone {
+        true => FxHashMap::default(),
+        false => find(processes, records, &unproved, (labels, sites)),
+    };
+    for (finished, of_process) in processes.iter_mut().zip(known.nobodys) {
         finished.loose.extend(of_process);
     }
     let (unknown, births) = assign::leave_the_rest(processes, sites);
     let ambiguous = found.iter().filter(|(_, found)| found.is_ambiguous());
-    let ambiguous = ambiguous.map(|(site, _)| *site).collect();
-    let only_known = known.given.keys().filter(|site| !found.contains_key(site));
-    let mut sites: FxHashMap<SiteId, Whereof> =
-        only_known.map(|site| (*site, Whereof::default())).collect();
-    sites.extend(
-        found
-            .into_iter()
-            .map(|(site, found)| (site, Whereof { text: found.text })),
-    );
-    for (site, whereof) in &mut sites {
-        whereof.text = known.text(*site, std::mem::take(&mut whereof.text));
-    }
     Associated {
         births,
-        ambiguous,
-        sites,
+        ambiguous: ambiguous.map(|(site, _)| *site).collect(),
+        sites: texts(found, &known.given),
         unknown,
     }
+}
+
+/// What is found out of each call site, in words.
+fn texts(
+    found: FxHashMap<SiteId, Found>,
+    known: &FxHashMap<SiteId, u64>,
+) -> FxHashMap<SiteId, Whereof> {
+    let mut texts: FxHashMap<SiteId, String> = found
+        .into_iter()
+        .map(|(site, found)| (site, found.text))
+        .collect();
+    for (site, blocks) in known {
+        let of_others = texts.entry(*site).or_default();
+        *of_others = assign::text_of_known(*blocks, std::mem::take(of_others));
+    }
+    let all = texts.into_iter();
+    all.map(|(site, text)| (site, Whereof { text })).collect()
+}
+
+/// The blocks of which nothing proves whose they are.
+#[derive(Debug, Default)]
+struct Unproved {
+    /// Where they lie: processes, and places in their lists.
+    by_site: FxHashMap<SiteId, Vec<(usize, usize)>>,
+    /// Call sites where some of what is left is bounded, and some is not.
+    mixed: FxHashSet<SiteId>,
+    /// Call sites whose proofs may prove nothing.
+    doubtful: FxHashMap<SiteId, Doubt>,
+}
+
+impl Unproved {
+    fn of(processes: &[&mut Finished]) -> Unproved {
+        let mut by_site: FxHashMap<SiteId, Vec<(usize, usize)>> = FxHashMap::default();
+        for (process, finished) in processes.iter().enumerate() {
+            for (at, loose) in finished.loose.iter().enumerate() {
+                by_site.entry(loose.site).or_default().push((process, at));
+            }
+        }
+        // What is bounded has other causes than what is not, and the question is whose that is.
+        let is_bounded =
+            |(process, at): &(usize, usize)| processes[*process].loose[*at].is_bounded();
+        let mut mixed = FxHashSet::default();
+        for (site, places) in &mut by_site {
+            if !places.iter().all(is_bounded) {
+                places.retain(|place| !is_bounded(place));
+                mixed.insert(*site);
+            }
+        }
+        let doubtful = site::doubtful(processes, &by_site);
+        Unproved {
+            by_site,
+            mixed,
+            doubtful,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_site.is_empty() && self.doubtful.is_empty()
+    }
+}
+
+/// Finds what explains the blocks of each call site, and gives them to their owners.
+fn find(
+    processes: &mut [&mut Finished],
+    records: &mut [Record],
+    unproved: &Unproved,
+    (labels, sites): (&[String], &Sites),
+) -> FxHashMap<SiteId, Found> {
+    let groups = Groups::of(records);
+    let mut sweeps: Vec<Sweep> = (0..)
+        .zip(processes.iter())
+        .map(|(id, finished)| Sweep::of(id, finished, records, &groups))
+        .collect();
+    let moments: Vec<Moments> = processes
+        .iter()
+        .map(|finished| Moments::of(&finished.moments, records, &groups))
+        .collect();
+    let observed = observe(processes, unproved, &groups, &mut sweeps);
+    let scenes = Scenes::of(processes, &sweeps, records, &groups);
+    let given = Given {
+        groups: &groups,
+        sweeps: &sweeps,
+        moments: &moments,
+        scenes: &scenes,
+        records,
+        needed: needed_gain(&observed),
+    };
+    let found = explain(observed, given, (labels, sites));
+    demote(processes, &unproved.doubtful, (&found, &groups), records);
+    let whose = Whose {
+        groups: &groups,
+        moments: &moments,
+        found: &found,
+        mixed: &unproved.mixed,
+    };
+    assign::all(processes, records, &whose, &mut sweeps);
+    found
+}
+
+/// What explains each call site: what does so by itself, or together with those that share its innermost frames.
+fn explain(
+    observed: Vec<(SiteId, Observed)>,
+    given: Given<'_>,
+    (labels, sites): (&[String], &Sites),
+) -> FxHashMap<SiteId, Found> {
+    let groups = given.groups;
+    let causes = |observed: &Observed| likelihood::causes(observed, given);
+    let told = |causes: &Causes| causes.0.is_mostly_one(groups) || !causes.1.is_empty();
+    let gain = |observed: &Observed, causes: &Causes| likelihood::gain(observed, causes, given);
+    let each: Vec<(SiteId, Observed, Causes)> = observed
+        .into_iter()
+        .map(|(site, observed)| {
+            let causes = causes(&observed);
+            (site, observed, causes)
+        })
+        .collect();
+    let alone = each
+        .iter()
+        .filter(|(_, _, causes)| causes.0.labels(groups).is_empty() && causes.1.is_empty());
+    let alone = alone.map(|(site, observed, _)| (*site, observed)).collect();
+    let pauses: Vec<u64> = given.sweeps.iter().map(Sweep::pause).collect();
+    let kin = kin::explain(alone, (sites, &pauses), |observed| {
+        Some(causes(observed)).filter(told)
+    });
+    let lenders = each.iter().filter_map(|(site, observed, causes)| {
+        let labels = causes.0.labels(groups);
+        let lends = causes.0.undecided.is_none() && !labels.is_empty();
+        lends.then(|| Lender::new(*site, observed, (causes, labels), sites))
+    });
+    let lenders: Vec<Lender<'_>> = lenders.collect();
+    let best = |(site, observed, own): &(SiteId, Observed, Causes)| {
+        let group = kin.iter().find(|group| group.members.contains(site));
+        if let Some(group) = group.filter(|group| gain(observed, &group.causes) > 0.0) {
+            return Found::new(&group.observed, group.causes.clone(), groups, labels);
+        }
+        let lender = match own.0.explains_most() {
+            true => None,
+            false => kin::lender(*site, observed, &lenders, sites),
+        };
+        // What is known from elsewhere was not fitted to these.
+        let fits = |lender: &&Lender<'_>| {
+            let least = kin::FITS.max(gain(observed, own) - kin::FITTED);
+            gain(observed, lender.causes) >= least
+        };
+        match lender.filter(fits) {
+            Some(lender) => Found::new(lender.observed, lender.causes.clone(), groups, labels),
+            None => Found::new(observed, own.clone(), groups, labels),
+        }
+    };
+    each.iter().map(|each| (each.0, best(each))).collect()
 }
 
 /// What a component must explain at one of so many call sites: the level is held over all of them (Bonferroni).
@@ -250,11 +301,11 @@ fn needed_gain(observed: &[(SiteId, Observed)]) -> f64 {
 /// Chooses what is looked at of each site, and looks.
 fn observe(
     processes: &[&mut Finished],
-    by_site: &FxHashMap<SiteId, Vec<(usize, usize)>>,
-    doubtful: &FxHashMap<SiteId, Doubt>,
+    unproved: &Unproved,
     groups: &Groups,
     sweeps: &mut [Sweep],
 ) -> Vec<(SiteId, Observed)> {
+    let (by_site, doubtful) = (&unproved.by_site, &unproved.doubtful);
     let mut order: Vec<(u64, SiteId)> = by_site
         .iter()
         .map(|(site, places)| {

@@ -51,14 +51,15 @@ impl Found {
                     .filter(|seen| size(seen.amount) == wanted)
                     .count() as f64
             };
-            shown.shares = by_size
+            let sized: f64 = by_size.iter().map(|(size, _)| of_size(*size)).sum();
+            let parts = by_size
                 .iter()
-                .flat_map(|(size, explained)| {
-                    let part = of_size(*size) / total;
-                    explained
-                        .shares
-                        .iter()
-                        .map(move |(component, share)| (*component, share * part))
+                .map(|(size, of_size_alone)| (of_size_alone, of_size(*size)));
+            shown.shares = parts
+                .chain([(&explained, total - sized)])
+                .flat_map(|(explained, count)| {
+                    let shares = explained.shares.iter();
+                    shares.map(move |(component, share)| (*component, share * count / total))
                 })
                 .collect();
             shown.undecided = by_size
@@ -152,10 +153,10 @@ fn text(observed: &Observed, explained: &Explained, groups: &Groups, labels: &[S
     shares.sort_by(|left, right| right.1.total_cmp(&left.1));
     let undecided = explained.undecided.map(|(one, other)| {
         format!(
-            "{} or {}: they work at the same time, or in a fixed order, too often to tell; ask for them in a random \
-             order, or one at a time",
+            "{} or {}: {} can't tell which; more requests would, in a random order or one at a time",
             name(one),
-            name(other)
+            name(other),
+            counted(total as u64, "observation")
         )
     });
     match (shares.as_slice(), undecided) {
@@ -376,19 +377,21 @@ impl KnownBlocks {
     pub(super) fn is_empty(&self) -> bool {
         self.given.is_empty() && self.nobodys.iter().all(Vec::is_empty)
     }
+}
 
-    /// What is said of a call site with such blocks, before what was found of its others.
-    pub(super) fn text(&self, site: SiteId, of_others: String) -> String {
-        let Some(blocks) = self.given.get(&site) else {
-            return of_others;
-        };
-        format!(
-            "{} {} made after an answer, or before a connection's first request: such blocks are freed, where they are, \
-             by the connection's next request, and so were made for that",
-            counted(*blocks, "block"),
-            if *blocks == 1 { "was" } else { "were" },
-        )
-    }
+/// What is said of a call site with so many such blocks, before what was found of its others.
+pub(super) fn text_of_known(blocks: u64, of_others: String) -> String {
+    format!(
+        "{} {} made after an answer, or before a connection's first request: such blocks are freed, where they are, by the \
+         connection's next request, and so were made for that{}{of_others}",
+        counted(blocks, "block"),
+        if blocks == 1 { "was" } else { "were" },
+        if of_others.is_empty() {
+            ""
+        } else {
+            "; of the others "
+        },
+    )
 }
 
 /// Gives what is known to be a request's, and leaves what isn't known; takes out what is known to be nobody's.
@@ -421,20 +424,19 @@ pub(super) fn known(processes: &mut [&mut Finished], records: &mut [Record]) -> 
     KnownBlocks { nobodys, given }
 }
 
+/// Where each call site stands in the process's list.
+fn places(finished: &Finished) -> FxHashMap<SiteId, usize> {
+    let sites = finished.sites.iter().enumerate();
+    sites.map(|(at, site)| (site.id, at)).collect()
+}
+
 /// Gives each to its owner; what has none stays loose.
 fn give_each(
     finished: &mut Finished,
     owned: impl Iterator<Item = (Loose, Option<Owned>)>,
     records: &mut [Record],
 ) {
-    let mut places: FxHashMap<SiteId, usize> = FxHashMap::default();
-    places.extend(
-        finished
-            .sites
-            .iter()
-            .enumerate()
-            .map(|(at, site)| (site.id, at)),
-    );
+    let places = places(finished);
     let mut reached: FxHashSet<(SiteId, RequestId)> = FxHashSet::default();
     for (loose, owned) in owned {
         let place = places.get(&loose.site).copied();
@@ -581,14 +583,7 @@ pub(super) fn leave_the_rest(
     let (mut unknown, mut births) = (Amount::default(), FxHashMap::default());
     for (process, finished) in (0..).zip(processes.iter_mut()) {
         let serving = finished.serving;
-        let mut places: FxHashMap<SiteId, usize> = FxHashMap::default();
-        places.extend(
-            finished
-                .sites
-                .iter()
-                .enumerate()
-                .map(|(at, site)| (site.id, at)),
-        );
+        let places = places(finished);
         for loose in std::mem::take(&mut finished.loose) {
             let Some(site) = places
                 .get(&loose.site)

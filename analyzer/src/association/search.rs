@@ -32,6 +32,9 @@ pub(super) const GIVEN: usize = 10;
 /// One label gave the work to all where it gave it to this part of them: a new thread may take another job first than
 /// that which it was made for.
 const SOLE: f64 = 0.95;
+/// Who gave the work explains this part of what all that is known does, or wakers are no givers here: a thread may be
+/// woken by one that has touched another's connection since it served the giver's.
+const TRUSTED: f64 = 0.5;
 /// Components that are refitted in each round, of all that there are.
 const TRIED: usize = 8;
 /// Components that are tried two by two.
@@ -171,14 +174,17 @@ impl<'s> Search<'s> {
             .into_iter()
             .map(|component| (component, self.ratios(component)))
             .collect();
-        if let Some(narrow) = self.narrowed(&candidates) {
-            let (fit, undecided) = self.choose_of(after, &narrow);
-            let is_given = |component: &Component| component.hint() == Some(Hint::Task);
-            if fit.components.iter().any(is_given) {
-                return (fit, undecided);
-            }
+        let of_all = self.choose_of(after, &candidates);
+        let Some(narrow) = self.narrowed(&candidates) else {
+            return of_all;
+        };
+        let of_given = self.choose_of(after, &narrow);
+        let is_given = |component: &Component| component.hint() == Some(Hint::Task);
+        let is_right = of_given.0.logarithm >= TRUSTED * of_all.0.logarithm;
+        match is_right && of_given.0.components.iter().any(is_given) {
+            true => of_given,
+            false => of_all,
         }
-        self.choose_of(after, &candidates)
     }
 
     fn choose_of(
