@@ -130,14 +130,16 @@ impl Owners {
 
     /// The request that another worker served when it made such a block.
     fn made_for(&self, kind: Kind, freed_by: ThreadId, records: &Records) -> Option<RequestId> {
-        let request = match kind {
+        let of_kind = |kind| match kind {
             Kind::Proved(request, _) => Some(request),
             Kind::Open(hints) if !hints.answered => hints.last,
-            Kind::Pending(maker) if maker != freed_by => self.served_by(maker).or_else(|| {
-                let made_by = self.made_by(maker)?;
-                self.made_for(made_by, maker, records)
-            }),
             Kind::Outside | Kind::Pending(_) | Kind::Open(_) | Kind::Prepared(_) => None,
+        };
+        let request = match kind {
+            Kind::Pending(maker) if maker != freed_by => self
+                .served_by(maker)
+                .or_else(|| of_kind(self.made_by(maker)?)),
+            kind => of_kind(kind),
         };
         let is_own = |request| self.workers[freed_by as usize].served == Some(request);
         let is_void = |request: RequestId| records.get(request as usize).is_none_or(|of| of.void);
