@@ -280,8 +280,7 @@ impl Whose<'_> {
             .key()
             .map(|key| Key::Label(self.groups.label_of(key)))?;
         let named = match component {
-            // Who made the task is one request, and may have ended long ago.
-            Component::Hinted(Hint::Task, _) => Some(1),
+            // The one that is hinted at, which may have ended, or begun later, or another one.
             Component::Hinted(..) => {
                 let others = now.of_key(all, self.groups);
                 let others = others.filter(|other| *other != owned.request);
