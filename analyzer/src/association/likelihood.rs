@@ -39,10 +39,13 @@ const SHARES: f64 = 5.0;
 /// What explains the observations of a call site, and those of one size where that is another matter.
 pub(super) fn causes(observed: &Observed, given: Given<'_>) -> Causes {
     let explained = explain(observed, given);
-    let sizes = match explained.is_simple(given.groups) {
+    let mut sizes = match explained.is_simple(given.groups) {
         true => Vec::new(),
         false => sizes::by_size(observed),
     };
+    // Several at once of what no request makes are what it makes when it comes late.
+    let is_nobodys = explained.undecided.is_none() && explained.labels(given.groups).is_empty();
+    sizes.retain(|(size, _)| !is_nobodys || sizes::is_apart(*size, observed));
     let of_one = |(size, of_size): (Size, Observed)| {
         let explained = explain_size(&of_size, &explained, given)?;
         Some((size, explained))

@@ -23,6 +23,13 @@ pub(super) fn size(amount: Amount) -> Size {
     (count, amount.bytes / amount.blocks.max(1))
 }
 
+/// Whether no other number of blocks of that mean size was made at once.
+pub(super) fn is_apart(wanted: Size, observed: &Observed) -> bool {
+    let sizes = observed.all.iter().map(|seen| size(seen.amount));
+    let mut alike = sizes.filter(|(_, mean)| *mean == wanted.1);
+    alike.all(|(count, _)| count == wanted.0)
+}
+
 /// The observations by size; nothing where all are of one, or where there are too many.
 pub(super) fn by_size(observed: &Observed) -> Vec<(Size, Observed)> {
     let mut classes: FxHashMap<Size, Vec<Observation>> = FxHashMap::default();

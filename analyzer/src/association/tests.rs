@@ -41,6 +41,9 @@ struct World {
     background: f64,
     /// The background goes with what is in flight.
     by_load: bool,
+    /// While two requests of the first label or more are in flight, the background comes late, and makes three blocks at
+    /// once.
+    late: bool,
     /// A request of the last label that never ends.
     stream: bool,
     /// Clients send together and are answered together, and all blocks are made while heads still come in: fewer
@@ -66,6 +69,7 @@ const QUIET: World = World {
     leak: &[],
     background: 0.0,
     by_load: false,
+    late: false,
     stream: false,
     waves: false,
     greets: false,
@@ -159,7 +163,11 @@ impl World {
             let busy = records.iter().filter(|record| {
                 record.start as f64 <= at && record.end.is_none_or(|end| end as f64 > at)
             });
-            let load = busy.count() as f64 / self.clients as f64;
+            let load = busy.clone().count() as f64 / self.clients as f64;
+            let first = busy.clone().filter(|record| record.label == Some(0));
+            if self.late && first.count() >= 2 {
+                blocks.extend([(at as u64, None); 2]);
+            }
             let in_phase = !self.waves || at % WAVE[0] < WAVE[1];
             if in_phase && at < end && (!self.by_load || dice.next() < load) {
                 blocks.push((at as u64, None));
@@ -204,6 +212,21 @@ impl World {
             id: *id,
             ..FinishedSite::default()
         };
+        // What is made at once, the first of it has.
+        let at_once: Vec<u64> = (0..blocks.len())
+            .map(|index| match index.checked_sub(1) {
+                Some(before) if self.late && blocks[before] == blocks[index] => 0,
+                _ if self.late => {
+                    let same = blocks[index..].iter();
+                    same.take_while(|block| **block == blocks[index]).count() as u64
+                }
+                _ => 1,
+            })
+            .collect();
+        let made = |blocks: u64| Amount {
+            blocks,
+            bytes: 100 * blocks,
+        };
         let ends = (0..records.len() as u32).filter(|id| records[*id as usize].end.is_some());
         let mut finished = Finished {
             ends: ends.collect(),
@@ -221,15 +244,17 @@ impl World {
             loose: blocks
                 .iter()
                 .zip(&places)
-                .map(|((born, _), site)| Loose {
+                .zip(&at_once)
+                .filter(|(_, count)| **count > 0)
+                .map(|(((born, _), site), count)| Loose {
                     known: None,
                     site: *site,
                     born: *born,
                     last: *born,
                     hints: Hints::default(),
-                    live: Amount::one(100),
-                    served: Amount::one(100),
-                    before_exit: Amount::one(100),
+                    live: made(*count),
+                    served: made(*count),
+                    before_exit: made(*count),
                     collected: false,
                     bounded: Amount::default(),
                     types: Vec::new(),
@@ -380,6 +405,18 @@ fn the_background_is_nobodys() {
             }
         }
     }
+}
+
+#[test]
+fn the_background_that_comes_late_is_nobodys() {
+    let world = World {
+        clients: 8,
+        background: 800.0,
+        late: true,
+        ..QUIET
+    };
+    let (wrong, _, _) = world.errors(12);
+    assert!(wrong <= 1, "{wrong} of 12 blame a label");
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod accepted;
 mod birth;
 mod carriers;
 mod habits;
+mod job;
 mod worker;
 mod zone;
 

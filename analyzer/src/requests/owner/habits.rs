@@ -2,6 +2,7 @@
 
 use super::carriers::Carriers;
 use crate::ledger::holding::{Hints, Proof};
+use crate::ledger::site::SiteIndex;
 use crate::requests::record::RequestId;
 
 /// So many moments are kept of each process.
@@ -36,7 +37,7 @@ pub(in crate::requests) struct Habits {
     /// How many requests had ended then.
     made_since: u64,
     /// Call sites that make blocks which carry jobs.
-    pub(super) carriers: Carriers,
+    pub(super) carriers: Carriers<SiteIndex>,
     moments: Vec<Moment>,
     seen: u64,
 }

@@ -1,6 +1,5 @@
 //! What is known of a worker: a thread, or a task of an event loop.
 
-use super::carriers::Job;
 use crate::ledger::holding::{AccountId, Hints, Proof};
 use crate::ledger::site::SiteIndex;
 use crate::replay::Found;
@@ -49,6 +48,14 @@ pub(super) enum Birth {
     Within(RequestId, Proof, Vec<AccountId>),
     /// It has done something else.
     Over,
+}
+
+/// What a thread did for a job that may be over.
+#[derive(Debug, Default)]
+pub(super) struct Job {
+    pub(super) accounts: Vec<AccountId>,
+    /// For whom the one worked that gave the job.
+    pub(super) for_request: Option<RequestId>,
 }
 
 #[derive(Debug, Default)]
