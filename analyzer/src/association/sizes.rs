@@ -23,11 +23,14 @@ pub(super) fn size(amount: Amount) -> Size {
     (count, amount.bytes / amount.blocks.max(1))
 }
 
-/// Whether no other number of blocks of that mean size was made at once.
-pub(super) fn is_apart(wanted: Size, observed: &Observed) -> bool {
-    let sizes = observed.all.iter().map(|seen| size(seen.amount));
-    let mut alike = sizes.filter(|(_, mean)| *mean == wanted.1);
-    alike.all(|(count, _)| count == wanted.0)
+/// Whether so many blocks were not just made at once because what makes fewer came late: that is the rarer, the more
+/// there are.
+pub(super) fn is_apart((count, mean): Size, observed: &Observed) -> bool {
+    let seen = |wanted: Size| {
+        let all = observed.all.iter();
+        all.filter(|seen| size(seen.amount) == wanted).count()
+    };
+    count < 2 || seen((count - 1, mean)) < seen((count, mean))
 }
 
 /// The observations by size; nothing where all are of one, or where there are too many.

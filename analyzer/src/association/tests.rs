@@ -41,8 +41,8 @@ struct World {
     background: f64,
     /// The background goes with what is in flight.
     by_load: bool,
-    /// While two requests of the first label or more are in flight, the background comes late, and makes three blocks at
-    /// once.
+    /// While more than two requests of the second label are in flight, the background comes late, and makes the more at
+    /// once, the more there are.
     late: bool,
     /// A request of the last label that never ends.
     stream: bool,
@@ -164,9 +164,10 @@ impl World {
                 record.start as f64 <= at && record.end.is_none_or(|end| end as f64 > at)
             });
             let load = busy.clone().count() as f64 / self.clients as f64;
-            let first = busy.clone().filter(|record| record.label == Some(0));
-            if self.late && first.count() >= 2 {
-                blocks.extend([(at as u64, None); 2]);
+            let second = busy.clone().filter(|record| record.label == Some(1));
+            let more = second.count().saturating_sub(2);
+            if self.late {
+                blocks.extend(std::iter::repeat_n((at as u64, None), more));
             }
             let in_phase = !self.waves || at % WAVE[0] < WAVE[1];
             if in_phase && at < end && (!self.by_load || dice.next() < load) {
