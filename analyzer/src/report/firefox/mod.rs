@@ -163,7 +163,7 @@ impl<'r> Builder<'r> {
             {
                 let part = kept.retained.bytes.min(rest);
                 rest -= part;
-                when.push((self.middle(kept.period), part));
+                when.push((self.begin(kept.period), part));
             }
         }
         when.push((self.input.facts.duration_ns, rest));
@@ -183,9 +183,9 @@ impl<'r> Builder<'r> {
         &kept[..kept.partition_point(|kept| kept.site == stack.site.id)]
     }
 
-    fn middle(&self, period: u8) -> u64 {
-        let halves = u128::from(period) * 2 + 1;
-        (u128::from(self.input.facts.duration_ns) * halves / (PERIODS as u128 * 2)) as u64
+    /// When the period begins: the profiler shows nothing that is over before the first sample.
+    fn begin(&self, period: u8) -> u64 {
+        (u128::from(self.input.facts.duration_ns) * u128::from(period) / PERIODS as u128) as u64
     }
 
     /// The leaking requests, and of how many there is no marker.
@@ -430,7 +430,7 @@ mod tests {
         let profile = profile(&example, What::Retained);
         let samples = &profile["threads"][0]["samples"];
         let duration = example.facts.duration_ns as f64 / 1e6;
-        for (at, (time, bytes)) in [(duration * 7.0 / 96.0, 1000), (duration, 1500)]
+        for (at, (time, bytes)) in [(duration * 3.0 / 48.0, 1000), (duration, 1500)]
             .into_iter()
             .enumerate()
         {
