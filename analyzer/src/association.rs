@@ -20,6 +20,9 @@
 //! the call site were freed, only the newest are left: means are taken since the first of these, and what is in
 //! flight changes so seldom in a short time that its blocks count as few.
 //!
+//! Where the work of one label is done at the same stage of its requests as that of the others (whoever takes jobs from a
+//! queue works for those that have waited longest), a second pass weighs what is in flight by its stage.
+//!
 //! | file | |
 //! | --- | --- |
 //! | `groups` | labels and statuses, numbered |
@@ -29,6 +32,7 @@
 //! | `sizes` | the same of blocks of one size, where several are made at a call site |
 //! | `kin` | call sites that share their innermost frames: what one alone can't tell |
 //! | `counts` | what the number of blocks at each moment tells |
+//! | `stage` | which of the requests in flight blocks are made for, by how long these have been there |
 //! | `component` | the causes that blocks may have, and how likely each makes them |
 //! | `fit` | shares by expectation maximisation |
 //! | `rivals` | whether another label could have made the same |
@@ -53,6 +57,7 @@ mod rivals;
 mod search;
 mod site;
 mod sizes;
+mod stage;
 #[cfg(test)]
 mod tests;
 
@@ -64,12 +69,13 @@ use component::Given;
 use flight::Sweep;
 use groups::Groups;
 use kin::{Causes, Lender};
-
 use moments::Moments;
 use rivals::Scenes;
 use site::{Doubt, Observation, Observed};
+use stage::Stages;
 
 use crate::ledger::{Finished, Loose, Retained};
+use crate::requests::label::LabelId;
 use crate::requests::record::Record;
 use crate::sample::Amount;
 use crate::sites::{SiteId, Sites};
@@ -157,6 +163,9 @@ fn texts(
     all.map(|(site, text)| (site, Whereof { text })).collect()
 }
 
+/// A call site, what was observed of it, and what explains that.
+type Each = (SiteId, Observed, Causes);
+
 /// The blocks of which nothing proves whose they are.
 #[derive(Debug, Default)]
 struct Unproved {
@@ -217,19 +226,33 @@ fn find(
         .collect();
     let observed = observe(processes, unproved, &groups, &mut sweeps);
     let scenes = Scenes::of(processes, &sweeps, records, &groups);
+    let needed = needed_gain(&observed);
     let given = Given {
         groups: &groups,
         sweeps: &sweeps,
         moments: &moments,
         scenes: &scenes,
+        stages: None,
         records,
-        needed: needed_gain(&observed),
+        needed,
     };
-    let found = explain(observed, given, (labels, sites));
+    let mut each = causes_of_each(observed, given);
+    let known = explained_by_flight(&each, &groups);
+    let stages = Stages::of(&known, &sweeps, records, &groups);
+    let given = Given {
+        stages: stages.as_ref(),
+        ..given
+    };
+    if stages.is_some() {
+        let observed = each.into_iter().map(|(site, observed, _)| (site, observed));
+        each = causes_of_each(observed.collect(), given);
+    }
+    let found = explain(each, given, (labels, sites));
     demote(processes, &unproved.doubtful, (&found, &groups), records);
     let whose = Whose {
         groups: &groups,
         moments: &moments,
+        stages: stages.as_ref(),
         found: &found,
         mixed: &unproved.mixed,
     };
@@ -237,9 +260,27 @@ fn find(
     found
 }
 
+/// What explains each call site by itself.
+fn causes_of_each(observed: Vec<(SiteId, Observed)>, given: Given<'_>) -> Vec<Each> {
+    let causes = |(site, observed)| {
+        let causes = likelihood::causes(&observed, given);
+        (site, observed, causes)
+    };
+    observed.into_iter().map(causes).collect()
+}
+
+/// Call sites that labels in flight explain, and which labels these are.
+fn explained_by_flight<'e>(each: &'e [Each], groups: &Groups) -> Vec<(&'e Observed, Vec<LabelId>)> {
+    let by_flight = each.iter().filter(|(_, _, (explained, by_size))| {
+        by_size.is_empty() && explained.undecided.is_none() && explained.is_by_flight()
+    });
+    let with_labels = by_flight.map(|(_, observed, causes)| (observed, causes.0.labels(groups)));
+    with_labels.collect()
+}
+
 /// What explains each call site: what does so by itself, or together with those that share its innermost frames.
 fn explain(
-    observed: Vec<(SiteId, Observed)>,
+    each: Vec<Each>,
     given: Given<'_>,
     (labels, sites): (&[String], &Sites),
 ) -> FxHashMap<SiteId, Found> {
@@ -247,13 +288,6 @@ fn explain(
     let causes = |observed: &Observed| likelihood::causes(observed, given);
     let told = |causes: &Causes| causes.0.is_mostly_one(groups) || !causes.1.is_empty();
     let gain = |observed: &Observed, causes: &Causes| likelihood::gain(observed, causes, given);
-    let each: Vec<(SiteId, Observed, Causes)> = observed
-        .into_iter()
-        .map(|(site, observed)| {
-            let causes = causes(&observed);
-            (site, observed, causes)
-        })
-        .collect();
     let alone = each
         .iter()
         .filter(|(_, _, causes)| causes.0.labels(groups).is_empty() && causes.1.is_empty());
@@ -268,7 +302,7 @@ fn explain(
         lends.then(|| Lender::new(*site, observed, (causes, labels), sites))
     });
     let lenders: Vec<Lender<'_>> = lenders.collect();
-    let best = |(site, observed, own): &(SiteId, Observed, Causes)| {
+    let best = |(site, observed, own): &Each| {
         let group = kin.iter().find(|group| group.members.contains(site));
         if let Some(group) = group.filter(|group| gain(observed, &group.causes) > 0.0) {
             return Found::new(&group.observed, group.causes.clone(), groups, labels);

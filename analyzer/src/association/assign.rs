@@ -10,6 +10,7 @@ use super::kin::Causes;
 use super::moments::{Hint, Moments, hinted};
 use super::site::{Observation, Observed};
 use super::sizes::{Size, size};
+use super::stage::Stages;
 use crate::figures::counted;
 use crate::ledger::holding::Hints;
 use crate::ledger::{
@@ -194,6 +195,7 @@ fn text(observed: &Observed, explained: &Explained, groups: &Groups, labels: &[S
 pub(super) struct Whose<'w> {
     pub(super) groups: &'w Groups,
     pub(super) moments: &'w [Moments],
+    pub(super) stages: Option<&'w Stages>,
     pub(super) found: &'w FxHashMap<SiteId, Found>,
     /// Call sites where some of what is left is bounded, and some is not: what is bounded is nobody's.
     pub(super) mixed: &'w FxHashSet<SiteId>,
@@ -216,12 +218,20 @@ const CERTAIN: f64 = 0.99;
 impl Whose<'_> {
     /// Who made the block, by the shares of its call site. Which component is drawn by the block itself, so that
     /// many blocks have the shares that were found.
-    fn owner(&self, loose: &Loose, process: u32, now: &Now, sweep: &Sweep) -> Option<Owned> {
+    fn owner(
+        &self,
+        loose: &Loose,
+        process: u32,
+        now: &Now,
+        sweep: &Sweep,
+        records: &[Record],
+    ) -> Option<Owned> {
         let found = self.found.get(&loose.site)?;
         let observation = Observation {
             since: found.since.get(&process).copied().unwrap_or(0),
             amount: loose.served,
             flight: now.counts().collect(),
+            requests: self.stages.map_or_else(Vec::new, |_| now.requests()),
             ended: Lag::ALL.map(|lag| now.ended(lag)),
             ..Observation::of(process as usize, loose.born, loose.hints)
         };
@@ -229,6 +239,8 @@ impl Whose<'_> {
             groups: self.groups,
             sweep,
             moments: &self.moments[process as usize],
+            stages: self.stages,
+            records,
         };
         let shares = found.explained(loose.served).shares_of(loose.hints);
         let parts = shares.iter();
@@ -270,7 +282,19 @@ impl Whose<'_> {
                 untold: false,
                 certain: Certain::Label,
             },
-            Component::Flight(key) | Component::Phase(key) => self.in_flight(loose, key, now)?,
+            Component::Flight(key) | Component::Phase(key) => {
+                self.in_flight(loose, now.of_key(key, self.groups).map(|one| (one, 1.0)))?
+            }
+            Component::Stage(key) => {
+                let weighed = self
+                    .stages?
+                    .weighed(&observation.requests, loose.born, records);
+                let is_own = |request: RequestId| {
+                    let group = self.groups.of_request(request);
+                    group.is_some_and(|group| self.groups.contains(key, group))
+                };
+                self.in_flight(loose, weighed.filter(|(request, _)| is_own(*request)))?
+            }
             Component::After(lag, key) => self.just_ended(loose, (lag, key), now)?,
         };
         if matches!(component, Component::After(..)) {
@@ -308,17 +332,27 @@ impl Whose<'_> {
         })
     }
 
-    /// One of the key's requests in flight.
-    fn in_flight(&self, loose: &Loose, key: Key, now: &Now) -> Option<Owned> {
-        let candidates: Vec<RequestId> = now.of_key(key, self.groups).collect();
+    /// One of these requests in flight, each as likely as its weight.
+    fn in_flight(
+        &self,
+        loose: &Loose,
+        candidates: impl Iterator<Item = (RequestId, f64)>,
+    ) -> Option<Owned> {
+        let candidates: Vec<(RequestId, f64)> = candidates.collect();
         let hints = [loose.hints.last, loose.hints.next, loose.hints.task];
         // The one touched next may have begun later.
         let hinted = hints
             .into_iter()
             .flatten()
-            .find(|hinted| candidates.contains(hinted));
-        let place = (dice(loose, 2) * candidates.len() as f64) as usize;
-        let request = hinted.or(candidates.get(place).copied())?;
+            .find(|hinted| candidates.iter().any(|(request, _)| request == hinted));
+        let all: f64 = candidates.iter().map(|(_, weight)| weight).sum();
+        let mut drawn = dice(loose, 2) * all;
+        let at = candidates.iter().position(|(_, weight)| {
+            drawn -= weight;
+            drawn <= 0.0
+        });
+        let drawn = candidates.get(at.unwrap_or(0)).map(|(request, _)| *request);
+        let request = hinted.or(drawn)?;
         Some(Owned {
             request,
             untold: candidates.len() > 1,
@@ -356,7 +390,7 @@ pub(super) fn all(
         let mut owned = Vec::with_capacity(some.len());
         let stamps: Vec<u64> = some.iter().map(|loose| loose.born).collect();
         sweep.at_each(stamps.into_iter(), whose.groups, |index, now| {
-            owned.push(whose.owner(&some[index], sweep.process(), now, sweep));
+            owned.push(whose.owner(&some[index], sweep.process(), now, sweep, records));
         });
         give_each(finished, some.into_iter().zip(owned), records);
     }

@@ -5,6 +5,7 @@ use super::groups::{Groups, Key};
 use super::moments::{Hint, Moments, hinted};
 use super::rivals::Scenes;
 use super::site::Observation;
+use super::stage::{EVEN, Stages};
 use crate::requests::record::Record;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,6 +22,8 @@ pub(super) enum Component {
     Flight(Key),
     /// The same, where blocks come in a phase of the work: how much is in flight then says nothing, only which.
     Phase(Key),
+    /// The same, by the stages at which requests are.
+    Stage(Key),
     /// The request that is the hint.
     Hinted(Hint, Key),
     /// A request of the key's that ended so shortly before.
@@ -32,7 +35,7 @@ impl Component {
     pub(super) fn is_by_flight(self) -> bool {
         matches!(
             self,
-            Component::Load | Component::Flight(_) | Component::Phase(_)
+            Component::Load | Component::Flight(_) | Component::Phase(_) | Component::Stage(_)
         )
     }
 
@@ -49,6 +52,7 @@ impl Component {
             Component::Time | Component::Load | Component::Busy | Component::Ended(_) => None,
             Component::Flight(key)
             | Component::Phase(key)
+            | Component::Stage(key)
             | Component::Hinted(_, key)
             | Component::After(_, key) => Some(key),
         }
@@ -66,6 +70,8 @@ pub(super) struct Given<'s> {
     pub(super) moments: &'s [Moments],
     /// What was seen at other moments, by process.
     pub(super) scenes: &'s Scenes,
+    /// At which stage requests make blocks, where that is known.
+    pub(super) stages: Option<&'s Stages>,
     /// All requests.
     pub(super) records: &'s [Record],
     /// What a component must explain to be chosen, see [`super::needed_gain`].
@@ -77,6 +83,8 @@ pub(super) struct Ratios<'r> {
     pub(super) groups: &'r Groups,
     pub(super) sweep: &'r Sweep,
     pub(super) moments: &'r Moments,
+    pub(super) stages: Option<&'r Stages>,
+    pub(super) records: &'r [Record],
 }
 
 impl Ratios<'_> {
@@ -85,6 +93,21 @@ impl Ratios<'_> {
         let flight = observation.flight.iter();
         let of_key = flight.filter(|(group, _)| self.groups.contains(key, *group));
         of_key.map(|(_, count)| count).sum()
+    }
+
+    /// How likely a request of the key's is the one of those in flight for which blocks are made, by their stages.
+    fn staged(&self, stages: &Stages, key: Key, observation: &Observation) -> f64 {
+        let (mut own, mut all) = (0.0, 0.0);
+        for (request, weight) in
+            stages.weighed(&observation.requests, observation.born, self.records)
+        {
+            let group = self.groups.of_request(request);
+            all += weight;
+            if group.is_some_and(|group| self.groups.contains(key, group)) {
+                own += weight;
+            }
+        }
+        own / all
     }
 
     /// How much more likely the observation's circumstances are if the component made its blocks.
@@ -116,6 +139,15 @@ impl Ratios<'_> {
                 count => {
                     let share = f64::from(count) / f64::from(observation.in_flight());
                     share / self.sweep.mean_share(born, key, self.groups).max(TINY)
+                }
+            },
+            Component::Stage(key) => match (self.of_key(key, observation), self.stages) {
+                (0, _) | (_, None) => 0.0,
+                (_, Some(stages)) => {
+                    let means = &stages.means[self.sweep.process() as usize];
+                    let mean = self.sweep.mean_of(means, born, key, self.groups);
+                    let staged = self.staged(stages, key, observation) / mean.max(TINY);
+                    (1.0 - EVEN) * staged + EVEN * self.of(Component::Phase(key), observation)
                 }
             },
             Component::After(lag, key) => {

@@ -8,6 +8,9 @@ use crate::requests::label::LabelId;
 /// The background's share at most where a label explains most of something.
 const MOSTLY: f64 = 0.3;
 
+/// What is in flight explains a call site where it explains this part of it.
+const BY_FLIGHT: f64 = 0.95;
+
 /// What explains a call site's blocks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Explained {
@@ -47,6 +50,14 @@ impl Explained {
             .iter()
             .filter(|(component, _)| component.key().is_some());
         labels.map(|(_, share)| share).sum::<f64>() >= 1.0 - MOSTLY
+    }
+
+    /// Whether labels explain it by what was in flight alone.
+    pub(super) fn is_by_flight(&self) -> bool {
+        let by_flight = self.shares.iter().filter(|(component, _)| {
+            matches!(component, Component::Flight(_) | Component::Phase(_))
+        });
+        by_flight.map(|(_, share)| share).sum::<f64>() >= BY_FLIGHT
     }
 
     /// Whether one label explains most of it, and no other any.

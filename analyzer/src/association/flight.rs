@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::groups::{GroupId, Groups, Key};
 use super::site::Observation;
+use super::stage::Stages;
 use crate::ledger::{AFTER, Finished, FinishedSite};
 use crate::requests::record::{Record, RequestId};
 
@@ -17,6 +18,9 @@ const LASTING: u64 = 30;
 const BINS: u64 = 16;
 /// ... and with so many sums over groups and bins at most.
 const SUMS: u64 = 200_000;
+
+/// Moments of a window at which the stages of what is in flight are looked at.
+const SAMPLES: u64 = 512;
 
 /// How shortly before a moment a request may have ended that goes on in the background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +50,9 @@ struct Change {
     request: RequestId,
 }
 
+/// A mean of each group: sums over all bins before each.
+pub(super) type Means = Vec<Vec<f64>>;
+
 /// The requests of a process in the order of what happened to them.
 #[derive(Debug)]
 pub(super) struct Sweep {
@@ -60,12 +67,12 @@ pub(super) struct Sweep {
     lags: [u64; LAGS],
     /// See [`Sweep::pause`].
     pause: u64,
-    /// Mean number in flight, by group: sums over all bins before each.
-    means: Vec<Vec<f64>>,
+    /// Mean number in flight.
+    means: Means,
     /// The same of the part of what is in flight; nothing while nothing is.
-    shares: Vec<Vec<f64>>,
+    shares: Means,
     /// The same of those that ended so shortly before, by lag.
-    ended: [Vec<Vec<f64>>; LAGS],
+    ended: [Means; LAGS],
 }
 
 /// What is in flight at one moment.
@@ -152,7 +159,7 @@ impl Now {
     }
 
     /// All of them, the oldest first.
-    fn requests(&self) -> Vec<RequestId> {
+    pub(super) fn requests(&self) -> Vec<RequestId> {
         let of_groups = self
             .busy
             .iter()
@@ -273,7 +280,7 @@ impl Sweep {
     }
 
     /// The means of the bins, from what was in flight for how long in each: summed over all before.
-    fn summed(&self, bins: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+    fn summed(&self, bins: Vec<Vec<f64>>) -> Means {
         let length = (self.to - self.from) as f64 / (self.windows * self.bins) as f64;
         let mut sum = vec![0.0; bins.first().map_or(0, Vec::len)];
         let mut sums = vec![sum.clone()];
@@ -327,7 +334,7 @@ impl Sweep {
     }
 
     /// Each request counts for as long as the lag after its end.
-    fn average_ended(&self, lag: Lag, groups: &Groups) -> Vec<Vec<f64>> {
+    fn average_ended(&self, lag: Lag, groups: &Groups) -> Means {
         let mut sums = self.empty(groups);
         for change in self.changes.iter().filter(|change| !change.begins) {
             let Some(group) = groups.of_request(change.request) else {
@@ -344,6 +351,35 @@ impl Sweep {
             }
         }
         self.summed(sums)
+    }
+
+    /// How likely blocks are made for each group, on average, by the stages of what is in flight.
+    pub(super) fn staged(&self, stages: &Stages, records: &[Record], groups: &Groups) -> Means {
+        let mut sums = self.empty(groups);
+        let span = u128::from(self.to - self.from);
+        let count = self.windows * SAMPLES;
+        let each = span as f64 / count as f64;
+        let stamp =
+            |at: u64| self.from + (u128::from(2 * at + 1) * span / u128::from(2 * count)) as u64;
+        self.at_each((0..count).map(stamp), groups, |at, now| {
+            let stamp = stamp(at as u64);
+            let requests = now.requests();
+            let weighed: Vec<(RequestId, f64)> =
+                stages.weighed(&requests, stamp, records).collect();
+            let all: f64 = weighed.iter().map(|(_, weight)| weight).sum();
+            let bin = &mut sums[self.bin(stamp)];
+            for (request, weight) in weighed {
+                if let Some(group) = groups.of_request(request) {
+                    bin[group as usize] += each * weight / all;
+                }
+            }
+        });
+        self.summed(sums)
+    }
+
+    /// The mean of a key, of these, around then.
+    pub(super) fn mean_of(&self, means: &Means, around: Around, key: Key, groups: &Groups) -> f64 {
+        self.over(means, around, of_key(key, groups))
     }
 
     fn start(&self, groups: &Groups) -> Now {

@@ -18,6 +18,7 @@ use super::flight::Sweep;
 use super::groups::Groups;
 use super::moments::{Hint, hinted};
 use super::site::{Observation, Observed};
+use super::stage::progress;
 use crate::ledger::Finished;
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
@@ -129,13 +130,6 @@ impl Mean {
             count: self.count + 1,
         }
     }
-}
-
-/// How far a request had come at a stamp, from 0 to 1.
-fn progress(record: &Record, stamp: u64) -> f32 {
-    let lasted = record.end.unwrap_or(u64::MAX).saturating_sub(record.start);
-    let passed = stamp.saturating_sub(record.start);
-    (passed as f64 / lasted.max(1) as f64).min(1.0) as f32
 }
 
 /// By what a request can have made the observation's blocks.

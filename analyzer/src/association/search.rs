@@ -55,6 +55,8 @@ impl<'s> Search<'s> {
             groups: self.given.groups,
             sweep: &self.given.sweeps[process],
             moments: &self.given.moments[process],
+            stages: self.given.stages,
+            records: self.given.records,
         };
         ratios.of(component, observation)
     }
@@ -79,6 +81,9 @@ impl<'s> Search<'s> {
             for (group, _) in &observation.flight {
                 add(*group, &Component::Flight);
                 add(*group, &Component::Phase);
+                if self.given.stages.is_some() {
+                    add(*group, &Component::Stage);
+                }
             }
             for lag in Lag::ALL.into_iter().filter(|_| after) {
                 for (group, _) in &observation.ended[lag as usize] {
@@ -272,8 +277,12 @@ impl<'s> Search<'s> {
     /// that is nearly always in flight is so nearly always, whoever makes the blocks.
     fn is_feigned(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> bool {
         let newest = more.components.last();
-        let by_time = newest
-            .is_some_and(|newest| matches!(newest, Component::Flight(_) | Component::Phase(_)));
+        let by_time = newest.is_some_and(|newest| {
+            matches!(
+                newest,
+                Component::Flight(_) | Component::Phase(_) | Component::Stage(_)
+            )
+        });
         let share = more.weights.last().copied().unwrap_or(0.0);
         let explained = share * self.observed.all.len() as f64;
         by_time && more.moments - fewer.moments < FEIGNED * explained
@@ -282,8 +291,18 @@ impl<'s> Search<'s> {
     /// A label that could have made what the newest component explains beside those of `fewer`; see
     /// [`super::rivals`].
     fn rival(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> Option<LabelId> {
-        let label = self.newest(more)?;
         let component = *more.components.last()?;
+        let rival = self.rival_of(component, more, fewer)?;
+        // What is in flight at any stage has less variance, and may tell where the stage doesn't.
+        match component {
+            Component::Stage(key) => self.rival_of(Component::Phase(key), more, fewer),
+            _ => Some(rival),
+        }
+    }
+
+    /// The same of a component by which the newest label explains them.
+    fn rival_of(&self, component: Component, more: &Fit<'_>, fewer: &Fit<'_>) -> Option<LabelId> {
+        let label = self.newest(more)?;
         let beside = fewer
             .components
             .iter()

@@ -2,6 +2,8 @@
 //! blocks made somewhere within some of them. All that is told is when blocks were made. What association makes
 //! of them is compared with the truth, over many seeds; the errors that are allowed are the ones measured.
 
+mod queues;
+
 use super::*;
 use crate::analysis::Source;
 use crate::ledger::holding::Hints;
@@ -55,6 +57,12 @@ struct World {
     /// The labels are asked for in turn; each request takes as long but for this part, by chance, and makes its block
     /// when that part of its time is left.
     in_turn: Option<f64>,
+    /// So many workers take requests from a queue, in their order, and make the blocks; 0: each has its own.
+    queue: usize,
+    /// Of this label, one request in ten makes a block.
+    seldom: Option<u32>,
+    /// This label's blocks are made when its requests begin, before they wait.
+    early: Option<u32>,
 }
 
 /// Ticks of a wave, those in which its requests begin, and the first in which they end.
@@ -74,6 +82,9 @@ const QUIET: World = World {
     waves: false,
     greets: false,
     in_turn: None,
+    queue: 0,
+    seldom: None,
+    early: None,
 };
 
 fn record(label: u32, start: u64, end: Option<u64>) -> Record {
@@ -106,6 +117,7 @@ impl World {
         let whole: f64 = popularity.iter().sum();
         let (mut records, mut blocks) = (Vec::new(), Vec::new());
         let mut free: Vec<f64> = vec![0.0; self.clients];
+        let mut workers: Vec<f64> = vec![0.0; self.queue.max(1)];
         for number in 0..self.requests {
             let client = (0..free.len()).min_by(|a, b| free[*a].total_cmp(&free[*b]));
             let client = client.unwrap_or(0);
@@ -142,8 +154,21 @@ impl World {
                 works = lasts - 2.0;
                 done = 1.0 - jitter;
             }
-            if self.leak.contains(&label) {
-                let at = start + 1.0 + done * works;
+            let mut works_from = start;
+            if self.queue > 0 {
+                let worker = (0..workers.len()).min_by(|a, b| workers[*a].total_cmp(&workers[*b]));
+                let worker = worker.unwrap_or(0);
+                works = 100.0 + dice.exponential(300.0);
+                works_from = start.max(workers[worker]);
+                workers[worker] = works_from + works;
+                lasts = workers[worker] + 20.0 - start;
+                if self.early == Some(label) {
+                    (works_from, works) = (start, 20.0);
+                }
+            }
+            let is_left_out = self.seldom == Some(label) && dice.next() >= 0.1;
+            if self.leak.contains(&label) && !is_left_out {
+                let at = works_from + 1.0 + done * works;
                 blocks.push((at as u64, Some(label)));
             }
             records.push(record(label, start as u64, Some((start + lasts) as u64)));
