@@ -40,7 +40,9 @@
 //! | `independent` | how many observations tell something of their own |
 //! | `likelihood` | what explains a call site, and how much better than the background |
 //! | `explained` | what was found |
-//! | `assign` | each block to a request, a label or none |
+//! | `found` | the same of a call site, in words |
+//! | `assign` | to whom each block is given |
+//! | `give` | blocks become their owners', or nobody's |
 
 mod assign;
 mod component;
@@ -48,6 +50,8 @@ mod counts;
 mod explained;
 mod fit;
 mod flight;
+mod found;
+mod give;
 mod groups;
 mod independent;
 mod kin;
@@ -64,9 +68,11 @@ mod tests;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use assign::Owned;
-use assign::{Found, KnownBlocks, Whose};
+use assign::Whose;
 use component::Given;
 use flight::Sweep;
+use found::Found;
+use give::KnownBlocks;
 use groups::Groups;
 use kin::{Causes, Lender};
 use moments::Moments;
@@ -123,7 +129,7 @@ pub fn associate(
 ) -> Associated {
     let known = match proved_alone {
         true => KnownBlocks::default(),
-        false => assign::known(processes, records),
+        false => give::known(processes, records),
     };
     let unproved = Unproved::of(processes);
     if unproved.is_empty() && known.is_empty() {
@@ -136,7 +142,7 @@ pub fn associate(
     for (finished, of_process) in processes.iter_mut().zip(known.nobodys) {
         finished.loose.extend(of_process);
     }
-    let (unknown, births) = assign::leave_the_rest(processes, sites);
+    let (unknown, births) = give::leave_the_rest(processes, sites);
     let ambiguous = found.iter().filter(|(_, found)| found.is_ambiguous());
     Associated {
         births,
@@ -157,7 +163,7 @@ fn texts(
         .collect();
     for (site, blocks) in known {
         let of_others = texts.entry(*site).or_default();
-        *of_others = assign::text_of_known(*blocks, std::mem::take(of_others));
+        *of_others = give::text_of_known(*blocks, std::mem::take(of_others));
     }
     let all = texts.into_iter();
     all.map(|(site, text)| (site, Whereof { text })).collect()
@@ -424,7 +430,7 @@ fn demote(
             let all = none.contains(&site.id);
             for kept in std::mem::take(&mut site.retained) {
                 match all || is_denied(site.id, &kept, records) {
-                    true => loose.push(assign::loosen(kept, site, records)),
+                    true => loose.push(give::loosen(kept, site, records)),
                     false => site.retained.push(kept),
                 }
             }

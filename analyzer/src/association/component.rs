@@ -101,9 +101,8 @@ impl Ratios<'_> {
         for (request, weight) in
             stages.weighed(&observation.requests, observation.born, self.records)
         {
-            let group = self.groups.of_request(request);
             all += weight;
-            if group.is_some_and(|group| self.groups.contains(key, group)) {
+            if self.groups.has(key, request) {
                 own += weight;
             }
         }
@@ -163,8 +162,8 @@ impl Ratios<'_> {
                 }
             }
             Component::Hinted(hint, key) => {
-                let hinted = hinted(observation, hint).and_then(|id| self.groups.of_request(id));
-                match hinted.is_some_and(|group| self.groups.contains(key, group)) {
+                let hinted = hinted(observation, hint);
+                match hinted.is_some_and(|hinted| self.groups.has(key, hinted)) {
                     true => {
                         let share = self
                             .moments

@@ -426,10 +426,8 @@ impl Sweep {
         let changes = self.changes[first..].iter();
         let within = changes.take_while(move |change| change.stamp <= to);
         let ends = within.filter(|change| !change.begins);
-        ends.map(|change| change.request).filter(move |request| {
-            let group = groups.of_request(*request);
-            group.is_some_and(|group| groups.contains(key, group))
-        })
+        ends.map(|change| change.request)
+            .filter(move |request| groups.has(key, *request))
     }
 
     /// How often what is in flight was renewed between these stamps.

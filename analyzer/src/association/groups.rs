@@ -100,6 +100,12 @@ impl Groups {
         }
     }
 
+    /// Whether the request is of the key's.
+    pub(super) fn has(&self, key: Key, request: RequestId) -> bool {
+        let group = self.of_request(request);
+        group.is_some_and(|group| self.contains(key, group))
+    }
+
     /// The share of all requests that are of this group.
     pub(super) fn share(&self, group: GroupId) -> f64 {
         self.requests[group as usize] as f64 / self.total.max(1) as f64

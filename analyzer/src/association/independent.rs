@@ -22,10 +22,7 @@ pub(super) fn independent(observed: &Observed, given: Given<'_>, fit: &Fit<'_>) 
     let Some(key) = component.key() else {
         return 1.0;
     };
-    let of_key = |request: &RequestId| {
-        let group = given.groups.of_request(*request);
-        group.is_some_and(|group| given.groups.contains(key, group))
-    };
+    let of_key = |request: &RequestId| given.groups.has(key, *request);
     let mut used: FxHashSet<RequestId> = FxHashSet::default();
     for (seen, _) in observed
         .all
