@@ -67,12 +67,12 @@ mod tests;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-pub use assign::Owned;
 use assign::Whose;
 use component::Given;
 use flight::Sweep;
 use found::Found;
 use give::KnownBlocks;
+pub use give::Owned;
 use groups::Groups;
 use kin::{Causes, Lender};
 use moments::Moments;

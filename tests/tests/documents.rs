@@ -296,7 +296,9 @@ fn options_are_in(page: &str, commands: &[&[&str]]) {
 
 #[test]
 fn thresholds_are_those_of_the_code() {
-    let code = read("analyzer/src/verdict/survival.rs") + &read("analyzer/src/verdict/growing.rs");
+    let files = ["growing", "survival", "survival/mature"];
+    let code = files.map(|file| read(&format!("analyzer/src/verdict/{file}.rs")));
+    let code = code.concat();
     let page = read("docs/verdicts.md");
     let constants = rows(&page);
     let constants = constants.iter().filter_map(|(marked, row)| {

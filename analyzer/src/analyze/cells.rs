@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use super::sites::JudgedLabel;
+use super::judged::JudgedLabel;
 use crate::analysis::SiteCell;
 use crate::ledger::Retained;
 use crate::requests::label::LabelId;

@@ -3,7 +3,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::sites::{Judged, JudgedLabel};
+use super::judged::{Judged, JudgedLabel};
 use crate::analysis::Verdict;
 use crate::requests::label::LabelId;
 

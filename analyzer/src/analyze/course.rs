@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::sites::{Judged, JudgedLabel};
+use super::judged::{Judged, JudgedLabel};
 use crate::analysis::course::{Begins, Kept, Lived, PERIODS, period};
 use crate::ledger::{Finished, Ledger, Retained};
 use crate::requests::label::LabelId;

@@ -1,7 +1,7 @@
 //! What may be garbage in cycles that waits for Python's collector, said in the report's first lines: without a run
 //! that could tell, it looks like a leak.
 
-use super::sites::Judged as JudgedSite;
+use super::judged::Judged as JudgedSite;
 use crate::analysis::{Collections, ProcessFigures, Verdict};
 use crate::figures::{bytes, counted};
 use crate::ledger::{Finished, Judged};

@@ -7,7 +7,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::sites::{Judged, JudgedLabel};
+use super::judged::{Judged, JudgedLabel};
 use crate::analysis::Verdict;
 use crate::figures::{count, counted};
 use crate::requests::label::LabelId;

@@ -7,7 +7,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::sites::Judged;
+use super::judged::Judged;
 use crate::analysis::Verdict;
 use crate::figures::{count, counted};
 use crate::requests::record::RequestId;

@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::sites::{Judged, JudgedLabel};
+use super::judged::{Judged, JudgedLabel};
 use super::ways::{Line, line};
 use crate::analysis::Verdict;
 use crate::ledger::{Certain, Retained};

@@ -5,7 +5,7 @@
 //! - A site of attribute names is a cache: 4,096 of them are kept at most.
 //! - A few small blocks, such as the C library's tables of threads that ended, are no growing buffer.
 
-use super::sites::{Judged, JudgedGroup, JudgedLabel};
+use super::judged::{Judged, JudgedGroup, JudgedLabel};
 use crate::analysis::Verdict;
 use crate::figures::count;
 use crate::ledger::Retained;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use super::sites::Judged;
+use super::judged::Judged;
 use crate::analysis::Verdict;
 use crate::analysis::memory::{MOMENTS, Memory, Pin, Row, RowKind};
 use crate::ledger::standing::{Since, Standing};

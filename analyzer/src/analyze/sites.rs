@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::open::{self, JudgedOpen};
+use super::judged::{Judged, JudgedGroup, JudgedLabel};
+use super::open;
 use crate::analysis::{Evidence, LifeRow, Verdict};
 use crate::figures::counted;
 use crate::ledger::{
@@ -12,7 +13,6 @@ use crate::ledger::{
 };
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
-use crate::sample::Amount;
 use crate::sites::SiteId;
 use crate::sites::runtimes::Runtime;
 use crate::trace::Dropped;
@@ -21,48 +21,6 @@ use crate::verdict::{
     self, Buffer, GroupEvidence, Growth, LEAK_REQUESTS, Sequences, Series, combine, is_steady,
     of_requests, of_time, reaches_new_height, survival,
 };
-
-/// A call site over all processes.
-#[derive(Debug)]
-pub(super) struct Judged {
-    pub(super) id: SiteId,
-    /// What is to be thought of what requests retained, or where none did, of what belongs to none.
-    pub(super) verdict: Verdict,
-    /// Why.
-    pub(super) evidence: Evidence,
-    /// What is to be thought of its blocks that belong to no request.
-    pub(super) outside: Verdict,
-    /// Why.
-    pub(super) outside_evidence: Evidence,
-    /// Its part in requests that have not ended.
-    pub(super) open: Vec<JudgedOpen>,
-    /// Its part in each process.
-    pub(super) parts: Vec<FinishedSite>,
-    /// Its part in each label whose requests left survivors.
-    pub(super) labels: Vec<JudgedLabel>,
-}
-
-/// A call site's part in the requests of one label.
-#[derive(Debug)]
-pub(super) struct JudgedLabel {
-    pub(super) label: LabelId,
-    /// What the label's requests make of the site.
-    pub(super) verdict: Verdict,
-    /// What they retained.
-    pub(super) retained: Vec<Retained>,
-    /// What those with each status make of it.
-    pub(super) groups: Vec<JudgedGroup>,
-}
-
-/// A call site's part in the requests of one label with one status.
-#[derive(Clone, Debug)]
-pub(super) struct JudgedGroup {
-    pub(super) status: Option<u32>,
-    pub(super) verdict: Verdict,
-    /// Reached for several groups together.
-    pub(super) shared: bool,
-    pub(super) text: String,
-}
 
 /// Judges all sites. `processes` are the ended ones, each with the most connections that it held. With
 /// `dropped` events no block can be called a leak: its free may be among them. What is allocated at a site for which
@@ -135,102 +93,6 @@ fn cannot_tell(dropped: &Dropped) -> Option<String> {
     Some(format!(
         "{what} {verb} dropped: can't tell, its blocks may be freed; record with LEAK_FULL=wait"
     ))
-}
-
-impl Judged {
-    /// The verdict on all that is held here, and why: that of requests, unless what belongs to none leaks, or what is
-    /// held by some that had not ended.
-    pub(super) fn whole(&self) -> (Verdict, Evidence) {
-        let own = (self.verdict, self.evidence.clone());
-        if self.verdict.leaks() {
-            return own;
-        }
-        if self.outside.leaks() {
-            return (self.outside, self.outside_evidence.clone());
-        }
-        let open = self.open.iter().min_by_key(|open| open.verdict);
-        let Some(open) = open.filter(|open| open.verdict < self.verdict) else {
-            return own;
-        };
-        let alone =
-            self.labels.is_empty() && self.parts.iter().all(|part| part.outside_blocks == 0);
-        if !open.verdict.leaks() && !alone {
-            return own;
-        }
-        let evidence = Evidence {
-            text: open.text.clone(),
-            ..self.evidence.clone()
-        };
-        (open.verdict, evidence)
-    }
-
-    /// What it made while it served, for no request, and was live when that ended.
-    pub(super) fn outside_grown(&self) -> Amount {
-        let mut sum = Amount::default();
-        for part in &self.parts {
-            sum += Amount {
-                blocks: part.outside.served.retained_blocks.iter().sum(),
-                bytes: part.outside.served.retained_bytes.iter().sum(),
-            };
-        }
-        sum
-    }
-
-    /// A leak is none for sure, for the reason that `text` tells.
-    fn doubt(&mut self, text: &str) {
-        if self.verdict.leaks() {
-            self.verdict = Verdict::TooFewRequests;
-            self.evidence.text = text.to_owned();
-        }
-        if self.outside.leaks() {
-            self.outside = Verdict::TooFewRequests;
-            self.outside_evidence.text = text.to_owned();
-        }
-        for open in self.open.iter_mut().filter(|open| open.verdict.leaks()) {
-            open.verdict = Verdict::TooFewRequests;
-            open.text = text.to_owned();
-        }
-        let leaking = self.labels.iter_mut().filter(|label| label.verdict.leaks());
-        leaking.for_each(|label| label.becomes(Verdict::TooFewRequests));
-    }
-}
-
-impl JudgedLabel {
-    /// Its leaks are none: they are this.
-    pub(super) fn becomes(&mut self, verdict: Verdict) {
-        let leaking = self.groups.iter_mut().filter(|group| group.verdict.leaks());
-        leaking.for_each(|group| group.verdict = verdict);
-        if self.verdict.leaks() {
-            self.verdict = verdict;
-        }
-    }
-
-    /// Whether its leaks are told only by what other groups kept as well.
-    pub(super) fn leaks_only_together(&self) -> bool {
-        let mut leaking = self.groups.iter().filter(|group| group.verdict.leaks());
-        self.verdict.leaks() && leaking.all(|group| group.shared)
-    }
-
-    /// What is to be thought of what this request retained.
-    pub(super) fn verdict_of(&self, kept: &Retained, records: &[Record]) -> Verdict {
-        let record = records.get(kept.request as usize);
-        self.verdict_of_status(record.and_then(|record| record.status))
-    }
-
-    /// What is to be thought of what the label's requests with this status retained.
-    pub(super) fn verdict_of_status(&self, status: Option<u32>) -> Verdict {
-        let group = self.groups.iter().find(|group| group.status == status);
-        match group.map(|group| group.verdict) {
-            // Too few without a status: they are as the label's others, one or another of them.
-            Some(Verdict::TooFewRequests) | None if status.is_none() => self.verdict,
-            verdict => verdict.unwrap_or(self.verdict),
-        }
-    }
-
-    /// Whether what this request retained has leaked.
-    pub(super) fn leaks(&self, kept: &Retained, records: &[Record]) -> bool {
-        self.verdict.leaks() && self.verdict_of(kept, records).leaks()
-    }
 }
 
 /// A label's requests with one status.
@@ -796,11 +658,4 @@ impl Judge<'_> {
 /// Bytes at the site from before the first request that stayed while the processes served.
 fn before(parts: &[(usize, FinishedSite)]) -> u64 {
     parts.iter().map(|(_, site)| site.outside.before.1).sum()
-}
-
-impl JudgedLabel {
-    /// Whether anything in use is left here.
-    fn retains(&self) -> bool {
-        self.retained.iter().any(Retained::is_used)
-    }
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use rustc_hash::FxHashMap;
 
-use super::sites::{Judged, JudgedLabel};
+use super::judged::{Judged, JudgedLabel};
 use crate::analysis::TypeRow;
 use crate::ledger::{Retained, Typed};
 use crate::requests::label::LabelId;

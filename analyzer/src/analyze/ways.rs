@@ -4,7 +4,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::sites::{Judged, JudgedGroup, JudgedLabel};
+use super::judged::{Judged, JudgedGroup, JudgedLabel};
 use crate::analysis::Verdict;
 use crate::ledger::Retained;
 use crate::requests::label::LabelId;

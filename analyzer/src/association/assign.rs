@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::component::{Component, Ratios};
 use super::flight::{Lag, Now, Sweep};
 use super::found::Found;
-use super::give::give_each;
+use super::give::{Owned, give_each};
 use super::groups::{Groups, Key};
 use super::moments::{Moments, hinted};
 use super::site::Observation;
@@ -22,17 +22,6 @@ pub(super) struct Whose<'w> {
     pub(super) found: &'w FxHashMap<SiteId, Found>,
     /// Call sites where some of what is left is bounded, and some is not: what is bounded is nobody's.
     pub(super) mixed: &'w FxHashSet<SiteId>,
-}
-
-/// To whom a block is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owned {
-    /// A request of the label that it is.
-    pub request: RequestId,
-    /// It could be another request of the label as well.
-    pub untold: bool,
-    /// What is certain of that.
-    pub certain: Certain,
 }
 
 /// A label is certain with so much of the likelihood.

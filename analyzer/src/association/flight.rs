@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use super::groups::{GroupId, Groups, Key};
 use super::site::Observation;
-use super::stage::Stages;
 use crate::ledger::{AFTER, Finished, FinishedSite};
 use crate::requests::record::{Record, RequestId};
 
@@ -353,23 +352,27 @@ impl Sweep {
         self.summed(sums)
     }
 
-    /// How likely blocks are made for each group, on average, by the stages of what is in flight.
-    pub(super) fn staged(&self, stages: &Stages, records: &[Record], groups: &Groups) -> Means {
+    /// How likely blocks are made for each group, on average, where `weighed` gives the weights of requests in flight at
+    /// a stamp.
+    pub(super) fn weighed(
+        &self,
+        groups: &Groups,
+        weighed: impl Fn(&[RequestId], u64) -> Vec<f64>,
+    ) -> Means {
         let mut sums = self.empty(groups);
         let span = u128::from(self.to - self.from);
         let count = self.windows * SAMPLES;
         let each = span as f64 / count as f64;
-        let stamp =
-            |at: u64| self.from + (u128::from(2 * at + 1) * span / u128::from(2 * count)) as u64;
+        let middle = |at: u64| (u128::from(2 * at + 1) * span / u128::from(2 * count)) as u64;
+        let stamp = |at: u64| self.from + middle(at);
         self.at_each((0..count).map(stamp), groups, |at, now| {
             let stamp = stamp(at as u64);
             let requests = now.requests();
-            let weighed: Vec<(RequestId, f64)> =
-                stages.weighed(&requests, stamp, records).collect();
-            let all: f64 = weighed.iter().map(|(_, weight)| weight).sum();
+            let weights = weighed(&requests, stamp);
+            let all: f64 = weights.iter().sum();
             let bin = &mut sums[self.bin(stamp)];
-            for (request, weight) in weighed {
-                if let Some(group) = groups.of_request(request) {
+            for (request, weight) in requests.iter().zip(weights) {
+                if let Some(group) = groups.of_request(*request) {
                     bin[group as usize] += each * weight / all;
                 }
             }

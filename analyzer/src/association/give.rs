@@ -2,7 +2,6 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::assign::Owned;
 use crate::figures::counted;
 use crate::ledger::holding::Hints;
 use crate::ledger::{
@@ -13,6 +12,17 @@ use crate::sample::Amount;
 use crate::sites::{SiteId, Sites};
 use crate::trace::ProcessId;
 use crate::types::not_cached;
+
+/// To whom a block is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// A request of the label that it is.
+    pub request: RequestId,
+    /// It could be another request of the label as well.
+    pub untold: bool,
+    /// What is certain of that.
+    pub certain: Certain,
+}
 
 /// What was known of loose blocks.
 #[derive(Debug, Default)]

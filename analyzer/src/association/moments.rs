@@ -3,7 +3,7 @@
 use super::groups::{GroupId, Groups, Key};
 use super::site::Observation;
 use crate::ledger::holding::Hints;
-use crate::requests::owner::Moment;
+use crate::ledger::holding::Moment;
 use crate::requests::record::Record;
 
 /// Which hint.

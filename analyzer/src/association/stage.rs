@@ -151,10 +151,15 @@ impl Stages {
         let of = |by| Stages::by(by, explained, records, groups);
         let both = [By::Progress, By::Place].into_iter().filter_map(of);
         let (mut stages, _) = both.max_by(|one, other| one.1.total_cmp(&other.1))?;
+        let weights = |requests: &[RequestId], stamp| {
+            let weighed = stages.weighed(requests, stamp, records);
+            weighed.map(|(_, weight)| weight).collect()
+        };
         let means = sweeps
             .iter()
-            .map(|sweep| sweep.staged(&stages, records, groups));
-        stages.means = means.collect();
+            .map(|sweep| sweep.weighed(groups, weights))
+            .collect();
+        stages.means = means;
         Some(stages)
     }
 

@@ -7,8 +7,8 @@ mod queues;
 use super::*;
 use crate::analysis::Source;
 use crate::ledger::holding::Hints;
+use crate::ledger::holding::Moment;
 use crate::ledger::{FinishedSite, Serving};
-use crate::requests::owner::Moment;
 use crate::requests::record::Figures;
 use crate::sites::{Frame, Module, NO_SITE};
 

@@ -52,6 +52,15 @@ pub struct Hints {
     pub task: Option<RequestId>,
 }
 
+/// What one zone's blocks would have been told by: what any block that no request makes would meet, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// When: just before what ended the zone.
+    pub stamp: u64,
+    /// Requests touched last and next, and the one that made the task.
+    pub hints: Hints,
+}
+
 /// Who holds a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Holder {

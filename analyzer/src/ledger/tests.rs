@@ -1,4 +1,4 @@
-use super::holding::{Hints, OUTSIDE};
+use super::holding::{Hints, OUTSIDE, Proof};
 use super::*;
 use crate::analysis::Source;
 

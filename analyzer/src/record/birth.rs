@@ -5,12 +5,12 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use leak_wire::layout::SESSION_PREFIX;
 use nix::fcntl::Flock;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
+use super::clock::Clock;
 use super::control;
 use super::lanes;
 use super::mapping::Mapping;
@@ -34,8 +34,8 @@ pub(crate) struct Session {
     pub(crate) path: PathBuf,
     /// This machine's name.
     pub(crate) host: String,
-    /// Wall clock at the start, nanoseconds since the epoch.
-    pub(crate) started_at_ns: u64,
+    /// Since its start.
+    pub(crate) clock: Clock,
     /// Pid of the first process.
     pub(crate) first: u32,
     /// What it runs.
@@ -97,8 +97,7 @@ pub(crate) fn prepare(
     let program = procfs::program(first);
     let names = place::names(Some(Path::new(&program.executable))).with_pid(first);
     let host = names.host.clone();
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let since_epoch = since_epoch.unwrap_or_default();
+    let clock = Clock::start();
     let pattern = settings.trace.to_string_lossy();
     let path = std::path::absolute(names.expand(&pattern))
         .map_err(|error| format!("LEAK_TRACE={pattern} can't be used: {error}"))?;
@@ -125,7 +124,7 @@ pub(crate) fn prepare(
         listener,
         path,
         host,
-        started_at_ns: since_epoch.as_nanos() as u64,
+        clock,
         first,
         program,
         limit,

@@ -55,7 +55,6 @@ pub(crate) struct Drain {
     /// Questions that are not answered yet.
     asked: Vec<Asked>,
     lanes: Lanes,
-    clock: Clock,
     build_ids: BuildIds,
     threads: u32,
     last_tick: Instant,
@@ -80,8 +79,8 @@ pub(crate) struct Place {
     pub(crate) name: String,
     /// Where its trace is.
     pub(crate) trace: PathBuf,
-    /// Wall clock at its start, nanoseconds since the epoch.
-    pub(crate) started_at_ns: u64,
+    /// Since its start.
+    pub(crate) clock: Clock,
 }
 
 /// What a pass found.
@@ -118,7 +117,6 @@ impl Drain {
             follow,
             keep_lasting,
             asked: Vec::new(),
-            clock: Clock::start(),
             build_ids: BuildIds::default(),
             threads: 0,
             last_tick: now,
@@ -136,7 +134,7 @@ impl Drain {
 
     /// Drains until the tree has ended or nothing more can be written; whether any image ever began.
     pub(crate) fn run(mut self) -> bool {
-        self.writer.note(self.clock.point(&self.mapping));
+        self.writer.note(self.place.clock.point(&self.mapping));
         let mut sleep = SLEEP.0;
         let (ended, stop) = loop {
             // Relaxed: compared again by the kernel.
@@ -434,7 +432,7 @@ impl Drain {
     /// Readings, and what is looked for now and then.
     fn tick(&mut self) -> Result<(), WriteError> {
         if std::mem::take(&mut self.busy_since_tick) {
-            let point = self.clock.point(&self.mapping);
+            let point = self.place.clock.point(&self.mapping);
             self.writer.note(point);
         }
         for index in self.lanes.ready() {

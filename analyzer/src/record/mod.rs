@@ -123,7 +123,7 @@ fn begin(socket: &OwnedFd, session: Session, file: &File, late: bool) -> Result<
     writer.note(Note::Session {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         host: session.host.clone(),
-        started_at_ns: session.started_at_ns,
+        started_at_ns: session.clock.started_at_ns,
         sample_bytes: session.settings.sample,
         recorder_pid: std::process::id(),
     });
@@ -176,7 +176,7 @@ fn begin(socket: &OwnedFd, session: Session, file: &File, late: bool) -> Result<
         Place {
             name: session.name.clone(),
             trace: session.path.clone(),
-            started_at_ns: session.started_at_ns,
+            clock: session.clock,
         },
         session.settings.follow,
         // What one block of a sample stands for depends on its size: each is written.

@@ -32,7 +32,6 @@ mod zone;
 
 use accepted::Accepted;
 pub(super) use habits::Habits;
-pub use habits::Moment;
 use worker::{Birth, Worker};
 pub(super) use worker::{Lineage, Service};
 

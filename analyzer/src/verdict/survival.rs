@@ -13,10 +13,24 @@
 //! early that an even rate would have gone on (a table that is filled at once and then full), unless it also began
 //! late. A test of one in a hundred makes a leak undecided, one of one in a thousand makes it bounded.
 
+mod chance;
+mod collections;
+#[cfg(test)]
+mod garbage;
+mod mature;
+mod process;
+#[cfg(test)]
+mod workers;
+
+pub(super) use chance::LEVEL;
+use chance::{at_least, at_most, trend};
+pub use mature::FALLING;
+use mature::Mature;
+pub use process::{InProcess, Kept};
+
 use super::GroupEvidence;
-use super::told::{Collection, Told};
 use crate::analysis::Verdict;
-use crate::ledger::{Age, GroupLives, Judged, Lives, MEASURES, MassDeath};
+use crate::ledger::{Age, Judged, Lives, MEASURES};
 use crate::requests::record::RequestId;
 use crate::sites::runtimes::Runtime;
 
@@ -28,30 +42,16 @@ pub const LEAK_REQUESTS_AMONG_FREES: u64 = 5;
 pub const TYPICAL: f64 = 0.98;
 /// The measure of ages that is no count. A program starts slowly: the longest life in time may tell of that alone.
 const TIME: usize = MEASURES - 1;
-/// The keeping has died down where the trend is below this (Laplace's test; by chance: one in a hundred).
-pub const FALLING: f64 = -2.33;
-/// The probability of that.
-const FALLS: f64 = 0.01;
-/// It has for sure where the trend is below this (by chance: one in a thousand).
-const FALLEN: f64 = -3.09;
 /// A leak is sure with so many times as many mature ones as it needs where its group has frees, ...
 pub const SURE: u64 = 2;
 /// ... with so many where it has none, as pools and tables of connections, threads or keys often come to so many, ...
 pub const SURE_WITHOUT_FREES: u64 = 32;
 /// ... and a trend above this (by chance below: one in ten).
 pub const DOUBTFUL: f64 = -1.28;
-/// What has not died in the last mass death is mature when it is so many times as old as what did.
-const AGAIN: u64 = 2;
-/// Where a group has frees, a process tells of it if one in so many of its requests are old enough.
-const WATCHED: usize = 4;
 /// Of processes that serve one request each one in so many may still run.
 const ALONE: usize = 8;
-/// Of what was kept evenly one in so many is from the first half, at least.
-const EARLY: usize = 4;
 /// A tail holds this part of all at most.
 const TAIL: f64 = 0.05;
-/// By chance: one in a thousand.
-pub(super) const LEVEL: f64 = 1e-3;
 /// What is less likely by chance than this can't be called harmless: one in twenty.
 pub(super) const SUSPICIOUS: f64 = 0.05;
 /// What lives in a tail lives so many typical lives more, on average.
@@ -61,79 +61,6 @@ pub const WARM_UP_REQUESTS: u64 = 8;
 
 /// Of a group's requests at least this part (one in so many) must have ended before the collection that tells of them.
 const TOLD: u64 = 2;
-
-/// What a request of the group retained.
-#[derive(Clone, Copy, Debug)]
-pub struct Kept {
-    /// The request.
-    pub request: RequestId,
-    /// The place of the request among those of its process that ended.
-    pub order: u64,
-    /// How old its holding is, by measure; `None`: not known.
-    pub age: [Option<u64>; MEASURES],
-    /// The process's requests of the group up to here kept nothing.
-    pub first: bool,
-    /// What the process's collector has told of it.
-    pub judged: Judged,
-}
-
-/// A group's requests in one process.
-#[derive(Clone, Debug, Default)]
-pub struct InProcess<'g> {
-    /// The places of its requests among those of the process that ended, sorted.
-    pub orders: Vec<u64>,
-    /// Of these, those of which the process's collector has told nothing yet.
-    pub untold: &'g [u64],
-    /// How many requests ended in the process.
-    pub ended: u64,
-    /// It has ended itself, while others went on serving.
-    pub gone: bool,
-    /// Those that retained something, by their places.
-    pub kept: Vec<Kept>,
-    /// Its lives there.
-    pub lives: Option<&'g GroupLives>,
-    /// The last mass death at the site.
-    pub mass_death: Option<MassDeath>,
-    /// The last collection of everything by a runtime that the site's blocks may wait for.
-    pub collection: Option<Collection>,
-    /// Where what it kept is its own by association: lives of what was freed at the site and is nobody's for sure.
-    pub unowned: Option<&'g [Lives; MEASURES]>,
-}
-
-impl InProcess<'_> {
-    /// How many requests have ended since the one in this place.
-    fn age(&self, order: u64) -> u64 {
-        self.ended.saturating_sub(1).saturating_sub(order)
-    }
-
-    /// Whether the requests in the places before this one are enough of all to tell if the keeping goes on.
-    fn is_watched(&self, until: u64) -> bool {
-        let old = self.orders.partition_point(|order| *order < until);
-        old * WATCHED >= self.orders.len()
-    }
-
-    /// Requests in the places before this one are old enough for what they kept to be mature. Ages fall from one
-    /// to the next in every measure: what is kept after the first that is too young is so, too.
-    fn old_until(&self, limits: [u64; MEASURES]) -> u64 {
-        let by_requests = match limits[0] {
-            0 => u64::MAX,
-            limit => self.ended.saturating_sub(1).saturating_sub(limit),
-        };
-        let outlived = |kept: &&Kept| {
-            let mut ages = kept.age.iter().zip(limits);
-            ages.all(|(age, limit)| limit == 0 || age.is_none_or(|age| age > limit))
-        };
-        let young = self.kept.iter().find(|kept| !outlived(kept));
-        let by_kept = young.map_or(u64::MAX, |kept| kept.order);
-        // What has come since may be waiting for the next, if it is not much older than what died became.
-        let by_death = self.mass_death.map_or(u64::MAX, |mass| {
-            let limit = AGAIN * mass.life;
-            let overdue = self.ended.saturating_sub(1).saturating_sub(limit);
-            mass.order.max(overdue)
-        });
-        by_requests.min(by_kept).min(by_death)
-    }
-}
 
 /// A group at a call site, over all processes.
 #[derive(Clone, Debug, Default)]
@@ -462,321 +389,7 @@ impl<'g> Group<'g> {
     }
 }
 
-impl<'g> Group<'g> {
-    /// Judges it. A leak by all that was kept is one only by what the runtime's collector has told of. That nothing is
-    /// mature tells nothing where things were kept for long: those may have waited since, or be in use.
-    fn by_collections(&self, runtime: Runtime) -> (Verdict, GroupEvidence) {
-        let (verdict, evidence) = self.judge_all();
-        let is_old = match verdict {
-            Verdict::Leak => true,
-            Verdict::FreedLater | Verdict::TooFewRequests => self.kept_long() >= LEAK_REQUESTS,
-            _ => false,
-        };
-        if !is_old {
-            return (verdict, evidence);
-        }
-        let group = self.until_collections();
-        let (told, all) = (group.of_processes(), self.of_processes());
-        let ran = self.processes.iter().any(|one| one.collection.is_some());
-        let told_of = |is_judged| {
-            Some(Told {
-                runtime,
-                requests: ran.then_some(told),
-                is_judged,
-            })
-        };
-        if verdict == Verdict::Leak
-            && told * TOLD >= all
-            && let (Verdict::Leak, of_told) = group.judge_all()
-        {
-            let evidence = GroupEvidence {
-                told: told_of(true),
-                ..of_told
-            };
-            return (verdict, evidence);
-        }
-        let evidence = GroupEvidence {
-            told: told_of(false),
-            needed: None,
-            ..evidence
-        };
-        (Verdict::TooFewRequests, evidence)
-    }
-
-    /// How many of its requests there are in the processes that have a part in the site.
-    fn of_processes(&self) -> u64 {
-        let processes = self.processes.iter();
-        processes.map(|process| process.orders.len() as u64).sum()
-    }
-
-    /// How many requests kept something that is older than what is freed became, or than half of all requests are.
-    fn kept_long(&self) -> u64 {
-        let [limit, ..] = self.limits();
-        let kept = self.processes.iter().map(|process| {
-            let limit = limit.min(process.ended / 2);
-            let kept = process.kept.iter();
-            kept.filter(|kept| process.age(kept.order) > limit).count() as u64
-        });
-        kept.sum()
-    }
-
-    /// The group as it stood when the last collections began.
-    fn until_collections(&self) -> Group<'g> {
-        let mut told = self.clone();
-        told.everywhere = &[];
-        told.processes
-            .iter_mut()
-            .for_each(InProcess::until_collection);
-        told
-    }
-}
-
-impl InProcess<'_> {
-    fn until_collection(&mut self) {
-        let Some(Collection { order, ago }) = self.collection else {
-            self.orders.clear();
-            self.kept.clear();
-            return;
-        };
-        let later = self.ended.saturating_sub(order);
-        self.ended = self.ended.min(order);
-        self.orders.retain(|one| *one < order);
-        self.kept.retain(|kept| kept.order < order);
-        for kept in &mut self.kept {
-            let [requests, .., time] = kept.age;
-            kept.age = [None; MEASURES];
-            kept.age[0] = requests.map(|age| age.saturating_sub(later));
-            kept.age[MEASURES - 1] = time.map(|age| age.saturating_sub(ago));
-        }
-    }
-}
-
-/// The mature ones, and what they are compared with.
-#[derive(Debug, Default)]
-struct Mature {
-    /// How many there are, without the first of each process where there are several.
-    count: u64,
-    /// Their places among the group's requests that are old enough (or those of them after the first), from 0 to 1.
-    positions: Vec<f64>,
-    trend: Option<f64>,
-    /// Whether the keeping would go on at an even rate and begin so late, or end so early.
-    begins: Chances,
-    ends: Chances,
-    /// Their places among the group's requests in all processes, where those are told.
-    everywhere: Vec<f64>,
-    /// How many one process has at most.
-    most_of_one: u64,
-    /// Births that are old enough.
-    births: u64,
-    /// Some of them were nobody's for sure.
-    unowned: bool,
-    /// Of them, those that died older than what is mature.
-    late: u64,
-    /// Requests for which mature ones have been watched.
-    exposure: f64,
-}
-
-/// Probabilities of independent findings, taken together (R. A. Fisher, "Statistical Methods for Research Workers",
-/// 1925): minus the sum of their logarithms has a gamma distribution.
-#[derive(Clone, Copy, Debug, Default)]
-struct Chances {
-    sum: f64,
-    findings: u64,
-}
-
-impl Chances {
-    /// One more, by its logarithm.
-    fn add(&mut self, logarithm: f64) {
-        self.sum -= logarithm;
-        self.findings += 1;
-    }
-
-    /// The probability that chance alone finds all this.
-    fn by_chance(self) -> f64 {
-        match self.findings {
-            0 => 1.0,
-            findings => at_most(findings - 1, self.sum),
-        }
-    }
-}
-
-impl Mature {
-    /// Adds the places of a process, sorted, among so many requests. Where there are several processes, each may
-    /// begin with one that makes something for all: the others are seen from there.
-    fn add(&mut self, places: &[usize], requests: usize, several: bool) {
-        let (from, places) = match places {
-            [first, others @ ..] if several => (first + 1, others),
-            all => (0, all),
-        };
-        let (Some(first), Some(last)) = (places.first(), places.last()) else {
-            return;
-        };
-        // Those that ended in another process are no places of this one.
-        let whole = requests.max(last + 1).saturating_sub(from);
-        if whole < 2 {
-            return;
-        }
-        let part = |place: usize| place.saturating_sub(from) as f64 / whole as f64;
-        let half = 0.5 / whole as f64;
-        let all = places.len() as f64;
-        self.begins.add(all * (1.0 - part(*first)).ln());
-        self.ends.add(all * part(*last + 1).ln());
-        self.positions
-            .extend(places.iter().map(|place| part(*place) + half));
-    }
-
-    /// It began with the first requests, and it ended long ago: a table is full.
-    fn stopped(&self, level: f64) -> bool {
-        self.ends.by_chance() < level && self.begins.by_chance() >= level
-    }
-
-    /// Adds what died of what was born in the process before `until`.
-    fn dead(&mut self, process: &InProcess<'_>, until: u64, limit: u64) {
-        let mut add = |births, freed: &Lives| {
-            self.births += births;
-            if limit > 0 {
-                let (late, excess) = freed.above(limit);
-                self.late += late;
-                self.exposure += excess as f64;
-            }
-        };
-        if let Some(lives) = process.lives {
-            add(lives.births.sum_before(until), &lives.freed[0]);
-        }
-        if let Some(unowned) = process.unowned {
-            add(unowned[0].count(), &unowned[0]);
-            self.unowned = true;
-        }
-    }
-
-    /// The trend over all processes, where none has enough by itself.
-    fn trend_everywhere(&self, needs: u64) -> Option<f64> {
-        trend(&self.everywhere).filter(|_| self.most_of_one < needs)
-    }
-
-    /// What is left is mostly from the second half: the rest may have been freed.
-    fn is_late(&self) -> bool {
-        let early = self.positions.iter().filter(|place| **place < 0.5);
-        early.count() * EARLY < self.positions.len()
-    }
-
-    /// The keeping may have died down: also where a process shows a leak by itself, and the others none.
-    fn falls(&self) -> bool {
-        let trends = self.trend.into_iter().chain(trend(&self.everywhere));
-        self.stopped(FALLS)
-            || trends
-                .reduce(f64::min)
-                .is_some_and(|trend| trend <= FALLING)
-    }
-
-    /// It has, for sure.
-    fn has_fallen(&self, needs: u64) -> bool {
-        let trend = self.shown_trend(needs);
-        self.stopped(LEVEL) || trend.is_some_and(|trend| trend <= FALLEN)
-    }
-
-    /// The lower of the trends.
-    fn shown_trend(&self, needs: u64) -> Option<f64> {
-        let trends = self.trend.into_iter().chain(self.trend_everywhere(needs));
-        trends.reduce(f64::min)
-    }
-}
-
-/// Laplace's test of places from 0 to 1: below 0 where there are more early ones.
-fn trend(places: &[f64]) -> Option<f64> {
-    let count = places.len() as f64;
-    let mean = places.iter().sum::<f64>() / count.max(1.0);
-    (count > 0.0).then(|| (12.0 * count).sqrt() * (mean - 0.5))
-}
-
-/// The logarithm of the gamma function (C. Lanczos, "A precision approximation of the gamma function", SIAM J.
-/// Numer. Anal. 1, 1964, with g = 7).
-fn ln_gamma(x: f64) -> f64 {
-    const G: [f64; 9] = [
-        0.999_999_999_999_809_9,
-        676.520_368_121_885_1,
-        -1_259.139_216_722_402_8,
-        771.323_428_777_653_1,
-        -176.615_029_162_140_6,
-        12.507_343_278_686_905,
-        -0.138_571_095_265_720_12,
-        9.984_369_578_019_572e-6,
-        1.505_632_735_149_311_6e-7,
-    ];
-    let x = x - 1.0;
-    let series = (1..9).fold(G[0], |sum, at| sum + G[at] / (x + at as f64));
-    let t = x + 7.5;
-    0.5 * (2.0 * std::f64::consts::PI).ln() + (x + 0.5) * t.ln() - t + series.ln()
-}
-
-/// The probability of at least `count` of `all`, each with probability `part`.
-fn at_least(count: u64, all: u64, part: f64) -> f64 {
-    if count == 0 {
-        return 1.0;
-    }
-    if count > all {
-        return 0.0;
-    }
-    let n = all as f64;
-    // The largest terms come first: the sum is cut where they vanish.
-    let mut sum = 0.0;
-    for k in count..=all {
-        let k = k as f64;
-        let logarithm = ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0)
-            + k * part.ln()
-            + (n - k) * (1.0 - part).ln();
-        let term = logarithm.exp();
-        sum += term;
-        if k > n * part && term < sum * 1e-12 {
-            break;
-        }
-    }
-    sum.min(1.0)
-}
-
-/// The probability of at most `count` where `mean` are expected (Poisson).
-fn at_most(count: u64, mean: f64) -> f64 {
-    if mean <= 0.0 {
-        return 1.0;
-    }
-    let term = |k: u64| (k as f64 * mean.ln() - mean - ln_gamma(k as f64 + 1.0)).exp();
-    (0..=count).map(term).sum::<f64>().min(1.0)
-}
-
 /// How old a holding is now, born at `birth`.
 pub fn age(now: Age, birth: Age) -> [Option<u64>; MEASURES] {
     now.since(birth).all().map(Some)
-}
-
-#[cfg(test)]
-mod garbage;
-#[cfg(test)]
-mod workers;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities() {
-        assert!((at_least(1, 1, 0.05) - 0.05).abs() < 1e-9);
-        assert!((at_least(2, 2, 0.05) - 0.0025).abs() < 1e-9);
-        assert!((at_least(3, 10, 0.5) - 0.945_312_5).abs() < 1e-9);
-        assert!((at_most(0, 2.0) - (-2.0_f64).exp()).abs() < 1e-9);
-        assert!((at_most(2, 2.0) - 5.0 * (-2.0_f64).exp()).abs() < 1e-9);
-    }
-
-    #[test]
-    fn findings_are_taken_together() {
-        let chance = |findings: &[f64]| {
-            let mut chances = Chances::default();
-            findings.iter().for_each(|p| chances.add(p.ln()));
-            chances.by_chance()
-        };
-        assert_eq!(chance(&[]), 1.0);
-        assert!((chance(&[0.02]) - 0.02).abs() < 1e-9);
-        // P(xy <= 0.01) = 0.01 (1 - ln 0.01).
-        assert!((chance(&[0.1, 0.1]) - 0.01 * (1.0 - 0.01_f64.ln())).abs() < 1e-9);
-        assert!(chance(&[0.5; 20]) > 0.5);
-    }
 }

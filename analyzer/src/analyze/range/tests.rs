@@ -1,6 +1,6 @@
 //! Ranges, by hand.
 
-use super::super::sites::JudgedGroup;
+use super::super::judged::JudgedGroup;
 use super::*;
 use crate::analysis::{Evidence, Source};
 use crate::ledger::{self, Age};

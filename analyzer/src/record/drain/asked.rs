@@ -100,8 +100,8 @@ impl Drain {
         });
         State {
             trace: self.place.trace.clone(),
-            started_at_ns: self.place.started_at_ns,
-            age_ns: now_ns.saturating_sub(self.place.started_at_ns),
+            started_at_ns: self.place.clock.started_at_ns,
+            age_ns: now_ns.saturating_sub(self.place.clock.started_at_ns),
             events: self.writer.events(),
             bytes: self.writer.bytes(),
             recorder: std::process::id(),

@@ -199,7 +199,7 @@ impl Drain {
             self.count_losses(index);
         }
         self.count_session_losses();
-        let point = self.clock.point(&self.mapping);
+        let point = self.place.clock.point(&self.mapping);
         self.writer.note(point);
         // What can't be written is missing; the reader says so.
         let _ = self.writer.finish(ended, self.mapping.stamp());

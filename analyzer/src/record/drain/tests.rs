@@ -37,7 +37,7 @@ fn fake_of(name: &str, pid: u32) -> Fake {
     let place = Place {
         name: "leak-nobody".to_owned(),
         trace: path.clone(),
-        started_at_ns: 0,
+        clock: Clock::start(),
     };
     let drain = Drain::new(Arc::new(mapping), writer, images, told, place, false, false);
     Fake { drain, tell, path }

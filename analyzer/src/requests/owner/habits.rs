@@ -1,21 +1,12 @@
 //! How the workers of a process work, as far as proofs rest on it, and a sample of what they did.
 
 use super::carriers::Carriers;
-use crate::ledger::holding::{Hints, Proof};
+use crate::ledger::holding::{Hints, Moment, Proof};
 use crate::ledger::site::SiteIndex;
 use crate::requests::record::RequestId;
 
 /// So many moments are kept of each process.
 const MOMENTS: usize = 2048;
-
-/// What one zone's blocks would have been told by: what any block that no request makes would meet, too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moment {
-    /// When: just before what ended the zone.
-    pub stamp: u64,
-    /// Requests touched last and next, and the one that made the task.
-    pub hints: Hints,
-}
 
 /// See the module's documentation.
 #[derive(Debug, Default)]

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
+use super::super::told::Collection;
 use super::*;
+use crate::ledger::GroupLives;
 use crate::ledger::Log;
 use crate::sites::Module;
 
