@@ -131,7 +131,7 @@ pub fn associate(
         true => KnownBlocks::default(),
         false => give::known(processes, records),
     };
-    let unproved = Unproved::of(processes);
+    let unproved = Unproved::of(processes, sites);
     if unproved.is_empty() && known.is_empty() {
         return Associated::default();
     }
@@ -184,7 +184,7 @@ struct Unproved {
 }
 
 impl Unproved {
-    fn of(processes: &[&mut Finished]) -> Unproved {
+    fn of(processes: &[&mut Finished], sites: &Sites) -> Unproved {
         let mut by_site: FxHashMap<SiteId, Vec<(usize, usize)>> = FxHashMap::default();
         for (process, finished) in processes.iter().enumerate() {
             for (at, loose) in finished.loose.iter().enumerate() {
@@ -201,7 +201,9 @@ impl Unproved {
                 mixed.insert(*site);
             }
         }
-        let doubtful = site::doubtful(processes, &by_site);
+        let mut doubtful = site::doubtful(processes, &by_site);
+        // Whoever takes from a free list is at one place with all others: what these do says nothing of it.
+        doubtful.retain(|site, _| !sites.is_free_list(*site));
         Unproved {
             by_site,
             mixed,
