@@ -131,7 +131,7 @@ pub fn associate(
         true => KnownBlocks::default(),
         false => give::known(processes, records),
     };
-    let unproved = Unproved::of(processes, sites);
+    let unproved = Unproved::of(processes, records, sites);
     if unproved.is_empty() && known.is_empty() {
         return Associated::default();
     }
@@ -184,7 +184,7 @@ struct Unproved {
 }
 
 impl Unproved {
-    fn of(processes: &[&mut Finished], sites: &Sites) -> Unproved {
+    fn of(processes: &[&mut Finished], records: &[Record], sites: &Sites) -> Unproved {
         let mut by_site: FxHashMap<SiteId, Vec<(usize, usize)>> = FxHashMap::default();
         for (process, finished) in processes.iter().enumerate() {
             for (at, loose) in finished.loose.iter().enumerate() {
@@ -202,8 +202,10 @@ impl Unproved {
             }
         }
         let mut doubtful = site::doubtful(processes, &by_site);
-        // Whoever takes from a free list is at one place with all others: what these do says nothing of it.
-        doubtful.retain(|site, _| !sites.is_free_list(*site));
+        // Whoever takes from a free list is at one place with all others: what these do says nothing of it, but where a
+        // loop's callbacks may have had their turn between two tasks.
+        let tasks_serve = records.iter().any(|record| record.thread != record.host);
+        doubtful.retain(|site, _| tasks_serve || !sites.is_free_list(*site));
         Unproved {
             by_site,
             mixed,

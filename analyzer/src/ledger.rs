@@ -208,7 +208,7 @@ struct Pending {
 }
 
 /// How many kinds of proof there are.
-const PROOFS: usize = 4;
+const PROOFS: usize = 5;
 
 impl Ledger {
     /// Nothing happened yet, in a trace whose blocks count so.

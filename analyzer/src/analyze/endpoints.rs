@@ -106,7 +106,8 @@ pub(super) fn endpoints(
         let range = ranges.of_labels.get(label).copied();
         let told = endpoint.leaking_requests;
         let [low, high] = range.unwrap_or([told, told]);
-        endpoint.leaking_requests_range = [low, high.max(low).max(told).min(endpoint.requests)];
+        let high = high.max(low).max(told).min(endpoint.requests);
+        endpoint.leaking_requests_range = [low.min(told), high];
         if ranges.untold.contains(label) {
             endpoint.verdict = endpoint.verdict.min(Verdict::TooFewRequests);
         }

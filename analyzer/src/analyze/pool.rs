@@ -16,12 +16,24 @@ use crate::requests::record::RequestId;
 /// newest may not have had the time.
 const WORK_ON: usize = 50;
 
+/// A pool has so many threads at most, or as many as requests are in flight at once: of those that Python makes, 36 and 40
+/// are usual. One that is given more is not bounded by need.
+const USUAL: usize = 64;
+
 /// Where requests keep something only with a thread of a pool, that is bounded. `made`: requests that had threads made
 /// which live on, and whether those have worked for others since.
-pub(super) fn correct(sites: &mut [Judged], made: &FxHashMap<RequestId, bool>) {
+pub(super) fn correct(
+    sites: &mut [Judged],
+    made: &FxHashMap<RequestId, bool>,
+    at_once: impl FnOnce() -> usize,
+) {
     if !made.values().any(|works_on| *works_on) {
         return;
     }
+    let most = match made.len() {
+        ..=USUAL => USUAL,
+        _ => at_once().max(USUAL),
+    };
     for site in sites {
         let mut text = None;
         for part in site
@@ -31,7 +43,7 @@ pub(super) fn correct(sites: &mut [Judged], made: &FxHashMap<RequestId, bool>) {
         {
             let kept = part.retained.iter().filter(|kept| kept.is_used());
             let requests: FxHashSet<RequestId> = kept.map(|kept| kept.request).collect();
-            let Some(work_on) = of_pool(&requests, made) else {
+            let Some(work_on) = of_pool(&requests, made).filter(|_| requests.len() <= most) else {
                 continue;
             };
             let said = said(requests.len(), work_on);

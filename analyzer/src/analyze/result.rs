@@ -115,7 +115,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     collected::correct(&mut sites, &runtimes, &machine.records);
     lists::correct(&mut sites, places, &mut names, &machine.records);
     lent::correct(&mut sites, places, &machine.records);
-    pool::correct(&mut sites, &made_threads);
+    pool::correct(&mut sites, &made_threads, || at_once(&machine.records));
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, places, &machine.records);
@@ -206,6 +206,25 @@ fn name_the_incomplete(records: &mut [Record], labels: &mut Vec<String>) {
     for record in nameless {
         record.label = Some(id as LabelId);
     }
+}
+
+/// How many requests were in flight at once, at most.
+fn at_once(records: &[Record]) -> usize {
+    let real = records.iter().filter(|record| !record.void);
+    let changes = real.flat_map(|record| {
+        let end = record.end.map(|end| (end, -1));
+        [Some((record.start, 1)), end].into_iter().flatten()
+    });
+    let mut changes: Vec<(u64, i64)> = changes.collect();
+    changes.sort_unstable();
+    let mut flying = 0;
+    let at_each = changes.into_iter().map(|(_, change)| {
+        flying += change;
+        flying
+    });
+    at_each
+        .max()
+        .map_or(0, |most| usize::try_from(most).unwrap_or(0))
 }
 
 /// Each one takes its record's place in memory: there may be millions.

@@ -207,6 +207,11 @@ impl Judge<'_> {
             true => self.by_survival(&parts),
             false => (outside, outside_evidence.clone(), Vec::new()),
         };
+        // Requests that come here and keep nothing say nothing of what is nobody's.
+        let (verdict, evidence) = match labels.iter().any(JudgedLabel::retains) {
+            false if outside < verdict => (outside, outside_evidence.clone()),
+            _ => (verdict, evidence),
+        };
         let open = open::judge(&parts, &self.sequences, self.records);
         Judged {
             outside,

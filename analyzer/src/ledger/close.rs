@@ -213,7 +213,13 @@ impl Ledger {
     pub fn void(&mut self, request: RequestId, other: Option<RequestId>) {
         self.flight.end(request);
         let accounts = self.proved.remove(&request).unwrap_or([OUTSIDE; PROOFS]);
-        let proofs = [Proof::Touch, Proof::Tail, Proof::Waited, Proof::Task];
+        let proofs = [
+            Proof::Touch,
+            Proof::Handed,
+            Proof::Tail,
+            Proof::Waited,
+            Proof::Task,
+        ];
         for (account, proof) in accounts.into_iter().zip(proofs) {
             if account != OUTSIDE {
                 let target = other.map_or(OUTSIDE, |other| self.proved_account(other, proof));

@@ -31,6 +31,9 @@ pub enum Kind {
 pub enum Proof {
     /// The worker touched the request's connection, and nothing else of its own was unanswered.
     Touch,
+    /// The worker has begun the answer to a request that another one had read, and came from a wait or a queue's lock:
+    /// one that takes several jobs at once may have made it for another of these.
+    Handed,
     /// The worker had answered the request, and waited no more since: it may have done other work by then.
     Tail,
     /// As [`Proof::Touch`], but the worker has waited in between: one that has other work may have done that.

@@ -462,7 +462,7 @@ impl Machine {
                 self.freed(at, address);
             }
             Event::ReallocationBegin { address } => {
-                self.owners.reallocation_begins(at.thread, address);
+                self.owners.reallocation_begins(at.host, address);
             }
             Event::ReallocationEnd {
                 address,
@@ -470,12 +470,12 @@ impl Machine {
                 site,
             } => self.reallocated(at, (address, size, site)),
             Event::ReallocationFailed => {
-                if let Some((address, old)) = self.owners.reallocated(at.thread) {
+                if let Some((address, old)) = self.owners.reallocated(at.host) {
                     self.change(at, |ledger| ledger.reallocation_failed(address, old));
                 }
             }
             Event::ReallocationFreed => {
-                if let Some((address, old)) = self.owners.reallocated(at.thread) {
+                if let Some((address, old)) = self.owners.reallocated(at.host) {
                     self.change(at, |ledger| ledger.reallocation_freed(address, old));
                 }
             }
@@ -484,7 +484,7 @@ impl Machine {
     }
 
     fn reallocated(&mut self, at: At, (address, size, site): (u64, u64, SiteId)) {
-        let old = self.owners.reallocated(at.thread);
+        let old = self.owners.reallocated(at.host);
         let account = self.owners.account(at.thread);
         match old {
             Some(old) => self.change(at, |ledger| {

@@ -20,6 +20,7 @@ enum Serves {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rests {
     Touch,
+    Handed,
     Waited,
     Tail,
 }
@@ -212,7 +213,7 @@ impl Run {
         let alone = self.unanswered(thread) <= 1;
         match serves {
             Serves::None if begins && handed && alone && !adrift => {
-                self.give(thread, request, Rests::Touch)
+                self.give(thread, request, Rests::Handed)
             }
             _ => self.drop_zone(thread),
         }
@@ -479,7 +480,7 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
             && match rests {
                 Rests::Touch => true,
                 Rests::Waited => !run.multiplexes.contains(&process),
-                Rests::Tail => !run.takes_unseen.contains(&process),
+                Rests::Tail | Rests::Handed => !run.takes_unseen.contains(&process),
             };
         oracle.owners.insert(block, (request, holds));
     }

@@ -82,10 +82,24 @@ fn a_worker_has_what_it_did_since_it_took_the_job() {
     assert_eq!(
         told,
         [
-            "GET /a status 200 blocks 1 survive 1 retained 1",
+            "GET /a status 200 blocks 1 survive 1",
             "GET /b status 200",
             "outside 2"
         ]
+    );
+}
+
+#[test]
+fn a_worker_that_takes_several_jobs_at_once_proves_none() {
+    // All three are done before the first is answered.
+    let told = proved(
+        "t1 accept c1; t1 accept c2; t1 accept c3; t2 lock; t1 poll; t1 read c1 GET /a; t1 read c2 GET /b
+         t1 read c3 GET /c; t2 queue; t2 alloc a 1; t2 alloc b 1; t2 alloc c 1; t2 answer c1 200; t2 answer c2 200
+         t2 answer c3 200; t2 lock; t1 poll",
+    );
+    assert!(
+        told.iter().all(|line| !line.contains("retained")),
+        "{told:?}"
     );
 }
 
@@ -618,4 +632,14 @@ fn the_last_job_is_not_the_one_that_is_done() {
         2 * right >= kept && wrong == 0,
         "{right} of {kept}, {wrong}: {told:#?}"
     );
+}
+
+#[test]
+fn a_realloc_is_its_threads_also_where_another_task_runs_meanwhile() {
+    // A task's first call of the allocator begins before it is seen to run.
+    let told = proved(
+        "t1 accept c1; t1 poll; t1 read c1 GET /a; t1 alloc k 1; t1 task k; t1 alloc x 8; t1 loop; t1 intent x
+         t1 task k; t1 freed; t1 answer c1 200; t1 free k; t1 loop; t1 poll",
+    );
+    assert_eq!(told, ["GET /a status 200 blocks 2"]);
 }

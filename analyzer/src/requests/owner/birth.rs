@@ -41,7 +41,10 @@ impl Owners {
     /// The thread is the one that was created with this number.
     pub(in crate::requests) fn was_created(&mut self, id: ThreadId, created: u64) {
         let process = self.workers[id as usize].process;
-        self.workers[id as usize].maker = self.makers.remove(&(process, created));
+        let maker = self.makers.remove(&(process, created));
+        let worker = &mut self.workers[id as usize];
+        // What it does first is what it was made for, also where the request ends before it begins.
+        (worker.maker, worker.handed) = (maker, maker);
         let Some((request, proof)) = self.creations.remove(&(process, created)) else {
             return;
         };

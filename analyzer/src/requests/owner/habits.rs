@@ -19,8 +19,8 @@ pub(in crate::requests) struct Habits {
     pub(super) multiplexes: bool,
     /// A task touches several connections: what it does after a wait may be another one's.
     pub(super) tasks_share: bool,
-    /// A thread takes jobs without a wait, a queue's lock or a byte between: what it does after an answer may be for the
-    /// next one.
+    /// A thread takes jobs without a wait, a queue's lock or a byte between, or several at once: what it does after an
+    /// answer may be for the next one, and what it does before the first one for any of them.
     pub(super) takes_unseen: bool,
     /// Requests that had threads made which have ended, and whether those had worked for others; of those threads that
     /// have ended since a request has.
@@ -39,7 +39,7 @@ impl Habits {
         !self.migrates
             && match proof {
                 Proof::Touch => true,
-                Proof::Tail => !self.takes_unseen,
+                Proof::Tail | Proof::Handed => !self.takes_unseen,
                 Proof::Waited => !self.multiplexes,
                 Proof::Task => !self.tasks_share,
             }

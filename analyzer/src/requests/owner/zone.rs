@@ -189,7 +189,7 @@ impl Owners {
             .saturating_sub(u32::from(counted));
         let proof = match self.workers[id as usize].waited {
             true => Proof::Task,
-            false => Proof::Touch,
+            false => Proof::Handed,
         };
         let proved = begins && handed && others == 0;
         match service {
