@@ -7,6 +7,7 @@ mod cells;
 mod collected;
 mod collecting;
 mod company;
+mod connected;
 mod course;
 mod endpoints;
 mod garbage;

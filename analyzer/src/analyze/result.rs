@@ -14,8 +14,8 @@ use super::totals::{by_verdict, growth, ownership, processes_and_totals, served}
 use super::types::types;
 use super::unseen::unseen;
 use super::{
-    Analyzer, Timeline, alike, apart, collected, company, course, garbage, lent, lists, mappings,
-    outlook, pool, reuse, rows, ways,
+    Analyzer, Timeline, alike, apart, collected, company, connected, course, garbage, lent, lists,
+    mappings, outlook, pool, reuse, rows, ways,
 };
 use crate::analysis::course::Course;
 use crate::analysis::{Analysis, Growth, Request};
@@ -115,6 +115,11 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     collected::correct(&mut sites, &runtimes, &machine.records);
     lists::correct(&mut sites, places, &mut names, &machine.records);
     lent::correct(&mut sites, places, &machine.records);
+    let last = connected::last_of_open(
+        &machine.records,
+        machine.closes.as_deref().unwrap_or_default(),
+    );
+    connected::correct(&mut sites, &last);
     pool::correct(&mut sites, &made_threads, || at_once(&machine.records));
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);

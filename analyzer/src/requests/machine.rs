@@ -109,6 +109,8 @@ pub struct Machine {
     pub labels: Labels,
     /// What they asked for.
     pub asked: AskedSoFar,
+    /// Connections that were closed, and when; `None` where that is not kept: there may be ever more of them.
+    pub closes: Option<Vec<(u32, u64)>>,
     /// Who owns what.
     pub owners: Owners,
     pub(super) connections: FxHashMap<u32, Connection>,
@@ -142,6 +144,7 @@ impl Machine {
             records: records(),
             labels: Labels::new(options.routes.clone()),
             asked: AskedSoFar::new(options.keep_paths),
+            closes: Some(Vec::new()),
             owners: Owners::new(options.scope, options.boundary == Boundary::Mark, sample),
             connections: FxHashMap::default(),
             threads: Vec::new(),
@@ -163,6 +166,7 @@ impl Machine {
         Machine {
             tasks: Tasks::among_threads(),
             asked: AskedSoFar::nothing(),
+            closes: None,
             ..Machine::new(options, 0, sample)
         }
     }
@@ -598,6 +602,11 @@ impl Machine {
             Event::Unseen { connection, reason } => self.uncut(connection, reason),
             Event::Close { connection } => {
                 self.asked.closed(connection);
+                if self.connections.contains_key(&connection)
+                    && let Some(closes) = &mut self.closes
+                {
+                    closes.push((connection, at.stamp));
+                }
                 self.process(at.process).connections.remove(&connection);
                 self.drop_holder(connection, at.process, at.stamp, true);
             }
