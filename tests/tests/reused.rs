@@ -108,8 +108,7 @@ fn assert_leaks(report: &Report, label: &str, name: &str, kept: &Value) {
     let leaking = number(&endpoint["leaking_requests"], "leaking requests");
     assert!((low..=high).contains(&leaking), "{endpoint:#}");
     if endpoint["associated_blocks"] == 0 {
-        // Whose a few blocks are is not known on a busy machine; the range says so.
-        assert!(high - low <= EACH as u64 / 20, "{endpoint:#}");
+        assert_eq!(leaking, EACH as u64, "{endpoint:#}");
     }
     let (kept, left) = (number(kept, "kept"), left(endpoint, name));
     let most = kept + KEPT_BY_FRAMEWORK;

@@ -2,7 +2,8 @@
 //! request until the next one comes, or the connection is closed.
 //!
 //! Where all requests that keep something are the last ones of such connections, nothing tells that from a leak: the
-//! next request, or the close, would. Where others keep it, too, it is no connection's.
+//! next request, or the close, would. Where others keep it, too, it is no connection's;
+//! nor where many blocks are kept of each.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -15,6 +16,9 @@ use crate::verdict::LEAK_REQUESTS;
 
 /// Of requests that keep what hangs on a connection, one in so many may be another one.
 const OTHERS: usize = 10;
+
+/// A connection's state is so many blocks of a call site at most.
+const BLOCKS: u64 = 16;
 
 /// The last requests of connections that were open when the last request of their process ended, and whether they were
 /// closed after that. `closes`: when connections were closed.
@@ -51,6 +55,10 @@ pub(super) fn correct(sites: &mut [Judged], last: &FxHashMap<RequestId, bool>) {
             let kept = || part.retained.iter().filter(|kept| kept.is_used());
             let others = kept().filter(|kept| !hangs_on_connection(kept, last));
             let requests = distinct(kept());
+            let blocks: u64 = kept().map(|kept| kept.blocks).sum();
+            if blocks > BLOCKS * requests as u64 {
+                continue;
+            }
             if !part.verdict.leaks() || !is_little(distinct(others), requests) {
                 continue;
             }

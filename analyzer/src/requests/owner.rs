@@ -7,7 +7,7 @@
 //! | the worker | its allocations |
 //! | --- | --- |
 //! | has read the request's head itself, and nothing else that is unanswered was touched last by it | proved, that request's |
-//! | was handed a request: it begins the answer to one whose head another worker read; since its last wait or lock of a queue | the same |
+//! | was handed a request: it begins the answer to one whose head another worker read; since its last wait or lock of a queue | the same, but where threads take several jobs at once |
 //! | has answered; up to its next wait, or first lock of a queue, or the head that it reads next | the same: what it tidies up |
 //! | has answered, and begins another's answer without a lock between | open, with both as hints |
 //! | has answered, and has woken another thread (a byte to a pipe); since the byte | open, with that request as a hint |
