@@ -178,7 +178,7 @@ impl Collected {
         for kept in retained {
             if let Some(record) = records.get(kept.request as usize) {
                 let until = record.end.unwrap_or(record.start);
-                let is_told = self.runs.has_told(record.start, until);
+                let is_told = self.runs.has_told_of(record.start, until, kept.last);
                 kept.judged = self.runs.judge(is_told, kept.collected);
             }
         }

@@ -112,6 +112,15 @@ impl Collector {
         self.has_run_since(after, generation)
     }
 
+    /// The same of what a request left that began and ended at these stamps, and made the last of it at `last`. What
+    /// was made after its end, as its connection was closed, was not to be gone by that end.
+    pub fn has_told_of(&self, start: u64, end: u64, last: u64) -> bool {
+        match last <= end {
+            true => self.has_told(start, end),
+            false => self.has_told_fully(last),
+        }
+    }
+
     /// The same, where it is not known when it was to be gone: only a full run tells.
     pub fn has_told_fully(&self, born: u64) -> bool {
         let after = self.passes.partition_point(|pass| pass.stamp <= born);
@@ -237,6 +246,14 @@ mod tests {
         let runs = collector(&[(10, 2), (20, 1)]);
         assert!(runs.has_told_fully(9) && !runs.has_told_fully(10));
         assert_eq!(runs.last_full(), Some(10));
+    }
+
+    #[test]
+    fn what_is_made_after_its_request_waits_for_a_full_run() {
+        assert!(collector(&[(10, 0)]).has_told_of(5, 7, 6));
+        assert!(!collector(&[(10, 0), (20, 1)]).has_told_of(5, 7, 8));
+        assert!(collector(&[(10, 0), (20, 2)]).has_told_of(5, 7, 8));
+        assert!(!collector(&[(10, 2)]).has_told_of(5, 7, 11));
     }
 
     #[test]
