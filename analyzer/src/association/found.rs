@@ -6,10 +6,11 @@ use super::explained::Explained;
 use super::groups::Groups;
 use super::kin::Causes;
 use super::moments::{Hint, hinted};
-use super::site::Observed;
+use super::site::{Observation, Observed};
 use super::sizes::{Size, size};
 use crate::figures::counted;
 use crate::requests::label::LabelId;
+use crate::requests::record::RequestId;
 use crate::sample::Amount;
 
 /// A call site, explained.
@@ -152,8 +153,12 @@ fn text(observed: &Observed, explained: &Explained, groups: &Groups, labels: &[S
     match (shares.as_slice(), undecided) {
         ([], Some(undecided)) => undecided,
         ([], None) => format!(
-            "no label could be told from the others, or from none, by {}",
-            counted(total as u64, "observation")
+            "no label could be told from the others, or from none, by {}{}",
+            counted(total as u64, "observation"),
+            began(unproved(), groups).map_or_else(String::new, |(label, began)| format!(
+                ": {began} of them made by a task or a thread that one {} began",
+                name(label)
+            ))
         ),
         ([(label, _)], None) => {
             let mut others: FxHashSet<LabelId> = unproved()
@@ -178,4 +183,22 @@ fn text(observed: &Observed, explained: &Explained, groups: &Groups, labels: &[S
             )
         }
     }
+}
+
+/// Whose request began what most of these were made by, if one did, and how many.
+fn began<'o>(
+    observations: impl Iterator<Item = &'o Observation>,
+    groups: &Groups,
+) -> Option<(LabelId, usize)> {
+    let mut all = 0;
+    let mut by_request: FxHashMap<RequestId, usize> = FxHashMap::default();
+    for observation in observations {
+        all += 1;
+        if let Some(request) = observation.hints.task {
+            *by_request.entry(request).or_default() += 1;
+        }
+    }
+    let (request, began) = by_request.into_iter().max_by_key(|(_, count)| *count)?;
+    let label = groups.label(groups.of_request(request)?);
+    (2 * began > all).then_some((label, began))
 }

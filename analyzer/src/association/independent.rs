@@ -16,9 +16,23 @@ const RENEWED: f64 = 2.0;
 /// Observations that one request explains are one: which part of those that the newest component explains can each
 /// have a request of its own.
 pub(super) fn independent(observed: &Observed, given: Given<'_>, fit: &Fit<'_>) -> f64 {
-    let (Some(component), Some(ratios)) = (fit.components.last(), fit.ratios.last()) else {
-        return 1.0;
-    };
+    match fit.components.len().checked_sub(1) {
+        Some(newest) => of_component(observed, given, fit, newest),
+        None => 1.0,
+    }
+}
+
+/// The same of the two newest components: the lesser part, as each must explain what the other one doesn't.
+pub(super) fn independent_pair(observed: &Observed, given: Given<'_>, fit: &Fit<'_>) -> f64 {
+    let all = fit.components.len();
+    let newest = all.saturating_sub(2)..all;
+    let each = newest.map(|at| of_component(observed, given, fit, at));
+    each.fold(1.0, f64::min)
+}
+
+/// The same of the component at this place.
+fn of_component(observed: &Observed, given: Given<'_>, fit: &Fit<'_>, at: usize) -> f64 {
+    let (component, ratios) = (&fit.components[at], &fit.ratios[at]);
     let Some(key) = component.key() else {
         return 1.0;
     };
@@ -42,7 +56,7 @@ pub(super) fn independent(observed: &Observed, given: Given<'_>, fit: &Fit<'_>) 
         };
         used.extend(own);
     }
-    let explained = fit.weights.last().copied().unwrap_or(0.0) * observed.all.len() as f64;
+    let explained = fit.weights[at] * observed.all.len() as f64;
     let most = match component {
         Component::After(lag, key) => ends(observed, given, *lag, *key, used.len()),
         _ => used.len(),

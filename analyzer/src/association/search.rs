@@ -199,14 +199,20 @@ impl<'s> Search<'s> {
     ) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
         let mut fit = self.background(after);
         let mut undecided = None;
+        // A hint at few requests can't be chosen, and would keep others from it.
+        let telling: Vec<(Component, Vec<f64>)> = candidates
+            .iter()
+            .filter(|(component, ratios)| self.can_tell(*component, ratios))
+            .cloned()
+            .collect();
         while fit.components.len() < MOST_CHOSEN {
-            let fits = self.best_fits(&fit, candidates);
+            let fits = self.best_fits(&fit, &telling);
             let Some(best) = fits.first() else {
                 break;
             };
             if !self.is_gained(best, &fit) {
                 // Two that share the site may be told only together.
-                match self.best_pair(&fit, candidates) {
+                match self.best_pair(&fit, &telling) {
                     Some(pair) => fit = pair,
                     None => break,
                 }
@@ -229,6 +235,21 @@ impl<'s> Search<'s> {
         }
         let fit = self.with_siblings(fit, candidates);
         (self.without_background(fit), undecided)
+    }
+
+    /// Whether a component by a hint names so many requests that it can explain more than chance would: the many blocks
+    /// of what one request began say no more than one does.
+    fn can_tell(&self, component: Component, ratios: &[f64]) -> bool {
+        let Some(hint) = component.hint() else {
+            return true;
+        };
+        let explained = self.observed.all.iter().zip(ratios);
+        let explained = explained.filter(|(_, ratio)| **ratio > 0.0);
+        let requests: FxHashSet<_> = explained
+            .filter_map(|(seen, _)| hinted(seen, hint))
+            .collect();
+        let most = ratios.iter().fold(1.0, |most: f64, ratio| most.max(*ratio));
+        requests.len() as f64 * most.ln() >= self.given.needed
     }
 
     /// What is left of the candidates where workers were given their work: who gave it to them is known of many, and the
@@ -426,11 +447,8 @@ impl<'s> Search<'s> {
         let lead = PART * (best.logarithm - fit.logarithm);
         let lead = self.given.needed.max(lead);
         let leads = rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= lead);
-        let newest = best.components.last().copied();
-        let renewed = newest.map_or(1.0, |component| {
-            independent::renewed(self.observed, self.given, component)
-        });
-        let gained = best.gain_over(fit) * renewed >= self.given.needed + LEAD;
+        let independent = independent::independent_pair(self.observed, self.given, &best);
+        let gained = best.gain_over(fit) * independent >= self.given.needed + LEAD;
         (leads && gained && self.both_stand(&best, fit)).then_some(best)
     }
 

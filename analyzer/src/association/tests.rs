@@ -63,6 +63,8 @@ struct World {
     seldom: Option<u32>,
     /// This label's blocks are made when its requests begin, before they wait.
     early: Option<u32>,
+    /// The first request has begun what makes the background.
+    begun: bool,
 }
 
 /// Ticks of a wave, those in which its requests begin, and the first in which they end.
@@ -85,6 +87,7 @@ const QUIET: World = World {
     queue: 0,
     seldom: None,
     early: None,
+    begun: false,
 };
 
 fn record(label: u32, start: u64, end: Option<u64>) -> Record {
@@ -272,12 +275,15 @@ impl World {
                 .zip(&places)
                 .zip(&at_once)
                 .filter(|(_, count)| **count > 0)
-                .map(|(((born, _), site), count)| Loose {
+                .map(|(((born, label), site), count)| Loose {
                     known: None,
                     site: *site,
                     born: *born,
                     last: *born,
-                    hints: Hints::default(),
+                    hints: Hints {
+                        task: (self.begun && label.is_none()).then_some(0),
+                        ..Hints::default()
+                    },
                     live: made(*count),
                     served: made(*count),
                     before_exit: made(*count),
@@ -430,6 +436,21 @@ fn the_background_is_nobodys() {
                 assert_eq!(wrong, 0, "by load: {by_load}, often");
             }
         }
+    }
+}
+
+#[test]
+fn the_background_is_not_the_request_that_began_it() {
+    for clients in [1, 4] {
+        let world = World {
+            clients,
+            requests: 800,
+            background: 8_000.0,
+            begun: true,
+            ..QUIET
+        };
+        let (wrong, _, _) = world.errors(12);
+        assert_eq!(wrong, 0, "{clients} clients");
     }
 }
 
