@@ -12,6 +12,7 @@ mod course;
 mod endpoints;
 mod garbage;
 mod judged;
+mod late;
 mod lent;
 mod lists;
 mod mappings;

@@ -162,6 +162,8 @@ pub struct GroupEvidence {
     pub collected: u64,
     /// Those that it has told of don't make the verdict.
     pub is_untold: bool,
+    /// What most of them had begun had not come yet when serving ended.
+    pub is_late: bool,
     /// What the collector of another runtime has to do with it.
     pub told: Option<Told>,
 }
@@ -186,6 +188,13 @@ impl GroupEvidence {
     pub fn text(&self, verdict: Verdict) -> String {
         if let Some(told) = self.told {
             return self.text_of_told(told, verdict);
+        }
+        if self.is_late && verdict == Verdict::TooFewRequests {
+            return format!(
+                "{} of {} kept blocks; what most had begun was still to come when serving ended: a longer run would tell",
+                count(self.retaining),
+                counted(self.requests, "request")
+            );
         }
         match (verdict, self.waiting) {
             (_, 0) => self.text_of_lives(verdict),

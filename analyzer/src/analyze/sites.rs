@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::judged::{Judged, JudgedGroup, JudgedLabel};
-use super::open;
+use super::{late, open};
 use crate::analysis::{Evidence, LifeRow, Verdict};
 use crate::figures::counted;
 use crate::ledger::{
@@ -569,11 +569,22 @@ impl Judge<'_> {
             if let Some(first) = kept.first_mut() {
                 first.first = true;
             }
+            let mut orders = sequences.of_group(label, status).to_vec();
+            let all = orders.len();
+            let of_group = site.retained.iter().filter(mine).filter_map(|kept| {
+                let record = self.records.get(kept.request as usize)?;
+                let order = *self.orders.get(kept.request as usize)?;
+                Some((kept, record, u64::from(order)))
+            });
+            group.is_late |= late::remove_unseen(&mut orders, of_group, sequences);
+            if orders.len() < all {
+                group.everywhere = &[];
+            }
             group.newest += sequences.newest();
             group.survivors += lives.map_or(0, |lives| lives.keepings) + kept.len() as u64;
             group.processes.push(survival::InProcess {
                 gone: sequences.ended_at() < self.served_until,
-                orders: sequences.of_group(label, status).to_vec(),
+                orders,
                 untold: match self.may_be_garbage {
                     true => &self.collectors[*process].untold,
                     false => &[],

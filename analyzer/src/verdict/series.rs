@@ -24,7 +24,13 @@ pub struct Sequences {
     cuts: FxHashMap<Vec<LabelId>, Cut>,
     newest: u64,
     requests: u64,
+    /// When requests ended: one in `every`, in their order.
+    ends: Vec<u64>,
+    every: usize,
 }
+
+/// So many ends of requests are known, at most twice.
+const ENDS: usize = 4096;
 
 /// The requests of some labels together.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +61,15 @@ impl Sequences {
                 *of_label = took.max(*of_label);
             }
         }
+        let every = (finished.ends.len() / ENDS).max(1);
+        let ends = finished.ends.iter().skip(every - 1).step_by(every);
+        let ends = ends.map(|request| {
+            let record = records.get(*request as usize);
+            record.and_then(|record| record.end).unwrap_or(0)
+        });
         Sequences {
+            ends: ends.collect(),
+            every,
             by_label,
             by_group,
             longest,
@@ -75,6 +89,12 @@ impl Sequences {
         let mut orders: Vec<u64> = orders.map(|order| u64::from(*order)).collect();
         orders.sort_unstable();
         orders
+    }
+
+    /// How many requests had ended by `stamp`; where there were many, some fewer.
+    pub fn ended_by(&self, stamp: u64) -> u64 {
+        let ends = self.ends.partition_point(|end| *end <= stamp);
+        (ends * self.every) as u64
     }
 
     /// How many requests would have ended at `stamp`, had they come evenly over the serving time.

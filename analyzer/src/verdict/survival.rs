@@ -84,6 +84,8 @@ pub struct Group<'g> {
     pub survivors: u64,
     /// So many requests can be the newest of their kind: as many as there were at once.
     pub newest: u64,
+    /// Of most of its requests what they keep had not come yet when serving ended.
+    pub is_late: bool,
 }
 
 impl<'g> Group<'g> {
@@ -251,6 +253,13 @@ impl<'g> Group<'g> {
             true => Verdict::Leak,
             false => self.lesser(&found, retaining, needs, limits[0]),
         };
+        // How it goes on is not seen.
+        let verdict = match verdict {
+            Verdict::Leak | Verdict::Bounded | Verdict::WarmUp if self.is_late => {
+                Verdict::TooFewRequests
+            }
+            verdict => verdict,
+        };
         let evidence = GroupEvidence {
             requests,
             retaining,
@@ -261,6 +270,7 @@ impl<'g> Group<'g> {
             trend: found.shown_trend(needs),
             freed: self.freed[0].count(),
             alone: verdict == Verdict::Bounded && self.goes_with_its_process(),
+            is_late: self.is_late,
             needed: (verdict == Verdict::TooFewRequests)
                 .then(|| self.needed(&found, requests, retaining, needs, limits[0])),
             ..GroupEvidence::default()

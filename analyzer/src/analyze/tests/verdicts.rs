@@ -45,6 +45,38 @@ fn requests_agree_with_endpoints(analysis: &crate::analysis::Analysis) {
     }
 }
 
+/// A loop whose every second request has a task keep something, `late` requests afterwards; it ends with the last of `n`.
+fn work_comes_late(n: usize, late: usize) -> (Verdict, u64) {
+    let mut script = Script::default();
+    script.tell("t1 accept c1");
+    for i in 0..n {
+        let label = ["job", "plain"][i % 2];
+        script.tell(&format!("t1 poll; t1 read c1 GET /{label}"));
+        if i % 2 == 0 {
+            script.tell(&format!("t1 alloc T{i} 1 @1"));
+        }
+        script.tell("t1 answer c1 200");
+        if let Some(task) = i.checked_sub(late).filter(|task| task % 2 == 0) {
+            script.tell(&format!(
+                "t1 poll; t1 task T{task}; t1 alloc k{task} 1000 @2; t1 loop; t1 free T{task}"
+            ));
+        }
+    }
+    script.tell("t1 poll; t1 close c1; dies p1");
+    let analysis = script.analysis(&Options::default());
+    let all = verdicts(&analysis);
+    let (_, verdict, leaking, _) = all.iter().find(|row| row.0 == "GET /job").expect("asked");
+    (*verdict, *leaking)
+}
+
+#[test]
+fn work_that_had_not_come_when_serving_ended_bounds_nothing() {
+    assert_eq!(work_comes_late(200, 2), (Verdict::Leak, 99));
+    assert_eq!(work_comes_late(200, 60), (Verdict::Leak, 70));
+    // Most was still to come: what becomes of it is not seen.
+    assert_eq!(work_comes_late(200, 160), (Verdict::TooFewRequests, 0));
+}
+
 #[test]
 fn endpoints_of_every_kind_get_their_verdict() {
     let analysis = serve(800, |i| {
