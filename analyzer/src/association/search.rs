@@ -233,7 +233,7 @@ impl<'s> Search<'s> {
             }
             fit = best.clone();
         }
-        let fit = self.with_siblings(fit, candidates);
+        let fit = self.with_siblings(fit, &telling);
         (self.without_background(fit), undecided)
     }
 
