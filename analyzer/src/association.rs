@@ -28,6 +28,7 @@
 //! | `groups` | labels and statuses, numbered |
 //! | `flight` | what was in flight at each moment, and on average |
 //! | `moments` | how often a hint names a label by chance |
+//! | `parts` | where call sites lie in the lists of all processes |
 //! | `site` | a call site's observations, and how likely each component makes them |
 //! | `sizes` | the same of blocks of one size, where several are made at a call site |
 //! | `kin` | call sites that share their innermost frames: what one alone can't tell |
@@ -57,6 +58,7 @@ mod independent;
 mod kin;
 mod likelihood;
 mod moments;
+mod parts;
 mod rivals;
 mod search;
 mod site;
@@ -76,6 +78,7 @@ pub use give::Owned;
 use groups::Groups;
 use kin::{Causes, Lender};
 use moments::Moments;
+use parts::Parts;
 use rivals::Scenes;
 use site::{Doubt, Observation, Observed};
 use stage::Stages;
@@ -234,7 +237,8 @@ fn find(
         .iter()
         .map(|finished| Moments::of(&finished.moments, records, &groups))
         .collect();
-    let observed = observe(processes, unproved, &groups, &mut sweeps);
+    let parts = Parts::of(processes, records);
+    let observed = observe((&parts, processes), unproved, &groups, &mut sweeps);
     let scenes = Scenes::of(processes, &sweeps, records, &groups);
     let needed = needed_gain(&observed);
     let given = Given {
@@ -258,7 +262,12 @@ fn find(
         each = causes_of_each(observed.collect(), given);
     }
     let found = explain(each, given, (labels, sites));
-    demote(processes, &unproved.doubtful, (&found, &groups), records);
+    demote(
+        (&parts, processes),
+        &unproved.doubtful,
+        (&found, &groups),
+        records,
+    );
     let whose = Whose {
         groups: &groups,
         moments: &moments,
@@ -344,7 +353,7 @@ fn needed_gain(observed: &[(SiteId, Observed)]) -> f64 {
 
 /// Chooses what is looked at of each site, and looks.
 fn observe(
-    processes: &[&mut Finished],
+    (parts, processes): (&Parts, &[&mut Finished]),
     unproved: &Unproved,
     groups: &Groups,
     sweeps: &mut [Sweep],
@@ -371,7 +380,7 @@ fn observe(
             let places = by_site.get(site).map_or(&[][..], Vec::as_slice);
             (
                 *site,
-                Observed::of(*site, processes, places, (most, &pauses)),
+                Observed::of(*site, (parts, processes), places, (most, &pauses)),
             )
         })
         .collect();
@@ -393,21 +402,21 @@ fn observe(
 /// Proofs at a call site whose blocks no request explains prove nothing: other work of the worker's comes to that
 /// place, too, or alone.
 fn demote(
-    processes: &mut [&mut Finished],
+    (parts, processes): (&Parts, &mut [&mut Finished]),
     doubtful: &FxHashMap<SiteId, Doubt>,
     (found, groups): (&FxHashMap<SiteId, Found>, &Groups),
     records: &mut [Record],
 ) {
+    let is_regular = |site: SiteId| site::is_regular(site, (parts, processes), records);
     let is_none = |(site, doubt): &(&SiteId, &Doubt)| {
         let Some(found) = found.get(site) else {
             return false;
         };
         let mixed = doubt.mixed && found.unproved_background() >= 0.5;
-        let tail =
-            doubt.tail && found.is_background() && !site::is_regular(**site, processes, records);
+        let tail = doubt.tail && found.is_background() && !is_regular(**site);
         mixed || tail
     };
-    let none: Vec<SiteId> = doubtful
+    let none: FxHashSet<SiteId> = doubtful
         .iter()
         .filter(is_none)
         .map(|(site, _)| *site)
@@ -415,8 +424,8 @@ fn demote(
     // What was made after an answer may be another job's that the worker had taken with the first.
     let irregular = doubtful
         .keys()
-        .filter(|site| !none.contains(site) && !site::is_regular(**site, processes, records));
-    let irregular: Vec<SiteId> = irregular.copied().collect();
+        .filter(|site| !none.contains(site) && !is_regular(**site));
+    let irregular: FxHashSet<SiteId> = irregular.copied().collect();
     let is_denied = |site: SiteId, kept: &Retained, records: &[Record]| {
         let record = records.get(kept.request as usize);
         let label = record.and_then(|record| record.label);

@@ -1,11 +1,12 @@
 //! What is looked at of a call site.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::flight::{Around, LAGS};
 use super::groups::GroupId;
+use super::parts::Parts;
 use crate::ledger::holding::Hints;
-use crate::ledger::{Finished, Loose};
+use crate::ledger::{Finished, FinishedSite, Loose};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::Amount;
@@ -138,11 +139,14 @@ const REGULAR: u64 = 50;
 
 /// Whether the requests of some label leave blocks at the site as a rule, and as many each: what another work
 /// leaves beside them comes now and then.
-pub(super) fn is_regular(site: SiteId, processes: &[&mut Finished], records: &[Record]) -> bool {
-    let parts = processes.iter().flat_map(|finished| &finished.sites);
+pub(super) fn is_regular(
+    site: SiteId,
+    (parts, processes): (&Parts, &[&mut Finished]),
+    records: &[Record],
+) -> bool {
     let kept = parts
-        .filter(|part| part.id == site)
-        .flat_map(|part| &part.retained);
+        .of_site(site, processes)
+        .flat_map(|(_, part)| &part.retained);
     let mut by_label: FxHashMap<LabelId, Vec<u64>> = FxHashMap::default();
     for kept in kept {
         if let Some(label) = records
@@ -153,10 +157,7 @@ pub(super) fn is_regular(site: SiteId, processes: &[&mut Finished], records: &[R
         }
     }
     by_label.into_iter().any(|(label, blocks)| {
-        let all = records
-            .iter()
-            .filter(|record| !record.void && record.label == Some(label));
-        let all: u64 = all.map(|record| u64::from(record.count)).sum();
+        let all = parts.requests(label);
         let first = blocks.first().copied().unwrap_or(0);
         let alike = blocks.iter().filter(|blocks| **blocks == first).count();
         blocks.len() as u64 * 100 >= all * REGULAR && alike * 10 >= blocks.len() * 9
@@ -167,7 +168,7 @@ impl Observed {
     /// Of `site`, whose loose blocks are at `places`; `most` are looked at, evenly over all.
     pub(super) fn of(
         site: SiteId,
-        processes: &[&mut Finished],
+        (parts, processes): (&Parts, &[&mut Finished]),
         places: &[(usize, usize)],
         (most, pauses): (usize, &[u64]),
     ) -> Observed {
@@ -182,26 +183,24 @@ impl Observed {
             all.push(first);
             strewn.extend(further(all.last_mut(), loose, pauses[*process]));
         }
-        for (process, finished) in processes.iter().enumerate() {
-            for part in finished.sites.iter().filter(|part| part.id == site) {
-                let births = part.outside_births.iter();
-                all.extend(births.map(|born| Observation::of(process, *born, Hints::default())));
-                // What is proved tells who else comes here.
-                for kept in &part.retained {
-                    let hints = Hints {
-                        last: Some(kept.request),
-                        ..Hints::default()
-                    };
-                    all.push(Observation {
-                        proved: true,
-                        amount: kept.amount(),
-                        blocks: kept.blocks,
-                        ..Observation::of(process, kept.born, hints)
-                    });
-                }
+        for (process, part) in parts.of_site(site, processes) {
+            let births = part.outside_births.iter();
+            all.extend(births.map(|born| Observation::of(process, *born, Hints::default())));
+            // What is proved tells who else comes here.
+            for kept in &part.retained {
+                let hints = Hints {
+                    last: Some(kept.request),
+                    ..Hints::default()
+                };
+                all.push(Observation {
+                    proved: true,
+                    amount: kept.amount(),
+                    blocks: kept.blocks,
+                    ..Observation::of(process, kept.born, hints)
+                });
             }
         }
-        for (process, since) in seen_since(site, processes, &all) {
+        for (process, since) in seen_since(parts.of_site(site, processes), &all) {
             let own = all.iter_mut().filter(|seen| seen.process == process);
             own.for_each(|seen| seen.since = since);
         }
@@ -251,21 +250,19 @@ fn further(
 
 /// Where survivors of the call site were freed, and so only the newest may be left: since when there are any, by
 /// process.
-fn seen_since(
-    site: SiteId,
-    processes: &[&mut Finished],
+fn seen_since<'p>(
+    parts: impl Iterator<Item = (usize, &'p FinishedSite)>,
     all: &[Observation],
 ) -> FxHashMap<u32, u64> {
+    let with_frees: FxHashSet<u32> = parts
+        .filter(|(_, part)| part.has_frees())
+        .map(|(process, _)| process as u32)
+        .collect();
     let mut since: FxHashMap<u32, u64> = FxHashMap::default();
-    for seen in all {
+    for seen in all.iter().filter(|seen| with_frees.contains(&seen.process)) {
         let first = since.entry(seen.process).or_insert(u64::MAX);
         *first = (*first).min(seen.born);
     }
-    since.retain(|process, _| {
-        let parts = processes.get(*process as usize).map(|one| &one.sites);
-        let mut parts = parts.into_iter().flatten();
-        parts.any(|part| part.id == site && part.has_frees())
-    });
     since
 }
 
