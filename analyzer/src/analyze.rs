@@ -204,7 +204,7 @@ impl<'f> Analyzer<'f> {
             self.warm_up(step.stamp);
         }
         match &step.what {
-            What::ProcessBegins => self.process_begins(step.process),
+            What::ProcessBegins => self.process_begins(step.process, step.stamp),
             What::ProcessEnds => self.process_ends(step.process, step.stamp),
             What::ThreadBegins => self.machine.thread_begins(step.thread, step.process),
             What::ThreadEnds => {
@@ -323,11 +323,11 @@ impl<'f> Analyzer<'f> {
         }
     }
 
-    fn process_begins(&mut self, process: ProcessId) {
+    fn process_begins(&mut self, process: ProcessId, stamp: u64) {
         let facts = self.facts.processes.get(process as usize);
         let forked = facts.filter(|facts| facts.origin == Origin::Fork);
         let parent = forked.and_then(|facts| facts.parent);
-        self.machine.process_begins(process, parent);
+        self.machine.process_begins(process, parent, stamp);
         if parent.is_none() {
             let ledger = self.machine.owners.ledger(process);
             for (site, phase) in self.collecting.telling() {

@@ -21,6 +21,7 @@ mod lives;
 mod log;
 mod loose;
 pub mod mapped;
+mod meanwhile;
 mod merge;
 mod now;
 mod open;
@@ -35,6 +36,7 @@ pub mod stacks;
 pub mod standing;
 mod threads;
 mod tracing;
+mod tree;
 mod types;
 
 use caches::Cached;
@@ -52,6 +54,7 @@ use index::HoldingIndex;
 pub use lives::{Age, GroupLives, Lives, MEASURES, MassDeath, SiteLives};
 pub use log::Log;
 pub use loose::{Known, Loose};
+use meanwhile::OfTree;
 pub use open::Open;
 use periods::Periods;
 use pieces::Mappings;
@@ -63,7 +66,7 @@ pub use types::Typed;
 
 use crate::analysis::course::Begins;
 use crate::replay::{Block, Found, Heap, HoldingId};
-use crate::requests::record::{Record, RequestId};
+use crate::requests::record::RequestId;
 use crate::sample::{Amount, Sample};
 use crate::sites::{Memory, SiteId};
 use crate::trace::ThreadId;
@@ -154,8 +157,8 @@ pub struct Ledger {
     serving: Serving,
     /// Reads and writes of requests' connections, by stamp.
     touches: Log,
-    /// Live bytes when the tree's first request began.
-    tree_from_bytes: Option<u64>,
+    /// What it knows of the time that others serve.
+    tree: OfTree,
     /// Types of blocks were read.
     typed: bool,
     /// What caches of bounded size keep.
@@ -245,7 +248,7 @@ impl Ledger {
             requests_ended: 0,
             serving: Serving::default(),
             touches: Log::default(),
-            tree_from_bytes: None,
+            tree: OfTree::default(),
             reached: FxHashMap::default(),
             proved_allocations: 0,
             freer: Freer::default(),
@@ -297,42 +300,6 @@ impl Ledger {
         if self.serving.from.is_none() {
             self.serving.from = Some(stamp);
             self.serving.from_bytes = self.counts.held_bytes();
-        }
-    }
-
-    /// A process of the tree begins to serve: how much was live here then.
-    pub fn tree_serves(&mut self) {
-        self.tree_from_bytes = Some(self.counts.held_bytes());
-    }
-
-    /// The process ends: if it had no requests, and was there before the tree's first, it is judged over the time of
-    /// those. Their number is what tells the time: all of them may have been slow at once.
-    pub fn serves_with(&mut self, tree: Serving, records: &[Record]) {
-        if let (None, Some(from_bytes)) = (self.serving.from, self.tree_from_bytes)
-            && tree.to > 0
-        {
-            let live = self.exit.held_before();
-            let own = self.heap.own();
-            let memory = own.filter(|(address, _)| pieces::is_memory(*address));
-            let late = memory.filter(|(_, block)| block.born > tree.to);
-            let late = late.map(|(address, block)| self.heap.amount(address, block).bytes);
-            let late: u64 = late.sum();
-            let started = records.iter().filter(|record| !record.void);
-            let started = started.map(|record| record.start);
-            let started: Vec<u64> = started.take_while(|start| *start <= tree.to).collect();
-            let end = |part: usize| {
-                let place = (part + 1) * started.len() / PARTS;
-                started.get(place).copied().unwrap_or(tree.to)
-            };
-            self.serving = Serving {
-                requests: started.len() as u64,
-                by_requests: Some(std::array::from_fn(end)),
-                from_bytes,
-                to_bytes: live
-                    .unwrap_or(self.counts.held_bytes())
-                    .saturating_sub(late),
-                ..tree
-            };
         }
     }
 

@@ -59,6 +59,11 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         .map(|process| (process.timeline, process.ended.unwrap_or_default()))
         .unzip();
     let mut finished: Vec<&mut Finished> = ended.iter_mut().map(|(end, _)| end).collect();
+    let served_until = finished.iter().map(|process| process.serving.to).max();
+    let passing = finished
+        .iter_mut()
+        .filter(|process| process.serving.is_passing && Some(process.ended_at) < served_until);
+    passing.for_each(|process| process.passes());
     let mut associated = associate(
         &mut finished,
         &mut machine.records,

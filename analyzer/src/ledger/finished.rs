@@ -75,7 +75,8 @@ pub struct Finished {
 }
 
 /// From the begin of a process's first request to the end of its last that did end, in stamps. Of a process without
-/// requests (a forking parent, a master of workers) that was there before: the same of all processes.
+/// requests (a forking parent, a master of workers) that was there before: the same of all processes; of one that began
+/// meanwhile (a pool's child): from its begin.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Serving {
     /// Its begin.
@@ -88,6 +89,8 @@ pub struct Serving {
     pub to_bytes: u64,
     /// How many requests ended meanwhile: its own, or those of the whole tree.
     pub requests: u64,
+    /// The process had none, and began while others served: if it ended before they did, it took all with it.
+    pub is_passing: bool,
     /// Where requests, or what is read and written, tell the time: the ends of equal parts of those.
     pub by_requests: Option<[u64; PARTS]>,
 }
@@ -115,6 +118,21 @@ impl Serving {
             }
         };
         Some((part * u128::from(places) / of) as u64)
+    }
+}
+
+impl Finished {
+    /// It took all with it that it held, long before serving ended: nothing is judged that came meanwhile.
+    pub fn passes(&mut self) {
+        self.serving = Serving::default();
+        for site in &mut self.sites {
+            let series = &mut site.outside;
+            if let Some(served) = std::mem::take(&mut series.served).into_inner() {
+                series.before.0 += served.retained_blocks.iter().sum::<u64>();
+                series.before.1 += served.retained_bytes.iter().sum::<u64>();
+            }
+            site.outside_births.clear();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use super::holding::{Hints, OUTSIDE, Proof};
 use super::*;
 use crate::analysis::Source;
+use crate::requests::record::Record;
 
 #[test]
 fn reallocs_have_three_outcomes() {

@@ -16,8 +16,11 @@ impl Machine {
     }
 
     /// A process begins; `parent` where it was forked.
-    pub fn process_begins(&mut self, process: ProcessId, parent: Option<ProcessId>) {
+    pub fn process_begins(&mut self, process: ProcessId, parent: Option<ProcessId>, stamp: u64) {
         self.owners.process_begins(process, parent);
+        if self.tree.from.is_some() {
+            self.owners.ledger(process).begins_meanwhile(stamp);
+        }
         let Some(parent) = parent else {
             return;
         };

@@ -512,6 +512,9 @@ impl Machine {
 
     fn enter(&mut self, at: At, wait: Wait, connection: u32) {
         self.threads[at.thread as usize].writing = None;
+        if wait.may_be_idle() || wait == Wait::Queue {
+            self.owners.ledger(at.process).comes_to_wait(at.stamp);
+        }
         match wait {
             Wait::Write if self.boundary != Boundary::Mark => self.write_begins(at, connection),
             Wait::Write => {}

@@ -148,7 +148,7 @@ impl Replay {
     fn step(&mut self, step: &Step<'_>, facts: &Facts) {
         self.last = self.last.max(step.stamp);
         match &step.what {
-            What::ProcessBegins => self.process_begins(step.process, facts),
+            What::ProcessBegins => self.process_begins(step.process, step.stamp, facts),
             What::ProcessEnds => self.process_ends(step.process, step.stamp),
             What::ThreadBegins => {
                 let thread = worker(step.thread);
@@ -203,11 +203,11 @@ impl Replay {
         self.machine.run(process, thread, stamp, read);
     }
 
-    fn process_begins(&mut self, process: ProcessId, facts: &Facts) {
+    fn process_begins(&mut self, process: ProcessId, stamp: u64, facts: &Facts) {
         let known = facts.processes.get(process as usize);
         let forked = known.filter(|known| known.origin == Origin::Fork);
         let parent = forked.and_then(|known| known.parent);
-        self.machine.process_begins(process, parent);
+        self.machine.process_begins(process, parent, stamp);
         self.running.push(process);
         self.frozen.retain(|_, frozen| !frozen.ended);
     }

@@ -104,7 +104,8 @@ fn what_is_in_flight_at_the_end_is_told_by_how_long_others_take() {
 }
 
 /// A parent that forks a child for each request; it does `each` beside. One process more is there from the start
-/// (p2), one comes late and grows as it starts (p3).
+/// (p2). Three come late: p3 grows as it starts and never waits, p4 keeps something of each job, p5 grows as it starts,
+/// and has its first job then.
 fn forking(each: impl Fn(usize) -> String) -> Analysis {
     let mut text = "t1 waits; fork p1 p2; ".to_owned();
     for i in 0..100 {
@@ -115,13 +116,21 @@ fn forking(each: impl Fn(usize) -> String) -> Analysis {
             each = each(i)
         ));
         if i == 50 {
-            text.push_str("fork p1 p3; ");
+            text.push_str("fork p1 p3; fork p1 p4; fork p1 p5; ");
         }
         if i > 50 {
             text.push_str(&format!("p3.t1 alloc late{i} 70 @7; "));
+            text.push_str(&format!("p4.t1 queue; p4.t1 alloc job{i} 70 @8; "));
+        }
+        match i {
+            51..85 => text.push_str(&format!("p5.t1 alloc starts{i} 70 @9; ")),
+            85.. => text.push_str("p5.t1 queue; p5.t1 alloc job 70 @9; p5.t1 free job; "),
+            _ => {}
         }
     }
-    analysis(&format!("{text} dies p3; dies p2; t1 waits; dies p1"))
+    analysis(&format!(
+        "{text} dies p5; dies p4; dies p3; dies p2; t1 waits; dies p1"
+    ))
 }
 
 #[test]
@@ -138,11 +147,50 @@ fn a_parent_without_requests_is_judged_by_the_time_of_its_children() {
     // The one before the first child's request is from before.
     assert_eq!(site.outside_grown.blocks, 99);
     let of = |verdict| leak.growth.by_verdict.iter().find(|row| row.0 == verdict);
-    assert_eq!(of(Verdict::Leak).unwrap().1.bytes, 99 * 500);
-    assert_eq!(leak.growth.to_bytes - leak.growth.from_bytes, 99 * 500);
-    // Of one that came while others served nothing is known.
-    let late = leak.sites.iter().find(|site| site.id == 7).unwrap();
-    assert_eq!(late.outside_verdict, Verdict::TooFewRequests);
+    assert_eq!(of(Verdict::Leak).unwrap().1.bytes, 99 * 500 + 48 * 70);
+    assert_eq!(
+        leak.growth.to_bytes - leak.growth.from_bytes,
+        99 * 500 + (48 + 48 + 34) * 70
+    );
+}
+
+#[test]
+fn a_child_that_comes_meanwhile_is_judged_by_its_jobs() {
+    let analysis = forking(|_| String::new());
+    let outside = |id| {
+        let site = analysis.sites.iter().find(|site| site.id == id).unwrap();
+        (site.outside_verdict, site.outside_grown.blocks)
+    };
+    // It may be starting yet.
+    assert_eq!(outside(7), (Verdict::TooFewRequests, 48));
+    assert_eq!(outside(8), (Verdict::Leak, 48));
+    assert_eq!(outside(9).1, 34);
+    assert!(outside(9).0 > Verdict::GrowingBuffer);
+    assert!(!analysis.growth.is_all_told());
+}
+
+#[test]
+fn what_a_child_kept_that_came_and_went_meanwhile_went_with_it() {
+    let mut text = "t1 waits; t1 accept c1; ".to_owned();
+    for i in 0..200 {
+        text.push_str("t1 reads c1; t1 read c1 GET /; t1 answer c1 200; ");
+        let child = 2 + i / 50;
+        if i % 50 == 10 {
+            text.push_str(&format!("fork p1 p{child}; "));
+        }
+        if (10..45).contains(&(i % 50)) {
+            text.push_str(&format!(
+                "p{child}.t1 queue; p{child}.t1 alloc job{i} 9000 @8; "
+            ));
+        }
+        if i % 50 == 45 {
+            text.push_str(&format!("dies p{child}; "));
+        }
+    }
+    let analysis = analysis(&format!("{text} t1 reads c1; t1 close c1; dies p1"));
+    assert_eq!(analysis.growth.undecided_bytes(), 0);
+    let site = analysis.sites.iter().find(|site| site.id == 8).unwrap();
+    assert_eq!(site.outside_verdict, Verdict::TooFewRequests);
 }
 
 #[test]

@@ -281,7 +281,9 @@ fn nothing(input: &Input<'_>) -> (Tone, String) {
         ),
         (false, true) => (
             Tone::Warn,
-            format!("No request leaks, but memory grows outside requests (below): {checked}."),
+            format!(
+                "No request is known to leak, but memory grows outside requests (below): {checked}."
+            ),
         ),
         (false, false) if !growth.is_explained() => (
             Tone::Plain,
