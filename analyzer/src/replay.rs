@@ -11,7 +11,7 @@ use inherited::{Inherited, Snapshot};
 
 use crate::addresses::ByAddress;
 use crate::sample::{Amount, Sample};
-use crate::types::TypeId;
+use crate::types::{TypeId, cached, is_cached};
 
 /// Names who holds a block, and where it was allocated: an index into a ledger's holdings.
 pub type HoldingId = u32;
@@ -171,12 +171,16 @@ impl Heap {
         }
     }
 
-    /// The block at `address` is of this type, if it was there before `begin`.
+    /// The block at `address` is of this type, if it was there before `begin`. That a cache keeps it may be known before
+    /// what it is.
     pub fn set_type(&mut self, address: u64, begin: u64, of_type: TypeId) {
         if let Some(block) = self.own.get_mut(address)
             && block.born < begin
         {
-            block.of_type = of_type;
+            block.of_type = match is_cached(block.of_type) {
+                true => cached(of_type),
+                false => of_type,
+            };
         }
     }
 

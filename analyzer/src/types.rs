@@ -88,6 +88,11 @@ pub fn cached(id: TypeId) -> TypeId {
     id | CACHED
 }
 
+/// Whether such a cache keeps blocks of this type.
+pub fn is_cached(id: TypeId) -> bool {
+    id & CACHED != 0
+}
+
 /// The same type where no such cache keeps it.
 pub fn not_cached(id: TypeId) -> TypeId {
     id & !CACHED

@@ -233,6 +233,7 @@ fn a_killed_process_has_caches_that_went_on() {
         ledger.allocate(own, 8000, 64, 1, 101);
         let record = Record {
             label: Some(3),
+            end: Some(50),
             ..record()
         };
         ledger.complete_caches(&[record]);
@@ -240,4 +241,53 @@ fn a_killed_process_has_caches_that_went_on() {
         crate::types::is_bounded(block.of_type)
     };
     assert_eq!([late(0), late(2), late(3)], [true, true, false]);
+}
+
+/// Of caches with room for so many entries: whether what comes after the last reading is theirs, and what a request had
+/// made by then that went on.
+#[test]
+fn what_a_cache_has_no_room_for_is_not_its_own() {
+    let late = |most: u64, held: bool| {
+        let mut ledger = Ledger::new(Sample::default());
+        ledger.begin(0, 1);
+        let own = ledger.proved_account(0, Proof::Touch);
+        let of_cache: Vec<u64> = (1..=8).map(|number| number * 16).collect();
+        let later = (1000..1020).map(|place| place * 16);
+        of_cache.iter().for_each(|address| {
+            ledger.allocate(own, *address, 64, 1, 5);
+        });
+        let entries = of_cache.iter().map(|block| vec![*block; 3]).collect();
+        let born = if held { 99 } else { 101 };
+        later.clone().for_each(|address| {
+            ledger.allocate(own, address, 64, 1, born);
+        });
+        ledger.caches_read(100, &[crate::trace::Cache { most, entries }]);
+        let record = Record {
+            label: Some(3),
+            end: Some(110),
+            ..record()
+        };
+        ledger.complete_caches(&[record]);
+        let mut late = later.filter_map(|address| ledger.heap.get(address));
+        late.all(|block| crate::types::is_bounded(block.of_type))
+    };
+    assert!(late(28, false) && late(28, true));
+    assert!(!late(27, false) && !late(27, true));
+}
+
+/// What a block is may be read when a cache is known to keep it, and tells nothing of that.
+#[test]
+fn a_type_that_is_read_late_takes_nothing_out_of_a_cache() {
+    let mut ledger = Ledger::new(Sample::default());
+    ledger.begin(0, 1);
+    let own = ledger.proved_account(0, Proof::Touch);
+    ledger.allocate(own, 16, 64, 1, 5);
+    let entries = vec![vec![16; 3]];
+    ledger.caches_read(100, &[crate::trace::Cache { most: 9, entries }]);
+    ledger.set_type(16, 101, 7);
+    let of_type = |ledger: &Ledger| ledger.heap.get(16).map(|block| block.of_type);
+    assert_eq!(of_type(&ledger), Some(crate::types::cached(7)));
+    // The next reading tells that it has left.
+    ledger.caches_read(200, &[]);
+    assert_eq!(of_type(&ledger), Some(7));
 }
