@@ -117,6 +117,8 @@ pub struct Associated {
     pub births: FxHashMap<SiteId, Vec<(ProcessId, u64)>>,
     /// Call sites whose blocks one label made, or another: nothing tells which.
     pub ambiguous: FxHashSet<SiteId>,
+    /// Call sites whose blocks may be any label's, or none's: nothing tells.
+    pub unclaimed: FxHashSet<SiteId>,
     /// Blocks and bytes that stayed unknown, of those that outlived a request.
     pub unknown: Amount,
 }
@@ -146,10 +148,14 @@ pub fn associate(
         finished.loose.extend(of_process);
     }
     let (unknown, births) = give::leave_the_rest(processes, sites);
-    let ambiguous = found.iter().filter(|(_, found)| found.is_ambiguous());
+    let which = |wanted: fn(&Found) -> bool| {
+        let such = found.iter().filter(|(_, found)| wanted(found));
+        such.map(|(site, _)| *site).collect()
+    };
     Associated {
         births,
-        ambiguous: ambiguous.map(|(site, _)| *site).collect(),
+        ambiguous: which(Found::is_ambiguous),
+        unclaimed: which(Found::is_unclaimed),
         sites: texts(found, &known.given),
         unknown,
     }

@@ -1,5 +1,7 @@
 //! How many requests of a label leak, where it is not known which ones.
 
+mod spans;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::judged::{Judged, JudgedLabel};
@@ -10,6 +12,8 @@ use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sites::{SiteId, Sites};
 use crate::trace::ProcessId;
+use crate::verdict::LEAK_REQUESTS;
+use spans::{Ends, Span, beside, ends, fewest, made_by, spans_of};
 
 /// What a request of a label that leaks retained at sites where it does: blocks and bytes. Of requests that can't be told
 /// apart, one of those that may be meant.
@@ -23,7 +27,7 @@ type Unknown = FxHashMap<SiteId, Vec<(ProcessId, u64)>>;
 pub(super) struct Ranges {
     /// At least and at most.
     pub(super) of_labels: FxHashMap<LabelId, [u64; 2]>,
-    /// Labels that leak nowhere, but may have made what grows and is one label's or another's.
+    /// Labels that leak nowhere, but may have made what grows and is one label's or another's, or any one's or none's.
     pub(super) untold: FxHashSet<LabelId>,
 }
 
@@ -177,18 +181,70 @@ impl Known {
 /// For each label of which it is not known which requests leak: at least and at most so many do.
 ///
 /// What nobody could be found for counts for all labels that leak at its call site or its line (the innermost
-/// frames), and, where it grows, for all labels that leak nowhere and may have made it. Where all that requests left
-/// behind is proved, what is not proved is no request's.
+/// frames), and, where it grows, for all labels that leak nowhere and may have made it. Where requests left something
+/// behind and all of that is proved, what is not proved is no request's. Where none is known to leak, nothing shows that
+/// owners can be told there: what leaks and may be any one's is undecided.
 pub(super) fn leaking_ranges(
-    sites: &[Judged],
+    (sites, verdicts): (&[Judged], &FxHashMap<LabelId, Verdict>),
     leaking: &Leaking,
     records: &[Record],
-    (unknown, ambiguous): (&Unknown, &FxHashSet<SiteId>),
+    (unknown, [ambiguous, unclaimed]): (&Unknown, [&FxHashSet<SiteId>; 2]),
     places: &Sites,
 ) -> Ranges {
+    let mut known = known_leaks((sites, verdicts), leaking, records, (unknown, places));
+    let none_leaks = known.is_empty();
+    add_undecided(sites, &mut known, records, (unknown, places));
+    let parts = sites.iter().flat_map(|site| &site.labels);
+    let mut kept = parts.flat_map(|part| &part.retained);
+    let associates = kept.any(|kept| kept.associated);
+    let grows = sites.iter().filter(|site| grows_for_nobody(site));
+    let of_nobody: Vec<(SiteId, Whose)> = grows
+        .map(|site| match site.outside.leaks() && none_leaks {
+            _ if ambiguous.contains(&site.id) => (site.id, Whose::OneOrAnother),
+            true if unclaimed.contains(&site.id) => (site.id, Whose::Anyones),
+            _ => (site.id, Whose::Nobodys),
+        })
+        .collect();
+    let untellable = of_nobody.iter().any(|(_, whose)| *whose != Whose::Nobodys);
+    if !associates && !untellable && known.values().all(Known::is_certain) {
+        return Ranges::default();
+    }
+    let spans = spans_of(records);
+    let all = ends(&spans);
+    let mut untold = FxHashSet::default();
+    for (site, whose) in of_nobody {
+        let untellable = whose != Whose::Nobodys;
+        if associates || untellable {
+            let site = (site, whose == Whose::Anyones);
+            let added = add_unknown_growth(site, &mut known, (&spans, &all), unknown);
+            untold.extend(added.into_iter().filter(|_| untellable));
+        }
+    }
+    known.retain(|_, known| !known.is_certain());
+    let none = FxHashMap::default();
+    let range =
+        |(label, known): (LabelId, Known)| (label, known.range(spans.get(&label).unwrap_or(&none)));
+    Ranges {
+        of_labels: known.into_iter().map(range).collect(),
+        untold,
+    }
+}
+
+/// What is known of the labels that leak.
+fn known_leaks(
+    (sites, verdicts): (&[Judged], &FxHashMap<LabelId, Verdict>),
+    leaking: &Leaking,
+    records: &[Record],
+    (unknown, places): (&Unknown, &Sites),
+) -> FxHashMap<LabelId, Known> {
     let mut known: FxHashMap<LabelId, Known> = FxHashMap::default();
+    // What is too little to have a say is undecided, as the rest is.
+    let leaks = |part: &&JudgedLabel| {
+        let endpoint = verdicts.get(&part.label);
+        part.verdict.leaks() && endpoint.is_some_and(|verdict| verdict.leaks())
+    };
     for site in sites {
-        for part in site.labels.iter().filter(|part| part.verdict.leaks()) {
+        for part in site.labels.iter().filter(leaks) {
             let of_label = known.entry(part.label).or_default();
             if let Some(line) = line(places, site.id) {
                 let at = of_label.lines.entry(line).or_default();
@@ -203,33 +259,18 @@ pub(super) fn leaking_ranges(
             of_label.is_unknown(unknown, site.id);
         }
     }
-    add_undecided(sites, &mut known, records, (unknown, places));
-    let parts = sites.iter().flat_map(|site| &site.labels);
-    let mut kept = parts.flat_map(|part| &part.retained);
-    let associates = kept.any(|kept| kept.associated);
-    let grows = sites.iter().filter(|site| grows_for_nobody(site));
-    let of_nobody: Vec<SiteId> = grows.map(|site| site.id).collect();
-    let is_ambiguous = of_nobody.iter().any(|site| ambiguous.contains(site));
-    if !associates && !is_ambiguous && known.values().all(Known::is_certain) {
-        return Ranges::default();
-    }
-    let spans = spans_of(records);
-    let mut untold = FxHashSet::default();
-    for site in of_nobody {
-        let is_ambiguous = ambiguous.contains(&site);
-        if associates || is_ambiguous {
-            let added = add_unknown_growth(site, &mut known, &spans, unknown);
-            untold.extend(added.into_iter().filter(|_| is_ambiguous));
-        }
-    }
-    known.retain(|_, known| !known.is_certain());
-    let none = FxHashMap::default();
-    let range =
-        |(label, known): (LabelId, Known)| (label, known.range(spans.get(&label).unwrap_or(&none)));
-    Ranges {
-        of_labels: known.into_iter().map(range).collect(),
-        untold,
-    }
+    known
+}
+
+/// Whose blocks are that grow at a call site and are no request's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// Nobody was found.
+    Nobodys,
+    /// One label's or another's.
+    OneOrAnother,
+    /// Any label's, or none's.
+    Anyones,
 }
 
 /// Whether blocks grow at the call site that are no request's.
@@ -254,13 +295,16 @@ fn add_undecided(
     let leaking: FxHashSet<LabelId> = known.keys().copied().collect();
     for site in sites {
         let line = line(places, site.id);
-        for part in site.labels.iter().filter(|part| is_early(part.verdict)) {
+        let is_open = |part: &&JudgedLabel| {
+            is_early(part.verdict) || part.verdict.leaks() && !leaking.contains(&part.label)
+        };
+        for part in site.labels.iter().filter(is_open) {
             let of_label = known.entry(part.label).or_default();
             let leaks_here = line
                 .as_ref()
                 .is_some_and(|line| of_label.may_be_of(line, blocks(part)));
             let leaks_nowhere = !leaking.contains(&part.label);
-            if leaks_here || leaks_nowhere && part.verdict == Verdict::TooFewRequests {
+            if leaks_here || leaks_nowhere && part.verdict <= Verdict::TooFewRequests {
                 of_label.may_leak(part, records);
                 // As at a leak: what is another label's, or nobody's, may be this one's.
                 if part.retained.iter().any(|kept| kept.associated) {
@@ -286,114 +330,47 @@ fn add_undecided(
 }
 
 /// Adds what grows at the call site and is nobody's to the labels that leak nowhere and were in flight at half of the
-/// births or more; tells which ones.
+/// births or more, or had just ended; where it may be `anyones`, that goes for all labels together, and for one a leak's
+/// few births are enough. Tells which ones.
 fn add_unknown_growth(
-    site: SiteId,
+    (site, anyones): (SiteId, bool),
     known: &mut FxHashMap<LabelId, Known>,
-    spans: &FxHashMap<LabelId, FxHashMap<ProcessId, Vec<Span>>>,
+    (spans, all): (&FxHashMap<LabelId, FxHashMap<ProcessId, Vec<Span>>>, &Ends),
     unknown: &Unknown,
 ) -> Vec<LabelId> {
     let births = unknown.get(&site).map_or(&[][..], Vec::as_slice);
-    let mut added = Vec::new();
+    if births.is_empty() {
+        return Vec::new();
+    }
+    let count = |beside: &[bool]| beside.iter().filter(|is_beside| **is_beside).count();
+    let is_half = |beside: &[bool]| count(beside) * 2 >= births.len();
+    let mut of_all = vec![false; births.len()];
+    let mut of_labels: Vec<(LabelId, Vec<bool>)> = Vec::new();
     for (label, spans) in spans {
-        let leaks = known.get(label).is_some_and(|known| known.leaks);
-        if !leaks && !births.is_empty() && is_beside(births, spans) {
-            known.entry(*label).or_default().is_unknown(unknown, site);
-            added.push(*label);
+        let of_label = beside(births, spans, all);
+        let both = of_all.iter_mut().zip(&of_label);
+        both.for_each(|(any, is_beside)| *any |= is_beside);
+        of_labels.push((*label, of_label));
+    }
+    let mut added = Vec::new();
+    for (label, of_label) in of_labels {
+        let leaks = known.get(&label).is_some_and(|known| known.leaks);
+        let may_own = match anyones {
+            true => is_half(&of_all) && count(&of_label) as u64 >= LEAK_REQUESTS,
+            false => is_half(&of_label),
+        };
+        if !leaks && may_own {
+            let of_label = known.entry(label).or_default();
+            of_label.is_unknown(unknown, site);
+            // Nothing tells how long before it was asked for.
+            for (process, born) in births.iter().filter(|_| anyones) {
+                let after = of_label.after.entry(*process).or_default();
+                *after = (*after).max(*born);
+            }
+            added.push(label);
         }
     }
     added
-}
-
-/// Whether a request was in flight at half of the births or more.
-fn is_beside(births: &[(ProcessId, u64)], spans: &FxHashMap<ProcessId, Vec<Span>>) -> bool {
-    let reach: FxHashMap<ProcessId, Vec<(u64, u64)>> = spans
-        .iter()
-        .map(|(process, spans)| (*process, reach(spans)))
-        .collect();
-    let beside = births.iter().filter(|(process, born)| {
-        let last = reach.get(process).and_then(|reach| begun_by(reach, *born));
-        last.is_some_and(|last| last >= *born)
-    });
-    beside.count() * 2 >= births.len()
-}
-
-/// The requests of each label in each process.
-fn spans_of(records: &[Record]) -> FxHashMap<LabelId, FxHashMap<ProcessId, Vec<Span>>> {
-    let mut spans: FxHashMap<LabelId, FxHashMap<ProcessId, Vec<Span>>> = FxHashMap::default();
-    for (request, record) in (0..).zip(records).filter(|(_, record)| !record.void) {
-        if let Some(label) = record.label {
-            let of_label = spans.entry(label).or_default();
-            of_label.entry(record.process).or_default().push(Span {
-                request,
-                status: record.status,
-                count: u64::from(record.count),
-                start: record.start,
-                end: record.end.unwrap_or(u64::MAX),
-            });
-        }
-    }
-    spans
-}
-
-/// A request of the label.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    request: RequestId,
-    status: Option<u32>,
-    count: u64,
-    start: u64,
-    end: u64,
-}
-
-/// So many requests beside the told ones are needed at least, that one was in flight at each birth: each time the
-/// one that lasts longest (a greedy cover of points by intervals is a smallest one).
-fn fewest(births: &[u64], spans: &[Span], told: &FxHashSet<RequestId>) -> u64 {
-    let mut spans: Vec<Span> = spans.to_vec();
-    spans.sort_unstable_by_key(|span| span.start);
-    let (mut next, mut longest, mut told_until) = (0, 0, 0);
-    let (mut covered, mut needed) = (0, 0);
-    for birth in births {
-        while let Some(span) = spans.get(next).filter(|span| span.start <= *birth) {
-            longest = longest.max(span.end);
-            if told.contains(&span.request) {
-                told_until = told_until.max(span.end);
-            }
-            next += 1;
-        }
-        if *birth > covered && *birth > told_until && longest >= *birth {
-            covered = longest;
-            needed += 1;
-        }
-    }
-    needed
-}
-
-/// For each begin of a request, when the last of all that had begun by then ends.
-fn reach(spans: &[Span]) -> Vec<(u64, u64)> {
-    let mut ends: Vec<(u64, u64)> = spans.iter().map(|span| (span.start, span.end)).collect();
-    ends.sort_unstable();
-    let mut last = 0;
-    for (_, end) in &mut ends {
-        last = last.max(*end);
-        *end = last;
-    }
-    ends
-}
-
-/// When the last ends of those that had begun by `stamp`; nothing if none had.
-fn begun_by(reach: &[(u64, u64)], stamp: u64) -> Option<u64> {
-    let begun = reach.partition_point(|(start, _)| *start <= stamp);
-    let (_, last) = reach.get(begun.checked_sub(1)?)?;
-    Some(*last)
-}
-
-/// When a request of these may have made what was made at each of `births`: then, or where none was in flight, as the
-/// last before ended (it may have left work to others).
-fn made_by(births: &[u64], spans: &[Span]) -> Vec<u64> {
-    let reach = reach(spans);
-    let of = |born: &u64| Some(*born.min(&begun_by(&reach, *born)?));
-    births.iter().filter_map(of).collect()
 }
 
 /// So many requests beside the told ones were in flight at any of the births, or had begun before `after`, when

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use super::endpoints::{beside, endpoints, leaking};
+use super::endpoints::{beside, endpoint_verdicts, endpoints, leaking};
 use super::merging::merge;
 use super::range::{Leaking, leaking_ranges};
 use super::site_list::{link_sites, reached, site_list};
@@ -130,10 +130,13 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, places, &machine.records);
     let ranges = leaking_ranges(
-        &sites,
+        (&sites, &endpoint_verdicts(&sites, places)),
         &leaking,
         &machine.records,
-        (&associated.births, &associated.ambiguous),
+        (
+            &associated.births,
+            [&associated.ambiguous, &associated.unclaimed],
+        ),
         places,
     );
     let endpoint_of = endpoints(

@@ -82,6 +82,11 @@ impl Found {
         !self.names_labels() && self.explained.undecided.is_none()
     }
 
+    /// Whether it is nobody's for all that is known, and there is something without proof.
+    pub(super) fn is_unclaimed(&self) -> bool {
+        self.is_background() && !self.text.is_empty()
+    }
+
     /// Whether it is one label or another that explains some of them.
     pub(super) fn is_ambiguous(&self) -> bool {
         let all = self.by_size.iter().map(|(_, explained)| explained);

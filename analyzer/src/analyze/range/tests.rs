@@ -45,8 +45,9 @@ fn what_nobody_in_flight_made_may_be_of_the_last_before() {
         end,
     };
     let spans = [span(1, 30, 40), span(0, 10, 20), span(2, 32, 50)];
-    let births = made_by(&[5, 15, 25, 33, 60], &spans);
-    assert_eq!(births, [15, 20, 33, 50]);
+    let mut births = made_by(&[5, 15, 25, 33, 60], &spans);
+    births.sort_unstable();
+    assert_eq!(births, [5, 15, 20, 20, 25, 33, 50, 60]);
     let none = FxHashSet::default();
     assert_eq!(candidates(&[20], &spans, (&none, 0)), 1);
     assert_eq!(candidates(&births, &spans, (&none, 0)), 3);
@@ -129,11 +130,13 @@ fn ranges(sites: &[Judged], unknown: &Unknown, places: &Sites) -> Vec<(LabelId, 
         .flat_map(|part| &part.retained)
         .map(|kept| (kept.request, (1, 8)))
         .collect();
+    let none = FxHashSet::default();
+    let verdicts = crate::analyze::endpoints::endpoint_verdicts(sites, places);
     let found = leaking_ranges(
-        sites,
+        (sites, &verdicts),
         &leaking,
         &records(),
-        (unknown, &FxHashSet::default()),
+        (unknown, [&none, &none]),
         places,
     );
     let mut found: Vec<(LabelId, [u64; 2])> = found.of_labels.into_iter().collect();
@@ -240,4 +243,47 @@ fn only_answers_with_a_status_that_leaks_count() {
     assert_eq!(ranges_with(both.into()), [(LABEL, [0, 5])]);
     let errors = vec![group(200, Verdict::Clean), group(500, Verdict::Leak)];
     assert_eq!(ranges_with(errors), [(LABEL, [0, 0])]);
+}
+
+/// One request is in flight at 100 to 150, another label's at 200 to 250.
+#[test]
+fn who_was_in_flight_or_had_just_ended_may_have_made_it() {
+    let span = |start, end| Span {
+        request: 0,
+        status: None,
+        count: 1,
+        start,
+        end,
+    };
+    let mine = FxHashMap::from_iter([(0, vec![span(100, 150)])]);
+    let other = FxHashMap::from_iter([(0, vec![span(200, 250)])]);
+    let all = ends(&FxHashMap::from_iter([(1, mine.clone()), (2, other)]));
+    // In flight, left to others, longer ago than it took, and after another one.
+    let births = [120, 199, 201, 260].map(|born| (0, born));
+    assert_eq!(beside(&births, &mine, &all), [true, true, false, false]);
+}
+
+/// A growing buffer of one byte in a thousand does not make the label leak, nor what is undecided less so.
+#[test]
+fn what_has_no_say_leaves_the_rest_undecided() {
+    let (places, [common, rare, _]) = places();
+    let all = [2, 4, 6].map(|request| Retained {
+        bytes: 80_000,
+        ..kept(request, Certain::Request)
+    });
+    let buffer = vec![kept(8, Certain::Request)];
+    let sites = [
+        site(
+            common,
+            Verdict::Clean,
+            vec![part(LABEL, Verdict::TooFewRequests, all.into())],
+        ),
+        site(
+            rare,
+            Verdict::Clean,
+            vec![part(LABEL, Verdict::GrowingBuffer, buffer)],
+        ),
+    ];
+    let found = ranges(&sites, &Unknown::default(), &places);
+    assert_eq!(found, [(LABEL, [0, 4])]);
 }

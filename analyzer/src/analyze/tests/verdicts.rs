@@ -398,3 +398,37 @@ fn freed(i: i32) -> String {
         _ => String::new(),
     }
 }
+
+/// A thread that serves nobody keeps something beside every third request, whichever that is, or long after it.
+#[test]
+fn what_may_be_any_labels_or_nobodys_leaves_none_of_them_clean() {
+    let endpoints = |is_idle: bool| {
+        let analysis = serve(120, |i| {
+            let label = if i * 7 % 5 < 2 { "GET /a" } else { "GET /b" };
+            let job = if i % 3 == 0 {
+                "t2 alloc job# 90 @5; "
+            } else {
+                ""
+            };
+            let idle = "t2 alloc idle 9 @6; t2 free idle; ".repeat(9);
+            let body = match is_idle {
+                true => format!("t1 answer c1 200; t1 reads c1; {idle} {job}"),
+                false => format!("{job} t1 answer c1 200"),
+            };
+            (label.into(), body)
+        });
+        let site = analysis.sites.iter().find(|site| site.id == 5).unwrap();
+        assert_eq!(site.outside_verdict, Verdict::Leak);
+        let endpoints = analysis.endpoints.iter();
+        endpoints
+            .map(|endpoint| (endpoint.verdict, endpoint.leaking_requests_range))
+            .collect::<Vec<_>>()
+    };
+    for (verdict, [low, high]) in endpoints(false) {
+        assert_eq!((verdict, low), (Verdict::TooFewRequests, 0));
+        assert!(high >= 40, "{high}");
+    }
+    for found in endpoints(true) {
+        assert_eq!(found, (Verdict::Clean, [0, 0]));
+    }
+}
