@@ -9,6 +9,7 @@ mod collecting;
 mod company;
 mod connected;
 mod course;
+mod crowd;
 mod endpoints;
 mod garbage;
 mod judged;

@@ -14,8 +14,8 @@ use super::totals::{by_verdict, growth, ownership, processes_and_totals, served}
 use super::types::types;
 use super::unseen::unseen;
 use super::{
-    Analyzer, Timeline, alike, apart, collected, company, connected, course, garbage, lent, lists,
-    mappings, outlook, pool, reuse, rows, ways,
+    Analyzer, Timeline, alike, apart, collected, company, connected, course, crowd, garbage, lent,
+    lists, mappings, outlook, pool, reuse, rows, ways,
 };
 use crate::analysis::course::Course;
 use crate::analysis::{Analysis, Growth, Request};
@@ -125,6 +125,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         machine.closes.as_deref().unwrap_or_default(),
     );
     connected::correct(&mut sites, &last);
+    crowd::correct(&mut sites, &machine.records);
     pool::correct(&mut sites, &made_threads, || at_once(&machine.records));
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);

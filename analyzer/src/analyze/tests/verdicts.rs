@@ -432,3 +432,43 @@ fn what_may_be_any_labels_or_nobodys_leaves_none_of_them_clean() {
         assert_eq!(found, (Verdict::Clean, [0, 0]));
     }
 }
+
+/// Connections come one after another. A pool has one object more whenever more requests are in flight than before; a
+/// leak leaves something at one such moment less.
+#[test]
+fn what_comes_with_a_crowd_is_a_pool_or_a_leak() {
+    let endpoint = |keeps: &dyn Fn(usize, usize) -> bool| {
+        let mut script = Script::default();
+        let mut text = "t1 alloc start 50 @99; ".to_owned();
+        for round in 0..20 {
+            // So many at once.
+            let crowd = 1 + round / 4;
+            for c in 1..=crowd {
+                let kept = match keeps(round, c) {
+                    true => format!("t{c} alloc o{round}.{c} 80 @2;"),
+                    false => String::new(),
+                };
+                let accept = if round == 0 || round % 4 == 0 && c == crowd {
+                    format!("t{c} accept c{c}; ")
+                } else {
+                    String::new()
+                };
+                text.push_str(&format!(
+                    "{accept} t{c} reads c{c}; t{c} read c{c} GET /pool; {kept} "
+                ));
+            }
+            for c in 1..=crowd {
+                text.push_str(&format!("t{c} answer c{c} 200; t{c} reads c{c}; "));
+            }
+        }
+        script.tell(&format!("{text} dies p1"));
+        let analysis = script.analysis(&Options::default());
+        let endpoint = &analysis.endpoints[0];
+        (endpoint.verdict, endpoint.leaking_requests)
+    };
+    let is_high = |round: usize, c: usize| round.is_multiple_of(4) && c == 1 + round / 4;
+    let pool = endpoint(&is_high);
+    assert_eq!(pool, (Verdict::TooFewRequests, 0));
+    let leak = endpoint(&|round, c| is_high(round, c) || (round, c) == (18, 1));
+    assert_eq!(leak, (Verdict::Leak, 6));
+}
