@@ -46,6 +46,8 @@ struct AtPlace {
     /// Blocks that caches keep, of so many entries.
     kept: u64,
     entries: FxHashSet<u32>,
+    /// Of these, those that are there yet.
+    live: u64,
     /// Blocks that they don't.
     others: u64,
     /// Blocks of which the last reading told nothing.
@@ -55,8 +57,9 @@ struct AtPlace {
 }
 
 impl AtPlace {
-    fn add(&mut self, entered: &Entered) {
+    fn add(&mut self, entered: &Entered, is_live: bool) {
         self.kept += 1;
+        self.live += u64::from(is_live);
         self.entries.insert(entered.entry);
         self.most = self.most.max(entered.most);
     }
@@ -65,7 +68,7 @@ impl AtPlace {
     fn takes_the_late(&self) -> bool {
         let each = self.kept.div_ceil(self.entries.len().max(1) as u64);
         let room = self.most.saturating_mul(each);
-        self.others * OTHERS <= self.kept && self.kept + self.late <= room
+        self.others * OTHERS <= self.kept && self.live + self.late <= room
     }
 }
 
@@ -163,8 +166,12 @@ impl Ledger {
         };
         let mut kept: FxHashMap<(SiteIndex, Option<LabelId>), AtPlace> = FxHashMap::default();
         for entered in &self.cached.blocks {
-            if let Some(place) = self.heap.get(entered.address).and_then(place) {
-                kept.entry(place).or_default().add(entered);
+            let block = self.heap.get(entered.address);
+            if let Some((place, block)) = block.and_then(|block| Some((place(block)?, block))) {
+                // In a full cache another one has come to its address.
+                kept.entry(place)
+                    .or_default()
+                    .add(entered, block.born < read);
             }
         }
         let mut late = Vec::new();
