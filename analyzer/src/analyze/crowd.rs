@@ -5,8 +5,8 @@
 //! something among fewer would. Where most of a label's requests began so, that says nothing, and a leak is one.
 //!
 //! Of simulated leaks (8 and 32 connections, at once or one after another; 60, 150 and 600 requests; one in 50 to each
-//! one keeps) with 3 things kept or more, 32 connections had all of them at such moments in 7 of 2,100 servers with 150
-//! requests and in none with 600; 8 connections in one of 7,600.
+//! one keeps) with 3 things kept or more, 32 connections had all of them at such moments in 119 of 2,338 servers with 60
+//! requests, in 7 of 3,063 with 150 and in none of 3,829 with 600; 8 connections in one of 9,231.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
