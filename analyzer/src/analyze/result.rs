@@ -4,35 +4,32 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use super::endpoints::{beside, endpoint_verdicts, endpoints, leaking};
+use super::endpoints::{endpoint_verdicts, endpoints, leaking};
+use super::ends::Ends;
+use super::judged::Judged;
 use super::merging::merge;
-use super::range::{Leaking, leaking_ranges};
-use super::site_list::{link_sites, reached, site_list};
-use super::sites::judge;
-
-use super::totals::{by_verdict, growth, ownership, processes_and_totals, served};
+use super::range::leaking_ranges;
+use super::request_list::requests;
+use super::site_list::{link_sites, site_list};
+use super::totals::{by_verdict, ownership, processes_and_totals};
 use super::types::types;
 use super::unseen::unseen;
-use super::{
-    Analyzer, Timeline, alike, apart, collected, company, connected, course, crowd, garbage, lent,
-    lists, mappings, outlook, pool, reuse, rows, ways,
-};
+use super::verdicts::verdicts;
+use super::warnings::{cut_headers, warnings};
+use super::{Analyzer, Timeline, apart, course, garbage, mappings, outlook, rows};
 use crate::analysis::course::Course;
-use crate::analysis::{Analysis, Growth, Request};
-use crate::asked::Sent;
-use crate::association::associate;
-use crate::figures::counted;
+use crate::analysis::{Analysis, Growth, Site, TimelinePoint};
+use crate::association::{Associated, associate};
 use crate::ledger::Finished;
-use crate::requests::label::{INCOMPLETE, LabelId, MAX_LABELS, OTHER};
+use crate::ledger::pieces::Held;
+use crate::requests::label::{INCOMPLETE, LabelId};
 use crate::requests::owner::Scope;
-use crate::requests::record::{Record, RequestId};
-use crate::sample::Amount;
-use crate::sites::Sites;
-use crate::trace::{Facts, ProcessId, Warning};
-use crate::types::FREE_LISTS_UNREAD;
+use crate::requests::record::Record;
+use crate::sites::{SiteId, Sites};
+use crate::trace::{Facts, ProcessId};
 
 /// The analysis of a finished reading.
-pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
+pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
     let Analyzer {
         facts,
         mut machine,
@@ -46,14 +43,10 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     } = analyzer;
     let mut labels = machine.labels.names().to_vec();
     name_the_incomplete(&mut machine.records, &mut labels);
-    let executables = facts
-        .processes
-        .iter()
-        .map(|process| process.executable.as_str());
     let mapped = processes.iter().map(|process| process.mapped.as_slice());
-    let mapped = executables.zip(mapped);
-    let held = mappings::held(processes.iter().map(|process| process.mapped.as_slice()));
-    let untraced = mappings::untraced(mapped, sites);
+    let held = mappings::held(mapped.clone());
+    let executables = facts.processes.iter().map(|of| of.executable.as_str());
+    let untraced = mappings::untraced(executables.zip(mapped), places);
     let (timelines, mut ended): (Vec<Timeline>, Vec<(Finished, usize)>) = processes
         .into_iter()
         .map(|process| (process.timeline, process.ended.unwrap_or_default()))
@@ -68,65 +61,25 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
         &mut finished,
         &mut machine.records,
         &labels,
-        sites,
+        places,
         scope == Scope::Thread,
     );
-    merge(&mut finished, &mut associated, sites);
+    merge(&mut finished, &mut associated, places);
     let mut analysis = Analysis {
         events,
         unseen: unseen(&machine.unseen_connections()),
+        timeline: timeline(&timelines, facts),
         ..Analysis::default()
     };
-    processes_and_totals(&mut analysis, &ended, &machine.records, (facts, sites));
+    processes_and_totals(&mut analysis, &ended, &machine.records, (facts, places));
     analysis.totals.peak_live_bytes = machine.peak_live_bytes;
     analysis.warnings = warnings(&ended, machine.labels.overflowed(), &facts.warnings);
     analysis
         .warnings
         .extend(untraced.iter().map(mappings::warning));
     analysis.untraced = untraced;
-    for (process, timeline) in (0..).zip(&timelines) {
-        let points = timeline.points(process as ProcessId, &facts.clock, &facts.rss);
-        analysis.timeline.extend(points);
-    }
-    analysis.timeline.sort_by_key(|point| point.t_ns);
-    let lived = course::lived(&mut ended);
-    let standings = ended
-        .iter_mut()
-        .map(|(end, _)| std::mem::take(&mut end.standings));
-    let standings: Vec<_> = standings.collect();
-    let served = served(&ended);
-    let reached = reached(&ended, &machine.records);
-    let growth = growth(&ended);
-    let beside = beside(&ended, &machine.records);
-    let places = sites;
-    let made_threads = ended.iter().flat_map(|(end, _)| &end.made_threads);
-    let made_threads: FxHashMap<RequestId, bool> = made_threads.copied().collect();
-    let most_cached = ended.iter().map(|(process, _)| process.most_cached).max();
-    let runtimes = collected::Runtimes::of(places, collecting);
-    let mut sites = judge(
-        ended,
-        &machine.records,
-        &facts.dropped,
-        |site| places.is_of_python(site),
-        |site| runtimes.at(site),
-    );
-    let mut warnings = facts.warnings.iter();
-    let unread = warnings.any(|warning| warning.code == FREE_LISTS_UNREAD);
-    let most_cached = most_cached.unwrap_or(0);
-    reuse::correct(&mut sites, &names, &machine.records, (unread, most_cached));
-    alike::correct(&mut sites, &machine.records);
-    company::settle_shared(&mut sites);
-    ways::correct(&mut sites, places, &machine.records);
-    collected::correct(&mut sites, &runtimes, &machine.records);
-    lists::correct(&mut sites, places, &mut names, &machine.records);
-    lent::correct(&mut sites, places, &machine.records);
-    let last = connected::last_of_open(
-        &machine.records,
-        machine.closes.as_deref().unwrap_or_default(),
-    );
-    connected::correct(&mut sites, &last);
-    crowd::correct(&mut sites, &machine.records);
-    pool::correct(&mut sites, &made_threads, || at_once(&machine.records));
+    let ends = Ends::of(&mut ended, &machine.records);
+    let sites = verdicts(ended, &machine, &mut names, (facts, places), collecting);
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, places, &machine.records);
@@ -143,30 +96,26 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     let endpoint_of = endpoints(
         &mut analysis,
         (&sites, places),
-        (&leaking, &ranges, &beside),
+        (&leaking, &ranges, &ends.beside),
         &machine.records,
         &labels,
     );
     let unknown = associated.unknown.bytes;
     ownership(&mut analysis, &sites, places, unknown);
-    let memory = sites.iter().filter(|site| places.memory(site.id).is_kept());
-    let open = memory.flat_map(|site| &site.open);
-    analysis.growth = Growth {
-        // What had not ended went on after the last that did.
-        to_bytes: growth.to_bytes + open.map(|open| open.later_bytes).sum::<u64>(),
-        by_verdict: by_verdict(&sites, places, &machine.records),
-        ..growth
-    };
+    analysis.growth = grown(ends.growth, (&sites, places), &machine.records);
     analysis.memory = rows::memory(
-        &standings,
-        served,
+        &ends.standings,
+        ends.served,
         facts,
         (&sites, places),
         &machine.records,
     );
     analysis.course = periods.begins().map(|begins| {
         let kept = course::kept(begins, &sites, &machine.records, &endpoint_of);
-        Course { lived, kept }
+        Course {
+            lived: ends.lived,
+            kept,
+        }
     });
     let types = types(&sites, places, &mut names);
     for (label, rows) in types.of_labels {
@@ -177,15 +126,8 @@ pub(super) fn build(analyzer: Analyzer<'_>, sites: &Sites) -> Analysis {
     }
     analysis.types = types.all;
     let sites = sites.into_iter().zip(types.of_sites);
-    analysis.sites = site_list(sites, &reached, &machine.records, &endpoint_of, places);
-    for site in &mut analysis.sites {
-        let held = held.get(&site.id).copied().unwrap_or_default();
-        site.discarded_bytes = held.discarded;
-        site.unjoined_threads = held.unjoined;
-        if let Some(found) = associated.sites.get(&site.id) {
-            site.whose.clone_from(&found.text);
-        }
-    }
+    analysis.sites = site_list(sites, &ends.reached, &machine.records, &endpoint_of, places);
+    complete_sites(&mut analysis.sites, &held, &associated);
     link_sites(&mut analysis);
     if facts.sample_bytes > 0 {
         // Of the requests that leak, only those are known that are in the sample.
@@ -222,112 +164,36 @@ fn name_the_incomplete(records: &mut [Record], labels: &mut Vec<String>) {
     }
 }
 
-/// How many requests were in flight at once, at most.
-fn at_once(records: &[Record]) -> usize {
-    let real = records.iter().filter(|record| !record.void);
-    let changes = real.flat_map(|record| {
-        let end = record.end.map(|end| (end, -1));
-        [Some((record.start, 1)), end].into_iter().flatten()
+/// Live bytes of all processes, in order of time.
+fn timeline(timelines: &[Timeline], facts: &Facts) -> Vec<TimelinePoint> {
+    let points = (0..).zip(timelines).flat_map(|(process, timeline)| {
+        timeline.points(process as ProcessId, &facts.clock, &facts.rss)
     });
-    let mut changes: Vec<(u64, i64)> = changes.collect();
-    changes.sort_unstable();
-    let mut flying = 0;
-    let at_each = changes.into_iter().map(|(_, change)| {
-        flying += change;
-        flying
-    });
-    at_each
-        .max()
-        .map_or(0, |most| usize::try_from(most).unwrap_or(0))
+    let mut points: Vec<TimelinePoint> = points.collect();
+    points.sort_by_key(|point| point.t_ns);
+    points
 }
 
-/// Each one takes its record's place in memory: there may be millions.
-fn requests(
-    records: Vec<Record>,
-    endpoint_of: &FxHashMap<LabelId, u32>,
-    leaking: &Leaking,
-    facts: &Facts,
-) -> Vec<Request> {
-    const { assert!(size_of::<Request>() <= size_of::<Record>()) };
-    let real = records.into_iter().enumerate();
-    let real = real.filter(|(_, record)| !record.void);
-    let request = |(id, record): (usize, Record)| {
-        let id = id as RequestId;
-        let figures = &record.figures;
-        let thread = facts.threads.get(record.host as usize);
-        Request {
-            process: record.process,
-            thread: thread.map_or(0, |thread| thread.tid),
-            source: record.source,
-            connection: record.connection,
-            endpoint: record
-                .label
-                .and_then(|label| endpoint_of.get(&label).copied())
-                .unwrap_or(0),
-            count: record.count,
-            status: record.status,
-            start_ns: facts.clock.ns(record.start),
-            end_ns: record.end.map(|end| facts.clock.ns(end)),
-            allocations: figures.allocations,
-            allocated_bytes: figures.allocated_bytes,
-            associated: Amount {
-                blocks: figures.inferred_blocks,
-                bytes: figures.associated_bytes,
-            },
-            live_blocks: figures.live_blocks,
-            live_bytes: figures.live_bytes,
-            survivor_blocks: figures.survivor_blocks,
-            survivor_bytes: figures.survivor_bytes,
-            retained_blocks: figures.retained_blocks,
-            retained_bytes: figures.retained_bytes,
-            leaking_blocks: leaking.get(&id).map_or(0, |leaking| leaking.0),
-        }
-    };
-    real.map(request).collect()
-}
-
-/// That values of headers are not known to their ends.
-fn cut_headers(sent: &Sent) -> Option<Warning> {
-    let cut = sent.cut();
-    let (names, counts): (Vec<&str>, Vec<u64>) = cut.into_iter().unzip();
-    (!names.is_empty()).then(|| Warning {
-        code: "headers_cut".to_string(),
-        text: format!(
-            "{} of {} longer than is recorded: only the first bytes are known, and they name no request",
-            counted(counts.iter().sum(), "value"),
-            names.join(", ")
-        ),
-    })
-}
-
-fn warnings(ended: &[(Finished, usize)], overflowed: bool, known: &[Warning]) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    if overflowed {
-        warnings.push(Warning {
-            code: "labels_folded".to_string(),
-            text: format!(
-                "there are more than {MAX_LABELS} labels, the rest is {OTHER}; fold paths with --route, \
-                 for example --route '/users/*'"
-            ),
-        });
+/// The growth while requests were served, with what explains it.
+fn grown(growth: Growth, (sites, places): (&[Judged], &Sites), records: &[Record]) -> Growth {
+    let memory = sites.iter().filter(|site| places.memory(site.id).is_kept());
+    let open = memory.flat_map(|site| &site.open);
+    Growth {
+        // What had not ended went on after the last that did.
+        to_bytes: growth.to_bytes + open.map(|open| open.later_bytes).sum::<u64>(),
+        by_verdict: by_verdict(sites, places, records),
+        ..growth
     }
-    // What is known of them already stands there, too.
-    let cause = match known.iter().any(|warning| warning.code == "bypassed") {
-        true => "they are those of libraries that call the C library directly",
-        false => {
-            "look for libraries that call the C library directly (opened with RTLD_DEEPBIND, as PHP's are), for an \
-             allocator of the program's own, or for dropped events"
+}
+
+/// Fills in what is known of call sites beside their verdicts.
+fn complete_sites(sites: &mut [Site], held: &FxHashMap<SiteId, Held>, associated: &Associated) {
+    for site in sites {
+        let held = held.get(&site.id).copied().unwrap_or_default();
+        site.discarded_bytes = held.discarded;
+        site.unjoined_threads = held.unjoined;
+        if let Some(found) = associated.sites.get(&site.id) {
+            site.whose.clone_from(&found.text);
         }
-    };
-    let missed: u64 = ended.iter().map(|(end, _)| end.counts.missed_frees).sum();
-    if missed > 0 {
-        warnings.push(Warning {
-            code: "missed_frees".to_string(),
-            text: format!(
-                "{missed} blocks were allocated where another one was still live: frees that libleak did \
-                 not see; {cause}"
-            ),
-        });
     }
-    warnings
 }

@@ -1,0 +1,70 @@
+//! Judges all call sites, then corrects what the figures of a single one can't tell.
+
+use rustc_hash::FxHashMap;
+
+use super::collecting::Collecting;
+use super::judged::Judged;
+use super::sites::judge;
+use super::{alike, collected, company, connected, crowd, lent, lists, pool, reuse, ways};
+use crate::ledger::Finished;
+use crate::requests::machine::Machine;
+use crate::requests::record::{Record, RequestId};
+use crate::sites::Sites;
+use crate::trace::Facts;
+use crate::types::{FREE_LISTS_UNREAD, TypeNames};
+
+/// All call sites with their verdicts. `ended` are the processes, each with the most connections that it held.
+pub(super) fn verdicts(
+    ended: Vec<(Finished, usize)>,
+    machine: &Machine,
+    names: &mut TypeNames,
+    (facts, places): (&Facts, &Sites),
+    collecting: Collecting,
+) -> Vec<Judged> {
+    let records = &machine.records;
+    let made_threads = ended.iter().flat_map(|(end, _)| &end.made_threads);
+    let made_threads: FxHashMap<RequestId, bool> = made_threads.copied().collect();
+    let most_cached = ended.iter().map(|(process, _)| process.most_cached).max();
+    let runtimes = collected::Runtimes::of(places, collecting);
+    let mut sites = judge(
+        ended,
+        records,
+        &facts.dropped,
+        |site| places.is_of_python(site),
+        |site| runtimes.at(site),
+    );
+    let mut warnings = facts.warnings.iter();
+    let unread = warnings.any(|warning| warning.code == FREE_LISTS_UNREAD);
+    let most_cached = most_cached.unwrap_or(0);
+    reuse::correct(&mut sites, names, records, (unread, most_cached));
+    alike::correct(&mut sites, records);
+    company::settle_shared(&mut sites);
+    ways::correct(&mut sites, places, records);
+    collected::correct(&mut sites, &runtimes, records);
+    lists::correct(&mut sites, places, names, records);
+    lent::correct(&mut sites, places, records);
+    let last = connected::last_of_open(records, machine.closes.as_deref().unwrap_or_default());
+    connected::correct(&mut sites, &last);
+    crowd::correct(&mut sites, records);
+    pool::correct(&mut sites, &made_threads, || at_once(records));
+    sites
+}
+
+/// How many requests were in flight at once, at most.
+fn at_once(records: &[Record]) -> usize {
+    let real = records.iter().filter(|record| !record.void);
+    let changes = real.flat_map(|record| {
+        let end = record.end.map(|end| (end, -1));
+        [Some((record.start, 1)), end].into_iter().flatten()
+    });
+    let mut changes: Vec<(u64, i64)> = changes.collect();
+    changes.sort_unstable();
+    let mut flying = 0;
+    let at_each = changes.into_iter().map(|(_, change)| {
+        flying += change;
+        flying
+    });
+    at_each
+        .max()
+        .map_or(0, |most| usize::try_from(most).unwrap_or(0))
+}
