@@ -1,0 +1,121 @@
+//! Endpoints: all requests of one label.
+
+use super::site::TypeRow;
+use super::verdict::Verdict;
+use crate::sample::Amount;
+use crate::sites::SiteId;
+use crate::trace::ProcessId;
+
+/// All requests of one label.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The label.
+    pub label: String,
+    /// First verdict of its sites.
+    pub verdict: Verdict,
+    /// Requests (each counted as often as it stands for).
+    pub requests: u64,
+    /// Those with blocks retained at a leaking or growing site.
+    pub leaking_requests: u64,
+    /// How many of them there are at least and at most, where it is not known which they are.
+    pub leaking_requests_range: [u64; 2],
+    /// Sum over its requests.
+    pub survivor_blocks: u64,
+    /// Sum over its requests.
+    pub survivor_bytes: u64,
+    /// Sum over its requests.
+    pub retained_blocks: u64,
+    /// Sum over its requests.
+    pub retained_bytes: u64,
+    /// Its requests that had not ended when their process did, and what they hold.
+    pub open_requests: u64,
+    /// See there.
+    pub open: Amount,
+    /// Of `open`, what is held at call sites where such requests hold ever more.
+    pub open_leaked: Amount,
+    /// Blocks of its requests, ended or not, that were live when exits began, as [`Totals::before_exit`](super::Totals::before_exit) has it.
+    pub before_exit: Amount,
+    /// Of what is retained, what nothing proves to be its own.
+    pub associated: Amount,
+    /// Retained bytes at leaking sites by leaking requests, divided by `leaking_requests`.
+    pub retained_bytes_per_leaking_request: Option<u64>,
+    /// Its sites, the worst first.
+    pub site_ids: Vec<SiteId>,
+    /// By status code.
+    pub statuses: Vec<StatusFigures>,
+    /// What tells its leaking requests from the others; `None` where there are too few of either kind, or it is not
+    /// known for sure which leak.
+    pub apart: Option<Apart>,
+    /// What its requests retained, the most bytes first; empty where no types were read.
+    pub types: Vec<TypeRow>,
+}
+
+impl Endpoint {
+    /// What its requests retained.
+    pub fn retained(&self) -> Amount {
+        Amount {
+            blocks: self.retained_blocks,
+            bytes: self.retained_bytes,
+        }
+    }
+}
+
+/// Requests of one endpoint with one status.
+#[derive(Clone, Debug, Default)]
+pub struct StatusFigures {
+    /// The status, `None` for no answer or no such thing.
+    pub status: Option<u32>,
+    /// Requests.
+    pub requests: u64,
+    /// Those that leak.
+    pub leaking_requests: u64,
+    /// Blocks.
+    pub retained_blocks: u64,
+    /// Bytes.
+    pub retained_bytes: u64,
+}
+
+/// What goes with leaking among an endpoint's requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Apart {
+    /// The fact that does best, if any does better than chance.
+    pub single: Option<Tell>,
+    /// A pair of facts that does much better.
+    pub pair: Option<Tell>,
+    /// How many facts and pairs were tried.
+    pub tried: u64,
+}
+
+/// Facts that hold together, and of how many requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tell {
+    /// One, or two.
+    pub facts: Vec<Fact>,
+    /// Leaking requests.
+    pub leaking: u64,
+    /// Of them, those for which all facts hold.
+    pub leaking_with: u64,
+    /// The others.
+    pub others: u64,
+    /// Of them, those for which all facts hold.
+    pub others_with: u64,
+}
+
+/// Something that is known of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fact {
+    /// It was answered with this status; `None`: with none.
+    Status(Option<u32>),
+    /// It was the first on its connection.
+    FirstOfConnection,
+    /// It was not.
+    LaterOfConnection,
+    /// So many others at least were in flight when it began.
+    InFlightAtLeast(u64),
+    /// It lasted so long at least, nanoseconds.
+    LastsAtLeast(u64),
+    /// It lasted less.
+    LastsLessThan(u64),
+    /// This thread served it last: its process, and its kernel id.
+    Thread(ProcessId, u32),
+}
