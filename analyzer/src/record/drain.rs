@@ -3,7 +3,10 @@
 mod asked;
 mod ends;
 mod losses;
+mod marks;
 mod pace;
+mod read_lanes;
+mod take;
 mod types;
 
 use std::collections::VecDeque;
@@ -14,19 +17,17 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use leak_wire::layout::Stop;
-use leak_wire::{Event, Record};
 
 use super::build_id::BuildIds;
 use super::clock::Clock;
 use super::control::Told;
-use super::images::{Image, Images};
-use super::lanes::{Claimed, Lanes, OpenLane, Take};
-use super::live::LiveBlocks;
+use super::images::Images;
+use super::lanes::Lanes;
 use super::mapping::Mapping;
-use super::procfs::{self, Program};
+use super::procfs;
 use super::state::Asked;
-use super::{resident, system};
-use crate::trace::{At, Commons, Note, NotedEnd, ThreadEvents, WriteError, Writer};
+use super::system;
+use crate::trace::{Note, NotedEnd, WriteError, Writer};
 use pace::Pace;
 
 /// Shortest and longest sleep between passes.
@@ -253,182 +254,6 @@ impl Drain {
         }
     }
 
-    fn drain_all(&mut self, now: Instant) -> Result<Pass, WriteError> {
-        let mut pass = Pass::default();
-        let mapping = Arc::clone(&self.mapping);
-        for (count, index) in self.lanes.ready().enumerate() {
-            let Some(header) = mapping.lanes().get(index) else {
-                break;
-            };
-            if count % FEW_LANES == 0 && self.lanes.are_wanted(&mapping) {
-                // Who waits for one is not to wait for what others have written, too.
-                self.scarce = self.lanes.replenish(&mapping);
-            }
-            let known = matches!(self.lanes.open.get(index), Some(Some(_)));
-            if known && !self.lanes.has_news(&mapping, index) {
-                continue;
-            }
-            if !known {
-                if Lanes::look(header) != Claimed::Live {
-                    continue;
-                }
-                // Relaxed, all: the claim's Acquire came before.
-                let image = header.image.load(Ordering::Relaxed);
-                let tid = header.thread.load(Ordering::Relaxed);
-                let start = header.start.load(Ordering::Relaxed);
-                self.open_lane(index, image, (tid, start), now);
-                // Threads come: more lanes may be wanted soon.
-                pass.fullest = pass.fullest.max(BUSY);
-            }
-            let fill = self.drain_lane(index, now)?;
-            // Relaxed: as above. One pass may take long on a busy machine.
-            mapping.header().progress.fetch_add(1, Ordering::Relaxed);
-            pass.busy |= fill > 0;
-            pass.fullest = pass.fullest.max(fill);
-        }
-        let images = self.images.running.values_mut();
-        for live in images.filter_map(|image| image.types.live.as_mut()) {
-            live.pass_ends();
-        }
-        Ok(pass)
-    }
-
-    /// Events came.
-    fn hear_lanes(&mut self) {
-        let lanes = self.lanes.open.iter().flatten();
-        let working = lanes.filter(|lane| !lane.waits && !lane.broken);
-        let working = working.map(|lane| lane.heard).max();
-        self.pace.hear(Instant::now(), working);
-    }
-
-    /// A thread has claimed lane `index`.
-    fn open_lane(&mut self, index: usize, image: u32, (tid, start): (u32, u64), now: Instant) {
-        if !self.images.running.contains_key(&image) {
-            self.discover(true);
-        }
-        let thread = self.threads;
-        let mut lane = Box::new(OpenLane::new(image, tid, thread, now));
-        if self.keep_lasting {
-            lane.events.keep_lasting();
-        }
-        if self.images.running.contains_key(&image) {
-            self.threads += 1;
-            self.writer.note(Note::ThreadBegin {
-                thread,
-                image,
-                tid,
-                start: start.min(self.mapping.stamp()),
-            });
-        } else {
-            // An image that is not there can't record; what claims to be its is let go.
-            lane.broken = true;
-        }
-        if let Some(slot) = self.lanes.open.get_mut(index) {
-            *slot = Some(lane);
-        }
-    }
-
-    fn drain_lane(&mut self, index: usize, now: Instant) -> Result<u32, WriteError> {
-        let before = self.lanes.open.get(index).and_then(Option::as_ref);
-        let was_broken = before.is_none_or(|lane| lane.broken);
-        let of = before.map(|lane| lane.image);
-        let running = &mut self.images.running;
-        let mut taker = Taker {
-            live: of.and_then(|of| running.get_mut(&of)?.types.live.take()),
-            images: &mut self.images,
-            build_ids: &mut self.build_ids,
-            writer: &mut self.writer,
-        };
-        let drained = self.lanes.drain(&self.mapping, index, &mut taker);
-        if let Some(live) = taker.live
-            && let Some(image) = of.and_then(|of| self.images.running.get_mut(&of))
-        {
-            image.types.live = Some(live);
-        }
-        let fill = drained?;
-        let Some(Some(lane)) = self.lanes.open.get_mut(index) else {
-            return Ok(fill);
-        };
-        if fill > 0 {
-            lane.active = now;
-            lane.heard = now;
-            lane.asked = 0;
-            lane.oldest.get_or_insert(now);
-            lane.unwritten.get_or_insert(self.passes[2]);
-            if let Some(image) = self.images.running.get_mut(&lane.image) {
-                image.active = true;
-                image.looks.is_due = true;
-            }
-        }
-        if lane.broken && !was_broken {
-            self.writer.note(Note::Lost {
-                allocations: 0,
-                frees: 0,
-                other: 1,
-            });
-            self.writer.note(Note::Warning {
-                code: "lane_damaged".to_owned(),
-                text: format!(
-                    "thread {} overwrote its lane with something else; its later events are missing, look for stray writes in the program",
-                    lane.tid
-                ),
-            });
-        }
-        Ok(fill)
-    }
-
-    /// Writes what has waited for long enough.
-    fn write_old(&mut self, now: Instant) -> Result<(), WriteError> {
-        for lane in self.lanes.open.iter_mut().flatten() {
-            if lane.oldest.is_some_and(|oldest| now - oldest >= AGE) {
-                (lane.oldest, lane.unwritten) = (None, None);
-                self.writer.write_events(&mut lane.events)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A mark from outside: an event of the process, on a thread that is nobody's.
-    fn mark(&mut self, pid: u32, label: &[u8]) -> Result<(), WriteError> {
-        let number = self.images.of_process(pid).into_iter().max();
-        let Some(number) = number else {
-            return Ok(());
-        };
-        let Some(image) = self.images.running.get_mut(&number) else {
-            return Ok(());
-        };
-        image.looks.calls += 1;
-        let stamp = self.mapping.stamp();
-        let (writer, threads) = (&mut self.writer, &mut self.threads);
-        let marks = image.marks.get_or_insert_with(|| {
-            let thread = *threads;
-            *threads += 1;
-            writer.note(Note::ThreadBegin {
-                thread,
-                image: number,
-                tid: 0,
-                start: stamp,
-            });
-            ThreadEvents::new(thread, number)
-        });
-        let label = leak_wire::Bytes::Slice(label);
-        marks.push(At::Stamp(stamp), Event::Mark { label });
-        writer.write_events(marks)
-    }
-
-    /// A process of another user is not recorded.
-    fn turned_away(&mut self, pid: u32, uid: u32, program: &Program) {
-        self.writer.note(Note::Warning {
-            code: "other_user".to_owned(),
-            text: format!(
-                "process {pid} ({}) runs as user {uid}, and that it belongs to this session could not be proved to its \
-                 recorder, which is another user's: it is not here, and others like it may not be (it takes Linux 6.5, \
-                 and a parent that is traced and lives)",
-                program.executable
-            ),
-        });
-    }
-
     /// Readings, and what is looked for now and then.
     fn tick(&mut self) -> Result<(), WriteError> {
         if std::mem::take(&mut self.busy_since_tick) {
@@ -486,129 +311,6 @@ fn next_sleep(sleep: Duration, pass: Pass) -> Duration {
         _ => sleep * 2,
     };
     next.clamp(SLEEP.0, SLEEP.1)
-}
-
-/// Takes in what one lane holds.
-struct Taker<'a> {
-    /// The blocks of the lane's image; taken out once for all events, as nearly every one is of a block.
-    live: Option<Box<LiveBlocks>>,
-    images: &'a mut Images,
-    build_ids: &'a mut BuildIds,
-    writer: &'a mut Writer,
-}
-
-impl Take<WriteError> for Taker<'_> {
-    #[inline]
-    fn common(&mut self, lane: &mut OpenLane, commons: Commons<'_>) -> Result<usize, WriteError> {
-        let (used, full) = lane.events.common(commons);
-        lane.waits &= used == 0;
-        if let Some(live) = &mut self.live {
-            let taken = commons.within(used);
-            live.see_common(taken, lane.events.order(At::Epoch), &mut lane.follower);
-        }
-        if full {
-            self.writer.write_events(&mut lane.events)?;
-        }
-        Ok(used)
-    }
-
-    fn record(
-        &mut self,
-        lane: &mut OpenLane,
-        at: At,
-        record: Record<'_>,
-    ) -> Result<(), WriteError> {
-        if let Some(live) = &mut self.live {
-            live.see(&record.event, lane.events.order(at), &mut lane.follower);
-        }
-        if is_news(&record.event)
-            && let Some(image) = self.images.running.get_mut(&lane.image)
-        {
-            notice(&record, lane, image, self.build_ids, self.writer);
-            // A module may be the first that brings types.
-            self.live = self.live.take().or_else(|| image.types.live.take());
-        }
-        if serves(&record.event)
-            && let Some(image) = self.images.running.get_mut(&lane.image)
-        {
-            image.looks.calls += 1;
-        }
-        lane.waits = match record.event {
-            Event::Enter { wait, .. } => wait.may_be_idle(),
-            Event::ThreadEnd => true,
-            _ => false,
-        };
-        match lane.events.push(at, record.event) {
-            true => self.writer.write_events(&mut lane.events),
-            false => Ok(()),
-        }
-    }
-}
-
-/// Whether the recorder itself has to know of the event. Nearly all events are of memory: those pass
-/// without a look at their image.
-fn is_news(event: &Event<'_>) -> bool {
-    matches!(
-        event,
-        Event::Exec
-            | Event::ExecFailed
-            | Event::Exit { .. }
-            | Event::ThreadEnd
-            | Event::ModuleLoaded { .. }
-            | Event::ModuleUnloaded { .. }
-    )
-}
-
-/// Whether the event tells that the target is at work for a request.
-fn serves(event: &Event<'_>) -> bool {
-    matches!(
-        event,
-        Event::Transferred { .. }
-            | Event::RequestBegun { .. }
-            | Event::Request { .. }
-            | Event::Answer { .. }
-            | Event::MarkBegin { .. }
-            | Event::MarkEnd
-            | Event::Mark { .. }
-    )
-}
-
-/// What the recorder itself needs to know of an event.
-fn notice(
-    record: &Record<'_>,
-    lane: &mut OpenLane,
-    image: &mut Image,
-    build_ids: &mut BuildIds,
-    writer: &mut Writer,
-) {
-    match record.event {
-        Event::Exec => image.exec = Some(record.stamp),
-        Event::ExecFailed => image.exec = None,
-        Event::Exit { code } => {
-            image.exit = Some(code);
-            // It waits until this is drained: the last moment to read it.
-            let reading = resident::note(lane.image, image.pid, record.stamp);
-            reading.into_iter().for_each(|reading| writer.note(reading));
-        }
-        Event::ThreadEnd => lane.ending = true,
-        Event::ModuleUnloaded { start } => image.types.module_unloaded(start),
-        Event::ModuleLoaded {
-            start, end, path, ..
-        } => {
-            let path: Vec<u8> = path.iter().collect();
-            let path = String::from_utf8_lossy(&path).into_owned();
-            let executable = &image.program.executable;
-            image.types.module_loaded((start, end), &path, executable);
-            if let Some(build_id) = build_ids.news(image.pid, &path) {
-                writer.note(Note::BuildId {
-                    path,
-                    since: record.stamp,
-                    build_id,
-                });
-            }
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

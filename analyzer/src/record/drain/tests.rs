@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 
 use leak_wire::layout::{LaneHeader, ProcessSlot, claim};
-use leak_wire::{Bytes, Wait, ring};
+use leak_wire::{Bytes, Event, Record, Wait, ring};
 
 use super::*;
 use crate::record::control::Watch;
