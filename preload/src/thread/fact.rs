@@ -1,0 +1,137 @@
+//! Records what is no block: facts of connections, waits and tasks.
+
+use core::cell::Cell;
+
+use leak_wire::{Event, Wait};
+
+use super::attach::count_lost;
+use super::{TAKEN, Thread, current};
+use crate::lane::Kind;
+use crate::{alternate_stack, python, window};
+
+/// Writes `event` to this thread's lane, with its stamp. Does nothing when not tracing; leaves errno
+/// alone; may be called in a signal handler that interrupted this very function.
+#[inline(never)]
+pub fn record(event: Event<'_>) {
+    if window::is_shut() && (window::is_off() || !window::begins_by_itself()) {
+        return;
+    }
+    let Some(thread) = current() else {
+        return count_lost(Kind::of(&event));
+    };
+    match python::is_present() {
+        true => record_with_python(thread, event),
+        false => thread.record_any(event),
+    }
+}
+
+#[inline(never)]
+fn record_with_python(thread: &Thread, mut event: Event<'_>) {
+    python::collector::look(|runs| thread.record_any(runs));
+    if by_whom_matters(&event) {
+        // What was done before is told before; a new task looks for itself.
+        python::look(thread);
+        thread.tell_task();
+    }
+    let requests = answered(&event);
+    thread.record_any(event);
+    if requests > 0 && python::collector::answered(thread, requests) {
+        event = Event::CollectionAsked;
+        thread.record_any(event);
+    }
+}
+
+/// How many requests the event answers or ends.
+fn answered(event: &Event<'_>) -> u32 {
+    match event {
+        Event::Answer { count, .. } => *count,
+        Event::MarkEnd | Event::Mark { .. } => 1,
+        _ => 0,
+    }
+}
+
+/// Whether it matters which task of an event loop did it.
+fn by_whom_matters(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Enter { .. }
+            | Event::Transferred { .. }
+            | Event::MarkBegin { .. }
+            | Event::MarkEnd
+            | Event::ThreadCreate { .. }
+    )
+}
+
+impl Thread {
+    /// The same where the kind is not known.
+    fn record_any(&self, event: Event<'_>) {
+        match event {
+            Event::Enter { wait, .. } => self.record_wait(wait, event),
+            _ => {
+                self.writer.write_any(event);
+            }
+        }
+    }
+
+    pub(super) fn record_wait(&self, wait: Wait, event: Event<'_>) {
+        // After a wait, a queue's lock tells nothing more.
+        let told = match wait {
+            Wait::Write | Wait::Notify | Wait::NotifyAll => None,
+            // Nothing was done since the last wait: no job is over.
+            Wait::Wake if self.repeats(&self.waits_from) => return,
+            Wait::Wake => None,
+            Wait::Queue if self.repeats(&self.waits_from) => return,
+            Wait::Queue => Some(&self.queue_from),
+            _ => Some(&self.waits_from),
+        };
+        let anew = wait == Wait::Lock && self.woken.take();
+        if !anew && told.is_some_and(|from| self.repeats(from)) {
+            return;
+        }
+        if self.writer.write_any(event)
+            && let Some(from) = told
+        {
+            from.set(self.writer.position().unwrap_or(0));
+        }
+    }
+
+    /// Whether nothing came since the lane ended there.
+    fn repeats(&self, from: &Cell<u64>) -> bool {
+        let from = from.get();
+        from != 0 && self.writer.position() == Some(from)
+    }
+
+    /// Tells which task of an event loop the thread runs, if it is another than before.
+    #[cold]
+    fn tell_task(&self) {
+        let (task, stacks) = (python::task(), &self.kept().stacks);
+        if !stacks.last_ran(task) {
+            alternate_stack::run(|| stacks.runs(task, &mut |event| self.writer.write_any(event)));
+        }
+    }
+
+    /// The thread was woken from a wait for another one.
+    #[inline(always)]
+    pub fn has_woken(&self) {
+        self.woken.set(true);
+    }
+
+    /// The thread has taken the semaphore of this word.
+    #[inline(always)]
+    pub fn has_taken(&self, word: u32) {
+        let count = self.taken_count.get();
+        self.taken[count as usize % TAKEN].set(word);
+        self.taken_count.set(count.wrapping_add(1));
+    }
+
+    /// Whether it is one of those that the thread took last.
+    #[inline(always)]
+    pub fn took(&self, word: u32) -> bool {
+        self.taken.iter().any(|taken| taken.get() == word)
+    }
+
+    /// Writes a fact to the lane; whether it is there.
+    pub fn write(&self, fact: Event<'_>) -> bool {
+        self.writer.write_any(fact)
+    }
+}
