@@ -1,26 +1,21 @@
 //! The lanes as the recorder sees them: which have memory, who writes into them, what was read.
 
+mod open_lane;
+mod take;
+
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
 
 use leak_wire::layout::{CLASSES, LaneHeader, claim};
-use leak_wire::{Entry, Malformed, Order, Prefix, Record, ring};
+use leak_wire::ring;
 
-use super::live::Follower;
 use super::mapping::Mapping;
 use super::system;
-use crate::trace::{At, Commons, ThreadEvents};
-
-/// What is done with the records of a lane.
-pub(crate) trait Take<E> {
-    /// Those of the two kinds that nearly all are. Gives the number of words that were taken: 0 for none.
-    fn common(&mut self, lane: &mut OpenLane, commons: Commons<'_>) -> Result<usize, E>;
-
-    /// Any other.
-    fn record(&mut self, lane: &mut OpenLane, at: At, record: Record<'_>) -> Result<(), E>;
-}
+use crate::trace::At;
+pub(crate) use open_lane::OpenLane;
+use take::{FUTURE, PIECE, take_piece};
+pub(crate) use take::{Take, give_room, take_count, wake};
 
 /// Lanes of each class that have memory before the first image starts: little, for a quick start.
 const FIRST: [u32; CLASSES] = [2, 4, 4, 4];
@@ -31,10 +26,6 @@ const AHEAD_PART: u32 = 4;
 const IN_USE: u32 = 4;
 /// The most that are made at once: before there are more, others are drained.
 const AT_ONCE: [u32; CLASSES] = [8, 64, 256, 2048];
-/// Words that are copied and taken at once: so few that they, and what is made of them, stay in the fastest cache.
-const PIECE: u64 = 1 << 10;
-/// A record's stamp may lie this far in our future (ticks): clocks of other cores, and no more.
-const FUTURE: u64 = 1 << 40;
 
 /// Gives the first lanes memory.
 pub(crate) fn allocate_first(mapping: &Mapping) -> io::Result<()> {
@@ -83,57 +74,6 @@ pub(crate) enum Claimed {
     },
     /// Somebody does.
     Live,
-}
-
-/// One thread's use of a lane.
-#[derive(Debug)]
-pub(crate) struct OpenLane {
-    /// Number of the image.
-    pub(crate) image: u32,
-    /// Kernel thread id.
-    pub(crate) tid: u32,
-    /// Its events on their way to the file.
-    pub(crate) events: ThreadEvents,
-    /// When the oldest of them was taken.
-    pub(crate) oldest: Option<Instant>,
-    /// A stamp before that of any of them.
-    pub(crate) unwritten: Option<u64>,
-    /// When something was drained last.
-    pub(crate) active: Instant,
-    /// The same, whatever was asked since.
-    pub(crate) heard: Instant,
-    /// The last of it was that the thread began to wait, or to end.
-    pub(crate) waits: bool,
-    /// How often the thread was asked for in vain since then.
-    pub(crate) asked: u32,
-    /// The thread said that it ends.
-    pub(crate) ending: bool,
-    /// The producer broke the rules: nothing more of it is believed.
-    pub(crate) broken: bool,
-    /// What its blocks are followed by.
-    pub(crate) follower: Follower,
-    tail: u64,
-}
-
-impl OpenLane {
-    /// A lane that was claimed just now.
-    pub(crate) fn new(image: u32, tid: u32, thread: u32, now: Instant) -> OpenLane {
-        OpenLane {
-            image,
-            tid,
-            events: ThreadEvents::new(thread, image),
-            oldest: None,
-            unwritten: None,
-            active: now,
-            heard: now,
-            waits: false,
-            asked: 0,
-            ending: false,
-            broken: false,
-            follower: Follower::new(thread),
-            tail: 0,
-        }
-    }
 }
 
 /// All lanes.
@@ -317,103 +257,5 @@ impl Lanes {
             let free = claim::pack(claim::FREE, 0);
             header.claim.store(free, Ordering::Release);
         }
-    }
-}
-
-/// Takes the whole records that `words` begin with, the first of which is at `at`; gives the number of their words.
-fn take_piece<E>(
-    lane: &mut OpenLane,
-    at: &mut At,
-    words: &[u64],
-    latest: u64,
-    takes: &mut impl Take<E>,
-) -> Result<usize, E> {
-    let mut rest = words;
-    while !rest.is_empty() {
-        // Blocks have a place wherever they are.
-        let used = takes.common(lane, Commons::new(*at, rest))?;
-        if used > 0 {
-            *at = At::Epoch;
-            rest = rest.get(used..).unwrap_or_default();
-            continue;
-        }
-        let believed = Entry::decode(rest).and_then(|(entry, used)| {
-            let next = placed(lane, *at, &entry, latest).ok_or(Malformed::Field(0))?;
-            Ok((next, entry, used))
-        });
-        let (next, entry, used) = match believed {
-            Ok(believed) => believed,
-            Err(Malformed::Short { .. }) => break,
-            Err(_) => {
-                lane.broken = true;
-                break;
-            }
-        };
-        *at = next;
-        if let Entry::Record(record) = entry {
-            takes.record(lane, *at, record)?;
-            *at = At::Epoch;
-        }
-        rest = rest.get(used..).unwrap_or_default();
-    }
-    Ok(words.len() - rest.len())
-}
-
-/// The place of the entry, if it is a record, or of the one after it; `before` is what was told of that.
-/// `None`: it can't be.
-#[inline]
-fn placed(lane: &mut OpenLane, before: At, entry: &Entry<'_>, latest: u64) -> Option<At> {
-    let timely = |stamp: u64| (stamp <= latest).then_some(stamp);
-    match *entry {
-        Entry::Record(record) => match (record.event.order(), before) {
-            (Order::Block(_), before) => Some(before),
-            (Order::Lane, At::Epoch) => Some(At::Epoch),
-            (Order::Fact, At::Epoch) => timely(record.stamp).map(At::Stamp),
-            _ => None,
-        },
-        // A turn or stamp is followed by its event.
-        Entry::Prefix(_) if before != At::Epoch => None,
-        Entry::Prefix(prefix) => match prefix {
-            Prefix::Turn(turn) => Some(At::Turn(turn)),
-            Prefix::Stamp(stamp) => timely(stamp).map(At::Stamp),
-            Prefix::Epoch(epoch) => {
-                lane.events.epoch(timely(epoch)?);
-                Some(At::Epoch)
-            }
-            Prefix::Skip { shard, turn } => {
-                lane.events.skip(shard, turn);
-                Some(At::Epoch)
-            }
-            Prefix::Nothing => Some(At::Epoch),
-        },
-    }
-}
-
-/// Tells the producer that everything below `tail` was read, and wakes it if it waits.
-pub(crate) fn give_room(header: &LaneHeader, tail: u64) {
-    // Release: pairs with the producer's Acquire; the words were read before.
-    header.tail.store(tail, Ordering::Release);
-    // SeqCst: pairs with the producer's fence between its store of `waiting` and its load of `tail`:
-    // either we see that it waits, or it sees our tail.
-    fence(Ordering::SeqCst);
-    // Relaxed: ordered by the fence.
-    if header.waiting.load(Ordering::Relaxed) == 1 {
-        wake(&header.room);
-    }
-}
-
-/// Changes a futex word and wakes who waits for it.
-pub(crate) fn wake(word: &AtomicU32) {
-    // Relaxed: what the woken look for was stored before, and the system call orders it.
-    word.fetch_add(1, Ordering::Relaxed);
-    system::futex_wake(word);
-}
-
-/// Takes a counter's value and leaves 0.
-pub(crate) fn take_count(counter: &AtomicU64) -> u64 {
-    // Relaxed: a counter by itself; `swap` loses none of what is added meanwhile.
-    match counter.load(Ordering::Relaxed) {
-        0 => 0,
-        _ => counter.swap(0, Ordering::Relaxed),
     }
 }
