@@ -1,16 +1,21 @@
 //! What is compared of a trace, taken out of its analysis: endpoints and call sites by names that hold from build to
 //! build. Small, so that a second trace can be read after the first was let go.
 
+mod parts;
+
 use std::collections::BTreeMap;
 
 use super::frames::{Kind, Line, Stack, Stacks};
 use super::functions::Functions;
 use super::{dropped_events, fingerprint, is_complete};
-use crate::analysis::{Analysis, Endpoint, Site, SiteCell, Verdict};
+use crate::analysis::{Analysis, Site, Verdict};
 use crate::sample::{Amount, Sample};
 use crate::sites::Sites;
 use crate::symbols::Symbolizer;
 use crate::trace::Facts;
+pub use parts::Part;
+pub(crate) use parts::{OutsidePart, StatusPart};
+use parts::{add, empty, endpoint};
 
 /// A trace as far as it is compared.
 #[derive(Clone, Debug, Default)]
@@ -48,51 +53,6 @@ pub struct Program {
     pub arguments: Vec<String>,
     /// Its build-id, where it has one.
     pub build_id: Option<String>,
-}
-
-/// What requests of one label left behind: all of it, or at one call site.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Part {
-    /// The label.
-    pub label: String,
-    /// What is to be thought of it.
-    pub verdict: Verdict,
-    /// Requests of the label.
-    pub requests: u64,
-    /// How many leaked, at least and at most.
-    pub leaking: [u64; 2],
-    /// What leaked.
-    pub leaked: Amount,
-    /// Of `leaked`'s bytes, those of which nothing proves that they are the label's.
-    pub associated_bytes: u64,
-    /// How many more requests are needed to tell, where that is known.
-    pub needed: Option<u64>,
-    /// By status.
-    pub statuses: Vec<StatusPart>,
-}
-
-/// A part of one status.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StatusPart {
-    /// The status.
-    pub status: Option<u32>,
-    /// Requests of the label that have it.
-    pub requests: u64,
-    /// How many leaked.
-    pub leaking: u64,
-    /// What they leaked, bytes.
-    pub leaked_bytes: u64,
-    /// The sum over requests of the square of that.
-    pub leaked_squares: f64,
-}
-
-/// What is left outside of requests at a call site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutsidePart {
-    /// What is to be thought of it.
-    pub verdict: Verdict,
-    /// Made while serving, and live when that ended.
-    pub grown: Amount,
 }
 
 /// Call sites that go through the same functions.
@@ -150,19 +110,7 @@ impl Outline {
     }
 }
 
-impl Part {
-    /// Bytes that each leaking request left, at least and at most; `None` where none leaked.
-    pub fn each(&self) -> Option<[u64; 2]> {
-        let [low, high] = self.leaking;
-        let known = high > 0 && self.leaked.blocks > 0;
-        known.then(|| [self.leaked.bytes / high, self.leaked.bytes / low.max(1)])
-    }
-
-    /// Its requests of `status`, if there were any.
-    pub fn status(&self, status: Option<u32>) -> Option<&StatusPart> {
-        self.statuses.iter().find(|part| part.status == status)
-    }
-}
+impl Part {}
 
 fn programs(facts: &Facts, analysis: &Analysis, sites: &Sites) -> Vec<Program> {
     let build_id = |path: &str| {
@@ -206,60 +154,7 @@ fn endpoints(analysis: &Analysis) -> Vec<Part> {
     parts
 }
 
-fn endpoint(endpoint: &Endpoint) -> Part {
-    let [mut low, mut high] = endpoint.leaking_requests_range;
-    if endpoint.open_leaked.blocks > 0 {
-        (low, high) = (low + endpoint.open_requests, high + endpoint.open_requests);
-    }
-    let statuses = endpoint.statuses.iter().map(|of| StatusPart {
-        status: of.status,
-        requests: of.requests,
-        leaking: of.leaking_requests,
-        ..StatusPart::default()
-    });
-    let mut part = Part {
-        label: endpoint.label.clone(),
-        verdict: endpoint.verdict,
-        requests: endpoint.requests,
-        leaking: [low.min(endpoint.requests), high.min(endpoint.requests)],
-        leaked: Amount::default(),
-        associated_bytes: 0,
-        needed: None,
-        statuses: statuses.collect(),
-    };
-    part.add_open(endpoint.open_requests, endpoint.open_leaked);
-    part
-}
-
-impl Part {
-    /// What requests hold that have not ended: they have no status.
-    fn add_open(&mut self, requests: u64, leaked: Amount) {
-        if leaked.blocks == 0 {
-            return;
-        }
-        self.leaked += leaked;
-        let mut statuses = self.statuses.iter_mut();
-        if let Some(of) = statuses.find(|of| of.status.is_none()) {
-            of.leaking = (of.leaking + requests).min(of.requests);
-            of.leaked_bytes += leaked.bytes;
-            of.leaked_squares += (leaked.bytes as f64).powi(2) / requests.max(1) as f64;
-        }
-    }
-}
-
-fn add(part: &mut Part, cell: &SiteCell) {
-    part.leaked += cell.leaked;
-    if cell.leaked.blocks > 0 {
-        part.associated_bytes += cell.associated.bytes.min(cell.leaked.bytes);
-    }
-    let mut statuses = part.statuses.iter_mut();
-    if let Some(of) = statuses.find(|of| of.status == cell.status) {
-        of.leaked_bytes += cell.leaked.bytes;
-        // The root of a sum of squares is never more than the sum of the roots: what one request left at several
-        // sites counts as if it had always come together.
-        of.leaked_squares = (of.leaked_squares.sqrt() + cell.leaked_squares.sqrt()).powi(2);
-    }
-}
+impl Part {}
 
 /// Whether a comparison, or a baseline, looks at the site.
 pub(super) fn is_compared(site: &Site) -> bool {
@@ -379,57 +274,7 @@ impl OutlineSite {
     }
 }
 
-fn empty(of: &Endpoint) -> Part {
-    let statuses = of.statuses.iter().map(|of| StatusPart {
-        status: of.status,
-        requests: of.requests,
-        ..StatusPart::default()
-    });
-    Part {
-        label: of.label.clone(),
-        verdict: Verdict::Clean,
-        requests: of.requests,
-        leaking: [0, 0],
-        leaked: Amount::default(),
-        associated_bytes: 0,
-        needed: None,
-        statuses: statuses.collect(),
-    }
-}
-
-impl Part {
-    fn add_site(&mut self, of: &Endpoint, endpoint: u32, site: &Site) {
-        let groups = site
-            .groups
-            .iter()
-            .filter(|group| group.endpoint == endpoint);
-        let open = site.open.iter().filter(|open| open.endpoint == endpoint);
-        let verdicts = groups
-            .map(|group| group.verdict)
-            .chain(open.clone().map(|open| open.verdict));
-        self.verdict = verdicts.fold(self.verdict, Verdict::min);
-        self.needed = self.needed.max(site.evidence.requests_needed);
-        for cell in site.cells.iter().filter(|cell| cell.endpoint == endpoint) {
-            add(self, cell);
-            let mut statuses = self.statuses.iter_mut();
-            if let Some(of) = statuses.find(|of| of.status == cell.status) {
-                of.leaking = (of.leaking + cell.leaking_requests).min(of.requests);
-            }
-        }
-        for open in open.filter(|open| open.verdict.leaks()) {
-            self.add_open(open.requests, open.live);
-        }
-        let told: u64 = self.statuses.iter().map(|of| of.leaking).sum();
-        self.leaking = match self.associated_bytes {
-            0 => [told, told],
-            // Which requests they are of is known as well as it is for the endpoint.
-            _ => {
-                let [low, high] = of.leaking_requests_range;
-                [told.min(low), told.max(high).min(of.requests)]
-            }
-        };
-    }
-}
+impl Part {}
 
 /// A part in which all of so many requests leak so many bytes each.
 #[cfg(test)]

@@ -1,72 +1,30 @@
 //! Takes from an analysis what the page shows.
 
+mod parts;
+mod sites;
+
 use std::cmp::Reverse;
 
 use rustc_hash::FxHashMap;
 
-use super::data::{self, Data, Evidence, LeftOut, OfPeriod, Type};
+use super::data;
+use super::data::{Data, LeftOut, OfPeriod};
 use super::names::Names;
 use super::source;
 use super::time::time;
-use crate::analysis::course::{Course, PERIODS};
-use crate::analysis::{Analysis, Apart, Endpoint, Site, TypeRow, Verdict};
+use crate::analysis::course::PERIODS;
+use crate::analysis::{Analysis, Apart, Endpoint, Site, Verdict};
 use crate::escape::escaped;
 use crate::report::facts::words;
 use crate::report::frames::Stacks;
 use crate::report::leaking::leaking_requests;
-use crate::report::{Input, fingerprint, text};
+use crate::report::{Input, text};
+pub(super) use parts::Limits;
+use parts::{live, types};
+use sites::sites;
 
-/// Types of a row, at most.
-const MOST_TYPES: usize = 25;
 /// Call sites where no request left anything and nothing grows, at most: the largest.
 const MOST_PLAIN: usize = 300;
-
-/// How much of what there may be very much of goes into the page.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Call sites, at most.
-    pub(super) sites: usize,
-    /// Of these, with their evidence and their course.
-    pub(super) details: usize,
-    /// Endpoints with their course.
-    pub(super) courses: usize,
-    /// Leaking requests.
-    pub(super) requests: usize,
-}
-
-impl Limits {
-    /// Of a page that may have its full size.
-    pub(super) const FULL: Limits = Limits {
-        sites: 5_000,
-        details: 5_000,
-        courses: 1_000,
-        requests: 4_000,
-    };
-
-    /// Those of a page that was too large with these: fewer of the least first. `None`: nothing is left to leave out.
-    pub(super) fn tighter(self) -> Option<Limits> {
-        let least = |number: usize, least: usize| (number / 2).max(least);
-        match self {
-            Limits { details: 101.., .. } => Some(Limits {
-                details: least(self.details, 100),
-                requests: least(self.requests, 500),
-                ..self
-            }),
-            Limits { sites: 101.., .. } => Some(Limits {
-                sites: least(self.sites, 100),
-                courses: least(self.courses, 100),
-                ..self
-            }),
-            Limits { sites: 1.., .. } => Some(Limits {
-                sites: 0,
-                details: 0,
-                courses: 0,
-                requests: 0,
-            }),
-            _ => None,
-        }
-    }
-}
 
 /// Whether there is nothing to tell of a site but what is live of it: no request left anything there, and that is
 /// not known to grow.
@@ -138,13 +96,6 @@ pub(super) fn data(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>, limits: L
         leaking_requests: requests,
         left_out,
     }
-}
-
-fn types(names: &mut Names, types: &[TypeRow]) -> Vec<Type> {
-    let types = types.iter().take(MOST_TYPES);
-    types
-        .map(|row| Type(names.of(&row.name), row.blocks, row.bytes))
-        .collect()
 }
 
 fn endpoints(input: &Input<'_>, names: &mut Names, limits: Limits) -> Vec<data::Endpoint> {
@@ -244,146 +195,6 @@ fn courses(input: &Input<'_>) -> FxHashMap<u32, Vec<OfPeriod>> {
         courses.entry(endpoint).or_default().push(row);
     }
     courses
-}
-
-/// What is live of a site at the moment that matters: before the exit, where there was one.
-fn live(input: &Input<'_>, site: &Site) -> (u64, u64) {
-    match input.before_exit(site.before_exit) {
-        Some(before) => (before.blocks, before.bytes),
-        None => (site.live_blocks, site.live_bytes),
-    }
-}
-
-fn sites(
-    input: &Input<'_>,
-    listed: &[&Site],
-    stacks: &mut Stacks<'_, '_, '_>,
-    names: &mut Names,
-    limits: Limits,
-) -> Vec<data::Site> {
-    let none = Course::default();
-    let course = input.analysis.course.as_ref().unwrap_or(&none);
-    let listed = listed.iter().enumerate();
-    listed
-        .map(|(at, site)| {
-            let stack = stacks.of(site.id);
-            let (live_blocks, live_bytes) = live(input, site);
-            let detailed = at < limits.details;
-            data::Site {
-                fingerprint: fingerprint(input.sites, site.id),
-                verdict: site.verdict.name(),
-                python: input.sites.is_python(site.id),
-                requests: site.requests,
-                survivor_blocks: site.survivor_blocks,
-                survivor_bytes: site.survivor_bytes,
-                retained_blocks: site.retained_blocks,
-                retained_bytes: site.retained_bytes,
-                associated_bytes: site.associated.bytes,
-                live_blocks,
-                live_bytes,
-                head: stack.head(),
-                frames: names.frames(&stack),
-                labels: labels(site),
-                types: types(names, &site.types),
-                kept: if detailed { kept(course, site) } else { vec![] },
-                lived: if detailed {
-                    lived(course, site)
-                } else {
-                    vec![]
-                },
-                evidence: (detailed && site.verdict != Verdict::Clean)
-                    .then(|| Box::new(evidence(site))),
-            }
-        })
-        .collect()
-}
-
-fn labels(site: &Site) -> Vec<data::Label> {
-    let labels = site.labels.iter();
-    labels
-        .map(|part| {
-            data::Label(
-                part.endpoint,
-                part.requests,
-                part.retained.blocks,
-                part.retained.bytes,
-                part.associated.bytes,
-                part.leaked.bytes,
-            )
-        })
-        .collect()
-}
-
-fn kept(course: &Course, site: &Site) -> Vec<data::Kept> {
-    let first = course.kept.partition_point(|kept| kept.site < site.id);
-    let kept = course.kept.iter().skip(first);
-    kept.take_while(|kept| kept.site == site.id)
-        .map(|kept| {
-            data::Kept(
-                kept.endpoint,
-                kept.status,
-                kept.period,
-                kept.retained.blocks,
-                kept.retained.bytes,
-                kept.associated.bytes,
-            )
-        })
-        .collect()
-}
-
-fn lived(course: &Course, site: &Site) -> Vec<data::Lived> {
-    let first = course.lived.partition_point(|lived| lived.site < site.id);
-    let lived = course.lived.iter().skip(first);
-    lived
-        .take_while(|lived| lived.site == site.id)
-        .map(|lived| {
-            let amount = lived.amount;
-            data::Lived(lived.born, lived.died, amount.blocks, amount.bytes)
-        })
-        .collect()
-}
-
-fn evidence(site: &Site) -> Evidence {
-    let evidence = &site.evidence;
-    let lives = evidence.lives.iter();
-    let open = site.open.iter();
-    Evidence {
-        text: escaped(&evidence.text).into_owned(),
-        sure: evidence.is_sure,
-        whose: escaped(&site.whose).into_owned(),
-        judged: evidence.requests_judged,
-        retaining: evidence.requests_retaining,
-        mature: evidence.mature_requests,
-        typical_life: evidence.typical_life_requests,
-        trend: evidence.trend,
-        needed: evidence.requests_needed,
-        lives: lives
-            .map(|row| [row.up_to_requests, row.freed, row.alive])
-            .collect(),
-        live_by_slice: evidence.live_bytes_by_slice.clone(),
-        retained_by_slice: evidence.retained_bytes_by_slice.clone(),
-        groups: groups(site),
-        outside_verdict: site.outside_verdict.name(),
-        outside_text: escaped(&site.outside_text).into_owned(),
-        outside_bytes: site.outside_bytes,
-        open: open
-            .map(|open| {
-                let text = escaped(&open.text).into_owned();
-                let (requests, bytes) = (open.requests, open.live.bytes);
-                data::Open(open.endpoint, requests, bytes, open.verdict.name(), text)
-            })
-            .collect(),
-    }
-}
-
-fn groups(site: &Site) -> Vec<data::Group> {
-    let groups = site.groups.iter();
-    groups
-        .map(|group| {
-            let text = escaped(&group.text).into_owned();
-            data::Group(group.endpoint, group.status, group.verdict.name(), text)
-        })
-        .collect()
 }
 
 /// The leaking requests that are shown.

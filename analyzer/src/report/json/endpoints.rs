@@ -5,10 +5,7 @@ use super::super::{Input, facts, schema};
 use super::parts::{before_exit, types, whose};
 use crate::analysis::{Endpoint, Tell};
 
-pub(in crate::report) fn endpoint<'r>(
-    input: &Input<'_>,
-    endpoint: &'r Endpoint,
-) -> schema::Endpoint<'r> {
+pub(crate) fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'r> {
     let statuses = endpoint.statuses.iter();
     schema::Endpoint {
         label: &endpoint.label,

@@ -4,7 +4,7 @@ use super::super::schema;
 use crate::analysis::{Analysis, TypeRow};
 use crate::sample::Amount;
 
-pub(in crate::report) fn label(analysis: &Analysis, endpoint: u32) -> &str {
+pub(crate) fn label(analysis: &Analysis, endpoint: u32) -> &str {
     let endpoint = analysis.endpoints.get(endpoint as usize);
     endpoint.map_or("", |endpoint| endpoint.label.as_str())
 }
@@ -26,7 +26,7 @@ pub(super) fn before_exit(amount: Option<Amount>) -> schema::BeforeExit {
     }
 }
 
-pub(in crate::report) fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
+pub(crate) fn types(rows: &[TypeRow]) -> Vec<schema::Type<'_>> {
     rows.iter()
         .map(|row| schema::Type {
             name: &row.name,

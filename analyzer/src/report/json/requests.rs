@@ -8,9 +8,7 @@ use super::parts::{label, whose};
 use crate::analysis::{Analysis, Request};
 use crate::asked::trace_id;
 
-pub(in crate::report) fn requests<'r>(
-    input: &Input<'r>,
-) -> impl Iterator<Item = schema::Request<'r>> {
+pub(crate) fn requests<'r>(input: &Input<'r>) -> impl Iterator<Item = schema::Request<'r>> {
     let analysis = input.analysis;
     let filter = input.options.requests;
     let wanted = move |request: &Request| match filter {
@@ -47,14 +45,14 @@ pub(in crate::report) fn requests<'r>(
 }
 
 /// The headers of a request that were recorded.
-pub(in crate::report) fn sent(analysis: &Analysis, request: usize) -> Option<BTreeMap<&str, &str>> {
+pub(crate) fn sent(analysis: &Analysis, request: usize) -> Option<BTreeMap<&str, &str>> {
     let headers = analysis.asked.sent.of(request);
     let all: BTreeMap<&str, &str> = headers.map(|header| (header.name, header.value)).collect();
     (!all.is_empty()).then_some(all)
 }
 
 /// Those of which only the beginning was.
-pub(in crate::report) fn sent_cut(analysis: &Analysis, request: usize) -> Vec<&str> {
+pub(crate) fn sent_cut(analysis: &Analysis, request: usize) -> Vec<&str> {
     let headers = analysis.asked.sent.of(request);
     headers
         .filter(|header| header.is_cut)

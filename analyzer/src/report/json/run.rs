@@ -48,7 +48,7 @@ pub(super) fn trace<'r>(input: &Input<'r>, warnings: Vec<Warning>) -> schema::Tr
     }
 }
 
-pub(in crate::report) fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
+pub(crate) fn processes<'r>(input: &Input<'r>) -> Vec<schema::Process<'r>> {
     let figures = input.analysis.processes.iter().cloned();
     // A process of which the analysis says nothing did nothing.
     let figures = figures.chain(std::iter::repeat_with(Default::default));
@@ -127,7 +127,7 @@ pub(super) fn totals(input: &Input<'_>) -> schema::Totals {
     }
 }
 
-pub(in crate::report) fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
+pub(crate) fn timeline(analysis: &Analysis) -> Vec<schema::Point> {
     let points = analysis.timeline.iter();
     points
         .map(|point| schema::Point {

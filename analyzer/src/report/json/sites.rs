@@ -24,7 +24,7 @@ const MOST_UNREACHED: usize = 1000;
 const MOST_PINS: usize = 100;
 
 /// The sites to be listed, and the sum of those that are not although blocks live there.
-pub(in crate::report) fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
+pub(crate) fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema::LeftOut) {
     let sites = &input.analysis.sites;
     // What is left out is of allocators: mappings and stacks are few, and in other sums.
     let pins = input.analysis.memory.pins.iter().take(MOST_PINS);
@@ -61,7 +61,7 @@ pub(in crate::report) fn listed<'r>(input: &Input<'r>) -> (Vec<&'r Site>, schema
     (sites.iter().filter(is_listed).collect(), left_out)
 }
 
-pub(in crate::report) fn site_row<'r>(
+pub(crate) fn site_row<'r>(
     input: &Input<'r>,
     symbolizer: &mut Symbolizer<'_>,
     site: &'r Site,
