@@ -1,5 +1,7 @@
 //! The replay of a trace as far as it was followed: what lives, whose it is, and which requests have ended.
 
+mod types;
+
 use std::collections::VecDeque;
 
 use leak_wire::Event;
@@ -13,8 +15,8 @@ use crate::requests::machine::Machine;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
-use crate::trace::{Error, Facts, Origin, ProcessId, Reading, Run, Step, Steps, ThreadId, What};
-use crate::types::{TypeId, TypeNames, UNKNOWN};
+use crate::trace::{Error, Facts, Origin, ProcessId, Run, Step, Steps, ThreadId, What};
+use crate::types::{TypeId, TypeNames};
 use crate::watch::standing::{Baselines, Owner, Standing};
 
 /// So many requests are kept as they were: what comes to one after its end, comes soon.
@@ -252,45 +254,6 @@ impl Replay {
             live,
             mapped,
             ended: false,
-        }
-    }
-
-    fn types_read(&mut self, process: ProcessId, reading: &Reading) {
-        if !self.machine.owners.runs(process) {
-            return;
-        }
-        let names = reading.names.iter();
-        let ids: Vec<TypeId> = names.map(|name| self.types.id(name)).collect();
-        let ledger = self.machine.owners.ledger(process);
-        if !reading.caches.is_empty() {
-            ledger.caches_read(reading.begin, &reading.caches);
-        }
-        for (address, name) in &reading.blocks {
-            if let Some(of_type) = ids.get(*name as usize) {
-                self.retype(process, (*address, reading.begin), *of_type);
-                let ledger = self.machine.owners.ledger(process);
-                ledger.set_type(*address, reading.begin, *of_type);
-            }
-        }
-    }
-
-    /// A block's type is told: it was of that all the time, also when it was looked at before.
-    fn retype(&mut self, process: ProcessId, (address, begin): (u64, u64), to: TypeId) {
-        let known = self.machine.owners.standing_of(process, address, begin);
-        let Some((holder, site, from, amount, born)) = known.filter(|known| known.2 == UNKNOWN)
-        else {
-            return;
-        };
-        let owner = self.owner(holder);
-        self.baselines
-            .retype((owner, born), (site, from, to), amount);
-        if let Some(frozen) = self.frozen.get_mut(&process)
-            && let Some(untyped) = frozen.rows.get_mut(&(holder, site, from))
-            && untyped.blocks >= amount.blocks
-            && untyped.bytes >= amount.bytes
-        {
-            *untyped -= amount;
-            *frozen.rows.entry((holder, site, to)).or_default() += amount;
         }
     }
 

@@ -1,12 +1,13 @@
 //! What a viewer sees at one moment: tables by endpoint, by type and by call site, with names.
 
+mod rows;
+
 use std::cmp::Reverse;
 
 use rustc_hash::FxHashMap;
 
 use crate::report::{self, Named};
 use crate::requests::label::{Group, LabelId};
-use crate::sample::Amount;
 use crate::sites::{SiteId, Sites};
 use crate::symbols::{Files, SymbolOptions, Symbolizer};
 use crate::trace::Facts;
@@ -14,79 +15,11 @@ use crate::types::TypeId;
 use crate::watch::live::Live;
 use crate::watch::replay::Recent;
 use crate::watch::standing::{Change, Grown, Key, Owner, Standing, grown};
-use crate::watch::verdicts::{Judged, Verdicts};
+use crate::watch::verdicts::Verdicts;
+pub(super) use rows::{EndpointRow, RequestRow, SiteRow, Sure, TypeRow, Whose};
 
 /// So many call sites are named.
 const MOST_SITES: usize = 200;
-
-/// Whose what is left over is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// An endpoint's, with a status.
-    Endpoint,
-    /// Nobody can tell yet.
-    Untold,
-    /// No request's.
-    Outside,
-}
-
-/// Requests of a label that were answered with a status; or what is of none.
-#[derive(Clone, Debug)]
-pub(super) struct EndpointRow {
-    pub(super) whose: Whose,
-    pub(super) label: String,
-    pub(super) status: Option<u32>,
-    /// Requests since.
-    pub(super) requests: u64,
-    /// All that hold something that is proved to be theirs.
-    pub(super) holding: u64,
-    pub(super) left: Grown,
-    /// Of that, what is likely, not proved.
-    pub(super) likely: Grown,
-    pub(super) judged: Option<Judged>,
-    /// What most of it is.
-    pub(super) types: Vec<TypeRow>,
-}
-
-/// What is left over of one type.
-#[derive(Clone, Debug)]
-pub(super) struct TypeRow {
-    pub(super) name: String,
-    pub(super) left: Grown,
-}
-
-/// What is left over from one call site.
-#[derive(Clone, Debug)]
-pub(super) struct SiteRow {
-    pub(super) fingerprint: String,
-    pub(super) named: Named,
-    /// Whose most of it is.
-    pub(super) of: String,
-    pub(super) left: Grown,
-    pub(super) judged: Option<Judged>,
-}
-
-/// A request that has ended.
-#[derive(Clone, Debug)]
-pub(super) struct RequestRow {
-    pub(super) label: String,
-    pub(super) status: Option<u32>,
-    /// Nanoseconds since the trace's start, and how long it took.
-    pub(super) ended_ns: u64,
-    pub(super) took_ns: u64,
-    /// What it held when it ended, and holds now, as far as that is proved.
-    pub(super) survivors: Amount,
-    pub(super) holds: Amount,
-}
-
-/// How sure it is whose what is left over since is, bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sure {
-    pub(super) proved: i64,
-    pub(super) likely: i64,
-    pub(super) untold: i64,
-    pub(super) outside: i64,
-}
 
 /// See the module's documentation.
 #[derive(Clone, Debug, Default)]
