@@ -67,6 +67,24 @@ impl Judged {
         sum
     }
 
+    /// One label or another made what belongs to none here. That the keeping has died down may only tell that they were
+    /// asked for no more, where nothing that was kept was ever freed.
+    pub(super) fn doubt_end(&mut self) {
+        let is_over = |verdict: Verdict, evidence: &Evidence| {
+            matches!(verdict, Verdict::Bounded | Verdict::WarmUp)
+                && evidence.typical_life_requests.is_none()
+        };
+        let text = "; one endpoint or another made them, which may be asked for no more";
+        if is_over(self.outside, &self.outside_evidence) {
+            self.outside = Verdict::TooFewRequests;
+            self.outside_evidence.text += text;
+        }
+        if is_over(self.verdict, &self.evidence) && !self.labels.iter().any(JudgedLabel::retains) {
+            self.verdict = Verdict::TooFewRequests;
+            self.evidence.text += text;
+        }
+    }
+
     /// A leak is none for sure, for the reason that `text` tells.
     pub(super) fn doubt(&mut self, text: &str) {
         if self.verdict.leaks() {

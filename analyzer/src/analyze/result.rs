@@ -79,7 +79,13 @@ pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
         .extend(untraced.iter().map(mappings::warning));
     analysis.untraced = untraced;
     let ends = Ends::of(&mut ended, &machine.records);
-    let sites = verdicts(ended, &machine, &mut names, (facts, places), collecting);
+    let sites = verdicts(
+        ended,
+        &machine,
+        &mut names,
+        (facts, places),
+        (collecting, &associated.ambiguous),
+    );
     let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, places, &machine.records);

@@ -1,6 +1,6 @@
 //! Judges all call sites, then corrects what the figures of a single one can't tell.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::collecting::Collecting;
 use super::judged::Judged;
@@ -9,7 +9,7 @@ use super::{alike, collected, company, connected, crowd, lent, lists, pool, reus
 use crate::ledger::Finished;
 use crate::requests::machine::Machine;
 use crate::requests::record::{Record, RequestId};
-use crate::sites::Sites;
+use crate::sites::{SiteId, Sites};
 use crate::trace::Facts;
 use crate::types::{FREE_LISTS_UNREAD, TypeNames};
 
@@ -19,7 +19,7 @@ pub(super) fn verdicts(
     machine: &Machine,
     names: &mut TypeNames,
     (facts, places): (&Facts, &Sites),
-    collecting: Collecting,
+    (collecting, ambiguous): (Collecting, &FxHashSet<SiteId>),
 ) -> Vec<Judged> {
     let records = &machine.records;
     let made_threads = ended.iter().flat_map(|(end, _)| &end.made_threads);
@@ -33,6 +33,8 @@ pub(super) fn verdicts(
         |site| places.is_of_python(site),
         |site| runtimes.at(site),
     );
+    let either = sites.iter_mut().filter(|site| ambiguous.contains(&site.id));
+    either.for_each(Judged::doubt_end);
     let mut warnings = facts.warnings.iter();
     let unread = warnings.any(|warning| warning.code == FREE_LISTS_UNREAD);
     let most_cached = most_cached.unwrap_or(0);

@@ -113,12 +113,14 @@ impl Collector {
     }
 
     /// The same of what a request left that began and ended at these stamps, and made the last of it at `last`. What
-    /// was made after its end, as its connection was closed, was not to be gone by that end.
+    /// was made after its end, as its connection was closed, may have been in use for the next run, too.
     pub fn has_told_of(&self, start: u64, end: u64, last: u64) -> bool {
-        match last <= end {
-            true => self.has_told(start, end),
-            false => self.has_told_fully(last),
+        if last <= end {
+            return self.has_told(start, end);
         }
+        let next = self.passes.partition_point(|pass| pass.stamp <= last);
+        let next = self.passes.get(next);
+        next.is_some_and(|next| self.has_told(start, next.stamp))
     }
 
     /// The same, where it is not known when it was to be gone: only a full run tells.
@@ -249,10 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_after_its_request_waits_for_a_full_run() {
+    fn what_is_made_after_its_request_may_be_in_use_for_one_run_more() {
         assert!(collector(&[(10, 0)]).has_told_of(5, 7, 6));
-        assert!(!collector(&[(10, 0), (20, 1)]).has_told_of(5, 7, 8));
-        assert!(collector(&[(10, 0), (20, 2)]).has_told_of(5, 7, 8));
+        assert!(!collector(&[(10, 0), (20, 0)]).has_told_of(5, 7, 8));
+        assert!(collector(&[(10, 0), (20, 1)]).has_told_of(5, 7, 8));
+        assert!(!collector(&[(10, 1), (20, 1)]).has_told_of(5, 7, 8));
+        assert!(!collector(&[(10, 2)]).has_told_of(5, 7, 8));
         assert!(!collector(&[(10, 2)]).has_told_of(5, 7, 11));
     }
 

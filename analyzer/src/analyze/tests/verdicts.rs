@@ -78,6 +78,29 @@ fn work_that_had_not_come_when_serving_ended_bounds_nothing() {
 }
 
 #[test]
+fn what_one_label_or_another_made_is_not_over_where_both_are_asked_for_no_more() {
+    let mut script = Script::default();
+    script.tell("t1 accept c1; t2 accept c2; t3 waits");
+    for i in 0..400 {
+        // A thread of its own makes something while both are in flight.
+        let (labels, makes) = match i {
+            0..100 => (["a", "b"], format!("t3 alloc k{i} 1000 @2; t3 waits;")),
+            _ => (["c", "d"], String::new()),
+        };
+        let (first, second) = (labels[i % 2], labels[1 - i % 2]);
+        script.tell(&format!(
+            "t1 reads c1; t1 read c1 GET /{first}; t2 reads c2; t2 read c2 GET /{second}; {makes}
+             t2 answer c2 200; t1 answer c1 200; t1 reads c1; t1 read c1 GET /e; t1 answer c1 200"
+        ));
+    }
+    script.tell("t1 close c1; t2 close c2; dies p1");
+    let analysis = script.analysis(&Options::default());
+    let kept = |site: &&crate::analysis::Site| site.live_blocks == 100;
+    let site = analysis.sites.iter().find(kept).expect("it was made");
+    assert_eq!(site.verdict, Verdict::TooFewRequests, "{:?}", site.evidence);
+}
+
+#[test]
 fn endpoints_of_every_kind_get_their_verdict() {
     let analysis = serve(800, |i| {
         let answer = |status: u32| format!("t1 answer c1 {status}");
