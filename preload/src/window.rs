@@ -23,6 +23,7 @@ pub static CONTROL: Control = Control {
     build: BUILD,
     gate: AtomicU32::new(Gate::Open as u32),
     failed: AtomicU32::new(0),
+    begun: AtomicU32::new(0),
     told: [const { AtomicU8::new(0) }; _],
 };
 
@@ -91,6 +92,12 @@ pub fn forget_wish() {
     if is_wanted() {
         open();
     }
+}
+
+/// Recording has begun.
+pub fn begun() {
+    // Release: whoever reads the count from outside finds a process that records.
+    CONTROL.begun.fetch_add(1, Ordering::Release);
 }
 
 /// Recording was to begin, and can't.

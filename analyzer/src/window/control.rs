@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use leak_wire::build::BUILD;
-use leak_wire::control::{self, FAILED_AT, GATE_AT, Gate, MAGIC, SIZE, TOLD_AT};
+use leak_wire::control::{self, BEGUN_AT, FAILED_AT, GATE_AT, Gate, MAGIC, SIZE, TOLD_AT};
 
 use crate::record::state::What;
 use crate::traced::{Traced, maps, session_of};
@@ -33,20 +33,25 @@ struct Target {
 /// # Errors
 /// One line: what is in the way, and what to do.
 pub(super) fn start(pid: u32) -> Result<(), String> {
+    let target = Target::find(pid);
+    // Before the session is looked for: one may begin meanwhile.
+    let begun = target
+        .as_ref()
+        .map_or(Ok(0), |target| target.word(BEGUN_AT));
     let before = session_of(pid)?;
     if before.is_some() && Traced::find(pid)?.is_recorded() {
         return Err(format!(
             "process {pid} is recorded already; see leak-analyze status {pid}"
         ));
     }
-    let target = Target::find(pid)?;
+    let (target, begun) = (target?, begun?);
     match target.gate()? {
         // Of a session that has ended, which the process will see with its next call; or one begins just now.
         Some(Gate::Open) if before.is_none() => {}
         Some(Gate::Wanted) => {}
         _ => target.write(GATE_AT, Gate::Wanted)?,
     }
-    target.await_begin(before.as_deref())
+    target.await_begin(before.as_deref(), begun)
 }
 
 /// Whether libleak is in the process `pid`.
@@ -157,9 +162,10 @@ impl Target {
         }
     }
 
-    /// Waits until the process is recorded, in another session than the one `before`.
-    fn await_begin(&self, before: Option<&str>) -> Result<(), String> {
-        let begun = Instant::now();
+    /// Waits until the process is recorded, in another session than the one `before`; `begun`: how often recording had
+    /// begun by then. The session is there to be seen before its threads record.
+    fn await_begin(&self, before: Option<&str>, begun: u32) -> Result<(), String> {
+        let asked = Instant::now();
         let tries = self.word(FAILED_AT)?;
         loop {
             // It tried and could not, since.
@@ -169,7 +175,8 @@ impl Target {
             match self.gate()? {
                 Some(Gate::Open) => {
                     let name = session_of(self.pid)?;
-                    if name.is_some() && name.as_deref() != before {
+                    let records = self.word(BEGUN_AT)? != begun;
+                    if records && name.is_some() && name.as_deref() != before {
                         return self.told_begin();
                     }
                 }
@@ -177,7 +184,7 @@ impl Target {
                 Some(Gate::Off | Gate::Watching) => self.write(GATE_AT, Gate::Wanted)?,
                 _ => {}
             }
-            if begun.elapsed() > PATIENCE {
+            if asked.elapsed() > PATIENCE {
                 return Err(format!(
                     "process {} has made no call that libleak sees for {} s: recording begins with its next one",
                     self.pid,

@@ -88,6 +88,7 @@ fn enter(session: Session) {
         return turn(INERT);
     }
     turn(TRACING);
+    window::begun();
     unwind::prepare();
     modules::tell_all(&mut |event| {
         thread::record(event);

@@ -11,6 +11,8 @@ pub const BUILD_AT: u64 = core::mem::offset_of!(Control, build) as u64;
 pub const GATE_AT: u64 = core::mem::offset_of!(Control, gate) as u64;
 /// Where it is counted how often recording could not begin.
 pub const FAILED_AT: u64 = core::mem::offset_of!(Control, failed) as u64;
+/// Where it is counted how often recording has begun.
+pub const BEGUN_AT: u64 = core::mem::offset_of!(Control, begun) as u64;
 /// Where what the target told its user last lies, up to a zero byte.
 pub const TOLD_AT: u64 = core::mem::offset_of!(Control, told) as u64;
 /// Bytes of all.
@@ -28,8 +30,10 @@ pub struct Control {
     pub gate: AtomicU32,
     /// How often recording was to begin and could not.
     pub failed: AtomicU32,
+    /// How often recording has begun: from then on whatever a thread does is recorded.
+    pub begun: AtomicU32,
     /// What the target told its user last.
-    pub told: [AtomicU8; 228],
+    pub told: [AtomicU8; 224],
 }
 
 /// What the hooks do.
