@@ -4,7 +4,7 @@ mod end;
 mod fork;
 mod lanes;
 mod load;
-mod start;
+pub mod start;
 
 use core::cell::UnsafeCell;
 use core::ptr::null_mut;
@@ -15,7 +15,6 @@ use leak_wire::layout::{self, SessionHeader};
 pub use end::{cant_follow, recorder_gone, stop};
 pub use fork::{after_fork, before_fork, in_forked_child};
 pub use lanes::lane_is_gone;
-pub use start::ensure;
 
 use crate::mapping::Mapping;
 use crate::process::{Identity, Origin, Remembered};

@@ -6,7 +6,6 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::judged::{Judged, JudgedLabel};
-use crate::analysis::Verdict;
 use crate::figures::{count, counted};
 use crate::ledger::Retained;
 use crate::requests::label::LabelId;
@@ -60,21 +59,10 @@ pub(super) fn correct(sites: &mut [Judged], records: &[Record]) {
             .filter(|part| part.keeping > 0 && (together(part.label) || is_alike(part, &parts)))
             .map(|part| part.label)
             .collect();
-        let mut texts = Vec::new();
-        for label in &mut site.labels {
-            if label.verdict.leaks() && alike.contains(&label.label) {
-                label.becomes(Verdict::TooFewRequests);
-                let text = text(label.label, &parts);
-                let groups = label.groups.iter_mut();
-                groups.for_each(|group| group.text.clone_from(&text));
-                texts.push(text);
-            }
-        }
-        if !texts.is_empty() && !site.labels.iter().any(|label| label.verdict.leaks()) {
-            site.verdict = Verdict::TooFewRequests;
-            site.evidence.text = texts.swap_remove(0);
-            site.evidence.is_sure = false;
-        }
+        site.undecide(|part| {
+            let is_alike = part.verdict.leaks() && alike.contains(&part.label);
+            is_alike.then(|| text(part.label, &parts))
+        });
     }
 }
 

@@ -7,8 +7,8 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::judged::Judged;
-use crate::analysis::{Source, Verdict};
+use super::judged::{Judged, JudgedLabel};
+use crate::analysis::Source;
 use crate::figures::counted;
 use crate::ledger::Retained;
 use crate::requests::record::{Record, RequestId};
@@ -49,32 +49,16 @@ pub(super) fn last_of_open(
 
 /// Labels that leak only what hangs on open connections may not leak at all.
 pub(super) fn correct(sites: &mut [Judged], last: &FxHashMap<RequestId, bool>) {
+    let why = |part: &JudgedLabel| {
+        let kept = || part.retained.iter().filter(|kept| kept.is_used());
+        let others = kept().filter(|kept| !hangs_on_connection(kept, last));
+        let requests = distinct(kept());
+        let blocks: u64 = kept().map(|kept| kept.blocks).sum();
+        let hangs = blocks <= BLOCKS * requests as u64 && is_little(distinct(others), requests);
+        (part.verdict.leaks() && hangs).then(|| said(requests))
+    };
     for site in sites.iter_mut().filter(|site| site.verdict.leaks()) {
-        let mut text = None;
-        for part in &mut site.labels {
-            let kept = || part.retained.iter().filter(|kept| kept.is_used());
-            let others = kept().filter(|kept| !hangs_on_connection(kept, last));
-            let requests = distinct(kept());
-            let blocks: u64 = kept().map(|kept| kept.blocks).sum();
-            if blocks > BLOCKS * requests as u64 {
-                continue;
-            }
-            if !part.verdict.leaks() || !is_little(distinct(others), requests) {
-                continue;
-            }
-            let said = said(requests);
-            part.becomes(Verdict::TooFewRequests);
-            let groups = part.groups.iter_mut();
-            groups.for_each(|group| group.text.clone_from(&said));
-            text = Some(said);
-        }
-        if let Some(text) = text
-            && !site.labels.iter().any(|part| part.verdict.leaks())
-        {
-            site.verdict = Verdict::TooFewRequests;
-            site.evidence.text = text;
-            site.evidence.is_sure = false;
-        }
+        site.undecide(why);
     }
 }
 

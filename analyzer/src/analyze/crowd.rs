@@ -80,30 +80,14 @@ impl Highs {
 /// Leaks of labels of which that is so can't be told from a pool.
 pub(super) fn correct(sites: &mut [Judged], records: &[Record]) {
     let mut highs = None;
+    let mut why = |part: &JudgedLabel| {
+        let requests = with_few_blocks(part).filter(|_| part.verdict == Verdict::Leak)?;
+        let highs = highs.get_or_insert_with(|| Highs::of(records));
+        let explained = highs.explain(part.label, &requests);
+        explained.then(|| said(requests.len()))
+    };
     for site in sites.iter_mut().filter(|site| site.verdict.leaks()) {
-        let mut text = None;
-        let parts = site.labels.iter_mut();
-        for part in parts.filter(|part| part.verdict == Verdict::Leak) {
-            let Some(requests) = with_few_blocks(part) else {
-                continue;
-            };
-            let highs = highs.get_or_insert_with(|| Highs::of(records));
-            if !highs.explain(part.label, &requests) {
-                continue;
-            }
-            let said = said(requests.len());
-            part.becomes(Verdict::TooFewRequests);
-            let groups = part.groups.iter_mut();
-            groups.for_each(|group| group.text.clone_from(&said));
-            text = Some(said);
-        }
-        if let Some(text) = text
-            && !site.labels.iter().any(|part| part.verdict.leaks())
-        {
-            site.verdict = Verdict::TooFewRequests;
-            site.evidence.text = text;
-            site.evidence.is_sure = false;
-        }
+        site.undecide(&mut why);
     }
 }
 

@@ -78,10 +78,33 @@ impl Judged {
         if is_over(self.outside, &self.outside_evidence) {
             self.outside = Verdict::TooFewRequests;
             self.outside_evidence.text += text;
+            self.outside_evidence.is_sure = false;
         }
         if is_over(self.verdict, &self.evidence) && !self.labels.iter().any(JudgedLabel::retains) {
             self.verdict = Verdict::TooFewRequests;
             self.evidence.text += text;
+            self.evidence.is_sure = false;
+        }
+    }
+
+    /// Labels of which `why` gives a reason leak nothing for sure; nor does the call site, where no other one leaks.
+    pub(super) fn undecide(&mut self, mut why: impl FnMut(&JudgedLabel) -> Option<String>) {
+        let mut first = None;
+        for part in &mut self.labels {
+            let Some(text) = why(part) else {
+                continue;
+            };
+            part.becomes(Verdict::TooFewRequests);
+            let groups = part.groups.iter_mut();
+            groups.for_each(|group| group.text.clone_from(&text));
+            first.get_or_insert(text);
+        }
+        if let Some(text) = first
+            && !self.labels.iter().any(|part| part.verdict.leaks())
+        {
+            self.verdict = Verdict::TooFewRequests;
+            self.evidence.text = text;
+            self.evidence.is_sure = false;
         }
     }
 

@@ -12,32 +12,57 @@ use crate::verdict::Sequences;
 /// Work is as late as this part of what was kept shows: a few blocks may be another request's.
 const TYPICAL: f64 = 0.95;
 /// Of a group's requests this part (one in so many) must have ended so long before the end at least.
-const SEEN: usize = 4;
+const SEEN: u64 = 4;
 
-/// Removes from `orders`, the places of a group's requests in a process, those that ended too shortly before the end of
-/// the serving for their work to have come, and kept nothing. Whether that leaves so few to look at that they tell
-/// nothing.
-pub(super) fn remove_unseen<'k>(
-    orders: &mut Vec<u64>,
-    kept: impl Iterator<Item = (&'k Retained, &'k Record, u64)>,
-    sequences: &Sequences,
-) -> bool {
-    let (mut delays, mut keeping): (Vec<u64>, Vec<u64>) = kept
-        .map(|(kept, record, order)| {
+/// What is known of it for a group's requests, over all processes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Late {
+    /// How long after a request's end its work comes, in ticks.
+    delay: u64,
+    /// Requests that ended so long before the end of the serving that their work would have come.
+    seen: u64,
+    all: u64,
+}
+
+impl Late {
+    /// Of a group whose requests kept this.
+    pub(super) fn of<'k>(kept: impl Iterator<Item = (&'k Retained, &'k Record)>) -> Late {
+        let delays = kept.map(|(kept, record)| {
             let end = record.end.unwrap_or(kept.born);
-            (kept.born.saturating_sub(end), order)
-        })
-        .unzip();
-    delays.sort_unstable();
-    let place = (delays.len() as f64 * TYPICAL) as usize;
-    let delay = delays.get(place.min(delays.len().saturating_sub(1)));
-    let Some(delay) = delay.filter(|delay| **delay > 0) else {
-        return false;
-    };
-    let until = sequences.ended_by(sequences.served_until().saturating_sub(*delay));
-    let all = orders.len();
-    let seen = orders.partition_point(|order| *order < until);
-    keeping.sort_unstable();
-    orders.retain(|order| *order < until || keeping.binary_search(order).is_ok());
-    seen * SEEN < all
+            kept.born.saturating_sub(end)
+        });
+        let mut delays: Vec<u64> = delays.collect();
+        delays.sort_unstable();
+        let place = (delays.len() as f64 * TYPICAL) as usize;
+        let delay = delays.get(place.min(delays.len().saturating_sub(1)));
+        Late {
+            delay: delay.copied().unwrap_or(0),
+            seen: 0,
+            all: 0,
+        }
+    }
+
+    /// Removes from `orders`, the places of the group's requests in a process, those that ended too late to be seen, and
+    /// are none of those that kept something, which `keeps` tells.
+    pub(super) fn remove_unseen(
+        &mut self,
+        orders: &mut Vec<u64>,
+        keeps: impl Fn(u64) -> bool,
+        sequences: &Sequences,
+    ) {
+        let until = match self.delay {
+            0 => u64::MAX,
+            delay => sequences.ended_by(sequences.served_until().saturating_sub(delay)),
+        };
+        self.all += orders.len() as u64;
+        self.seen += orders.partition_point(|order| *order < until) as u64;
+        if self.delay > 0 {
+            orders.retain(|order| *order < until || keeps(*order));
+        }
+    }
+
+    /// Whether so few are seen that they tell nothing.
+    pub(super) fn shows_little(&self) -> bool {
+        self.seen * SEEN < self.all
+    }
 }

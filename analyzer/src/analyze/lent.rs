@@ -8,7 +8,6 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::judged::{Judged, JudgedLabel};
-use crate::analysis::Verdict;
 use crate::figures::{count, counted};
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
@@ -35,26 +34,14 @@ pub(super) fn correct(sites: &mut [Judged], places: &Sites, records: &[Record]) 
         }
         let leaking = site.labels.iter().filter(|part| part.verdict.leaks());
         let all: u64 = leaking.map(|part| kept(part, records).blocks).sum();
-        let mut texts = Vec::new();
-        for part in &mut site.labels {
+        site.undecide(|part| {
             let own = kept(part, records);
             let is_little = own.blocks.saturating_mul(TIMES) <= all - own.blocks.min(all);
             let of_label = requests.get(&part.label).copied().unwrap_or(0);
             let is_regular = of_label.saturating_sub(own.requests) * REGULAR < of_label;
-            if !part.verdict.leaks() || elsewhere.contains(&part.label) || !is_little || is_regular
-            {
-                continue;
-            }
-            texts.push(text(&own, all - own.blocks));
-            part.becomes(Verdict::TooFewRequests);
-            let groups = part.groups.iter_mut();
-            groups.for_each(|group| group.text.clone_from(&texts[texts.len() - 1]));
-        }
-        if !texts.is_empty() && !site.labels.iter().any(|part| part.verdict.leaks()) {
-            site.verdict = Verdict::TooFewRequests;
-            site.evidence.text = texts.swap_remove(0);
-            site.evidence.is_sure = false;
-        }
+            let alone = part.verdict.leaks() && !elsewhere.contains(&part.label);
+            (alone && is_little && !is_regular).then(|| text(&own, all - own.blocks))
+        });
     }
 }
 

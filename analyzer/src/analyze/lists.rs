@@ -11,7 +11,6 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::judged::{Judged, JudgedLabel};
 use super::types::kind;
-use crate::analysis::Verdict;
 use crate::figures::{count, counted};
 use crate::ledger::Typed;
 use crate::requests::label::LabelId;
@@ -84,26 +83,16 @@ pub(super) fn correct(
         }
     }
     for (at, site) in (0..).zip(sites) {
-        let mut texts = Vec::new();
-        for part in &mut site.labels {
+        site.undecide(|part| {
             if !parts.contains(&(at, part.label)) {
-                continue;
+                return None;
             }
             let all: FxHashSet<RequestId> = leaking(part, records).collect();
             let own = holders.get(&part.label);
-            let hold = own.map_or(0, |own| all.intersection(own).count());
-            if hold as u64 * HOLDERS < all.len() as u64 {
-                texts.push(text(all.len() as u64, hold as u64));
-                part.becomes(Verdict::TooFewRequests);
-                let groups = part.groups.iter_mut();
-                groups.for_each(|group| group.text.clone_from(&texts[texts.len() - 1]));
-            }
-        }
-        if !texts.is_empty() && !site.labels.iter().any(|part| part.verdict.leaks()) {
-            site.verdict = Verdict::TooFewRequests;
-            site.evidence.text = texts.swap_remove(0);
-            site.evidence.is_sure = false;
-        }
+            let hold = own.map_or(0, |own| all.intersection(own).count()) as u64;
+            let all = all.len() as u64;
+            (hold * HOLDERS < all).then(|| text(all, hold))
+        });
     }
 }
 

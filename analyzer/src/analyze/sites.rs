@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::judged::{Judged, JudgedGroup, JudgedLabel};
-use super::{late, open};
+use super::late::Late;
+use super::open;
 use crate::analysis::{Evidence, LifeRow, Verdict};
 use crate::figures::counted;
 use crate::ledger::{
@@ -516,6 +517,10 @@ impl Judge<'_> {
                 .map_or(&[], Vec::as_slice),
             ..survival::Group::default()
         };
+        let retained = parts.iter().flat_map(|(_, site)| &site.retained);
+        let of_group =
+            |kept: &'s Retained| Some((kept, self.record_of_group(kept, (label, status))?));
+        let mut late = Late::of(retained.filter_map(of_group));
         for (process, site) in parts {
             let sequences = &self.sequences[*process];
             let lives = site.lives.groups.iter();
@@ -528,55 +533,13 @@ impl Judge<'_> {
                 keepings: lives.map_or(0, |lives| lives.keepings),
                 time: sequences.served_until(),
             };
-            let mine = |kept: &&Retained| {
-                let record = self.records.get(kept.request as usize);
-                record.is_some_and(|record| (record.label, record.status) == (Some(label), status))
-            };
-            let associated = site
-                .retained
-                .iter()
-                .filter(mine)
-                .any(|kept| kept.associated);
-            // A request counts once, unless it stands for others of its label.
-            let mut seen: FxHashSet<RequestId> = FxHashSet::default();
-            let mut kept: Vec<survival::Kept> = site
-                .retained
-                .iter()
-                .filter(|kept| kept.is_used() && (kept.untold || seen.insert(kept.request)))
-                .filter_map(|kept| {
-                    let record = self.records.get(kept.request as usize)?;
-                    let mine = (record.label, record.status) == (Some(label), status);
-                    let order = u64::from(*self.orders.get(kept.request as usize)?);
-                    let age = match kept.birth {
-                        Some(birth) => survival::age(now, birth),
-                        None => [
-                            Some(now.requests.saturating_sub(order + 1)),
-                            None,
-                            None,
-                            Some(now.time.saturating_sub(record.end.unwrap_or(now.time))),
-                        ],
-                    };
-                    mine.then_some(survival::Kept {
-                        request: kept.request,
-                        order,
-                        age,
-                        first: false,
-                        judged: kept.judged,
-                    })
-                })
-                .collect();
-            kept.sort_unstable_by_key(|kept| kept.order);
-            if let Some(first) = kept.first_mut() {
-                first.first = true;
-            }
+            let mut mine = site.retained.iter().filter_map(of_group);
+            let associated = mine.any(|(kept, _)| kept.associated);
+            let kept = self.kept_of_group(site, (label, status), now);
             let mut orders = sequences.of_group(label, status).to_vec();
             let all = orders.len();
-            let of_group = site.retained.iter().filter(mine).filter_map(|kept| {
-                let record = self.records.get(kept.request as usize)?;
-                let order = *self.orders.get(kept.request as usize)?;
-                Some((kept, record, u64::from(order)))
-            });
-            group.is_late |= late::remove_unseen(&mut orders, of_group, sequences);
+            let keeps = |order| kept.binary_search_by_key(&order, |kept| kept.order).is_ok();
+            late.remove_unseen(&mut orders, keeps, sequences);
             if orders.len() < all {
                 group.everywhere = &[];
             }
@@ -597,7 +560,50 @@ impl Judge<'_> {
                 unowned: associated.then_some(&site.lives.unowned),
             });
         }
+        group.is_late = late.shows_little();
         group
+    }
+
+    /// What a group's requests kept of a call site in a process, by their places; `now`: its age at the end.
+    fn kept_of_group(&self, site: &FinishedSite, group: Group, now: Age) -> Vec<survival::Kept> {
+        // A request counts once, unless it stands for others of its label.
+        let mut seen: FxHashSet<RequestId> = FxHashSet::default();
+        let used = site
+            .retained
+            .iter()
+            .filter(|kept| kept.is_used() && (kept.untold || seen.insert(kept.request)));
+        let of_group = used.filter_map(|kept| {
+            let record = self.record_of_group(kept, group)?;
+            let order = u64::from(*self.orders.get(kept.request as usize)?);
+            let age = match kept.birth {
+                Some(birth) => survival::age(now, birth),
+                None => [
+                    Some(now.requests.saturating_sub(order + 1)),
+                    None,
+                    None,
+                    Some(now.time.saturating_sub(record.end.unwrap_or(now.time))),
+                ],
+            };
+            Some(survival::Kept {
+                request: kept.request,
+                order,
+                age,
+                first: false,
+                judged: kept.judged,
+            })
+        });
+        let mut kept: Vec<survival::Kept> = of_group.collect();
+        kept.sort_unstable_by_key(|kept| kept.order);
+        if let Some(first) = kept.first_mut() {
+            first.first = true;
+        }
+        kept
+    }
+
+    /// The request that kept this, if it is one of the group's.
+    fn record_of_group(&self, kept: &Retained, group: Group) -> Option<&Record> {
+        let record = self.records.get(kept.request as usize)?;
+        ((record.label, record.status) == (Some(group.0), group.1)).then_some(record)
     }
 
     /// The last collection of everything that the blocks at the site may have waited for.

@@ -275,6 +275,34 @@ fn what_a_cache_has_no_room_for_is_not_its_own() {
     assert!(!late(27, false) && !late(27, true));
 }
 
+/// A full cache drops an entry for each new one, whose block may lie where the old one's did: it takes that one's room.
+#[test]
+fn a_new_block_at_an_old_entrys_address_takes_no_room() {
+    let late = |most: u64| {
+        let mut ledger = Ledger::new(Sample::default());
+        ledger.begin(0, 1);
+        let own = ledger.proved_account(0, Proof::Touch);
+        let of_cache: Vec<u64> = (1..=8).map(|number| number * 16).collect();
+        of_cache.iter().for_each(|address| {
+            ledger.allocate(own, *address, 64, 1, 5);
+        });
+        let entries = of_cache.iter().map(|block| vec![*block; 3]).collect();
+        ledger.caches_read(100, &[crate::trace::Cache { most, entries }]);
+        ledger.free(16, false);
+        ledger.allocate(own, 16, 64, 1, 101);
+        ledger.allocate(own, 8000, 64, 1, 101);
+        let record = Record {
+            label: Some(3),
+            end: Some(110),
+            ..record()
+        };
+        ledger.complete_caches(&[record]);
+        let block = ledger.heap.get(8000).expect("live");
+        crate::types::is_bounded(block.of_type)
+    };
+    assert!(late(9) && !late(8));
+}
+
 /// What a block is may be read when a cache is known to keep it, and tells nothing of that.
 #[test]
 fn a_type_that_is_read_late_takes_nothing_out_of_a_cache() {

@@ -92,6 +92,7 @@ impl<'g> Group<'g> {
     /// Another group at the same site: the two are judged as one, by what both kept.
     pub fn absorb(&mut self, other: Group<'g>) {
         self.survivors += other.survivors;
+        self.is_late |= other.is_late;
         self.everywhere = &[];
         for (process, more) in self.processes.iter_mut().zip(other.processes) {
             process.orders.extend(more.orders);

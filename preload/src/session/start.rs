@@ -41,7 +41,7 @@ fn start() {
     let Some(environment) = Environment::current() else {
         return;
     };
-    // Acquire: pairs with the Release in `become`; one thread starts, the others go by unrecorded.
+    // Acquire: pairs with the Release in `turn`; one thread starts, the others go by unrecorded.
     let won = STATE.compare_exchange(UNSTARTED, STARTING, Ordering::Acquire, Ordering::Relaxed);
     if won.is_err() {
         return;

@@ -7,6 +7,7 @@ use leak_wire::Event;
 use super::states::own;
 use super::{Thread, end, state, tracing};
 use crate::lane::Kind;
+use crate::session::start;
 use crate::{alternate_stack, kernel, session};
 
 /// The state of a thread that is not ready as it is, see [`current`].
@@ -44,7 +45,7 @@ const TRY_AGAIN: u32 = 256;
 
 /// Gives the calling thread, which holds its signals back, a lane.
 fn open_lane(thread: &'static Thread) -> Option<&'static Thread> {
-    let session = session::ensure()?;
+    let session = start::ensure()?;
     let serial = session::serial();
     thread.asked_in.set(serial);
     if thread.writer.is_open() && thread.writer.serial() == serial {
