@@ -109,6 +109,9 @@ pub struct RunArguments {
     /// Trace allocators that the program brings by detours: auto or off (LEAK_OWN_MALLOC)
     #[arg(long, value_name = "WHAT")]
     pub own_malloc: Option<OsString>,
+    /// Have runtimes in the program (tokio, smol) tell which tasks they run, by detours: auto or off (LEAK_TASKS)
+    #[arg(long, value_name = "WHAT")]
+    pub tasks: Option<OsString>,
     /// When recording begins: on, off (leak-analyze start PID) or a condition such as 'rss>70%' (LEAK_START)
     #[arg(long, value_name = "WHEN")]
     pub start: Option<OsString>,
@@ -158,6 +161,7 @@ impl RunArguments {
             ("LEAK_GC", &self.gc),
             ("LEAK_HEADERS", &self.headers),
             ("LEAK_OWN_MALLOC", &self.own_malloc),
+            ("LEAK_TASKS", &self.tasks),
             ("LEAK_START", &self.start),
         ];
         let quiet = self.quiet.then(|| ("LEAK_QUIET", OsString::from("1")));

@@ -9,6 +9,7 @@ mod loader;
 mod process;
 mod python;
 mod surroundings;
+mod tasks;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 use core::ffi::{CStr, c_char};
 
 use leak_wire::build::BUILD_C;
+use leak_wire::detour::Brings;
 use leak_wire::layout::SESSION_PREFIX;
 
 use crate::config::Environment;
@@ -18,8 +19,8 @@ pub struct Answer {
     pub mapping: Mapping,
     /// The session's name.
     pub name: Name,
-    /// Whether the recorder has found an allocator in the executable.
-    pub own_allocator: bool,
+    /// What the recorder has found in the executable.
+    pub brings: Brings,
 }
 
 /// How long a target waits for the recorder's first answer.
@@ -281,8 +282,11 @@ fn no_answer(error: Errno) -> Refused {
 }
 
 fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, NoAnswer> {
-    match (message.split_first(), fd) {
-        (Some((letter @ (b'K' | b'O'), name)), Some(fd)) => {
+    let welcome = message
+        .split_first()
+        .and_then(|(letter, name)| Some((Brings::read(*letter)?, name)));
+    match (welcome, fd) {
+        (Some((brings, name)), Some(fd)) => {
             let name: Option<Name> = name.try_into().ok();
             let name = name.filter(|name| name.starts_with(SESSION_PREFIX.as_bytes()));
             let mapping = map_session(fd);
@@ -290,7 +294,7 @@ fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, NoAnswer> {
                 (Some(name), Ok(mapping)) => Ok(Answer {
                     mapping,
                     name,
-                    own_allocator: *letter == b'O',
+                    brings,
                 }),
                 (_, Err(Unmapped::OtherBuild)) => Err(refuse(&[
                     own_path(),
@@ -304,8 +308,10 @@ fn read_answer(message: &[u8], fd: Option<i32>) -> Result<Answer, NoAnswer> {
                 (None, _) | (_, Err(Unmapped::Broken)) => Err(NoAnswer::Silence(libc::EPROTO)),
             }
         }
-        (Some((b'E', text)), _) => Err(refuse(&[text, b"; this program is not traced"]).into()),
-        _ => Err(NoAnswer::Silence(libc::EPROTO)),
+        _ => match message.split_first() {
+            Some((b'E', text)) => Err(refuse(&[text, b"; this program is not traced"]).into()),
+            _ => Err(NoAnswer::Silence(libc::EPROTO)),
+        },
     }
 }
 

@@ -27,7 +27,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use leak_wire::{Asked, Event};
 
-use crate::thread::{self, Thread};
+use crate::thread::{self, Tasks, Thread};
 use crate::unwind::{Nodes, Refused};
 use crate::{alternate_stack, kernel, sample};
 use frames::{Frame, Innermost};
@@ -58,8 +58,6 @@ struct Memory {
 /// What a thread knows of its Python stacks. All zeros: nothing.
 pub struct Stacks {
     memory: Cell<*mut Memory>,
-    /// The task that was told last.
-    task: Cell<u64>,
 }
 
 /// Why there is no call site.
@@ -101,10 +99,10 @@ pub fn in_forked_child() {
 /// interpreter's allocators if that was not done yet. `Full`: the tree has no room, it has to be started anew.
 ///
 /// # Safety
-/// `stacks` is the calling thread's.
+/// `stacks` and `tasks` are the calling thread's.
 #[inline(always)]
 pub unsafe fn site(
-    stacks: &Stacks,
+    (stacks, tasks): (&Stacks, &Tasks),
     nodes: &mut Nodes<'_>,
     depth: u32,
     native: Option<u32>,
@@ -148,13 +146,15 @@ pub unsafe fn site(
         let generator = memory.stack.generator();
         // SAFETY: a frame of the stack.
         let task = unsafe { frames::coroutine(place, generator, interpreter.coroutine_type) };
-        if !stacks.last_ran(task) {
+        if !tasks.last_ran(task) {
             alternate_stack::run(|| {
                 if !state.is_null() {
                     // SAFETY: this thread holds the GIL.
                     unsafe { free_lists::look(state, tell) };
                 }
-                stacks.runs(task, tell);
+                if let Some(told) = tasks.runs(task, tell) {
+                    sample::watch(told);
+                }
             });
         }
     }
@@ -370,28 +370,6 @@ pub fn task() -> u64 {
 }
 
 impl Stacks {
-    /// Tells `task` unless it was told last.
-    #[inline(always)]
-    pub fn runs(&self, task: u64, tell: &mut impl FnMut(Event<'_>) -> bool) {
-        if self.task.get() != task && tell(Event::Task { task }) {
-            self.task.set(task);
-            // It lasts until its block is freed.
-            if task != 0 {
-                sample::watch(task);
-            }
-        }
-    }
-
-    /// Whether `task` was told last.
-    pub fn last_ran(&self, task: u64) -> bool {
-        self.task.get() == task
-    }
-
-    /// A new lane begins: nothing was told in it.
-    pub fn begin(&self) {
-        self.task.set(0);
-    }
-
     /// The memory, null if there is none to be had.
     fn memory(&self) -> *mut Memory {
         if self.memory.get().is_null() {

@@ -10,6 +10,7 @@ use core::cell::UnsafeCell;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
+use leak_wire::detour::Brings;
 use leak_wire::layout::{self, SessionHeader};
 
 pub use end::{cant_follow, recorder_gone, stop};
@@ -40,8 +41,8 @@ pub struct Session {
     mapping: Mapping,
     /// The name of the recorder's abstract socket.
     name: Name,
-    /// Whether the recorder has found an allocator in the executable.
-    own_allocator: bool,
+    /// What the recorder has found in the executable.
+    brings: Brings,
     serial: u32,
 }
 

@@ -8,6 +8,7 @@ mod fact;
 mod pause;
 mod site;
 mod states;
+mod task;
 
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::c_void;
@@ -29,9 +30,10 @@ pub use crate::unwind::Caller;
 use attach::not_open;
 
 pub use attach::count_lost;
-pub use fact::record;
+pub use fact::{polls, record};
 pub use pause::{beside_pause, call_unrecorded, pause_unrecorded};
 pub use states::{begin, give_back, has_lane_of, is_gone, own, reserve_for_new};
+pub use task::Tasks;
 
 /// What stays in a forked child.
 #[repr(C)]
@@ -47,6 +49,8 @@ pub struct Kept {
     pub fork_stamp: Cell<u64>,
     /// Frames kept of a backtrace.
     depth: Cell<u32>,
+    /// The tasks that it runs.
+    tasks: Tasks,
     /// Its Python stacks. Not wiped, because they own mapped memory.
     stacks: python::Stacks,
     /// Memory for an environment, and how much.

@@ -12,6 +12,7 @@ use super::moments::{Hint, hinted};
 use super::rivals::Claim;
 use super::site::{Observation, Observed};
 use crate::requests::label::LabelId;
+use crate::requests::record::RequestId;
 
 /// The background's share at most where what is in flight explains all.
 const MOST_LEFT: f64 = 0.05;
@@ -119,7 +120,7 @@ impl<'s> Search<'s> {
     /// while others wait, and so while some labels are in flight more than others.
     pub(super) fn run(&self) -> (Fit<'s>, Option<(LabelId, LabelId)>) {
         let (fit, undecided) = self.search();
-        match self.observed.ticks && !self.is_in_step(&fit) {
+        match self.observed.ticks && !self.observed.is_mostly_proved() && !self.is_in_step(&fit) {
             true => (self.background(false), None),
             false => (fit, undecided),
         }
@@ -233,21 +234,41 @@ impl<'s> Search<'s> {
             }
             fit = best.clone();
         }
-        let fit = self.with_siblings(fit, &telling);
+        let fit = self.with_siblings(fit, candidates);
         (self.without_background(fit), undecided)
     }
 
     /// Whether a component by a hint names so many requests that it can explain more than chance would: the many blocks
     /// of what one request began say no more than one does.
     fn can_tell(&self, component: Component, ratios: &[f64]) -> bool {
+        self.tells_with(component, ratios, FxHashSet::default())
+    }
+
+    /// The same of what a chosen label may have made in another way: requests of it that are proved to make such blocks
+    /// count, too.
+    fn can_follow(&self, component: Component, ratios: &[f64]) -> bool {
+        let of_key = |request: &RequestId| {
+            component
+                .key()
+                .is_some_and(|key| self.given.groups.has(key, *request))
+        };
+        let proved = self.observed.all.iter().filter(|seen| seen.proved);
+        let proved = proved.filter_map(|seen| seen.hints.last).filter(of_key);
+        self.tells_with(component, ratios, proved.collect())
+    }
+
+    fn tells_with(
+        &self,
+        component: Component,
+        ratios: &[f64],
+        mut requests: FxHashSet<RequestId>,
+    ) -> bool {
         let Some(hint) = component.hint() else {
             return true;
         };
         let explained = self.observed.all.iter().zip(ratios);
         let explained = explained.filter(|(_, ratio)| **ratio > 0.0);
-        let requests: FxHashSet<_> = explained
-            .filter_map(|(seen, _)| hinted(seen, hint))
-            .collect();
+        requests.extend(explained.filter_map(|(seen, _)| hinted(seen, hint)));
         let most = ratios.iter().fold(1.0, |most: f64, ratio| most.max(*ratio));
         requests.len() as f64 * most.ln() >= self.given.needed
     }
@@ -373,7 +394,10 @@ impl<'s> Search<'s> {
             .collect();
         for (component, ratios) in candidates {
             let is_sibling = component.key().is_some_and(|key| chosen.contains(&key));
-            if is_sibling && !fit.components.contains(component) {
+            if is_sibling
+                && !fit.components.contains(component)
+                && self.can_follow(*component, ratios)
+            {
                 let more = fit.with(*component, ratios.clone());
                 if more.logarithm - fit.logarithm >= LOSS {
                     fit = more;

@@ -277,6 +277,12 @@ impl Observed {
         since
     }
 
+    /// Whether most are proved: then requests make them, however evenly they come.
+    pub(super) fn is_mostly_proved(&self) -> bool {
+        let proved = self.all.iter().filter(|seen| seen.proved).count();
+        2 * proved > self.all.len()
+    }
+
     /// Blocks that were looked at.
     pub(super) fn blocks(&self) -> u64 {
         self.all.iter().map(|observation| observation.blocks).sum()

@@ -8,6 +8,7 @@ use object::{Object, ObjectSymbol};
 use super::finding::Findings;
 use super::python;
 use super::surroundings::{Variables, value};
+use super::tasks;
 use crate::mapping::Mapping;
 use crate::record::preflight::{self, Reach};
 use crate::symbols::{Known, known};
@@ -45,8 +46,9 @@ pub(super) fn look_at(image: &Image<'_>, findings: &mut Findings) {
         tls(file, image, findings);
     }
     allocator(image, findings);
-    let is_off = value(image.variables, "LEAK_PYTHON").is_some_and(|value| value == "off");
-    python::look_at(image.file, image.libraries, is_off, findings);
+    let is_off = |name| value(image.variables, name).is_some_and(|value| value == "off");
+    tasks::look_at(image.file, is_off("LEAK_TASKS"), findings);
+    python::look_at(image.file, image.libraries, is_off("LEAK_PYTHON"), findings);
     symbols(image, findings);
 }
 

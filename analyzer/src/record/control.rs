@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use leak_wire::detour::Brings;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{
@@ -15,7 +16,7 @@ use nix::sys::socket::{
     UnixCredentials, accept4, bind, getsockopt, listen, recv, sendmsg, socket, sockopt,
 };
 
-use super::detours::{self, Allocators};
+use super::detours::Executables;
 use super::kin;
 use super::mapping::Mapping;
 use super::procfs::{self, Program};
@@ -176,11 +177,11 @@ pub(crate) fn welcome(
     socket: &impl AsFd,
     name: &str,
     mapping: &Mapping,
-    own: bool,
+    brings: Brings,
 ) -> nix::Result<()> {
     let fds = [mapping.file().as_raw_fd()];
-    let letter = if own { b"O" } else { b"K" };
-    let parts = [IoSlice::new(letter), IoSlice::new(name.as_bytes())];
+    let letter = [brings.letter()];
+    let parts = [IoSlice::new(&letter), IoSlice::new(name.as_bytes())];
     sendmsg::<()>(
         socket.as_fd().as_raw_fd(),
         &parts,
@@ -220,8 +221,8 @@ pub(crate) struct Control {
     pub(crate) connections: HashMap<RawFd, OwnedFd>,
     /// It was told that a process of another user was turned away.
     pub(crate) turned_away: bool,
-    /// Which executables bring an allocator, unless those are to be left alone.
-    pub(crate) allocators: Option<Allocators>,
+    /// What executables bring that is to be detoured.
+    pub(crate) executables: Executables,
 }
 
 impl Control {
@@ -340,18 +341,17 @@ impl Control {
             program,
             from,
         });
-        let own = self.allocators.as_mut().is_some_and(|a| a.are_in(pid));
+        let brings = self.executables.brings(pid);
         // One that doesn't take the answer runs untraced.
-        let _ = welcome(connection, &self.name, &self.mapping, own);
+        let _ = welcome(connection, &self.name, &self.mapping, brings);
     }
 
     fn detour(&self, connection: &OwnedFd, request: &[u8]) {
-        match (&self.allocators, peer(connection)) {
-            (Some(_), Ok(peer)) => {
-                answer(connection, detours::answer(peer.pid() as u32, request));
-            }
-            (None, _) => answer(connection, "ELEAK_OWN_MALLOC=off"),
-            (_, Err(_)) => {}
+        if let Ok(peer) = peer(connection) {
+            answer(
+                connection,
+                self.executables.answer(peer.pid() as u32, request),
+            );
         }
     }
 

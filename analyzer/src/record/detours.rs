@@ -1,4 +1,4 @@
-//! Allocators in executables: finds their entries by name, and writes the detours by which a target has
+//! Allocators and runtimes with tasks: finds their entries by name, and writes the detours by which a target has
 //! them traced (`leak_wire::detour`). Everything that needs symbols or a decoder is done here, outside
 //! the target.
 //!
@@ -7,6 +7,7 @@
 //! where no unwinder knows its way: that is no matter but where exceptions come by.
 
 mod entries;
+mod tasks;
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,13 +19,14 @@ use iced_x86::{
     InstructionBlock,
 };
 use leak_wire::detour::{
-    Answer, CODE_BYTES, Detour, JUMP, MAX_DISPLACED, MAX_MESSAGE, Request, SHAPES, STUB, Shape,
+    Answer, Brings, CODE_BYTES, Detour, Entries, JUMP, MAX_DISPLACED, MAX_MESSAGE, Request, SHAPES,
+    STUB, Shape,
 };
 use object::{Object, ObjectSegment};
 
 use super::procfs;
 use crate::mapping::Mapping;
-use entries::{Entry, entries};
+use entries::Entry;
 
 /// Whether an allocator lies in a file, and whether its entries can be detoured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,16 +39,22 @@ pub(crate) enum Reach {
     Refused(String),
 }
 
-/// The same of the file at `path`, as if it lay somewhere in a process. Whether each of its calls comes by these entries
-/// can't be told before it runs.
-pub(crate) fn reach(path: &Path) -> Reach {
-    let found = Mapping::open(path).ok();
-    let found = found.and_then(|file| Some(entries(&object::File::parse(&*file).ok()?).is_empty()));
-    if found != Some(false) {
+/// The same of the file at `path`, as if it lay somewhere in a process, or of what it has of a runtime with tasks.
+/// Whether each of its calls comes by these entries can't be told before it runs.
+pub(crate) fn reach(path: &Path, wanted: Entries) -> Reach {
+    let found = Mapping::open(path).ok().and_then(|file| {
+        let file = object::File::parse(&*file).ok()?;
+        Some(match wanted {
+            Entries::Allocator => !entries::entries(&file).is_empty(),
+            Entries::Tasks => !tasks::entries(&file).is_empty(),
+        })
+    });
+    if found != Some(true) {
         return Reach::None;
     }
     // What can be written for one place can be for another one.
     let request = Request {
+        entries: wanted,
         bias: 0x5000_0000_0000,
         code: 0x4fff_fff0_0000,
         code_bytes: CODE_BYTES as u64,
@@ -59,38 +67,63 @@ pub(crate) fn reach(path: &Path) -> Reach {
     }
 }
 
-/// Answers targets, and remembers which executables bring an allocator.
-#[derive(Default)]
-pub(crate) struct Allocators {
-    known: HashMap<(u64, u64, i64, u64), bool>,
+/// Answers targets, and remembers what executables bring.
+pub(crate) struct Executables {
+    /// What is to be detoured.
+    wanted: Brings,
+    known: HashMap<(u64, u64, i64, u64), Brings>,
 }
 
-impl Allocators {
-    /// Whether the executable of `pid` brings an allocator.
-    pub(crate) fn are_in(&mut self, pid: u32) -> bool {
+impl Executables {
+    /// Nothing is known yet; what is not `wanted` is left alone.
+    pub(crate) fn new(wanted: Brings) -> Executables {
+        Executables {
+            wanted,
+            known: HashMap::new(),
+        }
+    }
+
+    /// What the executable of `pid` brings that is wanted.
+    pub(crate) fn brings(&mut self, pid: u32) -> Brings {
         let path = PathBuf::from(procfs::of(pid) + "/exe");
         let Ok(of) = fs::metadata(&path) else {
-            return false;
+            return Brings::default();
         };
         let identity = (of.dev(), of.ino(), of.mtime(), of.len());
-        *self.known.entry(identity).or_insert_with(|| {
+        let found = *self.known.entry(identity).or_insert_with(|| {
             let file = Mapping::open(&path).ok();
             let found = file.and_then(|file| {
                 let file = object::File::parse(&*file).ok()?;
-                Some(!entries(&file).is_empty())
+                Some(Brings {
+                    allocator: !entries::entries(&file).is_empty(),
+                    tasks: !tasks::entries(&file).is_empty(),
+                })
             });
-            found.unwrap_or(false)
-        })
+            found.unwrap_or_default()
+        });
+        Brings {
+            allocator: found.allocator && self.wanted.allocator,
+            tasks: found.tasks && self.wanted.tasks,
+        }
+    }
+
+    /// The answer to what the process `pid` asks: a whole message.
+    pub(crate) fn answer(&self, pid: u32, request: &[u8]) -> Vec<u8> {
+        match Request::read(request) {
+            Some(Request {
+                entries: Entries::Allocator,
+                ..
+            }) if !self.wanted.allocator => b"ELEAK_OWN_MALLOC=off".to_vec(),
+            Some(request) => planned(pid, &request),
+            None => b"Eunknown message".to_vec(),
+        }
     }
 }
 
-/// The answer to what the process `pid` asks: a whole message.
-pub(crate) fn answer(pid: u32, request: &[u8]) -> Vec<u8> {
+/// The message with the detours that the process `pid` asks for, or why there are none.
+fn planned(pid: u32, request: &Request<'_>) -> Vec<u8> {
     let refused = |why: String| format!("E{why}").into_bytes();
-    let Some(request) = Request::read(request) else {
-        return refused("unknown message".to_owned());
-    };
-    match plan(&file_of(pid, request.path), &request) {
+    match plan(&file_of(pid, request.path), request) {
         Ok((detours, code)) => {
             let mut message = vec![0; MAX_MESSAGE];
             match Answer::write(&detours, &code, &mut message) {
@@ -128,9 +161,15 @@ pub(crate) fn plan(path: &Path, request: &Request<'_>) -> Result<(Vec<Detour>, V
     // Not mapped: a library may be cut while it is read, unlike a program that runs.
     let file = fs::read(path).map_err(|error| unreadable(&error))?;
     let file = object::File::parse(&*file).map_err(|error| unreadable(&error))?;
-    let entries = entries(&file);
+    let (entries, none) = match request.entries {
+        Entries::Allocator => (
+            entries::entries(&file),
+            "it has no symbols of a malloc and a free",
+        ),
+        Entries::Tasks => (tasks::entries(&file), "it has no symbols of poll functions"),
+    };
     if entries.is_empty() {
-        return Err("it has no symbols of a malloc and a free".to_owned());
+        return Err(none.to_owned());
     }
     let mut detours = Vec::new();
     let mut code = Vec::new();
@@ -138,8 +177,13 @@ pub(crate) fn plan(path: &Path, request: &Request<'_>) -> Result<(Vec<Detour>, V
         let detour = text(&file, entry)
             .ok_or("it has no code")
             .and_then(|text| detour(entry, text, request, &mut code))
-            .map_err(|why| format!("no detour at {}: {why}", entry.name))?;
-        detours.push(detour);
+            .map_err(|why| format!("no detour at {}: {why}", entry.name));
+        match (detour, request.entries) {
+            (Ok(detour), _) => detours.push(detour),
+            (Err(why), Entries::Allocator) => return Err(why),
+            // A task that is not told from its thread is told by what was in flight.
+            (Err(_), Entries::Tasks) => {}
+        }
     }
     let overlap = detours.windows(2).any(|pair| match pair {
         [one, next] => one.at + u64::from(one.length) > next.at,
@@ -170,7 +214,8 @@ fn detour(
     code: &mut Vec<u8>,
 ) -> Result<Detour, &'static str> {
     let at = request.bias.wrapping_add(entry.address);
-    let calls = entry.shape != Shape::Operator;
+    // Backtraces are taken within some.
+    let calls = !matches!(entry.shape, Shape::Operator | Shape::Poll);
     let displaced = displaced(text, at, calls)?;
     let end = displaced.last().map_or(at, Instruction::next_ip);
     let length = (end - at) as usize;
@@ -261,6 +306,7 @@ mod tests {
     use super::*;
 
     const REQUEST: Request<'_> = Request {
+        entries: Entries::Allocator,
         bias: 0x5000_0000_0000,
         code: 0x4fff_fff0_0000,
         code_bytes: 4096,

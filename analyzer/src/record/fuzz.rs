@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use leak_wire::detour::{Request, SHAPES};
+use leak_wire::detour::{Entries, Request, SHAPES};
 use leak_wire::layout::claim;
 use leak_wire::{Record, ring};
 
@@ -77,14 +77,17 @@ impl Take<WriteError> for Written<'_> {
     }
 }
 
-/// Makes detours for whatever allocator the file has.
+/// Makes detours for whatever allocator and tasks the file has.
 pub(crate) fn detours(path: &Path) {
-    let request = Request {
-        bias: 0x5555_5555_4000,
-        code: 0x5555_5550_0000,
-        code_bytes: 16 << 10,
-        hooks: [0x7fff_ffff_0000; SHAPES],
-        path: b"",
-    };
-    let _ = super::detours::plan(path, &request);
+    for entries in [Entries::Allocator, Entries::Tasks] {
+        let request = Request {
+            entries,
+            bias: 0x5555_5555_4000,
+            code: 0x5555_5550_0000,
+            code_bytes: 16 << 10,
+            hooks: [0x7fff_ffff_0000; SHAPES],
+            path: b"",
+        };
+        let _ = super::detours::plan(path, &request);
+    }
 }

@@ -36,10 +36,11 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use leak_wire::build::BUILD_TEXT;
+use leak_wire::detour::Brings;
 
 use birth::Session;
 use control::{Control, Watch};
-use detours::Allocators;
+use detours::Executables;
 use drain::{Drain, Place};
 use images::Images;
 
@@ -148,8 +149,11 @@ fn begin(socket: &OwnedFd, session: Session, file: &File, late: bool) -> Result<
     let mut images = Images::new(Arc::clone(&watch), session.name.clone());
     images.expect(session.first, session.first, 0, session.program);
     let (tell, told) = channel();
-    let mut allocators = session.settings.own_malloc.then(Allocators::default);
-    let own = allocators.as_mut().is_some_and(|a| a.are_in(session.first));
+    let mut executables = Executables::new(Brings {
+        allocator: session.settings.own_malloc,
+        tasks: session.settings.tasks,
+    });
+    let brings = executables.brings(session.first);
     let control = Control {
         name: session.name.clone(),
         mapping: Arc::clone(&session.mapping),
@@ -158,7 +162,7 @@ fn begin(socket: &OwnedFd, session: Session, file: &File, late: bool) -> Result<
         tell,
         connections: std::collections::HashMap::new(),
         turned_away: false,
-        allocators,
+        executables,
     };
     std::thread::Builder::new()
         .name("leak-control".to_owned())
@@ -182,7 +186,7 @@ fn begin(socket: &OwnedFd, session: Session, file: &File, late: bool) -> Result<
         // What one block of a sample stands for depends on its size: each is written.
         session.settings.keep_lasting && session.settings.sample == 0,
     );
-    control::welcome(&socket.as_fd(), &session.name, &session.mapping, own)
+    control::welcome(&socket.as_fd(), &session.name, &session.mapping, brings)
         .map_err(|error| format!("can't answer: {error}"))?;
     Ok(drain)
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use leak_wire::detour::Entries;
 use leak_wire::layout::SESSION_VARIABLE;
 use leak_wire::settings::{START_TAKES, Start};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -25,7 +26,13 @@ pub(crate) use procfs::{age, program};
 
 /// Whether the executable or library at `path` brings an allocator, and whether detours reach that.
 pub(crate) fn allocator(path: &Path) -> Reach {
-    detours::reach(path)
+    detours::reach(path, Entries::Allocator)
+}
+
+/// Whether the executable at `path` brings a runtime that can say which task each thread runs, and whether detours reach
+/// that.
+pub(crate) fn tasks(path: &Path) -> Reach {
+    detours::reach(path, Entries::Tasks)
 }
 
 /// Whether the blocks of the Python of the version `PY_VERSION_HEX` are traced, and their types read.

@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) headers: Vec<String>,
     /// `LEAK_OWN_MALLOC` is `auto`: allocators that take libleak's calls are detoured.
     pub(crate) own_malloc: bool,
+    /// `LEAK_TASKS` is `auto`: runtimes in executables tell which tasks they run, by detours.
+    pub(crate) tasks: bool,
     /// `LEAK_QUIET`.
     pub(crate) quiet: bool,
 }
@@ -54,13 +56,14 @@ impl Default for Settings {
             gc_every: 0,
             headers: Vec::new(),
             own_malloc: true,
+            tasks: true,
             quiet: false,
         }
     }
 }
 
 /// The names of all settings, those too that the target, its library or `run` read themselves.
-pub(crate) const NAMES: [&str; 17] = [
+pub(crate) const NAMES: [&str; 18] = [
     "LEAK_TRACE",
     "LEAK_ONLY",
     "LEAK_FOLLOW",
@@ -74,6 +77,7 @@ pub(crate) const NAMES: [&str; 17] = [
     "LEAK_GC",
     "LEAK_HEADERS",
     "LEAK_OWN_MALLOC",
+    "LEAK_TASKS",
     "LEAK_START",
     "LEAK_QUIET",
     "LEAK_ANALYZE",
@@ -152,6 +156,7 @@ impl Settings {
             "LEAK_OWN_MALLOC" => {
                 self.own_malloc = choice(value, &[("auto", true), ("off", false)])?;
             }
+            "LEAK_TASKS" => self.tasks = choice(value, &[("auto", true), ("off", false)])?,
             "LEAK_QUIET" => self.quiet = choice(value, &[("1", true), ("0", false)])?,
             _ => {}
         }
@@ -260,6 +265,7 @@ mod tests {
             ("LEAK_GC", "boundary:50"),
             ("LEAK_HEADERS", "traceparent, X-Request-Id,traceparent"),
             ("LEAK_OWN_MALLOC", "off"),
+            ("LEAK_TASKS", "off"),
             ("LEAK_QUIET", "1"),
         ]);
         let expected = Settings {
@@ -276,6 +282,7 @@ mod tests {
             gc_every: 50,
             headers: vec!["traceparent".into(), "x-request-id".into()],
             own_malloc: false,
+            tasks: false,
             quiet: true,
         };
         assert_eq!(all, Ok(expected));

@@ -57,7 +57,8 @@ mod kind {
     pub(super) const PAIR: u8 = 28;
     pub(super) const PYTHON_CODE: u8 = 29;
     pub(super) const PYTHON_LINES: u8 = 30;
-    pub(super) const TASK: u8 = 31;
+    /// Of old files: a task, by its place in the lane.
+    pub(super) const TASK_IN_LANE: u8 = 31;
     pub(super) const EPOCH: u8 = 32;
     pub(super) const SKIP: u8 = 33;
     pub(super) const PASSED: u8 = 34;
@@ -79,6 +80,7 @@ mod kind {
     pub(super) const THREAD_STACK: u8 = 53;
     pub(super) const THREAD_RELEASED: u8 = 54;
     pub(super) const HEADER: u8 = 55;
+    pub(super) const TASK: u8 = 56;
     /// Added to the kind of a memory event that has a turn, or a stamp.
     pub(super) const WITH_TURN: u8 = 0x40;
     pub(super) const WITH_STAMP: u8 = 0x80;
@@ -93,7 +95,7 @@ mod kind {
     pub(super) fn has_stamp(kind: u8) -> bool {
         match kind & !FLAGS {
             ALLOCATION..=TREE_RESET => kind & WITH_STAMP != 0,
-            PYTHON_FRAME | PAIR | TASK | SKIP | PASSED | PEAK | BRIEF => false,
+            PYTHON_FRAME | PAIR | TASK_IN_LANE | SKIP | PASSED | PEAK | BRIEF => false,
             _ => true,
         }
     }

@@ -8,7 +8,6 @@
 use core::ffi::{c_int, c_void};
 
 use leak_wire::Event;
-use leak_wire::detour::SHAPES;
 
 use crate::thread::{self, Caller, Thread};
 use crate::{dtv, real, sample};
@@ -20,7 +19,7 @@ type Function<R> = unsafe extern "C" fn(usize, usize, usize) -> R;
 macro_rules! entry {
     ($name:ident => $implementation:ident) => {
         #[unsafe(naked)]
-        extern "C" fn $name() {
+        pub(super) extern "C" fn $name() {
             core::arch::naked_asm!(
                 "mov rcx, r11",
                 "mov r8, rsp",
@@ -39,21 +38,6 @@ entry!(place => place_from);
 entry!(resize => resize_from);
 entry!(resize_count => resize_count_from);
 entry!(free => free_from);
-
-/// The entries' addresses, by `leak_wire::detour::Shape`.
-pub fn all() -> [u64; SHAPES] {
-    [
-        allocate,
-        operator,
-        count,
-        aligned,
-        place,
-        resize,
-        resize_count,
-        free,
-    ]
-    .map(|entry: extern "C" fn()| entry as usize as u64)
-}
 
 /// Calls what gives a block for an exported hook, which records it; `old` is the block that it takes the
 /// place of, 0: none.
@@ -265,7 +249,7 @@ extern "C" fn free_from(block: usize, b: usize, c: usize, function: Function<()>
 /// no Rust frame lies above it. Where it calls an entry that is detoured too, or an exported hook, the block
 /// is recorded there.
 #[unsafe(naked)]
-extern "C" fn operator() {
+pub(super) extern "C" fn operator() {
     core::arch::naked_asm!(
         ".cfi_startproc",
         "sub rsp, 40",

@@ -2,20 +2,25 @@
 //! preloaded before it) is traced at its entries: a jump is written over the first instructions of each
 //! of its functions, which leads to a hook; the instructions that gave way are run from elsewhere.
 //! So is one behind this library that has entries which are not exported here: C++ operators and names
-//! of its own. The exported hooks then go on where nothing leads back to a hook.
+//! of its own. The exported hooks then go on where nothing leads back to a hook. And so are the functions
+//! by which a runtime in the executable (tokio, smol) runs its tasks.
 //!
 //! - Which functions, which bytes and what code is found out by the recorder (`leak_wire::detour`), from
 //!   the module's file. Here it is only checked and written.
-//! - All or nothing: an allocator of which a part can't be detoured is left alone.
+//! - All or nothing: an allocator of which a part can't be detoured is left alone. Of poll functions those
+//!   that can't be are left alone: their tasks are not told from their threads.
 //! - Nothing is written unless the very bytes that the recorder saw lie there, while one thread runs.
 //!   Memory is changed through `/proc/self/mem`: code is never writable and never not executable, and
 //!   where the kernel, a filter or a policy won't have it, nothing has changed.
 
 mod entries;
+mod tasks;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use leak_wire::detour::{Answer, CODE_BYTES, Detour, MAX_DISPLACED, MAX_MESSAGE, Request};
+use leak_wire::detour::{
+    Answer, CODE_BYTES, Detour, Entries, MAX_DISPLACED, MAX_MESSAGE, Request, SHAPES,
+};
 
 use crate::kernel::{self, code};
 use crate::real;
@@ -60,12 +65,12 @@ impl Refused {
 
 /// Detours the allocator of the module in which `address` lies. While the process has one thread.
 pub fn trace(session: &Name, address: usize) -> Result<(), Refused> {
-    detour(session, address, |_| {})
+    detour(session, address, Entries::Allocator, |_| {})
 }
 
 /// The same for the allocator that this library's exported hooks call.
 pub fn trace_next(session: &Name, address: usize) -> Result<(), Refused> {
-    detour(session, address, |detours| {
+    detour(session, address, Entries::Allocator, |detours| {
         for detour in detours {
             real::lead_past(detour.at as usize, detour.undetoured() as usize);
         }
@@ -74,9 +79,17 @@ pub fn trace_next(session: &Name, address: usize) -> Result<(), Refused> {
     })
 }
 
+/// Detours the functions by which a runtime in the executable runs its tasks. While the process has one thread.
+pub fn trace_tasks(session: &Name) -> Result<(), Refused> {
+    // SAFETY: getauxval reads a table of the C library.
+    let headers = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
+    detour(session, headers, Entries::Tasks, |_| {})
+}
+
 fn detour(
     session: &Name,
     address: usize,
+    entries: Entries,
     then: impl FnOnce(&mut dyn Iterator<Item = Detour>),
 ) -> Result<(), Refused> {
     if !code::has_one_thread() {
@@ -91,7 +104,7 @@ fn detour(
     };
     // SAFETY: just mapped, with that many bytes, and nobody else's.
     let message = unsafe { core::slice::from_raw_parts_mut(buffer, MAX_MESSAGE) };
-    let done = ask(session, &module, place, message).and_then(|length| {
+    let done = ask(session, &module, entries, place, message).and_then(|length| {
         let answer = apply(message.get(..length).unwrap_or(&[]), &module, place)?;
         then(&mut answer.detours());
         Ok(())
@@ -115,19 +128,37 @@ fn module_of(address: usize) -> Option<Object> {
     found
 }
 
+/// The hooks' addresses, by `leak_wire::detour::Shape`.
+fn hooks() -> [u64; SHAPES] {
+    let hooks = [
+        entries::allocate,
+        entries::operator,
+        entries::count,
+        entries::aligned,
+        entries::place,
+        entries::resize,
+        entries::resize_count,
+        entries::free,
+        tasks::poll,
+    ];
+    hooks.map(|hook: extern "C" fn()| hook as usize as u64)
+}
+
 /// Asks the recorder for detours; the length of its answer.
 fn ask(
     session: &Name,
     module: &Object,
+    entries: Entries,
     place: *mut u8,
     message: &mut [u8],
 ) -> Result<usize, Refused> {
     let silence = |_| Refused::new(b"the recorder gives no answer");
     let request = Request {
+        entries,
         bias: module.bias,
         code: place as u64,
         code_bytes: CODE_BYTES as u64,
-        hooks: entries::all(),
+        hooks: hooks(),
         path: module.name().to_bytes(),
     };
     let length = request

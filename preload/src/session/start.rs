@@ -14,8 +14,8 @@ use crate::birth::Answer;
 use crate::config::Environment;
 use crate::process::Origin;
 use crate::{
-    allocator, birth, children, config, environment, exit, kernel, lane, modules, notice, order,
-    process, python, sample, thread, unwind, window,
+    allocator, birth, children, config, detour, environment, exit, kernel, lane, modules, notice,
+    order, process, python, sample, thread, unwind, window,
 };
 
 /// What a start came to.
@@ -95,6 +95,7 @@ fn enter(session: Session) {
         true
     });
     look_for_allocators();
+    look_for_tasks();
 }
 
 /// Finds out who else serves this program's allocations, and has it traced where that can be.
@@ -111,8 +112,18 @@ fn look_for_allocators() {
         quiet.fetch_or(ALLOCATOR_TOLD, Ordering::Relaxed) & ALLOCATOR_TOLD == 0
     };
     if let Some(slot) = session.mapping.process(slot) {
-        let found = allocator::others(&session.name, session.own_allocator, &aloud);
+        let found = allocator::others(&session.name, session.brings.allocator, &aloud);
         slot.warnings.fetch_or(found, Ordering::Relaxed);
+    }
+}
+
+/// Has the executable's runtime, if it has one, tell which task each thread runs. Where that can't be, blocks are told
+/// by what was in flight, and nothing is said.
+fn look_for_tasks() {
+    if let Some(session) = current()
+        && session.brings.tasks
+    {
+        let _ = detour::trace_tasks(&session.name);
     }
 }
 
@@ -203,7 +214,7 @@ fn join(answer: Answer, origin: Origin, late: bool) -> Result<Session, Refused> 
     let session = Session {
         mapping: answer.mapping,
         name: answer.name,
-        own_allocator: answer.own_allocator,
+        brings: answer.brings,
         serial: serial(),
     };
     if !process::prepare() {

@@ -63,7 +63,7 @@ fn open_lane(thread: &'static Thread) -> Option<&'static Thread> {
     thread.kept().depth.set(depth);
     // SAFETY: without a lane this thread has no capture under way.
     unsafe { (*thread.kept().unwinder.get()).reset() };
-    thread.kept().stacks.begin();
+    thread.kept().tasks.begin();
     thread.waits_from.set(0);
     thread.queue_from.set(0);
     end::arm();

@@ -7,7 +7,7 @@ use leak_wire::{Event, Wait};
 use super::attach::count_lost;
 use super::{TAKEN, Thread, current};
 use crate::lane::Kind;
-use crate::{alternate_stack, python, window};
+use crate::{alternate_stack, python, sample, window};
 
 /// Writes `event` to this thread's lane, with its stamp. Does nothing when not tracing; leaves errno
 /// alone; may be called in a signal handler that interrupted this very function.
@@ -25,13 +25,26 @@ pub fn record(event: Event<'_>) {
     }
 }
 
+/// A runtime polls `task` on the calling thread from here on, 0: none; what it polled before.
+pub fn polls(task: u64) -> u64 {
+    let Some(thread) = current() else {
+        return 0;
+    };
+    let tasks = &thread.kept().tasks;
+    let before = tasks.polls(task);
+    if let Some(told) = tasks.runs(0, &mut |event| thread.writer.write(event)) {
+        sample::watch(told);
+    }
+    before
+}
+
 #[inline(never)]
 fn record_with_python(thread: &Thread, mut event: Event<'_>) {
     python::collector::look(|runs| thread.record_any(runs));
     if by_whom_matters(&event) {
         // What was done before is told before; a new task looks for itself.
         python::look(thread);
-        thread.tell_task();
+        thread.tell_task(python::task());
     }
     let requests = answered(&event);
     thread.record_any(event);
@@ -101,12 +114,16 @@ impl Thread {
         from != 0 && self.writer.position() == Some(from)
     }
 
-    /// Tells which task of an event loop the thread runs, if it is another than before.
+    /// Tells that the thread runs this task of an event loop, 0: none, if it is another than before.
     #[cold]
-    fn tell_task(&self) {
-        let (task, stacks) = (python::task(), &self.kept().stacks);
-        if !stacks.last_ran(task) {
-            alternate_stack::run(|| stacks.runs(task, &mut |event| self.writer.write_any(event)));
+    fn tell_task(&self, task: u64) {
+        let tasks = &self.kept().tasks;
+        if !tasks.last_ran(task) {
+            alternate_stack::run(|| {
+                if let Some(told) = tasks.runs(task, &mut |event| self.writer.write_any(event)) {
+                    sample::watch(told);
+                }
+            });
         }
     }
 

@@ -68,7 +68,14 @@ impl Thread {
                 let mut tell = |event: Event<'_>| self.writer.write_any(event);
                 let depth = kept.depth.get();
                 // The stacks are this thread's, and only reached through its nodes.
-                python::site(&kept.stacks, nodes, depth, native, asked, &mut tell)
+                python::site(
+                    (&kept.stacks, &kept.tasks),
+                    nodes,
+                    depth,
+                    native,
+                    asked,
+                    &mut tell,
+                )
             })
         };
         found.unwrap_or(Ok(native))

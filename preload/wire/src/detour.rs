@@ -1,11 +1,12 @@
-//! How a target has its own allocator traced: it asks the recorder, which reads the symbols and the
-//! machine code of the file, for *detours*: a jump at each entry of the allocator into code that the
-//! recorder writes for the target, and from there to a hook. What the two say to each other is here.
+//! How a target has functions of its own traced, an allocator's or those by which a runtime runs its tasks: it
+//! asks the recorder, which reads the symbols and the machine code of the file, for *detours*: a jump at each
+//! function's entry into code that the recorder writes for the target, and from there to a hook. What the two
+//! say to each other is here.
 //!
 //! All numbers are little-endian. The request is `D`, then [`Request`]; the answer is `P`, then
 //! [`Answer`], or `E` and a line of text that says why not.
 
-/// What a function of an allocator takes and gives; the number of the hook that stands in for it.
+/// What a function takes and gives; the number of the hook that stands in for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Shape {
@@ -25,14 +26,16 @@ pub enum Shape {
     ResizeCount = 6,
     /// `(block, ..)`.
     Free = 7,
+    /// `(task)`: runs the task that lies in this block, up to its next wait. It calls the program's own code.
+    Poll = 8,
 }
 
 /// How many [`Shape`]s there are.
-pub const SHAPES: usize = 8;
+pub const SHAPES: usize = 9;
 /// The longest message.
-pub const MAX_MESSAGE: usize = 32 << 10;
-/// Bytes of code that a target has room for, for one module.
-pub const CODE_BYTES: usize = 16 << 10;
+pub const MAX_MESSAGE: usize = 128 << 10;
+/// Bytes of code that a target has room for, for one module: some 1,300 entries.
+pub const CODE_BYTES: usize = 64 << 10;
 /// Bytes that a detour writes over the entry: `jmp rel32`.
 pub const JUMP: usize = 5;
 /// Where a jump leads, so many bytes come before the instructions that gave way to it.
@@ -40,9 +43,56 @@ pub const STUB: usize = 21;
 /// The most bytes of whole instructions that it writes over.
 pub const MAX_DISPLACED: usize = JUMP + 14;
 
+/// Which functions of a module are detoured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Entries {
+    /// An allocator's, all of them or none.
+    Allocator = 0,
+    /// Those by which runtimes run their tasks, as many as can be.
+    Tasks = 1,
+}
+
+/// What the recorder finds in an executable that is to be detoured: the first letter of its welcome says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Brings {
+    /// An allocator of its own.
+    pub allocator: bool,
+    /// A runtime with tasks.
+    pub tasks: bool,
+}
+
+impl Brings {
+    const LETTERS: [(u8, Brings); 4] = [
+        (b'K', Brings::new(false, false)),
+        (b'O', Brings::new(true, false)),
+        (b'T', Brings::new(false, true)),
+        (b'B', Brings::new(true, true)),
+    ];
+
+    const fn new(allocator: bool, tasks: bool) -> Brings {
+        Brings { allocator, tasks }
+    }
+
+    /// The letter that says so.
+    pub fn letter(self) -> u8 {
+        let mut letters = Brings::LETTERS.into_iter();
+        let found = letters.find_map(|(letter, brings)| (brings == self).then_some(letter));
+        found.unwrap_or(b'K')
+    }
+
+    /// What the letter says; `None` where it is no welcome.
+    pub fn read(letter: u8) -> Option<Brings> {
+        let mut letters = Brings::LETTERS.into_iter();
+        letters.find_map(|(known, brings)| (known == letter).then_some(brings))
+    }
+}
+
 /// What a target tells of a module and of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
+    /// Which functions are asked for.
+    pub entries: Entries,
     /// Runtime address minus file address.
     pub bias: u64,
     /// Where the code is to lie: memory near the module.
@@ -55,7 +105,7 @@ pub struct Request<'a> {
     pub path: &'a [u8],
 }
 
-const NUMBERS: usize = 3 + SHAPES;
+const NUMBERS: usize = 4 + SHAPES;
 
 impl<'a> Request<'a> {
     /// Puts the request, with its letter, into `out`; its length, if it fits.
@@ -63,7 +113,7 @@ impl<'a> Request<'a> {
         let (letter, rest) = out.split_first_mut()?;
         *letter = b'D';
         let (numbers, rest) = rest.split_at_mut_checked(NUMBERS * 8)?;
-        let all = [self.bias, self.code, self.code_bytes];
+        let all = [self.entries as u64, self.bias, self.code, self.code_bytes];
         for (place, number) in numbers
             .chunks_exact_mut(8)
             .zip(all.iter().chain(&self.hooks))
@@ -78,12 +128,18 @@ impl<'a> Request<'a> {
     pub fn read(bytes: &'a [u8]) -> Option<Request<'a>> {
         let (numbers, path) = bytes.split_at_checked(NUMBERS * 8)?;
         let mut numbers = numbers.chunks_exact(8).filter_map(u64_of);
+        let entries = match numbers.next()? {
+            0 => Entries::Allocator,
+            1 => Entries::Tasks,
+            _ => return None,
+        };
         let (bias, code, code_bytes) = (numbers.next()?, numbers.next()?, numbers.next()?);
         let mut hooks = [0; SHAPES];
         for hook in &mut hooks {
             *hook = numbers.next()?;
         }
         Some(Request {
+            entries,
             bias,
             code,
             code_bytes,
@@ -199,6 +255,7 @@ mod tests {
     #[test]
     fn a_request_is_read_as_it_was_written() {
         let request = Request {
+            entries: Entries::Tasks,
             bias: 1,
             code: 2,
             code_bytes: u64::MAX,
@@ -211,6 +268,15 @@ mod tests {
         assert_eq!(Request::read(&bytes[1..length]), Some(request));
         assert_eq!(Request::read(&bytes[1..50]), None);
         assert_eq!(request.write(&mut bytes[..length - 1]), None);
+    }
+
+    #[test]
+    fn a_welcome_says_what_the_executable_brings() {
+        for (letter, brings) in Brings::LETTERS {
+            assert_eq!(brings.letter(), letter);
+            assert_eq!(Brings::read(letter), Some(brings));
+        }
+        assert_eq!(Brings::read(b'E'), None);
     }
 
     #[test]

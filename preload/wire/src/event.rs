@@ -97,9 +97,10 @@ pub enum Event<'a> {
         bytes: Bytes<'a>,
     },
     /// From here on the thread runs this task: a Python coroutine that no other one awaits on the
-    /// thread's stack, because an event loop drives it.
+    /// thread's stack, because an event loop drives it, or what a runtime polls. A fact, since another
+    /// thread may run the task next, or another task may come to lie in its block.
     Task {
-        /// Where the block of the coroutine object starts; 0: none runs.
+        /// Where the block of the coroutine object, or the task's own block, starts; 0: none runs.
         task: u64,
     },
     /// CPython's free lists are others than when this was told last: what came to them died since then, and what left

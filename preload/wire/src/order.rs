@@ -45,7 +45,6 @@ impl Event<'_> {
             | Event::Frame { .. }
             | Event::PythonFrame { .. }
             | Event::Pair { .. }
-            | Event::Task { .. }
             | Event::TreeReset => Order::Lane,
             _ => Order::Fact,
         }

@@ -306,7 +306,7 @@ impl ColumnReader {
             kind::REALLOCATION_FAILED => Event::ReallocationFailed,
             kind::REALLOCATION_FREED => Event::ReallocationFreed,
             kind::TREE_RESET => Event::TreeReset,
-            kind::TASK => Event::Task {
+            kind::TASK | kind::TASK_IN_LANE => Event::Task {
                 task: self.number(raw)?,
             },
             kind::MODULE_LOADED => Event::ModuleLoaded {

@@ -61,7 +61,6 @@ fn is_fact(kind: u8) -> bool {
             | kind::TREE_RESET
             | kind::PYTHON_FRAME
             | kind::PAIR
-            | kind::TASK
     )
 }
 
