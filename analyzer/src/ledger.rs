@@ -32,6 +32,7 @@ mod prepared;
 mod resident;
 mod reuse;
 pub mod site;
+mod split;
 pub mod stacks;
 pub mod standing;
 mod threads;

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use super::Ledger;
 use super::finish::Left;
 use super::holding::{Hints, Kind, Proof};
+use super::split::Part;
 use super::types::is_loose;
 use crate::replay::HoldingId;
 use crate::requests::record::{Record, RequestId};
@@ -49,6 +50,32 @@ pub enum Known {
 }
 
 impl Loose {
+    fn of(part: Part, site: SiteId, (hints, known): (Hints, Option<Known>)) -> Loose {
+        let Part {
+            born,
+            last,
+            left,
+            types,
+        } = part;
+        let bounded = types.iter().filter(|(of_type, _)| is_bounded(*of_type));
+        Loose {
+            site,
+            born,
+            last,
+            hints,
+            known,
+            live: left.live,
+            served: left.served,
+            before_exit: left.before_exit,
+            collected: left.is_mostly_collected(),
+            bounded: bounded.fold(Amount::default(), |mut sum, (_, amount)| {
+                sum += *amount;
+                sum
+            }),
+            types,
+        }
+    }
+
     /// Whether all of it is bounded.
     pub fn is_bounded(&self) -> bool {
         self.bounded.blocks >= self.served.blocks
@@ -64,6 +91,7 @@ impl Ledger {
         holds: &impl Fn(Proof) -> bool,
     ) -> Vec<Loose> {
         let mut types = self.types_of_loose(holds);
+        let mut split = self.split(left, records, holds);
         let mut all = Vec::new();
         for (id, left) in left {
             let holding = &self.holdings[*id as usize];
@@ -87,28 +115,21 @@ impl Ledger {
             if !is_loose(holding.kind, holds) || left.served.blocks == 0 {
                 continue;
             }
-            let types = types.remove(id).unwrap_or_default();
-            let bounded = types.iter().filter(|(of_type, _)| is_bounded(*of_type));
-            all.push(Loose {
-                site: self.sites[holding.site as usize].id,
+            let mut whole = || Part {
                 born: holding.born,
                 last: holding.last,
-                hints,
-                known: match holding.kind {
-                    Kind::Prepared(Some(next)) => Some(Known::Request(next)),
-                    Kind::Prepared(None) => Some(Known::Nobody),
-                    _ => None,
-                },
-                live: left.live,
-                served: left.served,
-                before_exit: left.before_exit,
-                collected: left.is_mostly_collected(),
-                bounded: bounded.fold(Amount::default(), |mut sum, (_, amount)| {
-                    sum += *amount;
-                    sum
-                }),
-                types,
-            });
+                left: *left,
+                types: types.remove(id).unwrap_or_default(),
+            };
+            let parts = split.remove(id).unwrap_or_else(|| vec![whole()]);
+            let known = match holding.kind {
+                Kind::Prepared(Some(next)) => Some(Known::Request(next)),
+                Kind::Prepared(None) => Some(Known::Nobody),
+                _ => None,
+            };
+            let site = self.sites[holding.site as usize].id;
+            let of_part = |part| Loose::of(part, site, (hints, known));
+            all.extend(parts.into_iter().map(of_part));
         }
         all.sort_unstable_by_key(|loose| {
             (loose.born, loose.site, loose.hints.last, loose.hints.next)
