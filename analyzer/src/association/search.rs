@@ -36,6 +36,9 @@ const SOLE: f64 = 0.95;
 /// Who gave the work explains this part of what all that is known does, or wakers are no givers here: a thread may be
 /// woken by one that has touched another's connection since it served the giver's.
 const TRUSTED: f64 = 0.5;
+/// What leaves more than the rest to the background must explain twice as much: what goes on in a server makes labels
+/// come together with work that is none's, a little.
+const MINOR: f64 = 0.4;
 /// Components that are refitted in each round, of all that there are.
 const TRIED: usize = 8;
 /// Components that are tried two by two.
@@ -312,7 +315,11 @@ impl<'s> Search<'s> {
     /// Whether the newest component explains more than chance would.
     fn is_gained(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> bool {
         let independent = independent::independent(self.observed, self.given, more);
-        more.gain_over(fewer) * independent >= self.given.needed && !self.is_feigned(more, fewer)
+        let needed = match more.background() > 1.0 - MINOR {
+            true => 2.0 * self.given.needed,
+            false => self.given.needed,
+        };
+        more.gain_over(fewer) * independent >= needed && !self.is_feigned(more, fewer)
     }
 
     /// Whether the newest component explains each observation so little better that the times may feign it: a label
