@@ -1,5 +1,6 @@
 //! Tasks of a runtime (tokio's and the like): whatever thread polls one, what it leaves is its request's, and proved.
 
+use leak_tests::artifacts;
 use leak_tests::compile::Source;
 use leak_tests::http::{self, Request};
 use leak_tests::real::{self, Server};
@@ -62,6 +63,35 @@ fn they_are_told_apart_in_a_sample() {
     assert_eq!(blocks, proved);
     assert!(blocks > EACH / 2, "{blocks}");
     assert_eq!(kept(&report, "GET /clean"), (0, 0));
+}
+
+/// The doctor says beforehand whether they will be.
+#[test]
+fn the_doctor_says_whether_they_are_told_apart() {
+    for (variables, said) in [
+        (
+            &[][..],
+            "ok     tasks       its tasks are told apart, by detours at 1 poll",
+        ),
+        (
+            &[("LEAK_TASKS", "off")],
+            "note   tasks       it runs tasks, and LEAK_TASKS=off",
+        ),
+        (
+            &[("LEAK_START", "off")],
+            "note   tasks       it runs tasks, which are told apart only where recording begins with the program",
+        ),
+    ] {
+        let place = Place::new();
+        let mut doctor = place.plain(artifacts::leak_analyze());
+        doctor
+            .args(["doctor", "--"])
+            .arg(Source::read("servers/polled.c").program());
+        doctor.envs(variables.iter().copied());
+        let output = doctor.output().expect("it runs");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.lines().any(|line| line.starts_with(said)), "{told}");
+    }
 }
 
 /// Without them threads serve several at once, which proves nothing.

@@ -1,5 +1,8 @@
 //! Which components are worth having, by forward selection.
 
+mod given;
+mod tell;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::component::{Component, Given, Ratios};
@@ -9,10 +12,8 @@ use super::flight::Lag;
 use super::groups::Key;
 use super::independent;
 use super::moments::{Hint, hinted};
-use super::rivals::Claim;
 use super::site::{Observation, Observed};
 use crate::requests::label::LabelId;
-use crate::requests::record::RequestId;
 
 /// The background's share at most where what is in flight explains all.
 const MOST_LEFT: f64 = 0.05;
@@ -20,25 +21,16 @@ const MOST_LEFT: f64 = 0.05;
 const LEAD: f64 = 5.0;
 /// The background is dropped where that costs less than this.
 const LOSS: f64 = 2.0;
-/// So much better each observation must be explained, as a logarithm, by what is in flight then. A thread that touches
-/// no connection has coarse times, and moves on while others wait for the processor.
-const FEIGNED: f64 = 0.02;
 /// What comes as a clock ticks is a label's where it explains this part of it.
 const IN_STEP: f64 = 0.95;
 /// It must explain more than any other label, by this part of what it explains, too: where traffic has an order,
 /// labels go together, and small differences are the model's.
 const PART: f64 = 0.2;
-/// So many workers of which is known who gave them their work tell.
-pub(super) const GIVEN: usize = 10;
-/// One label gave the work to all where it gave it to this part of them: a new thread may take another job first than
-/// that which it was made for.
-const SOLE: f64 = 0.95;
 /// Who gave the work explains this part of what all that is known does, or wakers are no givers here: a thread may be
 /// woken by one that has touched another's connection since it served the giver's.
 const TRUSTED: f64 = 0.5;
-/// What leaves more than the rest to the background must explain twice as much: what goes on in a server makes labels
-/// come together with work that is none's, a little.
-const MINOR: f64 = 0.4;
+/// So many workers of which is known who gave them their work tell.
+pub(super) const GIVEN: usize = 10;
 /// Components that are refitted in each round, of all that there are.
 const TRIED: usize = 8;
 /// Components that are tried two by two.
@@ -241,155 +233,11 @@ impl<'s> Search<'s> {
         (self.without_background(fit), undecided)
     }
 
-    /// Whether a component by a hint names so many requests that it can explain more than chance would: the many blocks
-    /// of what one request began say no more than one does.
-    fn can_tell(&self, component: Component, ratios: &[f64]) -> bool {
-        self.tells_with(component, ratios, FxHashSet::default())
-    }
-
-    /// The same of what a chosen label may have made in another way: requests of it that are proved to make such blocks
-    /// count, too.
-    fn can_follow(&self, component: Component, ratios: &[f64]) -> bool {
-        let of_key = |request: &RequestId| {
-            component
-                .key()
-                .is_some_and(|key| self.given.groups.has(key, *request))
-        };
-        let proved = self.observed.all.iter().filter(|seen| seen.proved);
-        let proved = proved.filter_map(|seen| seen.hints.last).filter(of_key);
-        self.tells_with(component, ratios, proved.collect())
-    }
-
-    fn tells_with(
-        &self,
-        component: Component,
-        ratios: &[f64],
-        mut requests: FxHashSet<RequestId>,
-    ) -> bool {
-        let Some(hint) = component.hint() else {
-            return true;
-        };
-        let explained = self.observed.all.iter().zip(ratios);
-        let explained = explained.filter(|(_, ratio)| **ratio > 0.0);
-        requests.extend(explained.filter_map(|(seen, _)| hinted(seen, hint)));
-        let most = ratios.iter().fold(1.0, |most: f64, ratio| most.max(*ratio));
-        requests.len() as f64 * most.ln() >= self.given.needed
-    }
-
-    /// What is left of the candidates where workers were given their work: who gave it to them is known of many, and the
-    /// others had theirs from the same ones. Those may have taken it while another label was in flight more than by
-    /// chance, as what fills the queue is. What one label gave is that one's, in whatever way. Where several gave it, what
-    /// is in flight tells which if all of these were in flight when their work was done, and nothing does if one was not.
-    fn narrowed(&self, candidates: &[(Component, Vec<f64>)]) -> Option<Vec<(Component, Vec<f64>)>> {
-        let mut givers: FxHashMap<LabelId, (usize, usize)> = FxHashMap::default();
-        for seen in &self.observed.all {
-            let giver = seen.hints.task;
-            let label = giver.and_then(|giver| self.given.groups.of_request(giver));
-            if let Some(label) = label.map(|group| self.given.groups.label(group)) {
-                let (all, flying) = givers.entry(label).or_default();
-                *all += 1;
-                *flying += usize::from(giver.is_some_and(|giver| seen.requests.contains(&giver)));
-            }
-        }
-        let all: usize = givers.values().map(|(all, _)| all).sum();
-        let (most, (own, _)) = givers.iter().max_by_key(|(_, (of_label, _))| *of_label)?;
-        let is_sole = *own as f64 >= SOLE * all as f64;
-        let is_many = |of_label: usize| of_label as f64 >= (1.0 - SOLE) * all as f64;
-        let all_fly = givers
-            .values()
-            .filter(|(of_label, _)| is_many(*of_label))
-            .all(|(of_label, flying)| *flying as f64 >= SOLE * *of_label as f64);
-        if all < GIVEN || all_fly && !is_sole {
-            return None;
-        }
-        let is_left = |component: Component| match is_sole {
-            true => self.label_of(component) == Some(*most),
-            false => component.hint() == Some(Hint::Task),
-        };
-        let left = candidates
-            .iter()
-            .filter(|(component, _)| is_left(*component));
-        Some(left.cloned().collect())
-    }
-
-    /// Whether the newest component explains more than chance would.
-    fn is_gained(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> bool {
-        let independent = independent::independent(self.observed, self.given, more);
-        let needed = match more.background() > 1.0 - MINOR {
-            true => 2.0 * self.given.needed,
-            false => self.given.needed,
-        };
-        more.gain_over(fewer) * independent >= needed && !self.is_feigned(more, fewer)
-    }
-
-    /// Whether the newest component explains each observation so little better that the times may feign it: a label
-    /// that is nearly always in flight is so nearly always, whoever makes the blocks.
-    fn is_feigned(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> bool {
-        let newest = more.components.last();
-        let by_time = newest.is_some_and(|newest| {
-            matches!(
-                newest,
-                Component::Flight(_) | Component::Phase(_) | Component::Stage(_)
-            )
-        });
-        let share = more.weights.last().copied().unwrap_or(0.0);
-        let explained = share * self.observed.all.len() as f64;
-        by_time && more.moments - fewer.moments < FEIGNED * explained
-    }
-
-    /// A label that could have made what the newest component explains beside those of `fewer`; see
-    /// [`super::rivals`].
-    fn rival(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> Option<LabelId> {
-        let component = *more.components.last()?;
-        let rival = self.rival_of(component, more, fewer)?;
-        // What is in flight at any stage has less variance, and may tell where the stage doesn't.
-        match component {
-            Component::Stage(key) => self.rival_of(Component::Phase(key), more, fewer),
-            _ => Some(rival),
-        }
-    }
-
-    /// The same of a component by which the newest label explains them.
-    fn rival_of(&self, component: Component, more: &Fit<'_>, fewer: &Fit<'_>) -> Option<LabelId> {
-        let label = self.newest(more)?;
-        let beside = fewer
-            .components
-            .iter()
-            .filter_map(|component| component.key());
-        let beside: Vec<LabelId> = beside.map(|key| self.given.groups.label_of(key)).collect();
-        let weights = fewer.unexplained();
-        let independent = independent::independent(self.observed, self.given, more);
-        let claim = Claim {
-            label,
-            hint: component.hint(),
-            is_of_status: matches!(component.key(), Some(Key::Group(_))),
-            is_after: matches!(component, Component::After(..)),
-            beside: &beside,
-            weights: &weights,
-            independent,
-            ratio: &|observation| self.ratio(component, observation),
-        };
-        let known = (self.given.records, self.given.groups);
-        self.given.scenes.rival(self.observed, &claim, known)
-    }
-
     /// The label of the component that was added last.
     fn newest(&self, fit: &Fit<'_>) -> Option<LabelId> {
         fit.components
             .last()
             .and_then(|component| self.label_of(*component))
-    }
-    /// Whether each explains so much that the other does not: they share the call site.
-    fn need_each_other(&self, one: &Fit<'_>, other: &Fit<'_>, least: f64) -> bool {
-        let adds = |one: &Fit<'_>, other: &Fit<'_>| {
-            let added = other.components.last().zip(other.ratios.last());
-            added.is_some_and(|(component, ratios)| {
-                let both = one.with(*component, ratios.clone());
-                let renewed = independent::renewed(self.observed, self.given, *component);
-                both.gain_over(one) * renewed >= self.given.needed.max(least)
-            })
-        };
-        adds(one, other) && adds(other, one)
     }
 
     /// A label that was chosen may have made, in another way, what is left.
@@ -481,19 +329,6 @@ impl<'s> Search<'s> {
         let independent = independent::independent_pair(self.observed, self.given, &best);
         let gained = best.gain_over(fit) * independent >= self.given.needed + LEAD;
         (leads && gained && self.both_stand(&best, fit)).then_some(best)
-    }
-
-    /// Whether neither of the two newest labels has a rival.
-    fn both_stand(&self, pair: &Fit<'_>, fewer: &Fit<'s>) -> bool {
-        let newest = pair.components.len().saturating_sub(2);
-        let two = pair.components.iter().zip(&pair.ratios).skip(newest);
-        let two: Vec<(&Component, &Vec<f64>)> = two.collect();
-        let in_order = [[0, 1], [1, 0]];
-        in_order.iter().all(|[first, second]| {
-            let fewer = fewer.with(*two[*first].0, two[*first].1.clone());
-            let both = fewer.with(*two[*second].0, two[*second].1.clone());
-            self.rival(&both, &fewer).is_none()
-        })
     }
 
     fn without_background(&self, mut fit: Fit<'s>) -> Fit<'s> {

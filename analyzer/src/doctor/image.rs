@@ -47,7 +47,13 @@ pub(super) fn look_at(image: &Image<'_>, findings: &mut Findings) {
     }
     allocator(image, findings);
     let is_off = |name| value(image.variables, name).is_some_and(|value| value == "off");
-    tasks::look_at(image.file, is_off("LEAK_TASKS"), findings);
+    let begins_at_once = value(image.variables, "LEAK_START").is_none_or(|value| value == "on");
+    let asked = match begins_at_once {
+        _ if is_off("LEAK_TASKS") => tasks::Asked::Off,
+        true => tasks::Asked::FromStart,
+        false => tasks::Asked::Later,
+    };
+    tasks::look_at(image.file, asked, findings);
     python::look_at(image.file, image.libraries, is_off("LEAK_PYTHON"), findings);
     symbols(image, findings);
 }

@@ -11,8 +11,19 @@ use crate::record::preflight::{self, Reach};
 /// Names of sources that tokio's panics are told with, whether or not there are symbols.
 const TOKIO: &[u8] = b"/src/runtime/task/";
 
-/// Looks at the executable `file`. `is_off`: tasks are not to be told.
-pub(super) fn look_at(file: &Path, is_off: bool, findings: &mut Findings) {
+/// What the program's variables say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Tasks are told from the start on.
+    FromStart,
+    /// Recording begins when threads run.
+    Later,
+    /// Tasks are not to be told.
+    Off,
+}
+
+/// Looks at the executable `file`.
+pub(super) fn look_at(file: &Path, asked: Asked, findings: &mut Findings) {
     match preflight::tasks(file) {
         Reach::None if !is_stripped_tokio(file) => {}
         Reach::None => findings.note(
@@ -21,7 +32,13 @@ pub(super) fn look_at(file: &Path, is_off: bool, findings: &mut Findings) {
              needs traffic",
             "build it with strip = \"debuginfo\" or none to have its tasks told apart",
         ),
-        Reach::Detoured(_) if is_off => findings.note(
+        Reach::Detoured(_) if asked == Asked::Later => findings.note(
+            "tasks",
+            "it runs tasks, which are told apart only where recording begins with the program, and LEAK_START puts it off: \
+             whose a block is is told by what was in flight, which needs traffic",
+            "leave LEAK_START out where that matters",
+        ),
+        Reach::Detoured(_) if asked == Asked::Off => findings.note(
             "tasks",
             "it runs tasks, and LEAK_TASKS=off: whose a block is is told by what was in flight, which needs traffic",
             "unset it to have them told apart",

@@ -1,5 +1,6 @@
-//! Where detours lead: for each shape of function a hook that records what it does. The function itself
-//! comes in r11: code that runs the instructions which gave way to the detour, and goes on behind them.
+//! Where detours lead: for each shape of function a hook that records what it does, or which task runs until
+//! it returns. The function itself comes in r11: code that runs the instructions which gave way to the
+//! detour, and goes on behind them.
 //!
 //! What the allocator calls of its own entries while it serves a call is its own affair, and not
 //! recorded; nor are the calls of an entry that only wraps the allocator which libleak sees anyway. So
@@ -291,4 +292,35 @@ extern "C" fn after_operator(block: Block, size: usize, sp: u64, bp: u64) -> Blo
         made(thread, block as u64, size, Caller { sp, bp });
     }
     block
+}
+
+/// `poll(task) -> ..`. It runs the program's own code, of which backtraces are taken: so no Rust frame lies above it,
+/// and unwinders find their way past this one.
+#[unsafe(naked)]
+pub(super) extern "C" fn poll() {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "sub rsp, 24",
+        ".cfi_adjust_cfa_offset 24",
+        "mov [rsp], rdi",
+        "mov [rsp + 8], r11",
+        "call {polls}",
+        "mov rdi, [rsp]",
+        "mov [rsp], rax",
+        "call [rsp + 8]",
+        "mov rdi, [rsp]",
+        "mov [rsp], rax",
+        "call {polls}",
+        "mov rax, [rsp]",
+        "add rsp, 24",
+        ".cfi_adjust_cfa_offset -24",
+        "ret",
+        ".cfi_endproc",
+        polls = sym polls,
+    )
+}
+
+/// The thread runs `task`, 0: none; what it ran before.
+extern "C" fn polls(task: u64) -> u64 {
+    thread::polls(task)
 }

@@ -14,7 +14,6 @@
 //!   where the kernel, a filter or a policy won't have it, nothing has changed.
 
 mod entries;
-mod tasks;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -139,7 +138,7 @@ fn hooks() -> [u64; SHAPES] {
         entries::resize,
         entries::resize_count,
         entries::free,
-        tasks::poll,
+        entries::poll,
     ];
     hooks.map(|hook: extern "C" fn()| hook as usize as u64)
 }
