@@ -207,6 +207,8 @@ struct Pending {
     survived: Option<RequestId>,
     /// Nothing proved whose it is, and all that were in flight at its birth had ended.
     outlived_all: bool,
+    /// It was there when the process began to exit, and the tear-down freed it.
+    torn: bool,
     /// Who freed it.
     by: ThreadId,
 }
@@ -520,10 +522,9 @@ impl Ledger {
         }
         let id = self.resolve(&block);
         let holding = &mut self.holdings[id as usize];
-        if self.exit.has_begun() {
-            // What was live before is to be told by whose it was, so that its holding stays.
-            holding.torn |= self.exit.freed(id, &block, amount, is_allocated);
-        }
+        // What was live before the exit is to be told by whose it was, so that its holding stays.
+        let torn = self.exit.has_begun() && self.exit.freed(id, &block, amount, is_allocated);
+        holding.torn |= torn;
         holding.live_blocks -= amount.blocks;
         holding.live_bytes -= amount.bytes;
         let (kind, site, has_ended) = (holding.kind, holding.site, holding.ended);
@@ -566,6 +567,7 @@ impl Ledger {
                 block,
                 survived: kind.request(),
                 outlived_all,
+                torn,
                 by: self.freer.thread,
             });
         } else {

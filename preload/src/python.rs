@@ -153,7 +153,7 @@ pub unsafe fn site(
                     unsafe { free_lists::look(state, tell) };
                 }
                 if let Some(told) = tasks.runs(task, tell) {
-                    sample::watch(told);
+                    sample::watch_task(told);
                 }
             });
         }

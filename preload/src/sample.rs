@@ -61,6 +61,14 @@ pub fn watch(address: u64) {
     }
 }
 
+/// The same of a task's block, each time that the task runs. One that finds no room is no allocation that was lost.
+pub fn watch_task(address: u64) {
+    if is_on() {
+        // SAFETY: as above.
+        unsafe { table::insert(address) };
+    }
+}
+
 impl Thread {
     /// Whether a new block is recorded.
     #[inline(always)]

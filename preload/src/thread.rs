@@ -30,10 +30,10 @@ pub use crate::unwind::Caller;
 use attach::not_open;
 
 pub use attach::count_lost;
-pub use fact::{polls, record};
+pub use fact::{begins_poll, ends_poll, record};
 pub use pause::{beside_pause, call_unrecorded, pause_unrecorded};
 pub use states::{begin, give_back, has_lane_of, is_gone, own, reserve_for_new};
-pub use task::Tasks;
+pub use task::{Polled, Tasks};
 
 /// What stays in a forked child.
 #[repr(C)]

@@ -47,6 +47,11 @@ impl Server {
         Server { place, port, group }
     }
 
+    /// Its first process.
+    pub fn pid(&self) -> u32 {
+        self.group.pid()
+    }
+
     /// What it has said on standard error.
     pub fn err(&self) -> String {
         self.group.err()

@@ -1,10 +1,13 @@
 //! Tasks of a runtime (tokio's and the like): whatever thread polls one, what it leaves is its request's, and proved.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use leak_tests::artifacts;
 use leak_tests::compile::Source;
 use leak_tests::http::{self, Request};
 use leak_tests::real::{self, Server};
-use leak_tests::report::{Report, number};
+use leak_tests::report::{Report, leak_analyze, number};
 use leak_tests::run::Place;
 use serde_json::Value;
 
@@ -13,19 +16,28 @@ const EACH: u64 = 400;
 /// At once: each thread polls tasks of several requests in turn.
 const CONNECTIONS: usize = 8;
 
-/// The report on the server, with these variables set.
-fn report(variables: &[(&str, &str)]) -> Report {
+/// The server, with these variables set.
+fn start(variables: &[(&str, &str)]) -> Server {
     let place = Place::new();
     let mut command = place.traced(Source::read("servers/polled.c").program());
     let port = http::free_port();
     command.arg(port.to_string());
     command.envs(variables.iter().copied());
-    let server = Server::listening(place, port, command);
+    Server::listening(place, port, command)
+}
+
+fn drive(server: &Server) {
     let requests: Vec<Request> = (0..2 * EACH)
         .map(|number| Request::get(["/leak", "/clean"][number.count_ones() as usize % 2]))
         .collect();
     let answers = http::drive(server.port, CONNECTIONS, None, &requests);
     assert!(answers.iter().all(|answer| answer.status == 200));
+}
+
+/// The report on the server, with these variables set.
+fn report(variables: &[(&str, &str)]) -> Report {
+    let server = start(variables);
+    drive(&server);
     let report = server.stop(libc::SIGTERM).report();
     real::assert_whole(&report);
     report
@@ -62,6 +74,32 @@ fn they_are_told_apart_in_a_sample() {
     let (blocks, proved) = kept(&report, "GET /leak");
     assert_eq!(blocks, proved);
     assert!(blocks > EACH / 2, "{blocks}");
+    assert_eq!(kept(&report, "GET /clean"), (0, 0));
+}
+
+/// Recording that was stopped and begins again knows nothing of what was polled before.
+#[test]
+fn they_are_told_apart_in_the_next_window() {
+    let server = start(&[]);
+    drive(&server);
+    let pid = server.pid().to_string();
+    for what in ["stop", "start"] {
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // Recording begins with the next call that the library sees.
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    http::drive(server.port, 1, None, &[Request::get("/clean")]);
+                }
+            });
+            let output = leak_analyze(&[what, &pid]);
+            done.store(true, Ordering::Relaxed);
+            assert!(output.status.success(), "{what}: {output:?}");
+        });
+        drive(&server);
+    }
+    let report = server.stop(libc::SIGTERM).report();
+    assert_eq!(kept(&report, "GET /leak"), (EACH, EACH));
     assert_eq!(kept(&report, "GET /clean"), (0, 0));
 }
 

@@ -219,6 +219,7 @@ pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Rec
         site: site.id,
         born: kept.born,
         last: kept.last,
+        is_further: false,
         hints: Hints {
             last: Some(kept.request),
             ..Hints::default()

@@ -327,7 +327,7 @@ impl<'s> Search<'s> {
         let lead = self.given.needed.max(lead);
         let leads = rival.is_none_or(|(rival, _)| best.logarithm - rival.logarithm >= lead);
         let independent = independent::independent_pair(self.observed, self.given, &best);
-        let gained = best.gain_over(fit) * independent >= self.given.needed + LEAD;
+        let gained = best.gain_over(fit) * independent >= self.needed(&best) + LEAD;
         (leads && gained && self.both_stand(&best, fit)).then_some(best)
     }
 

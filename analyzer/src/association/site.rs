@@ -119,7 +119,8 @@ pub(super) fn doubtful(
             .sum::<u64>();
     }
     for (site, places) in by_site {
-        counts.entry(*site).or_default().others += places.len();
+        let is_first = |(process, at): &&(usize, usize)| !processes[*process].loose[*at].is_further;
+        counts.entry(*site).or_default().others += places.iter().filter(is_first).count();
     }
     let doubt = |counts: &Counts| Doubt {
         mixed: counts.others >= DOUBTFUL

@@ -280,6 +280,7 @@ impl World {
                     site: *site,
                     born: *born,
                     last: *born,
+                    is_further: false,
                     hints: Hints {
                         task: (self.begun && label.is_none()).then_some(0),
                         ..Hints::default()
@@ -548,6 +549,7 @@ fn blocks_of_one_request_say_no_more_than_one() {
                 site: SITE,
                 born: at * 100,
                 last: at * 100,
+                is_further: false,
                 hints: Hints::default(),
                 live: Amount::one(100),
                 served: Amount::one(100),

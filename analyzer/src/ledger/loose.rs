@@ -22,6 +22,8 @@ pub struct Loose {
     pub born: u64,
     /// Stamp of the last one's.
     pub last: u64,
+    /// Others were made by the same worker in one piece of work before, while other requests were in flight.
+    pub is_further: bool,
     /// Whose they may be more likely than others'.
     pub hints: Hints,
     /// Whose they are, where that is known although nothing proves it.
@@ -54,6 +56,7 @@ impl Loose {
         let Part {
             born,
             last,
+            is_further,
             left,
             types,
         } = part;
@@ -62,6 +65,7 @@ impl Loose {
             site,
             born,
             last,
+            is_further,
             hints,
             known,
             live: left.live,
@@ -118,6 +122,7 @@ impl Ledger {
             let mut whole = || Part {
                 born: holding.born,
                 last: holding.last,
+                is_further: false,
                 left: *left,
                 types: types.remove(id).unwrap_or_default(),
             };

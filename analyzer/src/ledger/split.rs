@@ -21,6 +21,8 @@ pub(super) struct Part {
     pub(super) born: u64,
     /// Stamp of the last one's.
     pub(super) last: u64,
+    /// It is not the oldest one of its holding.
+    pub(super) is_further: bool,
     /// What is left.
     pub(super) left: Left,
     /// What those of `left.served` are, where types were read.
@@ -90,6 +92,9 @@ impl Ledger {
                 let part = of_holding.entry(place(block.born)).or_default();
                 let amount = self.heap.amount(pending.address, block);
                 part.add(block.born, type_of(block), amount);
+                if pending.torn {
+                    part.left.before_exit += amount;
+                }
                 if at < self.pending_collected {
                     part.left.collected += amount;
                 }
@@ -98,6 +103,9 @@ impl Ledger {
         let whole = |(id, parts): (HoldingId, Parts)| {
             let mut parts: Vec<Part> = parts.into_values().collect();
             complete(&mut parts, &left[&id]);
+            for part in parts.iter_mut().skip(1) {
+                part.is_further = true;
+            }
             (id, parts)
         };
         parts.into_iter().map(whole).collect()
@@ -117,13 +125,23 @@ impl Ledger {
     }
 }
 
-/// What the tear-down freed has no birth any more: it counts for the oldest part.
+/// What has no birth any more (the tear-down freed what no request had outlived) counts for the oldest part, so that the
+/// sums are those of the whole.
 fn complete(parts: &mut [Part], whole: &Left) {
-    let mut known = Amount::default();
-    parts.iter().for_each(|part| known += part.left.before_exit);
+    let rest = |of: fn(&Left) -> Amount| {
+        let mut known = Amount::default();
+        parts.iter().for_each(|part| known += of(&part.left));
+        Amount {
+            blocks: of(whole).blocks.saturating_sub(known.blocks),
+            bytes: of(whole).bytes.saturating_sub(known.bytes),
+        }
+    };
+    let live = rest(|left| left.live);
+    let served = rest(|left| left.served);
+    let before_exit = rest(|left| left.before_exit);
     if let Some(oldest) = parts.first_mut() {
-        let more = &mut oldest.left.before_exit;
-        more.blocks += whole.before_exit.blocks.saturating_sub(known.blocks);
-        more.bytes += whole.before_exit.bytes.saturating_sub(known.bytes);
+        oldest.left.live += live;
+        oldest.left.served += served;
+        oldest.left.before_exit += before_exit;
     }
 }

@@ -176,6 +176,41 @@ fn a_life_begins_with_the_block_however_late_its_zone_is_over() {
     assert_eq!((lives.count(), lives.percentile(1.0)), (1, 11));
 }
 
+/// What a proof held together that turns out to prove nothing is told by what was in flight when each was made.
+#[test]
+fn what_was_thought_to_be_one_requests_is_told_by_its_births() {
+    let of = |start, end| Record {
+        start,
+        end: Some(end),
+        ..record()
+    };
+    let mut records = vec![of(1, 50), of(20, 60)];
+    let mut ledger = Ledger::new(Sample::default());
+    ledger.begin(0, 1);
+    let own = ledger.proved_account(0, Proof::Waited);
+    ledger.allocate(own, 16, 100, 1, 10);
+    ledger.allocate(own, 32, 10, 1, 15);
+    ledger.begin(1, 20);
+    ledger.allocate(own, 48, 1, 1, 30);
+    ledger.end(0, &mut records[0], 50);
+    ledger.end(1, &mut records[1], 60);
+    let finished = ledger.finish(&mut records, |proof| proof != Proof::Waited);
+    let part = |loose: &Loose| {
+        assert_eq!(
+            (loose.live, loose.before_exit),
+            (loose.served, loose.served)
+        );
+        (
+            loose.born,
+            loose.last,
+            loose.served.blocks,
+            loose.served.bytes,
+        )
+    };
+    let parts: Vec<_> = finished.loose.iter().map(part).collect();
+    assert_eq!(parts, [(10, 15, 2, 110), (30, 30, 1, 1)]);
+}
+
 /// A cache's entry keeps what it was made with, and what its request added; where others add to it, too, no block that
 /// came later, but for an object from a free list, which may have been taken before it was seen to be.
 #[test]

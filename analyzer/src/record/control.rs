@@ -171,8 +171,7 @@ pub(crate) fn peer(socket: &impl AsFd) -> nix::Result<UnixCredentials> {
     getsockopt(&socket.as_fd(), sockopt::PeerCredentials)
 }
 
-/// Answers with the session's name and mapping: `K`, or `O` where the executable has an allocator of its
-/// `own`.
+/// Answers with what the executable brings, the session's name and its mapping.
 pub(crate) fn welcome(
     socket: &impl AsFd,
     name: &str,

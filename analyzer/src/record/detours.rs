@@ -90,20 +90,23 @@ impl Executables {
             return Brings::default();
         };
         let identity = (of.dev(), of.ino(), of.mtime(), of.len());
+        let wanted = self.wanted;
         let found = *self.known.entry(identity).or_insert_with(|| {
             let file = Mapping::open(&path).ok();
             let found = file.and_then(|file| {
                 let file = object::File::parse(&*file).ok()?;
                 Some(Brings {
                     allocator: !entries::entries(&file).is_empty(),
-                    tasks: !tasks::entries(&file).is_empty(),
+                    tasks: wanted.tasks && !tasks::entries(&file).is_empty(),
                 })
             });
             found.unwrap_or_default()
         });
+        let is_seen = !found.allocator || wanted.allocator;
         Brings {
-            allocator: found.allocator && self.wanted.allocator,
-            tasks: found.tasks && self.wanted.tasks,
+            allocator: found.allocator && wanted.allocator,
+            // A task ends when its block is freed.
+            tasks: found.tasks && is_seen,
         }
     }
 
@@ -114,6 +117,10 @@ impl Executables {
                 entries: Entries::Allocator,
                 ..
             }) if !self.wanted.allocator => b"ELEAK_OWN_MALLOC=off".to_vec(),
+            Some(Request {
+                entries: Entries::Tasks,
+                ..
+            }) if !self.wanted.tasks => b"ELEAK_TASKS=off".to_vec(),
             Some(request) => planned(pid, &request),
             None => b"Eunknown message".to_vec(),
         }
@@ -173,7 +180,11 @@ pub(crate) fn plan(path: &Path, request: &Request<'_>) -> Result<(Vec<Detour>, V
     }
     let mut detours = Vec::new();
     let mut code = Vec::new();
+    let mut refused = None;
     for entry in &entries {
+        if request.entries == Entries::Tasks && is_nearly_full(&detours, &code, request) {
+            break;
+        }
         let detour = text(&file, entry)
             .ok_or("it has no code")
             .and_then(|text| detour(entry, text, request, &mut code))
@@ -182,8 +193,11 @@ pub(crate) fn plan(path: &Path, request: &Request<'_>) -> Result<(Vec<Detour>, V
             (Ok(detour), _) => detours.push(detour),
             (Err(why), Entries::Allocator) => return Err(why),
             // A task that is not told from its thread is told by what was in flight.
-            (Err(_), Entries::Tasks) => {}
+            (Err(why), Entries::Tasks) => refused = Some(why),
         }
+    }
+    if let Some(why) = refused.filter(|_| detours.is_empty()) {
+        return Err(why);
     }
     let overlap = detours.windows(2).any(|pair| match pair {
         [one, next] => one.at + u64::from(one.length) > next.at,
@@ -196,6 +210,15 @@ pub(crate) fn plan(path: &Path, request: &Request<'_>) -> Result<(Vec<Detour>, V
         true => Ok((detours, code)),
         false => Err("it has too many entries".to_owned()),
     }
+}
+
+/// Bytes of code and of the answer that one entry more may take.
+const ENTRY: usize = 256;
+
+/// Whether the answer has no room for more entries.
+fn is_nearly_full(detours: &[Detour], code: &[u8], request: &Request<'_>) -> bool {
+    let answer = size_of_val(detours) + code.len();
+    answer + ENTRY > MAX_MESSAGE || (code.len() + ENTRY) as u64 > request.code_bytes
 }
 
 /// The bytes of a function.

@@ -1,7 +1,7 @@
-//! Tasks of an event loop. Each is a worker as a thread is: what it serves and what it has allocated stay
-//! with it while it waits and others run. So it gets a number among the threads, past the last real one.
+//! Tasks of an event loop, or of a runtime. Each is a worker as a thread is: what it serves and what it has allocated
+//! stay with it while it waits and others run. So it gets a number among the threads, past the last real one.
 //!
-//! A task lasts until the block of its coroutine is freed; its number is given again then. What it has
+//! A task lasts until its block (an event loop's: that of its coroutine) is freed; its number is given again then. What it has
 //! answered ends as a thread's: when the thread that it ran on enters its next wait.
 
 use rustc_hash::FxHashMap;

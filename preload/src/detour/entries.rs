@@ -10,7 +10,7 @@ use core::ffi::{c_int, c_void};
 
 use leak_wire::Event;
 
-use crate::thread::{self, Caller, Thread};
+use crate::thread::{self, Caller, Polled, Thread};
 use crate::{dtv, real, sample};
 
 type Block = *mut c_void;
@@ -304,23 +304,30 @@ pub(super) extern "C" fn poll() {
         ".cfi_adjust_cfa_offset 24",
         "mov [rsp], rdi",
         "mov [rsp + 8], r11",
-        "call {polls}",
+        "mov rsi, rsp",
+        "call {begins}",
         "mov rdi, [rsp]",
         "mov [rsp], rax",
+        "mov [rsp + 16], rdx",
         "call [rsp + 8]",
         "mov rdi, [rsp]",
+        "mov rsi, [rsp + 16]",
         "mov [rsp], rax",
-        "call {polls}",
+        "call {ends}",
         "mov rax, [rsp]",
         "add rsp, 24",
         ".cfi_adjust_cfa_offset -24",
         "ret",
         ".cfi_endproc",
-        polls = sym polls,
+        begins = sym begins_poll,
+        ends = sym ends_poll,
     )
 }
 
-/// The thread runs `task`, 0: none; what it ran before.
-extern "C" fn polls(task: u64) -> u64 {
-    thread::polls(task)
+extern "C" fn begins_poll(task: u64, at: usize) -> Polled {
+    thread::begins_poll(task, at)
+}
+
+extern "C" fn ends_poll(before: Polled) {
+    thread::ends_poll(before);
 }

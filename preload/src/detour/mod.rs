@@ -40,7 +40,7 @@ pub fn of_next() -> bool {
     NEXT.load(Ordering::Relaxed)
 }
 
-/// Why a module's allocator can't be detoured.
+/// Why a module's functions can't be detoured.
 pub struct Refused {
     text: [u8; 112],
     length: usize,

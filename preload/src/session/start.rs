@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
+use leak_wire::layout::warning;
 use leak_wire::settings::Start;
 use leak_wire::{layout, settings};
 
@@ -48,7 +49,7 @@ fn start() {
     }
     notice::prepare(environment.get(b"LEAK_QUIET") == Some(b"1"));
     match begin(environment) {
-        Ok(Begun::Session(session)) => enter(session),
+        Ok(Begun::Session(session)) => enter(session, false),
         Ok(Begun::Off) => turn(OFF),
         Err(Refused) => turn(INERT),
     }
@@ -72,7 +73,7 @@ fn start_late() {
         .and_then(|environment| birth::start_recorder(environment, true))
         .and_then(|answer| join(answer, Origin::First, true));
     match begun {
-        Ok(session) => enter(session),
+        Ok(session) => enter(session, true),
         Err(Refused) => {
             // Before another thread can try again: the gate that is shut is this try's.
             window::shut();
@@ -82,8 +83,8 @@ fn start_late() {
     }
 }
 
-/// Events are recorded from here on.
-fn enter(session: Session) {
+/// Events are recorded from here on; `late`: the program has run before.
+fn enter(session: Session, late: bool) {
     if place(session).is_err() {
         return turn(INERT);
     }
@@ -94,14 +95,17 @@ fn enter(session: Session) {
         thread::record(event);
         true
     });
-    look_for_allocators();
-    look_for_tasks();
+    let found = look_for_allocators();
+    // A task ends when its block is freed.
+    if !late && found & (warning::OWN_ALLOCATOR | warning::PRELOADED_ALLOCATOR) == 0 {
+        look_for_tasks();
+    }
 }
 
-/// Finds out who else serves this program's allocations, and has it traced where that can be.
-fn look_for_allocators() {
+/// Finds out who else serves this program's allocations, and has it traced where that can be. Bits of `warning`.
+fn look_for_allocators() -> u32 {
     let (Some(session), Some(identity)) = (current(), process::known()) else {
-        return;
+        return 0;
     };
     // Relaxed, all: written by this thread, read by the recorder when the process has ended; and a word
     // by itself.
@@ -111,10 +115,12 @@ fn look_for_allocators() {
         let quiet = &session.header().quiet;
         quiet.fetch_or(ALLOCATOR_TOLD, Ordering::Relaxed) & ALLOCATOR_TOLD == 0
     };
-    if let Some(slot) = session.mapping.process(slot) {
-        let found = allocator::others(&session.name, session.brings.allocator, &aloud);
-        slot.warnings.fetch_or(found, Ordering::Relaxed);
-    }
+    let Some(slot) = session.mapping.process(slot) else {
+        return 0;
+    };
+    let found = allocator::others(&session.name, session.brings.allocator, &aloud);
+    slot.warnings.fetch_or(found, Ordering::Relaxed);
+    found
 }
 
 /// Has the executable's runtime, if it has one, tell which task each thread runs. Where that can't be, blocks are told

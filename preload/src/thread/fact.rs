@@ -5,7 +5,8 @@ use core::cell::Cell;
 use leak_wire::{Event, Wait};
 
 use super::attach::count_lost;
-use super::{TAKEN, Thread, current};
+use super::task::{Polled, Tasks};
+use super::{TAKEN, Thread, current, state};
 use crate::lane::Kind;
 use crate::{alternate_stack, python, sample, window};
 
@@ -25,15 +26,26 @@ pub fn record(event: Event<'_>) {
     }
 }
 
-/// A runtime polls `task` on the calling thread from here on, 0: none; what it polled before.
-pub fn polls(task: u64) -> u64 {
+/// A runtime polls `task` on the calling thread from here on, in a call at this place of the stack; what it polled before.
+pub fn begins_poll(task: u64, at: usize) -> Polled {
+    turns(|tasks| tasks.begins_poll(task, at))
+}
+
+/// That call is over.
+pub fn ends_poll(before: Polled) {
+    turns(|tasks| tasks.ends_poll(before));
+}
+
+/// The thread turns to another task, which is known also while nothing is recorded.
+#[inline(always)]
+fn turns<R: Default>(to: impl Fn(&Tasks) -> R) -> R {
     let Some(thread) = current() else {
-        return 0;
+        return state().map_or_else(R::default, |thread| to(&thread.kept().tasks));
     };
     let tasks = &thread.kept().tasks;
-    let before = tasks.polls(task);
+    let before = to(tasks);
     if let Some(told) = tasks.runs(0, &mut |event| thread.writer.write(event)) {
-        sample::watch(told);
+        sample::watch_task(told);
     }
     before
 }
@@ -121,7 +133,7 @@ impl Thread {
         if !tasks.last_ran(task) {
             alternate_stack::run(|| {
                 if let Some(told) = tasks.runs(task, &mut |event| self.writer.write_any(event)) {
-                    sample::watch(told);
+                    sample::watch_task(told);
                 }
             });
         }

@@ -37,6 +37,7 @@ pub fn own() -> Option<&'static Thread> {
     thread.kept().bounds.set(stack::bounds(None));
     thread.kept().created.set(false);
     thread.kept().window.begin();
+    thread.kept().tasks.begin_anew();
     set_slot(core::ptr::from_ref(thread).cast_mut());
     Some(thread)
 }
@@ -51,6 +52,7 @@ pub fn begin(thread: &'static Thread, stack_size: u64) {
     thread.kept().bounds.set(stack::bounds(Some(stack_size)));
     thread.kept().created.set(true);
     thread.kept().window.begin();
+    thread.kept().tasks.begin_anew();
     set_slot(core::ptr::from_ref(thread).cast_mut());
     // Release: pairs with the Acquire of whoever takes it over one day.
     thread.owner.store(kernel::gettid(), Ordering::Release);

@@ -15,9 +15,9 @@ use crate::requests::record::RequestId;
 /// So much better each observation must be explained, as a logarithm, by what is in flight then. A thread that touches
 /// no connection has coarse times, and moves on while others wait for the processor.
 const FEIGNED: f64 = 0.02;
-/// What leaves more than the rest to the background must explain twice as much: what goes on in a server makes labels
-/// come together with work that is none's, a little.
-const MINOR: f64 = 0.4;
+/// What leaves more than this to the background must explain twice as much: for reasons that are not theirs, some labels
+/// are in flight a little more than others when work is done that is no request's.
+const MOST_OF_NOBODY: f64 = 0.6;
 
 impl<'s> Search<'s> {
     /// Whether a component by a hint names so many requests that it can explain more than chance would: the many blocks
@@ -58,11 +58,15 @@ impl<'s> Search<'s> {
     /// Whether the newest component explains more than chance would.
     pub(super) fn is_gained(&self, more: &Fit<'_>, fewer: &Fit<'_>) -> bool {
         let independent = independent::independent(self.observed, self.given, more);
-        let needed = match more.background() > 1.0 - MINOR {
+        more.gain_over(fewer) * independent >= self.needed(more) && !self.is_feigned(more, fewer)
+    }
+
+    /// What the labels of the fit must explain.
+    pub(super) fn needed(&self, fit: &Fit<'_>) -> f64 {
+        match fit.background() > MOST_OF_NOBODY {
             true => 2.0 * self.given.needed,
             false => self.given.needed,
-        };
-        more.gain_over(fewer) * independent >= needed && !self.is_feigned(more, fewer)
+        }
     }
 
     /// Whether the newest component explains each observation so little better that the times may feign it: a label
