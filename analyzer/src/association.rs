@@ -37,7 +37,9 @@
 //! | `component` | the causes that blocks may have, and how likely each makes them |
 //! | `fit` | shares by expectation maximisation |
 //! | `rivals` | whether another label could have made the same |
-//! | `search` | forward selection; `tell`: whether a component explains more than chance and others do; `given`: workers that were given their work |
+//! | `search` | forward selection |
+//! | `search/tell` | whether a component explains more than chance and others do |
+//! | `search/given` | workers that were given their work |
 //! | `independent` | how many observations tell something of their own |
 //! | `likelihood` | what explains a call site, and how much better than the background |
 //! | `explained` | what was found |

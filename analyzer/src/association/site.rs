@@ -25,6 +25,8 @@ pub(super) struct Observation {
     pub(super) hints: Hints,
     /// They are proved to be the request's that is the hint `last`.
     pub(super) proved: bool,
+    /// So they are because they were made after its answer, where a worker may do anything.
+    pub(super) in_tail: bool,
     pub(super) amount: Amount,
     /// Blocks of this observation, and of those that are one with it.
     pub(super) blocks: u64,
@@ -195,6 +197,7 @@ impl Observed {
                 };
                 all.push(Observation {
                     proved: true,
+                    in_tail: kept.tail_blocks == kept.blocks,
                     amount: kept.amount(),
                     blocks: kept.blocks,
                     ..Observation::of(process, kept.born, hints)
@@ -278,10 +281,10 @@ impl Observed {
         since
     }
 
-    /// Whether most are proved: then requests make them, however evenly they come.
+    /// Whether most are proved to be made for an answer: then requests make them, however evenly they come.
     pub(super) fn is_mostly_proved(&self) -> bool {
-        let proved = self.all.iter().filter(|seen| seen.proved).count();
-        2 * proved > self.all.len()
+        let proved = |seen: &&Observation| seen.proved && !seen.in_tail;
+        2 * self.all.iter().filter(proved).count() > self.all.len()
     }
 
     /// Blocks that were looked at.
@@ -344,6 +347,7 @@ impl Observation {
             since: 0,
             hints,
             proved: false,
+            in_tail: false,
             amount: Amount::one(0),
             blocks: 1,
             requests: Vec::new(),
@@ -367,4 +371,26 @@ fn thinned(mut all: Vec<Observation>, most: usize) -> Vec<Observation> {
         kept
     });
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_after_answers_proves_nothing_against_a_clock() {
+        let is_mostly_proved = |seen: [(bool, bool); 3]| {
+            let observation = |(proved, in_tail)| Observation {
+                proved,
+                in_tail,
+                ..Observation::of(0, 1, Hints::default())
+            };
+            let all = seen.map(observation).into();
+            Observed { all, ticks: true }.is_mostly_proved()
+        };
+        let (unproved, proved, tidying) = ((false, false), (true, false), (true, true));
+        assert!(is_mostly_proved([proved, proved, unproved]));
+        assert!(!is_mostly_proved([proved, unproved, unproved]));
+        assert!(!is_mostly_proved([proved, tidying, tidying]));
+    }
 }

@@ -48,8 +48,14 @@ pub(super) fn look_at(image: &Image<'_>, findings: &mut Findings) {
     allocator(image, findings);
     let is_off = |name| value(image.variables, name).is_some_and(|value| value == "off");
     let begins_at_once = value(image.variables, "LEAK_START").is_none_or(|value| value == "on");
+    let is_untraced = match preflight::allocator(image.file) {
+        Reach::None => false,
+        Reach::Detoured(_) => is_off("LEAK_OWN_MALLOC"),
+        Reach::Refused(_) => true,
+    };
     let asked = match begins_at_once {
         _ if is_off("LEAK_TASKS") => tasks::Asked::Off,
+        _ if is_untraced => tasks::Asked::Unseen,
         true => tasks::Asked::FromStart,
         false => tasks::Asked::Later,
     };

@@ -20,6 +20,8 @@ pub(super) enum Asked {
     Later,
     /// Tasks are not to be told.
     Off,
+    /// The program's own allocator is not traced: a task ends when its block is freed, and that is not seen.
+    Unseen,
 }
 
 /// Looks at the executable `file`.
@@ -42,6 +44,12 @@ pub(super) fn look_at(file: &Path, asked: Asked, findings: &mut Findings) {
             "tasks",
             "it runs tasks, and LEAK_TASKS=off: whose a block is is told by what was in flight, which needs traffic",
             "unset it to have them told apart",
+        ),
+        Reach::Detoured(_) if asked == Asked::Unseen => findings.note(
+            "tasks",
+            "it runs tasks, whose ends are not seen, as its allocator is not traced: whose a block is is told by what was in \
+             flight, which needs traffic",
+            "have its allocator traced",
         ),
         Reach::Detoured(polls) => findings.ok(
             "tasks",

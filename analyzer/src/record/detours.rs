@@ -83,7 +83,7 @@ impl Executables {
         }
     }
 
-    /// What the executable of `pid` brings that is wanted.
+    /// What the executable of `pid` brings: an allocator also where that is to be left alone, which is said.
     pub(crate) fn brings(&mut self, pid: u32) -> Brings {
         let path = PathBuf::from(procfs::of(pid) + "/exe");
         let Ok(of) = fs::metadata(&path) else {
@@ -91,7 +91,7 @@ impl Executables {
         };
         let identity = (of.dev(), of.ino(), of.mtime(), of.len());
         let wanted = self.wanted;
-        let found = *self.known.entry(identity).or_insert_with(|| {
+        *self.known.entry(identity).or_insert_with(|| {
             let file = Mapping::open(&path).ok();
             let found = file.and_then(|file| {
                 let file = object::File::parse(&*file).ok()?;
@@ -101,13 +101,7 @@ impl Executables {
                 })
             });
             found.unwrap_or_default()
-        });
-        let is_seen = !found.allocator || wanted.allocator;
-        Brings {
-            allocator: found.allocator && wanted.allocator,
-            // A task ends when its block is freed.
-            tasks: found.tasks && is_seen,
-        }
+        })
     }
 
     /// The answer to what the process `pid` asks: a whole message.
