@@ -28,11 +28,13 @@ impl Watched {
             Transfer::Read => Wait::Read,
             Transfer::Write => Wait::Write,
         };
+        // First: what another thread's call has moved is told before this one begins, so that an answer is out of the
+        // way when the next one is written.
+        self.await_others(transfer);
         thread::record(Event::Enter {
             wait,
             connection: self.number(),
         });
-        self.await_others(transfer);
         if transfer == Transfer::Write
             && let Some(image) = process::image()
         {
