@@ -150,6 +150,8 @@ pub struct GroupEvidence {
     pub typical: Option<u64>,
     /// Laplace's test over the mature ones.
     pub trend: Option<f64>,
+    /// What the last quarter of the requests kept, in percent of what the first one did.
+    pub pace: Option<u64>,
     /// Survivors freed at the site.
     pub freed: u64,
     /// Each request had a process of its own, with which all went.
@@ -270,7 +272,14 @@ impl GroupEvidence {
             ),
         };
         let trend = self.trend.map_or(String::new(), |trend| {
-            format!(", trend {trend:+.1} (falling: {:.2})", survival::FALLING)
+            let pace = self.pace.filter(|_| trend <= survival::FALLING);
+            let pace = pace.map_or(String::new(), |pace| {
+                format!(", the last quarter kept {pace} % of what the first did")
+            });
+            format!(
+                ", trend {trend:+.1} (falling: {:.2}){pace}",
+                survival::FALLING
+            )
         });
         let mature = format!("{} outlived that ({}+)", count(self.mature), self.needs);
         match verdict {

@@ -18,14 +18,16 @@ mod collections;
 #[cfg(test)]
 mod garbage;
 mod mature;
+#[cfg(test)]
+mod pace;
 mod process;
 #[cfg(test)]
 mod workers;
 
 pub(super) use chance::LEVEL;
-use chance::{at_least, at_most, trend};
+use chance::{at_least, at_most};
 pub use mature::FALLING;
-use mature::Mature;
+use mature::{Mature, goes_on_by_itself};
 pub use process::{InProcess, Kept};
 
 use super::GroupEvidence;
@@ -268,7 +270,8 @@ impl<'g> Group<'g> {
             most_of_one: found.most_of_one,
             needs,
             typical: (self.freed[0].count() > 0).then_some(typical),
-            trend: found.shown_trend(needs),
+            trend: found.shown_trend(),
+            pace: found.pace(),
             freed: self.freed[0].count(),
             alone: verdict == Verdict::Bounded && self.goes_with_its_process(),
             is_late: self.is_late,
@@ -309,7 +312,8 @@ impl<'g> Group<'g> {
                 false => process.orders.len(),
             };
             found.most_of_one = found.most_of_one.max(places.len() as u64);
-            found.add(&places, requests, several);
+            let own = found.add(&places, requests, several);
+            found.one_goes_on |= !process.gone && goes_on_by_itself(own);
             let all = self.everywhere.len();
             if all > 0 && limits[0] == 0 {
                 let places = told.map(|kept| {
@@ -319,7 +323,6 @@ impl<'g> Group<'g> {
                 found.everywhere.extend(places);
             }
         }
-        found.trend = trend(&found.positions);
         found
     }
 

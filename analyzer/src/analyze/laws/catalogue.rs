@@ -170,6 +170,14 @@ pub(super) const LAWS: &[Law] = &[
     law("every tenth leaks", Leaks, leaks::tenth),
     law("leak after N requests", Leaks, leaks::late),
     law("leak of each connection", Leaks, leaks::connections),
+    except(
+        law("leak that wanes", Leaks, leaks::waning),
+        "whether it goes on waning can't be told where the last quarter keeps less than three quarters of what the first one does: undecided",
+    ),
+    except(
+        law("leak that comes and goes", Leaks, leaks::wavering),
+        "as above",
+    ),
     law(
         "a tenth leaks, others collected",
         Leaks,

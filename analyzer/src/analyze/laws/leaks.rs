@@ -67,6 +67,34 @@ pub(super) fn late(dice: &mut Dice, visits: usize) -> Server {
     leaking(move || move |_, visit| visit >= from)
 }
 
+/// More of it in the first half, as the load changes.
+pub(super) fn waning(dice: &mut Dice, visits: usize) -> Server {
+    let (part, less) = (dice.between(0.1, 0.5), dice.between(0.7, 1.0));
+    leaking(move || {
+        move |dice, visit| {
+            dice.falls(if visit * 2 < visits {
+                part
+            } else {
+                part * less
+            })
+        }
+    })
+}
+
+/// Now more, now less of it, as the load comes and goes, and none while the last requests are served.
+pub(super) fn wavering(dice: &mut Dice, visits: usize) -> Server {
+    let part = dice.between(0.1, 0.5);
+    leaking(move || {
+        let mut now = part;
+        move |dice, visit| {
+            if visit % (visits / 12).max(1) == 0 {
+                now = part * dice.between(0.5, 1.0);
+            }
+            visit < visits - visits / 50 && dice.falls(now)
+        }
+    })
+}
+
 /// What its first request keeps is not freed at a connection's close.
 pub(super) fn connections(dice: &mut Dice, visits: usize) -> Server {
     let mean = dice.between(2.0, (visits as f64 / 10.0).clamp(3.0, 40.0));
