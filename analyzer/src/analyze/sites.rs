@@ -28,12 +28,13 @@ use crate::verdict::{
 /// `may_be_garbage` holds may be garbage that waits for Python's collector, and for that of its `runtime`.
 pub(super) fn judge(
     processes: Vec<(Finished, usize)>,
-    records: &[Record],
+    (records, closes): (&[Record], &[(u32, u64)]),
     dropped: &Dropped,
     may_be_garbage: impl Fn(SiteId) -> bool,
     runtime: impl Fn(SiteId) -> Option<Runtime>,
 ) -> Vec<Judged> {
     let mut orders = vec![0u32; records.len()];
+    let upgraded = upgraded(records, closes);
     let (mut sequences, mut collectors) = (Vec::new(), Vec::new());
     let mut parts: FxHashMap<SiteId, Vec<(usize, FinishedSite)>> = FxHashMap::default();
     for (process, (mut finished, connections)) in processes.into_iter().enumerate() {
@@ -44,10 +45,14 @@ pub(super) fn judge(
         }
         sequences.push(Sequences::new(&finished, records, connections));
         let sites = std::mem::take(&mut finished.sites);
-        collectors.push(Collected::new(finished, &sequences[process], records));
+        collectors.push(Collected::new(
+            finished,
+            &sequences[process],
+            (records, &upgraded),
+        ));
         for mut site in sites {
             if may_be_garbage(site.id) {
-                collectors[process].judge(&mut site.retained, records);
+                collectors[process].judge(&mut site.retained, (records, &upgraded));
             }
             parts.entry(site.id).or_default().push((process, site));
         }
@@ -130,6 +135,30 @@ fn outside_freed(parts: &[(usize, FinishedSite)]) -> [Lives; MEASURES] {
     freed
 }
 
+/// Connections that were upgraded (to WebSocket), and when they were closed; `u64::MAX`: not yet.
+type Upgraded = FxHashMap<u32, u64>;
+
+fn upgraded(records: &[Record], closes: &[(u32, u64)]) -> Upgraded {
+    let upgrades = records.iter().filter(|record| record.status == Some(101));
+    let mut upgraded: Upgraded = upgrades
+        .map(|record| (record.connection, u64::MAX))
+        .collect();
+    for (connection, closed) in closes {
+        if let Some(until) = upgraded.get_mut(connection) {
+            *until = *closed;
+        }
+    }
+    upgraded
+}
+
+/// Until when the objects that the request makes may be in use: those of an upgraded connection last as long as that.
+fn used_until(record: &Record, upgraded: &Upgraded) -> u64 {
+    let end = record.end.unwrap_or(record.start);
+    upgraded
+        .get(&record.connection)
+        .map_or(end, |until| end.max(*until))
+}
+
 /// What a process's collector has told.
 struct Collected {
     runs: Collector,
@@ -143,7 +172,11 @@ struct Collected {
 }
 
 impl Collected {
-    fn new(finished: Finished, sequences: &Sequences, records: &[Record]) -> Collected {
+    fn new(
+        finished: Finished,
+        sequences: &Sequences,
+        (records, upgraded): (&[Record], &Upgraded),
+    ) -> Collected {
         let runs = finished.collector;
         let last = finished.tracing.last_before(finished.ends.len() as u64);
         let collection = |moment: CollectionMoment| Collection {
@@ -160,7 +193,7 @@ impl Collected {
             let ends = (0..).zip(finished.ends).filter(|(_, request)| {
                 let record = records.get(*request as usize);
                 record.is_some_and(|record| {
-                    !runs.has_told(record.start, record.end.unwrap_or(record.start))
+                    !runs.has_told(record.start, used_until(record, upgraded))
                 })
             });
             untold = ends.map(|(order, _)| order).collect();
@@ -175,10 +208,10 @@ impl Collected {
     }
 
     /// Tells what it has told of what requests retained.
-    fn judge(&self, retained: &mut [Retained], records: &[Record]) {
+    fn judge(&self, retained: &mut [Retained], (records, upgraded): (&[Record], &Upgraded)) {
         for kept in retained {
             if let Some(record) = records.get(kept.request as usize) {
-                let until = record.end.unwrap_or(record.start);
+                let until = used_until(record, upgraded);
                 let is_told = self.runs.has_told_of(record.start, until, kept.last);
                 kept.judged = self.runs.judge(is_told, kept.collected);
             }

@@ -22,13 +22,14 @@ pub(super) fn verdicts(
     (collecting, ambiguous): (Collecting, &FxHashSet<SiteId>),
 ) -> Vec<Judged> {
     let records = &machine.records;
+    let closes = machine.closes.as_deref().unwrap_or_default();
     let made_threads = ended.iter().flat_map(|(end, _)| &end.made_threads);
     let made_threads: FxHashMap<RequestId, bool> = made_threads.copied().collect();
     let most_cached = ended.iter().map(|(process, _)| process.most_cached).max();
     let runtimes = collected::Runtimes::of(places, collecting);
     let mut sites = judge(
         ended,
-        records,
+        (records, closes),
         &facts.dropped,
         |site| places.is_of_python(site),
         |site| runtimes.at(site),
@@ -45,8 +46,8 @@ pub(super) fn verdicts(
     collected::correct(&mut sites, &runtimes, records);
     lists::correct(&mut sites, places, names, records);
     lent::correct(&mut sites, places, records);
-    let last = connected::last_of_open(records, machine.closes.as_deref().unwrap_or_default());
-    connected::correct(&mut sites, &last);
+    let open = connected::OfOpen::new(records, closes);
+    connected::correct(&mut sites, &open);
     crowd::correct(&mut sites, records);
     pool::correct(&mut sites, &made_threads, || at_once(records));
     sites

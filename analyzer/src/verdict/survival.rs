@@ -13,7 +13,7 @@
 //! early that an even rate would have gone on (a table that is filled at once and then full), unless it also began
 //! late. A test of one in a hundred makes a leak undecided, one of one in a thousand makes it bounded.
 
-mod chance;
+pub(crate) mod chance;
 mod collections;
 #[cfg(test)]
 mod garbage;
@@ -368,7 +368,7 @@ impl<'g> Group<'g> {
             return Verdict::WarmUp;
         }
         let over = match self.by_time {
-            true => found.stopped(LEVEL),
+            true => found.has_stopped(),
             false => found.has_fallen(needs),
         };
         if over {

@@ -174,10 +174,7 @@ pub(super) const LAWS: &[Law] = &[
         law("leak that wanes", Leaks, leaks::waning),
         "whether it goes on waning can't be told where the last quarter keeps less than three quarters of what the first one does: undecided",
     ),
-    except(
-        law("leak that comes and goes", Leaks, leaks::wavering),
-        "as above",
-    ),
+    law("leak that comes and goes", Leaks, leaks::wavering),
     law(
         "a tenth leaks, others collected",
         Leaks,

@@ -55,7 +55,7 @@ pub(super) fn ln_gamma(x: f64) -> f64 {
 }
 
 /// The probability of at least `count` of `all`, each with probability `part`.
-pub(super) fn at_least(count: u64, all: u64, part: f64) -> f64 {
+pub(crate) fn at_least(count: u64, all: u64, part: f64) -> f64 {
     if count == 0 {
         return 1.0;
     }

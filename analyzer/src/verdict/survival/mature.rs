@@ -22,6 +22,8 @@ const GOES_ON: f64 = 0.75;
 const DIES: f64 = 0.5;
 /// Where the last quarter begins.
 const LAST_QUARTER: f64 = 0.75;
+/// What was kept from here on shows that it has not stopped: many a load keeps nothing as it ends.
+const LATELY: f64 = 0.9;
 
 /// The mature ones, and what they are compared with.
 #[derive(Debug, Default)]
@@ -76,10 +78,14 @@ impl Mature {
         &self.positions[before..]
     }
 
-    /// It began with the first requests, and it ended long ago: a table is full.
-    pub(super) fn stopped(&self, level: f64) -> bool {
-        let none_lately = self.positions.iter().all(|place| *place < LAST_QUARTER);
-        none_lately && self.ends.by_chance() < level && self.begins.by_chance() >= level
+    /// It began with the first requests, and an even rate would hardly have ended so early.
+    fn ends_early(&self, level: f64) -> bool {
+        self.ends.by_chance() < level && self.begins.by_chance() >= level
+    }
+
+    /// It has ended, for sure: a table is full.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.ends_early(LEVEL) && dies(&self.positions)
     }
 
     /// Adds what died of what was born in the process before `until`.
@@ -117,7 +123,8 @@ impl Mature {
     /// The keeping may have died down.
     pub(super) fn falls(&self) -> bool {
         let may = |places| trend(places).is_some_and(|trend| trend <= FALLING) && !goes_on(places);
-        self.stopped(FALLS) || self.sequences().any(may)
+        let none_lately = self.positions.iter().all(|place| *place < LATELY);
+        none_lately && self.ends_early(FALLS) || self.sequences().any(may)
     }
 
     /// It has, for sure. Over all processes only where none has `needs` by itself.
@@ -125,7 +132,7 @@ impl Mature {
         let few = self.most_of_one < needs;
         let has = |places| trend(places).is_some_and(|trend| trend <= FALLEN) && dies(places);
         let mut sequences = self.sequences().take(1 + usize::from(few));
-        self.stopped(LEVEL) || sequences.any(has)
+        self.has_stopped() || sequences.any(has)
     }
 
     /// The lower of the trends.
