@@ -80,12 +80,17 @@ impl Known {
                 *after = (*after).max(kept.last);
             }
             let births = match kept.certain {
+                Certain::Request if kept.may_go => {
+                    self.undecided.insert(kept.request);
+                    continue;
+                }
                 Certain::Request if leaking.contains_key(&kept.request) => {
                     self.told.insert(kept.request);
                     continue;
                 }
                 Certain::Request => continue,
-                Certain::Label => &mut self.births,
+                Certain::Label if !kept.may_go => &mut self.births,
+                Certain::Label => &mut self.maybe,
                 Certain::Neither => &mut self.maybe,
             };
             births.entry(process).or_default().push(kept.born);

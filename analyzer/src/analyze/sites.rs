@@ -391,6 +391,11 @@ impl Judge<'_> {
                 if verdict == Verdict::Clean {
                     continue;
                 }
+                if verdict == Verdict::Leak {
+                    let may_go: FxHashSet<RequestId> = judged.may_go().collect();
+                    let kept = label.retained.iter_mut();
+                    kept.for_each(|kept| kept.may_go |= may_go.contains(&kept.request));
+                }
                 label.groups.push(JudgedGroup {
                     status: group,
                     verdict,

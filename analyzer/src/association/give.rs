@@ -187,6 +187,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
             bounded_bytes: loose.bounded.bytes,
             collected: loose.collected,
             judged: Judged::default(),
+            may_go: false,
         }),
     }
 }

@@ -245,6 +245,7 @@ impl Ledger {
                 bounded_bytes: 0,
                 collected: false,
                 judged: Judged::default(),
+                may_go: false,
             });
             entry.born = entry.born.min(holding.born);
             entry.last = entry.last.max(holding.last);

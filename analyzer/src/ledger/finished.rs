@@ -258,6 +258,8 @@ pub struct Retained {
     pub collected: bool,
     /// What the process's collector has told of it.
     pub judged: Judged,
+    /// It may be freed yet, as what others of its label and status kept at the call site was at this age.
+    pub may_go: bool,
 }
 
 impl Retained {

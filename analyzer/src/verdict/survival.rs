@@ -23,6 +23,8 @@ mod pace;
 mod process;
 #[cfg(test)]
 mod workers;
+#[cfg(test)]
+mod young;
 
 pub(super) use chance::LEVEL;
 use chance::{at_least, at_most};
@@ -60,6 +62,9 @@ pub(super) const SUSPICIOUS: f64 = 0.05;
 const RESIDUAL: f64 = 4.0;
 /// A warm-up is told from a leak after so many requests.
 pub const WARM_UP_REQUESTS: u64 = 8;
+
+/// Where this part of what a group keeps, or more, has stayed, the youngest will stay, too.
+const ALL_STAY: f64 = 0.9;
 
 /// Of a group's requests at least this part (one in so many) must have ended before the collection that tells of them.
 const TOLD: u64 = 2;
@@ -324,6 +329,19 @@ impl<'g> Group<'g> {
             }
         }
         found
+    }
+
+    /// Requests of a leak that may not leak: what they keep is young, and of what was older some was freed.
+    pub fn may_go(&self) -> impl Iterator<Item = RequestId> + '_ {
+        let limits = self.limits();
+        let found = self.mature(limits);
+        let some_go = self.has_frees() && (found.count as f64) < ALL_STAY * found.births as f64;
+        let processes = self.processes.iter().filter(move |_| some_go);
+        processes.flat_map(move |process| {
+            let until = process.old_until(limits);
+            let young = process.kept.iter().filter(move |kept| kept.order >= until);
+            young.map(|kept| kept.request)
+        })
     }
 
     /// Whether mature ones are more than a tail of long lives holds, or would have died by now: by chance no more

@@ -78,6 +78,7 @@ fn kept(request: RequestId, certain: Certain) -> Retained {
         bounded_bytes: 0,
         collected: false,
         judged: ledger::Judged::default(),
+        may_go: false,
     }
 }
 
@@ -190,6 +191,22 @@ fn what_a_rare_way_to_the_line_leaves_may_leak_too() {
     let unknown: Unknown = [(rare, vec![(0, 810)])].into_iter().collect();
     let found = ranges(&[leaks(), nobody()], &unknown, &places);
     assert_eq!(found, [(LABEL, [3, 4])]);
+}
+
+#[test]
+fn what_is_young_may_be_freed_yet() {
+    let (places, [common, ..]) = places();
+    for (certain, range) in [(Certain::Request, [2, 3]), (Certain::Label, [2, 3])] {
+        let mut all = [2, 4, 6].map(|request| kept(request, certain));
+        all[2].may_go = true;
+        let leak = part(LABEL, Verdict::Leak, all.into());
+        let sites = [site(common, Verdict::Clean, vec![leak])];
+        assert_eq!(
+            ranges(&sites, &Unknown::default(), &places),
+            [(LABEL, range)],
+            "{certain:?}"
+        );
+    }
 }
 
 #[test]
