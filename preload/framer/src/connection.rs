@@ -95,6 +95,14 @@ impl Connection {
         matches!(self.stage, Stage::Tls)
     }
 
+    /// Whether a request was read, or begun, whose answer is not complete; false where requests are not told by heads.
+    pub fn owes_an_answer(&self) -> bool {
+        match &self.stage {
+            Stage::Http(http) => http.owes_an_answer(),
+            _ => false,
+        }
+    }
+
     /// From here on the plain text of an encrypted connection is fed, and its raw bytes are not.
     pub fn secured(&mut self) {
         if matches!(self.stage, Stage::Tls) {

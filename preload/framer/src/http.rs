@@ -270,6 +270,12 @@ impl Http {
         }
     }
 
+    /// Whether a request was read, or begun, whose answer is not complete.
+    pub(crate) fn owes_an_answer(&self) -> bool {
+        let is_between = matches!(self.answer, Part::Head);
+        self.begun || self.status.is_some() || self.waiting.front().is_some() || !is_between
+    }
+
     /// How many of the next bytes of the answer are its body's.
     pub(crate) fn needless(&self) -> u64 {
         self.answer.body_left()

@@ -153,6 +153,27 @@ impl Call {
         });
     }
 
+    /// The call moved nothing and found that the client is gone: told once, and only where a request waits for its
+    /// answer.
+    #[cold]
+    pub fn found_the_end(&self) {
+        // Relaxed: told once, whoever tells it.
+        let gone = &self.watched.slot.gone;
+        if self.is_over() || gone.load(Ordering::Relaxed) != 0 {
+            return;
+        }
+        let owes = self
+            .watched
+            .with_state(|connection, _| connection.owes_an_answer());
+        if owes == Some(true) && gone.swap(1, Ordering::Relaxed) == 0 {
+            thread::record(Event::Transferred {
+                connection: self.watched.number(),
+                transfer: self.transfer,
+                bytes: 0,
+            });
+        }
+    }
+
     /// Whether it began in a session that is over.
     pub fn is_over(&self) -> bool {
         !self.watched.is_of_session()

@@ -52,6 +52,8 @@ pub(super) struct Slot {
     pub(super) telling_writes: AtomicU32,
     /// 1: a call took too long, or was left by a jump: no other waits for it any more.
     pub(super) impatient: AtomicU32,
+    /// 1: that the client is gone was told.
+    pub(super) gone: AtomicU32,
     /// The image that wrote to the client last; 0: none yet.
     pub(super) writer: AtomicU32,
     /// The tid of the thread that works on `state`; 0: none does.
@@ -101,6 +103,7 @@ pub(super) fn take(number: u32, resumed: bool) -> Option<Watched> {
     // Relaxed, all: published by the Release below.
     slot.opaque.store(0, Ordering::Relaxed);
     slot.secured.store(0, Ordering::Relaxed);
+    slot.gone.store(0, Ordering::Relaxed);
     slot.writer.store(0, Ordering::Relaxed);
     slot.reading.store(0, Ordering::Relaxed);
     slot.writing.store(0, Ordering::Relaxed);

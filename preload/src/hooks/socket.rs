@@ -83,6 +83,18 @@ pub(super) unsafe fn tell_sent(call: &Call, bytes: usize, sending: &mut Sending)
     }
 }
 
+/// `call` failed: where that was because the client is gone, it is told. Leaves errno alone.
+#[cold]
+fn found_no_client(call: &Call) {
+    // SAFETY: errno's address is always good.
+    let errno = unsafe { *libc::__errno_location() };
+    if matches!(errno, libc::EPIPE | libc::ECONNRESET) {
+        call.found_the_end();
+        // SAFETY: as above.
+        unsafe { *libc::__errno_location() = errno };
+    }
+}
+
 /// How many bytes of a message a call has moved, as it told there.
 fn length_of(message: *const libc::mmsghdr) -> usize {
     let length = message.wrapping_byte_add(core::mem::offset_of!(libc::mmsghdr, msg_len));

@@ -235,7 +235,8 @@ pub enum Event<'a> {
         connection: u32,
         /// Which way.
         transfer: Transfer,
-        /// Bytes that the program saw (plain text under TLS).
+        /// Bytes that the program saw (plain text under TLS). 0: the client is gone, while a request waits for its
+        /// answer; told once.
         bytes: u64,
     },
     /// The first byte of a request's head was read, and its head is not complete yet.

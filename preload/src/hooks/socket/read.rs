@@ -6,6 +6,7 @@ use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
 
+use super::found_no_client;
 use crate::caller::filled::Filled;
 use crate::caller::vectors::Vectors;
 use crate::connections::{self, Call};
@@ -87,7 +88,7 @@ unsafe fn finish_one(
     descriptor: c_int,
     result: ssize_t,
     flags: c_int,
-    buffer: *mut c_void,
+    (buffer, room): (*mut c_void, size_t),
 ) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -95,14 +96,19 @@ unsafe fn finish_one(
             return late(descriptor, result, flags, buffer);
         }
         let pieces = Filled::one(buffer, result.max(0) as usize);
-        finish(call, result, flags, pieces);
+        // No room is no end.
+        if result != 0 || room != 0 {
+            finish(call, result, flags, pieces);
+        }
     }
 }
 
 /// Tells what `call` read: the bytes of `pieces`.
 fn finish(call: &Call, result: ssize_t, flags: c_int, pieces: impl Pieces) {
     match (usize::try_from(result), told(flags)) {
-        (Ok(0) | Err(_), _) | (_, Told::Nothing) => {}
+        (_, Told::Nothing) => {}
+        (Ok(0), _) => call.found_the_end(),
+        (Err(_), _) => found_no_client(call),
         (Ok(count), Told::Number) => call.moved_unseen(count as u64),
         (Ok(count), Told::Bytes) => call.moved(count, pieces),
     }
@@ -125,7 +131,7 @@ pub unsafe extern "C-unwind" fn read(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::read(descriptor, buffer, count);
-        finish_one(&call, descriptor, result, 0, buffer);
+        finish_one(&call, descriptor, result, 0, (buffer, count));
         result
     }
 }
@@ -153,7 +159,7 @@ pub unsafe extern "C-unwind" fn __read_chk(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__read_chk(descriptor, buffer, count, room);
-        finish_one(&call, descriptor, result, 0, buffer);
+        finish_one(&call, descriptor, result, 0, (buffer, count));
         result
     }
 }
@@ -207,7 +213,7 @@ pub unsafe extern "C-unwind" fn recv(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recv(socket, buffer, count, flags);
-        finish_one(&call, socket, result, flags, buffer);
+        finish_one(&call, socket, result, flags, (buffer, count));
         result
     }
 }
@@ -236,7 +242,7 @@ pub unsafe extern "C-unwind" fn __recv_chk(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__recv_chk(socket, buffer, count, room, flags);
-        finish_one(&call, socket, result, flags, buffer);
+        finish_one(&call, socket, result, flags, (buffer, count));
         result
     }
 }
@@ -266,7 +272,7 @@ pub unsafe extern "C-unwind" fn recvfrom(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recvfrom(socket, buffer, count, flags, address, length);
-        finish_one(&call, socket, result, flags, buffer);
+        finish_one(&call, socket, result, flags, (buffer, count));
         result
     }
 }
@@ -297,7 +303,7 @@ pub unsafe extern "C-unwind" fn __recvfrom_chk(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::__recvfrom_chk(socket, buffer, count, room, flags, address, length);
-        finish_one(&call, socket, result, flags, buffer);
+        finish_one(&call, socket, result, flags, (buffer, count));
         result
     }
 }

@@ -6,7 +6,7 @@ use libc::{
     ssize_t,
 };
 
-use super::{length_of, tell_sent};
+use super::{found_no_client, length_of, tell_sent};
 use crate::caller::sent::{Buffers, Sending};
 use crate::connections::{self, Call};
 
@@ -49,6 +49,7 @@ unsafe fn finish(call: &Call, result: ssize_t, flags: c_int, sending: &mut Sendi
             // SAFETY: the caller's promise.
             unsafe { tell_sent(call, count, sending) };
         }
+        Err(_) => found_no_client(call),
         _ => {}
     }
 }
@@ -56,6 +57,7 @@ unsafe fn finish(call: &Call, result: ssize_t, flags: c_int, sending: &mut Sendi
 fn finish_unseen(call: &Call, result: ssize_t) {
     match u64::try_from(result) {
         Ok(count) if count > 0 => call.moved_unseen(count),
+        Err(_) => found_no_client(call),
         _ => {}
     }
 }
