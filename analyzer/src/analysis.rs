@@ -8,16 +8,18 @@ pub mod memory;
 mod process;
 mod request;
 mod site;
+mod traffic;
 mod unseen;
 mod verdict;
 pub mod views;
 
 use crate::asked::AskedFor;
-pub use endpoint::{Apart, Endpoint, Fact, StatusFigures, Tell};
+pub use endpoint::{Apart, Endpoint, Fact, Figure, StatusFigures, Tell};
 pub use growth::{Growth, Outlook, Pace};
 pub use process::{Collections, Outside, Ownership, ProcessFigures, TimelinePoint, Totals};
 pub use request::{Request, Source};
 pub use site::{Site, SiteCell, SiteGroup, SiteLabel, SiteOpen, TypeRow};
+pub use traffic::{Octets, Traffic};
 pub use unseen::{UnseenConnections, Untraced};
 pub use verdict::{Evidence, LifeRow, Verdict};
 

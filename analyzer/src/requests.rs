@@ -12,6 +12,7 @@
 //! | `RequestBegun` | a turn begun by the same read is this request; mode `Framed` | queued, without label: nobody can work for it yet | as `Request` |
 //! | `Request` | the same | completes the head without label, or is queued. Begins now, unless read together with one before it in the queue | has read it, once it has begun |
 //! | `Enter` write | the thread is the queue's writer. If that begins an answer, the thread's answered requests end | the same | touches the first of the queue |
+//! | `Transferred` of no bytes | the client is gone: what is queued knows it | the same | – |
 //! | `Transferred` write | the turn that the write was entered for is answered | – | touches that one |
 //! | `Answer` | – | the first of the queue are answered, as many as it counts: a request that stands for more is split. The next begins. Read together and answered together, with one label and status: one request that counts for all | has answered it; has read the next, if it did |
 //! | `Enter` read | the thread's answered requests end | the same | – |
@@ -46,5 +47,6 @@ mod mark;
 mod notice;
 pub mod owner;
 pub mod record;
+pub mod segments;
 mod task;
 mod transfer;

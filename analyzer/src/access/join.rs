@@ -371,6 +371,7 @@ mod tests {
             retained_blocks: 0,
             retained_bytes: 0,
             leaking_blocks: 0,
+            traffic: Default::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Requests.
 
+use super::Traffic;
 use crate::sample::Amount;
 use crate::trace::ProcessId;
 
@@ -33,6 +34,8 @@ pub struct Request {
     pub count: u32,
     /// Status code of the answer.
     pub status: Option<u32>,
+    /// What went over its connection.
+    pub traffic: Traffic,
     /// Begin, nanoseconds from the trace's start.
     pub start_ns: u64,
     /// End, `None` where it was still open when its process ended.

@@ -34,6 +34,7 @@ pub(super) fn requests(
                 .unwrap_or(0),
             count: record.count,
             status: record.status,
+            traffic: record.traffic,
             start_ns: facts.clock.ns(record.start),
             end_ns: record.end.map(|end| facts.clock.ns(end)),
             allocations: figures.allocations,

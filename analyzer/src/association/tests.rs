@@ -93,6 +93,7 @@ const QUIET: World = World {
 fn record(label: u32, start: u64, end: Option<u64>) -> Record {
     Record {
         touches: 0,
+        traffic: Default::default(),
         process: 0,
         thread: 0,
         host: 0,

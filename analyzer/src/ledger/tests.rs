@@ -122,6 +122,7 @@ fn record() -> Record {
         void: false,
         moved: false,
         touches: 0,
+        traffic: Default::default(),
         figures: Default::default(),
     }
 }

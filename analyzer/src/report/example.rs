@@ -109,6 +109,7 @@ fn request(endpoint: u32, at: u64, status: u32, retained: (u64, u64)) -> Request
         retained_blocks: retained.0,
         retained_bytes: retained.1,
         leaking_blocks: retained.0,
+        traffic: Default::default(),
     }
 }
 

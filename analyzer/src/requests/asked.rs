@@ -7,6 +7,7 @@ use leak_wire::{Bytes, Protocol};
 use rustc_hash::FxHashMap;
 
 use super::label::LabelId;
+use super::segments::Values;
 use crate::asked::{Asked, AskedFor, Sent};
 
 /// Index into the heads; [`NOTHING`]: nothing is kept of it.
@@ -26,6 +27,8 @@ pub struct Head {
     pub label: LabelId,
     /// The last of them, where that is kept.
     pub asked: TextId,
+    /// What stands where its label folds the path.
+    pub values: Values,
     /// What they are of.
     pub protocol: Protocol,
     /// How many.

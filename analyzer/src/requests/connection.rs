@@ -9,6 +9,7 @@ use super::asked::TextId;
 use super::label::{INCOMPLETE, LabelId};
 use super::machine::{At, Boundary, Machine};
 use super::record::RequestId;
+use super::segments::Values;
 use crate::analysis::Source;
 use crate::trace::{ProcessId, ThreadId};
 
@@ -35,6 +36,12 @@ pub struct Waiting {
     pub label: Option<LabelId>,
     /// Its head, where that is kept.
     pub asked: TextId,
+    /// What stands where its label folds the path.
+    pub values: Values,
+    /// Bytes read with it so far; `None`: nobody can tell which of them are its.
+    pub bytes_in: Option<u64>,
+    /// The same of its answer.
+    pub bytes_out: Option<u64>,
     /// Where it comes from.
     pub source: Source,
     /// How many were read.
@@ -77,6 +84,8 @@ pub struct Connection {
     pub queue: VecDeque<Waiting>,
     /// Number of the read that is under way or was last.
     pub reads: u32,
+    /// Bytes of the read that was last.
+    pub last_read: Option<u64>,
     /// Number of the write that is under way or was last.
     pub writes: u32,
     /// Who has entered a write that answers the first of the queue.

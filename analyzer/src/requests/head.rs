@@ -2,12 +2,12 @@
 
 use leak_wire::Protocol;
 
-use super::asked::{Head, NOTHING, TextId};
+use super::asked::{Head, NOTHING};
 use super::connection::{Answered, Mode, Waiting};
-use super::label::LabelId;
 use super::machine::{At, Boundary, Machine};
 use super::record::RequestId;
-use crate::analysis::Source;
+use super::segments::NO_VALUES;
+use crate::analysis::{Octets, Source};
 
 impl Machine {
     /// Whether heads of this protocol make requests; sets how the connection is cut.
@@ -79,7 +79,12 @@ impl Machine {
 
     /// Heads were read.
     pub(super) fn head_read(&mut self, at: At, number: u32, head: Head) {
-        let Head { label, asked, .. } = head;
+        let Head {
+            label,
+            asked,
+            values,
+            ..
+        } = head;
         let source = match head.protocol {
             Protocol::Http => Source::Http,
             _ => Source::Turn,
@@ -92,38 +97,45 @@ impl Machine {
         match connection.queue.back_mut() {
             Some(last) if last.label.is_none() => {
                 (last.label, last.source, last.count) = (Some(label), source, count);
-                (last.asked, last.read) = (asked, read);
+                (last.asked, last.values, last.read) = (asked, values, read);
                 if let Some(request) = last.request {
                     self.asked.note(request, asked, &connection.local);
+                    self.segments.note(request, label, values);
+                    self.records[request as usize].traffic.bytes_out = last.bytes_out.into();
                     let record = &mut self.records[request as usize];
                     (record.label, record.source, record.count) = (Some(label), source, count);
                     self.head_is_complete(request);
                     self.touch(at, request, false);
                 }
             }
-            _ => self.enqueue(at, number, Some((label, asked)), source, count),
+            _ => self.enqueue(at, number, Some(head), source, count),
         }
     }
 
     /// A request waits for its answer; it has begun, unless it was read together with the former.
-    fn enqueue(
-        &mut self,
-        at: At,
-        number: u32,
-        head: Option<(LabelId, TextId)>,
-        source: Source,
-        count: u32,
-    ) {
-        let (label, asked) = (head.map(|head| head.0), head.map_or(NOTHING, |head| head.1));
+    fn enqueue(&mut self, at: At, number: u32, head: Option<Head>, source: Source, count: u32) {
+        let label = head.map(|head| head.label);
+        let (asked, values) = head.map_or((NOTHING, NO_VALUES), |head| (head.asked, head.values));
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
         let read = connection.reads;
         let waits = connection.queue.back().is_some_and(|w| w.read == read);
+        let mut bytes_in = connection.last_read;
+        if let Some(before) = connection.queue.back_mut() {
+            // Which of the bytes are whose nobody can tell.
+            (before.bytes_in, bytes_in) = (None, None);
+            if let Some(request) = before.request {
+                self.records[request as usize].traffic.bytes_in = Octets::UNKNOWN;
+            }
+        }
         connection.queue.push_back(Waiting {
             request: None,
             label,
             asked,
+            values,
+            bytes_in,
+            bytes_out: Some(0),
             source,
             count,
             read,
@@ -132,16 +144,30 @@ impl Machine {
         if !waits {
             let request = self.begin(at, number, source, label, count);
             self.reads(at, request);
-            self.set_last(number, request, asked);
+            self.set_last(number, request);
         }
     }
 
-    fn set_last(&mut self, number: u32, request: RequestId, asked: TextId) {
+    fn set_last(&mut self, number: u32, request: RequestId) {
         if let Some(connection) = self.connections.get_mut(&number)
             && let Some(last) = connection.queue.back_mut()
         {
             last.request = Some(request);
-            self.asked.note(request, asked, &connection.local);
+            let waiting = last.clone();
+            self.note(request, &waiting, number);
+        }
+    }
+
+    /// `request` is the one that waited.
+    fn note(&mut self, request: RequestId, waiting: &Waiting, number: u32) {
+        let traffic = &mut self.records[request as usize].traffic;
+        traffic.bytes_in = waiting.bytes_in.into();
+        traffic.bytes_out = waiting.bytes_out.into();
+        if let Some(label) = waiting.label {
+            self.segments.note(request, label, waiting.values);
+        }
+        if let Some(connection) = self.connections.get(&number) {
+            self.asked.note(request, waiting.asked, &connection.local);
         }
     }
 
@@ -207,6 +233,8 @@ impl Machine {
             self.asked.join(before.request, first.asked);
             return self.void(request, Some(before.request));
         }
+        let before = connection.answered;
+        let shares = before.filter(|before| before.write == write);
         connection.answered = Some(Answered {
             request,
             label: first.label,
@@ -216,6 +244,11 @@ impl Machine {
         });
         let record = &mut self.records[request as usize];
         (record.status, record.count) = (status, first.count);
+        if let Some(before) = shares {
+            // Answers in one write: which of its bytes are whose nobody can tell.
+            record.traffic.bytes_out = Octets::UNKNOWN;
+            self.records[before.request as usize].traffic.bytes_out = Octets::UNKNOWN;
+        }
         self.touch(at, request, true);
         self.is_answered(at, request);
     }
@@ -227,9 +260,7 @@ impl Machine {
             ..at
         };
         let request = self.begin(by, number, first.source, first.label, first.count);
-        if let Some(connection) = self.connections.get(&number) {
-            self.asked.note(request, first.asked, &connection.local);
-        }
+        self.note(request, first, number);
         request
     }
 

@@ -10,6 +10,7 @@ use super::label::{LabelId, Labels};
 use super::notice::Notices;
 use super::owner::{Owners, Scope};
 use super::record::{Records, RequestId, records};
+use super::segments::{NO_VALUES, Segments};
 use super::task::Tasks;
 use crate::ledger::holding::AccountId;
 use crate::ledger::{Ledger, Serving};
@@ -109,6 +110,8 @@ pub struct Machine {
     pub labels: Labels,
     /// What they asked for.
     pub asked: AskedSoFar,
+    /// What stands in their paths where labels fold it.
+    pub segments: Segments,
     /// Connections that were closed, and when; `None` where that is not kept: there may be ever more of them.
     pub closes: Option<Vec<(u32, u64)>>,
     /// Who owns what.
@@ -144,6 +147,7 @@ impl Machine {
             records: records(),
             labels: Labels::new(options.routes.clone()),
             asked: AskedSoFar::new(options.keep_paths),
+            segments: Segments::default(),
             closes: Some(Vec::new()),
             owners: Owners::new(options.scope, options.boundary == Boundary::Mark, sample),
             connections: FxHashMap::default(),
@@ -166,6 +170,7 @@ impl Machine {
         Machine {
             tasks: Tasks::among_threads(),
             asked: AskedSoFar::nothing(),
+            segments: Segments::nothing(),
             closes: None,
             ..Machine::new(options, 0, sample)
         }
@@ -571,9 +576,10 @@ impl Machine {
                 transfer,
                 bytes,
             } if bytes > 0 => match transfer {
-                Transfer::Read => self.was_read(at, connection),
-                Transfer::Write => self.was_written(at, connection),
+                Transfer::Read => self.was_read(at, connection, bytes),
+                Transfer::Write => self.was_written(at, connection, bytes),
             },
+            Event::Transferred { connection, .. } => self.client_is_gone(connection),
             Event::RequestBegun { connection } => self.head_begun(at, connection),
             Event::Request {
                 connection,
@@ -581,16 +587,19 @@ impl Machine {
                 protocol,
                 label,
             } if self.admits(connection, protocol) => {
-                let (label, asked) = match protocol {
+                let (label, asked, values) = match protocol {
                     Protocol::Http => {
                         let head = text(label);
-                        (self.labels.http(&head), self.asked.head(connection, &head))
+                        let label = self.labels.http(&head);
+                        let values = self.segments.of(label, self.labels.names(), &head);
+                        (label, self.asked.head(connection, &head), values)
                     }
-                    _ => (self.verb(connection, &text(label)), NOTHING),
+                    _ => (self.verb(connection, &text(label)), NOTHING, NO_VALUES),
                 };
                 let head = Head {
                     label,
                     asked,
+                    values,
                     protocol,
                     count,
                 };

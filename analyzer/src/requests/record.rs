@@ -2,7 +2,7 @@
 
 use super::label::LabelId;
 use super::machine::{At, Machine};
-use crate::analysis::Source;
+use crate::analysis::{Octets, Source, Traffic};
 use crate::folding::Folding;
 use crate::trace::{ProcessId, ThreadId};
 
@@ -44,6 +44,8 @@ pub struct Record {
     pub moved: bool,
     /// Reads and writes of its connection since it began.
     pub touches: u32,
+    /// What went over its connection.
+    pub traffic: Traffic,
     /// What its blocks add up to.
     pub figures: Figures,
 }
@@ -99,6 +101,11 @@ const FOLDED: Record = Record {
     void: false,
     moved: false,
     touches: 0,
+    traffic: Traffic {
+        bytes_in: Octets::UNKNOWN,
+        bytes_out: Octets::UNKNOWN,
+        client_gone: false,
+    },
     figures: Figures {
         allocations: 0,
         allocated_bytes: 0,
@@ -112,6 +119,9 @@ const FOLDED: Record = Record {
         retained_bytes: 0,
     },
 };
+
+// There may be millions.
+const _: () = assert!(size_of::<Record>() <= 160);
 
 impl Machine {
     /// A request begins on a thread, which serves it.
@@ -141,6 +151,7 @@ impl Machine {
             void: false,
             moved: false,
             touches: 0,
+            traffic: Traffic::default(),
             figures: Figures::default(),
         });
         if self.tree.from.is_none() {

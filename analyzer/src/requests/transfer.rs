@@ -1,8 +1,9 @@
-//! Reads and writes of a connection: turns, and which thread serves what it touched.
+//! Reads and writes of a connection: turns, which thread serves what it touched, and how many bytes went for what.
 
 use super::asked::NOTHING;
 use super::connection::{Mode, Waiting};
 use super::machine::{At, Boundary, Machine};
+use super::segments::NO_VALUES;
 use crate::analysis::Source;
 
 impl Machine {
@@ -12,12 +13,13 @@ impl Machine {
     }
 
     /// Bytes were read.
-    pub(super) fn was_read(&mut self, at: At, number: u32) {
+    pub(super) fn was_read(&mut self, at: At, number: u32, bytes: u64) {
         let turns = self.turns();
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
         connection.reads += 1;
+        connection.last_read = Some(bytes);
         if let Some(whole) = connection.whole {
             return self.touch(at, whole, false);
         }
@@ -31,7 +33,10 @@ impl Machine {
         let front = connection.queue.front().and_then(|front| front.request);
         match connection.mode {
             Mode::New | Mode::Turns if turns => match front {
-                Some(request) if !by_other => self.touch(at, request, false),
+                Some(request) if !by_other => {
+                    self.count_in(number, bytes);
+                    self.touch(at, request, false);
+                }
                 Some(_) => {
                     // The answer's first byte is out, or this could not have been read: the
                     // writer's own record of it comes later.
@@ -47,11 +52,51 @@ impl Machine {
                     .iter()
                     .filter_map(|waiting| waiting.request)
                     .find(|request| mine == Some(*request));
-                if let Some(request) = serves.or(front.filter(|_| !by_other)) {
+                let request = serves.or(front.filter(|_| !by_other));
+                self.count_in(number, bytes);
+                if let Some(request) = request {
                     self.threads[at.thread as usize].reading = Some((number, request));
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What was read goes with the request that was read last, unless a head follows.
+    fn count_in(&mut self, number: u32, bytes: u64) {
+        let connection = self.connections.get_mut(&number);
+        let Some(last) = connection.and_then(|connection| connection.queue.back_mut()) else {
+            return;
+        };
+        last.bytes_in = last.bytes_in.map(|sum| sum.saturating_add(bytes));
+        if let Some(request) = last.request {
+            self.records[request as usize].traffic.bytes_in = last.bytes_in.into();
+        }
+    }
+
+    /// What was written goes with the request that is answered next; of several that wait nobody can tell.
+    fn count_out(&mut self, number: u32, bytes: u64) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let is_framed = connection.mode == Mode::Framed && connection.queue.len() == 1;
+        for waiting in &mut connection.queue {
+            let sum = waiting.bytes_out.filter(|_| is_framed);
+            waiting.bytes_out = sum.map(|sum| sum.saturating_add(bytes));
+            if let Some(request) = waiting.request {
+                self.records[request as usize].traffic.bytes_out = waiting.bytes_out.into();
+            }
+        }
+    }
+
+    /// A read or a write has found that the client is gone.
+    pub(super) fn client_is_gone(&mut self, number: u32) {
+        let connection = self.connections.get(&number);
+        let waiting = connection
+            .into_iter()
+            .flat_map(|connection| &connection.queue);
+        for request in waiting.filter_map(|waiting| waiting.request) {
+            self.records[request as usize].traffic.client_gone = true;
         }
     }
 
@@ -63,13 +108,18 @@ impl Machine {
             Some(label) => label,
             None => self.labels.intern(&connection.local),
         };
+        let bytes_in = connection.last_read;
         let request = self.begin(at, number, Source::Turn, Some(label), 1);
+        self.records[request as usize].traffic.bytes_in = bytes_in.into();
         self.reads(at, request);
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.queue.push_back(Waiting {
                 request: Some(request),
                 label: Some(label),
                 asked: NOTHING,
+                values: NO_VALUES,
+                bytes_in,
+                bytes_out: Some(0),
                 source: Source::Turn,
                 count: 1,
                 read: connection.reads,
@@ -110,7 +160,7 @@ impl Machine {
     }
 
     /// Bytes were written.
-    pub(super) fn was_written(&mut self, at: At, number: u32) {
+    pub(super) fn was_written(&mut self, at: At, number: u32, bytes: u64) {
         let entered = self.threads[at.thread as usize].writing.take();
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
@@ -134,6 +184,7 @@ impl Machine {
             return;
         };
         let mode = connection.mode;
+        self.count_out(number, bytes);
         self.touch(at, request, true);
         if matches!(mode, Mode::New | Mode::Turns) {
             self.turn_answered(at, number);

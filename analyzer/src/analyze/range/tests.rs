@@ -15,6 +15,7 @@ const OTHER: LabelId = 1;
 fn records() -> Vec<Record> {
     let record = |at: u64| Record {
         touches: 0,
+        traffic: Default::default(),
         process: 0,
         thread: 0,
         host: 0,
