@@ -46,6 +46,8 @@ pub struct Endpoint {
     /// What tells its leaking requests from the others; `None` where there are too few of either kind, or it is not
     /// known for sure which leak.
     pub apart: Option<Apart>,
+    /// There may be enough of both, but it is not known for sure which leak.
+    pub apart_unproved: bool,
     /// What its requests retained, the most bytes first; empty where no types were read.
     pub types: Vec<TypeRow>,
 }
@@ -102,20 +104,37 @@ pub struct Tell {
 }
 
 /// Something that is known of a request.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
+    /// Before its answer was complete, the server found that the client was gone.
+    ClientGone,
     /// It was answered with this status; `None`: with none.
     Status(Option<u32>),
-    /// It was the first on its connection.
-    FirstOfConnection,
-    /// It was not.
-    LaterOfConnection,
-    /// So many others at least were in flight when it began.
-    InFlightAtLeast(u64),
-    /// It lasted so long at least, nanoseconds.
-    LastsAtLeast(u64),
-    /// It lasted less.
-    LastsLessThan(u64),
+    /// Its path is this one, in which other folded segments may be anything.
+    Path(String),
+    /// It was the request of this number on its connection, from 1.
+    Nth(u64),
+    /// Its figure is so large at least.
+    AtLeast(Figure, u64),
+    /// Its figure is less.
+    LessThan(Figure, u64),
+    /// It began in this hour of a day, UTC.
+    Hour(u8),
     /// This thread served it last: its process, and its kernel id.
     Thread(ProcessId, u32),
+}
+
+/// What is a number of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Which of its connection it is, from 1.
+    Nth,
+    /// Bytes read with it.
+    BytesIn,
+    /// Others that were in flight when it began.
+    InFlight,
+    /// Bytes of its answer.
+    BytesOut,
+    /// How long it lasted, nanoseconds.
+    Duration,
 }

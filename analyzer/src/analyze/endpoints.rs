@@ -83,6 +83,7 @@ pub(super) fn endpoints(
             site_ids: Vec::new(),
             statuses: Vec::new(),
             apart: None,
+            apart_unproved: false,
             types: Vec::new(),
         });
         let (blocks, bytes) = leaking.get(&id).copied().unwrap_or_default();

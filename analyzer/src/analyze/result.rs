@@ -145,9 +145,16 @@ pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
     let real = real.filter(|(_, record)| !record.void).map(|(id, _)| id);
     analysis.asked = std::mem::take(&mut machine.asked).finish(real);
     analysis.warnings.extend(cut_headers(&analysis.asked.sent));
+    let void = (0..).zip(machine.records.iter());
+    let void = void.filter(|(_, record)| record.void).map(|(id, _)| id);
+    let paths = apart::Paths {
+        segments: &machine.segments,
+        labels: &labels,
+        void: void.collect(),
+    };
     analysis.requests = requests(machine.records.into_vec(), &endpoint_of, &leaking, facts);
     analysis.outlook = outlook::outlook(facts, &analysis.requests);
-    apart::tell(&mut analysis);
+    apart::tell(&mut analysis, facts.started_at_ns, &paths);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();
     analysis

@@ -133,6 +133,7 @@ fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
         site_ids: Vec::new(),
         statuses: vec![status(200, requests, 0, 0)],
         apart: None,
+        apart_unproved: false,
         types: Vec::new(),
     }
 }

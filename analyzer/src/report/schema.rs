@@ -291,6 +291,8 @@ pub(super) struct Endpoint<'r> {
     pub(super) site_ids: &'r [u32],
     pub(super) statuses: Vec<Status>,
     pub(super) apart: Option<Apart>,
+    /// `apart` is null because nothing proves which of its requests leak.
+    pub(super) apart_unproved: bool,
     pub(super) types: Vec<Type<'r>>,
 }
 

@@ -136,7 +136,7 @@ fn endpoints(input: &Input<'_>, names: &mut Names, limits: Limits) -> Vec<data::
 fn tells(apart: &Apart) -> Vec<data::Tell> {
     let tells = apart.single.iter().chain(&apart.pair);
     let rows = tells.map(|tell| {
-        let facts: Vec<String> = tell.facts.iter().map(|fact| words(*fact)).collect();
+        let facts: Vec<String> = tell.facts.iter().map(words).collect();
         data::Tell(
             facts.join(" and "),
             tell.leaking_with,

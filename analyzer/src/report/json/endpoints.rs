@@ -40,13 +40,14 @@ pub(crate) fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema:
             pair: apart.pair.as_ref().map(tell),
             tried: apart.tried,
         }),
+        apart_unproved: endpoint.apart_unproved,
         types: types(&endpoint.types),
     }
 }
 
 fn tell(tell: &Tell) -> schema::Tell {
     schema::Tell {
-        facts: tell.facts.iter().map(|fact| facts::words(*fact)).collect(),
+        facts: tell.facts.iter().map(facts::words).collect(),
         leaking_requests: tell.leaking,
         leaking_requests_with: tell.leaking_with,
         other_requests: tell.others,
