@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::{self, Connection, Request};
 use crate::python;
@@ -271,10 +271,30 @@ impl Told {
             let wanted = if status == 500 { leaking } else { 0 };
             faults.same(&format!("leaking with {status}"), found, wanted);
         }
+        self.check_apart(endpoint, failed, faults);
         let found = of_status(endpoint, 500, "retained_bytes");
         faults.unless(is_about(found as f64, kept), || {
             format!("answers 500 retain {found}, not {kept}")
         });
+    }
+
+    /// What tells the requests apart that leak: that they failed; of too few nothing is told.
+    fn check_apart(&self, endpoint: &Value, failed: u64, faults: &mut Faults) {
+        let wanted = match self.variant.traffic {
+            Traffic::Two => Value::Null,
+            Traffic::Late | Traffic::Early => json!({
+                "facts": ["status 500"],
+                "leaking_requests": failed,
+                "leaking_requests_with": failed,
+                "other_requests": of_status(endpoint, 200, "requests"),
+                "other_requests_with": 0,
+            }),
+        };
+        faults.same(
+            "what goes with leaking",
+            endpoint["apart"]["single"].clone(),
+            wanted,
+        );
     }
 
     fn check_head(&self, faults: &mut Faults) {

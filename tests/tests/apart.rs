@@ -1,21 +1,31 @@
 //! What goes with leaking, of servers that leak only sometimes: `targets/servers/builds.h` leaks in `/sometimes` where it
-//! answers 500, and in `/same` always.
+//! answers 500, and in `/same` always; `targets/servers/apart.c` at each endpoint by one thing that is known of a request.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 
 use leak_tests::compile::Source;
-use leak_tests::http::{self, Request};
+use leak_tests::http::{self, Connection, Request};
 use leak_tests::report::{Report, leak_analyze};
 use leak_tests::run::{LIMIT, Place};
 use serde_json::{Value, json};
 
 /// Drives the server over so many connections at once, requests in this order.
 fn record(place: &Place, connections: usize, requests: &[Request]) -> Report {
-    let source = Source::read("servers/after.c");
+    served(place, "servers/after.c", |port| {
+        http::drive(port, connections, None, requests);
+    })
+}
+
+/// Runs the server, with this traffic.
+fn served(place: &Place, source: &str, traffic: impl FnOnce(u16)) -> Report {
+    let source = Source::read(source);
     let port = http::free_port();
     let mut command = place.traced(source.program());
     command.arg(port.to_string());
     let mut server = place.start(command);
     http::wait_for_port(&mut server, port);
-    http::drive(port, connections, None, requests);
+    traffic(port);
     server.signal(libc::SIGTERM);
     let ended = server.wait(LIMIT);
     assert!(ended.status.success(), "{}", ended.err);
@@ -71,4 +81,120 @@ fn too_few_are_told_nothing_of() {
     let endpoint = report.endpoint("GET /sometimes");
     assert_eq!(endpoint["leaking_requests"], 4);
     assert_eq!(endpoint["apart"], Value::Null);
+}
+
+/// What is asked for over one connection of the server that leaks at each endpoint by one thing, and the part that leaves
+/// something behind.
+fn converse(port: u16, number: usize) {
+    let leaks = number % 2 == 0;
+    // All are as long.
+    let one = |yes: &'static str, no: &'static str| Request::get(if leaks { yes } else { no });
+    let mut connection = Connection::open(port);
+    for _ in 0..4 {
+        connection.ask(&Request::get("/first"));
+    }
+    for id in [7, 8 + number, 100 + number] {
+        connection.ask(&Request::get(format!("/item/{id}/x")));
+    }
+    let size = if leaks { 3_000 } else { 50 };
+    connection.ask(&Request::post("/upload", "x".repeat(size)));
+    connection.ask(&one("/answer?big", "/answer?few"));
+    connection.ask(&one("/slow?slow", "/slow?fast"));
+    connection.ask(&one("/status?fail", "/status?good"));
+    connection.close();
+    let mut third = Connection::open(port);
+    for _ in 0..5 {
+        third.ask(&Request::get("/third"));
+    }
+    third.close();
+    let mut silent = Connection::open(port);
+    let answer = silent.try_ask(&one("/silent?fail", "/silent?good"));
+    assert_eq!(answer.is_err(), leaks);
+    match leaks {
+        // It is closed already.
+        true => drop(silent),
+        false => silent.close(),
+    }
+    upload(port, leaks);
+}
+
+/// Closes amid the body, if the client `goes`.
+fn upload(port: u16, goes: bool) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+    let send = |stream: &mut TcpStream, text: &str| stream.write_all(text.as_bytes());
+    let head = "POST /gone HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\n";
+    send(&mut stream, head).expect("the server reads");
+    if !goes {
+        send(&mut stream, "a body  ").expect("the server reads");
+    }
+    let rest = rest(stream);
+    assert_eq!(rest.is_empty(), goes, "{rest}");
+}
+
+/// All that is still to be read, once the client sends no more.
+fn rest(mut stream: TcpStream) -> String {
+    let mut rest = String::new();
+    stream.shutdown(Shutdown::Write).expect("connected");
+    stream.read_to_string(&mut rest).expect("the server closes");
+    rest
+}
+
+/// One request is in flight while another one begins and is answered.
+fn crowd(port: u16) {
+    let mut waits = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+    let head = "GET /crowd?wait HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    waits.write_all(head.as_bytes()).expect("the server reads");
+    // The server has read the head.
+    let mut interim = [0; 25];
+    waits.read_exact(&mut interim).expect("an interim answer");
+    let mut late = Connection::open(port);
+    late.ask(&Request::get("/crowd?late"));
+    assert!(rest(waits).ends_with("done"));
+    late.ask(&Request::get("/crowd?none"));
+    late.close();
+}
+
+#[test]
+fn each_endpoint_is_told_by_what_its_leak_goes_with() {
+    let place = Place::new();
+    let report = served(&place, "servers/apart.c", |port| {
+        for number in 0..40 {
+            converse(port, number);
+            crowd(port);
+        }
+    });
+    for (label, fact, leaking, others) in [
+        ("GET /first", "first on its connection", 40, 120),
+        ("GET /third", "3rd on its connection", 40, 160),
+        ("GET /item/{id}/x", "path /item/7/x", 40, 80),
+        ("POST /upload", "came with 1,000 bytes or more", 20, 20),
+        ("GET /answer", "answered with 10,000 bytes or more", 20, 20),
+        ("GET /slow", "lasted 100 ms or longer", 20, 20),
+        ("GET /crowd", "1 other or more in flight beside it", 40, 80),
+        ("GET /status", "status 500", 20, 20),
+        (
+            "POST /gone",
+            "client gone before its answer was complete",
+            20,
+            20,
+        ),
+        ("GET /silent", "not answered", 20, 20),
+    ] {
+        let apart = &report.endpoint(label)["apart"];
+        let expected = json!({
+            "facts": [fact],
+            "leaking_requests": leaking,
+            "leaking_requests_with": leaking,
+            "other_requests": others,
+            "other_requests_with": 0,
+        });
+        assert_eq!(apart["single"], expected, "{label}");
+        assert_eq!(apart["pair"], Value::Null, "{label}");
+        assert_eq!(report.endpoint(label)["apart_unproved"], false, "{label}");
+    }
+    // Five of them, and how many more there are.
+    let text = leak_analyze(&[place.trace()]).stdout;
+    let text = String::from_utf8(text).expect("text");
+    let line = "  … and 5 more endpoints: --format json has all, in apart";
+    assert!(text.lines().any(|found| found == line), "{text}");
 }
