@@ -25,6 +25,10 @@ fn served(place: &Place, source: &str, traffic: impl FnOnce(u16)) -> Report {
     command.arg(port.to_string());
     let mut server = place.start(command);
     http::wait_for_port(&mut server, port);
+    // The recorder answers: its clock has begun, before which all times are one.
+    let pid = server.pid().to_string();
+    let snapshot = leak_analyze(&["snapshot", &pid, "--format", "json"]);
+    assert!(snapshot.status.success());
     traffic(port);
     server.signal(libc::SIGTERM);
     let ended = server.wait(LIMIT);

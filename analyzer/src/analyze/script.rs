@@ -152,6 +152,12 @@ impl Script {
                     connection: number(c),
                 }),
             ],
+            // The client is gone: found by a read.
+            ["gone", c] => one(Event::Transferred {
+                connection: number(c),
+                transfer: Transfer::Read,
+                bytes: 0,
+            }),
             ["upgraded", c] => one(Event::Upgraded {
                 connection: number(c),
             }),

@@ -4,6 +4,7 @@ mod course;
 mod exit;
 mod open;
 mod owners;
+mod traffic;
 mod verdicts;
 
 use super::script::{Script, story};

@@ -58,7 +58,7 @@ fn nth(number: u64) -> String {
 /// A duration of which microseconds matter.
 fn short(ns: u64) -> String {
     match ns {
-        ..10_000_000 if ns % 1_000_000 != 0 => format!("{} µs", count(ns / 1_000)),
+        ..10_000_000 if !ns.is_multiple_of(1_000_000) => format!("{} µs", count(ns / 1_000)),
         ..10_000_000 => format!("{} ms", ns / 1_000_000),
         ns => crate::figures::duration(ns),
     }

@@ -30,7 +30,7 @@ pub struct Segments {
     /// By label: which segments of its path are folded; nothing where that was not asked yet.
     folded: Vec<Option<Box<[usize]>>>,
     /// By label: a request, and as many values as its path has that are kept.
-    rows: FxHashMap<LabelId, Vec<u32>>,
+    rows: Vec<Vec<u32>>,
     /// Values that came before, a bit each.
     seen: Vec<u64>,
     texts: FxHashMap<u32, Box<str>>,
@@ -87,7 +87,11 @@ impl Segments {
             return;
         }
         let kept = self.kept(label);
-        let rows = self.rows.entry(label).or_default();
+        let at = label as usize;
+        if self.rows.len() <= at {
+            self.rows.resize(at + 1, Vec::new());
+        }
+        let rows = &mut self.rows[at];
         rows.push(request);
         rows.extend_from_slice(&values[..kept]);
     }
@@ -100,7 +104,8 @@ impl Segments {
 
     /// The requests of the label that have values, in their order.
     pub fn of_label(&self, label: LabelId) -> Vec<(RequestId, Values)> {
-        let rows = self.rows.get(&label).map_or(&[][..], Vec::as_slice);
+        let rows = self.rows.get(label as usize);
+        let rows = rows.map_or(&[][..], Vec::as_slice);
         let rows = rows.chunks_exact(self.kept(label) + 1);
         let mut all: Vec<(RequestId, Values)> = rows
             .map(|row| {

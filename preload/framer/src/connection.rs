@@ -99,6 +99,7 @@ impl Connection {
     pub fn owes_an_answer(&self) -> bool {
         match &self.stage {
             Stage::Http(http) => http.owes_an_answer(),
+            Stage::Detect => self.begun,
             _ => false,
         }
     }

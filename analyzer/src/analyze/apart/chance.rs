@@ -1,7 +1,7 @@
 //! Fisher's exact test, one-sided: the probability of so many leaking ones with a fact, or more, if fact and leaking had
 //! nothing to do with each other.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// How many requests leak, and how many don't.
@@ -66,14 +66,14 @@ impl Both {
 
     /// Of how many requests a fact has to hold to be rarer by chance than `ln_most`, if those that leak do all they can
     /// for it.
-    pub(super) fn testable(self, ln_most: f64) -> RangeInclusive<u64> {
+    pub(super) fn testable(self, ln_most: f64) -> Range<u64> {
         let best = |with: u64| {
             let leaking = with.min(self.leaking);
             let others = with - leaking;
             self.ln_one(Both { leaking, others }) < ln_most
         };
         if !best(self.leaking) {
-            return 1..=0;
+            return 0..0;
         }
         // The best is as many as leak; from there it gets worse both ways.
         let (mut low, mut high) = (0, self.leaking);
@@ -87,7 +87,7 @@ impl Both {
             let middle = low + (high - low) / 2;
             *(if best(middle) { &mut low } else { &mut high }) = middle;
         }
-        least..=low
+        least..high
     }
 }
 

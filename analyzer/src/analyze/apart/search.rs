@@ -1,6 +1,6 @@
 //! Looks for the fact, and the pair of facts, that goes best with leaking.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
@@ -114,7 +114,7 @@ pub(super) struct Search<'r> {
     rows: &'r [Row],
     all: Both,
     /// Of so many requests a fact has to hold.
-    testable: RangeInclusive<u64>,
+    testable: Range<u64>,
     /// Places of rows whose figure is known, by the figure.
     orders: Vec<(Figure, Vec<u32>)>,
     text: &'r dyn Fn(usize, u32) -> Option<String>,

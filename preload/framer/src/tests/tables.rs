@@ -503,3 +503,33 @@ fn postgres_under_tls_is_unseen() {
         &["Postgres 1 CONNECT", "unseen Unframed"],
     );
 }
+
+/// Where a client goes, only a server that owes it an answer has something to tell.
+#[test]
+fn an_answer_is_owed_until_its_last_byte() {
+    let mut buffers = std::boxed::Box::new(crate::Buffers::new());
+    let mut connection = crate::Connection::new();
+    let mut owed = Vec::new();
+    for (is_read, bytes) in [
+        (true, "GET /a HT"),
+        (true, "TP/1.1\r\n\r\nPOST /b HTTP/1.1\r\nContent-"),
+        (false, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"),
+        (true, "Length: 3\r\n\r\na"),
+        (false, "k"),
+        (true, "bc"),
+        (false, "HTTP/1.1 204 No Content\r\n"),
+        (false, "\r\n"),
+        (true, "GE"),
+    ] {
+        let piece = crate::Parts::of([bytes.as_bytes()]);
+        match is_read {
+            true => connection.read(&mut buffers, piece, crate::Wanted::NONE, |_| ()),
+            false => connection.wrote(&mut buffers, piece, |_| ()),
+        }
+        owed.push(connection.owes_an_answer());
+    }
+    assert_eq!(
+        owed,
+        [true, true, true, true, true, true, true, false, true]
+    );
+}
