@@ -90,7 +90,7 @@ fn too_few_are_told_nothing_of() {
 /// What is asked for over one connection of the server that leaks at each endpoint by one thing, and the part that leaves
 /// something behind.
 fn converse(port: u16, number: usize) {
-    let leaks = number % 2 == 0;
+    let leaks = number.is_multiple_of(2);
     // All are as long.
     let one = |yes: &'static str, no: &'static str| Request::get(if leaks { yes } else { no });
     let mut connection = Connection::open(port);

@@ -149,7 +149,7 @@ fn what_is_not_known_is_neither_more_nor_less() {
 #[test]
 fn a_pair_tells_more_than_one() {
     let row = |number: u64| {
-        let (fails, crowded) = (number % 2 == 0, number % 4 < 2);
+        let (fails, crowded) = (number.is_multiple_of(2), number % 4 < 2);
         Row {
             leaks: fails && crowded,
             status: Some(if fails { 500 } else { 200 }),
@@ -169,7 +169,7 @@ fn a_pair_tells_more_than_one() {
 #[test]
 fn a_pair_has_a_cut_of_its_own() {
     let row = |number: u64| {
-        let (fails, long) = (number % 2 == 0, 1_000 + number / 2 % 100 * 10);
+        let (fails, long) = (number.is_multiple_of(2), 1_000 + number / 2 % 100 * 10);
         Row {
             leaks: fails && long >= 1_700,
             status: Some(if fails { 500 } else { 200 }),
