@@ -56,6 +56,9 @@ pub struct ReportOptions {
     /// Call sites to print at most, in each part of the text report
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub sites: usize,
+    /// Endpoints to print at most, in each part of the text report [default: as many as fit on the first screen]
+    #[arg(long, value_name = "N")]
+    pub endpoints: Option<usize>,
     /// Leaking requests to list of each endpoint, at most, with what is known of each
     #[arg(long, value_name = "N")]
     pub examples: Option<usize>,

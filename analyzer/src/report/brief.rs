@@ -89,12 +89,7 @@ pub fn brief(
     options: &Options,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let input = Input {
-        facts,
-        analysis,
-        sites,
-        options,
-    };
+    let input = Input::new(facts, analysis, sites, options);
     let mut stacks = Stacks::new(facts, sites, symbolizer);
     let told: Vec<&Site> = analysis.sites.iter().filter(|site| is_told(site)).collect();
     let site_rows: Vec<SiteRow> = told

@@ -407,6 +407,59 @@ pub(super) fn leaking() -> Example {
     }
 }
 
+/// So many endpoints that leak, whose labels differ amid much that they share, with types as a Python program has them.
+pub(super) fn many_endpoints(number: u32) -> Example {
+    let mut sites = Sites::default();
+    let mut analysis = Analysis {
+        boundaries: vec![Source::Http],
+        growth: Growth {
+            from_bytes: 1_000_000,
+            to_bytes: 1_000_000 + 1_000 * u64::from(number),
+            by_verdict: vec![(
+                Verdict::Leak,
+                Amount {
+                    blocks: 5 * u64::from(number),
+                    bytes: 1_000 * u64::from(number),
+                },
+            )],
+        },
+        ..Analysis::default()
+    };
+    for at in 0..number {
+        let id = backtrace(&mut sites, &[(SERVER, 0x1000 + u64::from(at))]);
+        let types = (0..8).map(|kind| TypeRow {
+            name: format!("shop.models.kind{kind}.Item{at}"),
+            blocks: 8 - kind,
+            bytes: 100 * (8 - kind),
+        });
+        let label = format!(
+            "GET /api/v1/organizations/departments/of/this/company/resource{at:02}/{{id}}/details/of/the/thing"
+        );
+        analysis.endpoints.push(Endpoint {
+            leaking_requests: 5,
+            leaking_requests_range: [5, 5],
+            retained_blocks: 5,
+            retained_bytes: 1_000,
+            retained_bytes_per_leaking_request: Some(200),
+            site_ids: vec![id],
+            types: types.collect(),
+            ..endpoint(&label, Verdict::Leak, 5)
+        });
+        let site = site(id, Verdict::Leak, (5, 1_000));
+        analysis
+            .sites
+            .push(reached(site, at, 5, "5 of 5 requests kept blocks."));
+        let begins = (0..5).map(|turn| (turn * u64::from(number) + u64::from(at)) * 1_000);
+        let requests = begins.map(|begin| request(at, begin, 200, (1, 200)));
+        analysis.requests.extend(requests);
+    }
+    Example {
+        facts: facts(),
+        analysis,
+        sites,
+    }
+}
+
 /// Five requests, nothing left behind.
 pub(super) fn clean() -> Example {
     let analysis = Analysis {

@@ -34,12 +34,7 @@ pub fn json(
     options: &Options,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let input = Input {
-        facts,
-        analysis,
-        sites,
-        options,
-    };
+    let input = Input::new(facts, analysis, sites, options);
     // First: naming functions may bring warnings, and those stand at the head.
     let (listed, left_out) = listed(&input);
     let site_rows = listed

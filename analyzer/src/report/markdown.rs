@@ -30,12 +30,7 @@ pub fn markdown(
     options: &Options,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let input = Input {
-        facts,
-        analysis,
-        sites,
-        options,
-    };
+    let input = Input::new(facts, analysis, sites, options);
     let mut stacks = Stacks::new(facts, sites, symbolizer);
     let mut body = endpoints(&input);
     body.extend(call_sites(&input, &mut stacks));

@@ -32,6 +32,8 @@ mod stacks;
 mod tables;
 mod text;
 
+use std::cell::OnceCell;
+
 use crate::access::AccessLog;
 use crate::analysis::{Analysis, Site, Source, Verdict};
 use crate::figures;
@@ -120,6 +122,8 @@ pub struct Options {
     pub requests: RequestFilter,
     /// Call sites in each part of the text, at most.
     pub most_sites: usize,
+    /// Endpoints in each part of the text, at most; `None`: as many as the first screen has room for.
+    pub most_endpoints: Option<usize>,
     /// Leaking requests listed of each endpoint, at most.
     pub examples: usize,
     /// What the server's access log tells of requests.
@@ -140,12 +144,16 @@ pub struct Options {
     pub color: bool,
 }
 
+/// Call sites in each part of the text, unless the user says how many.
+const MOST_SITES: usize = 10;
+
 impl Default for Options {
     fn default() -> Self {
         Options {
             trace_path: "trace.bin".into(),
             requests: RequestFilter::All,
-            most_sites: 10,
+            most_sites: MOST_SITES,
+            most_endpoints: None,
             examples: 0,
             access_log: None,
             types: None,
@@ -165,9 +173,26 @@ struct Input<'r> {
     analysis: &'r Analysis,
     sites: &'r Sites,
     options: &'r Options,
+    /// The endpoints' labels in few columns, once the text asked for them.
+    short_labels: OnceCell<Vec<String>>,
 }
 
-impl Input<'_> {
+impl<'r> Input<'r> {
+    fn new(
+        facts: &'r Facts,
+        analysis: &'r Analysis,
+        sites: &'r Sites,
+        options: &'r Options,
+    ) -> Input<'r> {
+        Input {
+            facts,
+            analysis,
+            sites,
+            options,
+            short_labels: OnceCell::new(),
+        }
+    }
+
     /// The standard error of `bytes`, at most; 0 where every block was recorded.
     fn error(&self, bytes: u64) -> u64 {
         Sample::every(self.facts.sample_bytes).error(bytes)

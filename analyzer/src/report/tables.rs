@@ -58,12 +58,7 @@ pub fn tables(
     folder: &Path,
 ) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let input = Input {
-        facts,
-        analysis,
-        sites,
-        options,
-    };
+    let input = Input::new(facts, analysis, sites, options);
     write(folder, "processes", json::processes(&input))?;
     write(folder, "requests", json::requests(&input))?;
     let endpoints = analysis.endpoints.iter();

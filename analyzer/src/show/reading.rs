@@ -72,6 +72,7 @@ pub(super) fn printing(
             Requests::None => RequestFilter::None,
         },
         most_sites: options.sites,
+        most_endpoints: options.endpoints,
         examples: options.examples.unwrap_or(0),
         access_log: None,
         types: options.types,

@@ -52,12 +52,7 @@ pub fn firefox(
     options: &Options,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let input = Input {
-        facts,
-        analysis,
-        sites,
-        options,
-    };
+    let input = Input::new(facts, analysis, sites, options);
     let mut builder = Builder::new(&input);
     stacks(analysis, sites, symbolizer, options.what, |stack| {
         builder.add(&stack);

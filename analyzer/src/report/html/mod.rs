@@ -81,12 +81,7 @@ fn within(
     };
     let mut text = Vec::new();
     super::text(facts, analysis, sites, symbolizer, &text_options, &mut text)?;
-    let input = Input {
-        facts,
-        analysis,
-        sites,
-        options,
-    };
+    let input = Input::new(facts, analysis, sites, options);
     let mut limits = Limits::FULL;
     loop {
         let mut stacks = Stacks::new(facts, sites, symbolizer);

@@ -1,52 +1,251 @@
-//! The endpoints that leak, in a table, and one line for those that don't.
+//! The endpoints that leak, in a table with their curves, and one line for those that don't.
 
 use super::apart;
+use super::labels::name;
 use super::leaking::Leaking;
 use super::page::Page;
 use super::result::at_least;
-use super::sparkline;
-use super::table::{Cell, Side, Table, cut, paint};
+use super::sparkline::Curves;
+use super::table::{Cell, Side, Table, paint};
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
-use crate::escape::escaped;
-use crate::figures::{bytes, count, counted, share};
+use crate::figures::{bytes, count, counted, duration, share};
 use crate::report::Input;
 
-/// Endpoints in the table.
-const MOST_ROWS: usize = 25;
+/// Endpoints in the table: as many as the first screen has room for.
+const ROWS: std::ops::RangeInclusive<usize> = 3..=10;
 /// Labels that are named in a line.
 const MOST_LABELS: usize = 4;
+/// Moments of a curve, and those of one that has less room.
+const MOMENTS: [usize; 2] = [24, 12];
+/// Columns of a page that has room for long curves.
+const WIDE: usize = 70;
 
-/// Writes them.
-pub(super) fn write(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
-    let analysis = input.analysis;
+/// Writes them in about so many lines.
+pub(super) fn write(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>], lines: usize) {
     page.blank();
+    let mut below = page.empty();
+    apart::write(&mut below, leaking);
+    write_unsure(&mut below, input);
+    write_clean(&mut below, input, leaking);
     if !leaking.is_empty() {
-        write_table(page, input, leaking.get(..MOST_ROWS).unwrap_or(leaking));
+        let form = Form::of(page, input, leaking);
+        // Blank lines stand between these parts.
+        let room = lines.saturating_sub(below.height() + 3);
+        let with = |rows| {
+            let mut part = page.empty();
+            form.write(&mut part, input, leaking.get(..rows).unwrap_or(leaking));
+            form.write_remarks(&mut part, input, leaking, rows);
+            part
+        };
+        let mut rows = ROWS.rev().map(with);
+        let part = match input.options.most_endpoints {
+            Some(most) => Some(with(most)),
+            None => rows.find(|part| part.height() <= room),
+        };
+        page.append(part.unwrap_or_else(|| with(*ROWS.start())));
     }
-    if leaking.len() > MOST_ROWS {
-        let more = counted((leaking.len() - MOST_ROWS) as u64, "more endpoint");
-        page.paragraph(
-            "  ",
-            page.ink.dim,
-            &format!("… and {more}: --format json has all"),
-        );
-    }
-    sparkline::write(page, input, leaking);
-    apart::write(page, leaking);
-    write_unsure(page, analysis);
-    if !leaking.is_empty() {
-        let clean: Vec<&Endpoint> = with(analysis, |verdict| verdict == Verdict::Clean).collect();
-        if !clean.is_empty() {
-            page.blank();
-            let title = match has_untold_growth(analysis) {
-                true => {
-                    "Not known to leak (memory that grows has no owner that could be told, below)"
-                }
-                false => "Clean",
+    page.append(below);
+}
+
+/// How the table is laid out.
+struct Form {
+    curves: Option<Curves>,
+    place: Place,
+}
+
+/// Where a row has its curve.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At its end.
+    Beside,
+    /// On a line of its own.
+    Below,
+    /// Behind the label, which stands on a line above its figures.
+    Above,
+}
+
+impl Form {
+    /// The one that fits the width.
+    fn of(page: &Page, input: &Input<'_>, leaking: &[Leaking<'_>]) -> Form {
+        let curves = |columns| Curves::new(input.analysis, columns);
+        let fits = |form: &Form| form.table(page, input, leaking).fits(2, page.width);
+        for columns in MOMENTS {
+            let form = Form {
+                curves: curves(columns),
+                place: Place::Beside,
             };
-            page.paragraph("  ", page.ink.dim, &format!("{title}: {}", names(&clean)));
+            if fits(&form) {
+                return form;
+            }
+        }
+        let [long, little] = MOMENTS;
+        let form = Form {
+            curves: curves(if page.width < WIDE { little } else { long }),
+            place: Place::Below,
+        };
+        match fits(&form) {
+            true => form,
+            false => Form {
+                place: Place::Above,
+                ..form
+            },
         }
     }
+
+    fn write(&self, page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
+        let ink = page.ink;
+        let table = self.table(page, input, leaking);
+        let indent = if self.place == Place::Above { 4 } else { 2 };
+        let endpoints = leaking.iter().map(|leaking| Some(leaking.endpoint));
+        let rows = std::iter::once(None).chain(endpoints);
+        for (line, endpoint) in table.lines(indent, page.width).into_iter().zip(rows) {
+            let curve = endpoint.map(|endpoint| (endpoint, self.curve(input, endpoint)));
+            match (curve, self.place) {
+                (Some((_, curve)), Place::Below) => {
+                    page.line(line);
+                    if !curve.is_empty() {
+                        page.line(format!("    {}", paint(ink.bad, &curve)));
+                    }
+                }
+                (Some((endpoint, curve)), Place::Above) => {
+                    let label = paint(ink.strong, name(input, endpoint));
+                    page.line(match curve.is_empty() {
+                        true => format!("  {label}"),
+                        false => format!("  {label}  {}", paint(ink.bad, &curve)),
+                    });
+                    page.line(line);
+                }
+                _ => page.line(line),
+            }
+        }
+    }
+
+    /// What is left out beyond so many rows, what the curves are, and what was cut.
+    fn write_remarks(
+        &self,
+        page: &mut Page,
+        input: &Input<'_>,
+        leaking: &[Leaking<'_>],
+        rows: usize,
+    ) {
+        let (shown, left) = leaking.split_at(rows.min(leaking.len()));
+        if !left.is_empty() {
+            let sum = left.iter().map(|leaking| leaking.bytes).sum();
+            let text = format!(
+                "… and {} that {}, {}: --endpoints {} shows all",
+                counted(left.len() as u64, "more endpoint"),
+                if left.len() == 1 { "leaks" } else { "leak" },
+                input.estimate(sum),
+                leaking.len()
+            );
+            page.paragraph("  ", page.ink.dim, &text);
+        }
+        let mut remarks = Vec::new();
+        if let Some(curves) = &self.curves {
+            let has_curve = |of: &Leaking<'_>| !self.curve(input, of.endpoint).is_empty();
+            let number = shown.iter().filter(|of| has_curve(of)).count();
+            let known = match number < shown.len() {
+                true => ", where it is known which ones leak",
+                false => "",
+            };
+            if number > 0 {
+                let span = duration(curves.span_ns());
+                remarks.push(format!(
+                    "▁▄█: blocks left by leaking requests, over {span}{known}"
+                ));
+            }
+        }
+        let is_cut = |of: &Leaking<'_>| name(input, of.endpoint).contains('…');
+        if shown.iter().any(is_cut) {
+            remarks.push("labels are cut (…): whole in --format json".to_owned());
+        }
+        if !remarks.is_empty() {
+            page.paragraph("  ", page.ink.dim, &remarks.join("; "));
+        }
+    }
+
+    fn curve(&self, input: &Input<'_>, endpoint: &Endpoint) -> String {
+        let curves = self.curves.as_ref();
+        curves.map_or_else(String::new, |curves| curves.of(input.analysis, endpoint))
+    }
+
+    fn table(&self, page: &Page, input: &Input<'_>, leaking: &[Leaking<'_>]) -> Table {
+        use Side::{Left, Right};
+        // Where all is proved, nobody has to be told.
+        let told = |leaking: &Leaking<'_>| leaking.endpoint.associated.blocks > 0;
+        let columns = [
+            ("ENDPOINT", Left, self.place != Place::Above),
+            ("REQUESTS", Right, true),
+            ("LEAKING", Right, true),
+            ("STATUS", Left, true),
+            ("EACH", Right, true),
+            ("TOTAL", Right, true),
+            ("VERDICT", Left, true),
+            ("WHOSE", Left, leaking.iter().any(told)),
+            (
+                "OVER TIME",
+                Left,
+                self.place == Place::Beside && self.curves.is_some(),
+            ),
+        ];
+        let shown = |cells: [Cell; 9]| {
+            let cells = cells.into_iter().zip(&columns);
+            cells
+                .filter(|(_, column)| column.2)
+                .map(|(cell, _)| cell)
+                .collect()
+        };
+        let sides = columns
+            .iter()
+            .filter(|column| column.2)
+            .map(|column| column.1);
+        let mut table = Table::new(0, &sides.collect::<Vec<Side>>());
+        table.row(shown(
+            columns.map(|(head, ..)| Cell::styled(head, page.ink.dim)),
+        ));
+        for of in leaking {
+            table.row(shown(self.cells(page, input, of)));
+        }
+        table
+    }
+
+    fn cells(&self, page: &Page, input: &Input<'_>, of: &Leaking<'_>) -> [Cell; 9] {
+        let ink = page.ink;
+        let endpoint = of.endpoint;
+        [
+            Cell::styled(name(input, endpoint), ink.strong),
+            Cell::new(count(endpoint.requests)),
+            Cell::new(at_least(input).to_owned() + &how_many(endpoint)),
+            Cell::new(match endpoint.open_leaked.blocks {
+                0 => statuses(&endpoint.statuses),
+                _ => "not ended".into(),
+            }),
+            Cell::new(match endpoint.retained_bytes_per_leaking_request {
+                Some(each) => bytes(each),
+                None if endpoint.leaking_requests == 0 => String::new(),
+                None => "?".into(),
+            }),
+            Cell::new(input.estimate(of.bytes)),
+            Cell::styled(endpoint.verdict.words(), ink.bad),
+            Cell::styled(whose(endpoint), ink.dim),
+            Cell::styled(self.curve(input, endpoint), ink.bad),
+        ]
+    }
+}
+
+fn write_clean(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
+    let analysis = input.analysis;
+    let clean: Vec<&Endpoint> = with(analysis, |verdict| verdict == Verdict::Clean).collect();
+    if leaking.is_empty() || clean.is_empty() {
+        return;
+    }
+    page.blank();
+    let title = match has_untold_growth(analysis) {
+        true => "Not known to leak (memory that grows has no owner that could be told, below)",
+        false => "Clean",
+    };
+    let text = format!("{title}: {}", names(input, &clean));
+    page.paragraph("  ", page.ink.dim, &text);
 }
 
 /// Whether something grows of which no label could be told to have made it: it may be any one's.
@@ -62,68 +261,6 @@ pub(super) fn with(
 ) -> impl Iterator<Item = &Endpoint> {
     let endpoints = analysis.endpoints.iter();
     endpoints.filter(move |endpoint| wanted(endpoint.verdict))
-}
-
-/// The table; where the labels don't fit into it, each stands on a line above its figures.
-fn write_table(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
-    let whole = table(page, input, leaking, true);
-    if whole.fits(2, page.width) {
-        page.table(2, &whole);
-        return;
-    }
-    let lines = table(page, input, leaking, false).lines(4, page.width);
-    let labels = leaking.iter().map(|leaking| Some(leaking.endpoint));
-    for (line, endpoint) in lines.iter().zip(std::iter::once(None).chain(labels)) {
-        if let Some(endpoint) = endpoint {
-            let label = cut(&escaped(&endpoint.label), page.width - 2);
-            page.line(format!("  {}", paint(page.ink.strong, &label)));
-        }
-        page.line(line);
-    }
-}
-
-fn table(page: &Page, input: &Input<'_>, leaking: &[Leaking<'_>], with_labels: bool) -> Table {
-    use Side::{Left, Right};
-    let ink = page.ink;
-    let skipped = usize::from(!with_labels);
-    // Where all is proved, nobody has to be told.
-    let associated = leaking
-        .iter()
-        .any(|leaking| leaking.endpoint.associated.blocks > 0);
-    let columns = if associated { 8 } else { 7 };
-    let sides = [Left, Right, Right, Left, Right, Right, Left, Left];
-    let mut table = Table::new(0, sides.get(skipped..columns).unwrap_or_default());
-    let heads = [
-        "ENDPOINT", "REQUESTS", "LEAKING", "STATUS", "EACH", "TOTAL", "VERDICT", "WHOSE",
-    ];
-    let heads = heads.map(|head| Cell::styled(head, ink.dim));
-    table.row(heads.into_iter().take(columns).skip(skipped).collect());
-    for Leaking {
-        endpoint,
-        bytes: sum,
-    } in leaking
-    {
-        let each = endpoint.retained_bytes_per_leaking_request;
-        let row = [
-            Cell::styled(escaped(&endpoint.label), ink.strong),
-            Cell::new(count(endpoint.requests)),
-            Cell::new(at_least(input).to_owned() + &how_many(endpoint)),
-            Cell::new(match endpoint.open_leaked.blocks {
-                0 => statuses(&endpoint.statuses),
-                _ => "not ended".into(),
-            }),
-            Cell::new(match each {
-                Some(each) => bytes(each),
-                None if endpoint.leaking_requests == 0 => String::new(),
-                None => "?".into(),
-            }),
-            Cell::new(input.estimate(*sum)),
-            Cell::styled(endpoint.verdict.words(), ink.bad),
-            Cell::styled(whose(endpoint), ink.dim),
-        ];
-        table.row(row.into_iter().take(columns).skip(skipped).collect());
-    }
-    table
 }
 
 /// How many requests leak: those that have not ended, too; `120-300` where it is not known which ones.
@@ -174,7 +311,8 @@ fn statuses(statuses: &[StatusFigures]) -> String {
     format!("{before}{}", names.join(", "))
 }
 
-fn write_unsure(page: &mut Page, analysis: &Analysis) {
+fn write_unsure(page: &mut Page, input: &Input<'_>) {
+    let analysis = input.analysis;
     let unsure: Vec<&Endpoint> =
         with(analysis, |verdict| verdict == Verdict::TooFewRequests).collect();
     if unsure.is_empty() {
@@ -188,19 +326,24 @@ fn write_unsure(page: &mut Page, analysis: &Analysis) {
         Some(number) => format!(" ({} would do)", counted(number, "more request")),
         None => String::new(),
     };
-    let text = format!("Too few requests to tell{needed}: {}", names(&unsure));
+    let text = format!(
+        "Too few requests to tell{needed}: {}",
+        names(input, &unsure)
+    );
     page.blank();
     page.paragraph("  ", page.ink.warn, &text);
 }
 
-fn names(endpoints: &[&Endpoint]) -> String {
+fn names(input: &Input<'_>, endpoints: &[&Endpoint]) -> String {
+    let most = input.options.most_endpoints.unwrap_or(MOST_LABELS);
     let mut names: Vec<String> = endpoints
         .iter()
-        .take(MOST_LABELS)
-        .map(|endpoint| escaped(&endpoint.label).into_owned())
+        .take(most)
+        .map(|endpoint| name(input, endpoint).to_owned())
         .collect();
-    if endpoints.len() > MOST_LABELS {
-        names.push(format!("{} more", endpoints.len() - MOST_LABELS));
+    if endpoints.len() > most {
+        let all = endpoints.len();
+        names.push(format!("{} more (--endpoints {all})", all - most));
     }
     names.join(", ")
 }

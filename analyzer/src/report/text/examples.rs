@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 
+use super::labels::name;
 use super::leaking::Leaking;
 use super::page::Page;
-use super::table::{Cell, Side, Table, cut};
+use super::table::{Cell, Side, Table};
 use crate::access::Entry;
 use crate::analysis::Request;
 use crate::escape::escaped;
@@ -49,7 +50,7 @@ fn write_endpoint(
     requests: &[(usize, &Request)],
 ) {
     page.blank();
-    let label = cut(&escaped(&of.endpoint.label), page.width / 2);
+    let label = name(input, of.endpoint);
     let [low, high] = of.endpoint.leaking_requests_range;
     let known = match low < high {
         true => format!(

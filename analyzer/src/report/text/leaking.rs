@@ -1,5 +1,7 @@
 //! The endpoints that leak, and how much.
 
+use std::cmp::Reverse;
+
 use crate::analysis::{Analysis, Endpoint};
 use crate::sites::{Memory, Sites};
 
@@ -10,7 +12,7 @@ pub(super) struct Leaking<'r> {
     pub(super) bytes: u64,
 }
 
-/// Those that leak. Stacks of threads are no part of their bytes: most of one is never touched.
+/// Those that leak, the largest first. Stacks of threads are no part of their bytes: most of one is never touched.
 pub(super) fn leaking<'a>(analysis: &'a Analysis, places: &Sites) -> Vec<Leaking<'a>> {
     let mut leaked = vec![0; analysis.endpoints.len()];
     let sites = analysis.sites.iter();
@@ -21,11 +23,13 @@ pub(super) fn leaking<'a>(analysis: &'a Analysis, places: &Sites) -> Vec<Leaking
         }
     }
     let endpoints = analysis.endpoints.iter().zip(leaked);
-    endpoints
+    let mut leaking: Vec<Leaking<'_>> = endpoints
         .filter(|(endpoint, _)| endpoint.verdict.leaks())
         .map(|(endpoint, bytes)| Leaking {
             endpoint,
             bytes: bytes + endpoint.open_leaked.bytes,
         })
-        .collect()
+        .collect();
+    leaking.sort_by_key(|leaking| Reverse(leaking.bytes));
+    leaking
 }

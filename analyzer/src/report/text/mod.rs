@@ -1,6 +1,6 @@
 //! The report for people, in the order in which it is needed: what was not seen, the result, what was seen, the
-//! endpoints that leak, the call sites behind them, what requests hold that had not ended, what happened outside requests, what is no leak
-//! after all, and how live bytes and resident memory went.
+//! endpoints that leak, the call sites behind them, of which types that is, what requests hold that had not ended, what
+//! happened outside requests, what is no leak after all, and how live bytes and resident memory went.
 
 mod apart;
 mod diff;
@@ -8,6 +8,7 @@ mod endpoints;
 mod examples;
 mod exit;
 mod header;
+mod labels;
 mod leaking;
 mod live;
 mod memory;
@@ -43,6 +44,9 @@ use page::Page;
 pub(super) use result::Tone;
 pub use views::views;
 
+/// Lines before the call sites behind the endpoints that leak, unless there is more to warn of.
+const SCREEN: usize = 40;
+
 /// Writes the report as text.
 pub fn text(
     facts: &Facts,
@@ -52,20 +56,20 @@ pub fn text(
     options: &Options,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let input = Input {
-        facts,
-        analysis,
-        sites,
-        options,
-    };
+    let input = Input::new(facts, analysis, sites, options);
     let mut stacks = Stacks::new(facts, sites, symbolizer);
-    // The body first: naming functions may bring warnings, and those stand at the head.
     let leaking = leaking::leaking(analysis, sites);
-    let body = body(&input, &mut stacks, &leaking);
+    // The call sites first: naming functions may bring warnings, and those stand at the head.
+    let (before, after) = around_endpoints(&input, &mut stacks, &leaking);
     let mut page = Page::new(options.width, options.color);
     let warnings = warnings(&input, stacks.symbolizer());
     header::write(&mut page, &input, &warnings, &leaking);
-    page.append(body);
+    page.append(before);
+    if !analysis.requests.is_empty() {
+        let lines = SCREEN.saturating_sub(page.height());
+        endpoints::write(&mut page, &input, &leaking, lines);
+    }
+    page.append(after);
     out.write_all(page.into_text().as_bytes())
 }
 
@@ -99,45 +103,52 @@ pub(super) fn leaking_requests(input: &Input<'_>, endpoint: &Endpoint) -> String
 /// What each endpoint has leaked; `None` where it does not leak.
 pub(super) fn leaked_bytes(input: &Input<'_>) -> Vec<Option<u64>> {
     let analysis = input.analysis;
-    let mut leaking = leaking::leaking(analysis, input.sites)
-        .into_iter()
-        .peekable();
+    let leaking = leaking::leaking(analysis, input.sites);
     let endpoints = analysis.endpoints.iter();
     let leaked = endpoints.map(|endpoint| {
-        let next = leaking.next_if(|leaking| std::ptr::eq(leaking.endpoint, endpoint));
-        next.map(|leaking| leaking.bytes)
+        let mut leaking = leaking.iter();
+        let of = leaking.find(|leaking| std::ptr::eq(leaking.endpoint, endpoint));
+        of.map(|leaking| leaking.bytes)
     });
     leaked.collect()
 }
 
-fn body(
+/// What stands before the endpoints, and after them.
+fn around_endpoints(
     input: &Input<'_>,
     stacks: &mut Stacks<'_, '_, '_>,
     leaking: &[leaking::Leaking<'_>],
-) -> Page {
-    let mut page = Page::new(input.options.width, input.options.color);
+) -> (Page, Page) {
+    let mut before = Page::new(input.options.width, input.options.color);
+    let mut after = before.empty();
     if input.analysis.requests.is_empty() {
-        live::write(&mut page, input, stacks);
-        types::write_all(&mut page, input);
+        live::write(&mut after, input, stacks);
+        types::write_all(&mut after, input);
     } else {
         let growth = &input.analysis.growth;
-        if !growth.is_explained() {
-            undecided::write(&mut page, input, stacks);
+        let leaked: u64 = leaking.iter().map(|leaking| leaking.bytes).sum();
+        // What is larger comes first, as in the result.
+        let first = !growth.is_explained() && growth.undecided_bytes() > leaked;
+        if first {
+            let most = match leaking.is_empty() {
+                true => undecided::MOST,
+                false => undecided::MOST_FIRST,
+            };
+            undecided::write(&mut before, input, stacks, most);
         }
-        endpoints::write(&mut page, input, leaking);
-        types::write_endpoints(&mut page, input);
-        write_leaking_sites(&mut page, input, stacks);
-        examples::write(&mut page, input, leaking);
-        if growth.is_explained() {
-            undecided::write(&mut page, input, stacks);
+        write_leaking_sites(&mut after, input, stacks);
+        types::write_endpoints(&mut after, input, leaking);
+        examples::write(&mut after, input, leaking);
+        if !first {
+            undecided::write(&mut after, input, stacks, undecided::MOST);
         }
-        open::write(&mut page, input, stacks);
-        outside::write(&mut page, input, stacks);
-        others::write(&mut page, input, stacks);
+        open::write(&mut after, input, stacks);
+        outside::write(&mut after, input, stacks);
+        others::write(&mut after, input, stacks);
     }
-    memory::write(&mut page, input, stacks);
-    outlook::write(&mut page, &input.analysis.outlook);
-    page
+    memory::write(&mut after, input, stacks);
+    outlook::write(&mut after, &input.analysis.outlook);
+    (before, after)
 }
 
 /// The call sites behind the endpoints that leak.

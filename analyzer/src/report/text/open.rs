@@ -3,11 +3,11 @@
 
 use std::cmp::Reverse;
 
+use super::labels::name;
 use super::page::Page;
 use super::table::{Cell, Side, Table};
 use super::{site, write_more};
 use crate::analysis::{Endpoint, Site, SiteOpen, Verdict};
-use crate::escape::escaped;
 use crate::figures::{bytes, counted};
 use crate::report::Input;
 use crate::report::frames::Stacks;
@@ -35,18 +35,21 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     endpoints.sort_by_key(|endpoint| Reverse(endpoint.open.bytes));
     page.heading("Held by requests that had not ended");
     let mut table = Table::new(3, &[Side::Right, Side::Right, Side::Left, Side::Left]);
-    for endpoint in endpoints.iter().take(MOST_ROWS) {
+    let most = input.options.most_endpoints.unwrap_or(MOST_ROWS);
+    for endpoint in endpoints.iter().take(most) {
         table.row(vec![
             Cell::new(bytes(endpoint.open.bytes)),
             Cell::styled(counted(endpoint.open_requests, "request"), page.ink.dim),
-            Cell::styled(escaped(&endpoint.label), page.ink.strong),
+            Cell::styled(name(input, endpoint), page.ink.strong),
             Cell::new(what(input, endpoint)),
         ]);
     }
     page.table(4, &table);
-    if endpoints.len() > MOST_ROWS {
-        let more = counted((endpoints.len() - MOST_ROWS) as u64, "more endpoint");
-        page.paragraph("    ", page.ink.dim, &format!("… and {more}"));
+    if endpoints.len() > most {
+        let all = endpoints.len();
+        let more = counted((all - most) as u64, "more endpoint");
+        let text = format!("… and {more}: --endpoints {all} shows all");
+        page.paragraph("    ", page.ink.dim, &text);
     }
     growing.sort_by_key(|(site, open)| (Reverse(open.live.bytes), site.id));
     for (number, (site, open)) in growing.iter().take(input.options.most_sites).enumerate() {

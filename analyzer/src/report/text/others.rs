@@ -1,10 +1,10 @@
 //! Sites whose blocks outlive their requests but are no leak, or not yet known to be one: a line each.
 
+use super::labels::name_at;
 use super::page::Page;
 use super::table::{Cell, Side, Table, cut};
 use super::{is_reached_by_requests, write_more};
 use crate::analysis::{Site, Verdict};
-use crate::escape::escaped;
 use crate::figures::bytes;
 use crate::report::Input;
 use crate::report::frames::Stacks;
@@ -54,12 +54,11 @@ fn held(site: &Site) -> u64 {
 
 /// The first of the endpoints that reach it, and how many others do.
 fn labels(input: &Input<'_>, site: &Site) -> String {
-    let mut labels = site
-        .labels
-        .iter()
-        .filter_map(|part| input.analysis.endpoints.get(part.endpoint as usize));
-    let first = labels.next().map(|endpoint| escaped(&endpoint.label));
-    let first = cut(&first.unwrap_or_default(), MOST_LABEL);
+    let mut labels = site.labels.iter();
+    let first = labels
+        .next()
+        .map(|part| name_at(input, part.endpoint as usize));
+    let first = cut(first.unwrap_or_default(), MOST_LABEL);
     match labels.count() {
         0 => first,
         more => format!("{first} +{more}"),

@@ -51,6 +51,20 @@ impl Page {
         }
     }
 
+    /// An empty one of the same width and colours.
+    pub(super) fn empty(&self) -> Page {
+        Page {
+            lines: Vec::new(),
+            width: self.width,
+            ink: self.ink,
+        }
+    }
+
+    /// How many lines there are.
+    pub(super) fn height(&self) -> usize {
+        self.lines.len()
+    }
+
     /// A line as it is.
     pub(super) fn line(&mut self, line: impl Into<String>) {
         self.lines.push(line.into());
@@ -99,7 +113,9 @@ impl Page {
 
     /// Appends what was written on another page.
     pub(super) fn append(&mut self, other: Page) {
-        self.blank();
-        self.lines.extend(other.lines);
+        if !other.lines.is_empty() {
+            self.blank();
+            self.lines.extend(other.lines);
+        }
     }
 }

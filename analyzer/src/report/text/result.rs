@@ -1,6 +1,7 @@
 //! The result in a sentence or two, before all else: which endpoint, on which answers, how much, of what.
 
 use super::endpoints::{has_untold_growth, how_many, with};
+use super::labels::name;
 use super::leaking::Leaking;
 use super::page::{Ink, Page};
 use super::rows;
@@ -11,7 +12,7 @@ use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, share};
 use crate::report::{Input, is_complete};
 
-/// Columns of a name in a sentence.
+/// Columns of a type's name in a sentence.
 const MOST_NAME: usize = 44;
 /// A class of the program's is named where it is this part of all, also before a larger type of the language's.
 const TELLING: u64 = 20;
@@ -73,7 +74,7 @@ pub(super) fn sentences(input: &Input<'_>, leaking: &[Leaking<'_>]) -> Vec<(Tone
 
 fn leaks(input: &Input<'_>, leaking: &[Leaking<'_>]) -> Option<String> {
     let all = input.analysis.endpoints.len();
-    let most = leaking.iter().max_by_key(|leaking| leaking.bytes)?;
+    let most = leaking.first()?;
     let requests = leaking
         .iter()
         .map(|leaking| leaking.endpoint.leaking_requests)
@@ -102,7 +103,7 @@ fn told(input: &Input<'_>, leaking: &Leaking<'_>) -> String {
         };
         return format!(
             "{}. {} that {have} not ended {hold} {}, and ever more{}.",
-            name(&endpoint.label),
+            name(input, endpoint),
             counted(endpoint.open_requests, "request"),
             input.estimate(leaking.bytes),
             among(&endpoint.types)
@@ -123,7 +124,7 @@ fn told(input: &Input<'_>, leaking: &Leaking<'_>) -> String {
     };
     format!(
         "{}. Of its {} {}{which} left {} behind{}.",
-        name(&endpoint.label),
+        name(input, endpoint),
         counted(endpoint.requests, "request"),
         at_least(input),
         input.estimate(leaking.bytes),
@@ -151,10 +152,6 @@ fn code(status: &StatusFigures) -> String {
     status
         .status
         .map_or_else(|| "nothing".to_owned(), |code| code.to_string())
-}
-
-fn name(text: &str) -> String {
-    cut(&escaped(text), MOST_NAME)
 }
 
 /// Of requests that leak, a sample shows some.
@@ -231,7 +228,7 @@ fn most_undecided(input: &Input<'_>, all: &Undecided<'_>) -> Option<String> {
     };
     Some(format!(
         "Most of it: {}. Of its {} {which} left {} behind{}. {}",
-        name(&endpoint.label),
+        name(input, endpoint),
         counted(endpoint.requests, "request"),
         input.estimate(left),
         among(&all.types()),

@@ -3,6 +3,7 @@
 mod stack;
 
 use super::exit::{self, Live};
+use super::labels::name_at;
 use super::page::Page;
 use super::table::paint;
 use super::types;
@@ -230,7 +231,7 @@ fn write_labels(
             let endpoint = endpoints.get(part.endpoint as usize)?;
             Some(format!(
                 "{} ({} of {})",
-                escaped(&endpoint.label),
+                name_at(input, part.endpoint as usize),
                 count(part.requests),
                 counted(endpoint.requests, "request")
             ))

@@ -142,7 +142,8 @@ pub(super) fn cut_front(text: &str, width: usize) -> String {
     format!("…{}", whole.unwrap_or(&tail))
 }
 
-fn fitting(chars: impl Iterator<Item = char>, room: usize) -> String {
+/// As many of `chars` as `room` columns have room for.
+pub(super) fn fitting(chars: impl Iterator<Item = char>, room: usize) -> String {
     let mut used = 0;
     chars
         .take_while(|c| {

@@ -86,3 +86,92 @@ fn what_is_left_out_is_said() {
         "{printed}"
     );
 }
+
+/// The rows of endpoints: label and curve.
+fn rows(printed: &str) -> Vec<(String, String)> {
+    let lines = printed.lines().take_while(|line| *line != SITES);
+    let rows = lines.filter(|line| line.starts_with("  GET ") && line.contains('█'));
+    let row = rows.filter_map(|line| line.trim().rsplit_once("  "));
+    row.map(|(label, curve)| (label.trim_end().to_owned(), curve.to_owned()))
+        .collect()
+}
+
+const SITES: &str = "Call sites behind them";
+
+#[test]
+fn no_more_than_a_screen_stands_before_the_call_sites() {
+    let before = |printed: &str| printed.lines().position(|line| line == SITES);
+    for number in [1, 2, 9, 30, 300] {
+        let example = example::many_endpoints(number);
+        for width in [60, 80, 140] {
+            let options = Options {
+                width,
+                ..Options::default()
+            };
+            let printed = example.print(&options, text);
+            let before = before(&printed).expect("call sites");
+            assert!(before < 40, "{width}: {before}\n{printed}");
+        }
+    }
+    // What has to be known first is never left out for it.
+    let mut example = example::many_endpoints(30);
+    for at in 0..40 {
+        example.facts.warnings.push(crate::trace::Warning {
+            code: "word".into(),
+            text: format!("This is not known: {at}."),
+        });
+    }
+    let printed = example.print(&Options::default(), text);
+    assert!((0..40).all(|at| printed.contains(&format!("! This is not known: {at}."))));
+    assert_eq!(rows(&printed).len(), 3, "{printed}");
+}
+
+#[test]
+fn each_endpoint_shown_has_its_name_and_its_curve() {
+    let example = example::many_endpoints(30);
+    let printed = example.print(&Options::default(), text);
+    let shown = rows(&printed);
+    assert!((3..=12).contains(&shown.len()), "{printed}");
+    let mut labels: Vec<&str> = shown.iter().map(|(label, _)| label.as_str()).collect();
+    labels.dedup();
+    assert_eq!(labels.len(), shown.len());
+    assert!(
+        labels
+            .iter()
+            .enumerate()
+            .all(|(at, label)| label.contains(&format!("/resource{at:02}/")))
+    );
+    for (_, curve) in &shown {
+        assert_eq!(curve.chars().count(), 24, "{curve}");
+        assert!(curve.ends_with('█'), "{curve}");
+    }
+    let first = printed.split(".\n").next().unwrap_or_default();
+    assert!(first.contains("/resource00/"), "{first}");
+    let left = 30 - shown.len();
+    let said = format!("  … and {left} more endpoints that leak, ");
+    assert!(printed.contains(&said), "{said}\n{printed}");
+    assert!(printed.contains(": --endpoints 30 shows all"), "{printed}");
+    let all = Options {
+        most_endpoints: Some(30),
+        ..Options::default()
+    };
+    let printed = example.print(&all, text);
+    assert_eq!(rows(&printed).len(), 30, "{printed}");
+    assert!(!printed.contains("more endpoints that leak"), "{printed}");
+}
+
+#[test]
+fn tables_of_types_come_after_the_call_sites() {
+    let printed = example::many_endpoints(30).print(&Options::default(), text);
+    let at = |what: &str| {
+        printed
+            .find(what)
+            .unwrap_or_else(|| panic!("{what}: {printed}"))
+    };
+    assert!(at(SITES) < at("left behind\n  INDEX"));
+    assert_eq!(printed.matches("left behind\n  INDEX").count(), 3);
+    assert!(
+        printed.contains("… and types of 27 more endpoints: --types shows all"),
+        "{printed}"
+    );
+}

@@ -1,6 +1,8 @@
 //! What blocks are: the table that guppy's users know.
 
 use super::exit;
+use super::labels::name;
+use super::leaking::Leaking;
 use super::page::Page;
 use super::table::{Cell, Side, Table, cut, paint};
 use crate::analysis::TypeRow;
@@ -15,15 +17,21 @@ const MOST_ENDPOINTS: usize = 3;
 /// Types that are named in a line.
 const MOST_NAMES: usize = 3;
 
-/// A table for each endpoint that leaks; where the user asks for types, one of everything, too.
-pub(super) fn write_endpoints(page: &mut Page, input: &Input<'_>) {
+/// A table for each of the largest endpoints that leak; where the user asks for types, for each, and one of everything.
+pub(super) fn write_endpoints(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
     let asked = input.options.types;
-    let leaking = input.analysis.endpoints.iter();
-    let leaking = leaking.filter(|endpoint| endpoint.verdict.leaks() && tells(&endpoint.types));
+    let told = leaking.iter().filter(|of| tells(&of.endpoint.types));
+    let told: Vec<&Leaking<'_>> = told.collect();
     let most = asked.map_or(MOST_ENDPOINTS, |_| usize::MAX);
-    for endpoint in leaking.take(most) {
-        let title = format!("What {} left behind", escaped(&endpoint.label));
-        write_titled(page, input, &title, &endpoint.types);
+    for of in told.iter().take(most) {
+        let title = format!("What {} left behind", name(input, of.endpoint));
+        write_titled(page, input, &title, &of.endpoint.types);
+    }
+    if told.len() > most {
+        let more = counted((told.len() - most) as u64, "more endpoint");
+        page.blank();
+        let text = format!("… and types of {more}: --types shows all");
+        page.paragraph("  ", page.ink.dim, &text);
     }
     if asked.is_some() {
         write_all(page, input);

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::page::Page;
-use super::{site, write_more};
+use super::site;
 use crate::analysis::{Site, TypeRow, Verdict};
-use crate::report::Input;
+use crate::figures::counted;
 use crate::report::frames::Stacks;
+use crate::report::{Input, MOST_SITES};
 
 /// Sites that are shown.
-const MOST: usize = 3;
+pub(super) const MOST: usize = 3;
+/// Those that are shown before the call sites that leak.
+pub(super) const MOST_FIRST: usize = 1;
 /// A site that holds less is told in a line, elsewhere.
 const LITTLE: u64 = 64 << 10;
 
@@ -74,18 +77,31 @@ impl Undecided<'_> {
     }
 }
 
-/// Writes the largest, where they hold enough.
-pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>) {
+/// Writes the largest, where they hold enough: at most `most`, unless the user asks for more.
+pub(super) fn write(
+    page: &mut Page,
+    input: &Input<'_>,
+    stacks: &mut Stacks<'_, '_, '_>,
+    most: usize,
+) {
     let sites = all(input).sites;
     if sites.is_empty() {
         return;
     }
     page.heading("Can't be told yet");
-    for (number, (site, _)) in sites.iter().take(MOST).enumerate() {
+    let asked = input.options.most_sites;
+    let most = if asked > MOST_SITES { asked } else { most };
+    for (number, (site, _)) in sites.iter().take(most).enumerate() {
         page.blank();
         site::write_undecided(page, input, stacks, number + 1, site);
     }
-    write_more(page, sites.len(), MOST);
+    if sites.len() > most {
+        let more = counted((sites.len() - most) as u64, "more call site");
+        let all = sites.len().max(MOST_SITES + 1);
+        page.blank();
+        let text = format!("… and {more}: --sites {all} shows all");
+        page.paragraph("  ", page.ink.dim, &text);
+    }
 }
 
 /// Bytes at a site of which nothing is known yet: requests' and others'.
