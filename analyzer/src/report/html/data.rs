@@ -224,9 +224,9 @@ pub(super) struct Time {
     pub(super) rss_bytes: Vec<Option<u64>>,
     /// What resident memory can't get past.
     pub(super) limit: Option<Limit>,
-    /// Verdict of the call site, whether it is Python's, and the bytes that are live at the begin and then at each
+    /// Verdict of the call site, its kind in the schema, and the bytes that are live at the begin and then at each
     /// period's end.
-    pub(super) levels: Vec<(VerdictName, bool, Vec<u64>)>,
+    pub(super) levels: Vec<(VerdictName, &'static str, Vec<u64>)>,
     /// Begins of requests, in equal parts of the time.
     pub(super) begins: Vec<u64>,
 }

@@ -1,7 +1,11 @@
 // The icicle: who called whom, as wide as what was left behind. Drawn on a canvas; all that it shows is in the tables
 // below it, too.
 
-const ROW = 19;
+const ROW = 21;
+/** Below the text, for the strip of verdicts. */
+const STRIP = 3;
+/** Where a row's text has its middle: the strip hides nothing of it, no underscore either. */
+const MIDDLE = (ROW - 1 - STRIP) / 2;
 /** Narrower cells are not drawn. */
 const NARROWEST = 0.6;
 /** Rows that are shown, at most. */
@@ -99,7 +103,7 @@ const icicle = {
     if (width < drawing.measureText(text).width + 16) return;
     drawing.fillStyle = colors.ground;
     drawing.fillRect(x, row * ROW, drawing.measureText(text).width + 10, ROW - 1);
-    this.text(text, x + 4, row * ROW + ROW / 2, width - 9);
+    this.text(text, x + 4, row * ROW + MIDDLE, width - 9);
   },
 
   cell({ at, row, x, width, above, number }) {
@@ -120,7 +124,7 @@ const icicle = {
       drawing.strokeRect(x + 1, y + 1, Math.max(width - 3, 1), ROW - 3);
     }
     drawing.globalAlpha = above ? 0.7 : 1;
-    if (width > 24) this.text(this.title(at), x + 4, y + ROW / 2, width - 9);
+    if (width > 24) this.text(this.title(at), x + 4, y + MIDDLE, width - 9);
     drawing.globalAlpha = 1;
     if (this.focus === at) {
       drawing.strokeStyle = colors.text;
@@ -140,7 +144,7 @@ const icicle = {
     for (const verdict of VERDICTS) {
       const part = (width * (at.verdicts.get(verdict) ?? 0)) / at.weight;
       this.drawing.fillStyle = color(verdict);
-      this.drawing.fillRect(left, y + ROW - 4, part, 3);
+      this.drawing.fillRect(left, y + ROW - 1 - STRIP, part, STRIP);
       left += part;
     }
   },

@@ -41,9 +41,9 @@ const timePanel = {
     const left = data.left_out.leaking_requests;
     const parts = [
       "Drag over the chart, or move the sliders, to choose a part of the time: all that follows is cut by it.",
-      "Stacked are the blocks of each process's own, by what is thought of their call site at the end, or by kind;",
-      "from the begin of a process's exit on, what was live then.",
-      "Memory that was inherited by fork is in the line of live bytes alone.",
+      "Stacked are the blocks of each process's own, by what is thought of their call site at the end, or by kind,",
+      "as they were at the ends of 48 periods; in between they follow the line of live bytes.",
+      "What came and went within a period, and what was inherited by fork, is in the line alone.",
     ];
     if (leaking > 0) parts.push("A red tick is a request that leaks.");
     if (left > 0) parts.push(`${count(left)} of them are left out for the page's size.`);
@@ -64,42 +64,80 @@ const timePanel = {
     });
   },
 
-  /** Layers from the bottom up: [name, colour, levels]. */
+  /** Layers from the bottom up: name, colour, rows of levels. */
   layers() {
-    const sum = (rows) =>
-      rows.reduce(
-        (sums, row) => sums.map((value, at) => value + row[2][at]),
-        new Array(data.periods + 1).fill(0),
-      );
     const of = (wanted) => data.time.levels.filter(wanted);
+    const kinds = [
+      ["malloc's blocks", "native", "malloc"],
+      ["Python's objects", "python", "python"],
+      ["mapped by the program", "mapped", "mapped"],
+      ["threads' stacks: addresses, most of them never touched, above the line", "stacks", "stack"],
+    ];
     const layers =
       state.by === "kind"
-        ? [
-            ["malloc's blocks", "native", of((row) => !row[1])],
-            ["Python's objects", "python", of((row) => row[1])],
-          ]
-        : [...VERDICTS]
+        ? kinds.map(([name, colour, kind]) => [name, colour, of((row) => row[1] === kind)])
+        : // Stacks would stand above all that is in use.
+          [...VERDICTS]
             .reverse()
             .map((verdict) => [
               verdict === "clean" ? "no survivors (startup, in use)" : WORDS[verdict],
               verdict,
-              of((row) => row[0] === verdict),
+              of((row) => row[0] === verdict && row[1] !== "stack"),
             ]);
     return layers
       .filter(([, , rows]) => rows.length > 0)
-      .map(([name, colour, rows]) => [name, colour, sum(rows)]);
+      .map(([name, colour, rows]) => ({ name, colour, rows }));
   },
 
-  /** The stacked sums at the moments of the lines, null between the periods' ends; the highest first. */
-  stacked(layers) {
+  /** What the rows come to at the moments of the lines, from level to level in a straight line; and what of it lives
+   * from the period's begin to its end, at most. */
+  between(rows) {
+    const levels = rows.reduce(
+      (sums, row) => sums.map((value, at) => value + row[2][at]),
+      new Array(data.periods + 1).fill(0),
+    );
     const points = data.time.t_ns.length;
-    const step = (points - 1) / data.periods;
-    let below = new Array(data.periods + 1).fill(0);
-    const stacked = layers.map(([name, colour, levels]) => {
-      below = below.map((value, at) => value + levels[at]);
-      const values = new Array(points).fill(null);
-      below.forEach((value, at) => (values[Math.round(at * step)] = value));
-      return { name, colour, values };
+    return data.time.t_ns.map((_, point) => {
+      const place = (point * data.periods) / (points - 1);
+      const at = Math.min(Math.floor(place), data.periods - 1);
+      const [from, to] = [levels[at], levels[at + 1]];
+      return { value: from + (to - from) * (place - at), lasting: Math.min(from, to) };
+    });
+  },
+
+  hasMapped() {
+    return data.time.levels.some((row) => row[1] === "mapped");
+  },
+
+  /** Sums of mappings at the moments of the lines: they are no allocator's, and not in its live bytes. */
+  mapped() {
+    return this.between(data.time.levels.filter((row) => row[1] === "mapped")).map(({ value }) => value);
+  },
+
+  /** The stacked sums at the moments of the lines, the highest first. Levels are known at the periods' ends. Between
+   * them blocks come and go, and the line of live bytes tells when: what does not last for the whole period has the
+   * room that it leaves, so that an allocator's blocks never stand above it. */
+  stacked(layers) {
+    const isApart = (row) => row[1] === "mapped" || row[1] === "stack";
+    const parts = layers.map(({ rows }) => ({
+      own: this.between(rows.filter((row) => !isApart(row))),
+      apart: this.between(rows.filter(isApart)),
+    }));
+    const stacked = layers.map(({ name, colour }) => ({ name, colour, values: [] }));
+    data.time.live_bytes.forEach((live, at) => {
+      const total = (figure) => parts.reduce((sum, { own }) => sum + figure(own[at]), 0);
+      const lasting = total((own) => own.lasting);
+      const passing = total((own) => own.value - own.lasting);
+      const part = passing > 0 ? Math.min(Math.max((live - lasting) / passing, 0), 1) : 0;
+      let excess = Math.max(lasting - live, 0);
+      let below = 0;
+      parts.forEach(({ own, apart }, layer) => {
+        const size = own[at].lasting + (own[at].value - own[at].lasting) * part;
+        const less = Math.min(size, excess);
+        excess -= less;
+        below += size - less + apart[at].value;
+        stacked[layer].values.push(below);
+      });
     });
     return stacked.reverse();
   },
@@ -116,7 +154,7 @@ const timePanel = {
     fill(
       this.legend,
       stacked.map(({ name, colour }) => el("li", null, el("i", { class: `swatch ${colour}` }), name)),
-      el("li", null, el("i", { class: "swatch line live" }), "live"),
+      el("li", null, el("i", { class: "swatch line live" }), this.hasMapped() ? "live and mapped" : "live"),
       el("li", null, el("i", { class: "swatch line rss" }), "resident (RSS)"),
       this.limitName(),
     );
@@ -195,7 +233,6 @@ const timePanel = {
         fill: color(colour),
         stroke: color(colour),
         width: 0,
-        spanGaps: true,
         points: { show: false },
       })),
       { stroke: color("text"), width: 1.2, points: { show: false } },
@@ -210,7 +247,9 @@ const timePanel = {
       .concat([100, 200, 500].flatMap((n) => [0, 10, 20, 30].map((shift) => n * 2 ** shift)))
       .sort((a, b) => a - b);
     const limit = this.showsLimit() ? [seconds.map(() => data.time.limit[0])] : [];
-    const rows = [seconds, ...stacked.map(({ values }) => values), live_bytes, rss_bytes, ...limit];
+    const mapped = this.mapped();
+    const live = live_bytes.map((size, at) => size + mapped[at]);
+    const rows = [seconds, ...stacked.map(({ values }) => values), live, rss_bytes, ...limit];
     const plot = new uPlot(this.options(240, series, axes, {}), rows, this.charts);
     plot.root.setAttribute("role", "img");
     const last = live_bytes.length - 1;

@@ -8,7 +8,7 @@ use super::data::{Limit, Time};
 use crate::analysis::course::{Course, Lived, OUTLIVED, PERIODS};
 use crate::analysis::{Analysis, TimelinePoint, Verdict};
 use crate::report::Input;
-use crate::sites::{Memory, SiteId};
+use crate::sites::SiteId;
 use crate::trace::LimitKind;
 
 /// Points of the lines.
@@ -79,18 +79,16 @@ fn begins(analysis: &Analysis, duration: u64) -> Vec<u64> {
 }
 
 /// What is live at the begin and at each period's end, by the verdict on its call site and by its kind.
-fn levels(input: &Input<'_>, course: &Course) -> Vec<(&'static str, bool, Vec<u64>)> {
+fn levels(input: &Input<'_>, course: &Course) -> Vec<(&'static str, &'static str, Vec<u64>)> {
     let sites = input.analysis.sites.iter();
     let verdicts: FxHashMap<SiteId, Verdict> = sites.map(|site| (site.id, site.verdict)).collect();
-    let mut levels: BTreeMap<(Verdict, bool), Vec<u64>> = BTreeMap::new();
-    // Most of a thread's stack is never touched: 8 MiB of addresses would stand above all that is in use.
-    let is_used = |lived: &&Lived| input.sites.memory(lived.site) != Memory::Stack;
-    for lived in course.lived.iter().filter(is_used) {
+    let mut levels: BTreeMap<(Verdict, &str), Vec<u64>> = BTreeMap::new();
+    for lived in &course.lived {
         // A site that the result does not name has nothing left.
         let verdict = verdicts.get(&lived.site).copied().unwrap_or(Verdict::Clean);
-        let python = input.sites.is_python(lived.site);
+        let kind = input.sites.memory(lived.site).kind();
         let levels = levels
-            .entry((verdict, python))
+            .entry((verdict, kind))
             .or_insert_with(|| vec![0; PERIODS + 1]);
         for period in alive_at(lived) {
             levels[period + 1] += lived.amount.bytes;
@@ -98,7 +96,7 @@ fn levels(input: &Input<'_>, course: &Course) -> Vec<(&'static str, bool, Vec<u6
     }
     let levels = levels.into_iter();
     levels
-        .map(|((verdict, python), levels)| (verdict.name(), python, levels))
+        .map(|((verdict, kind), levels)| (verdict.name(), kind, levels))
         .collect()
 }
 
