@@ -105,7 +105,7 @@ fn pack(data: &data::Data) -> io::Result<String> {
 
 /// The whole page.
 fn page(head: &Head, text: &str, data: &str) -> String {
-    let style = STYLE.concat();
+    let style = lean(&STYLE.concat(), &["/*"]);
     let script = script();
     let policy = format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
@@ -147,8 +147,20 @@ fn script() -> String {
     let license = include_str!("vendor/uPlot.LICENSE");
     format!(
         "/*! uPlot\n{license}*/\n{plot}\n(() => {{\n\"use strict\";\n{}}})();\n",
-        SCRIPTS.concat()
+        lean(&SCRIPTS.concat(), &["//", "/*", "* ", "*/"])
     )
+}
+
+/// A script or a style of ours without its indents, and without the lines that begin a comment or go on with it, a tenth
+/// of the page. No text in them has several lines.
+fn lean(source: &str, comments: &[&str]) -> String {
+    let lines = source.lines().map(str::trim);
+    let is_code = |line: &&str| {
+        let is_comment = comments.iter().any(|begin| line.starts_with(begin));
+        !line.is_empty() && !is_comment
+    };
+    let lines = lines.filter(is_code);
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// As a policy names what it lets run.

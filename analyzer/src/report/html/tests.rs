@@ -1,5 +1,5 @@
 //! The page as a file: what is in it, what can't get out of its place, and how large it gets. What it does in a
-//! browser is tested in `tests/tests/page.rs`.
+//! browser is tested in `tests/tests/page/`.
 
 use std::io::Read;
 

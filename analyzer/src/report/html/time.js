@@ -89,8 +89,8 @@ const timePanel = {
       .map(([name, colour, rows]) => ({ name, colour, rows }));
   },
 
-  /** What the rows come to at the moments of the lines, from level to level in a straight line; and what of it lives
-   * from the period's begin to its end, at most. */
+  /** What the rows come to at the moments of the lines: from level to level in a straight line, what of it lives from
+   * the period's begin to its end at most, and what was there at the last level. */
   between(rows) {
     const levels = rows.reduce(
       (sums, row) => sums.map((value, at) => value + row[2][at]),
@@ -101,7 +101,8 @@ const timePanel = {
       const place = (point * data.periods) / (points - 1);
       const at = Math.min(Math.floor(place), data.periods - 1);
       const [from, to] = [levels[at], levels[at + 1]];
-      return { value: from + (to - from) * (place - at), lasting: Math.min(from, to) };
+      const value = from + (to - from) * (place - at);
+      return { value, lasting: Math.min(from, to), last: levels[Math.floor(place)] };
     });
   },
 
@@ -111,12 +112,13 @@ const timePanel = {
 
   /** Sums of mappings at the moments of the lines: they are no allocator's, and not in its live bytes. */
   mapped() {
-    return this.between(data.time.levels.filter((row) => row[1] === "mapped")).map(({ value }) => value);
+    return this.between(data.time.levels.filter((row) => row[1] === "mapped")).map(({ last }) => last);
   },
 
   /** The stacked sums at the moments of the lines, the highest first. Levels are known at the periods' ends. Between
    * them blocks come and go, and the line of live bytes tells when: what does not last for the whole period has the
-   * room that it leaves, so that an allocator's blocks never stand above it. */
+   * room that it leaves, so that an allocator's blocks never stand above it. Of mappings no line tells: they are drawn
+   * in steps. */
   stacked(layers) {
     const isApart = (row) => row[1] === "mapped" || row[1] === "stack";
     const parts = layers.map(({ rows }) => ({
@@ -135,7 +137,7 @@ const timePanel = {
         const size = own[at].lasting + (own[at].value - own[at].lasting) * part;
         const less = Math.min(size, excess);
         excess -= less;
-        below += size - less + apart[at].value;
+        below += size - less + apart[at].last;
         stacked[layer].values.push(below);
       });
     });
