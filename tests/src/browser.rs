@@ -23,6 +23,8 @@ pub mod keys {
     pub const DOWN: &str = "\u{e015}";
     /// The arrow to the right.
     pub const RIGHT: &str = "\u{e014}";
+    /// Held down: the key of shortcuts.
+    pub const CONTROL: &str = "\u{e009}";
     /// Tab.
     pub const TAB: &str = "\u{e004}";
 }
@@ -142,6 +144,34 @@ impl Browser {
         self.post(
             "/actions",
             json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}),
+        );
+    }
+
+    /// Presses `key` while `held` is held down.
+    pub fn chord(&self, held: &str, key: &str) {
+        let actions = [
+            ("keyDown", held),
+            ("keyDown", key),
+            ("keyUp", key),
+            ("keyUp", held),
+        ]
+        .map(|(kind, value)| json!({"type": kind, "value": value}));
+        self.post(
+            "/actions",
+            json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}),
+        );
+    }
+
+    /// Clicks with the mouse at a place of what is seen of the page.
+    pub fn click_at(&self, x: f64, y: f64) {
+        let actions = json!([
+            {"type": "pointerMove", "duration": 0, "x": x as i64, "y": y as i64},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerUp", "button": 0},
+        ]);
+        self.post(
+            "/actions",
+            json!({"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]}),
         );
     }
 
