@@ -4,6 +4,7 @@ mod goals;
 mod machine;
 mod measure;
 mod outcome;
+mod page;
 mod server;
 mod stat;
 mod table;
@@ -18,10 +19,12 @@ use std::time::Instant;
 
 use leak_tests::artifacts;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::machine::Machine;
 use crate::measure::{Role, Watch};
 use crate::outcome::{Outcome, Row, Run};
+use crate::page::Pages;
 use crate::tool::Tool;
 use crate::workload::{Kind, Workload};
 
@@ -54,19 +57,34 @@ fn main() -> ExitCode {
         eprintln!("{seconds:4.0} s  {}", workload.name);
         outcomes.push(outcome(&workload, &options, directory.path()));
         // A run that is stopped keeps what it has.
-        publish(&passing_results(), &machine, &outcomes);
+        publish(&passing_results(), &machine, &outcomes, None);
     }
+    let pages = pages(&options, started, directory.path());
     let results = results(&options);
-    publish(&results, &machine, &outcomes);
+    publish(&results, &machine, &outcomes, pages.as_ref());
     let seconds = started.elapsed().as_secs_f64();
     eprintln!("{seconds:4.0} s  {}", results.join("results.md").display());
     ExitCode::SUCCESS
 }
 
-fn publish(results: &Path, machine: &Machine, outcomes: &[Outcome]) {
-    let goals = goals::all(outcomes);
-    let text = table::markdown(machine, outcomes, &goals);
-    let json = format!("{:#}\n", table::json(machine, outcomes, &goals));
+/// The reports of many requests, where they are wanted.
+fn pages(options: &Options, started: Instant, directory: &Path) -> Option<Pages> {
+    if !page::NAME.contains(&options.only) {
+        return None;
+    }
+    eprintln!("{:4.0} s  {}", started.elapsed().as_secs_f64(), page::NAME);
+    let pages = page::measure(options.quick, options.rounds, directory);
+    pages.inspect_err(|error| eprintln!("        {error}")).ok()
+}
+
+fn publish(results: &Path, machine: &Machine, outcomes: &[Outcome], pages: Option<&Pages>) {
+    let mut goals = goals::all(outcomes);
+    goals.extend(pages.iter().flat_map(|pages| pages.goals()));
+    let mut text = table::markdown(machine, outcomes, &goals);
+    text.extend(pages.map(Pages::markdown));
+    let mut json = table::json(machine, outcomes, &goals);
+    json["pages"] = pages.map_or(Value::Null, Pages::json);
+    let json = format!("{json:#}\n");
     let written = fs::create_dir_all(results)
         .and_then(|()| fs::write(results.join("results.md"), text))
         .and_then(|()| fs::write(results.join("results.json"), json));

@@ -131,6 +131,35 @@ impl Server {
         Ok((watch.wait_for_all()?, result?))
     }
 
+    /// Starts `command`, gives it work until it has answered so many requests, ends it: how many those were.
+    pub(crate) fn serve(
+        &self,
+        mut command: Command,
+        mut watch: Watch,
+        least: f64,
+        place: &Path,
+    ) -> Result<f64, String> {
+        const SECONDS: u32 = 5;
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let pid = watch.start(&mut command, Role::Target)?;
+        let mut serve = || {
+            wait_until_ready()?;
+            let mut sum = 0.0;
+            while sum < least {
+                let said = self.load(&mut watch, SECONDS, place)?;
+                let requests = (self.requests)(&said, SECONDS).filter(|number| *number > 0.0);
+                sum += requests.ok_or_else(|| format!("no count of requests in: {said}"))?;
+            }
+            Ok(sum)
+        };
+        let served = serve();
+        // SAFETY: takes numbers only; the process has not been waited for unless it died by itself.
+        unsafe { libc::kill(pid, self.signal) };
+        watch.wait_for(pid)?;
+        watch.wait_for_all()?;
+        served
+    }
+
     fn work(
         &self,
         watch: &mut Watch,
