@@ -157,7 +157,9 @@ impl Form {
         }
         let is_cut = |of: &Leaking<'_>| name(input, of.endpoint).contains('…');
         if shown.iter().any(is_cut) {
-            remarks.push("labels are cut (…): whole in --format json".to_owned());
+            remarks.push(
+                "labels are cut (…): whole at their call sites and in --format json".to_owned(),
+            );
         }
         if !remarks.is_empty() {
             page.paragraph("  ", page.ink.dim, &remarks.join("; "));

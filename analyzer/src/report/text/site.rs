@@ -2,6 +2,8 @@
 
 mod stack;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::exit::{self, Live};
 use super::labels::name_at;
 use super::page::Page;
@@ -223,15 +225,21 @@ fn write_labels(
     labels: &[SiteLabel],
     wanted: impl Fn(&&SiteLabel) -> bool,
 ) {
+    const FIRST: &str = "     by:  ";
     let endpoints = &input.analysis.endpoints;
     let mut shown: Vec<String> = labels
         .iter()
         .filter(wanted)
         .filter_map(|part| {
             let endpoint = endpoints.get(part.endpoint as usize)?;
+            // Whole where it fits on a line: elsewhere it may be cut.
+            let whole = escaped(&endpoint.label);
+            let label = match whole.width() + FIRST.len() <= page.width {
+                true => whole.as_ref(),
+                false => name_at(input, part.endpoint as usize),
+            };
             Some(format!(
-                "{} ({} of {})",
-                name_at(input, part.endpoint as usize),
+                "{label} ({} of {})",
                 count(part.requests),
                 counted(endpoint.requests, "request")
             ))
@@ -243,7 +251,7 @@ fn write_labels(
         shown.push(format!("{more} more"));
     }
     if !shown.is_empty() {
-        page.paragraph("     by:  ", page.ink.strong, &shown.join(", "));
+        page.paragraph(FIRST, page.ink.strong, &shown.join(", "));
     }
 }
 
