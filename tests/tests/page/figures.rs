@@ -8,6 +8,7 @@ use leak_tests::report::{Report, leak_analyze, number as figure};
 use leak_tests::run::{LIMIT, Place};
 use serde_json::{Value, json};
 
+use super::looks::picture;
 use super::{assert_quiet, hash, number, page, served};
 
 /// A usual page's bytes, at most.
@@ -76,6 +77,10 @@ fn the_evidence_is_the_jsons() {
     let site = site.expect("vehicles have a call site");
     let fingerprint = site["fingerprint"].as_str().expect("text");
     let browser = Browser::start();
+    // As docs/page.png has it.
+    browser.view(1180, 900, false);
+    browser.open(&page, "");
+    picture(&browser, "story-1180");
     browser.open(&page, &format!("#site={fingerprint}"));
     // The curve, and what it is drawn from.
     let points = browser.eval(

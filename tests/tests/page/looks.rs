@@ -65,7 +65,7 @@ const FAULTS: &str = r##"(() => {
 })()"##;
 
 /// Takes a picture of the whole page into `target/page`, for the eye.
-fn picture(browser: &Browser, name: &str) {
+pub(super) fn picture(browser: &Browser, name: &str) {
     let profile = artifacts::directory();
     let folder = profile
         .parent()

@@ -2,9 +2,8 @@
 
 use super::apart;
 use super::labels::name;
-use super::leaking::Leaking;
+use super::leaking::{Leaking, at_least};
 use super::page::Page;
-use super::result::at_least;
 use super::sparkline::Curves;
 use super::table::{Cell, Side, Table, paint};
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};

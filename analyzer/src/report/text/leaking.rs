@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::analysis::{Analysis, Endpoint};
+use crate::report::Input;
 use crate::sites::{Memory, Sites};
 
 /// An endpoint that leaks, and what it left behind at the sites that leak: what a cache keeps of its
@@ -32,4 +33,12 @@ pub(super) fn leaking<'a>(analysis: &'a Analysis, places: &Sites) -> Vec<Leaking
         .collect();
     leaking.sort_by_key(|leaking| Reverse(leaking.bytes));
     leaking
+}
+
+/// Of requests that leak, a sample shows some.
+pub(super) fn at_least(input: &Input<'_>) -> &'static str {
+    match input.facts.sample_bytes {
+        0 => "",
+        _ => "≥ ",
+    }
 }

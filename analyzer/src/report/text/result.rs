@@ -2,7 +2,7 @@
 
 use super::endpoints::{has_untold_growth, how_many, with};
 use super::labels::name;
-use super::leaking::Leaking;
+use super::leaking::{Leaking, at_least};
 use super::page::{Ink, Page};
 use super::rows;
 use super::table::cut;
@@ -152,14 +152,6 @@ fn code(status: &StatusFigures) -> String {
     status
         .status
         .map_or_else(|| "nothing".to_owned(), |code| code.to_string())
-}
-
-/// Of requests that leak, a sample shows some.
-pub(super) fn at_least(input: &Input<'_>) -> &'static str {
-    match input.facts.sample_bytes {
-        0 => "",
-        _ => "≥ ",
-    }
 }
 
 /// The type that tells most of what is left, in words.
