@@ -174,7 +174,10 @@ pub(super) const LAWS: &[Law] = &[
         law("leak that wanes", Leaks, leaks::waning),
         "whether it goes on waning can't be told where the last quarter keeps less than three quarters of what the first one does: undecided",
     ),
-    law("leak that comes and goes", Leaks, leaks::wavering),
+    except(
+        law("leak that comes and goes", Leaks, leaks::wavering),
+        "where it came more often at first, it can't be told from one that dies down: undecided",
+    ),
     law(
         "a tenth leaks, others collected",
         Leaks,

@@ -81,7 +81,7 @@ pub(super) fn waning(dice: &mut Dice, visits: usize) -> Server {
     })
 }
 
-/// Now more, now less of it, as the load comes and goes, and none while the last requests are served.
+/// Now more, now less of it, as the load comes and goes.
 pub(super) fn wavering(dice: &mut Dice, visits: usize) -> Server {
     let part = dice.between(0.1, 0.5);
     leaking(move || {
@@ -90,7 +90,7 @@ pub(super) fn wavering(dice: &mut Dice, visits: usize) -> Server {
             if visit % (visits / 12).max(1) == 0 {
                 now = part * dice.between(0.5, 1.0);
             }
-            visit < visits - visits / 50 && dice.falls(now)
+            dice.falls(now)
         }
     })
 }
