@@ -244,14 +244,14 @@ pub struct Clock {
 
 impl Clock {
     /// Nanoseconds since the start for `stamp`: interpolated between the points around it, continued
-    /// beyond the outer ones, 0 before the start.
+    /// beyond the last one, and from the first stamp at the start up to the first one.
     pub fn ns(&self, stamp: u64) -> u64 {
         let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else {
             return 0;
         };
         let after = self.points.partition_point(|point| point.0 <= stamp);
         let (low, high) = match after {
-            0 => return 0,
+            0 => ((0, 0), *first),
             _ if after < self.points.len() => (self.points[after - 1], self.points[after]),
             _ if self.points.len() > 1 => (*first, *last),
             _ => return first.1,

@@ -318,3 +318,22 @@ fn forks_inherit_modules_and_begin_before_their_events() {
     assert_eq!(sites.modules()[0].build_id.as_deref(), Some("abc"));
     std::fs::remove_file(&path).unwrap();
 }
+
+/// The recorder of a short program on a busy machine notes the clock late: all that came before has its time.
+#[test]
+fn what_came_before_the_clock_was_noted_has_a_time() {
+    let clock = |points: &[(u64, u64)]| super::Clock {
+        points: points.to_vec(),
+    };
+    let late = clock(&[(1000, 50_000), (2000, 60_000)]);
+    assert_eq!(
+        [0, 500, 1000, 1500, 3000].map(|stamp| late.ns(stamp)),
+        [0, 25_000, 50_000, 55_000, 70_000]
+    );
+    let once = clock(&[(1000, 50_000)]);
+    assert_eq!(
+        [0, 500, 1000, 2000].map(|stamp| once.ns(stamp)),
+        [0, 25_000, 50_000, 50_000]
+    );
+    assert_eq!(clock(&[]).ns(7), 0);
+}
