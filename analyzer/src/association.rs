@@ -89,7 +89,7 @@ use crate::ledger::{Finished, Loose, Retained};
 use crate::requests::label::LabelId;
 use crate::requests::record::Record;
 use crate::sample::Amount;
-use crate::sites::{SiteId, Sites};
+use crate::sites::{Memory, SiteId, Sites};
 use crate::trace::ProcessId;
 
 /// A component is chosen when it raises the logarithm of the likelihood by so much (by chance: one label in
@@ -273,7 +273,7 @@ fn find(
     demote(
         (&parts, processes),
         &unproved.doubtful,
-        (&found, &groups),
+        (&found, &groups, sites),
         records,
     );
     let whose = Whose {
@@ -412,7 +412,7 @@ fn observe(
 fn demote(
     (parts, processes): (&Parts, &mut [&mut Finished]),
     doubtful: &FxHashMap<SiteId, Doubt>,
-    (found, groups): (&FxHashMap<SiteId, Found>, &Groups),
+    (found, groups, sites): (&FxHashMap<SiteId, Found>, &Groups, &Sites),
     records: &mut [Record],
 ) {
     let is_regular = |site: SiteId| site::is_regular(site, (parts, processes), records);
@@ -449,9 +449,10 @@ fn demote(
             .filter(|site| none.contains(&site.id) || irregular.contains(&site.id))
         {
             let all = none.contains(&site.id);
+            let is_stack = sites.memory(site.id) == Memory::Stack;
             for kept in std::mem::take(&mut site.retained) {
                 match all || is_denied(site.id, &kept, records) {
-                    true => loose.push(give::loosen(kept, site, records)),
+                    true => loose.push(give::loosen(kept, (site, is_stack), records)),
                     false => site.retained.push(kept),
                 }
             }

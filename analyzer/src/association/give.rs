@@ -107,7 +107,8 @@ pub(super) fn give_each(
         };
         give(&mut finished.sites[place], &loose, owned, records);
         let unended = |record: &Record| record.end.is_none();
-        if records.get(owned.request as usize).is_some_and(unended) {
+        let is_open = records.get(owned.request as usize).is_some_and(unended);
+        if is_open && !loose.is_stack {
             finished.beside.push((owned.request, loose.before_exit));
         }
         if reached.insert((loose.site, owned.request)) {
@@ -125,7 +126,8 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
     let Some(record) = records.get_mut(owned.request as usize) else {
         return;
     };
-    if !owned.untold {
+    let counts = !owned.untold && !loose.is_stack;
+    if counts {
         record.figures.live_blocks += loose.live.blocks;
         record.figures.live_bytes += loose.live.bytes;
     }
@@ -134,7 +136,7 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
         return;
     }
     let (blocks, bytes) = (loose.served.blocks, loose.served.bytes);
-    if !owned.untold {
+    if counts {
         record.figures.inferred_blocks += blocks;
         record.figures.associated_bytes += bytes;
         record.figures.survivor_blocks += blocks;
@@ -192,8 +194,12 @@ fn give(site: &mut FinishedSite, loose: &Loose, owned: Owned, records: &mut [Rec
     }
 }
 
-/// Takes back what was proved to be a request's at a call site where proofs prove nothing.
-pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Record]) -> Loose {
+/// Takes back what was proved to be a request's at a call site where proofs prove nothing; `is_stack`: of stacks.
+pub(super) fn loosen(
+    kept: Retained,
+    (site, is_stack): (&mut FinishedSite, bool),
+    records: &mut [Record],
+) -> Loose {
     let amount = Amount {
         blocks: kept.blocks,
         bytes: kept.bytes,
@@ -201,13 +207,18 @@ pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Rec
     let mut label = None;
     if let Some(record) = records.get_mut(kept.request as usize) {
         label = record.label;
+        let counted = match is_stack {
+            true => Amount::default(),
+            false => amount,
+        };
+        let take = |sum: &mut u64, part: u64| *sum = sum.saturating_sub(part);
         let figures = &mut record.figures;
-        figures.retained_blocks = figures.retained_blocks.saturating_sub(kept.blocks);
-        figures.retained_bytes = figures.retained_bytes.saturating_sub(kept.bytes);
-        figures.survivor_blocks = figures.survivor_blocks.saturating_sub(kept.blocks);
-        figures.survivor_bytes = figures.survivor_bytes.saturating_sub(kept.bytes);
-        figures.live_blocks = figures.live_blocks.saturating_sub(kept.blocks);
-        figures.live_bytes = figures.live_bytes.saturating_sub(kept.bytes);
+        take(&mut figures.retained_blocks, counted.blocks);
+        take(&mut figures.retained_bytes, counted.bytes);
+        take(&mut figures.survivor_blocks, counted.blocks);
+        take(&mut figures.survivor_bytes, counted.bytes);
+        take(&mut figures.live_blocks, counted.blocks);
+        take(&mut figures.live_bytes, counted.bytes);
     }
     site.survivor_blocks = site.survivor_blocks.saturating_sub(kept.blocks);
     site.survivor_bytes = site.survivor_bytes.saturating_sub(kept.bytes);
@@ -218,6 +229,7 @@ pub(super) fn loosen(kept: Retained, site: &mut FinishedSite, records: &mut [Rec
     }
     Loose {
         site: site.id,
+        is_stack,
         born: kept.born,
         last: kept.last,
         is_further: false,

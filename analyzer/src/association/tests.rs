@@ -278,6 +278,7 @@ impl World {
                 .filter(|(_, count)| **count > 0)
                 .map(|(((born, label), site), count)| Loose {
                     known: None,
+                    is_stack: false,
                     site: *site,
                     born: *born,
                     last: *born,
@@ -547,6 +548,7 @@ fn blocks_of_one_request_say_no_more_than_one() {
         loose: (1..10)
             .map(|at| Loose {
                 known: None,
+                is_stack: false,
                 site: SITE,
                 born: at * 100,
                 last: at * 100,

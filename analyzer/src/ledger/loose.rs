@@ -18,6 +18,8 @@ use crate::types::{TypeId, is_bounded};
 pub struct Loose {
     /// Where.
     pub site: SiteId,
+    /// They are stacks of threads: most of one is never touched, so that they count in no request's bytes.
+    pub is_stack: bool,
     /// Stamp of the first one's birth.
     pub born: u64,
     /// Stamp of the last one's.
@@ -52,7 +54,7 @@ pub enum Known {
 }
 
 impl Loose {
-    fn of(part: Part, site: SiteId, (hints, known): (Hints, Option<Known>)) -> Loose {
+    fn of(part: Part, (site, is_stack): (SiteId, bool), (hints, known): (Hints, Option<Known>)) -> Loose {
         let Part {
             born,
             last,
@@ -63,6 +65,7 @@ impl Loose {
         let bounded = types.iter().filter(|(of_type, _)| is_bounded(*of_type));
         Loose {
             site,
+            is_stack,
             born,
             last,
             is_further,
@@ -132,7 +135,7 @@ impl Ledger {
                 Kind::Prepared(None) => Some(Known::Nobody),
                 _ => None,
             };
-            let site = self.sites[holding.site as usize].id;
+            let site = (self.sites[holding.site as usize].id, holding.is_stack);
             let of_part = |part| Loose::of(part, site, (hints, known));
             all.extend(parts.into_iter().map(of_part));
         }
