@@ -2,7 +2,7 @@
 
 use super::holding::{AccountId, Hints, Kind, OUTSIDE, Proof};
 use super::lives::{Age, SiteLives};
-use super::{Ledger, PROOFS, Pending};
+use super::{Ledger, PROOFS, Pending, pieces};
 use crate::replay::{Block, HoldingId};
 use crate::requests::record::{Record, RequestId};
 use crate::trace::ThreadId;
@@ -313,6 +313,12 @@ impl Ledger {
         let pending = std::mem::take(&mut self.pending);
         let (collected, ran_last) = (self.pending_collected, self.collector.ran_last);
         self.end(request, record, stamp);
+        // That was live while it served.
+        let memory = pending
+            .iter()
+            .filter(|freed| pieces::is_memory(freed.address));
+        let bytes = memory.map(|freed| self.heap.amount(freed.address, &freed.block).bytes);
+        self.serving.to_bytes += bytes.sum::<u64>();
         (self.pending, self.pending_collected) = (pending, collected);
         self.collector.ran_last = ran_last;
     }

@@ -199,7 +199,9 @@ impl Machine {
         match *event {
             Event::ExitBegins => {
                 ledger.close_mappings();
-                return ledger.exit_begins(stamp);
+                // What it frees from here on is no request's own tidying.
+                self.end_answered(at);
+                return self.owners.ledger(process).exit_begins(stamp);
             }
             Event::Collected {
                 young,

@@ -464,6 +464,7 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
             Told::Event(Event::ThreadCreated { thread: created }) => {
                 run.was_created(process, thread, *created);
             }
+            Told::Event(Event::ExitBegins) => end_answered(&mut run, oracle, thread, step),
             Told::Event(Event::ThreadEnd) => {
                 run.ends(thread, &oracle.blocks);
                 end_answered(&mut run, oracle, thread, step);

@@ -84,3 +84,37 @@ fn endpoints_have_what_their_requests_held() {
         [("GET /a", 3, amount(1, 2)), ("GET /b", 0, amount(1, 4))]
     );
 }
+
+/// Answered twice, and the second answer is the last thing before the end.
+const ANSWERED: &str =
+    "t1 waits; t1 alloc start 100 @1; t1 accept c1; t1 read c1 GET /a; t1 alloc a 10 @2
+     t1 answer c1 200; t1 reads c1; t1 read c1 GET /a; t1 alloc b 20 @2; t1 answer c1 200";
+
+/// What grew while it served, and what requests retained.
+fn grown(analysis: &Analysis) -> (u64, u64) {
+    let retained = analysis.endpoints.iter();
+    let retained = retained.map(|endpoint| endpoint.retained_bytes).sum();
+    (analysis.growth.bytes(), retained)
+}
+
+#[test]
+fn a_request_ends_where_its_thread_begins_the_exit() {
+    // Interpreters wait for threads and locks amid their tear-down.
+    let analysis = analysis(&format!(
+        "{ANSWERED}; t1 exits; t1 alloc c 40 @3; t1 free start; t1 free a; t1 free b; t1 lock; t1 free c; dies p1"
+    ));
+    assert_eq!(grown(&analysis), (30, 30));
+    let survivors = analysis.requests.iter().map(|one| one.survivor_blocks);
+    assert_eq!(survivors.collect::<Vec<_>>(), [1, 1]);
+    // What its thread tidies up before is no survivor.
+    let analysis = self::analysis(&format!(
+        "{ANSWERED}; t1 free b; t1 exits; t1 free a; t1 free start; t1 lock; dies p1"
+    ));
+    assert_eq!(grown(&analysis), (10, 10));
+}
+
+#[test]
+fn what_others_free_before_the_end_was_live_while_it_served() {
+    let analysis = analysis(&format!("{ANSWERED}; t2 free start; t2 free a; dies p1"));
+    assert_eq!(grown(&analysis), (30, 30));
+}
