@@ -6,6 +6,7 @@ use crate::analysis::{Collections, ProcessFigures, Verdict};
 use crate::figures::{bytes, counted};
 use crate::ledger::{Finished, Judged};
 use crate::sample::Amount;
+use crate::sites::Sites;
 use crate::trace::Warning;
 
 /// How often a process's collector ran before its exit began, if that is known; and how often it was asked to.
@@ -18,14 +19,17 @@ pub(super) fn collections(finished: &Finished) -> Option<Collections> {
     })
 }
 
-/// What is to be said of it.
+/// What is to be said of it. Stacks and mappings are no objects: what holds them is, and is told of.
 pub(super) fn warnings(
-    sites: &[JudgedSite],
+    (sites, places): (&[JudgedSite], &Sites),
     processes: &[ProcessFigures],
     records: &[crate::requests::record::Record],
 ) -> Vec<Warning> {
     let (mut accused, mut waiting) = (Amount::default(), Amount::default());
-    for label in sites.iter().flat_map(|site| &site.labels) {
+    let objects = sites
+        .iter()
+        .filter(|site| places.memory(site.id).apart().is_none());
+    for label in objects.flat_map(|site| &site.labels) {
         for kept in label.retained.iter().filter(|kept| kept.is_used()) {
             match (label.verdict_of(kept, records), kept.judged) {
                 (Verdict::Leak, Judged::Waits) => accused += kept.amount(),
@@ -108,5 +112,105 @@ fn asked(all: Collections) -> String {
             }
         ),
         None => format!("{asked}; this CPython's collector doesn't tell whether they were made."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice::from_ref;
+
+    use super::*;
+    use crate::analysis::{Evidence, Source};
+    use crate::analyze::judged::JudgedLabel;
+    use crate::ledger::{Certain, Retained};
+    use crate::requests::record::{Figures, Record};
+    use crate::sites::{Frame, NO_MODULE, NO_SITE, SiteId};
+
+    /// A block that waits for the collector.
+    fn waits(id: SiteId, bytes: u64) -> JudgedSite {
+        let kept = Retained {
+            request: 0,
+            blocks: 1,
+            bytes,
+            before_exit: Amount::default(),
+            born: 1,
+            last: 1,
+            birth: None,
+            tail_blocks: 0,
+            associated: false,
+            untold: false,
+            certain: Certain::Request,
+            bounded_blocks: 0,
+            bounded_bytes: 0,
+            collected: false,
+            judged: Judged::Waits,
+        };
+        JudgedSite {
+            id,
+            verdict: Verdict::TooFewRequests,
+            evidence: Evidence::default(),
+            outside: Verdict::Clean,
+            outside_evidence: Evidence::default(),
+            open: Vec::new(),
+            parts: Vec::new(),
+            labels: vec![JudgedLabel {
+                label: 0,
+                verdict: Verdict::TooFewRequests,
+                retained: vec![kept],
+                groups: Vec::new(),
+            }],
+        }
+    }
+
+    #[test]
+    fn stacks_are_no_garbage_in_cycles() {
+        let mut places = Sites::default();
+        let frame = Frame {
+            module: NO_MODULE,
+            file_address: 1,
+        };
+        let site = places.child(NO_SITE, frame);
+        let mapped = places.mapped(site);
+        let record = Record {
+            process: 0,
+            thread: 0,
+            host: 0,
+            label: Some(0),
+            connection: 1,
+            source: Source::Http,
+            count: 1,
+            status: Some(200),
+            start: 0,
+            end: Some(2),
+            reader: 0,
+            unanswered: false,
+            answer_begun: true,
+            void: false,
+            moved: false,
+            touches: 0,
+            figures: Figures::default(),
+        };
+        let process = ProcessFigures {
+            collections: Some(Collections {
+                runs: Some([1, 0, 0]),
+                asked: 0,
+            }),
+            ..ProcessFigures::default()
+        };
+        let told = |sites: &[JudgedSite]| {
+            let (process, record) = (from_ref(&process), from_ref(&record));
+            let warnings = warnings((sites, &places), process, record);
+            let texts = warnings.into_iter().map(|warning| warning.text);
+            texts.collect::<Vec<_>>().concat()
+        };
+        // A stack's site is the third of those of mappings.
+        let apart = [mapped, mapped + 2].map(|site| waits(site, 8 << 20));
+        assert_eq!(told(&apart), "");
+        let [one, other] = apart;
+        let text = told(&[waits(site, 64 << 10), one, other]);
+        assert!(
+            text.starts_with("1 block (64.0 KiB) that requests left"),
+            "{text}"
+        );
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
         (facts, places),
         (collecting, &associated.ambiguous),
     );
-    let waits = garbage::warnings(&sites, &analysis.processes, &machine.records);
+    let waits = garbage::warnings((&sites, places), &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let leaking = leaking(&sites, places, &machine.records);
     let ranges = leaking_ranges(
