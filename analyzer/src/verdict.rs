@@ -140,6 +140,9 @@ pub struct GroupEvidence {
     pub requests: u64,
     /// Of them, those that retained blocks.
     pub retaining: u64,
+    /// Not of all it is known which requests kept them: `retaining` says how often blocks were kept, and `mature` how
+    /// many of these times are old enough.
+    pub in_times: bool,
     /// Of those, the mature ones.
     pub mature: u64,
     /// How many of them that tell whether it goes on are one process's, at most.
@@ -181,6 +184,15 @@ impl GroupEvidence {
         enough && !falls && !self.is_untold
     }
 
+    /// How many of how many kept something.
+    fn kept(&self) -> String {
+        let requests = counted(self.requests, "request");
+        match self.in_times {
+            true => format!("{requests} kept blocks {}", counted(self.retaining, "time")),
+            false => format!("{} of {requests} kept blocks", count(self.retaining)),
+        }
+    }
+
     /// Why, where what no request owns is judged: at what times something was kept.
     pub fn text_over_time(&self, verdict: Verdict) -> String {
         format!("over the time of {}", self.text(verdict))
@@ -193,18 +205,16 @@ impl GroupEvidence {
         }
         if self.is_late && verdict == Verdict::TooFewRequests {
             return format!(
-                "{} of {} kept blocks; what most had begun was still to come when serving ended: a longer run would tell",
-                count(self.retaining),
-                counted(self.requests, "request")
+                "{}; what most had begun was still to come when serving ended: a longer run would tell",
+                self.kept()
             );
         }
         match (verdict, self.waiting) {
             (_, 0) => self.text_of_lives(verdict),
             (Verdict::TooFewRequests, waiting) if self.is_untold => format!(
-                "{} of {} kept blocks, {} of them since Python's collector could last tell whether they are \
+                "{}, {} of them since Python's collector could last tell whether they are \
                  garbage{}",
-                count(self.retaining),
-                counted(self.requests, "request"),
+                self.kept(),
                 count(waiting),
                 match self.collected {
                     0 => "; LEAK_GC=boundary:N has it run".to_owned(),
@@ -238,11 +248,7 @@ impl GroupEvidence {
                 self.text_of_lives(verdict)
             );
         }
-        let kept = format!(
-            "{} of {} kept blocks",
-            count(self.retaining),
-            counted(self.requests, "request")
-        );
+        let kept = self.kept();
         let when = match requests {
             None => format!("{name} was not seen to collect everything since the first request"),
             Some(requests) => format!(
@@ -258,11 +264,7 @@ impl GroupEvidence {
 
     /// Why, by how long what was kept lived.
     fn text_of_lives(&self, verdict: Verdict) -> String {
-        let kept = format!(
-            "{} of {} kept blocks",
-            count(self.retaining),
-            counted(self.requests, "request")
-        );
+        let kept = self.kept();
         let lives = match self.typical {
             None => "none was freed here".to_owned(),
             Some(typical) => format!(

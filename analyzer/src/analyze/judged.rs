@@ -189,6 +189,8 @@ impl JudgedLabel {
 pub(super) struct JudgedGroup {
     pub(super) status: Option<u32>,
     pub(super) verdict: Verdict,
+    /// The figures leave little room for another one.
+    pub(super) is_sure: bool,
     /// Reached for several groups together.
     pub(super) shared: bool,
     pub(super) text: String,

@@ -387,7 +387,8 @@ impl Judge<'_> {
         for label in &mut labels {
             for group in self.groups(parts, label) {
                 let judged = self.group(parts, label.label, group, &freed, is_steady);
-                let (verdict, figures) = judged.judge();
+                let (verdict, mut figures) = judged.judge();
+                figures.in_times = self.is_untold(label, group);
                 if verdict == Verdict::Clean {
                     continue;
                 }
@@ -399,6 +400,7 @@ impl Judge<'_> {
                 label.groups.push(JudgedGroup {
                     status: group,
                     verdict,
+                    is_sure: figures.is_sure(),
                     shared: false,
                     text: figures.text(verdict),
                 });
@@ -426,7 +428,10 @@ impl Judge<'_> {
         let mut evidence = verdict::evidence(&sum, verdict);
         evidence.text = figures.text(verdict);
         evidence.requests_needed = figures.needed;
-        evidence.mature_requests = figures.mature;
+        evidence.mature_requests = match figures.in_times {
+            true => figures.mature.min(evidence.requests_retaining),
+            false => figures.mature,
+        };
         evidence.typical_life_requests = figures.typical;
         evidence.trend = figures.trend;
         evidence.is_sure = figures.is_sure();
@@ -472,7 +477,7 @@ impl Judge<'_> {
         freed: &[Lives; MEASURES],
     ) -> Option<GroupEvidence> {
         let mut sum: Option<survival::Group<'_>> = None;
-        let mut taken = 0;
+        let (mut taken, mut in_times) = (0, false);
         for label in labels.iter() {
             for judged in label
                 .groups
@@ -481,13 +486,15 @@ impl Judge<'_> {
             {
                 let group = self.group(parts, label.label, judged.status, freed, false);
                 taken += 1;
+                in_times |= self.is_untold(label, judged.status);
                 match &mut sum {
                     Some(sum) => sum.absorb(group),
                     None => sum = Some(group),
                 }
             }
         }
-        let (verdict, figures) = sum.filter(|_| taken > 1)?.judge();
+        let (verdict, mut figures) = sum.filter(|_| taken > 1)?.judge();
+        figures.in_times = in_times;
         if verdict != Verdict::Leak {
             return None;
         }
@@ -495,6 +502,7 @@ impl Judge<'_> {
             let undecided = label.groups.iter_mut();
             for group in undecided.filter(|group| group.verdict == Verdict::TooFewRequests) {
                 group.verdict = verdict;
+                group.is_sure = figures.is_sure();
                 group.shared = true;
                 group.text = figures.text(verdict);
                 label.verdict = verdict;
@@ -642,6 +650,13 @@ impl Judge<'_> {
     fn record_of_group(&self, kept: &Retained, group: Group) -> Option<&Record> {
         let record = self.records.get(kept.request as usize)?;
         ((record.label, record.status) == (Some(group.0), group.1)).then_some(record)
+    }
+
+    /// Whether it is not known of all which requests of a group kept them.
+    fn is_untold(&self, label: &JudgedLabel, status: Option<u32>) -> bool {
+        let untold = label.retained.iter();
+        let mut untold = untold.filter(|kept| kept.untold && kept.is_used());
+        untold.any(|kept| self.record_of_group(kept, (label.label, status)).is_some())
     }
 
     /// The last collection of everything that the blocks at the site may have waited for.

@@ -1,11 +1,11 @@
 //! Builds the series of a call site in one process from what its ledger kept.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{QUARTER, Series, Unit};
 use crate::ledger::{Finished, FinishedSite, Log, SLICES, Serving};
 use crate::requests::label::LabelId;
-use crate::requests::record::Record;
+use crate::requests::record::{Record, RequestId};
 
 /// The sequences of requests of one process, by the labels that they have.
 #[derive(Debug)]
@@ -208,6 +208,8 @@ pub fn of_requests(
         newest: sequences.newest,
         ..Series::default()
     };
+    // What is proved and what is associated may be the same request's.
+    let mut seen: FxHashSet<RequestId> = FxHashSet::default();
     for retained in site.retained.iter().filter(|retained| retained.is_used()) {
         let request = retained.request as usize;
         let label = records.get(request).and_then(|record| record.label);
@@ -217,8 +219,10 @@ pub fn of_requests(
         let order = u64::from(orders.get(request).copied().unwrap_or(0));
         let slice = ends.iter().position(|end| order < *end);
         let slice = slice.unwrap_or(SLICES - 1);
-        series.retaining += 1;
-        series.retaining_late += u64::from(slice >= QUARTER);
+        if seen.insert(retained.request) {
+            series.retaining += 1;
+            series.retaining_late += u64::from(slice >= QUARTER);
+        }
         series.retained_bytes[slice] += retained.used_bytes();
         series.retained_blocks += retained.blocks - retained.bounded_blocks;
     }

@@ -176,3 +176,28 @@ fn what_was_there_before_hides_no_growth() {
     assert!(is_steady(std::slice::from_ref(&series), 0));
     assert!(!is_steady(&[series], 1000));
 }
+
+#[test]
+fn where_requests_are_untold_their_keepings_are_counted() {
+    let evidence = GroupEvidence {
+        requests: 620,
+        retaining: 718,
+        mature: 717,
+        needs: 3,
+        in_times: true,
+        ..GroupEvidence::default()
+    };
+    assert_eq!(
+        evidence.text(Verdict::Leak),
+        "620 requests kept blocks 718 times (leak: 3+); none was freed here"
+    );
+    let told = GroupEvidence {
+        retaining: 208,
+        in_times: false,
+        ..evidence
+    };
+    assert_eq!(
+        told.text(Verdict::Leak),
+        "208 of 620 requests kept blocks (leak: 3+); none was freed here"
+    );
+}
