@@ -5,7 +5,7 @@ mod spans;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::judged::{Judged, JudgedLabel};
-use super::ways::{Line, line};
+use super::ways::{Line, line, processes_of, short_line};
 use crate::analysis::Verdict;
 use crate::ledger::{Certain, Retained};
 use crate::requests::label::LabelId;
@@ -51,6 +51,8 @@ struct Known {
     unknown: FxHashMap<ProcessId, Vec<u64>>,
     /// Lines where it leaks.
     lines: FxHashMap<Line, AtLine>,
+    /// The same by fewer frames: in which processes.
+    short_lines: FxHashMap<Line, FxHashSet<ProcessId>>,
 }
 
 /// What a label leaks at a line.
@@ -122,6 +124,15 @@ impl Known {
     fn may_be_of(&self, line: &Line, blocks: u64) -> bool {
         let at = self.lines.get(line);
         at.is_some_and(|at| at.associated || blocks.saturating_mul(RARE) < at.most)
+    }
+
+    /// Whether the call site may be another way to where it leaks, which processes of their own take.
+    fn may_be_apart(&self, site: &Judged, (records, places): (&[Record], &Sites)) -> bool {
+        let Some(leaking) = short_line(places, site.id).and_then(|at| self.short_lines.get(&at))
+        else {
+            return false;
+        };
+        processes_of(site, records).all(|process| !leaking.contains(&process))
     }
 
     fn is_unknown(&mut self, unknown: &Unknown, site: SiteId) {
@@ -256,6 +267,10 @@ fn known_leaks(
                 at.most = at.most.max(blocks(part));
                 at.associated |= part.retained.iter().any(|kept| kept.associated);
             }
+            if let Some(line) = short_line(places, site.id) {
+                let processes = of_label.short_lines.entry(line).or_default();
+                processes.extend(processes_of(site, records));
+            }
             of_label.add_leak(part, leaking, records);
             // What is another label's may be this one's.
             let others = site.labels.iter().filter(|other| other.label != part.label);
@@ -307,7 +322,8 @@ fn add_undecided(
             let of_label = known.entry(part.label).or_default();
             let leaks_here = line
                 .as_ref()
-                .is_some_and(|line| of_label.may_be_of(line, blocks(part)));
+                .is_some_and(|line| of_label.may_be_of(line, blocks(part)))
+                || of_label.may_be_apart(site, (records, places));
             let leaks_nowhere = !leaking.contains(&part.label);
             if leaks_here || leaks_nowhere && part.verdict <= Verdict::TooFewRequests {
                 of_label.may_leak(part, records);

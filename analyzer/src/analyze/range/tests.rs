@@ -126,6 +126,15 @@ fn places() -> (Sites, [SiteId; 3]) {
 }
 
 fn ranges(sites: &[Judged], unknown: &Unknown, places: &Sites) -> Vec<(LabelId, [u64; 2])> {
+    ranges_of(sites, &records(), unknown, places)
+}
+
+fn ranges_of(
+    sites: &[Judged],
+    records: &[Record],
+    unknown: &Unknown,
+    places: &Sites,
+) -> Vec<(LabelId, [u64; 2])> {
     let kept = sites.iter().flat_map(|site| &site.labels);
     let kept = kept.filter(|part| part.verdict.leaks());
     let leaking: Leaking = kept
@@ -137,7 +146,7 @@ fn ranges(sites: &[Judged], unknown: &Unknown, places: &Sites) -> Vec<(LabelId, 
     let found = leaking_ranges(
         (sites, &verdicts),
         &leaking,
-        &records(),
+        records,
         (unknown, [&none, &none]),
         places,
     );
@@ -244,6 +253,7 @@ fn only_answers_with_a_status_that_leaks_count() {
     let group = |status, verdict| JudgedGroup {
         status: Some(status),
         verdict,
+        is_sure: true,
         shared: false,
         text: String::new(),
     };
@@ -304,4 +314,49 @@ fn what_has_no_say_leaves_the_rest_undecided() {
     ];
     let found = ranges(&sites, &Unknown::default(), &places);
     assert_eq!(found, [(LABEL, [0, 4])]);
+}
+
+/// The first generation of workers comes to the line by another way, from a frame that is among the innermost ones.
+#[test]
+fn another_way_of_other_processes_may_leak_too() {
+    let mut places = Sites::default();
+    let module = places.module(Module {
+        path: "server".into(),
+        build_id: None,
+    });
+    let mut way = |outer: u64| {
+        [outer, 5, 6]
+            .into_iter()
+            .fold(NO_SITE, |outer, file_address| {
+                let frame = Frame {
+                    module,
+                    file_address,
+                };
+                places.child(outer, frame)
+            })
+    };
+    let [first, later] = [1, 2].map(&mut way);
+    let of = |id, verdict, requests: &[RequestId]| {
+        let all = requests.iter().map(|id| kept(*id, Certain::Request));
+        site(
+            id,
+            Verdict::Clean,
+            vec![part(LABEL, verdict, all.collect())],
+        )
+    };
+    let sites = [
+        of(later, Verdict::Leak, &[4, 6, 8]),
+        of(first, Verdict::WarmUp, &[0, 2]),
+    ];
+    let mut apart = records();
+    apart
+        .iter_mut()
+        .take(4)
+        .for_each(|record| record.process = 1);
+    assert_eq!(
+        ranges_of(&sites, &apart, &Unknown::default(), &places),
+        [(LABEL, [3, 5])]
+    );
+    // Where a process has both ways, they are two.
+    assert_eq!(ranges(&sites, &Unknown::default(), &places), []);
 }
