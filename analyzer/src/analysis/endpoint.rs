@@ -13,20 +13,24 @@ pub struct Endpoint {
     pub label: String,
     /// First verdict of its sites.
     pub verdict: Verdict,
+    /// It leaks, and the figures leave little room for another verdict.
+    pub is_sure: bool,
     /// Requests (each counted as often as it stands for).
     pub requests: u64,
     /// Those with blocks retained at a leaking or growing site.
     pub leaking_requests: u64,
     /// How many of them there are at least and at most, where it is not known which they are.
     pub leaking_requests_range: [u64; 2],
-    /// Sum over its requests.
+    /// What outlived its requests: sum over them, and what is `untold`.
     pub survivor_blocks: u64,
-    /// Sum over its requests.
+    /// Bytes.
     pub survivor_bytes: u64,
-    /// Sum over its requests.
+    /// What was live of it when serving ended: sum over its requests, and what is `untold`.
     pub retained_blocks: u64,
-    /// Sum over its requests.
+    /// Bytes.
     pub retained_bytes: u64,
+    /// Of what is retained, what is one or another of its requests', and in no request's figures.
+    pub untold: Amount,
     /// Its requests that had not ended when their process did, and what they hold.
     pub open_requests: u64,
     /// See there.
@@ -53,6 +57,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Whether the figures behind its leak leave little room for another verdict; `None`: it has none.
+    pub fn confidence(&self) -> Option<bool> {
+        (self.verdict == Verdict::Leak).then_some(self.is_sure)
+    }
+
     /// What its requests retained.
     pub fn retained(&self) -> Amount {
         Amount {

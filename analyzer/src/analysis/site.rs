@@ -106,8 +106,11 @@ pub struct SiteOpen {
 pub struct SiteLabel {
     /// Index into `Analysis::endpoints`.
     pub endpoint: u32,
-    /// Requests of the endpoint that retained blocks here.
+    /// Requests of the endpoint that retained blocks here; of blocks that are one or another request's, one that may be
+    /// meant.
     pub requests: u64,
+    /// Of them, those of which it is known.
+    pub told_requests: u64,
     /// What they retained.
     pub retained: Amount,
     /// Of that, what nothing proves to be theirs.

@@ -67,6 +67,7 @@ pub(super) fn endpoints(
         let endpoint = found.entry(label).or_insert_with(|| Endpoint {
             label: labels.get(label as usize).cloned().unwrap_or_default(),
             verdict: verdicts.get(&label).copied().unwrap_or(Verdict::Clean),
+            is_sure: false,
             requests: 0,
             leaking_requests: 0,
             leaking_requests_range: [0, 0],
@@ -74,6 +75,7 @@ pub(super) fn endpoints(
             survivor_bytes: 0,
             retained_blocks: 0,
             retained_bytes: 0,
+            untold: Amount::default(),
             open_requests: 0,
             open: Amount::default(),
             open_leaked: Amount::default(),
@@ -96,6 +98,13 @@ pub(super) fn endpoints(
                 .iter()
                 .for_each(|kept| endpoint.before_exit += kept.before_exit);
             add_associated(endpoint, part, records);
+        }
+    }
+    for part in sites.iter().flat_map(|site| &site.labels) {
+        let mut groups = part.groups.iter();
+        let is_sure = groups.any(|group| group.verdict == Verdict::Leak && group.is_sure);
+        if let Some(endpoint) = found.get_mut(&part.label) {
+            endpoint.is_sure |= is_sure && part.verdict == Verdict::Leak;
         }
     }
     for open in sites.iter().flat_map(|site| &site.open) {
@@ -138,6 +147,7 @@ pub(super) fn add_open(endpoint: &mut Endpoint, open: &JudgedOpen) {
         _ => Verdict::Clean,
     };
     if verdict.leaks() {
+        endpoint.is_sure = true;
         endpoint.open_leaked += open.live;
     }
     endpoint.verdict = endpoint.verdict.min(verdict);
@@ -197,6 +207,7 @@ pub(super) fn add_associated(endpoint: &mut Endpoint, part: &JudgedLabel, record
         if !kept.untold {
             continue;
         }
+        endpoint.untold += kept.amount();
         endpoint.retained_blocks += kept.blocks;
         endpoint.retained_bytes += kept.bytes;
         endpoint.survivor_blocks += kept.blocks;

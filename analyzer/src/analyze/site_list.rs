@@ -67,19 +67,23 @@ pub(super) fn site_list(
             .iter()
             .filter_map(|part| {
                 // What is proved and what is associated may be the same request's.
-                let mut blocks: FxHashMap<RequestId, u64> = FxHashMap::default();
+                let mut blocks: FxHashMap<RequestId, [u64; 2]> = FxHashMap::default();
                 for kept in &part.retained {
-                    *blocks.entry(kept.request).or_default() += kept.blocks;
+                    let [all, told] = blocks.entry(kept.request).or_default();
+                    *all += kept.blocks;
+                    *told += if kept.untold { 0 } else { kept.blocks };
                 }
                 let leaked = part.retained.iter();
                 let leaked = leaked.filter(|kept| part.leaks(kept, records));
                 // As for endpoints: no more than there are blocks.
-                let requests = blocks
-                    .into_iter()
-                    .map(|(request, blocks)| u64::from(count(request)).min(blocks));
+                let requests = |of: fn([u64; 2]) -> u64| {
+                    let each = blocks.iter();
+                    each.map(move |(request, blocks)| u64::from(count(*request)).min(of(*blocks)))
+                };
                 Some(SiteLabel {
                     endpoint: *endpoint_of.get(&part.label)?,
-                    requests: requests.sum(),
+                    requests: requests(|[all, _]| all).sum(),
+                    told_requests: requests(|[_, told]| told).sum(),
                     retained: sum_of(part.retained.iter().map(Retained::amount)),
                     associated: sum_of(part.retained.iter().map(Retained::associated)),
                     leaked: sum_of(leaked.map(Retained::used)),
@@ -91,9 +95,10 @@ pub(super) fn site_list(
         sites.push(Site {
             id: site.id,
             verdict,
-            of_requests: match site.labels.is_empty() {
-                true => Verdict::Clean,
-                false => site.verdict,
+            // What grows and is nobody's is no leak of those that only come there.
+            of_requests: match site.labels.iter().any(JudgedLabel::retains) {
+                false if site.labels.is_empty() || site.verdict.leaks() => Verdict::Clean,
+                _ => site.verdict,
             },
             requests: reached.get(&site.id).copied().unwrap_or(0),
             survivor_blocks: sum(|part| part.survivor_blocks),

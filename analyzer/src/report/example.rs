@@ -117,6 +117,7 @@ fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
     Endpoint {
         label: label.into(),
         verdict,
+        is_sure: verdict == Verdict::Leak,
         requests,
         leaking_requests: 0,
         leaking_requests_range: [0, 0],
@@ -124,6 +125,7 @@ fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
         survivor_bytes: 0,
         retained_blocks: 0,
         retained_bytes: 0,
+        untold: Amount::default(),
         open_requests: 0,
         open: Amount::default(),
         open_leaked: Amount::default(),
@@ -206,6 +208,7 @@ fn reached(site: Site, endpoint: u32, requests: u64, evidence: &str) -> Site {
         labels: vec![SiteLabel {
             endpoint,
             requests,
+            told_requests: requests,
             retained: site.retained(),
             associated: site.associated,
             leaked: match site.verdict.leaks() {

@@ -270,6 +270,8 @@ pub(super) struct Request<'r> {
 pub(super) struct Endpoint<'r> {
     pub(super) label: &'r str,
     pub(super) verdict: &'static str,
+    /// Of a leak.
+    pub(super) confidence: Option<&'static str>,
     pub(super) requests: u64,
     pub(super) leaking_requests: u64,
     pub(super) leaking_requests_range: [u64; 2],
@@ -279,6 +281,9 @@ pub(super) struct Endpoint<'r> {
     pub(super) retained_blocks: u64,
     pub(super) retained_bytes: u64,
     pub(super) retained_bytes_error: u64,
+    /// Of what is retained, what is one or another of its requests', and in no request's figures.
+    pub(super) untold_blocks: u64,
+    pub(super) untold_bytes: u64,
     /// Of `requests`, those that had not ended when their process did, and what they held.
     pub(super) open_requests: u64,
     pub(super) open_blocks: u64,

@@ -2,7 +2,7 @@
 
 use super::super::{Input, facts, schema};
 
-use super::parts::{before_exit, types, whose};
+use super::parts::{before_exit, confidence, types, whose};
 use crate::analysis::{Endpoint, Tell};
 
 pub(crate) fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema::Endpoint<'r> {
@@ -10,6 +10,7 @@ pub(crate) fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema:
     schema::Endpoint {
         label: &endpoint.label,
         verdict: endpoint.verdict.name(),
+        confidence: endpoint.confidence().map(confidence),
         requests: endpoint.requests,
         leaking_requests: endpoint.leaking_requests,
         leaking_requests_range: endpoint.leaking_requests_range,
@@ -19,6 +20,8 @@ pub(crate) fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema:
         retained_blocks: endpoint.retained_blocks,
         retained_bytes: endpoint.retained_bytes,
         retained_bytes_error: input.error(endpoint.retained_bytes),
+        untold_blocks: endpoint.untold.blocks,
+        untold_bytes: endpoint.untold.bytes,
         open_requests: endpoint.open_requests,
         open_blocks: endpoint.open.blocks,
         open_bytes: endpoint.open.bytes,

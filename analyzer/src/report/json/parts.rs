@@ -19,6 +19,10 @@ pub(super) fn whose(retained: Amount, associated: Amount) -> schema::Whose {
     }
 }
 
+pub(super) fn confidence(is_sure: bool) -> &'static str {
+    if is_sure { "high" } else { "low" }
+}
+
 pub(super) fn before_exit(amount: Option<Amount>) -> schema::BeforeExit {
     schema::BeforeExit {
         before_exit_blocks: amount.map(|amount| amount.blocks),

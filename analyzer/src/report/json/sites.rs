@@ -9,7 +9,7 @@ use super::super::functions::Functions;
 use super::super::outline::is_compared;
 use super::super::{Input, fingerprint, schema};
 
-use super::parts::{before_exit, label, types, whose};
+use super::parts::{before_exit, confidence, label, types, whose};
 
 use crate::analysis::{Analysis, Site};
 use crate::sample::Amount;
@@ -128,7 +128,7 @@ fn evidence(site: &Site) -> schema::Evidence<'_> {
                 alive: row.alive,
             })
             .collect(),
-        confidence: if evidence.is_sure { "high" } else { "low" },
+        confidence: confidence(evidence.is_sure),
     }
 }
 
