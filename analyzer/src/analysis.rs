@@ -61,3 +61,13 @@ pub struct Analysis {
     /// What happened when; `None`: nobody asked.
     pub course: Option<course::Course>,
 }
+
+impl Analysis {
+    /// Bytes that grew outside requests, where that goes on; `None`: nothing does.
+    pub fn grown_outside(&self) -> Option<u64> {
+        let growing = self.sites.iter();
+        let growing = growing.filter(|site| site.outside_verdict.leaks());
+        let bytes = growing.map(|site| site.outside_grown.bytes);
+        bytes.reduce(|sum, bytes| sum + bytes)
+    }
+}

@@ -49,8 +49,12 @@ impl Growth {
 
     /// Whether what is undecided is next to nothing: a hundredth of what is live, and 64 KiB.
     pub fn is_all_told(&self) -> bool {
-        let undecided = self.undecided_bytes();
-        undecided <= 64 << 10 && undecided.saturating_mul(100) <= self.to_bytes
+        self.is_next_to_nothing(self.undecided_bytes())
+    }
+
+    /// Whether so many bytes are that.
+    pub fn is_next_to_nothing(&self, bytes: u64) -> bool {
+        bytes <= 64 << 10 && bytes.saturating_mul(100) <= self.to_bytes
     }
 
     /// The part of the growth that verdicts explain; `None` where nothing grew.

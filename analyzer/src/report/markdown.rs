@@ -74,10 +74,8 @@ fn head(input: &Input<'_>) -> Vec<String> {
         .iter()
         .filter(|endpoint| endpoint.verdict == Verdict::TooFewRequests)
         .count();
-    let outside = analysis
-        .sites
-        .iter()
-        .any(|site| site.outside_verdict.leaks());
+    let outside = analysis.grown_outside();
+    let outside = outside.is_some_and(|bytes| !analysis.growth.is_next_to_nothing(bytes));
     let all = counted(analysis.endpoints.len() as u64, "endpoint");
     let verb = if leaking == 1 { "leaks" } else { "leak" };
     let mut verdict = match (leaking, outside) {

@@ -227,7 +227,7 @@ impl Form {
                 None => "?".into(),
             }),
             Cell::new(input.estimate(of.bytes)),
-            Cell::styled(endpoint.verdict.words(), ink.bad),
+            Cell::styled(verdict(endpoint), ink.bad),
             Cell::styled(whose(endpoint), ink.dim),
             Cell::styled(self.curve(input, endpoint), ink.bad),
         ]
@@ -273,6 +273,17 @@ pub(super) fn how_many(endpoint: &Endpoint) -> String {
         }
         _ => count(endpoint.leaking_requests),
     }
+}
+
+/// The verdict, and whether it is sure.
+fn verdict(endpoint: &Endpoint) -> String {
+    let unsure = if is_unsure(endpoint) { ", unsure" } else { "" };
+    endpoint.verdict.words().to_owned() + unsure
+}
+
+/// Whether the confidence in its leak is low.
+pub(super) fn is_unsure(endpoint: &Endpoint) -> bool {
+    endpoint.confidence() == Some(false)
 }
 
 /// How it is known that the memory is the endpoint's.

@@ -1,6 +1,6 @@
 //! The result in a sentence or two, before all else: which endpoint, on which answers, how much, of what.
 
-use super::endpoints::{has_untold_growth, how_many, with};
+use super::endpoints::{has_untold_growth, how_many, is_unsure, with};
 use super::labels::name;
 use super::leaking::{Leaking, at_least};
 use super::page::{Ink, Page};
@@ -74,23 +74,54 @@ pub(super) fn sentences(input: &Input<'_>, leaking: &[Leaking<'_>]) -> Vec<(Tone
 
 fn leaks(input: &Input<'_>, leaking: &[Leaking<'_>]) -> Option<String> {
     let all = input.analysis.endpoints.len();
-    let most = leaking.first()?;
-    let requests = leaking
-        .iter()
-        .map(|leaking| leaking.endpoint.leaking_requests)
-        .sum();
-    let sum = leaking.iter().map(|leaking| leaking.bytes).sum();
-    Some(match (leaking.len(), all) {
-        (1, 1) => format!("The only endpoint leaks: {}", told(input, most)),
-        (1, _) => format!("1 of {all} endpoints leaks: {}", told(input, most)),
+    let grows = |of: &&Leaking<'_>| of.endpoint.verdict == Verdict::GrowingBuffer;
+    let (growing, leaking): (Vec<_>, Vec<_>) = leaking.iter().partition(grows);
+    let most = |of: &[&Leaking<'_>]| {
+        let most = of.iter().max_by_key(|leaking| leaking.bytes);
+        most.map_or(String::new(), |most| told(input, most))
+    };
+    let sum = |of: &[&Leaking<'_>]| input.estimate(of.iter().map(|leaking| leaking.bytes).sum());
+    let requests = || {
+        leaking
+            .iter()
+            .map(|leaking| leaking.endpoint.leaking_requests)
+            .sum()
+    };
+    let mut text = match (leaking.len(), all) {
+        (0, _) => String::new(),
+        (1, 1) => format!("The only endpoint leaks: {}", most(&leaking)),
+        (1, _) => format!("1 of {all} endpoints leaks: {}", most(&leaking)),
         (some, _) => format!(
             "{some} of {all} endpoints leak: {}{} left {} behind. Most of it: {}",
             at_least(input),
-            counted(requests, "request"),
-            input.estimate(sum),
-            told(input, most)
+            counted(requests(), "request"),
+            sum(&leaking),
+            most(&leaking)
         ),
-    })
+    };
+    if !leaking.is_empty() && leaking.iter().all(|of| is_unsure(of.endpoint)) {
+        text += " More requests would make that sure.";
+    }
+    // What grows may be a buffer that will be full.
+    text += &match (growing.len(), leaking.len(), all) {
+        (0, ..) => String::new(),
+        (1, 0, 1) => format!(
+            "The only endpoint has a buffer that grows: {}",
+            most(&growing)
+        ),
+        (1, 0, _) => format!(
+            "1 of {all} endpoints has a buffer that grows: {}",
+            most(&growing)
+        ),
+        (some, 0, _) => format!(
+            "{some} of {all} endpoints have buffers that grow, {} together. Most of it: {}",
+            sum(&growing),
+            most(&growing)
+        ),
+        (1, ..) => format!(" 1 more has a buffer that grows ({}).", sum(&growing)),
+        (some, ..) => format!(" {some} more have buffers that grow ({}).", sum(&growing)),
+    };
+    (!text.is_empty()).then_some(text)
 }
 
 /// What an endpoint leaks, in a sentence.
@@ -109,7 +140,9 @@ fn told(input: &Input<'_>, leaking: &Leaking<'_>) -> String {
             among(&endpoint.types)
         );
     }
-    let which = match answered(endpoint) {
+    // Where all were answered so, that is nothing of those that leak.
+    let status = answered(endpoint).filter(|status| status.requests < endpoint.requests);
+    let which = match status {
         Some(status) if status.leaking_requests == status.requests => {
             format!("{} answered {}", all_of(status), code(status))
         }
@@ -119,7 +152,7 @@ fn told(input: &Input<'_>, leaking: &Leaking<'_>) -> String {
             count(status.requests),
             code(status)
         ),
-        None if endpoint.leaking_requests == endpoint.requests => "all".to_owned(),
+        None if endpoint.leaking_requests_range == [endpoint.requests; 2] => "all".to_owned(),
         None => how_many(endpoint),
     };
     format!(
@@ -245,21 +278,20 @@ fn nothing(input: &Input<'_>) -> (Tone, String) {
     let analysis = input.analysis;
     let ended = analysis.requests.iter().filter(|r| r.end_ns.is_some());
     let requests: u64 = ended.map(|request| u64::from(request.count)).sum();
-    let elsewhere = analysis
-        .sites
-        .iter()
-        .any(|site| site.outside_verdict.leaks());
+    let grown = analysis.grown_outside();
+    let growth = &analysis.growth;
+    let elsewhere = grown.is_some_and(|bytes| !growth.is_next_to_nothing(bytes));
     let unsure = with(analysis, |verdict| verdict == Verdict::TooFewRequests).count();
     let whole = is_complete(input.facts) && input.facts.sample_bytes == 0;
-    let growth = &analysis.growth;
-    let sure = unsure == 0 && !elsewhere && whole && growth.is_all_told();
+    let whole = whole && grown.is_none();
+    let sure = unsure == 0 && whole && growth.is_all_told();
     let checked = format!(
         "{} of {} checked, {} followed",
         counted(requests, "request"),
         counted(analysis.endpoints.len() as u64, "endpoint"),
         counted(analysis.totals.allocations, "allocation"),
     );
-    match (sure, elsewhere) {
+    let (tone, mut text) = match (sure, elsewhere) {
         (true, _) => (Tone::Good, format!("No leak: {checked}.")),
         (false, true) if has_untold_growth(analysis) => (
             Tone::Warn,
@@ -294,5 +326,13 @@ fn nothing(input: &Input<'_>) -> (Tone, String) {
             Tone::Plain,
             format!("No endpoint is known to leak, as far as can be told: {checked}."),
         ),
+    };
+    if let Some(bytes) = grown.filter(|_| !elsewhere) {
+        let whose = match has_untold_growth(analysis) {
+            true => "of which no request could be told to be the owner",
+            false => "outside requests",
+        };
+        text += &format!(" {} grew {whose} (below).", crate::figures::bytes(bytes));
     }
+    (tone, text)
 }

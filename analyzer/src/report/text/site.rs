@@ -238,9 +238,14 @@ fn write_labels(
                 true => whole.as_ref(),
                 false => name_at(input, part.endpoint as usize),
             };
+            // Of which requests the others are is not known.
+            let number = match part.told_requests {
+                all if all == part.requests => count(all),
+                0 => "some".to_owned(),
+                told => format!("{} or more", count(told)),
+            };
             Some(format!(
-                "{label} ({} of {})",
-                count(part.requests),
+                "{label} ({number} of {})",
                 counted(endpoint.requests, "request")
             ))
         })

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::analysis::Verdict;
 use crate::report::example::{self, Example};
 use crate::report::{Options, text};
+use crate::sample::Amount;
 
 fn assert_golden(name: &str, example: &Example, options: &Options) {
     let printed = example.print(options, text);
@@ -173,5 +175,80 @@ fn tables_of_types_come_after_the_call_sites() {
     assert!(
         printed.contains("… and types of 27 more endpoints: --types shows all"),
         "{printed}"
+    );
+}
+
+/// The first paragraph after the warnings, in one line.
+fn result(example: &Example) -> String {
+    let options = Options {
+        width: 200,
+        ..Options::default()
+    };
+    let printed = example.print(&options, text);
+    let mut paragraphs = printed.split("\n\n");
+    let first = paragraphs.find(|text| !text.starts_with('!'));
+    first.unwrap_or_default().replace('\n', " ")
+}
+
+#[test]
+fn a_leak_that_is_unsure_and_a_buffer_that_grows_are_told_as_such() {
+    let mut example = example::leaking();
+    let told = result(&example);
+    assert!(
+        told.starts_with("1 of 5 endpoints leaks: POST /orders/{id}."),
+        "{told}"
+    );
+    assert!(
+        told.ends_with(" 1 more has a buffer that grows (1.0 MiB)."),
+        "{told}"
+    );
+    let endpoints = &mut example.analysis.endpoints;
+    let leaks = endpoints
+        .iter()
+        .position(|one| one.verdict == Verdict::Leak);
+    let leaks = leaks.unwrap();
+    endpoints[leaks].is_sure = false;
+    let told = result(&example);
+    assert!(
+        told.contains(" among it. More requests would make that sure. 1 more has"),
+        "{told}"
+    );
+    let printed = example.print(&Options::default(), text);
+    assert!(printed.contains("15.6 MiB  leak, unsure\n"), "{printed}");
+    example.analysis.endpoints[leaks].verdict = Verdict::Bounded;
+    let told = result(&example);
+    assert_eq!(
+        told,
+        "1 of 5 endpoints has a buffer that grows: GET /log. Of its 900 requests 1 left 1.0 MiB behind."
+    );
+}
+
+#[test]
+fn a_little_growth_outside_requests_is_no_headline() {
+    let mut example = example::clean();
+    let told = result(&example);
+    assert!(told.starts_with("No leak: "), "{told}");
+    let analysis = &mut example.analysis;
+    (analysis.growth.from_bytes, analysis.growth.to_bytes) = (100 << 20, 100 << 20);
+    let mut grows = example::leaking().analysis.sites[0].clone();
+    (grows.verdict, grows.of_requests) = (Verdict::Leak, Verdict::Clean);
+    grows.outside_verdict = Verdict::Leak;
+    grows.labels.clear();
+    analysis.sites.insert(0, grows);
+    let mut grow = |bytes| {
+        let site = &mut example.analysis.sites[0];
+        site.outside_grown = Amount { blocks: 9, bytes };
+        result(&example)
+    };
+    let told = grow(1_008);
+    assert!(told.starts_with("No endpoint is known to leak"), "{told}");
+    assert!(
+        told.ends_with(" 1008 B grew outside requests (below)."),
+        "{told}"
+    );
+    let told = grow(1 << 20);
+    assert!(
+        told.contains("but memory grows outside requests (below)"),
+        "{told}"
     );
 }
