@@ -15,12 +15,13 @@
 //! t1 begin L / t1 end / t1 mark L    t1 close c1    t1 says-end    t1 dies
 //! t1 creates 5 / t2 created 5                              a thread, by its number
 //! t1 exits                           the process begins to end
+//! t1 stack 5 8192 @7 / t1 maps 1 4096 @7   a thread's stack, memory at page 1, by a call with this site
 //! fork p1 p2                 dies p1                      threads of p2 are p2.t1, ...
 //! ```
 
 use std::collections::HashMap;
 
-use leak_wire::{Bytes, Common, Event, Protocol, Transfer, Unseen, Wait};
+use leak_wire::{Backing, Bytes, Common, Event, Protocol, Transfer, Unseen, Wait};
 
 use super::{Analyzer, Boundary, Options};
 use crate::analysis::Analysis;
@@ -234,6 +235,19 @@ impl Script {
             ["created", thread] => one(Event::ThreadCreated {
                 thread: thread.parse().unwrap(),
             }),
+            ["stack", thread, size, ref site @ ..] => one(Event::ThreadStack {
+                thread: thread.parse().unwrap(),
+                handle: thread.parse().unwrap(),
+                size: size.parse().unwrap(),
+                detached: false,
+                site: at(site),
+            }),
+            ["maps", page, size, ref site @ ..] => one(Event::Mapped {
+                address: page.parse::<u64>().unwrap() << 32,
+                size: size.parse().unwrap(),
+                backing: Backing::Private,
+                site: at(site),
+            }),
             ["exits"] => one(Event::ExitBegins),
             ["says-end"] => one(Event::ThreadEnd),
             ["dies"] => vec![Told::ThreadEnds],
@@ -243,14 +257,19 @@ impl Script {
 
     /// The analysis of all steps; step i has stamp i + 1, and a tick is a nanosecond.
     pub(super) fn analysis(&self, options: &Options) -> Analysis {
-        self.analysis_by(options, |analyzer| {
+        self.analysis_at(options, &Sites::default())
+    }
+
+    /// The same, of blocks at the sites of a program.
+    pub(super) fn analysis_at(&self, options: &Options, sites: &Sites) -> Analysis {
+        self.analysis_by(options, sites, |analyzer| {
             self.play(|step| analyzer.step(step));
         })
     }
 
     /// The same, where a thread goes on with blocks these in one run, as a reader of a trace gives them.
     pub(super) fn analysis_in_runs(&self, options: &Options) -> Analysis {
-        self.analysis_by(options, |analyzer| {
+        self.analysis_by(options, &Sites::default(), |analyzer| {
             let mut run: Option<(u32, u32, u64, Vec<Common>)> = None;
             let end = |analyzer: &mut Analyzer<'_>, run: &mut Option<_>| {
                 if let Some((process, thread, stamp, blocks)) = run.take() {
@@ -282,7 +301,12 @@ impl Script {
         })
     }
 
-    fn analysis_by(&self, options: &Options, mut take: impl FnMut(&mut Analyzer<'_>)) -> Analysis {
+    fn analysis_by(
+        &self,
+        options: &Options,
+        sites: &Sites,
+        mut take: impl FnMut(&mut Analyzer<'_>),
+    ) -> Analysis {
         let mut facts = self.facts.clone();
         facts.clock = Clock {
             points: vec![(0, 0), (1 << 40, 1 << 40)],
@@ -292,7 +316,7 @@ impl Script {
             let mut analyzer = Analyzer::new(&facts, &options);
             take(&mut analyzer);
             if !analyzer.wants_marks() {
-                return analyzer.finish(&Sites::default());
+                return analyzer.finish(sites);
             }
             options.boundary = Boundary::Mark;
         }

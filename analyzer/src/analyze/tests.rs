@@ -4,8 +4,11 @@ mod course;
 mod exit;
 mod open;
 mod owners;
+mod sums;
 mod traffic;
 mod verdicts;
+
+pub(super) use sums::assert_sums;
 
 use super::script::{Script, story};
 use super::{Boundary, Options};

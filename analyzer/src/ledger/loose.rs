@@ -54,7 +54,11 @@ pub enum Known {
 }
 
 impl Loose {
-    fn of(part: Part, (site, is_stack): (SiteId, bool), (hints, known): (Hints, Option<Known>)) -> Loose {
+    fn of(
+        part: Part,
+        (site, is_stack): (SiteId, bool),
+        (hints, known): (Hints, Option<Known>),
+    ) -> Loose {
         let Part {
             born,
             last,

@@ -6,6 +6,7 @@ use super::super::script::Script;
 use super::super::{Options, Scope};
 use super::{Block, Oracle, exit, random};
 use crate::analysis::Analysis;
+use crate::sites::Sites;
 
 /// A request's figures, or a process's, as one line.
 type Lines = Vec<String>;
@@ -201,5 +202,16 @@ fn random_traces_give_what_the_rules_say() {
                 steps.join("\n")
             );
         }
+    }
+}
+
+#[test]
+fn sums_of_random_traces_add_up() {
+    for seed in 1..=600 {
+        let length = 20 + (seed as usize % 7) * 60;
+        let (script, text) = random::script(seed, length);
+        let analysis = script.analysis(&Options::default());
+        let of = format!("seed {seed}:\n{text}");
+        super::super::tests::assert_sums(&analysis, &Sites::default(), &of);
     }
 }
