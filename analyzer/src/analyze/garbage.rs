@@ -144,6 +144,7 @@ mod tests {
             bounded_bytes: 0,
             collected: false,
             judged: Judged::Waits,
+            may_go: false,
         };
         JudgedSite {
             id,
@@ -188,6 +189,7 @@ mod tests {
             void: false,
             moved: false,
             touches: 0,
+            traffic: Default::default(),
             figures: Figures::default(),
         };
         let process = ProcessFigures {

@@ -191,6 +191,7 @@ mod tests {
     fn records(each: u32) -> Vec<Record> {
         let record = |at: u32| Record {
             touches: 0,
+            traffic: Default::default(),
             process: at / each,
             thread: 0,
             host: 0,
@@ -228,6 +229,7 @@ mod tests {
             bounded_bytes: 0,
             collected: false,
             judged: Told::default(),
+            may_go: false,
         }
     }
 

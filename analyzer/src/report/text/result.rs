@@ -76,10 +76,7 @@ fn leaks(input: &Input<'_>, leaking: &[Leaking<'_>]) -> Option<String> {
     let all = input.analysis.endpoints.len();
     let grows = |of: &&Leaking<'_>| of.endpoint.verdict == Verdict::GrowingBuffer;
     let (growing, leaking): (Vec<_>, Vec<_>) = leaking.iter().partition(grows);
-    let most = |of: &[&Leaking<'_>]| {
-        let most = of.iter().max_by_key(|leaking| leaking.bytes);
-        most.map_or(String::new(), |most| told(input, most))
-    };
+    let most = |of: &[&Leaking<'_>]| of.first().map_or(String::new(), |most| told(input, most));
     let sum = |of: &[&Leaking<'_>]| input.estimate(of.iter().map(|leaking| leaking.bytes).sum());
     let requests = || {
         leaking
