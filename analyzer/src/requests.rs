@@ -14,7 +14,7 @@
 //! | `Enter` write | the thread is the queue's writer. If that begins an answer, the thread's answered requests end | the same | touches the first of the queue |
 //! | `Transferred` of no bytes | the client is gone: what is queued knows it | the same | – |
 //! | `Transferred` write | the turn that the write was entered for is answered | – | touches that one |
-//! | `Answer` | – | the first of the queue are answered, as many as it counts: a request that stands for more is split. The next begins. Read together and answered together, with one label and status: one request that counts for all | has answered it; has read the next, if it did |
+//! | `Answer` | – | the first of the queue are answered, as many as it counts: a request that stands for more is split. The next begins. Read together and answered together, with one label and status: one request that counts for all. Of others that were read together, the former's may have been worked for since the head was read: it has begun then, but where each was answered by itself | has answered it; has read the next, if it did |
 //! | `Enter` read | the thread's answered requests end | the same | – |
 //! | `Enter` accept, poll, lock | the thread's answered requests end | the same | its zone ends |
 //! | `Enter` queue | the thread's answered requests end | the same | its zone ends |

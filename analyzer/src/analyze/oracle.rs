@@ -26,6 +26,12 @@ struct Request {
     reader: u32,
     /// It begins with the read of its head, not with the answer to the one before.
     by_head: bool,
+    /// When its head was read; others came before it in that read.
+    head: usize,
+    waited: bool,
+    /// The read that it was part of, and the write of its answer.
+    read: usize,
+    write: Option<usize>,
     answer: Option<usize>,
     end: Option<usize>,
     /// It ends with its process, as of its answer.
@@ -63,10 +69,22 @@ struct One {
     status: u32,
 }
 
+/// A head that was read together with others that come before it.
+#[derive(Clone, Debug)]
+struct Behind {
+    head: usize,
+    /// Its connection's requests before it, and itself, if it ever begins.
+    before: Vec<usize>,
+    own: Option<usize>,
+    /// When its connection is closed.
+    until: usize,
+}
+
 struct Oracle<'s> {
     steps: &'s [(u32, u32, Told)],
     parents: Vec<Option<u32>>,
     requests: Vec<Request>,
+    behind: Vec<Behind>,
     /// (step, thread, request): the thread touched it. Several of one step in their order.
     touches: Vec<(usize, u32, usize)>,
     /// Whose each block is, and whether the proof holds in its process.
@@ -84,6 +102,7 @@ impl<'s> Oracle<'s> {
             steps: &script.steps,
             parents: script.facts.processes.iter().map(|p| p.parent).collect(),
             requests: Vec::new(),
+            behind: Vec::new(),
             touches: Vec::new(),
             owners: HashMap::new(),
             born_for: HashMap::new(),
@@ -179,6 +198,7 @@ impl<'s> Oracle<'s> {
             }
         }
         let mut last: Option<usize> = None;
+        let mut before: Vec<usize> = Vec::new();
         for (index, head) in heads.iter().enumerate() {
             let answer = answers.get(index);
             let with_former = last.filter(|_| {
@@ -196,6 +216,15 @@ impl<'s> Oracle<'s> {
                 continue;
             }
             let behind = index > 0 && heads[index - 1].batch == head.batch;
+            let read_before = |other: &One| other.batch == head.batch && other.step != head.step;
+            let waited = heads[..index].iter().any(read_before);
+            let own_event = index == 0 || heads[index - 1].step != head.step;
+            let waits = |own| Behind {
+                head: head.step,
+                before: before.clone(),
+                own,
+                until,
+            };
             let starts = match behind {
                 // Read together with the former: begins when that one is answered.
                 true => answers.get(index - 1),
@@ -207,9 +236,17 @@ impl<'s> Oracle<'s> {
                 (Some(one), _) => (head.thread, one.step, one.process),
                 // Never its turn: begins and ends with the close.
                 (None, Some((step, _, true))) => (u32::MAX, step, 0),
-                (None, _) => continue,
+                (None, _) => {
+                    self.behind
+                        .extend((waited && own_event).then(|| waits(None)));
+                    last = None;
+                    continue;
+                }
             };
             let id = self.requests.len();
+            self.behind
+                .extend((waited && own_event).then(|| waits(Some(id))));
+            before.push(id);
             self.requests.push(Request {
                 label: head.label.clone(),
                 status: answer.map_or(0, |answer| answer.status),
@@ -218,6 +255,10 @@ impl<'s> Oracle<'s> {
                 begin,
                 reader,
                 by_head: !behind,
+                head: head.step,
+                waited,
+                read: head.batch,
+                write: answer.map(|answer| answer.batch),
                 answer: answer.map(|answer| answer.step),
                 end: None,
                 last: false,

@@ -1,6 +1,6 @@
 //! Accounts, and what each has at a call site: opened, and given up when nothing names them any more.
 
-use super::holding::{Account, AccountId, Holding, Kind, Proof};
+use super::holding::{Account, AccountId, Holding, Kind, OUTSIDE, Proof};
 use super::lives::{Age, SiteLives};
 use super::site::{SiteFigures, SiteIndex};
 use super::{CollectionMoment, Ledger};
@@ -141,6 +141,13 @@ impl Ledger {
         let id = self.open_account(Kind::Proved(request, proof));
         self.proved.entry(request).or_default()[proof as usize] = id;
         id
+    }
+
+    /// Whether anything was allocated that is proved to be the request's, here.
+    pub fn has_proved(&self, request: RequestId) -> bool {
+        let accounts = self.proved.get(&request);
+        let mut all = accounts.into_iter().flatten();
+        all.any(|account| *account != OUTSIDE && self.has_holdings(*account))
     }
 
     /// A new account for what a worker allocates in a zone that is not over.

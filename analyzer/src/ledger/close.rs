@@ -219,6 +219,7 @@ impl Ledger {
             Proof::Tail,
             Proof::Waited,
             Proof::Task,
+            Proof::Alone,
         ];
         for (account, proof) in accounts.into_iter().zip(proofs) {
             if account != OUTSIDE {

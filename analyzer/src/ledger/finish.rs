@@ -252,7 +252,7 @@ impl Ledger {
             entry.blocks += left.served.blocks;
             entry.tail_blocks += match proof {
                 Proof::Tail => left.served.blocks,
-                Proof::Touch | Proof::Handed | Proof::Waited | Proof::Task => 0,
+                Proof::Touch | Proof::Handed | Proof::Waited | Proof::Task | Proof::Alone => 0,
             };
             entry.bytes += left.served.bytes;
             entry.before_exit += left.before_exit;

@@ -40,6 +40,9 @@ pub enum Proof {
     Waited,
     /// A task that waited before it touched the connection: one that serves several may have done other work.
     Task,
+    /// Heads that were read together with the request's waited behind it, and its answer was written by itself: one that
+    /// writes several answers at once may have worked for those, too.
+    Alone,
 }
 
 /// Requests that may be a block's owner more likely than others in flight when it was made.

@@ -39,10 +39,12 @@ impl Ledger {
         let late = memory.filter(|(_, block)| block.born > tree.to);
         let late = late.map(|(address, block)| self.heap.amount(address, block).bytes);
         let late: u64 = late.sum();
-        let first = records.partition_point(|record| record.start < from);
-        let started = records.iter().skip(first).filter(|record| !record.void);
+        let started = records.iter().filter(|record| !record.void);
         let started = started.map(|record| record.start);
-        let started: Vec<u64> = started.take_while(|start| *start <= tree.to).collect();
+        let mut started: Vec<u64> = started
+            .filter(|start| (from..=tree.to).contains(start))
+            .collect();
+        started.sort_unstable();
         let requests = started.len() as u64;
         let mut ends: [u64; PARTS] = std::array::from_fn(|part| {
             let place = (part + 1) * started.len() / PARTS;

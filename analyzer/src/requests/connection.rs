@@ -50,6 +50,12 @@ pub struct Waiting {
     pub read: u32,
     /// Who did that.
     pub reader: ThreadId,
+    /// When.
+    pub since: u64,
+    /// Others were read with it that come before it.
+    pub waited: bool,
+    /// So it is, and it has not begun: who serves the last before it that has.
+    pub behind: Option<ThreadId>,
 }
 
 /// The request that was answered last.
@@ -156,6 +162,10 @@ impl Machine {
         connection.mode = Mode::Uncut;
         connection.unseen = Some(reason);
         // Their answers will not be seen: who serves them may do anything by now.
+        let behind = connection.queue.iter_mut();
+        for server in behind.filter_map(|waiting| waiting.behind.take()) {
+            self.owners.count_behind(server, false);
+        }
         let left = connection.queue.iter();
         let left: Vec<RequestId> = left.filter_map(|waiting| waiting.request).collect();
         for request in left {
@@ -177,6 +187,9 @@ impl Machine {
             .into_iter()
             .partition(|w| !(all || by_turns || w.label.is_none()));
         connection.queue = kept.into();
+        for server in given_up.iter().filter_map(|waiting| waiting.behind) {
+            self.owners.count_behind(server, false);
+        }
         for request in given_up.iter().filter_map(|waiting| waiting.request) {
             self.void(request, None);
         }
@@ -234,6 +247,9 @@ impl Machine {
                 .or_default() += 1;
         }
         let mut server = None;
+        for server in connection.queue.iter().filter_map(|waiting| waiting.behind) {
+            self.owners.count_behind(server, false);
+        }
         for waiting in &connection.queue {
             let request = match (waiting.request, server) {
                 (Some(request), _) => request,

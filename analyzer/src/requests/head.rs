@@ -129,6 +129,9 @@ impl Machine {
                 self.records[request as usize].traffic.bytes_in = Octets::UNKNOWN;
             }
         }
+        let mut before = connection.queue.iter().rev();
+        let before = before.find_map(|before| before.request).filter(|_| waits);
+        let behind = before.map(|before| self.records[before as usize].thread);
         connection.queue.push_back(Waiting {
             request: None,
             label,
@@ -140,7 +143,13 @@ impl Machine {
             count,
             read,
             reader: at.thread,
+            since: at.stamp,
+            waited: waits,
+            behind,
         });
+        if let Some(server) = behind {
+            self.owners.count_behind(server, true);
+        }
         if !waits {
             let request = self.begin(at, number, source, label, count);
             self.reads(at, request);
@@ -191,6 +200,7 @@ impl Machine {
             if first.count > left {
                 let rest = Waiting {
                     request: None,
+                    behind: None,
                     count: first.count - left,
                     ..first.clone()
                 };
@@ -216,6 +226,7 @@ impl Machine {
             Some(request) => request,
             None => self.begin_waiting(at, number, first),
         };
+        self.goes_before(number, request);
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
@@ -231,11 +242,12 @@ impl Machine {
         if let Some(before) = together {
             self.records[before.request as usize].count += first.count;
             self.asked.join(before.request, first.asked);
-            return self.void(request, Some(before.request));
+            self.void(request, Some(before.request));
+            let server = self.records[before.request as usize].thread;
+            let owners = &mut self.owners;
+            return owners.answers_as_one(server, before.request, &mut self.records);
         }
-        let before = connection.answered;
-        let shares = before.filter(|before| before.write == write);
-        connection.answered = Some(Answered {
+        let former = connection.answered.replace(Answered {
             request,
             label: first.label,
             status,
@@ -244,13 +256,45 @@ impl Machine {
         });
         let record = &mut self.records[request as usize];
         (record.status, record.count) = (status, first.count);
-        if let Some(before) = shares {
-            // Answers in one write: which of its bytes are whose nobody can tell.
-            record.traffic.bytes_out = Octets::UNKNOWN;
-            self.records[before.request as usize].traffic.bytes_out = Octets::UNKNOWN;
+        let former = former.map(|former| (former, self.records[former.request as usize].thread));
+        if let Some((former, server)) = former.filter(|(former, _)| former.write == write) {
+            // Which of the write's bytes are whose nobody can tell.
+            for request in [former.request, request] {
+                self.records[request as usize].traffic.bytes_out = Octets::UNKNOWN;
+            }
+            let owners = &mut self.owners;
+            owners.answers_together(server, former.request, &mut self.records);
         }
         self.touch(at, request, true);
+        // Whoever did not work for one after the other may have worked for this one since it was read.
+        let in_turn = former.is_some_and(|(former, server)| {
+            former.read == read && self.owners.was_alone(server, former.request)
+        });
+        if first.waited && !in_turn {
+            self.records[request as usize].start = first.since;
+        }
         self.is_answered(at, request);
+    }
+
+    /// What waits behind the request is owed by whoever serves that one.
+    pub(super) fn goes_before(&mut self, number: u32, request: RequestId) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let server = self.records[request as usize].thread;
+        let mut queue = connection.queue.iter();
+        let place = queue.position(|waiting| waiting.request == Some(request));
+        let after = place.map_or(0, |place| place + 1);
+        for waiting in connection.queue.iter_mut().skip(after) {
+            match waiting.behind {
+                Some(other) if other != server => {
+                    waiting.behind = Some(server);
+                    self.owners.count_behind(other, false);
+                    self.owners.count_behind(server, true);
+                }
+                _ => return,
+            }
+        }
     }
 
     /// Begins a request whose head was read before, maybe by another worker.
@@ -261,6 +305,9 @@ impl Machine {
         };
         let request = self.begin(by, number, first.source, first.label, first.count);
         self.note(request, first, number);
+        if let Some(server) = first.behind {
+            self.owners.count_behind(server, false);
+        }
         request
     }
 
@@ -271,13 +318,14 @@ impl Machine {
             return;
         };
         let request = self.begin_waiting(at, number, &first);
-        if first.reader == at.thread {
-            self.reads(at, request);
-        }
         if let Some(connection) = self.connections.get_mut(&number)
             && let Some(first) = connection.queue.front_mut()
         {
-            first.request = Some(request);
+            (first.request, first.behind) = (Some(request), None);
+        }
+        self.goes_before(number, request);
+        if first.reader == at.thread {
+            self.reads(at, request);
         }
     }
 }

@@ -7,6 +7,8 @@
 //! | the worker | its allocations |
 //! | --- | --- |
 //! | has read the request's head itself, and nothing else that is unanswered was touched last by it | proved, that request's |
+//! | the same, beside heads that it read with it; it answers each by a write of its own, and goes on in between (`behind`) | proved, the one's that it answers next, but where a thread of the process writes several answers at once |
+//! | the same, and answers several by one write, or waits before it does | open, without a hint |
 //! | was handed a request: it begins the answer to one whose head another worker read; since its last wait or lock of a queue | the same, but where threads take several jobs at once |
 //! | has answered; up to its next wait, or first lock of a queue, or the head that it reads next | the same: what it tidies up |
 //! | has answered, and begins another's answer without a lock between | open, with both as hints |
@@ -23,6 +25,7 @@
 //! blocks of its call site; so is what was proved in a way that does not hold in its process (`habits`).
 
 mod accepted;
+mod behind;
 mod birth;
 mod carriers;
 mod habits;
@@ -208,6 +211,7 @@ impl Owners {
     /// A worker has ended.
     pub(super) fn worker_ends(&mut self, id: ThreadId, records: &mut Records) {
         self.put_back(id);
+        self.settle_aside(id, records);
         self.settle_birth(id, records);
         self.close_of_task(id, records);
         self.rest(id, records);
@@ -281,6 +285,7 @@ impl Owners {
         if self.is_expected(request) && self.runs(process) {
             self.ledger(process).expect_more(request);
         }
+        self.settle_aside_of(worker, request, records);
         if self.served_by(worker) == Some(request) {
             self.close_at_end(worker, request, records);
         }

@@ -205,6 +205,8 @@ impl Machine {
             if self.owners.served_by(before) == Some(request) {
                 self.owners.is_relieved(before, &mut self.records);
             }
+            let connection = self.records[request as usize].connection;
+            self.goes_before(connection, request);
         }
         self.move_to(at, request);
         self.owners.ledger(at.process).touched(at.stamp);

@@ -124,6 +124,9 @@ impl Machine {
                 count: 1,
                 read: connection.reads,
                 reader: at.thread,
+                since: at.stamp,
+                waited: false,
+                behind: None,
             });
         }
     }

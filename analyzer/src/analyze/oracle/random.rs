@@ -89,9 +89,12 @@ pub(super) fn script(seed: u64, length: usize) -> (Script, String) {
                 let count = 1 + dice.below(2);
                 connection.unanswered += count;
                 let mut heads = format!("GET /c{number}/x x{count}");
-                if dice.below(4) == 0 {
-                    connection.unanswered += 1;
-                    heads.push_str(&format!(", GET /c{number}/y"));
+                for other in ["y", "z x2", "v"] {
+                    if dice.below(3) > 0 {
+                        break;
+                    }
+                    connection.unanswered += 1 + u64::from(other.contains('x'));
+                    heads.push_str(&format!(", GET /c{number}/{other}"));
                 }
                 format!("reads c{number}; {thread} read c{number} {heads}")
             }
@@ -102,11 +105,16 @@ pub(super) fn script(seed: u64, length: usize) -> (Script, String) {
                 let verb = ["answer", "answered"][usize::from(dice.below(4) == 0)];
                 let status = [200, 500][usize::from(dice.below(3) == 0)];
                 let number = connection.number;
+                let mut status = format!("{status} x{count}");
+                if connection.unanswered > 0 && dice.below(3) == 0 {
+                    connection.unanswered -= 1;
+                    status.push_str(", 404");
+                }
                 match verb {
                     "answered" => {
-                        format!("writes c{number}; {thread} answered c{number} {status} x{count}")
+                        format!("writes c{number}; {thread} answered c{number} {status}")
                     }
-                    _ => format!("answer c{number} {status} x{count}"),
+                    _ => format!("answer c{number} {status}"),
                 }
             }
             (34, Some(at)) => format!("writes c{}", open[at].number),

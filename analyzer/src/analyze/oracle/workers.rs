@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use leak_wire::{Event, Transfer, Wait};
 
 use super::super::script::Told;
-use super::{Block, Oracle};
+use super::{Behind, Block, Oracle, Request};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Serves {
@@ -23,6 +23,7 @@ enum Rests {
     Handed,
     Waited,
     Tail,
+    Alone,
 }
 
 impl Rests {
@@ -54,6 +55,10 @@ struct Worker {
     within: Option<(usize, Rests, Vec<usize>)>,
     reads: bool,
     answers_others: bool,
+    /// What it did up to an answer behind which others waited.
+    aside: Option<(usize, Vec<usize>)>,
+    /// The last request that it answered by itself, while others waited behind it.
+    alone: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +82,8 @@ struct Run {
     migrates: HashSet<u32>,
     multiplexes: HashSet<u32>,
     takes_unseen: HashSet<u32>,
+    answers_together: HashSet<u32>,
+    behind: Vec<Behind>,
 }
 
 impl Run {
@@ -86,6 +93,62 @@ impl Run {
             !self.answered.contains(request) && !self.ended.contains(request)
         })
         .count()
+    }
+
+    /// Heads that wait behind what the thread serves.
+    fn behind(&self, thread: u32) -> usize {
+        let waits = |one: &&Behind| {
+            let begun = one.own.is_some_and(|own| self.toucher.contains_key(&own));
+            let mut before = one.before.iter().rev();
+            let server = before.find_map(|before| self.toucher.get(before));
+            one.head <= self.step && self.step < one.until && !begun && server == Some(&thread)
+        };
+        self.behind.iter().filter(waits).count()
+    }
+
+    fn is_sole(&self, thread: u32) -> bool {
+        self.unanswered(thread) + self.behind(thread) <= 1
+    }
+
+    fn puts_aside(&mut self, thread: u32, request: usize) {
+        self.settle_aside(thread);
+        let waits = self.behind(thread) > 0 && self.unanswered(thread) == 0;
+        let worker = self.worker(thread);
+        let zone = std::mem::take(&mut worker.zone);
+        if waits && worker.serves == Serves::Request(request, true) && !worker.polls {
+            worker.aside = Some((request, zone));
+        }
+    }
+
+    fn settle_aside(&mut self, thread: u32) {
+        let Some((answered, blocks)) = self.worker(thread).aside.take() else {
+            return;
+        };
+        let worker = self.worker(thread).clone();
+        let gone_on = match worker.serves {
+            Serves::Request(request, true) if request != answered => {
+                let mut owners = self.owners.iter();
+                !worker.zone.is_empty() || owners.any(|(_, of, _)| *of == request)
+            }
+            _ => false,
+        };
+        if gone_on {
+            self.worker(thread).alone = Some(answered);
+            let blocks = blocks.into_iter();
+            self.owners
+                .extend(blocks.map(|block| (block, answered, Rests::Alone)));
+        }
+    }
+
+    /// Another one is answered by the same write.
+    fn answers_together(&mut self, former: usize) {
+        let server = self.toucher[&former];
+        let process = self.process_of[&server];
+        self.answers_together.insert(process);
+        let worker = self.worker(server);
+        if worker.aside.as_ref().is_some_and(|aside| aside.0 == former) {
+            worker.aside = None;
+        }
     }
 
     fn worker(&mut self, thread: u32) -> &mut Worker {
@@ -122,10 +185,10 @@ impl Run {
     }
 
     fn creates(&mut self, process: u32, thread: u32, created: u64) {
-        let others = self.unanswered(thread);
+        let (others, sole) = (self.unanswered(thread), self.is_sole(thread));
         let worker = self.worker(thread);
         let made_for = match worker.serves {
-            Serves::Request(request, _) if others <= 1 => Some((request, Rests::on(worker.waited))),
+            Serves::Request(request, _) if sole => Some((request, Rests::on(worker.waited))),
             Serves::Tail(request) if others == 0 => Some((request, Rests::Tail)),
             _ => None,
         };
@@ -210,7 +273,7 @@ impl Run {
         }
         let (serves, adrift, handed) = (worker.serves, worker.adrift, reader != thread);
         self.end_birth(thread, Some(request));
-        let alone = self.unanswered(thread) <= 1;
+        let alone = self.unanswered(thread) <= 1 && self.behind(thread) == 0;
         match serves {
             Serves::None if begins && handed && alone && !adrift => {
                 self.give(thread, request, Rests::Handed)
@@ -237,7 +300,7 @@ impl Run {
             Serves::Request(request, _) | Serves::Tail(request) => Some(request),
         };
         if served == Some(request) {
-            self.drop_zone(server);
+            self.puts_aside(server, request);
             self.worker(server).serves = Serves::Tail(request);
             self.worker(server).woke = false;
             self.worker(server).answered += 1;
@@ -284,6 +347,7 @@ impl Run {
     }
 
     fn idle(&mut self, thread: u32) {
+        self.settle_aside(thread);
         let worker = self.worker(thread);
         if worker.serves == Serves::None && !worker.after && worker.reads && !worker.zone.is_empty()
         {
@@ -307,7 +371,7 @@ impl Run {
                 self.worker(thread).after = false;
             }
             Serves::Request(_, own) => {
-                let alone = self.unanswered(thread) <= 1;
+                let alone = self.is_sole(thread);
                 if !alone {
                     self.drop_zone(thread);
                 }
@@ -321,6 +385,7 @@ impl Run {
     }
 
     fn ends(&mut self, thread: u32, all: &[Block]) {
+        self.settle_aside(thread);
         let worker = self.worker(thread);
         worker.lived = true;
         if let Some((request, blocks)) = worker.born_for.take() {
@@ -355,6 +420,10 @@ impl Run {
         let Some(server) = self.toucher.get(&request).copied() else {
             return;
         };
+        let aside = self.worker(server).aside.as_ref();
+        if aside.is_some_and(|aside| aside.0 == request) {
+            self.settle_aside(server);
+        }
         match self.worker(server).serves {
             Serves::Tail(other) if other == request => match self.worker(server).woke {
                 true => self.worker(server).after = true,
@@ -372,7 +441,7 @@ impl Run {
     }
 
     fn allocates(&mut self, thread: u32, block: usize) {
-        let sole = self.unanswered(thread) <= 1;
+        let sole = self.is_sole(thread);
         let worker = self.worker(thread);
         match worker.serves {
             Serves::Request(request, _) if sole => {
@@ -386,7 +455,10 @@ impl Run {
 
 /// Goes through all steps; fills in touches, ends of what was answered, and owners.
 pub(super) fn run(oracle: &mut Oracle<'_>) {
-    let mut run = Run::default();
+    let mut run = Run {
+        behind: oracle.behind.clone(),
+        ..Run::default()
+    };
     for step in 0..oracle.steps.len() {
         let (process, thread, told) = oracle.steps[step].clone();
         run.step = step;
@@ -482,6 +554,7 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
                 Rests::Touch => true,
                 Rests::Waited => !run.multiplexes.contains(&process),
                 Rests::Tail | Rests::Handed => !run.takes_unseen.contains(&process),
+                Rests::Alone => !run.answers_together.contains(&process),
             };
         oracle.owners.insert(block, (request, holds));
     }
@@ -496,8 +569,27 @@ fn answer(run: &mut Run, oracle: &mut Oracle<'_>, (step, thread): (usize, u32), 
         run.toucher
             .entry(request)
             .or_insert(oracle.requests[request].reader);
+        let own = of_connection.iter().position(|id| *id == request);
+        let former = own
+            .and_then(|at| at.checked_sub(1))
+            .map(|at| of_connection[at]);
+        let one = oracle.requests[request].clone();
+        let same = |of: fn(&Request) -> Option<usize>| {
+            former.filter(|former| of(&oracle.requests[*former]) == of(&one))
+        };
+        let (same_write, same_read) = (same(|of| of.write), same(|of| Some(of.read)));
+        if let Some(former) = same_write {
+            run.answers_together(former);
+        }
         if run.touch(step, thread, request, oracle.requests[request].reader) {
             end_answered(run, oracle, thread, step);
+        }
+        let in_turn = same_read.is_some_and(|former| {
+            let server = run.toucher[&former];
+            run.worker(server).alone == Some(former)
+        });
+        if one.waited && !in_turn {
+            oracle.requests[request].begin = one.head;
         }
         run.has_answered(request);
     }

@@ -22,6 +22,9 @@ pub(in crate::requests) struct Habits {
     /// A thread takes jobs without a wait, a queue's lock or a byte between, or several at once: what it does after an
     /// answer may be for the next one, and what it does before the first one for any of them.
     pub(super) takes_unseen: bool,
+    /// A thread writes answers to heads that it has read together with one write: what it does before any answer may be
+    /// for all of them.
+    pub(super) answers_together: bool,
     /// Requests that had threads made which have ended, and whether those had worked for others; of those threads that
     /// have ended since a request has.
     made_threads: Vec<(RequestId, bool)>,
@@ -42,6 +45,7 @@ impl Habits {
                 Proof::Tail | Proof::Handed => !self.takes_unseen,
                 Proof::Waited => !self.multiplexes,
                 Proof::Task => !self.tasks_share,
+                Proof::Alone => !self.answers_together,
             }
     }
 

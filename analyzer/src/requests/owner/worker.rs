@@ -58,6 +58,13 @@ pub(super) struct Job {
     pub(super) for_request: Option<RequestId>,
 }
 
+/// What a thread did for a request while heads that were read with it waited behind it, up to its answer.
+#[derive(Debug)]
+pub(super) struct Aside {
+    pub(super) request: RequestId,
+    pub(super) accounts: Vec<AccountId>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Worker {
     pub(super) process: ProcessId,
@@ -95,6 +102,12 @@ pub(super) struct Worker {
     pub(super) unanswered: u32,
     /// The request that it serves is one of them: not while its head is incomplete.
     pub(super) counted: bool,
+    /// Heads that were read together with one that it serves, and wait behind that.
+    pub(super) behind: u32,
+    /// What it did up to an answer behind which others waited: whether that was the only one in its write shows later.
+    pub(super) aside: Option<Aside>,
+    /// The request of which that was so last.
+    pub(super) alone: Option<RequestId>,
     /// The account for its next block; with a version, while that is the one of what is in flight.
     pub(super) account: Option<(AccountId, Option<u32>)>,
     /// Accounts of its zone, the newest last, and what was in flight when that was opened.
@@ -129,7 +142,7 @@ impl Worker {
 
     /// Whether somebody waits for it besides the one that it serves.
     pub(super) fn has_others(&self) -> bool {
-        self.unanswered > u32::from(self.counted)
+        self.unanswered + self.behind > u32::from(self.counted)
     }
 
     /// What proves that a block is that request's which the worker serves.

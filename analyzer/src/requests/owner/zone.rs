@@ -187,11 +187,12 @@ impl Owners {
         let others = self.workers[id as usize]
             .unanswered
             .saturating_sub(u32::from(counted));
-        let proof = match self.workers[id as usize].waited {
+        let worker = &self.workers[id as usize];
+        let proof = match worker.waited && worker.is_task() {
             true => Proof::Task,
             false => Proof::Handed,
         };
-        let proved = begins && handed && others == 0;
+        let proved = begins && handed && others == 0 && self.workers[id as usize].behind == 0;
         match service {
             Service::None if proved && !self.workers[id as usize].adrift => {
                 self.end_birth(id, Some(request), records);
@@ -279,7 +280,9 @@ impl Owners {
             return;
         }
         self.note_moment(id, Some(request));
-        self.close_zone(id, Some(request), records);
+        if !self.puts_aside(id, request, records) {
+            self.close_zone(id, Some(request), records);
+        }
         let worker = &mut self.workers[id as usize];
         (worker.counted, worker.woke) = (false, false);
         // A task has one job.
@@ -383,6 +386,7 @@ impl Owners {
 
     /// The worker enters a wait; `polls`: for one of several connections.
     pub(in crate::requests) fn idle(&mut self, id: ThreadId, polls: bool, records: &mut Records) {
+        self.settle_aside(id, records);
         self.workers[id as usize].polls |= polls;
         self.note_moment(id, None);
         let worker = &self.workers[id as usize];
