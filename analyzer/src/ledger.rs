@@ -214,7 +214,7 @@ struct Pending {
 }
 
 /// How many kinds of proof there are.
-const PROOFS: usize = 6;
+const PROOFS: usize = 7;
 
 impl Ledger {
     /// Nothing happened yet, in a trace whose blocks count so.

@@ -209,7 +209,9 @@ impl Sweep {
                 request,
             };
             sweep.changes.push(begin);
-            if let Some(stamp) = record.end {
+            if let Some(end) = record.end {
+                // What a loop does for it since is told by what it touched last.
+                let stamp = record.answered.map_or(end, |answered| answered.min(end));
                 sweep.changes.push(Change {
                     stamp,
                     begins: false,

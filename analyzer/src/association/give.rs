@@ -235,6 +235,7 @@ pub(super) fn loosen(
         is_further: false,
         hints: Hints {
             last: Some(kept.request),
+            answered: kept.tail_blocks == kept.blocks,
             ..Hints::default()
         },
         live: amount,

@@ -23,8 +23,8 @@ pub(super) fn hinted(observation: &Observation, hint: Hint) -> Option<u32> {
     }
 }
 
-/// Kinds of moments: with and without what was touched last, and next.
-const KINDS: usize = 4;
+/// Kinds of moments: with and without what was touched last, which had been answered or not, and next.
+const KINDS: usize = 6;
 
 /// The shares of a process.
 #[derive(Debug, Default)]
@@ -36,7 +36,8 @@ pub(super) struct Moments {
 
 /// Of which kind a moment with these hints is.
 fn kind(hints: Hints) -> usize {
-    usize::from(hints.last.is_some()) | usize::from(hints.next.is_some()) << 1
+    let last = usize::from(hints.last.is_some()) + usize::from(hints.answered);
+    2 * last.min(2) + usize::from(hints.next.is_some())
 }
 
 /// The sample counts as if it had so many moments more, with each label's share of the requests.

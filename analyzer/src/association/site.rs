@@ -191,13 +191,15 @@ impl Observed {
             all.extend(births.map(|born| Observation::of(process, *born, Hints::default())));
             // What is proved tells who else comes here.
             for kept in &part.retained {
+                let in_tail = kept.tail_blocks == kept.blocks;
                 let hints = Hints {
                     last: Some(kept.request),
+                    answered: in_tail,
                     ..Hints::default()
                 };
                 all.push(Observation {
                     proved: true,
-                    in_tail: kept.tail_blocks == kept.blocks,
+                    in_tail,
                     amount: kept.amount(),
                     blocks: kept.blocks,
                     ..Observation::of(process, kept.born, hints)

@@ -104,6 +104,7 @@ fn record(label: u32, start: u64, end: Option<u64>) -> Record {
         status: end.map(|_| 200),
         start,
         end,
+        answered: None,
         reader: 0,
         unanswered: false,
         answer_begun: true,

@@ -219,6 +219,7 @@ impl Ledger {
             Proof::Tail,
             Proof::Waited,
             Proof::Task,
+            Proof::Passed,
             Proof::Alone,
         ];
         for (account, proof) in accounts.into_iter().zip(proofs) {

@@ -250,10 +250,9 @@ impl Ledger {
             entry.born = entry.born.min(holding.born);
             entry.last = entry.last.max(holding.last);
             entry.blocks += left.served.blocks;
-            entry.tail_blocks += match proof {
-                Proof::Tail => left.served.blocks,
-                Proof::Touch | Proof::Handed | Proof::Waited | Proof::Task | Proof::Alone => 0,
-            };
+            if proof.is_tail() {
+                entry.tail_blocks += left.served.blocks;
+            }
             entry.bytes += left.served.bytes;
             entry.before_exit += left.before_exit;
             entry.collected |= left.is_mostly_collected();

@@ -40,9 +40,19 @@ pub enum Proof {
     Waited,
     /// A task that waited before it touched the connection: one that serves several may have done other work.
     Task,
+    /// As [`Proof::Tail`], but the worker is a loop, and has written to one that streams meanwhile: a loop that goes on with
+    /// streams in the midst of its rounds may have worked for that one.
+    Passed,
     /// Heads that were read together with the request's waited behind it, and its answer was written by itself: one that
     /// writes several answers at once may have worked for those, too.
     Alone,
+}
+
+impl Proof {
+    /// Whether the worker had answered the request.
+    pub fn is_tail(self) -> bool {
+        matches!(self, Proof::Tail | Proof::Passed)
+    }
 }
 
 /// Requests that may be a block's owner more likely than others in flight when it was made.
@@ -102,7 +112,7 @@ impl Kind {
     /// After whose answer a worker made these, before it turned to anything else.
     pub fn made_after(self) -> Option<RequestId> {
         match self {
-            Kind::Proved(request, Proof::Tail) => Some(request),
+            Kind::Proved(request, proof) if proof.is_tail() => Some(request),
             Kind::Open(hints) if hints.answered => hints.last,
             _ => None,
         }

@@ -108,11 +108,12 @@ impl Ledger {
             let holding = &self.holdings[*id as usize];
             let hints = match holding.kind {
                 Kind::Open(hints) => hints,
-                Kind::Proved(request, _) => {
+                Kind::Proved(request, proof) => {
                     let record = records.get(request as usize);
                     let real = record.is_some_and(|record| !record.void);
                     Hints {
                         last: Some(request).filter(|_| real),
+                        answered: real && proof.is_tail(),
                         ..Hints::default()
                     }
                 }

@@ -116,6 +116,7 @@ fn record() -> Record {
         status: None,
         start: 0,
         end: None,
+        answered: None,
         reader: 0,
         unanswered: false,
         answer_begun: false,

@@ -12,6 +12,7 @@
 //! | was handed a request: it begins the answer to one whose head another worker read; since its last wait or lock of a queue | the same, but where threads take several jobs at once |
 //! | has answered; up to its next wait, or first lock of a queue, or the head that it reads next | the same: what it tidies up |
 //! | has answered, and begins another's answer without a lock between | open, with both as hints |
+//! | is a loop, has answered, and writes to one that streams in the same round | open; where loops go on with streams in rounds in which they read nothing, with that one as a hint, too |
 //! | has answered, and has woken another thread (a byte to a pipe); since the byte | open, with that request as a hint |
 //! | serves several at once | open; touched last and next are hints |
 //! | touches none between two waits or locks | open, without a hint |

@@ -32,6 +32,8 @@ pub struct Record {
     pub start: u64,
     /// Stamp of its end.
     pub end: Option<u64>,
+    /// When a loop had answered it: what that has done for it since, it did before it turned to another one.
+    pub answered: Option<u64>,
     /// Who read its head.
     pub reader: ThreadId,
     /// Its head is complete, its answer is not, and it has not ended: somebody may work for it.
@@ -95,6 +97,7 @@ const FOLDED: Record = Record {
     status: None,
     start: 0,
     end: Some(0),
+    answered: None,
     reader: 0,
     unanswered: false,
     answer_begun: true,
@@ -145,6 +148,7 @@ impl Machine {
             status: None,
             start: at.stamp,
             end: None,
+            answered: None,
             reader: at.thread,
             unanswered: source != Source::Mark && label.is_some(),
             answer_begun: false,
@@ -191,7 +195,7 @@ impl Machine {
         let serves = self.owners.served_by(at.thread);
         if record.answer_begun && serves.is_some_and(|other| other != request) {
             // One that streams: who writes to it as well does that for what it serves.
-            return;
+            return self.owners.passes_by(at.thread, request, &mut self.records);
         }
         record.answer_begun |= writes;
         record.host = at.host;
@@ -210,8 +214,12 @@ impl Machine {
         }
         self.move_to(at, request);
         self.owners.ledger(at.process).touched(at.stamp);
-        self.owners
-            .touches(at.thread, request, (begins, handed), &mut self.records);
+        self.owners.touches(
+            at.thread,
+            request,
+            (begins, writes && !begins, handed),
+            &mut self.records,
+        );
         if begins {
             // Whoever begins an answer is done with what it answered before.
             self.end_answered(at);
@@ -249,6 +257,9 @@ impl Machine {
             self.owners.ledger(process).answered();
         }
         let server = self.records[request as usize].thread;
+        if self.owners.is_loop(server) {
+            self.records[request as usize].answered = Some(at.stamp);
+        }
         if self.owners.served_by(server) == Some(request) {
             self.owners.has_answered(server, request, &mut self.records);
         }

@@ -23,6 +23,7 @@ enum Rests {
     Handed,
     Waited,
     Tail,
+    Passed,
     Alone,
 }
 
@@ -40,6 +41,8 @@ struct Worker {
     serves: Serves,
     waited: bool,
     woke: bool,
+    /// A loop has written to one that streams since it answered.
+    passed: bool,
     after: bool,
     /// It serves none by what others did, and has not waited nor taken a queue's lock since.
     adrift: bool,
@@ -83,6 +86,7 @@ struct Run {
     multiplexes: HashSet<u32>,
     takes_unseen: HashSet<u32>,
     answers_together: HashSet<u32>,
+    resumes: HashSet<u32>,
     behind: Vec<Behind>,
 }
 
@@ -212,7 +216,7 @@ impl Run {
     fn serve(&mut self, thread: u32, request: usize, own: bool) {
         let worker = self.worker(thread);
         (worker.serves, worker.waited) = (Serves::Request(request, own), false);
-        (worker.after, worker.adrift) = (false, false);
+        (worker.after, worker.adrift, worker.passed) = (false, false, false);
         if worker.reads && worker.answers_others {
             let process = self.process_of[&thread];
             self.migrates.insert(process);
@@ -251,6 +255,13 @@ impl Run {
             Serves::Request(request, _) | Serves::Tail(request) => Some(request),
         };
         if !begins && served.is_some_and(|other| other != request) {
+            let process = self.process_of[&thread];
+            let resumes = self.resumes.contains(&process);
+            let worker = self.worker(thread);
+            worker.passed |= worker.polls && matches!(worker.serves, Serves::Tail(_));
+            if worker.polls && resumes {
+                worker.zone.clear();
+            }
             return false;
         }
         self.answer_begun.insert(request);
@@ -263,6 +274,16 @@ impl Run {
             self.drop_zone(before);
             self.worker(before).serves = Serves::None;
             self.worker(before).adrift = true;
+        }
+        let worker = self.worker(thread);
+        let after_wait = match worker.serves {
+            Serves::None => true,
+            Serves::Request(served, _) => served == request && worker.waited,
+            Serves::Tail(_) => false,
+        };
+        if after_wait && worker.polls && !begins && reader == thread {
+            let process = self.process_of[&thread];
+            self.resumes.insert(process);
         }
         let worker = self.worker(thread);
         if let Serves::Request(other, _) = worker.serves
@@ -303,14 +324,21 @@ impl Run {
             self.puts_aside(server, request);
             self.worker(server).serves = Serves::Tail(request);
             self.worker(server).woke = false;
+            self.worker(server).passed = false;
             self.worker(server).answered += 1;
         }
     }
 
     fn tail(&mut self, thread: u32, request: usize) {
-        let (answered, woke) = (self.worker(thread).answered, self.worker(thread).woke);
+        let worker = self.worker(thread);
+        let (answered, woke, passed) = (worker.answered, worker.woke, worker.passed);
+        let rests = match worker.passed {
+            true => Rests::Passed,
+            false => Rests::Tail,
+        };
+        let resumes = passed && self.resumes.contains(&self.process_of[&thread]);
         match self.unanswered(thread) {
-            0 if answered <= 1 && !woke => self.give(thread, request, Rests::Tail),
+            0 if answered <= 1 && !woke && !resumes => self.give(thread, request, rests),
             _ => self.drop_zone(thread),
         }
     }
@@ -554,6 +582,9 @@ pub(super) fn run(oracle: &mut Oracle<'_>) {
                 Rests::Touch => true,
                 Rests::Waited => !run.multiplexes.contains(&process),
                 Rests::Tail | Rests::Handed => !run.takes_unseen.contains(&process),
+                Rests::Passed => {
+                    !run.takes_unseen.contains(&process) && !run.resumes.contains(&process)
+                }
                 Rests::Alone => !run.answers_together.contains(&process),
             };
         oracle.owners.insert(block, (request, holds));

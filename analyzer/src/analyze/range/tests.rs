@@ -26,6 +26,7 @@ fn records() -> Vec<Record> {
         status: Some(200),
         start: at * 100,
         end: Some(at * 100 + 50),
+        answered: None,
         reader: 0,
         unanswered: false,
         answer_begun: true,

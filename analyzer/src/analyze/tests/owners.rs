@@ -76,6 +76,20 @@ fn answers_of_one_write_prove_nothing_of_heads_that_were_read_together() {
 }
 
 #[test]
+fn a_loop_that_goes_on_with_a_stream_after_an_answer_does_not_tidy_up() {
+    let told = proved(
+        "t1 accept c1; t1 accept c2; t1 accept c3; t1 poll; t1 read c1 GET /s; t1 send c1; t1 read c3 GET /s; t1 send c3
+         t1 poll; t1 send c1; t1 poll; t1 read c2 GET /p; t1 answer c2 200; t1 alloc x 1; t1 answer c1 200
+         t1 alloc y 1; t1 answer c3 200; t1 poll",
+    );
+    let of_stream = "GET /s status 200";
+    assert_eq!(
+        told,
+        [of_stream, of_stream, "GET /p status 200", "outside 2"]
+    );
+}
+
+#[test]
 fn heads_of_one_label_that_are_answered_together_are_one() {
     let told = proved(
         "t1 accept c1; t1 waits; t1 read c1 GET /a, GET /a; t1 alloc a 1; t1 alloc b 1; t1 answer c1 200, 200

@@ -25,6 +25,9 @@ pub(in crate::requests) struct Habits {
     /// A thread writes answers to heads that it has read together with one write: what it does before any answer may be
     /// for all of them.
     pub(super) answers_together: bool,
+    /// A loop goes on with a request that streams although nothing was read: what it does after another's answer may be
+    /// for one that it writes to next.
+    pub(super) resumes: bool,
     /// Requests that had threads made which have ended, and whether those had worked for others; of those threads that
     /// have ended since a request has.
     made_threads: Vec<(RequestId, bool)>,
@@ -45,6 +48,7 @@ impl Habits {
                 Proof::Tail | Proof::Handed => !self.takes_unseen,
                 Proof::Waited => !self.multiplexes,
                 Proof::Task => !self.tasks_share,
+                Proof::Passed => !self.takes_unseen && !self.resumes,
                 Proof::Alone => !self.answers_together,
             }
     }

@@ -72,6 +72,8 @@ pub(super) struct Worker {
     pub(super) service: Service,
     /// It has woken another thread since it answered, and made what its zone holds after that.
     pub(super) woke: bool,
+    /// It is a loop, and has written to one that streams since it answered.
+    pub(super) passed: bool,
     /// The request that it had answered then, which has ended: it reads on, and what its zone holds may be that one's or
     /// the next one's.
     pub(super) after: Option<RequestId>,

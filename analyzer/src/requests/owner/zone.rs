@@ -163,14 +163,16 @@ impl Owners {
         self.note_habits(id);
     }
 
-    /// The worker touches a request that was read before. `begins`: with the write that begins its answer.
+    /// The worker touches a request that was read before. `begins`: with the write that begins its answer; `streams`: with
+    /// one that goes on with it.
     pub(in crate::requests) fn touches(
         &mut self,
         id: ThreadId,
         request: RequestId,
-        (begins, handed): (bool, bool),
+        (begins, streams, handed): (bool, bool, bool),
         records: &mut Records,
     ) {
+        self.may_resume(id, request, streams && !handed);
         let worker = &mut self.workers[id as usize];
         let service = worker.service;
         if matches!(service, Service::Serves { request: same, .. } if same == request) {
@@ -214,6 +216,47 @@ impl Owners {
         self.note_habits(id);
     }
 
+    /// The worker writes to a request that streams while it serves another one, or tidies up after that. A loop that goes
+    /// on with streams in the midst of its rounds may have worked for that one.
+    pub(in crate::requests) fn passes_by(
+        &mut self,
+        id: ThreadId,
+        request: RequestId,
+        records: &mut Records,
+    ) {
+        if !self.is_loop(id) || self.explicit {
+            return;
+        }
+        let worker = &mut self.workers[id as usize];
+        worker.passed |= matches!(worker.service, Service::Tail { .. });
+        if self.habits[worker.process as usize].resumes {
+            self.note_moment(id, Some(request));
+            self.close_zone(id, Some(request), records);
+        }
+    }
+
+    /// Whether a loop goes on with a request that streams although it has read nothing since its last wait.
+    fn may_resume(&mut self, id: ThreadId, request: RequestId, streams: bool) {
+        let worker = &self.workers[id as usize];
+        let after_wait = match worker.service {
+            Service::None => true,
+            Service::Serves {
+                request: served, ..
+            } => served == request && worker.waited,
+            Service::Tail { .. } => false,
+        };
+        if streams && after_wait && self.is_loop(id) {
+            let process = self.workers[id as usize].process as usize;
+            self.habits[process].resumes = true;
+        }
+    }
+
+    /// Whether the worker is a loop.
+    pub(in crate::requests) fn is_loop(&self, id: ThreadId) -> bool {
+        let worker = self.workers.get(id as usize);
+        worker.is_some_and(|worker| worker.polls && !worker.is_task())
+    }
+
     fn serves(&mut self, id: ThreadId, request: RequestId, own: bool, records: &Records) {
         let connection = records
             .get(request as usize)
@@ -226,6 +269,7 @@ impl Owners {
         worker.is_at(Some(request));
         (worker.waited, worker.counted) = (false, counted);
         (worker.account, worker.woke, worker.after) = (None, false, None);
+        worker.passed = false;
         (worker.handed, worker.adrift) = (None, false);
         (worker.told, worker.told_before) = (None, None);
         worker.served = Some(request);
@@ -284,7 +328,7 @@ impl Owners {
             self.close_zone(id, Some(request), records);
         }
         let worker = &mut self.workers[id as usize];
-        (worker.counted, worker.woke) = (false, false);
+        (worker.counted, worker.woke, worker.passed) = (false, false, false);
         // A task has one job.
         worker.answered += u32::from(!worker.is_task());
         worker.service = Service::Tail { request };
@@ -370,11 +414,18 @@ impl Owners {
 
     /// What the worker did since it answered was its tidying, unless it serves others, too, or has answered others since
     /// it last waited (a loop has what all of a round's requests left to be done run at the end of it), or has told
-    /// another thread since that its job is done: then it may have begun the next one.
+    /// another thread since that its job is done: then it may have begun the next one. See [`Proof::Passed`], too.
     fn settle_tail(&mut self, id: ThreadId, request: RequestId, records: &mut Records) {
         let worker = &self.workers[id as usize];
+        let proof = match worker.passed {
+            true => Proof::Passed,
+            false => Proof::Tail,
+        };
+        let resumes = worker.passed && self.habits[worker.process as usize].resumes;
         match worker.unanswered + worker.answered.saturating_sub(1) {
-            0 if !worker.woke => self.settle(id, Verdict::Proved(request, Proof::Tail), records),
+            0 if !worker.woke && !resumes => {
+                self.settle(id, Verdict::Proved(request, proof), records)
+            }
             _ => self.close_zone(id, None, records),
         }
     }
