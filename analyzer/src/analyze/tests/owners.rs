@@ -90,6 +90,59 @@ fn a_loop_that_goes_on_with_a_stream_after_an_answer_does_not_tidy_up() {
 }
 
 #[test]
+fn what_a_loop_goes_on_with_after_an_answer_is_not_the_answered_requests() {
+    // Coroutines whose time has come go on at the end of a round; /ping is answered at once in half of the rounds.
+    let mut state = 1_u64;
+    let mut below = |limit: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % limit
+    };
+    let mut text = String::from("t1 accept c1; t1 accept c2; t1 accept c3; t1 poll\n");
+    let (mut quote, mut calc) = (None, None);
+    for round in 0..900 {
+        text.push_str(&"t9 alloc z 1 @9; t9 free z; ".repeat(10));
+        let (had_quote, had_calc) = (quote, calc);
+        if quote.is_none() && below(3) == 0 {
+            text.push_str("t1 read c1 GET /quote; ");
+            quote = Some(1 + below(3));
+        }
+        if calc.is_none() && below(3) == 0 {
+            text.push_str("t1 read c3 GET /calc; ");
+            calc = Some(below(4));
+        }
+        if below(2) == 0 {
+            text.push_str("t1 read c2 GET /ping; t1 answer c2 200; ");
+        }
+        if let Some(left) = had_quote {
+            match left {
+                0 => text.push_str("t1 answer c1 200; "),
+                1 => text.push_str(&format!("t1 alloc q{round} 8 @5; ")),
+                _ => {}
+            }
+            quote = left.checked_sub(1);
+        }
+        if let Some(left) = had_calc {
+            if left == 0 {
+                text.push_str("t1 answer c3 200; ");
+            }
+            calc = left.checked_sub(1);
+        }
+        text.push_str("t1 poll\n");
+    }
+    let told = auto(&text);
+    let kept = |label: &str| {
+        let of_label = told
+            .iter()
+            .filter(|line| line.starts_with(label) && line.contains("retained"));
+        of_label.count()
+    };
+    assert_eq!([kept("GET /ping"), kept("GET /calc")], [0; 2], "{told:#?}");
+    assert!(kept("GET /quote") > 100, "{told:#?}");
+}
+
+#[test]
 fn heads_of_one_label_that_are_answered_together_are_one() {
     let told = proved(
         "t1 accept c1; t1 waits; t1 read c1 GET /a, GET /a; t1 alloc a 1; t1 alloc b 1; t1 answer c1 200, 200
