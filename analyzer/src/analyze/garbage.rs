@@ -189,6 +189,7 @@ mod tests {
             void: false,
             moved: false,
             touches: 0,
+            answered: None,
             traffic: Default::default(),
             figures: Figures::default(),
         };

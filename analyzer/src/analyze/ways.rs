@@ -191,6 +191,7 @@ mod tests {
     fn records(each: u32) -> Vec<Record> {
         let record = |at: u32| Record {
             touches: 0,
+            answered: None,
             traffic: Default::default(),
             process: at / each,
             thread: 0,

@@ -211,7 +211,9 @@ impl Sweep {
             sweep.changes.push(begin);
             if let Some(end) = record.end {
                 // What a loop does for it since is told by what it touched last.
-                let stamp = record.answered.map_or(end, |answered| answered.min(end));
+                let stamp = record
+                    .answered
+                    .map_or(end, |answered| answered.get().min(end));
                 sweep.changes.push(Change {
                     stamp,
                     begins: false,

@@ -1,5 +1,7 @@
 //! What is kept of each request; how it begins, is served and ends.
 
+use std::num::NonZeroU64;
+
 use super::label::LabelId;
 use super::machine::{At, Machine};
 use crate::analysis::{Octets, Source, Traffic};
@@ -33,7 +35,7 @@ pub struct Record {
     /// Stamp of its end.
     pub end: Option<u64>,
     /// When a loop had answered it: what that has done for it since, it did before it turned to another one.
-    pub answered: Option<u64>,
+    pub answered: Option<NonZeroU64>,
     /// Who read its head.
     pub reader: ThreadId,
     /// Its head is complete, its answer is not, and it has not ended: somebody may work for it.
@@ -124,7 +126,7 @@ const FOLDED: Record = Record {
 };
 
 // There may be millions.
-const _: () = assert!(size_of::<Record>() <= 160);
+const _: () = assert!(size_of::<Record>() <= 168);
 
 impl Machine {
     /// A request begins on a thread, which serves it.
@@ -258,7 +260,7 @@ impl Machine {
         }
         let server = self.records[request as usize].thread;
         if self.owners.is_loop(server) {
-            self.records[request as usize].answered = Some(at.stamp);
+            self.records[request as usize].answered = NonZeroU64::new(at.stamp);
         }
         if self.owners.served_by(server) == Some(request) {
             self.owners.has_answered(server, request, &mut self.records);

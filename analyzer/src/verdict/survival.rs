@@ -26,10 +26,10 @@ mod workers;
 #[cfg(test)]
 mod young;
 
-pub(super) use chance::LEVEL;
-use chance::{at_least, at_most};
+pub(super) use chance::{LEVEL, SUSPICIOUS};
+use chance::{at_least, at_most, trend};
 pub use mature::FALLING;
-use mature::{Mature, goes_on_by_itself};
+use mature::Mature;
 pub use process::{InProcess, Kept};
 
 use super::GroupEvidence;
@@ -56,8 +56,6 @@ pub const DOUBTFUL: f64 = -1.28;
 const ALONE: usize = 8;
 /// A tail holds this part of all at most.
 const TAIL: f64 = 0.05;
-/// What is less likely by chance than this can't be called harmless: one in twenty.
-pub(super) const SUSPICIOUS: f64 = 0.05;
 /// What lives in a tail lives so many typical lives more, on average.
 const RESIDUAL: f64 = 4.0;
 /// A warm-up is told from a leak after so many requests.
@@ -419,6 +417,12 @@ impl<'g> Group<'g> {
             .max(for_trend)
             .max(1)
     }
+}
+
+/// Whether a process with these places shows by itself that the keeping goes on.
+fn goes_on_by_itself(places: &[f64]) -> bool {
+    places.len() as u64 >= LEAK_REQUESTS_AMONG_FREES
+        && trend(places).is_some_and(|trend| trend > FALLING)
 }
 
 /// How old a holding is now, born at `birth`.

@@ -2,6 +2,8 @@
 
 /// By chance: one in a thousand.
 pub(crate) const LEVEL: f64 = 1e-3;
+/// What is less likely by chance than this can't be called harmless: one in twenty.
+pub(crate) const SUSPICIOUS: f64 = 0.05;
 
 /// Probabilities of independent findings, taken together (R. A. Fisher, "Statistical Methods for Research Workers",
 /// 1925): minus the sum of their logarithms has a gamma distribution.

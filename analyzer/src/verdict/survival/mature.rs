@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::chance::{Chances, LEVEL, at_least, trend};
+use super::chance::{Chances, LEVEL, SUSPICIOUS, at_least, trend};
 use super::process::InProcess;
-use super::{LEAK_REQUESTS_AMONG_FREES, SUSPICIOUS};
 use crate::ledger::Lives;
 
 /// The keeping has died down where the trend is below this (Laplace's test; by chance: one in a hundred).
@@ -148,12 +147,6 @@ impl Mature {
         let (first, last) = quarters(lowest);
         (first > 0).then(|| 100 * last / first)
     }
-}
-
-/// Whether a process with these places shows by itself that the keeping goes on.
-pub(super) fn goes_on_by_itself(places: &[f64]) -> bool {
-    places.len() as u64 >= LEAK_REQUESTS_AMONG_FREES
-        && trend(places).is_some_and(|trend| trend > FALLING)
 }
 
 /// How many of the places lie in the first quarter, and how many in the last.
