@@ -320,5 +320,5 @@ fn thresholds_are_those_of_the_code() {
         );
         seen += 1;
     }
-    assert_eq!(seen, 16);
+    assert_eq!(seen, 17);
 }

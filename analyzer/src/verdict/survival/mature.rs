@@ -17,8 +17,10 @@ const EARLY: usize = 4;
 /// Among many requests a trend is sure that is small. The keeping goes on, whatever the trend, where the last quarter
 /// keeps this part of what the first one does, or more, ...
 const GOES_ON: f64 = 0.75;
-/// ... and has died down only where the last quarter keeps less than this part: by chance once in twenty.
+/// ... and has died down only where the last quarter keeps less than this part, by chance once in twenty, ...
 const DIES: f64 = 0.5;
+/// ... and has kept one in so many of that, or fewer.
+const DYING: u64 = 4;
 /// Where the last quarter begins.
 const LAST_QUARTER: f64 = 0.75;
 /// What was kept from here on shows that it has not stopped: many a load keeps nothing as it ends.
@@ -167,5 +169,5 @@ fn goes_on(places: &[f64]) -> bool {
 /// Whether the last quarter keeps much less than the first one, for sure.
 fn dies(places: &[f64]) -> bool {
     let (first, last) = quarters(places);
-    at_least(first, first + last, 1.0 / (1.0 + DIES)) < SUSPICIOUS
+    last * DYING <= first && at_least(first, first + last, 1.0 / (1.0 + DIES)) < SUSPICIOUS
 }
