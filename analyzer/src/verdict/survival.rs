@@ -384,7 +384,7 @@ impl<'g> Group<'g> {
             return Verdict::WarmUp;
         }
         let over = match self.by_time {
-            true => found.has_stopped(),
+            true => found.ends_early(LEVEL),
             false => found.has_fallen(needs),
         };
         if over {

@@ -170,14 +170,8 @@ pub(super) const LAWS: &[Law] = &[
     law("every tenth leaks", Leaks, leaks::tenth),
     law("leak after N requests", Leaks, leaks::late),
     law("leak of each connection", Leaks, leaks::connections),
-    except(
-        law("leak that wanes", Leaks, leaks::waning),
-        "whether it goes on waning can't be told where the last quarter keeps less than three quarters of what the first one does: undecided",
-    ),
-    except(
-        law("leak that comes and goes", Leaks, leaks::wavering),
-        "where it came more often at first, it can't be told from one that dies down: undecided",
-    ),
+    law("leak that wanes", Leaks, leaks::waning),
+    law("leak that comes and goes", Leaks, leaks::wavering),
     law(
         "a tenth leaks, others collected",
         Leaks,

@@ -80,12 +80,12 @@ impl Mature {
     }
 
     /// It began with the first requests, and an even rate would hardly have ended so early.
-    fn ends_early(&self, level: f64) -> bool {
+    pub(super) fn ends_early(&self, level: f64) -> bool {
         self.ends.by_chance() < level && self.begins.by_chance() >= level
     }
 
     /// It has ended, for sure: a table is full.
-    pub(super) fn has_stopped(&self) -> bool {
+    fn has_stopped(&self) -> bool {
         self.ends_early(LEVEL) && dies(&self.positions)
     }
 
