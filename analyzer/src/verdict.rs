@@ -26,6 +26,8 @@ pub const LEAK_LATE_REQUESTS: u64 = 2;
 pub const LEAK_SHARE: u64 = 50;
 /// Slices of the first quarter.
 pub const QUARTER: usize = SLICES / 4;
+/// A load slows what a thread does by itself to this share (in percent) at most.
+pub const SLOWED: u64 = 10;
 /// A growing buffer's live bytes rise by this share (in percent) from the middle to the end.
 pub const GROWTH: u64 = 50;
 /// Live bytes that end within this share (in percent) above the middle have stopped growing.
@@ -191,6 +193,12 @@ impl GroupEvidence {
             true => format!("{requests} kept blocks {}", counted(self.retaining, "time")),
             false => format!("{} of {requests} kept blocks", count(self.retaining)),
         }
+    }
+
+    /// Whether the last quarter kept so little of what the first one did that no load explains it.
+    pub fn hardly_goes_on(&self) -> bool {
+        let falls = self.trend.is_some_and(|trend| trend <= survival::FALLING);
+        falls && self.pace.is_some_and(|pace| pace < SLOWED)
     }
 
     /// Why, where what no request owns is judged: at what times something was kept.

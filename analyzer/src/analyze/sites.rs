@@ -273,8 +273,10 @@ impl Judge<'_> {
         let verdict = match (verdict, survives) {
             (Verdict::GrowingBuffer, _) | (Verdict::Leak, Verdict::Clean) => verdict,
             (_, Verdict::Leak) if goes_on => Verdict::Leak,
-            // Nothing was ever freed: that it comes unevenly is no doubt.
-            (Verdict::Leak, Verdict::TooFewRequests) if goes_on && group.freed[0].count() == 0 => {
+            // Nothing was ever freed: that it comes unevenly is no doubt, unless it hardly comes any more.
+            (Verdict::Leak, Verdict::TooFewRequests)
+                if goes_on && group.freed[0].count() == 0 && !figures.hardly_goes_on() =>
+            {
                 verdict
             }
             (Verdict::Leak, Verdict::Leak | Verdict::FreedLater) => Verdict::TooFewRequests,

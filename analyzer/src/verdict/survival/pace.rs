@@ -86,7 +86,7 @@ fn a_few_last_requests_are_no_end() {
 fn when_a_worker_served_tells_nothing_of_its_leak() {
     let all = 3000;
     let everywhere: Vec<RequestId> = (0..all as RequestId).collect();
-    let by_the_first = |request: u64| request % if request < all / 2 { 2 } else { 6 } == 0;
+    let by_the_first = |request: u64| request.is_multiple_of(if request < all / 2 { 2 } else { 6 });
     let leaking = serving((0..all).filter(|one| by_the_first(*one)), all, |_| true);
     let others = (0..all).filter(|one| !by_the_first(*one));
     let other = serving(others, all, |_| false);
