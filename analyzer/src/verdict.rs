@@ -190,7 +190,10 @@ impl GroupEvidence {
     fn kept(&self) -> String {
         let requests = counted(self.requests, "request");
         match self.in_times {
-            true => format!("{requests} kept blocks {}", counted(self.retaining, "time")),
+            true => format!(
+                "some of {requests} kept blocks, {} in all",
+                counted(self.retaining, "time")
+            ),
             false => format!("{} of {requests} kept blocks", count(self.retaining)),
         }
     }

@@ -189,7 +189,7 @@ fn where_requests_are_untold_their_keepings_are_counted() {
     };
     assert_eq!(
         evidence.text(Verdict::Leak),
-        "620 requests kept blocks 718 times (leak: 3+); none was freed here"
+        "some of 620 requests kept blocks, 718 times in all (leak: 3+); none was freed here"
     );
     let told = GroupEvidence {
         retaining: 208,
