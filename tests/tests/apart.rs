@@ -176,7 +176,7 @@ fn each_endpoint_is_told_by_what_its_leak_goes_with() {
         ("GET /status", "status 500", 20, 20),
         (
             "POST /gone",
-            "client gone before its answer was complete",
+            "client closed before its answer was complete",
             20,
             20,
         ),

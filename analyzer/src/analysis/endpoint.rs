@@ -115,7 +115,7 @@ pub struct Tell {
 /// Something that is known of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
-    /// Before its answer was complete, the server found that the client was gone.
+    /// Before its answer was complete, the server found that the client had closed, maybe its side alone.
     ClientGone,
     /// It was answered with this status; `None`: with none.
     Status(Option<u32>),

@@ -6,7 +6,7 @@ use crate::figures::{count, counted};
 /// A fact, as it is said of a request.
 pub(super) fn words(fact: &Fact) -> String {
     match fact {
-        Fact::ClientGone => "client gone before its answer was complete".into(),
+        Fact::ClientGone => "client closed before its answer was complete".into(),
         Fact::Status(Some(status)) => format!("status {status}"),
         Fact::Status(None) => "not answered".into(),
         Fact::Path(path) => format!("path {path}"),
@@ -104,7 +104,7 @@ mod tests {
         for (fact, expected) in [
             (
                 Fact::ClientGone,
-                "client gone before its answer was complete",
+                "client closed before its answer was complete",
             ),
             (Fact::Status(Some(500)), "status 500"),
             (Fact::Path("/a/7/{id}".into()), "path /a/7/{id}"),
