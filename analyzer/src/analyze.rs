@@ -14,6 +14,7 @@ mod endpoints;
 mod ends;
 mod garbage;
 mod judged;
+mod known_caches;
 mod late;
 mod lent;
 mod lists;

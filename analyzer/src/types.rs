@@ -125,16 +125,19 @@ impl TypeNames {
         if let Some(id) = self.ids.get(name) {
             return *id;
         }
-        let of = name.strip_suffix(FREE_LIST);
-        let free = if of.is_some_and(has_free_list) {
-            FREE
-        } else {
-            0
+        let free = match name.ends_with(FREE_LIST) {
+            true => FREE,
+            false => 0,
         };
         let id = self.names.len() as TypeId | free;
         self.names.push(name.to_owned());
         self.ids.insert(name.to_owned(), id);
         id
+    }
+
+    /// Whether a library keeps freed objects of the type `name` on a list of its own: some were seen there.
+    pub fn is_kept_by_library(&self, name: &str) -> bool {
+        !has_free_list(name) && self.ids.contains_key(&format!("{name}{FREE_LIST}"))
     }
 
     /// What `id` stands for.

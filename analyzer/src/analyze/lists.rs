@@ -18,7 +18,8 @@ use crate::requests::record::{Record, RequestId};
 use crate::sites::Sites;
 use crate::types::{FREE_LIST, TypeNames, UNKNOWN, not_cached};
 
-/// Types, and what libraries' blocks of unknown types are called, of which some are kept so: up to 7 arrays' buffers of
+/// Types, and what libraries' blocks of unknown types are called, of which some are kept so, beside those of which some
+/// were seen on such a list (Cython's, whose lists hold 8 as a rule): up to 7 arrays' buffers of
 /// each size and tables of dimensions of each length (NumPy 1.7 to 2.4), 8 or 16 objects (lxml 3.0 to 6.1), dictionaries
 /// of headers and queries with their tables (multidict 7), 250 handles and heads of messages (uvloop, aiohttp), 255
 /// iterators (asyncio), 1,000 callbacks (gevent). Where types could not be read, all objects that lxml or multidict asked
@@ -110,7 +111,8 @@ fn are_parts(site: &Judged, label: LabelId, places: &Sites, names: &mut TypeName
         };
         let name = names.name(of_type);
         let name = name.strip_suffix(FREE_LIST).unwrap_or(name);
-        let is_part = typed.bytes < typed.blocks * SMALL && PARTS.contains(&name);
+        let is_kept = PARTS.contains(&name) || names.is_kept_by_library(name);
+        let is_part = typed.bytes < typed.blocks * SMALL && is_kept;
         match is_part {
             true => parts += typed.blocks,
             false => others += typed.blocks,

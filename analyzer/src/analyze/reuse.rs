@@ -1,14 +1,14 @@
 //! What an interpreter or the C library keeps for later use, and which is bounded though it outlives requests.
 //!
-//! - What is left of a site are freed objects on CPython's free lists, which are of bounded length, or entries of
-//!   caches of bounded size.
+//! - What is left of a site are freed objects on free lists of CPython's or a library's, which are of bounded length, or
+//!   entries of caches of bounded size.
 //! - A site of attribute names is a cache: 4,096 of them are kept at most.
 //! - A few small blocks, such as the C library's tables of threads that ended, are no growing buffer.
 
 use super::judged::{Judged, JudgedGroup, JudgedLabel};
 use crate::analysis::Verdict;
 use crate::figures::count;
-use crate::ledger::Retained;
+use crate::ledger::{Retained, Typed};
 use crate::requests::record::Record;
 use crate::types::{
     CACHED_NAME, FREE_LIST, TypeId, TypeNames, UNKNOWN, is_free, longest_list, not_cached,
@@ -36,7 +36,7 @@ pub(super) fn correct(
             site.bound(text);
             site.bound_outside(text);
         } else if site.is_bounded() {
-            site.keeps_what_is_bounded(most_cached);
+            site.keeps_what_is_bounded(names, most_cached);
         } else if site.verdict == Verdict::GrowingBuffer && site.is_little() {
             site.bound("a few small blocks that are kept for later use");
         }
@@ -117,17 +117,24 @@ impl Judged {
     }
 
     /// What is left here waits for its next use, or to be asked for again.
-    fn keeps_what_is_bounded(&mut self, most_cached: u64) {
+    fn keeps_what_is_bounded(&mut self, names: &TypeNames, most_cached: u64) {
         let typed = self.parts.iter().flat_map(|part| &part.types);
         let of_labels = typed.filter(|typed| typed.retained_by.is_some());
-        let free: u64 = of_labels
-            .filter(|typed| is_free(typed.of_type))
-            .map(|typed| typed.blocks)
-            .sum();
+        let free: Vec<&Typed> = of_labels.filter(|typed| is_free(typed.of_type)).collect();
+        let is_library = |typed: &&Typed| {
+            let name = names.name(typed.of_type).trim_end_matches(FREE_LIST);
+            names.is_kept_by_library(name)
+        };
+        let keeper = match free.iter().any(is_library) {
+            true => "a library",
+            false => "CPython",
+        };
+        let free: u64 = free.iter().map(|typed| typed.blocks).sum();
         let kept = self.labels.iter().flat_map(|label| &label.retained);
         let kept: u64 = kept.map(|kept| kept.blocks).sum();
-        let lists =
-            "freed objects that CPython keeps for later use, on free lists of bounded length";
+        let lists = format!(
+            "freed objects that {keeper} keeps for later use, on free lists of bounded length"
+        );
         let caches = || {
             format!(
                 "what functools.lru_cache or a deque with a maxlen keeps, which is bounded ({} entries at most)",
@@ -136,7 +143,7 @@ impl Judged {
         };
         let what = match free {
             0 => caches(),
-            free if free >= kept => lists.to_owned(),
+            free if free >= kept => lists,
             _ => format!("{lists}, and {}", caches()),
         };
         self.verdict = Verdict::Bounded;

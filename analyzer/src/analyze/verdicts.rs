@@ -5,7 +5,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::collecting::Collecting;
 use super::judged::Judged;
 use super::sites::judge;
-use super::{alike, collected, company, connected, crowd, lent, lists, pool, reuse, ways};
+use super::{
+    alike, collected, company, connected, crowd, known_caches, lent, lists, pool, reuse, ways,
+};
 use crate::ledger::Finished;
 use crate::requests::machine::Machine;
 use crate::requests::record::{Record, RequestId};
@@ -46,6 +48,7 @@ pub(super) fn verdicts(
     collected::correct(&mut sites, &runtimes, records);
     lists::correct(&mut sites, places, names, records);
     lent::correct(&mut sites, places, records);
+    known_caches::correct(&mut sites, places);
     let open = connected::OfOpen::new(records, closes);
     connected::correct(&mut sites, &open);
     crowd::correct(&mut sites, records);

@@ -18,6 +18,8 @@ use crate::trace::Commons;
 
 /// Blocks in each of the tables, at most: 256 MiB.
 const MOST: usize = 1 << 22;
+/// Of those that may show something else now, so many at most are read again whenever the target rests.
+const FEW: usize = 1 << 14;
 /// Words between a record that is seen and the one that is expected: what that needs takes some 100 ns to come.
 const AHEAD: usize = 16;
 /// Frees that are remembered, at most.
@@ -88,6 +90,7 @@ pub(crate) enum Extent {
 pub(crate) struct Look {
     all: bool,
     late: Walk,
+    changing: Walk,
     table: Walk,
     start_up: Walk,
 }
@@ -95,7 +98,7 @@ pub(crate) struct Look {
 impl Look {
     /// Only what was there before the first request is left to be found.
     pub(crate) fn has_found_served(&self) -> bool {
-        self.late.is_done() && self.table.is_done()
+        self.late.is_done() && self.changing.is_done() && self.table.is_done()
     }
 }
 
@@ -109,8 +112,10 @@ pub(crate) struct LiveBlocks {
     serves: bool,
     /// What is due of them was not looked for since they were put apart.
     start_up_news: bool,
-    /// Those that were read twice in vain, or showed what may change: due again when all are.
+    /// Those that were read twice in vain: due again when all are.
     late: ByAddress<Block>,
+    /// Those that showed what may change: due again when all are, and where they are few, when there is time.
+    changing: ByAddress<Block>,
     /// Frees of addresses where nothing was, by what they are ordered by: of this pass and the last one.
     early: [FxHashMap<u64, u64>; 2],
     /// Boundaries that each thread has passed, where any.
@@ -130,6 +135,7 @@ impl LiveBlocks {
             serves: false,
             start_up_news: false,
             late: ByAddress::default(),
+            changing: ByAddress::default(),
             early: Default::default(),
             passed: FxHashMap::default(),
             news: false,
@@ -287,7 +293,8 @@ impl LiveBlocks {
         }
         let earlier = |block: &Block| block.order <= order;
         let removed = self.start_up.remove_if(address, earlier);
-        removed.or_else(|| self.late.remove_if(address, earlier))
+        let removed = removed.or_else(|| self.late.remove_if(address, earlier));
+        removed.or_else(|| self.changing.remove_if(address, earlier))
     }
 
     /// The same, and where nothing is remembers what was to be ended: it was not seen yet, or came before
@@ -328,6 +335,11 @@ impl LiveBlocks {
                 Extent::All => self.late.walk(),
                 Extent::Served | Extent::Due => Walk::default(),
             },
+            changing: match extent {
+                Extent::All => self.changing.walk(),
+                Extent::Due if self.changing.len() <= FEW => self.changing.walk(),
+                Extent::Served | Extent::Due => Walk::default(),
+            },
             table: self.table.walk(),
             start_up,
         }
@@ -340,6 +352,10 @@ impl LiveBlocks {
             let late = self.late.part(&mut look.late);
             let late = late.map(|(address, _)| address);
             found.extend(late.filter(|address| self.table.get(*address).is_none()));
+        } else if !look.changing.is_done() {
+            let changing = self.changing.part(&mut look.changing);
+            let changing = changing.map(|(address, _)| address);
+            found.extend(changing.filter(|address| self.table.get(*address).is_none()));
         } else if !look.table.is_done() {
             let due = self.table.part(&mut look.table);
             let due = due.filter(|(_, block)| look.all || self.is_due(block));
@@ -362,6 +378,14 @@ impl LiveBlocks {
 
     /// Takes the block at `address` out, if one lives there that is due; `all`: any one.
     pub(crate) fn take(&mut self, address: u64, all: bool) -> Option<Block> {
+        // What may change was due once.
+        let [table, start_up] = [&self.table, &self.start_up].map(|known| known.get(address));
+        if table.is_none()
+            && start_up.is_none()
+            && let Some(block) = self.changing.remove(address)
+        {
+            return Some(block);
+        }
         // The last event of all.
         let block = self.remove(address, u64::MAX)?;
         if all || self.is_due(&block) {
@@ -400,10 +424,16 @@ impl LiveBlocks {
         }
     }
 
-    /// Takes the block back that `take` gave: it is read again when all are.
-    pub(crate) fn at_the_end(&mut self, address: u64, block: Block) {
+    fn at_the_end(&mut self, address: u64, block: Block) {
         if self.late.len() < MOST {
             self.late.insert(address, block);
+        }
+    }
+
+    /// Takes the block back that `take` gave: it may show something else later.
+    pub(crate) fn may_change(&mut self, address: u64, block: Block) {
+        if self.changing.len() < MOST {
+            self.changing.insert(address, block);
         }
     }
 

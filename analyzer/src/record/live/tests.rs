@@ -240,3 +240,23 @@ fn what_shows_no_type_is_due_once_more_and_at_the_end() {
     live.see(&Event::Free { address: 16 }, 5, &mut thread);
     assert_eq!(live.due(true), [0; 0]);
 }
+
+#[test]
+fn what_may_change_is_due_at_each_rest_and_at_the_end() {
+    let mut live = LiveBlocks::new();
+    let mut thread = Follower::new(1);
+    live.see(&allocation(16), 1, &mut thread);
+    live.see(&WAITS, 2, &mut thread);
+    for _ in 0..3 {
+        assert_eq!(live.found(Extent::Due), [16]);
+        let block = live.take(16, false).unwrap();
+        live.may_change(16, block);
+        assert_eq!(live.found(Extent::Served), [0; 0]);
+    }
+    assert_eq!((live.unread(), live.due(true)), (0, vec![16]));
+    // Another block that comes to lie there is one of its own.
+    live.see(&Event::Free { address: 16 }, 3, &mut thread);
+    live.see(&allocation(16), 4, &mut thread);
+    assert_eq!(live.found(Extent::Due), [0; 0]);
+    assert_eq!(live.take(16, false), None);
+}

@@ -10,20 +10,24 @@ use crate::trace::Reading;
 use crate::types::{CACHED_NAME, FREE_LIST};
 
 impl Types {
-    /// Reads what `blocks` are, which stand by their addresses.
+    /// Reads what `blocks` are, which stand by their addresses; the names of objects that their libraries may keep when
+    /// they die.
     pub(super) fn look(
         &mut self,
         pid: u32,
         blocks: &[(u64, Block)],
         reading: &mut Reading,
-    ) -> Result<(), Unreadable> {
+    ) -> Result<FxHashSet<u32>, Unreadable> {
         let memory = &Memory::of(pid)?;
         let addresses: Vec<u64> = blocks.iter().map(|(address, _)| *address).collect();
         let heads = memory.words::<HEAD_WORDS>(&addresses)?;
         let sizes = blocks.iter().map(|(_, block)| u64::from(block.size));
         let blocks: Vec<(u64, [u64; HEAD_WORDS])> = sizes.zip(heads).collect();
         let objects = match &mut self.python {
-            Some(python) => python.types_of(memory, &blocks)?,
+            Some(python) => {
+                python.lies_in(&self.modules);
+                python.types_of(memory, &blocks)?
+            }
             None => vec![None; blocks.len()],
         };
         let dead = match &mut self.python {
@@ -33,6 +37,7 @@ impl Types {
         let mut cached: Option<FxHashSet<u64>> = None;
         let mut numbers: FxHashMap<(Known, u64), u32> = FxHashMap::default();
         let mut owners = Vec::with_capacity(blocks.len());
+        let mut may_be_kept = FxHashSet::default();
         let looked = addresses.iter().zip(&blocks).zip(objects.iter().zip(&dead));
         for ((address, (_, head)), (object, dead)) in looked {
             let mut key = match (object, dead) {
@@ -64,6 +69,11 @@ impl Types {
                         .map(str::to_owned),
                 };
                 number = name.map(|name| reading.number(name));
+                let is_object = matches!(key.0, Known::Object | Known::Dead);
+                let python = self.python.as_ref().filter(|_| is_object);
+                if python.is_some_and(|python| python.may_be_kept(key.1)) {
+                    may_be_kept.extend(number);
+                }
                 numbers.extend(number.map(|number| (key, number)));
             }
             reading
@@ -78,7 +88,8 @@ impl Types {
             object,
         });
         let looked: Vec<Looked> = looked.collect();
-        self.name_parts(memory, &looked, &owners, reading)
+        self.name_parts(memory, &looked, &owners, reading)?;
+        Ok(may_be_kept)
     }
 
     /// Names what the objects in `blocks` keep in blocks of their own; `owners` are their names.

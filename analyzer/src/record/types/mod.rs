@@ -348,35 +348,36 @@ impl Types {
         let done = self.look(pid, &blocks, &mut reading);
         reading.end = stamp();
         self.named += reading.blocks.len() as u64;
-        self.take_back(blocks, &reading, done);
-        done.map(|()| reading)
+        self.take_back(blocks, &reading, &done);
+        done.map(|_| reading)
     }
 
-    /// Takes those of `blocks` back that have to be read again.
+    /// Takes those of `blocks` back that have to be read again; `done` says what libraries may keep, by its names.
     fn take_back(
         &mut self,
         blocks: Vec<(u64, Block)>,
         reading: &Reading,
-        done: Result<(), Unreadable>,
+        done: &Result<FxHashSet<u32>, Unreadable>,
     ) {
         let Some(live) = &mut self.live else {
             return;
         };
         let named: FxHashMap<u64, u32> = reading.blocks.iter().copied().collect();
-        let changes = |name: &u32| {
-            let name = reading.names.get(*name as usize);
+        let may_be_kept = done.as_ref().ok();
+        let changes = |number: &u32| {
+            let name = reading.names.get(*number as usize);
             // A deque comes to have more blocks.
             name.is_some_and(|name| {
                 may_change(name.trim_end_matches(FREE_LIST)) || name == python::DEQUE
-            })
+            }) || may_be_kept.is_some_and(|names| names.contains(number))
         };
         for (address, block) in blocks {
             match (named.get(&address), done) {
                 // Another object may come to lie there, or none. What an interpreter that has ended takes
                 // apart tells nothing any more.
-                (Some(name), _) if !self.ends && changes(name) => live.at_the_end(address, block),
+                (Some(name), _) if !self.ends && changes(name) => live.may_change(address, block),
                 (Some(_), _) => {}
-                (None, Ok(())) => live.again(address, block, self.python.is_some()),
+                (None, Ok(_)) => live.again(address, block, self.python.is_some()),
                 (None, Err(_)) => live.put_back(address, block),
             }
         }

@@ -14,6 +14,8 @@ mod slots;
 pub(super) use caches::{DEQUE, DEQUE_ITEMS, LINK, WRAPPER};
 pub(super) use parts::data;
 
+use std::ops::Range;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::memory::{Memory, Unreadable};
@@ -51,6 +53,8 @@ pub(super) struct Python {
     names: FxHashMap<u64, ([u64; 7], String)>,
     /// `_PyRuntime`.
     runtime: u64,
+    /// Where the module lies that the interpreter is in; everything, where that is not known.
+    interpreter: Range<u64>,
     /// The address of the string `__module__`, which is the key in all types' dicts.
     module_key: u64,
 }
@@ -101,6 +105,8 @@ struct Type {
     name: u64,
     basic_size: u64,
     item_size: u64,
+    /// The function that takes its objects apart.
+    dealloc: u64,
     flags: u64,
     base: u64,
     dict: u64,
@@ -167,10 +173,18 @@ impl Python {
             type_type,
             layout,
             runtime,
+            interpreter: 0..u64::MAX,
             types: FxHashMap::default(),
             names: FxHashMap::default(),
             module_key: 0,
         })
+    }
+
+    /// The interpreter is in one of these modules.
+    pub(super) fn lies_in(&mut self, modules: &[(u64, u64)]) {
+        let mut modules = modules.iter().map(|(start, end)| *start..*end);
+        let own = modules.find(|module| module.contains(&self.type_type));
+        self.interpreter = own.unwrap_or(0..u64::MAX);
     }
 
     /// The types of the objects in blocks, given each block's size and first words.
@@ -246,6 +260,7 @@ impl Python {
             name: words[3],
             basic_size: words[4],
             item_size: words[5],
+            dealloc: words[6],
             flags: words[21],
             base: words[32],
             dict: words[33],
@@ -457,6 +472,14 @@ impl Layout {
         match self.short_counts {
             true => count as u32 != 0 && count >> 32 & 0xffff == 0,
             false => (1..1 << 40).contains(&count),
+        }
+    }
+
+    /// Whether a reference count is that of an object that was taken apart.
+    fn is_dead(&self, count: u64) -> bool {
+        match self.short_counts {
+            true => count as u32 == 0 && count >> 32 & 0xffff == 0,
+            false => count == 0,
         }
     }
 

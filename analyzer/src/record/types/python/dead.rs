@@ -1,9 +1,10 @@
 //! Dead objects: CPython keeps freed ones of some types on free lists of bounded length and uses them again
-//! without telling its allocator, for which their blocks live.
+//! without telling its allocator, for which their blocks live. So do libraries with types of their own, as Cython's
+//! classes with a `freelist`.
 //!
 //! - Up to 3.13 such an object has the reference count 0, and its type is left (but for a float's, whose
 //!   place links the list: those are not told). In 3.14 the address of the list's next one, which is of the
-//!   same type, or null lies where the count was.
+//!   same type, or null lies where the count was. A library's have the count 0 in all versions.
 //! - The collector has let go of it: the first word of its head is null.
 //! - The block is just as large as an object of the type.
 
@@ -21,9 +22,16 @@ struct Candidate {
     index: usize,
     /// Bytes of the block before it.
     before: u64,
-    /// The next one on its list.
+    /// What lies where its count was: 0, or where the next one on its list lies.
     next: u64,
     of_type: u64,
+}
+
+/// Who keeps dead objects of a type for later use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    Interpreter,
+    Library,
 }
 
 impl Python {
@@ -35,7 +43,7 @@ impl Python {
         blocks: &[(u64, [u64; HEAD_WORDS])],
         living: &[Option<u64>],
     ) -> Result<Vec<Option<u64>>, Unreadable> {
-        let links = self.layout.links;
+        let layout = self.layout;
         let mut candidates: Vec<Candidate> = Vec::new();
         for (index, ((size, head), living)) in blocks.iter().zip(living).enumerate() {
             let [gc, own, next, of_type, ..] = *head;
@@ -43,7 +51,8 @@ impl Python {
             let fits = |(before, next, of_type): &(u64, u64, u64)| {
                 (*before == 0 || gc == 0)
                     && *size >= before + 16
-                    && (*next == 0 || links && next.is_multiple_of(8) && memory.is_mapped(*next))
+                    && (layout.is_dead(*next)
+                        || layout.links && next.is_multiple_of(8) && memory.is_mapped(*next))
                     && of_type.is_multiple_of(8)
                     && memory.is_mapped(*of_type)
             };
@@ -62,7 +71,7 @@ impl Python {
         for (dead, [_, next_type]) in candidates.iter().zip(nexts) {
             let size = blocks.get(dead.index).map_or(0, |block| block.0);
             if self.is_whole(dead, size)
-                && (dead.next == 0 || next_type == dead.of_type)
+                && (layout.is_dead(dead.next) || next_type == dead.of_type)
                 && let Some(found) = found.get_mut(dead.index)
             {
                 *found = Some(dead.of_type);
@@ -71,22 +80,41 @@ impl Python {
         Ok(found)
     }
 
-    /// Leaves those whose type has a free list.
+    /// Leaves those whose type has a free list, or may have one.
     fn retain_kept(
         &mut self,
         memory: &Memory,
         candidates: &mut Vec<Candidate>,
     ) -> Result<(), Unreadable> {
-        let mut kept: FxHashMap<u64, bool> = FxHashMap::default();
+        let mut kept: FxHashMap<u64, Option<Keeper>> = FxHashMap::default();
         for dead in &*candidates {
             if let Entry::Vacant(place) = kept.entry(dead.of_type) {
-                let is = self.is_type(memory, dead.of_type)?
-                    && has_free_list(&self.name(memory, dead.of_type)?);
-                place.insert(is);
+                place.insert(self.keeper(memory, dead.of_type)?);
             }
         }
-        candidates.retain(|dead| kept.get(&dead.of_type) == Some(&true));
+        candidates.retain(|dead| match kept.get(&dead.of_type).copied().flatten() {
+            Some(Keeper::Interpreter) => dead.next == 0 || self.layout.links,
+            Some(Keeper::Library) => self.layout.is_dead(dead.next),
+            None => false,
+        });
         Ok(())
+    }
+
+    fn keeper(&mut self, memory: &Memory, of_type: u64) -> Result<Option<Keeper>, Unreadable> {
+        if !self.is_type(memory, of_type)? {
+            return Ok(None);
+        }
+        if has_free_list(&self.name(memory, of_type)?) {
+            return Ok(Some(Keeper::Interpreter));
+        }
+        Ok(self.may_be_kept(of_type).then_some(Keeper::Library))
+    }
+
+    /// Whether a library of its own takes apart what dies of the type, one of those that were read last, and so may keep
+    /// it.
+    pub(in crate::record::types) fn may_be_kept(&self, of_type: u64) -> bool {
+        let of = self.types.get(&of_type);
+        of.is_some_and(|of| of.dealloc != 0 && !self.interpreter.contains(&of.dealloc))
     }
 
     /// Whether a block of `size` bytes is just right for it.

@@ -187,6 +187,87 @@ fn objects_on_free_lists_are_told_from_living_ones() {
     }
 }
 
+/// Objects of two classes, one of which says that code of another module takes them apart; every other one is dead, as
+/// on a free list of that module's.
+const KEPT: &str = r#"
+import ctypes, sys
+class Lent: __slots__ = ()
+class Own: __slots__ = ()
+word = ctypes.c_uint64
+kept = [of() for _ in range(20) for of in (Lent, Own)]
+elsewhere = ctypes.create_string_buffer(64)
+word.from_address(id(Lent) + 48).value = ctypes.addressof(elsewhere)
+lines = [f"{id(type)} {sys.hexversion}"]
+before = [16 if of.__flags__ & 1 << 14 else 0 for of in (Lent, Own)]
+lines += [f"{id(o) - before[number % 2]} {number // 2 % 2} {16 + before[number % 2]} {type(o).__name__}" for number, o in enumerate(kept)]
+for number, at in enumerate([id(o) for o in kept]):
+    if number // 2 % 2:
+        word.from_address(at).value = 0
+        # The collector has let go of it.
+        if before[number % 2]: word.from_address(at - 16).value = 0
+print("\n".join(lines) + "\n", flush=True)
+sys.stdin.read()
+"#;
+
+/// Where each file is mapped in a process.
+fn modules_of(pid: u32) -> Vec<(u64, u64)> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let mut modules: Vec<(String, (u64, u64))> = Vec::new();
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next().unwrap().split_once('-').unwrap();
+        let [start, end] = [start, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+        let path = words.nth(4).unwrap_or_default();
+        match modules.last_mut() {
+            Some((last, range)) if last == path => range.1 = end,
+            // A program's last data lie behind its file's.
+            Some((last, range)) if path.is_empty() && range.1 == start && last.starts_with('/') => {
+                range.1 = end;
+            }
+            _ => modules.push((path.to_owned(), (start, end))),
+        }
+    }
+    let files = modules
+        .into_iter()
+        .filter(|(path, _)| path.starts_with('/'));
+    files.map(|(_, range)| range).collect()
+}
+
+#[test]
+fn dead_objects_that_a_library_keeps_are_told() {
+    for path in interpreters() {
+        let running = start(&path, KEPT);
+        let numbers = |line: &String| -> Vec<u64> {
+            let words = line.split(' ');
+            words.filter_map(|word| word.parse().ok()).collect()
+        };
+        let head = numbers(&running.lines[0]);
+        let Some(mut python) = Python::new(head[0], head[1] as u32, 0) else {
+            continue;
+        };
+        let memory = Memory::of(running.child.id()).unwrap();
+        let rows = &running.lines[1..];
+        let at: Vec<u64> = rows.iter().map(|row| numbers(row)[0]).collect();
+        let heads = memory.words::<HEAD_WORDS>(&at).unwrap();
+        let sizes = rows.iter().map(|row| numbers(row)[2]);
+        let blocks: Vec<_> = sizes.zip(heads).collect();
+        let dead_of = |python: &mut Python| -> Vec<Option<String>> {
+            let living = python.types_of(&memory, &blocks).unwrap();
+            let dead = python.dead(&memory, &blocks, &living).unwrap();
+            let name = |dead: Option<u64>| Some(python.name(&memory, dead?).unwrap());
+            dead.into_iter().map(name).collect()
+        };
+        // Where nobody knows whose code takes them apart, nothing is told.
+        assert!(dead_of(&mut python).iter().all(Option::is_none), "{path:?}");
+        python.lies_in(&modules_of(running.child.id()));
+        for (row, found) in rows.iter().zip(dead_of(&mut python)) {
+            let is_dead = numbers(row)[1] == 1;
+            let wanted = (is_dead && row.ends_with("Lent")).then_some("__main__.Lent");
+            assert_eq!(found.as_deref(), wanted, "{path:?}: {row}");
+        }
+    }
+}
+
 /// Fills caches, and prints their functions, what is in their entries alone, and what is not.
 const CACHES: &str = r#"
 import collections, functools, sys
