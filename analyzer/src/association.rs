@@ -33,6 +33,7 @@
 //! | `sizes` | the same of blocks of one size, where several are made at a call site |
 //! | `kin` | call sites that share their innermost frames: what one alone can't tell |
 //! | `counts` | what the number of blocks at each moment tells |
+//! | `counting` | labels whose requests each leave the same number |
 //! | `stage` | which of the requests in flight blocks are made for, by how long these have been there |
 //! | `component` | the causes that blocks may have, and how likely each makes them |
 //! | `fit` | shares by expectation maximisation |
@@ -49,6 +50,7 @@
 
 mod assign;
 mod component;
+mod counting;
 mod counts;
 mod explained;
 mod fit;
@@ -73,6 +75,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use assign::Whose;
 use component::Given;
+use counting::{Counted, Counting};
 use flight::Sweep;
 use found::Found;
 use give::KnownBlocks;
@@ -259,6 +262,9 @@ fn find(
         needed,
     };
     let mut each = causes_of_each(observed, given);
+    let mut counting = Counting::new(&groups, records, &sweeps);
+    let counted = count(&mut counting, &each, unproved, (&parts, processes), sites);
+    tell_counted(&mut each, &counting, &counted);
     let known = explained_by_flight(&each, &groups);
     let stages = Stages::of(&known, &sweeps, records, &groups);
     let given = Given {
@@ -268,14 +274,22 @@ fn find(
     if stages.is_some() {
         let observed = each.into_iter().map(|(site, observed, _)| (site, observed));
         each = causes_of_each(observed.collect(), given);
+        tell_counted(&mut each, &counting, &counted);
     }
-    let found = explain(each, given, (labels, sites));
+    let mut found = explain(each, given, (labels, sites));
+    for (site, found) in &mut found {
+        let of_site = counting::of_site(&counted, *site);
+        if !of_site.is_empty() {
+            found.text = counting.text(&of_site, labels);
+        }
+    }
     demote(
         (&parts, processes),
         &unproved.doubtful,
         (&found, &groups, sites),
         records,
     );
+    assign::counted(processes, records, (&groups, &sweeps), (&counted, unproved));
     let whose = Whose {
         groups: &groups,
         moments: &moments,
@@ -285,6 +299,32 @@ fn find(
     };
     assign::all(processes, records, &whose, &mut sweeps);
     found
+}
+
+/// What numbers tell of call sites, but of what hints explain.
+fn count(
+    counting: &mut Counting<'_>,
+    each: &[Each],
+    unproved: &Unproved,
+    (parts, processes): (&Parts, &[&mut Finished]),
+    sites: &Sites,
+) -> Vec<Counted> {
+    let may = each.iter().filter(|(_, _, causes)| !causes.0.is_by_hint());
+    let places = may.filter_map(|(site, ..)| Some((*site, unproved.by_site.get(site)?.as_slice())));
+    let places: Vec<(SiteId, &[(usize, usize)])> = places.collect();
+    counting.find(&places, (parts, processes), |members| {
+        kin::groups(sites, members)
+    })
+}
+
+/// What numbers tell explains those call sites.
+fn tell_counted(each: &mut [Each], counting: &Counting<'_>, counted: &[Counted]) {
+    for (site, _, causes) in each {
+        let of_site = counting::of_site(counted, *site);
+        if !of_site.is_empty() {
+            *causes = (counting.explained(&of_site), Vec::new());
+        }
+    }
 }
 
 /// What explains each call site by itself.

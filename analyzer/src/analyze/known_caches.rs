@@ -55,7 +55,7 @@ impl Cache {
     fn is_filled_by(&self, code: &Code) -> bool {
         let name = code.function.rsplit('.').next();
         let is_file = |end: &&str| code.file.ends_with(end);
-        name == Some(self.function) && self.files.iter().any(|end| is_file(end))
+        name == Some(self.function) && self.files.iter().any(is_file)
     }
 
     fn text(&self, entries: u64) -> String {

@@ -2,7 +2,9 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::Unproved;
 use super::component::{Component, Ratios};
+use super::counting::{Counted, Counting};
 use super::flight::{Lag, Now, Sweep};
 use super::found::Found;
 use super::give::{Owned, give_each};
@@ -171,6 +173,71 @@ fn dice(loose: &Loose, salt: u64) -> f64 {
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     (z >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Gives the blocks of call sites of which numbers tell whose they are.
+pub(super) fn counted(
+    processes: &mut [&mut Finished],
+    records: &mut [Record],
+    (groups, sweeps): (&Groups, &[Sweep]),
+    (counted, unproved): (&[Counted], &Unproved),
+) {
+    if counted.is_empty() {
+        return;
+    }
+    let counting = Counting::new(groups, records, sweeps);
+    let of_process = |(process, finished): (u32, &mut &mut Finished)| {
+        let of_sites = counted
+            .iter()
+            .flat_map(|one| owners(&counting, (process, finished), one, &unproved.mixed));
+        of_sites.collect()
+    };
+    let owned: Vec<Vec<(Loose, Option<Owned>)>> =
+        (0..).zip(processes.iter_mut()).map(of_process).collect();
+    for (finished, owned) in processes.iter_mut().zip(owned) {
+        give_each(finished, owned.into_iter(), records);
+    }
+}
+
+/// Takes the blocks of one such call site, or of several, out of the process; each with its owner.
+fn owners(
+    counting: &Counting<'_>,
+    (process, finished): (u32, &mut Finished),
+    one: &Counted,
+    mixed: &FxHashSet<SiteId>,
+) -> Vec<(Loose, Option<Owned>)> {
+    let wanted = |loose: &Loose| {
+        one.sites.contains(&loose.site) && !(loose.is_bounded() && mixed.contains(&loose.site))
+    };
+    let all = std::mem::take(&mut finished.loose).into_iter();
+    let (some, rest): (Vec<Loose>, Vec<Loose>) = all.partition(wanted);
+    finished.loose = rest;
+    let mut proved: FxHashMap<RequestId, u64> = FxHashMap::default();
+    let sites = finished
+        .sites
+        .iter()
+        .filter(|site| one.sites.contains(&site.id));
+    for kept in sites.flat_map(|site| &site.retained) {
+        *proved.entry(kept.request).or_default() += kept.blocks;
+    }
+    let pieces = some.iter().map(|loose| (loose.born, loose.served.blocks));
+    let pieces: Vec<(u64, u64)> = pieces.collect();
+    let given = counting.given(one, process, &pieces, &proved);
+    let mut owned = Vec::new();
+    for (mut loose, to) in some.into_iter().zip(given) {
+        for (request, blocks) in to {
+            let owner = Owned {
+                request,
+                untold: false,
+                certain: Certain::Request,
+            };
+            owned.push((loose.take(blocks), Some(owner)));
+        }
+        if loose.served.blocks > 0 {
+            owned.push((loose, None));
+        }
+    }
+    owned
 }
 
 /// Gives all loose blocks that can be given.

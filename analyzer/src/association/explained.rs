@@ -60,6 +60,13 @@ impl Explained {
         by_flight.map(|(_, share)| share).sum::<f64>() >= BY_FLIGHT
     }
 
+    /// Whether labels explain most of it by hints at single requests.
+    pub(super) fn is_by_hint(&self) -> bool {
+        let all = self.shares.iter();
+        let by_hint = all.filter(|(component, _)| component.hint().is_some());
+        by_hint.map(|(_, share)| share).sum::<f64>() >= 0.5
+    }
+
     /// Whether one label explains most of it, and no other any.
     pub(super) fn is_mostly_one(&self, groups: &Groups) -> bool {
         self.explains_most() && self.labels(groups).len() == 1

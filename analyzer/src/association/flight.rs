@@ -261,6 +261,11 @@ impl Sweep {
         self.pause
     }
 
+    /// How long a lag is, in ticks of stamps.
+    pub(super) fn lasts(&self, lag: Lag) -> u64 {
+        self.lags[lag as usize]
+    }
+
     pub(super) fn process(&self) -> u32 {
         self.process
     }

@@ -104,6 +104,34 @@ pub(super) fn explain(
     found
 }
 
+/// Groups of these call sites, each of which share their innermost frames; those that share most come first.
+pub(super) fn groups(sites: &Sites, members: &[SiteId]) -> Vec<Vec<SiteId>> {
+    let all: Vec<(SiteId, Vec<Any>)> = members
+        .iter()
+        .take(MOST)
+        .map(|site| (*site, frames(sites, *site)))
+        .collect();
+    let deepest = all.iter().map(|(_, frames)| frames.len()).max();
+    let mut groups: Vec<Vec<SiteId>> = Vec::new();
+    for shared in (SHARED..deepest.unwrap_or(0)).rev() {
+        let mut kin: BTreeMap<usize, Vec<SiteId>> = BTreeMap::new();
+        let mut first_with: FxHashMap<&[Any], usize> = FxHashMap::default();
+        for (at, (site, frames)) in all.iter().enumerate() {
+            if let Some(key) = frames.get(..shared) {
+                let first = *first_with.entry(key).or_insert(at);
+                kin.entry(first).or_default().push(*site);
+            }
+        }
+        let several = kin.into_values().filter(|group| group.len() > 1);
+        for group in several {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+    }
+    groups
+}
+
 /// A call site that is explained, and may lend what explains it.
 pub(super) struct Lender<'o> {
     pub(super) observed: &'o Observed,

@@ -2,6 +2,7 @@
 //! blocks made somewhere within some of them. All that is told is when blocks were made. What association makes
 //! of them is compared with the truth, over many seeds; the errors that are allowed are the ones measured.
 
+mod counting;
 mod queues;
 
 use super::*;

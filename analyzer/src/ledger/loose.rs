@@ -87,6 +87,33 @@ impl Loose {
         }
     }
 
+    /// Takes so many of the blocks that were live when serving ended, as far as these are told apart: each with its part
+    /// of everything.
+    pub fn take(&mut self, blocks: u64) -> Loose {
+        let of = self.served.blocks.max(1);
+        let part = |amount: &mut Amount| {
+            let taken = match blocks >= of {
+                true => *amount,
+                false => Amount {
+                    blocks: amount.blocks * blocks / of,
+                    bytes: amount.bytes * blocks / of,
+                },
+            };
+            *amount -= taken;
+            taken
+        };
+        Loose {
+            live: part(&mut self.live),
+            served: part(&mut self.served),
+            before_exit: part(&mut self.before_exit),
+            bounded: part(&mut self.bounded),
+            types: (self.types.iter_mut())
+                .map(|(of_type, amount)| (*of_type, part(amount)))
+                .collect(),
+            ..*self
+        }
+    }
+
     /// Whether all of it is bounded.
     pub fn is_bounded(&self) -> bool {
         self.bounded.blocks >= self.served.blocks
