@@ -289,7 +289,12 @@ fn find(
         (&found, &groups, sites),
         records,
     );
-    assign::counted(processes, records, (&groups, &sweeps), (&counted, unproved));
+    assign::counted(
+        processes,
+        records,
+        (&groups, &sweeps),
+        (&counted, &unproved.mixed),
+    );
     let whose = Whose {
         groups: &groups,
         moments: &moments,

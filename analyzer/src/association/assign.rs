@@ -2,7 +2,6 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::Unproved;
 use super::component::{Component, Ratios};
 use super::counting::{Counted, Counting};
 use super::flight::{Lag, Now, Sweep};
@@ -180,7 +179,7 @@ pub(super) fn counted(
     processes: &mut [&mut Finished],
     records: &mut [Record],
     (groups, sweeps): (&Groups, &[Sweep]),
-    (counted, unproved): (&[Counted], &Unproved),
+    (counted, mixed): (&[Counted], &FxHashSet<SiteId>),
 ) {
     if counted.is_empty() {
         return;
@@ -189,7 +188,7 @@ pub(super) fn counted(
     let of_process = |(process, finished): (u32, &mut &mut Finished)| {
         let of_sites = counted
             .iter()
-            .flat_map(|one| owners(&counting, (process, finished), one, &unproved.mixed));
+            .flat_map(|one| owners(&counting, (process, finished), one, mixed));
         of_sites.collect()
     };
     let owned: Vec<Vec<(Loose, Option<Owned>)>> =
