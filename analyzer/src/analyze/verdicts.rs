@@ -48,7 +48,7 @@ pub(super) fn verdicts(
     collected::correct(&mut sites, &runtimes, records);
     lists::correct(&mut sites, places, names, records);
     lent::correct(&mut sites, places, records);
-    known_caches::correct(&mut sites, places);
+    known_caches::correct(&mut sites, places, names);
     let open = connected::OfOpen::new(records, closes);
     connected::correct(&mut sites, &open);
     crowd::correct(&mut sites, records);
