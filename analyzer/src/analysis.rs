@@ -2,6 +2,7 @@
 //! them with symbols. Field names and meanings are those of the JSON schema.
 
 pub mod course;
+pub mod early;
 mod endpoint;
 mod growth;
 pub mod memory;

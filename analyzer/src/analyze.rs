@@ -21,6 +21,7 @@ mod lists;
 mod mappings;
 mod merging;
 mod open;
+mod order;
 mod outlook;
 mod pool;
 mod range;

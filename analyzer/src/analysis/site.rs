@@ -1,5 +1,6 @@
 //! Call sites, and their parts in endpoints.
 
+use super::early::Early;
 use super::verdict::{Evidence, Verdict};
 use crate::sample::Amount;
 use crate::sites::SiteId;
@@ -142,6 +143,8 @@ pub struct SiteCell {
     pub leaking_requests: u64,
     /// The sum of the squares of the bytes that each request leaked: what their spread is computed from.
     pub leaked_squares: f64,
+    /// What leaked, by how many requests of the label had this status before.
+    pub early: Early,
     /// Of `retained`, what was live when exits began, as [`Totals::before_exit`](super::Totals::before_exit) has it.
     pub before_exit: Amount,
 }

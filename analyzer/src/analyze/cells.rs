@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::judged::JudgedLabel;
+use super::order::Order;
 use crate::analysis::SiteCell;
+use crate::analysis::early::Early;
 use crate::ledger::Retained;
 use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
@@ -15,13 +17,13 @@ use crate::trace::ProcessId;
 /// The cells of a site's parts, by endpoint, then status and process.
 pub(super) fn of(
     labels: &[JudgedLabel],
-    records: &[Record],
+    (records, order): (&[Record], &Order),
     endpoint_of: &FxHashMap<LabelId, u32>,
 ) -> Vec<SiteCell> {
     let mut cells = Vec::new();
     for part in labels {
         if let Some(endpoint) = endpoint_of.get(&part.label) {
-            of_part(part, *endpoint, records, &mut cells);
+            of_part(part, *endpoint, (records, order), &mut cells);
         }
     }
     cells
@@ -34,7 +36,12 @@ struct OfRequest {
     leaked: Amount,
 }
 
-fn of_part(part: &JudgedLabel, endpoint: u32, records: &[Record], cells: &mut Vec<SiteCell>) {
+fn of_part(
+    part: &JudgedLabel,
+    endpoint: u32,
+    (records, order): (&[Record], &Order),
+    cells: &mut Vec<SiteCell>,
+) {
     let mut by_place: BTreeMap<(Option<u32>, ProcessId), SiteCell> = BTreeMap::new();
     let mut by_request: FxHashMap<RequestId, OfRequest> = FxHashMap::default();
     for kept in &part.retained {
@@ -56,6 +63,7 @@ fn of_part(part: &JudgedLabel, endpoint: u32, records: &[Record], cells: &mut Ve
                 leaked: Amount::default(),
                 leaking_requests: 0,
                 leaked_squares: 0.0,
+                early: Early::default(),
                 before_exit: Amount::default(),
             });
         add(cell, kept);
@@ -76,6 +84,10 @@ fn of_part(part: &JudgedLabel, endpoint: u32, records: &[Record], cells: &mut Ve
             cell.requests += u64::from(record.count).min(of_request.blocks);
             cell.leaking_requests += leaking;
             cell.leaked_squares += (leaked.bytes as f64).powi(2) / leaking.max(1) as f64;
+            if leaked.bytes > 0 {
+                let step = order.step((part.label, record.status), request);
+                cell.early.add(step, leaked.bytes, leaking);
+            }
         }
     }
     cells.extend(by_place.into_values());

@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::cells;
 use super::judged::{Judged, JudgedLabel};
 use super::open::JudgedOpen;
+use super::order::Order;
 use super::totals::sum_of;
 use crate::analysis::{Analysis, Site, SiteGroup, SiteLabel, SiteOpen, TypeRow, Verdict};
 use crate::ledger::{Finished, Retained};
@@ -58,6 +59,7 @@ pub(super) fn site_list(
     places: &Sites,
 ) -> Vec<Site> {
     let count = |request: RequestId| records.get(request as usize).map_or(1, |r| r.count);
+    let order = Order::of(records);
     let mut sites: Vec<Site> = Vec::with_capacity(judged.len());
     for (site, types) in judged {
         let parts = &site.parts;
@@ -119,7 +121,7 @@ pub(super) fn site_list(
             outside_grown: site.outside_grown(),
             open: open(&site.open, endpoint_of),
             groups: groups(&site.labels, endpoint_of),
-            cells: cells::of(&site.labels, records, endpoint_of),
+            cells: cells::of(&site.labels, (records, &order), endpoint_of),
             labels,
             types,
             evidence,

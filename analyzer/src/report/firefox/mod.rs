@@ -404,6 +404,7 @@ mod tests {
             leaked: half,
             leaking_requests: 1,
             leaked_squares: 0.0,
+            early: Default::default(),
             before_exit: Amount::default(),
         };
         let site = &mut example.analysis.sites[0];
