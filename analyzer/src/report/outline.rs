@@ -296,6 +296,7 @@ pub(crate) fn leaking_part(label: &str, requests: u64, each: u64) -> Part {
             leaking: requests,
             leaked_bytes: requests * each,
             leaked_squares: requests as f64 * (each as f64).powi(2),
+            early: Default::default(),
         }],
     }
 }

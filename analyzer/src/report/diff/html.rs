@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::judge::{each, range};
 use super::markdown::headline;
+use super::side::{each, range};
 use super::{Diff, Row, SiteRow, State};
 use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, duration};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::judge::{each, range};
+use super::side::{each, range};
 use super::{Diff, Row, SiteRow, State};
 use crate::figures::{count, counted, duration};
 use crate::report::md::{code, prose};

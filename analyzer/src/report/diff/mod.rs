@@ -1,24 +1,28 @@
 //! Two traces compared: per request, not by totals of unequal traffic, and only as far as both have seen enough.
 
+mod change;
 mod html;
 mod json;
 mod judge;
 mod markdown;
 mod row;
+mod side;
 mod sites;
+mod state;
 
 pub use html::html;
 pub use json::json;
-pub use judge::State;
-pub(in crate::report) use judge::{each, range};
 pub use markdown::markdown;
 pub(in crate::report) use row::SiteRow;
+pub(in crate::report) use side::{each, range};
+pub use state::State;
 
 use std::collections::BTreeSet;
 
 use super::outline::{Outline, Part, Program};
-use judge::{Of, judge};
+use judge::judge;
 use row::lost;
+use side::Of;
 
 /// What is the same and what is not.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! A call site in two traces.
 
-use super::judge::{Lost, State};
+use super::side::Lost;
+use super::state::State;
 use crate::report::outline::{Outline, OutlineSite};
 
 /// A call site, for one label or outside of requests.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::judge::{EXPECTED, Lost, Of, State, judge};
+use super::judge::{EXPECTED, judge};
 use super::row::{SiteRow, lost};
+use super::side::{Lost, Of};
+use super::state::State;
 use crate::analysis::Verdict;
 use crate::figures::{bytes, duration};
 use crate::report::outline::{Outline, OutlineSite, OutsidePart, Part, StatusPart};
@@ -202,7 +204,8 @@ fn outside<'o>(
     });
 }
 
-/// What belongs to no request comes with time, or with requests: only what grows or shrinks by both has changed.
+/// What belongs to no request comes with time, with requests, or once: only what grows or shrinks by all of these has
+/// changed.
 fn judge_outside(
     (before, old): (&Outline, Option<OutsidePart>),
     (after, new): (&Outline, Option<OutsidePart>),
@@ -228,25 +231,24 @@ fn judge_outside(
     match (leaks(old), leaks(new)) {
         (Some(old), None) => gone(&old, times, lost(after), State::Fixed, text),
         (None, Some(new)) => gone(&new, times.map(f64::recip), lost(before), State::New, text),
-        (Some(old), Some(new)) => {
-            let grown = ratio(new.grown.bytes, old.grown.bytes);
-            let by = times.map(|times| grown / times);
-            match () {
-                () if by.iter().all(|by| *by > OUTSIDE_CHANGE) => (State::Worse, text),
-                () if by.iter().all(|by| *by < OUTSIDE_CHANGE.recip()) => (State::Better, text),
-                () if by
-                    .iter()
-                    .all(|by| (OUTSIDE_CHANGE.recip()..=OUTSIDE_CHANGE).contains(by)) =>
-                {
-                    (State::Same, text)
-                }
-                () => (
-                    State::NotComparable,
-                    format!("per request it changed otherwise than per second; {text}"),
-                ),
-            }
-        }
+        (Some(old), Some(new)) => changed(ratio(new.grown.bytes, old.grown.bytes), times, text),
         (None, None) => (State::Same, text),
+    }
+}
+
+/// Both leak: the other has `grown` times as much, is `times` as long, and has `times` as many requests.
+fn changed(grown: f64, times: [f64; 2], text: String) -> (State, String) {
+    let by = times.map(|times| grown / times);
+    let is_same = |by: &f64| (OUTSIDE_CHANGE.recip()..=OUTSIDE_CHANGE).contains(by);
+    let mut all = by.iter().chain([&grown]);
+    match () {
+        () if by.iter().all(is_same) || is_same(&grown) => (State::Same, text),
+        () if all.clone().all(|by| *by > OUTSIDE_CHANGE) => (State::Worse, text),
+        () if all.all(|by| *by < OUTSIDE_CHANGE.recip()) => (State::Better, text),
+        () => (
+            State::NotComparable,
+            format!("it changed otherwise per request, per second and as an amount; {text}"),
+        ),
     }
 }
 
@@ -269,5 +271,33 @@ fn gone(
             State::NotComparable,
             format!("too little was seen to tell; {text}"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What became of a call site outside of requests, by how many times as much, as long, and as many requests.
+    fn state(grown: f64, duration: f64, requests: f64) -> State {
+        changed(grown, [duration, requests], String::new()).0
+    }
+
+    #[test]
+    fn what_came_once_is_the_same_however_long_it_served() {
+        assert_eq!(state(1.0, 10.0, 10.0), State::Same);
+        assert_eq!(state(1.2, 0.1, 0.1), State::Same);
+    }
+
+    #[test]
+    fn what_comes_with_time_or_requests_is_compared_by_both() {
+        assert_eq!(state(10.0, 10.0, 9.0), State::Same);
+        assert_eq!(state(3.0, 1.0, 1.2), State::Worse);
+        assert_eq!(state(0.3, 1.0, 0.9), State::Better);
+        assert_eq!(state(30.0, 10.0, 10.0), State::Worse);
+        assert_eq!(state(0.01, 0.1, 0.1), State::Better);
+        // A half by the second, and five times as much.
+        assert_eq!(state(5.0, 10.0, 10.0), State::NotComparable);
+        assert_eq!(state(5.0, 5.0, 20.0), State::NotComparable);
     }
 }

@@ -1,9 +1,21 @@
 //! What is called new, fixed, worse or better, and when it can't be told.
 
-use super::judge::{Lost, Of, State, judge};
+use super::judge::judge;
+use super::side::{Lost, Of};
+use super::state::State;
 use crate::analysis::Verdict;
+use crate::analysis::early::{Early, step};
 use crate::report::outline::{Part, StatusPart};
 use crate::sample::Amount;
+
+/// So many of the requests leak so many bytes each, one after another in equal distances.
+fn evenly(requests: u64, leaking: u64, each: u64) -> Early {
+    let mut early = Early::default();
+    for at in 0..leaking {
+        early.add(step(at * requests / leaking), each, 1);
+    }
+    early
+}
 
 /// Requests by status: how many, how many leak, and how many bytes each.
 fn part(statuses: &[(u32, u64, u64, u64)]) -> Part {
@@ -13,6 +25,7 @@ fn part(statuses: &[(u32, u64, u64, u64)]) -> Part {
         leaking: *leaking,
         leaked_bytes: leaking * each,
         leaked_squares: *leaking as f64 * (*each as f64).powi(2),
+        early: evenly(*requests, *leaking, *each),
     };
     let statuses: Vec<StatusPart> = statuses.iter().map(of).collect();
     let leaking: u64 = statuses.iter().map(|of| of.leaking).sum();
@@ -193,4 +206,132 @@ fn what_was_lost_is_not_fixed() {
         ..after
     };
     assert_eq!(judge(&leaks, &after).0, State::NotComparable);
+}
+
+/// Of so many requests, each leaves what `left` says of how many there were before.
+fn course(requests: u64, left: impl Fn(u64) -> u64) -> Part {
+    let mut of = StatusPart {
+        status: Some(200),
+        requests,
+        ..StatusPart::default()
+    };
+    for before in 0..requests {
+        let bytes = left(before);
+        of.leaked_bytes += bytes;
+        of.leaked_squares += (bytes as f64).powi(2);
+        of.leaking += u64::from(bytes > 0);
+        of.early.add(step(before), bytes, 1);
+    }
+    Part {
+        leaking: [of.leaking; 2],
+        leaked: Amount {
+            blocks: of.leaking,
+            bytes: of.leaked_bytes,
+        },
+        statuses: vec![of],
+        ..part(&[(200, requests, 1, 1)])
+    }
+}
+
+/// What the first instances of a CPython class take more than all others: dictionaries that share their keys get
+/// room for 30 of them, and each instance one less until only those are left that are used.
+fn learned(before: u64) -> u64 {
+    96 + 8 * 24u64.saturating_sub(before)
+}
+
+#[test]
+fn what_is_kept_once_is_no_change_of_what_each_request_leaves() {
+    let laws: [fn(u64) -> u64; 4] = [
+        learned,
+        // A table that is full after 20 requests.
+        |before| if before < 20 { 300 } else { 0 },
+        // The same beside what each one leaves.
+        |before| if before < 20 { 900 } else { 100 },
+        // One that fills up ever more slowly.
+        |before| if before.is_power_of_two() { 500 } else { 1 },
+    ];
+    for (law, left) in laws.into_iter().enumerate() {
+        for (old, new) in [(40, 351), (351, 40), (40, 60), (100, 20_000)] {
+            let (state, reason) = judged(course(old, left), course(new, left));
+            assert_eq!(state, State::Same, "{law}: {old}, {new}: {reason}");
+        }
+    }
+    let (_, reason) = judged(course(40, learned), course(351, learned));
+    assert!(
+        reason.starts_with("the first 40 requests left 6.1 KiB before, 6.1 KiB after; before: 40"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn what_each_request_leaves_changes_beside_what_is_kept_once() {
+    let more = |before| learned(before) + 100;
+    assert_eq!(
+        judged(course(40, learned), course(351, more)).0,
+        State::Worse
+    );
+    assert_eq!(
+        judged(course(351, more), course(40, learned)).0,
+        State::Better
+    );
+    assert_eq!(
+        judged(course(40, more), course(351, learned)).0,
+        State::Better
+    );
+    // The amount that is kept once has doubled, and so have the requests: per request nothing has changed.
+    let once = |each: u64| move |before| if before < 200 { each } else { 0 };
+    let (state, reason) = judged(course(400, once(300)), course(800, once(600)));
+    assert_eq!(state, State::Worse);
+    assert!(
+        reason.starts_with("the first 384 requests left 58.6 KiB before, 117.2 KiB after; "),
+        "{reason}"
+    );
+}
+
+#[test]
+fn later_requests_are_compared_with_later_ones_only() {
+    // What began after 100 requests can't be told from 40.
+    let later = |before| if before < 100 { 50 } else { 500 };
+    let (state, reason) = judged(course(40, later), course(351, later));
+    assert_eq!(state, State::NotComparable);
+    assert!(reason.contains(", those that followed more; "), "{reason}");
+    assert_eq!(
+        judged(course(351, later), course(40, later)).0,
+        State::NotComparable
+    );
+    // The first ones leave more, all of them less.
+    let fewer = |before| if before < 40 { 300 } else { 1 };
+    let (state, reason) = judged(course(40, |_| 100), course(4_000, fewer));
+    assert_eq!(state, State::NotComparable);
+    assert!(reason.contains("the other way round"), "{reason}");
+}
+
+/// A buffer that has grown to its size is as large however many requests follow.
+#[test]
+fn buffers_are_compared_by_their_size_too() {
+    let buffer = |requests, bytes| Part {
+        verdict: Verdict::GrowingBuffer,
+        leaked: Amount { blocks: 1, bytes },
+        ..part(&[(200, requests, 1, bytes)])
+    };
+    assert_eq!(
+        judged(buffer(40, 65_536), buffer(351, 65_536)).0,
+        State::Same
+    );
+    assert_eq!(
+        judged(buffer(40, 65_536), buffer(351, 262_144)).0,
+        State::Same
+    );
+    assert_eq!(
+        judged(buffer(351, 65_536), buffer(40, 65_536)).0,
+        State::Same
+    );
+    assert_eq!(
+        judged(buffer(400, 65_536), buffer(380, 524_288)).0,
+        State::Worse
+    );
+    assert_eq!(
+        judged(buffer(380, 524_288), buffer(400, 65_536)).0,
+        State::Better
+    );
 }

@@ -1,5 +1,6 @@
 //! What an endpoint has of the whole, and of a call site.
 
+use crate::analysis::early::Early;
 use crate::analysis::{Endpoint, Site, SiteCell, Verdict};
 use crate::sample::Amount;
 
@@ -25,7 +26,7 @@ pub struct Part {
 }
 
 /// A part of one status.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StatusPart {
     /// The status.
     pub status: Option<u32>,
@@ -37,6 +38,8 @@ pub struct StatusPart {
     pub leaked_bytes: u64,
     /// The sum over requests of the square of that.
     pub leaked_squares: f64,
+    /// What the first so many of them leaked.
+    pub early: Early,
 }
 
 /// What is left outside of requests at a call site.
@@ -119,6 +122,7 @@ pub(super) fn add(part: &mut Part, cell: &SiteCell) {
         // The root of a sum of squares is never more than the sum of the roots: what one request left at several
         // sites counts as if it had always come together.
         of.leaked_squares = (of.leaked_squares.sqrt() + cell.leaked_squares.sqrt()).powi(2);
+        of.early.merge(&cell.early);
     }
 }
 
