@@ -15,7 +15,7 @@ use super::{assert_quiet, hash, number, page, served};
 const USUAL: u64 = 300_000;
 
 /// `12.3 KiB`, as the page says it.
-fn in_words(bytes: u64) -> String {
+pub(super) fn in_words(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB"];
     let mut size = bytes as f64 / 1024.0;
     let mut unit = 0;

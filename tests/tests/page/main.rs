@@ -1,6 +1,7 @@
 //! The HTML report in a real Chromium: it says what the other reports say, everything works with mouse and keyboard,
 //! nothing comes from outside or gets in from a name, and it stays fast where there is much.
 
+mod doubts;
 mod figures;
 mod looks;
 

@@ -20,7 +20,7 @@ use crate::report::frames::Stacks;
 use crate::report::leaking::leaking_requests;
 use crate::report::{Input, text};
 pub(super) use parts::Limits;
-use parts::{live, types};
+use parts::{is_stack, live, types};
 use sites::sites;
 
 /// Call sites where no request left anything and nothing grows, at most: the largest.
@@ -56,10 +56,11 @@ pub(super) fn data(input: &Input<'_>, stacks: &mut Stacks<'_, '_, '_>, limits: L
     let sites = sites(input, &listed, stacks, &mut names, limits);
     let requests = leaking_rows(analysis, limits.requests);
     let leaking = analysis.requests.iter().filter(|r| r.leaking_blocks > 0);
+    let counting = || left.iter().filter(|site| !is_stack(input, site.id));
     let left_out = LeftOut {
         sites: left.len(),
-        site_live_bytes: left.iter().map(|site| live(input, site).1).sum(),
-        site_retained_bytes: left.iter().map(|site| site.retained_bytes).sum(),
+        site_live_bytes: counting().map(|site| live(input, site).1).sum(),
+        site_retained_bytes: counting().map(|site| site.retained_bytes).sum(),
         leaking_requests: leaking.count() - requests.len(),
         details: sites.len().saturating_sub(limits.details),
         courses: endpoints.len().saturating_sub(limits.courses),
@@ -112,6 +113,7 @@ fn endpoints(input: &Input<'_>, names: &mut Names, limits: Limits) -> Vec<data::
         data::Endpoint {
             label: escaped(&endpoint.label).into_owned(),
             verdict: endpoint.verdict.name(),
+            unsure: endpoint.confidence() == Some(false),
             requests: endpoint.requests,
             leaking: endpoint.leaking_requests,
             leaking_words: text::leaking_requests(input, endpoint),
@@ -126,6 +128,7 @@ fn endpoints(input: &Input<'_>, names: &mut Names, limits: Limits) -> Vec<data::
             open_bytes: endpoint.open.bytes,
             statuses: statuses(endpoint),
             apart: endpoint.apart.as_ref().map(tells),
+            apart_unproved: endpoint.apart_unproved,
             types: types(names, &endpoint.types),
             course,
         }
@@ -181,7 +184,7 @@ fn courses(input: &Input<'_>) -> FxHashMap<u32, Vec<OfPeriod>> {
         });
     }
     let kept = input.analysis.course.iter().flat_map(|course| &course.kept);
-    for kept in kept {
+    for kept in kept.filter(|kept| !is_stack(input, kept.site)) {
         at(kept.endpoint, kept.status, kept.period, &|row| {
             row.4 += kept.retained.bytes;
             row.5 += kept.associated.bytes;

@@ -52,6 +52,8 @@ pub(super) struct Process {
 pub(super) struct Endpoint {
     pub(super) label: String,
     pub(super) verdict: VerdictName,
+    /// It leaks, and the figures leave room for another verdict.
+    pub(super) unsure: bool,
     pub(super) requests: u64,
     pub(super) leaking: u64,
     /// The same in words: with what is not known of it.
@@ -70,6 +72,8 @@ pub(super) struct Endpoint {
     pub(super) statuses: Vec<Status>,
     /// What tells its leaking requests from its others, the best first; null where all leak or none does.
     pub(super) apart: Option<Vec<Tell>>,
+    /// Some leak and others don't, and which ones is not proved.
+    pub(super) apart_unproved: bool,
     pub(super) types: Vec<Type>,
     /// Of its requests by their begin.
     pub(super) course: Vec<OfPeriod>,
@@ -116,6 +120,8 @@ pub(super) struct Site {
     pub(super) fingerprint: String,
     pub(super) verdict: VerdictName,
     pub(super) python: bool,
+    /// Threads' stacks: addresses, most of them never touched, and in no sum.
+    pub(super) stack: bool,
     pub(super) requests: u64,
     pub(super) survivor_blocks: u64,
     pub(super) survivor_bytes: u64,

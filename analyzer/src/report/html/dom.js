@@ -25,9 +25,9 @@ function fill(element, ...children) {
   add(element, children);
 }
 
-/** A verdict's mark: its word, and its colour beside it. */
-function badge(verdict) {
-  return el("span", { class: `badge ${verdict}` }, WORDS[verdict]);
+/** A verdict's mark: its word, whether it is sure, and its colour beside it. */
+function badge(verdict, isUnsure = false) {
+  return el("span", { class: `badge ${verdict}` }, WORDS[verdict], isUnsure && ", unsure");
 }
 
 /** Tells what happened to those who don't see it. */

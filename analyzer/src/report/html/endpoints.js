@@ -18,7 +18,7 @@ const endpointsPanel = {
       {
         id: "verdict",
         head: "Verdict",
-        cell: (row) => badge(row.verdict),
+        cell: (row) => badge(row.verdict, row.unsure),
         key: (row) => VERDICTS.indexOf(row.verdict),
       },
       {
@@ -214,7 +214,7 @@ const endpointsPanel = {
       site.labels.some(([endpoint, , blocks]) => endpoint === at && blocks > 0),
     );
     const part = (site) => site.labels.find(([endpoint]) => endpoint === at);
-    sites.sort((a, b) => part(b)[3] - part(a)[3]);
+    sites.sort((a, b) => a.stack - b.stack || part(b)[3] - part(a)[3]);
     const list =
       sites.length > 0 &&
       el(
@@ -230,7 +230,7 @@ const endpointsPanel = {
               null,
               badge(site.verdict),
               " ",
-              estimate(part(site)[3]),
+              site.stack ? counted(part(site)[2], "thread stack") : estimate(part(site)[3]),
               " ",
               button(siteName(site), () => openSite(site), { class: "link" }),
             ),
@@ -275,8 +275,11 @@ const endpointsPanel = {
 
   /** What goes with leaking, of an endpoint of which some requests leak and others don't. */
   apart(row) {
-    if (row.apart === null) return null;
     const head = el("h3", null, "What tells them apart");
+    if (row.apart === null) {
+      const text = "Not told: which requests leak is not proved.";
+      return row.apart_unproved && el("div", { class: "unproved" }, head, el("p", null, text));
+    }
     if (row.apart.length === 0)
       return el("div", null, head, el("p", null, "Nothing that is known of its requests goes with leaking."));
     const part = (some, all, colour) => {

@@ -79,7 +79,8 @@ const evidencePanel = {
         el("td", { class: "number" }, counted(blocks, "block")),
         el("td", null, more ?? ""),
       );
-    return el(
+    const note = "The sizes are what is mapped; most of a stack is never touched, and it is in no sum.";
+    const table = el(
       "table",
       { "aria-label": "Figures" },
       el(
@@ -95,6 +96,7 @@ const evidencePanel = {
         row(`live ${data.live_moment}`, site.live_blocks, site.live_bytes),
       ),
     );
+    return [table, site.stack && el("p", { class: "hint" }, note)];
   },
 
   why(site) {

@@ -65,9 +65,15 @@ function measured(number) {
   return measure() === "blocks" ? counted(number, "block") : estimate(number);
 }
 
-/** A site's figure in the shown measure, for what is chosen. */
+/** Whether a site's blocks are of the chosen kind. Threads' stacks are in no sum, as most of a stack is never touched:
+ * they are seen by themselves. */
+function isOfKind(site) {
+  if (site.stack || state.kinds === "stacks") return site.stack && state.kinds === "stacks";
+  return state.kinds === "all" || site.python === (state.kinds === "python");
+}
+
+/** A site's figure in the shown measure, for what is chosen, whatever its kind. */
 function siteFigure(site) {
-  if (state.kinds !== "all" && site.python !== (state.kinds === "python")) return 0;
   const chosen = range();
   const at = measure() === "blocks" ? 0 : 1;
   if (state.type !== "") {
@@ -137,5 +143,6 @@ function measureSentence() {
     if (state.status) parts.push(state.status === "none" ? "without an answer" : `answered ${state.status}`);
     if (state.type) parts.push(`of type ${state.type}`);
   }
+  if (state.kinds === "stacks") parts.push("mapped for threads' stacks, most of which is never touched");
   return parts.join(", ");
 }

@@ -152,7 +152,7 @@ const sitesPanel = {
   defaultMeasure() {
     if (this.measured) return;
     this.measured = true;
-    const isRetained = data.sites.some((site) => site.retained_bytes > 0);
+    const isRetained = data.sites.some((site) => site.retained_bytes > 0 && !site.stack);
     DEFAULTS.metric = isRetained ? "retained" : "live";
     if (!location.hash.includes("metric=")) state.metric = DEFAULTS.metric;
   },
@@ -165,11 +165,10 @@ const sitesPanel = {
       one.disabled = true;
       one.title = "Known of the whole run and all requests only";
     }
+    const offered = this.kinds();
     const kinds =
-      data.sites.some((site) => site.python) &&
-      choice("Kind", { all: "all", python: "Python", native: "native" }, state.kinds, (kinds) =>
-        choose({ kinds, zoom: "" }),
-      );
+      Object.keys(offered).length > 1 &&
+      choice("Kind", offered, state.kinds, (kinds) => choose({ kinds, zoom: "" }));
     const frames = choice(
       "Frames",
       { all: "all frames", program: "no runtime", own: "own code" },
@@ -191,9 +190,26 @@ const sitesPanel = {
     this.limits.hidden = this.limits.textContent === "";
   },
 
+  kinds() {
+    const kinds = { all: "all" };
+    if (data.sites.some((site) => site.python)) Object.assign(kinds, { python: "Python", native: "native" });
+    if (data.sites.some((site) => site.stack)) kinds.stacks = "threads' stacks";
+    return kinds;
+  },
+
+  /** What threads' stacks have of what is shown, and is in none of its figures. */
+  stacksApart() {
+    if (state.kinds === "stacks") return "";
+    const figures = data.sites.filter((site) => site.stack).map(siteFigure);
+    const found = figures.filter((figure) => figure > 0);
+    if (found.length === 0) return "";
+    const sum = found.reduce((sum, figure) => sum + figure, 0);
+    return `Threads' stacks are in no sum, as most of a stack is never touched: ${measured(sum)} at ${counted(found.length, "call site")}.`;
+  },
+
   limited() {
     const left = data.left_out;
-    const parts = [];
+    const parts = [this.stacksApart()].filter((text) => text !== "");
     if (left.sites > 0)
       parts.push(
         `For the page's size, ${counted(left.sites, "call site")} with ${bytes(left.site_retained_bytes)} retained and ${bytes(left.site_live_bytes)} live are left out.`,

@@ -7,7 +7,7 @@ const DEFAULTS = {
   status: "", // a status, "none" for no answer
   type: "",
   metric: "retained",
-  kinds: "all", // all, python, native
+  kinds: "all", // all but stacks, python, native, stacks
   frames: "all", // all, program (no runtime's), own
   find: "",
   zoom: "", // names of frames from the root, see icicle.js
@@ -76,7 +76,7 @@ function sane(read) {
   if (read.endpoint && !endpointAt.has(read.endpoint)) read.endpoint = "";
   const known = {
     metric: ["retained", "blocks", "survivors", "live"],
-    kinds: ["all", "python", "native"],
+    kinds: ["all", "python", "native", ...(data.sites.some((site) => site.stack) ? ["stacks"] : [])],
     frames: ["all", "program", "own"],
     view: ["sites", "down", "up"],
     by: ["verdict", "kind"],

@@ -7,10 +7,11 @@ use flate2::read::DeflateDecoder;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::analysis::Site;
 use crate::analysis::course::{Course, Kept, Lived, OUTLIVED};
+use crate::analysis::{Site, Verdict};
 use crate::report::example::{self, Example};
 use crate::sample::Amount;
+use crate::sites::Memory;
 use crate::trace::LimitKind;
 
 fn printed(example: &Example) -> String {
@@ -187,6 +188,52 @@ fn its_data_is_the_analysis() {
     assert_eq!(bytes[..6], [0, 0, 64, 164, 100, 100]);
     assert_eq!(bytes[48], 100);
     assert_eq!(data["left_out"]["sites"], 0);
+}
+
+/// Stacks of threads are shown, and in no sum: not in an endpoint's course either.
+#[test]
+fn stacks_of_threads_are_apart() {
+    let mut example = with_course();
+    let mut site: Site = example.analysis.sites[0].clone();
+    let place = Memory::APART.iter().position(|at| *at == Memory::Stack);
+    site.id = example.sites.mapped(site.id) + place.unwrap() as u32;
+    let course = example.analysis.course.as_mut().unwrap();
+    course.kept.push(Kept {
+        site: site.id,
+        ..course.kept[0]
+    });
+    example.analysis.sites.push(site);
+    let data = unpacked(&printed(&example));
+    let rows = data["sites"].as_array().unwrap();
+    let stacks: Vec<bool> = rows
+        .iter()
+        .filter_map(|row| row["stack"].as_bool())
+        .collect();
+    assert_eq!(stacks.len(), rows.len());
+    assert_eq!(stacks.iter().filter(|is_stack| **is_stack).count(), 1);
+    let course = data["endpoints"][0]["course"].as_array().unwrap();
+    let kept: u64 = course.iter().filter_map(|row| row[4].as_u64()).sum();
+    assert_eq!(kept, 128);
+}
+
+/// As the text report says it.
+#[test]
+fn what_is_not_sure_is_told_as_such() {
+    let mut example = with_course();
+    let endpoint = &mut example.analysis.endpoints[0];
+    (endpoint.is_sure, endpoint.apart_unproved) = (false, true);
+    let told = |example: &Example| {
+        let data = unpacked(&printed(example));
+        ["unsure", "apart_unproved"].map(|name| data["endpoints"][0][name].clone())
+    };
+    assert_eq!(told(&example), [json!(true), json!(true)]);
+    let endpoint = &mut example.analysis.endpoints[0];
+    (endpoint.is_sure, endpoint.apart_unproved) = (true, false);
+    assert_eq!(told(&example), [json!(false), json!(false)]);
+    // Only of a leak it is said how sure it is.
+    example.analysis.endpoints[0].verdict = Verdict::Bounded;
+    example.analysis.endpoints[0].is_sure = false;
+    assert_eq!(told(&example), [json!(false), json!(false)]);
 }
 
 /// The example with so many call sites, each with its own words.

@@ -30,6 +30,7 @@ function shownFrames(site) {
 /** What is chosen to be seen: sites with their figures, the largest first. */
 function weighedSites() {
   const weighed = data.sites
+    .filter(isOfKind)
     .map((site) => ({ site, weight: siteFigure(site) }))
     .filter(({ weight }) => weight > 0);
   return weighed.sort((a, b) => b.weight - a.weight);

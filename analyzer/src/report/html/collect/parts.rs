@@ -4,6 +4,7 @@ use super::super::data::Type;
 use super::super::names::Names;
 use crate::analysis::{Site, TypeRow};
 use crate::report::Input;
+use crate::sites::{Memory, SiteId};
 
 /// How much of what there may be very much of goes into the page.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +58,11 @@ pub(super) fn types(names: &mut Names, types: &[TypeRow]) -> Vec<Type> {
     types
         .map(|row| Type(names.of(&row.name), row.blocks, row.bytes))
         .collect()
+}
+
+/// Whether a site's blocks are threads' stacks.
+pub(super) fn is_stack(input: &Input<'_>, site: SiteId) -> bool {
+    input.sites.memory(site) == Memory::Stack
 }
 
 /// What is live of a site at the moment that matters: before the exit, where there was one.

@@ -3,7 +3,7 @@
 use super::super::data;
 use super::super::data::Evidence;
 use super::super::names::Names;
-use super::parts::{Limits, live, types};
+use super::parts::{Limits, is_stack, live, types};
 use crate::analysis::course::Course;
 use crate::analysis::{Site, Verdict};
 use crate::escape::escaped;
@@ -29,6 +29,7 @@ pub(super) fn sites(
                 fingerprint: fingerprint(input.sites, site.id),
                 verdict: site.verdict.name(),
                 python: input.sites.is_python(site.id),
+                stack: is_stack(input, site.id),
                 requests: site.requests,
                 survivor_blocks: site.survivor_blocks,
                 survivor_bytes: site.survivor_bytes,
