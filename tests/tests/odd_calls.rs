@@ -127,6 +127,25 @@ fn requests_that_go_when_they_have_come() {
     same_program("unmapped_reads.c", &[]).assert_complete();
 }
 
+/// A read without room for a byte gives none, and the client is there as before; one with room has found its end.
+#[test]
+fn reads_without_room_find_no_end() {
+    let report = same_program("no_room.c", &[]);
+    report.assert_complete();
+    let closed = "client closed before its answer was complete";
+    for (label, is_told) in [("POST /room", false), ("POST /end", true)] {
+        let endpoint = report.endpoint(label);
+        assert_eq!(endpoint["requests"], 40, "{label}");
+        assert_eq!(endpoint["leaking_requests"], 20, "{label}");
+        let facts = &endpoint["apart"]["single"]["facts"];
+        assert_eq!(
+            *facts == serde_json::json!([closed]),
+            is_told,
+            "{label}: {facts}"
+        );
+    }
+}
+
 #[test]
 fn what_failed_has_not_happened() {
     let report = same_program("failed.c", &[]);

@@ -15,6 +15,8 @@ pub struct Vectors<const N: usize = 8> {
     read: [iovec; N],
     count: usize,
     at: usize,
+    /// Some may follow that nobody could read.
+    is_cut: bool,
 }
 
 impl<const N: usize> Vectors<N> {
@@ -28,6 +30,7 @@ impl<const N: usize> Vectors<N> {
         }; _],
         count: 0,
         at: 0,
+        is_cut: false,
     };
 
     /// One buffer.
@@ -53,9 +56,13 @@ impl<const N: usize> Vectors<N> {
     /// Those of a message.
     #[inline(never)]
     pub fn of_message(message: *const msghdr) -> Self {
-        read(message).map_or(Self::NONE, |message| {
-            Self::of(message.msg_iov, message.msg_iovlen)
-        })
+        match read(message) {
+            Some(message) => Self::of(message.msg_iov, message.msg_iovlen),
+            None => Vectors {
+                is_cut: true,
+                ..Self::NONE
+            },
+        }
     }
 
     /// Those that are read already.
@@ -63,9 +70,16 @@ impl<const N: usize> Vectors<N> {
         self.read.get(self.at..self.count).unwrap_or(&[])
     }
 
-    /// There are no more.
+    /// No more of them are known.
     pub fn end(&mut self) {
         (self.left, self.count, self.at) = (0, 0, 0);
+        self.is_cut = true;
+    }
+
+    /// Whether all that are left are known, and none of them takes a byte.
+    pub fn have_no_room(&mut self) -> bool {
+        let has_room = self.any(|buffer| buffer.iov_len > 0);
+        !has_room && !self.is_cut
     }
 
     fn read_more(&mut self) {
@@ -74,6 +88,7 @@ impl<const N: usize> Vectors<N> {
         self.at = 0;
         self.next = self.next.wrapping_add(self.count);
         // What can't be read ends them.
+        self.is_cut |= self.count == 0 && self.left > 0;
         self.left = match self.count {
             0 => 0,
             count => self.left - count,
@@ -116,5 +131,28 @@ mod tests {
         assert_eq!(Vectors::<2>::of(core::ptr::null(), 3).count(), 0);
         assert_eq!(Vectors::<8>::of(core::ptr::null(), usize::MAX).count(), 0);
         assert_eq!(Vectors::<8>::of_message(core::ptr::null()).count(), 0);
+    }
+
+    #[test]
+    fn room_is_told_of_buffers_that_are_known() {
+        let has_no_room = |lengths: &[usize]| {
+            let buffer = |iov_len: &usize| iovec {
+                iov_base: core::ptr::null_mut(),
+                iov_len: *iov_len,
+            };
+            let buffers: Vec<_> = lengths.iter().map(buffer).collect();
+            Vectors::<2>::of(buffers.as_ptr(), buffers.len()).have_no_room()
+        };
+        for none in [&[][..], &[0], &[0, 0], &[0; 5]] {
+            assert!(has_no_room(none), "{none:?}");
+        }
+        for some in [&[1][..], &[0, 1], &[0, 0, 0, 0, 9]] {
+            assert!(!has_no_room(some), "{some:?}");
+        }
+        assert!(!Vectors::<2>::of(core::ptr::null(), 3).have_no_room());
+        assert!(!Vectors::<2>::of_message(core::ptr::null()).have_no_room());
+        let mut vectors = Vectors::<2>::NONE;
+        vectors.end();
+        assert!(!vectors.have_no_room());
     }
 }

@@ -103,6 +103,20 @@ unsafe fn finish_one(
     }
 }
 
+/// The same of buffers that were read before the call.
+///
+/// # Safety
+/// It must have filled as many bytes of them as `result` says.
+unsafe fn finish_known(call: &Call, result: ssize_t, flags: c_int, given: &mut Vectors) {
+    // No room is no end.
+    if result == 0 && given.have_no_room() {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    let pieces = unsafe { Filled::known(given, result.max(0) as usize) };
+    finish(call, result, flags, pieces);
+}
+
 /// Tells what `call` read: the bytes of `pieces`.
 fn finish(call: &Call, result: ssize_t, flags: c_int, pieces: impl Pieces) {
     match (usize::try_from(result), told(flags)) {
@@ -184,8 +198,7 @@ pub unsafe extern "C-unwind" fn readv(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::readv(descriptor, buffers, count);
-        let pieces = Filled::known(&mut given, result.max(0) as usize);
-        finish(&call, result, 0, pieces);
+        finish_known(&call, result, 0, &mut given);
         result
     }
 }
@@ -328,8 +341,7 @@ pub unsafe extern "C-unwind" fn recvmsg(
     // SAFETY: the caller's promise; the call filled as many bytes as it says.
     unsafe {
         let result = next::recvmsg(socket, message, flags);
-        let pieces = Filled::known(&mut given, result.max(0) as usize);
-        finish(&call, result, flags, pieces);
+        finish_known(&call, result, flags, &mut given);
         result
     }
 }
@@ -359,8 +371,7 @@ pub unsafe extern "C-unwind" fn recvmmsg(
         let received = next::recvmmsg(socket, messages, count, flags, timeout);
         for index in 0..received.max(0) as usize {
             let length = super::length_of(messages.wrapping_add(index));
-            let pieces = Filled::known(&mut given, length);
-            finish(&call, length as ssize_t, flags, pieces);
+            finish_known(&call, length as ssize_t, flags, &mut given);
             given.end();
         }
         received
