@@ -105,17 +105,17 @@ pub fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<
             .as_ref()
             .is_none_or(|glob| glob.matches(label))
     };
-    let mut endpoints = analysis
-        .endpoints
-        .iter()
-        .filter(|endpoint| looked_at(&endpoint.label) && endpoint.label != WARM_UP)
+    let mut endpoints = (0..)
+        .zip(&analysis.endpoints)
+        .filter(|(_, endpoint)| looked_at(&endpoint.label) && endpoint.label != WARM_UP)
         .peekable();
     if endpoints.peek().is_none() {
         return Some("no request was seen".into());
     }
-    endpoints.find_map(|endpoint| {
+    endpoints.find_map(|(at, endpoint)| {
         let [_, most] = endpoint.leaking_requests_range;
         match endpoint.verdict {
+            Verdict::TooFewRequests if is_overlooked(analysis, at, criteria.min_bytes) => None,
             Verdict::TooFewRequests => Some(format!("too few requests of {}", endpoint.label)),
             verdict if most > 0 && !verdict.leaks() => Some(format!(
                 "memory that grows may be of {}: whose it is could not be told",
@@ -123,6 +123,35 @@ pub fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<
             )),
             _ => None,
         }
+    })
+}
+
+/// Whether all that can't be told of an endpoint yet lies at call sites that hold too little to be looked at.
+fn is_overlooked(analysis: &Analysis, at: u32, min_bytes: u64) -> bool {
+    let endpoint = analysis.endpoints.get(at as usize);
+    let most = endpoint.map_or(u64::MAX, |endpoint| endpoint.leaking_requests_range[1]);
+    let held = analysis.sites.iter().map(|site| undecided(site, at));
+    let held: Vec<(u64, u64)> = held.filter(|(requests, _)| *requests > 0).collect();
+    // Where more requests may leak, other memory may be theirs.
+    let requests: u64 = held.iter().map(|(requests, _)| requests).sum();
+    !held.is_empty() && most <= requests && held.iter().all(|(_, bytes)| *bytes < min_bytes)
+}
+
+/// How many requests of an endpoint hold what can't be told yet at a call site, and how many bytes.
+fn undecided(site: &Site, endpoint: u32) -> (u64, u64) {
+    let is_undecided =
+        |of: u32, verdict: Verdict| of == endpoint && verdict == Verdict::TooFewRequests;
+    let mut groups = site.groups.iter();
+    let ended = groups.any(|group| is_undecided(group.endpoint, group.verdict));
+    let labels = site.labels.iter();
+    let labels = labels.filter(|part| ended && part.endpoint == endpoint);
+    let open = site.open.iter();
+    let open = open.filter(|open| is_undecided(open.endpoint, open.verdict));
+    let parts = labels
+        .map(|part| (part.requests, part.retained.bytes))
+        .chain(open.map(|open| (open.requests, open.live.bytes)));
+    parts.fold((0, 0), |(requests, bytes), part| {
+        (requests + part.0, bytes + part.1)
     })
 }
 
@@ -213,6 +242,41 @@ mod tests {
         assert_eq!(found(&criteria(leak, 0, Some("DELETE *"))), doubt);
         let doubt = Finding::CannotTell("no request was seen".into());
         assert_eq!(found(&criteria(leak, 0, Some("PUT *"))), doubt);
+    }
+
+    /// What can't be told is overlooked, too, where it is too little.
+    #[test]
+    fn what_is_too_little_leaves_no_doubt() {
+        let mut example = example::leaking();
+        let analysis = &mut example.analysis;
+        let is_all = |endpoint: &Endpoint| endpoint.label == "DELETE /all";
+        let at = analysis
+            .endpoints
+            .iter()
+            .position(is_all)
+            .unwrap_or_default();
+        let mut part = analysis.sites[0].labels[0].clone();
+        (part.endpoint, part.requests, part.retained.bytes) = (at as u32, 2, 224);
+        let mut group = analysis.sites[0].groups[0].clone();
+        (group.endpoint, group.verdict) = (at as u32, Verdict::TooFewRequests);
+        analysis.endpoints[at].leaking_requests_range = [0, 2];
+        let told = |analysis: &Analysis, min_bytes| {
+            let only = criteria(&[Verdict::Leak], min_bytes, Some("DELETE *"));
+            check(&example.facts, analysis, &only)
+        };
+        let doubt = Finding::CannotTell("too few requests of DELETE /all".into());
+        // Nothing is known to hold it.
+        assert_eq!(told(analysis, 1 << 30), doubt);
+        for site in &mut analysis.sites {
+            site.groups.retain(|group| group.endpoint != at as u32);
+        }
+        analysis.sites[1].groups.push(group);
+        analysis.sites[1].labels.push(part);
+        assert_eq!(told(analysis, 225), Finding::Nothing);
+        assert_eq!(told(analysis, 224), doubt);
+        // More requests may leak than hold something there.
+        analysis.endpoints[at].leaking_requests_range = [0, 3];
+        assert_eq!(told(analysis, 225), doubt);
     }
 
     #[test]
