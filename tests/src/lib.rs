@@ -5,6 +5,7 @@
 
 pub mod artifacts;
 pub mod browser;
+pub mod cargo;
 pub mod compile;
 pub mod conformance;
 pub mod count;

@@ -1,8 +1,9 @@
-//! The gate on servers as people run them, driven by their own tests: pytest asks Flask and nginx.
+//! The gate on servers as people run them, driven by their own tests: pytest asks Flask, nginx and axum.
 
 use std::fs;
 
 use leak_tests::artifacts;
+use leak_tests::cargo::{self, Build};
 use leak_tests::http;
 use leak_tests::process::Ended;
 use leak_tests::real;
@@ -66,6 +67,22 @@ fn tests_that_fail_are_no_pass() {
     let place = Place::new();
     let (status, report) = flask(&place, "/nowhere");
     assert_eq!(status, 2, "{report}");
+}
+
+/// The truth lab's axum server, on one worker of tokio. Built optimized it would take CI a minute.
+#[test]
+fn axum_with_a_leak() {
+    let place = Place::new();
+    let program = cargo::project("axum", Build::Quick).expect("cargo builds it");
+    let program = program.display().to_string();
+    let port = http::free_port();
+    let server = [&program, &port.to_string()[..], "1", "alone"];
+    let (status, report) = gate(&place, port, "/leak/N /clean/N", &server);
+    assert_eq!(status, 23, "{report}");
+    let found =
+        format!("1 of 2 endpoints leaks: GET /leak/{{id}}. Of its {EACH} requests all left ");
+    assert!(report.contains(&found), "{report}");
+    assert!(report.contains("keep_leak"), "{report}");
 }
 
 #[test]

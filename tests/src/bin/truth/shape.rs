@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use leak_tests::artifacts;
+use leak_tests::cargo::{self, Build};
 
 use crate::build;
 use crate::endpoint::Family;
@@ -158,7 +159,7 @@ impl Shape {
         let path = |path: PathBuf| vec![path.display().to_string(), port.to_string()];
         let mut line = match &self.program {
             Program::Source(name) => path(build::compiled(name)),
-            Program::Cargo(name) => path(build::cargo(name)?),
+            Program::Cargo(name) => path(cargo::project(name, Build::Optimized)?),
             Program::Line(line) => {
                 let with_port = |word: &String| word.replace("{port}", &port.to_string());
                 line.iter().map(with_port).collect::<Vec<_>>()

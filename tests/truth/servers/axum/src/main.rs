@@ -1,6 +1,6 @@
-//! The endpoints on axum: `PROGRAM PORT WORKERS [blocking|detached]`. Each request waits for timers before and after
-//! it keeps its blocks; with `blocking` it keeps them on the pool of blocking threads, with `detached` in a task that
-//! outlives its answer.
+//! The endpoints on axum: `PROGRAM PORT WORKERS [blocking|detached|alone]`. Each request waits for timers before and
+//! after it keeps its blocks; with `blocking` it keeps them on the pool of blocking threads, with `detached` in a task
+//! that outlives its answer. A task in the background keeps blocks, too, but with `alone`.
 
 use std::env;
 use std::hint::black_box;
@@ -137,11 +137,13 @@ async fn grow() {
     }
 }
 
-async fn listen(port: u16, style: Style) {
+async fn listen(port: u16, style: Style, is_alone: bool) {
     let handler = move |Path((kind, number)): Path<(String, usize)>| serve(style, kind, number);
     let router = Router::new().route("/{kind}/{number}", get(handler));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-    task::spawn(grow());
+    if !is_alone {
+        task::spawn(grow());
+    }
     axum::serve(listener.unwrap(), router).await.unwrap();
 }
 
@@ -149,7 +151,8 @@ fn main() {
     let mut arguments = env::args().skip(1);
     let port = arguments.next().and_then(|port| port.parse().ok());
     let workers = arguments.next().and_then(|count| count.parse().ok());
-    let style = match arguments.next().as_deref() {
+    let option = arguments.next();
+    let style = match option.as_deref() {
         Some("blocking") => Style::Blocking,
         Some("detached") => Style::Detached,
         _ => Style::Handler,
@@ -157,5 +160,6 @@ fn main() {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let builder = builder.worker_threads(workers.unwrap_or(2));
     let runtime = builder.enable_all().build().unwrap();
-    runtime.block_on(listen(port.unwrap(), style));
+    let is_alone = option.as_deref() == Some("alone");
+    runtime.block_on(listen(port.unwrap(), style, is_alone));
 }
