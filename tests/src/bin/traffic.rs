@@ -1,5 +1,4 @@
-//! Mixed traffic for the leaking servers of `targets/servers`: `traffic PORT` sends it once the port
-//! listens, `traffic --free-port` prints a port that is free.
+//! Mixed traffic for the leaking servers of `targets/servers`: `traffic PORT` sends it once the port listens.
 
 use std::net::TcpStream;
 use std::process::ExitCode;
@@ -12,12 +11,8 @@ const ROUNDS: usize = 600;
 
 fn main() -> ExitCode {
     let argument = std::env::args().nth(1).unwrap_or_default();
-    if argument == "--free-port" {
-        println!("{}", http::free_port());
-        return ExitCode::SUCCESS;
-    }
     let Ok(port) = argument.parse() else {
-        eprintln!("traffic: takes a port, or --free-port");
+        eprintln!("traffic: takes a port");
         return ExitCode::from(2);
     };
     if !listens(port) {
