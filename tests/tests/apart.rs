@@ -1,9 +1,15 @@
 //! What goes with leaking, of servers that leak only sometimes: `targets/servers/builds.h` leaks in `/sometimes` where it
-//! answers 500, and in `/same` always; `targets/servers/apart.c` at each endpoint by one thing that is known of a request.
+//! answers 500, and in `/same` always; `targets/servers/apart.c` at each endpoint by one thing that is known of a request;
+//! `targets/servers/in_turn.c` in one of its processes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
+use leak_tests::artifacts;
 use leak_tests::compile::Source;
 use leak_tests::http::{self, Connection, Request};
 use leak_tests::report::{Report, leak_analyze};
@@ -19,9 +25,12 @@ fn record(place: &Place, connections: usize, requests: &[Request]) -> Report {
 
 /// Runs the server, with this traffic.
 fn served(place: &Place, source: &str, traffic: impl FnOnce(u16)) -> Report {
-    let source = Source::read(source);
+    served_by(place, place.traced(Source::read(source).program()), traffic)
+}
+
+/// Runs a server's command, which gets its port, with this traffic.
+fn served_by(place: &Place, mut command: Command, traffic: impl FnOnce(u16)) -> Report {
     let port = http::free_port();
-    let mut command = place.traced(source.program());
     command.arg(port.to_string());
     let mut server = place.start(command);
     http::wait_for_port(&mut server, port);
@@ -199,4 +208,75 @@ fn each_endpoint_is_told_by_what_its_leak_goes_with() {
     let text = String::from_utf8(text).expect("text");
     let line = "  … and 5 more endpoints: --format json has all, in apart";
     assert!(text.lines().any(|found| found == line), "{text}");
+}
+
+/// Of four processes one leaks, whichever way its requests come: it serves every fourth connection.
+#[test]
+fn the_worker_that_leaks() {
+    let place = Place::new();
+    let report = served(&place, "servers/in_turn.c", |port| {
+        for _ in 0..80 {
+            let mut connection = Connection::open(port);
+            connection.ask(&Request::get("/kept"));
+            connection.close();
+        }
+    });
+    let kept = report.list("/requests").iter();
+    let kept = kept.filter(|request| request["retained_bytes"] == 100);
+    let threads: Vec<&Value> = kept.map(|request| &request["thread"]).collect();
+    assert_eq!(threads.len(), 20);
+    let apart = &report.endpoint("GET /kept")["apart"];
+    let expected = json!({
+        "facts": [format!("served by thread {}", threads[0])],
+        "leaking_requests": 20,
+        "leaking_requests_with": 20,
+        "other_requests": 60,
+        "other_requests_with": 0,
+    });
+    assert_eq!(apart["single"], expected);
+    assert_eq!(apart["pair"], Value::Null);
+}
+
+/// A recorder to whom a new hour begins 5 seconds after its start at the latest.
+fn recorder_near_an_hour(place: &Place) -> std::path::PathBuf {
+    let clock = Source::read("libraries/hour.c").shared();
+    let (recorder, analyzer) = (place.path("recorder"), artifacts::leak_analyze());
+    let (clock, analyzer) = (clock.display(), analyzer.display());
+    let script = format!("#!/bin/sh\nLD_PRELOAD={clock} exec {analyzer} \"$@\"\n");
+    fs::write(&recorder, script).expect("our directory");
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(&recorder, executable).expect("our file");
+    recorder
+}
+
+/// What leaks from the full hour on, in whatever connection, thread and answer.
+#[test]
+fn the_hour_in_which_it_leaks() {
+    let place = Place::new();
+    let mut command = place.traced(Source::read("servers/apart.c").program());
+    command.env("LEAK_ANALYZE", recorder_near_an_hour(&place));
+    let report = served_by(&place, command, |port| {
+        // The recorder runs already.
+        let next_hour = Instant::now() + Duration::from_secs(5);
+        let ask = |target: &str| {
+            let mut connection = Connection::open(port);
+            connection.ask(&Request::get(target));
+            connection.close();
+        };
+        (0..40).for_each(|_| ask("/hour?none"));
+        thread::sleep(next_hour.saturating_duration_since(Instant::now()));
+        (0..20).for_each(|_| ask("/hour?keep"));
+    });
+    let started: u32 = report.text("/trace/started_at")[11..13]
+        .parse()
+        .expect("an hour");
+    let hour = (started + 1) % 24;
+    let expected = json!({
+        "facts": [format!("begun from {hour:02}:00 to {hour:02}:59 UTC")],
+        "leaking_requests": 20,
+        "leaking_requests_with": 20,
+        "other_requests": 40,
+        "other_requests_with": 0,
+    });
+    assert_eq!(report.endpoint("GET /hour")["apart"]["single"], expected);
 }

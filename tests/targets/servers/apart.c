@@ -10,6 +10,7 @@
 // endpoint: /status; with ?fail, answered 500
 // endpoint: /gone; where the client is gone before its whole body has come
 // endpoint: /silent; with ?fail, never answered: the server closes
+// endpoint: /hour; with ?keep, which is answered as all others
 #include "http.h"
 
 #include <pthread.h>
@@ -39,6 +40,7 @@ KEEP(slow)
 KEEP(status)
 KEEP(gone)
 KEEP(silent)
+KEEP(hour)
 
 static int is(const struct request *request, const char *path) { return strcmp(request->path, path) == 0; }
 static int has(const struct request *request, const char *query) { return strcmp(request->query, query) == 0; }
@@ -105,6 +107,8 @@ static int serve(struct connection *connection, const struct request *request, i
         answer(fd, 500, "failed");
         return 1;
     }
+    if (is(request, "/hour") && has(request, "keep"))
+        keep_hour();
     if (is(request, "/silent") && has(request, "fail")) {
         keep_silent();
         return 0;
