@@ -1,4 +1,4 @@
-//! What the first so many requests of a group leaked, on a scale that two traces share: what is kept once per process
+//! What the first so many requests of a group kept, on a scale that two traces share: what is kept once per process
 //! (a table that fills up, sizes that a runtime learns) is as much after 40 requests as after 400, and can only be
 //! compared of as many requests on both sides.
 
@@ -9,15 +9,17 @@ const MARKS: u64 = 8;
 /// So many requests have a mark each.
 const FIRST: u64 = 2 * MARKS;
 
-/// What leaked, by where in its group's order its requests were.
+/// What was kept, by where in its group's order its requests were.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Early {
     steps: BTreeMap<u16, Part>,
 }
 
-/// What requests between two marks leaked, or all up to one.
+/// What requests between two marks kept, or all up to one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Part {
+    /// How many of them kept something.
+    pub requests: u64,
     /// Bytes.
     pub bytes: u64,
     /// The sum over requests of the square of that.
@@ -55,35 +57,38 @@ pub fn common(one: u64, other: u64) -> u64 {
 }
 
 impl Early {
-    /// Takes what a request leaked, or `count` together.
+    /// Takes what a request kept, or `count` together.
     pub fn add(&mut self, step: u16, bytes: u64, count: u64) {
         let part = self.steps.entry(step).or_default();
+        part.requests += count;
         part.bytes += bytes;
         part.squares += (bytes as f64).powi(2) / count.max(1) as f64;
     }
 
-    /// Takes what the same requests leaked elsewhere, as if each had leaked both.
+    /// Takes what the same requests kept elsewhere, as if each had kept both.
     pub fn merge(&mut self, other: &Early) {
         for (step, other) in &other.steps {
             let part = self.steps.entry(*step).or_default();
+            part.requests = part.requests.max(other.requests);
             part.bytes += other.bytes;
             part.squares = (part.squares.sqrt() + other.squares.sqrt()).powi(2);
         }
     }
 
-    /// What the first `requests` leaked, up to a mark.
+    /// What the first `requests` kept, up to a mark.
     pub fn first(&self, requests: u64) -> Part {
         let steps = self
             .steps
             .iter()
             .take_while(|(step, _)| until(**step) <= requests);
         steps.fold(Part::default(), |sum, (_, part)| Part {
+            requests: sum.requests + part.requests,
             bytes: sum.bytes + part.bytes,
             squares: sum.squares + part.squares,
         })
     }
 
-    /// What all of them leaked.
+    /// What all of them kept.
     pub fn bytes(&self) -> u64 {
         self.steps.values().map(|part| part.bytes).sum()
     }
@@ -125,10 +130,8 @@ mod tests {
         }
         for mark in [1, 7, 16, 40, 96] {
             let first = early.first(mark);
-            assert_eq!(
-                (first.bytes, first.squares),
-                (mark * 10, mark as f64 * 100.0)
-            );
+            assert_eq!((first.requests, first.bytes), (mark, mark * 10));
+            assert_eq!(first.squares, mark as f64 * 100.0);
         }
         assert_eq!(early.bytes(), 1_000);
         let mut twice = early.clone();

@@ -143,7 +143,7 @@ pub struct SiteCell {
     pub leaking_requests: u64,
     /// The sum of the squares of the bytes that each request leaked: what their spread is computed from.
     pub leaked_squares: f64,
-    /// What leaked, by how many requests of the label had this status before.
+    /// What is kept in use, leaked or not, by how many requests of the label had this status before.
     pub early: Early,
     /// Of `retained`, what was live when exits began, as [`Totals::before_exit`](super::Totals::before_exit) has it.
     pub before_exit: Amount,

@@ -34,6 +34,8 @@ pub(super) fn of(
 struct OfRequest {
     blocks: u64,
     leaked: Amount,
+    /// The same, or what does not leak.
+    kept: Amount,
 }
 
 fn of_part(
@@ -71,6 +73,9 @@ fn of_part(
             let used = Retained::used(kept);
             cell.leaked += used;
             of_request.leaked += used;
+            of_request.kept += used;
+        } else {
+            of_request.kept += kept.amount();
         }
     }
     for (request, of_request) in by_request {
@@ -84,9 +89,11 @@ fn of_part(
             cell.requests += u64::from(record.count).min(of_request.blocks);
             cell.leaking_requests += leaking;
             cell.leaked_squares += (leaked.bytes as f64).powi(2) / leaking.max(1) as f64;
-            if leaked.bytes > 0 {
+            let kept = of_request.kept;
+            if kept.blocks > 0 {
                 let step = order.step((part.label, record.status), request);
-                cell.early.add(step, leaked.bytes, leaking);
+                let keeping = u64::from(record.count).min(kept.blocks);
+                cell.early.add(step, kept.bytes, keeping);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::functions::Functions;
 use super::{dropped_events, fingerprint, is_complete};
 use crate::analysis::{Analysis, Site, Verdict};
 use crate::sample::{Amount, Sample};
-use crate::sites::Sites;
+use crate::sites::{Memory, Sites};
 use crate::symbols::Symbolizer;
 use crate::trace::Facts;
 pub use parts::Part;
@@ -94,7 +94,7 @@ impl Outline {
             boundaries: analysis.boundaries.iter().map(|of| of.name()).collect(),
             programs: programs(facts, analysis, sites),
             requests: analysis.endpoints.iter().map(|of| of.requests).sum(),
-            endpoints: endpoints(analysis),
+            endpoints: endpoints(analysis, sites),
             sites: outline_sites(analysis, sites, &mut stacks),
         }
     }
@@ -109,8 +109,6 @@ impl Outline {
         Sample::every(self.sample_bytes).error(bytes)
     }
 }
-
-impl Part {}
 
 fn programs(facts: &Facts, analysis: &Analysis, sites: &Sites) -> Vec<Program> {
     let build_id = |path: &str| {
@@ -137,9 +135,12 @@ fn programs(facts: &Facts, analysis: &Analysis, sites: &Sites) -> Vec<Program> {
     programs
 }
 
-fn endpoints(analysis: &Analysis) -> Vec<Part> {
+/// The endpoints, with what leaked of them. Threads' stacks are in no sum: most of a stack is never touched.
+fn endpoints(analysis: &Analysis, sites: &Sites) -> Vec<Part> {
     let mut parts: Vec<Part> = analysis.endpoints.iter().map(endpoint).collect();
-    for cell in analysis.sites.iter().flat_map(|site| &site.cells) {
+    let counting = analysis.sites.iter();
+    let counting = counting.filter(|site| sites.memory(site.id) != Memory::Stack);
+    for cell in counting.flat_map(|site| &site.cells) {
         if let Some(part) = parts.get_mut(cell.endpoint as usize) {
             add(part, cell);
         }
@@ -154,11 +155,10 @@ fn endpoints(analysis: &Analysis) -> Vec<Part> {
     parts
 }
 
-impl Part {}
-
 /// Whether a comparison, or a baseline, looks at the site.
 pub(super) fn is_compared(site: &Site) -> bool {
-    let undecided = site.outside_verdict == Verdict::TooFewRequests;
+    let mut verdicts = [site.verdict, site.outside_verdict].into_iter();
+    let undecided = verdicts.any(|verdict| verdict == Verdict::TooFewRequests);
     !site.labels.is_empty() || site.verdict.leaks() || !site.open.is_empty() || undecided
 }
 
@@ -240,6 +240,11 @@ impl OutlineSite {
         Some((file, line.parse().ok()?))
     }
 
+    /// Whether it can't be told yet whose what it has is, or whether that stays.
+    pub(super) fn is_open(&self) -> bool {
+        self.verdict == Verdict::TooFewRequests && self.parts.is_empty()
+    }
+
     /// Its part in a label's requests.
     pub fn part(&self, label: &str) -> Option<&Part> {
         self.parts.iter().find(|part| part.label == label)
@@ -274,8 +279,6 @@ impl OutlineSite {
     }
 }
 
-impl Part {}
-
 /// A part in which all of so many requests leak so many bytes each.
 #[cfg(test)]
 pub(crate) fn leaking_part(label: &str, requests: u64, each: u64) -> Part {
@@ -297,6 +300,7 @@ pub(crate) fn leaking_part(label: &str, requests: u64, each: u64) -> Part {
             leaked_bytes: requests * each,
             leaked_squares: requests as f64 * (each as f64).powi(2),
             early: Default::default(),
+            kept_early: Default::default(),
         }],
     }
 }

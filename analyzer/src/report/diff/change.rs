@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use super::side::{Of, leaks};
 use super::state::State;
 use crate::analysis::Verdict;
-use crate::analysis::early::common;
+use crate::analysis::early::{Early, common};
 use crate::figures::{bytes, counted};
 use crate::report::outline::{Part, StatusPart};
 
@@ -49,6 +49,27 @@ pub(super) fn changed(before: &Of, after: &Of, old: &Part, new: &Part) -> (State
     }
     let why = why.map_or(String::new(), |why| format!("{why}; "));
     (state, why + &text)
+}
+
+/// One side leaks, and of the other it was told that it doesn't: whether as many requests kept as much there. What fills
+/// up is a leak until it is full.
+pub(super) fn kept_as_much(leaky: &Part, clean: &Part, state: State) -> Option<String> {
+    if leaky.verdict != Verdict::Leak {
+        return None;
+    }
+    let mut rates = Rates::default();
+    for of in leaky.statuses.iter().filter(|of| of.leaking > 0) {
+        let other = clean.status(of.status).filter(|of| of.requests > 0)?;
+        let requests = common(of.requests, other.requests);
+        let left = [&of.early, &other.kept_early].map(|early| Left::of(early, requests));
+        rates.add(other.requests as f64, left);
+    }
+    let kept = rates.sums[1].1 > 0.0;
+    let is_less = rates.change(CHANGE, AGREES) == Ordering::Less;
+    if state == State::New {
+        rates.sums.reverse();
+    }
+    (kept && !is_less).then(|| rates.words())
 }
 
 /// What leaked with statuses that were not answered before.
@@ -134,16 +155,19 @@ impl Left {
         let is_known = |of: &StatusPart| of.early.bytes() == of.leaked_bytes;
         let requests = common(old.requests, new.requests);
         [old, new].map(|of| match is_known(old) && is_known(new) {
-            true => {
-                let first = of.early.first(requests);
-                Left {
-                    requests: requests as f64,
-                    bytes: first.bytes as f64,
-                    squares: first.squares,
-                }
-            }
+            true => Left::of(&of.early, requests),
             false => Left::all(of),
         })
+    }
+
+    /// Of the first so many requests.
+    fn of(early: &Early, requests: u64) -> Left {
+        let first = early.first(requests);
+        Left {
+            requests: requests as f64,
+            bytes: first.bytes as f64,
+            squares: first.squares,
+        }
     }
 
     fn mean(self) -> f64 {

@@ -1,12 +1,13 @@
 //! What became of an endpoint's memory, or of a call site's part in it: from what each request left before and after,
 //! and from how many requests there were to see it.
 
-use super::change::changed;
+use super::change::{changed, kept_as_much};
 use super::side::{Of, leaks, range, status_words};
 use super::state::State;
 use crate::analysis::Verdict;
+use crate::analysis::early::common;
 use crate::figures::{count, counted};
-use crate::report::outline::Part;
+use crate::report::outline::{Part, StatusPart};
 
 /// A leak is called new or fixed where so many requests would have leaked on the other side, had it been there: with
 /// none of them seen, chance is less than one in a hundred (e⁻⁵).
@@ -81,6 +82,13 @@ fn gone(
         );
         return (State::NotComparable, text);
     }
+    if let Some(text) = kept_as_much(leaky, clean, state) {
+        let verdict = clean.verdict.words();
+        return (
+            State::NotComparable,
+            format!("{text}, which is {verdict} {clean_side}"),
+        );
+    }
     if leaky.verdict == Verdict::GrowingBuffer {
         // A buffer grows with what all requests put in: as many of them must have had the chance.
         if clean.requests < leaky.requests {
@@ -108,9 +116,20 @@ fn expected(leaky: &Part, clean: &Part) -> f64 {
     let certain = (low as f64 / told as f64).min(1.0);
     let of_status = leaky.statuses.iter().map(|of| {
         let requests = clean.status(of.status).map_or(0, |of| of.requests);
-        of.leaking as f64 * certain / of.requests.max(1) as f64 * requests as f64
+        let rate = of.leaking as f64 / of.requests.max(1) as f64;
+        rate.min(early_rate(of, requests)) * certain * requests as f64
     });
     of_status.sum()
+}
+
+/// Of the first requests, as many as the other trace has: how often they leaked. What begins to leak later than the other
+/// trace ends was not to be seen there.
+fn early_rate(leaky: &StatusPart, requests: u64) -> f64 {
+    let first = common(leaky.requests, requests);
+    match leaky.early.bytes() == leaky.leaked_bytes && first > 0 {
+        true => leaky.early.first(first).requests as f64 / first as f64,
+        false => 1.0,
+    }
 }
 
 /// The part of leaking requests of which a sample would see something.

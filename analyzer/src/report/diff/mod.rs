@@ -74,9 +74,25 @@ pub fn compare<'o>(before: &'o Outline, after: &'o Outline) -> Diff<'o> {
         endpoints: endpoints(before, after),
         sites: sites::rows(before, after),
     };
+    for row in &mut diff.endpoints {
+        doubt(row, &diff.sites);
+    }
     diff.endpoints.sort_by_key(|row| row.state);
     diff.sites.sort_by_key(|row| row.state);
     diff
+}
+
+/// An endpoint is as sure to leak anew, or no more, as its call sites are, where these can be compared.
+fn doubt(row: &mut Row<'_>, sites: &[SiteRow<'_>]) {
+    let of_label = || sites.iter().filter(|site| site.label == Some(row.label));
+    let is_news = |state| matches!(state, State::New | State::Fixed);
+    if !is_news(row.state) || of_label().any(|site| is_news(site.state)) {
+        return;
+    }
+    let mut untold = of_label().filter(|site| site.state == State::NotComparable);
+    if let Some(site) = untold.find(|site| site.reason != sites::NAMELESS) {
+        (row.state, row.reason) = (State::NotComparable, site.reason.clone());
+    }
 }
 
 impl Diff<'_> {

@@ -136,7 +136,7 @@ fn of_label<'o>(
     });
 }
 
-const NAMELESS: &str =
+pub(super) const NAMELESS: &str =
     "its functions have no names, and addresses differ from build to build; keep symbols";
 
 /// Whether it is alone only because the builds differ.
@@ -148,10 +148,21 @@ fn nameless(pair: &Pair<'_>) -> bool {
     alone.functions.nameless > 0
 }
 
-/// What the label's requests left at the site: nothing, where they were not seen to leave anything.
+/// What the label's requests left at the site: nothing, where they were not seen to leave anything, unless it can't be
+/// told yet what is left there (it waits for a collector).
 fn side(outline: &Outline, site: Option<&OutlineSite>, label: &str) -> Of {
     let part = site.and_then(|site| site.part(label)).cloned();
-    let part = part.or_else(|| outline.endpoint(label).map(nothing));
+    let is_open = site.is_some_and(OutlineSite::is_open);
+    let part = part.or_else(|| {
+        let nothing = nothing(outline.endpoint(label)?);
+        Some(match is_open {
+            true => Part {
+                verdict: Verdict::TooFewRequests,
+                ..nothing
+            },
+            false => nothing,
+        })
+    });
     Of {
         error: outline.error(part.as_ref().map_or(0, |part| part.leaked.bytes)),
         part,

@@ -26,6 +26,7 @@ fn part(statuses: &[(u32, u64, u64, u64)]) -> Part {
         leaked_bytes: leaking * each,
         leaked_squares: *leaking as f64 * (*each as f64).powi(2),
         early: evenly(*requests, *leaking, *each),
+        kept_early: Early::default(),
     };
     let statuses: Vec<StatusPart> = statuses.iter().map(of).collect();
     let leaking: u64 = statuses.iter().map(|of| of.leaking).sum();
@@ -220,7 +221,9 @@ fn course(requests: u64, left: impl Fn(u64) -> u64) -> Part {
         of.leaked_bytes += bytes;
         of.leaked_squares += (bytes as f64).powi(2);
         of.leaking += u64::from(bytes > 0);
-        of.early.add(step(before), bytes, 1);
+        if bytes > 0 {
+            of.early.add(step(before), bytes, 1);
+        }
     }
     Part {
         leaking: [of.leaking; 2],
@@ -286,6 +289,52 @@ fn what_each_request_leaves_changes_beside_what_is_kept_once() {
         reason.starts_with("the first 384 requests left 58.6 KiB before, 117.2 KiB after; "),
         "{reason}"
     );
+}
+
+/// What fills up is a leak until it is full: it is no new one where it went on, and is not fixed where it was.
+#[test]
+fn what_fills_up_is_neither_new_nor_fixed() {
+    let table = |before: u64| if before < 60 { 300 } else { 0 };
+    let filling = || course(40, table);
+    let full = || {
+        let part = course(351, table);
+        let statuses = part.statuses.into_iter().map(|of| StatusPart {
+            status: of.status,
+            requests: of.requests,
+            kept_early: of.early,
+            ..StatusPart::default()
+        });
+        Part {
+            verdict: Verdict::Bounded,
+            leaking: [0, 0],
+            leaked: Amount::default(),
+            statuses: statuses.collect(),
+            ..part
+        }
+    };
+    let (state, reason) = judged(filling(), full());
+    assert_eq!(state, State::NotComparable);
+    let words =
+        "the first 40 requests left 11.7 KiB before, 11.7 KiB after, which is bounded after";
+    assert_eq!(reason, words);
+    let (state, reason) = judged(full(), filling());
+    assert_eq!(state, State::NotComparable);
+    assert!(reason.ends_with("which is bounded before"), "{reason}");
+    // One that kept less there is another matter.
+    let leaks = course(400, |_| 300);
+    assert_eq!(judged(leaks.clone(), full()).0, State::Fixed);
+    assert_eq!(judged(full(), leaks).0, State::New);
+}
+
+/// What begins after the other trace has ended is not known to be new.
+#[test]
+fn what_leaks_late_was_not_to_be_seen_before() {
+    let late = || course(351, |before| if before < 100 { 0 } else { 300 });
+    assert_eq!(
+        judged(part(&[(200, 40, 0, 0)]), late()).0,
+        State::NotComparable
+    );
+    assert_eq!(judged(part(&[(200, 150, 0, 0)]), late()).0, State::New);
 }
 
 #[test]

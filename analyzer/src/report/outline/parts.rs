@@ -40,6 +40,8 @@ pub struct StatusPart {
     pub leaked_squares: f64,
     /// What the first so many of them leaked.
     pub early: Early,
+    /// What they kept, whether that leaks or not: of a call site only.
+    pub kept_early: Early,
 }
 
 /// What is left outside of requests at a call site.
@@ -93,6 +95,7 @@ impl Part {
             add(self, cell);
             let mut statuses = self.statuses.iter_mut();
             if let Some(of) = statuses.find(|of| of.status == cell.status) {
+                of.kept_early.merge(&cell.early);
                 of.leaking = (of.leaking + cell.leaking_requests).min(of.requests);
             }
         }
@@ -111,6 +114,7 @@ impl Part {
     }
 }
 
+/// Adds to a part what has leaked of a cell.
 pub(super) fn add(part: &mut Part, cell: &SiteCell) {
     part.leaked += cell.leaked;
     if cell.leaked.blocks > 0 {
@@ -122,7 +126,9 @@ pub(super) fn add(part: &mut Part, cell: &SiteCell) {
         // The root of a sum of squares is never more than the sum of the roots: what one request left at several
         // sites counts as if it had always come together.
         of.leaked_squares = (of.leaked_squares.sqrt() + cell.leaked_squares.sqrt()).powi(2);
-        of.early.merge(&cell.early);
+        if cell.leaked.blocks > 0 {
+            of.early.merge(&cell.early);
+        }
     }
 }
 
