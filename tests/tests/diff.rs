@@ -246,3 +246,20 @@ fn a_sample_is_no_proof() {
     assert!(text.contains("after is a sample"), "{text}");
     assert!(text.contains("other LEAK_SAMPLE: 0 → 10000000"), "{text}");
 }
+
+/// Most of a stack is never touched: `targets/mapped/threads.c` leaves 15 MiB of them at each of two endpoints.
+#[test]
+fn stacks_of_threads_are_in_no_sum() {
+    let place = Place::new();
+    let command = place.traced(Source::read("mapped/threads.c").program());
+    assert!(place.run(command).status.success());
+    let found = json(&place.trace(), &place.trace());
+    for label in ["/unjoined", "/running"] {
+        let part = &endpoint(&found, label)["before"];
+        let leaked = part["leaked_bytes"].as_u64();
+        assert!(
+            leaked.is_some_and(|bytes| bytes < 1 << 20),
+            "{label}: {part}"
+        );
+    }
+}

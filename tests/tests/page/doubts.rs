@@ -55,7 +55,14 @@ fn stacks_of_threads_are_apart() {
         "{live}: {}",
         told()
     );
-    // By themselves.
+    assert_by_themselves(&browser, (&stacks, &apart));
+    assert_of_endpoint(&browser, &report);
+    assert_quiet(&browser);
+}
+
+/// Chosen as a kind, they are all that is shown.
+fn assert_by_themselves(browser: &Browser, (stacks, apart): (&str, &str)) {
+    let told = || browser.text("#sites p.told");
     browser.click("#sites [data-value=retained]");
     browser.click("#sites [data-value=stacks]");
     assert!(
@@ -64,7 +71,7 @@ fn stacks_of_threads_are_apart() {
         "{}",
         told()
     );
-    assert!(!browser.text("#sites").contains(&apart));
+    assert!(!browser.text("#sites").contains(apart));
     browser.click("table.sites tr.row");
     browser.wait_for("!document.querySelector('#evidence').hidden");
     let evidence = browser.text("#evidence");
@@ -73,7 +80,10 @@ fn stacks_of_threads_are_apart() {
         "{evidence}"
     );
     assert!(evidence.contains("it is in no sum"), "{evidence}");
-    // What an endpoint has kept over time, and its call sites.
+}
+
+/// What an endpoint has kept over time, and its call sites.
+fn assert_of_endpoint(browser: &Browser, report: &Report) {
     let endpoint = report.endpoint("/unjoined");
     let kept = match figure(&endpoint["retained_bytes"], "retained_bytes") {
         0 => Value::Null,
@@ -89,7 +99,6 @@ fn stacks_of_threads_are_apart() {
     ));
     let sites = browser.text("#endpoints");
     assert!(sites.contains("60 thread stacks"), "{sites}");
-    assert_quiet(&browser);
 }
 
 /// Drives a server with these requests; its report.

@@ -51,8 +51,8 @@ pub(super) fn changed(before: &Of, after: &Of, old: &Part, new: &Part) -> (State
     (state, why + &text)
 }
 
-/// One side leaks, and of the other it was told that it doesn't: whether as many requests kept as much there. What fills
-/// up is a leak until it is full.
+/// One side leaks, and of the other it was told that it doesn't: whether as many requests kept as much there. What
+/// fills up is a leak until it is full.
 pub(super) fn kept_as_much(leaky: &Part, clean: &Part, state: State) -> Option<String> {
     if leaky.verdict != Verdict::Leak {
         return None;

@@ -122,8 +122,8 @@ fn expected(leaky: &Part, clean: &Part) -> f64 {
     of_status.sum()
 }
 
-/// Of the first requests, as many as the other trace has: how often they leaked. What begins to leak later than the other
-/// trace ends was not to be seen there.
+/// Of the first requests, as many as the other trace has: how often they leaked. What begins to leak later than the
+/// other trace ends was not to be seen there.
 fn early_rate(leaky: &StatusPart, requests: u64) -> f64 {
     let first = common(leaky.requests, requests);
     match leaky.early.bytes() == leaky.leaked_bytes && first > 0 {

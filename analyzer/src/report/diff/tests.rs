@@ -1,11 +1,12 @@
 //! What is called new, fixed, worse or better, and when it can't be told.
 
+use super::compare;
 use super::judge::judge;
 use super::side::{Lost, Of};
 use super::state::State;
 use crate::analysis::Verdict;
 use crate::analysis::early::{Early, step};
-use crate::report::outline::{Part, StatusPart};
+use crate::report::outline::{Part, StatusPart, example_outline, leaking_part};
 use crate::sample::Amount;
 
 /// So many of the requests leak so many bytes each, one after another in equal distances.
@@ -382,5 +383,40 @@ fn buffers_are_compared_by_their_size_too() {
     assert_eq!(
         judged(buffer(380, 524_288), buffer(400, 65_536)).0,
         State::Better
+    );
+}
+
+/// A call site that waits for a collector, of which nothing is any label's yet: what leaks there after is not new, nor
+/// is its endpoint's leak, where nothing else is.
+#[test]
+fn what_can_not_be_told_of_a_site_is_not_new() {
+    let after = example_outline("keep", vec![leaking_part("GET /", 100, 64)]);
+    let mut before = after.clone();
+    before.sites[0].verdict = Verdict::TooFewRequests;
+    before.sites[0].parts.clear();
+    let endpoint = &mut before.endpoints[0];
+    (endpoint.verdict, endpoint.leaking, endpoint.leaked) =
+        (Verdict::Clean, [0, 0], Amount::default());
+    endpoint.statuses[0] = StatusPart {
+        status: Some(200),
+        requests: 100,
+        ..StatusPart::default()
+    };
+    for (before, after) in [(&before, &after), (&after, &before)] {
+        let diff = compare(before, after);
+        assert_eq!(diff.sites[0].state, State::NotComparable);
+        assert!(
+            diff.sites[0].reason.starts_with("100 requests only"),
+            "{}",
+            diff.sites[0].reason
+        );
+        assert_eq!(diff.endpoints[0].state, State::NotComparable);
+    }
+    // Where the site was seen to leave nothing, it is.
+    before.sites[0].verdict = Verdict::Clean;
+    let diff = compare(&before, &after);
+    assert_eq!(
+        (diff.sites[0].state, diff.endpoints[0].state),
+        (State::New, State::New)
     );
 }
