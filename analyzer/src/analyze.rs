@@ -37,6 +37,7 @@ mod types;
 mod unseen;
 mod verdicts;
 mod views;
+mod waned;
 mod warnings;
 mod ways;
 

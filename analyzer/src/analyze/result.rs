@@ -16,6 +16,7 @@ use super::types::types;
 use super::unseen::unseen;
 use super::verdicts::verdicts;
 use super::warnings::{cut_headers, warnings};
+use super::waned::waned;
 use super::{Analyzer, Timeline, apart, course, garbage, mappings, outlook, rows};
 use crate::analysis::course::Course;
 use crate::analysis::{Analysis, Growth, Site, TimelinePoint};
@@ -79,12 +80,17 @@ pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
         .extend(untraced.iter().map(mappings::warning));
     analysis.untraced = untraced;
     let ends = Ends::of(&mut ended, &machine.records);
+    let waned = waned(
+        &associated.unclaimed,
+        &associated.births,
+        &machine.records,
+    );
     let sites = verdicts(
         ended,
         &machine,
         &mut names,
         (facts, places),
-        (collecting, &associated.ambiguous),
+        (collecting, [&associated.ambiguous, &waned]),
     );
     let waits = garbage::warnings((&sites, places), &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);

@@ -15,13 +15,14 @@ use crate::sites::{SiteId, Sites};
 use crate::trace::Facts;
 use crate::types::{FREE_LISTS_UNREAD, TypeNames};
 
-/// All call sites with their verdicts. `ended` are the processes, each with the most connections that it held.
+/// All call sites with their verdicts. `ended` are the processes, each with the most connections that it held; `unsure` are
+/// call sites that are some endpoint's which may be asked for no more.
 pub(super) fn verdicts(
     ended: Vec<(Finished, usize)>,
     machine: &Machine,
     names: &mut TypeNames,
     (facts, places): (&Facts, &Sites),
-    (collecting, ambiguous): (Collecting, &FxHashSet<SiteId>),
+    (collecting, unsure): (Collecting, [&FxHashSet<SiteId>; 2]),
 ) -> Vec<Judged> {
     let records = &machine.records;
     let closes = machine.closes.as_deref().unwrap_or_default();
@@ -36,7 +37,9 @@ pub(super) fn verdicts(
         |site| places.is_of_python(site),
         |site| runtimes.at(site),
     );
-    let either = sites.iter_mut().filter(|site| ambiguous.contains(&site.id));
+    let either = sites
+        .iter_mut()
+        .filter(|site| unsure.iter().any(|sites| sites.contains(&site.id)));
     either.for_each(Judged::doubt_end);
     let mut warnings = facts.warnings.iter();
     let unread = warnings.any(|warning| warning.code == FREE_LISTS_UNREAD);
