@@ -24,7 +24,7 @@ use crate::association::{Associated, associate};
 use crate::ledger::Finished;
 use crate::ledger::pieces::Held;
 use crate::requests::label::{INCOMPLETE, LabelId};
-use crate::requests::owner::Scope;
+use crate::requests::options::Scope;
 use crate::requests::record::Record;
 use crate::sites::{SiteId, Sites};
 use crate::trace::{Facts, ProcessId};

@@ -7,7 +7,8 @@ use leak_wire::Unseen;
 
 use super::asked::TextId;
 use super::label::{INCOMPLETE, LabelId};
-use super::machine::{At, Boundary, Machine};
+use super::machine::{At, Machine};
+use super::options::Boundary;
 use super::record::RequestId;
 use super::segments::Values;
 use crate::analysis::Source;

@@ -4,7 +4,8 @@ use leak_wire::Protocol;
 
 use super::asked::{Head, NOTHING};
 use super::connection::{Answered, Mode, Waiting};
-use super::machine::{At, Boundary, Machine};
+use super::machine::{At, Machine};
+use super::options::Boundary;
 use super::record::RequestId;
 use super::segments::NO_VALUES;
 use crate::analysis::{Octets, Source};

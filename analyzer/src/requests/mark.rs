@@ -1,6 +1,7 @@
 //! Requests from explicit marks.
 
-use super::machine::{At, Boundary, Machine};
+use super::machine::{At, Machine};
+use super::options::Boundary;
 use crate::analysis::Source;
 
 impl Machine {

@@ -44,23 +44,12 @@ use rustc_hash::FxHashMap;
 use crate::ledger::holding::{AccountId, Holder, Kind, OUTSIDE, Proof};
 use crate::ledger::{Freer, Ledger};
 use crate::replay::Found;
+use crate::requests::options::Scope;
 use crate::requests::record::{Records, RequestId};
 use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
 use crate::trace::{ProcessId, ThreadId};
 use crate::types::TypeId;
-
-/// Which blocks belong to a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// Proved and associated ones.
-    #[default]
-    Default,
-    /// Proved ones alone.
-    Thread,
-    /// Every block, to the oldest request in flight in the process.
-    Process,
-}
 
 /// All ledgers, and what each worker serves.
 #[derive(Debug, Default)]

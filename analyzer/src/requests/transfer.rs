@@ -2,7 +2,8 @@
 
 use super::asked::NOTHING;
 use super::connection::{Mode, Waiting};
-use super::machine::{At, Boundary, Machine};
+use super::machine::{At, Machine};
+use super::options::Boundary;
 use super::segments::NO_VALUES;
 use crate::analysis::Source;
 
