@@ -31,6 +31,10 @@ mod birth;
 mod carriers;
 mod habits;
 mod job;
+mod leave;
+mod maker;
+mod rest;
+mod touch;
 mod worker;
 mod zone;
 
