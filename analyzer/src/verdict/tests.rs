@@ -1,4 +1,5 @@
 use super::*;
+use crate::analysis::Verdict;
 
 /// `n` requests; request i (from 0) leaves what `leaves` says: (bytes survived, bytes retained); live
 /// bytes after it are `live(i)`.
