@@ -8,6 +8,7 @@
 //! discrete data", 1990).
 
 mod chance;
+mod fact;
 mod row;
 mod search;
 

@@ -5,9 +5,9 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use super::chance::Both;
+use super::fact::{Kind, Test, cut, kinds, order};
 use super::row::Row;
 use crate::analysis::{Apart, Fact, Figure, Tell};
-use crate::requests::segments;
 
 /// By chance, one endpoint in so many is told a fact, or a pair.
 const CHANCE: f64 = 0.001;
@@ -21,76 +21,6 @@ const FIRST_OF_KIND: usize = 3;
 /// The same of all kinds together, at least and at most: no more than `ROWS` rows are looked at for that.
 const FIRST: (usize, usize) = (3, 24);
 const ROWS: usize = 2_000_000;
-
-/// A kind of fact. The first of several that are as good is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Gone,
-    Status,
-    /// Of a folded segment of the path.
-    Path(usize),
-    /// Exactly so many on its connection.
-    Nth,
-    Hour,
-    Thread,
-    Figure(Figure),
-}
-
-/// All, in the order in which they are told.
-const KINDS: [Kind; 9 + segments::MOST] = [
-    Kind::Gone,
-    Kind::Status,
-    Kind::Path(0),
-    Kind::Path(1),
-    Kind::Path(2),
-    Kind::Figure(Figure::Nth),
-    Kind::Nth,
-    Kind::Figure(Figure::BytesIn),
-    Kind::Figure(Figure::InFlight),
-    Kind::Hour,
-    Kind::Thread,
-    Kind::Figure(Figure::BytesOut),
-];
-/// The last: a request that leaks is longer, too.
-const LAST: Kind = Kind::Figure(Figure::Duration);
-
-impl Kind {
-    /// Whether it may come of leaking.
-    fn may_be_caused(self) -> bool {
-        matches!(self, Kind::Figure(Figure::BytesOut | Figure::Duration))
-    }
-
-    /// The value of a row, where it is one of a few; `None`: it has none that would be told.
-    fn value(self, row: &Row) -> Option<(u32, u32)> {
-        match self {
-            Kind::Gone => row.client_gone.then_some((0, 0)),
-            Kind::Status => Some(row.status.map_or((0, 0), |status| (1, status))),
-            Kind::Path(place) => Some((0, row.values[place])).filter(|value| value.1 != 0),
-            Kind::Nth => (row.place > 1).then_some((0, row.place)),
-            Kind::Hour => Some((0, u32::from(row.hour))),
-            Kind::Thread => Some(row.thread),
-            Kind::Figure(_) => None,
-        }
-    }
-}
-
-/// A fact, as it is looked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Test {
-    Value(Kind, (u32, u32)),
-    AtLeast(Figure, u64),
-    LessThan(Figure, u64),
-}
-
-impl Test {
-    fn holds(self, row: &Row) -> bool {
-        match self {
-            Test::Value(kind, value) => kind.value(row) == Some(value),
-            Test::AtLeast(figure, cut) => row.figure(figure).is_some_and(|value| value >= cut),
-            Test::LessThan(figure, cut) => row.figure(figure).is_some_and(|value| value < cut),
-        }
-    }
-}
 
 /// Facts that hold together, and how they go with leaking.
 #[derive(Clone, Debug, PartialEq)]
@@ -397,128 +327,5 @@ impl<'r> Search<'r> {
     }
 }
 
-fn kinds() -> impl Iterator<Item = Kind> {
-    KINDS.into_iter().chain([LAST])
-}
-
-/// The kind's place among all.
-fn order(kind: Kind) -> usize {
-    let place = KINDS.iter().position(|other| *other == kind);
-    place.unwrap_or(KINDS.len())
-}
-
-/// Where a figure is cut: above the first value, and not above the second.
-fn cut(figure: Figure, (below, above): (u64, u64)) -> u64 {
-    match figure {
-        Figure::Nth | Figure::InFlight => below + 1,
-        Figure::BytesIn | Figure::BytesOut | Figure::Duration => {
-            // The roundest number.
-            let steps = std::iter::successors(Some(1_u64), |step| step.checked_mul(10));
-            let next = steps.map(|step| (below / step).saturating_add(1).saturating_mul(step));
-            let round = next.take_while(|next| *next <= above).last();
-            round.unwrap_or(above)
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{Dice, ROW};
-    use super::*;
-
-    fn search(rows: &[Row]) -> Search<'_> {
-        let leaking = rows.iter().filter(|row| row.leaks).count() as u64;
-        let others = rows.len() as u64 - leaking;
-        Search::new(rows, (leaking, others), &|_, _| None)
-    }
-
-    /// The best of all cuts of the figure among the rows that are `asked`, each of them tried by counting all rows; and
-    /// how many they are.
-    fn best_of_all(of: &Search<'_>, figure: Figure, asked: &[bool]) -> (f64, u64) {
-        let rows = || of.rows.iter().zip(asked).filter(|(_, asked)| **asked);
-        let mut cuts: Vec<u64> = rows().filter_map(|(row, _)| row.figure(figure)).collect();
-        cuts.sort_unstable();
-        cuts.dedup();
-        let (mut best, mut tests) = (f64::INFINITY, 0);
-        for cut in cuts.into_iter().skip(1) {
-            for test in [Test::AtLeast(figure, cut), Test::LessThan(figure, cut)] {
-                let mut with = Both::default();
-                let rows = rows().filter(|(row, _)| test.holds(row));
-                rows.for_each(|(row, _)| with.add(row.leaks));
-                if of.testable.contains(&with.all()) {
-                    tests += 1;
-                    best = best.min(of.all.ln_chance(with));
-                }
-            }
-        }
-        (best, tests)
-    }
-
-    #[test]
-    fn the_best_cut_is_the_best_of_all() {
-        let mut dice = Dice(7);
-        let mut found = 0;
-        for number in 0..600 {
-            let (size, values) = (10 + dice.below(90), 2 + dice.below(60));
-            let (share, bias) = (1 + dice.below(9), dice.below(values));
-            let row = |_| {
-                let value = dice.below(values);
-                let is_above = (value >= bias) == (number % 2 == 0);
-                Row {
-                    leaks: dice.below(10) < share && (is_above || dice.below(4) == 0),
-                    place: value as u32,
-                    duration_ns: value * 1_000,
-                    ..ROW
-                }
-            };
-            let rows: Vec<Row> = (0..size).map(row).collect();
-            let search = search(&rows);
-            let asked: Vec<bool> = rows
-                .iter()
-                .map(|_| number % 3 > 0 || dice.below(2) == 0)
-                .collect();
-            for figure in [Figure::Nth, Figure::Duration] {
-                let looked = search.look(Kind::Figure(figure), Some(&asked));
-                let (best, tests) = best_of_all(&search, figure, &asked);
-                assert_eq!(looked.tests, tests, "{rows:?}");
-                if best > CHANCE.ln() {
-                    // Nobody is told of it.
-                    continue;
-                }
-                let first = looked.best.first().expect("a cut");
-                found += 1;
-                assert!((first.ln_chance - best).abs() < 1e-9, "{best}: {rows:?}");
-                let held = rows.iter().zip(&asked);
-                let held = held.filter(|(row, asked)| **asked && first.test.holds(row));
-                let mut with = Both::default();
-                held.for_each(|(row, _)| with.add(row.leaks));
-                assert_eq!(first.with, with);
-            }
-        }
-        assert!(found > 200, "{found}");
-    }
-
-    #[test]
-    fn a_cut_is_round_and_between() {
-        for (between, round) in [((40_000, 5_119_300), 1_000_000), ((7, 9), 8), ((0, 1), 1)] {
-            assert_eq!(cut(Figure::Duration, between), round);
-        }
-        assert_eq!(cut(Figure::BytesIn, (1_999, 2_150)), 2_000);
-        assert_eq!(cut(Figure::Nth, (1, 9)), 2);
-        assert_eq!(cut(Figure::Duration, (1, u64::MAX)), 10_u64.pow(19));
-    }
-
-    #[test]
-    fn what_is_tried_is_counted() {
-        // 20 and 20, all of one kind but for their status: two values, each as good as can be.
-        let row = |number: u32| Row {
-            leaks: number < 20,
-            status: Some(200 + number / 20),
-            ..ROW
-        };
-        let rows: Vec<Row> = (0..40).map(row).collect();
-        let apart = search(&rows).apart();
-        assert_eq!(apart.tried, 2);
-        assert_eq!(apart.single.map(|tell| tell.leaking_with), Some(20));
-    }
-}
+mod tests;
