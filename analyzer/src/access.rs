@@ -4,6 +4,7 @@
 mod common;
 mod fields;
 mod form;
+mod group;
 mod join;
 mod line;
 mod moment;

@@ -19,7 +19,7 @@ pub(super) enum Kind {
 }
 
 /// All, in the order in which they are told.
-pub(super) const KINDS: [Kind; 9 + segments::MOST] = [
+const KINDS: [Kind; 9 + segments::MOST] = [
     Kind::Gone,
     Kind::Status,
     Kind::Path(0),
@@ -35,7 +35,7 @@ pub(super) const KINDS: [Kind; 9 + segments::MOST] = [
 ];
 
 /// The last: a request that leaks is longer, too.
-pub(super) const LAST: Kind = Kind::Figure(Figure::Duration);
+const LAST: Kind = Kind::Figure(Figure::Duration);
 
 impl Kind {
     /// Whether it may come of leaking.
