@@ -217,3 +217,34 @@ pub fn current_directory(buffer: &mut [u8]) -> usize {
         _ => 0,
     }
 }
+
+/// This process, as it sees itself.
+pub fn getpid() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { call(libc::SYS_getpid, [0; 6]) }.unwrap_or(0) as u32
+}
+
+/// This thread.
+pub fn gettid() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { call(libc::SYS_gettid, [0; 6]) }.unwrap_or(0) as u32
+}
+
+/// Whether the thread `tid` of this process is gone.
+pub fn thread_gone(tid: u32) -> bool {
+    // SAFETY: signal 0 is sent to nobody, only looked up.
+    let found = unsafe {
+        call(
+            libc::SYS_tgkill,
+            [getpid() as usize, tid as usize, 0, 0, 0, 0],
+        )
+    };
+    found == Err(libc::ESRCH)
+}
+
+/// Whether there is a process `pid`, a zombie included.
+pub fn process_exists(pid: u32) -> bool {
+    // SAFETY: signal 0 is sent to nobody, only looked up.
+    let found = unsafe { call(libc::SYS_kill, [pid as usize, 0, 0, 0, 0, 0]) };
+    found != Err(libc::ESRCH)
+}
