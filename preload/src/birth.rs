@@ -10,6 +10,7 @@ use crate::config::Environment;
 use crate::kernel::{self, Errno};
 use crate::mapping::{Mapping, Unfit};
 use crate::notice::{self, Line};
+use crate::own_path::own_path;
 use crate::session::{Name, Refused};
 use crate::{arena, environment, thread};
 
@@ -187,22 +188,6 @@ fn join(buffer: &mut [u8; PATH_MAX], parts: &[&[u8]]) -> bool {
 
 fn runnable(path: &[u8; PATH_MAX]) -> bool {
     CStr::from_bytes_until_nul(path).is_ok_and(kernel::is_program)
-}
-
-/// The path by which the loader knows this library.
-pub fn own_path() -> &'static [u8] {
-    // SAFETY: zeros are a valid Dl_info; dladdr allocates nothing and fills it in where it returns
-    // not 0; the name lives as long as this library is loaded.
-    unsafe {
-        let mut found: libc::Dl_info = core::mem::zeroed();
-        let address = own_path as fn() -> &'static [u8];
-        if libc::dladdr(address as *const core::ffi::c_void, &raw mut found) == 0
-            || found.dli_fname.is_null()
-        {
-            return &[];
-        }
-        CStr::from_ptr(found.dli_fname).to_bytes()
-    }
 }
 
 /// Connects to the recorder of the session `name`, as a new image of one of its processes. Where it

@@ -2,88 +2,26 @@
 //! `LEAK_SESSION`. Kept in `environ`, for children that the C library starts by itself (`system`,
 //! `popen`), and put into every `envp` that a program makes on its own. Never on the heap.
 
-use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_char};
+mod rule;
+mod texts;
+
+use core::ffi::c_char;
 use core::ptr::{null, null_mut};
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use leak_wire::layout::{SESSION_VARIABLE, warning};
 
 use crate::caller::{self, Absent};
-use crate::config::{Environment, base_name, value_of};
+use crate::config::{Environment, value_of};
 use crate::session::{self, Name};
-use crate::{birth, kernel, thread};
+use crate::{kernel, thread};
+use rule::{Rule, rule, set_rule};
+use texts::{PATH_MAX, SESSION_MAX, TEXTS, parts, put, texts};
 
 const PRELOAD: &[u8] = b"LD_PRELOAD";
-const PATH_MAX: usize = 4096;
-/// `LEAK_SESSION=`, a name, a colon, ten digits, a zero byte, rounded up.
-const SESSION_MAX: usize = 96;
-
-/// What is done to the environments of new images.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-enum Rule {
-    /// Nothing.
-    Leave = 0,
-    /// They join the session.
-    Follow = 1,
-    /// They must not be traced.
-    Strip = 2,
-    /// This program is none to trace, its children may be.
-    PassOn = 3,
-    /// Those that load this library wait to be asked for, as this one does.
-    Off = 4,
-}
-
-/// The texts that environments point to.
-struct Texts {
-    /// This library's absolute path.
-    library: [u8; PATH_MAX],
-    library_length: usize,
-    /// `LEAK_SESSION=NAME:IMAGE`; also that of a session that this program itself is no part of.
-    session: [u8; SESSION_MAX],
-    session_length: usize,
-}
-
-struct Place(UnsafeCell<Texts>);
-
-// SAFETY: written while the process starts and in a forked child, both times by its only thread
-// that is at it; read by the others later.
-unsafe impl Sync for Place {}
-
-static TEXTS: Place = Place(UnsafeCell::new(Texts {
-    library: [0; PATH_MAX],
-    library_length: 0,
-    session: [0; SESSION_MAX],
-    session_length: 0,
-}));
-
-static RULE: AtomicU32 = AtomicU32::new(Rule::Leave as u32);
-
-fn texts() -> &'static Texts {
-    // SAFETY: see `Place`.
-    unsafe { &*TEXTS.0.get() }
-}
-
-fn rule() -> Rule {
-    // Acquire: pairs with the Release in `set_rule`.
-    match RULE.load(Ordering::Acquire) {
-        1 => Rule::Follow,
-        2 => Rule::Strip,
-        3 => Rule::PassOn,
-        4 => Rule::Off,
-        _ => Rule::Leave,
-    }
-}
-
-fn set_rule(rule: Rule) {
-    // Release: pairs with the Acquire in `rule`: the texts are written.
-    RULE.store(rule as u32, Ordering::Release);
-}
 
 /// New images join the session, coming from `image`.
 pub fn follow(name: &Name, image: u32) {
-    // SAFETY: see `Place`.
+    // SAFETY: see `texts::Place`.
     let texts = unsafe { &mut *TEXTS.0.get() };
     texts.find_library();
     texts.write_session(name, image);
@@ -94,7 +32,7 @@ pub fn follow(name: &Name, image: u32) {
 /// The same once the program runs: what it has in `environ` is its own business by then, and only what it gives to an
 /// exec or spawn call is adapted.
 pub fn follow_from_now_on(name: &Name, image: u32) {
-    // SAFETY: see `Place`; who reads a name meanwhile that is half another's leads a new image nowhere.
+    // SAFETY: see `texts::Place`; who reads a name meanwhile that is half another's leads a new image nowhere.
     let texts = unsafe { &mut *TEXTS.0.get() };
     if texts.library_length == 0 {
         texts.find_library();
@@ -109,7 +47,7 @@ const NOBODY: &Name = b"libleak-00000000000000000000000000000000";
 /// There is no session, or none any more: new images that load this library record nothing by themselves, whatever else
 /// is in their environments.
 pub fn stay_off() {
-    // SAFETY: see `Place`, and `follow_from_now_on`.
+    // SAFETY: see `texts::Place`, and `follow_from_now_on`.
     let texts = unsafe { &mut *TEXTS.0.get() };
     if texts.library_length == 0 {
         texts.find_library();
@@ -121,14 +59,14 @@ pub fn stay_off() {
 /// The same in a forked child, whose image is another one.
 pub fn renumber(name: &Name, image: u32) {
     if rule() == Rule::Follow {
-        // SAFETY: see `Place`.
+        // SAFETY: see `texts::Place`.
         unsafe { &mut *TEXTS.0.get() }.write_session(name, image);
     }
 }
 
 /// New images are not traced.
 pub fn strip() {
-    // SAFETY: see `Place`.
+    // SAFETY: see `texts::Place`.
     unsafe { &mut *TEXTS.0.get() }.find_library();
     set_rule(Rule::Strip);
     adapt_own();
@@ -136,93 +74,13 @@ pub fn strip() {
 
 /// This image is not traced because it is none to trace; its children are looked at again.
 pub fn pass_on(environment: Environment) {
-    // SAFETY: see `Place`.
+    // SAFETY: see `texts::Place`.
     let texts = unsafe { &mut *TEXTS.0.get() };
     texts.find_library();
     if let Some(value) = environment.get(SESSION_VARIABLE.as_bytes()) {
         texts.copy_session(value);
     }
     set_rule(Rule::PassOn);
-}
-
-impl Texts {
-    fn find_library(&mut self) {
-        let path = birth::own_path();
-        let mut length = 0;
-        if !path.starts_with(b"/") {
-            length = kernel::current_directory(&mut self.library);
-            length += put(&mut self.library, length, b"/");
-        }
-        length += put(&mut self.library, length, path);
-        self.library_length = length;
-    }
-
-    fn write_session(&mut self, name: &Name, image: u32) {
-        let mut digits = [b'0'; 10];
-        let mut rest = image;
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        self.begin_session();
-        for part in [&name[..], b":", &digits] {
-            self.session_length += put(&mut self.session, self.session_length, part);
-        }
-    }
-
-    fn copy_session(&mut self, value: &[u8]) {
-        self.begin_session();
-        self.session_length += put(&mut self.session, self.session_length, value);
-    }
-
-    fn begin_session(&mut self) {
-        self.session = [0; SESSION_MAX];
-        self.session_length = put(&mut self.session, 0, SESSION_VARIABLE.as_bytes());
-        self.session_length += put(&mut self.session, self.session_length, b"=");
-    }
-
-    /// Whether the library is there, seen from this process's root and with its rights.
-    fn is_loadable(&self) -> bool {
-        CStr::from_bytes_until_nul(&self.library).is_ok_and(kernel::is_readable)
-    }
-
-    fn library(&self) -> &[u8] {
-        self.library.get(..self.library_length).unwrap_or(&[])
-    }
-
-    /// The entry for the session, if there is one.
-    fn session(&self) -> Option<&CStr> {
-        CStr::from_bytes_until_nul(&self.session)
-            .ok()
-            .filter(|entry| !entry.is_empty())
-    }
-
-    /// Whether the part `entry` of `LD_PRELOAD` means this library.
-    fn is_library(&self, entry: &[u8]) -> bool {
-        entry == self.library()
-            || entry == birth::own_path()
-            || !entry.contains(&b'/') && entry == base_name(self.library())
-    }
-}
-
-/// Copies `bytes` to `at`, leaving a zero byte at the end; nothing if they don't fit.
-fn put(buffer: &mut [u8], at: usize, bytes: &[u8]) -> usize {
-    if at + bytes.len() >= buffer.len() {
-        return 0;
-    }
-    match buffer.get_mut(at..at + bytes.len()) {
-        Some(place) => {
-            place.copy_from_slice(bytes);
-            bytes.len()
-        }
-        None => 0,
-    }
-}
-
-fn parts(preload: &[u8]) -> impl Iterator<Item = &[u8]> {
-    preload
-        .split(|byte| matches!(byte, b':' | b' '))
-        .filter(|part| !part.is_empty())
 }
 
 /// Strings of so many bytes are refused by the kernel.
@@ -462,25 +320,4 @@ pub fn for_image(envp: *const *mut c_char) -> *const *mut c_char {
     // SAFETY: memory of that size, used by this thread alone.
     let adapted = unsafe { given.adapt(rule, memory) };
     adapted.map_or(envp, <*mut _>::cast_const)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::vec::Vec;
-
-    #[test]
-    fn preload_lists_are_cut_at_colons_and_spaces() {
-        let cut: Vec<_> = parts(b"a.so:/b/c.so  d.so::").collect();
-        assert_eq!(cut, [&b"a.so"[..], b"/b/c.so", b"d.so"]);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_left_out_whole() {
-        let mut buffer = [0; 4];
-        assert_eq!(put(&mut buffer, 0, b"ab"), 2);
-        assert_eq!(put(&mut buffer, 2, b"cd"), 0);
-        assert_eq!(put(&mut buffer, 2, b"c"), 1);
-        assert_eq!(&buffer, b"abc\0");
-    }
 }

@@ -34,6 +34,7 @@ mod mark;
 mod modules;
 mod notice;
 mod order;
+mod own_path;
 mod process;
 mod python;
 mod real;
