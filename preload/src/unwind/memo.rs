@@ -10,8 +10,15 @@
 //! did, a [`Fork`] knows which words decide where to look: all of them are read at once, and nothing
 //! that hangs on them until the entry itself.
 
-use super::chain::{Chain, Check};
+mod entry;
+mod fork;
+mod place;
+
+use super::chain::Chain;
 use super::{Caller, State};
+use entry::{Entry, MAX_CHECKS};
+use fork::{Fork, MAX_WORDS};
+use place::{Place, mixed};
 
 /// 384 KiB; a thread with few call sites touches few of them.
 const ENTRIES: usize = 1 << 11;
@@ -23,24 +30,11 @@ const WAYS: usize = 4;
 /// 64 KiB.
 const FORKS: usize = 1 << FORK_BITS;
 const FORK_BITS: u32 = 10;
-/// Entries with more words are not kept.
-const MAX_CHECKS: usize = 12;
-/// Words that one fork looks at.
-const MAX_WORDS: usize = 8;
 /// A thread that walks less often remembers nothing here: thousands of threads may live, and each would touch some more
 /// pages.
 const FEW_WALKS: u32 = 64;
 /// The most forks on the way to an entry.
 const MAX_FORKS: usize = 6;
-
-/// Where a capture starts, and in which tree of call sites.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
-    sp: u64,
-    address: u64,
-    /// [`State`]'s.
-    generation: u64,
-}
 
 impl Place {
     #[inline(always)]
@@ -51,176 +45,10 @@ impl Place {
             generation,
         }
     }
-
-    /// The first key.
-    #[inline(always)]
-    fn key(&self) -> u64 {
-        mixed(self.address, self.sp)
-    }
-
-    /// What lies so many words above rsp.
-    #[inline(always)]
-    fn word(&self, offset: u16) -> u64 {
-        let slot = self.sp + 8 * u64::from(offset);
-        // SAFETY: offsets are kept with the place, and were checks of a capture that started there: they
-        // lie in the live part of the thread's own stack, which goes on above rsp as long as the
-        // generation lasts.
-        unsafe { (slot as *const u64).read_unaligned() }
-    }
 }
-
-#[inline(always)]
-fn mixed(key: u64, word: u64) -> u64 {
-    (key.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// Where captures from one place part. All-zero is none.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Fork {
-    /// Of the way that led here.
-    key: u64,
-    place: Place,
-    /// Which words decide: words of the stack, counted from rsp.
-    words: [u16; MAX_WORDS],
-    used: u8,
-    /// Whether there are more behind it.
-    leads_on: bool,
-    /// Whether captures of several layouts came by. If not, all words of an entry may decide: none is
-    /// any other's local variable.
-    mixed: bool,
-    layout: u32,
-}
-
-const _: () = assert!(size_of::<Fork>() == 64);
-
-impl Fork {
-    /// The key behind it.
-    #[inline(always)]
-    fn turn(&self, key: u64, place: Place) -> u64 {
-        let words = self.words.get(..usize::from(self.used)).unwrap_or(&[]);
-        words
-            .iter()
-            .fold(key, |key, word| mixed(key, place.word(*word)))
-    }
-
-    /// One word more decides. False: there is no room.
-    fn widen(&mut self, word: u16) -> bool {
-        let place = self.words.get_mut(usize::from(self.used));
-        let room = place.is_some();
-        if let Some(place) = place {
-            *place = word;
-            self.used += 1;
-        }
-        room
-    }
-
-    /// Captures like `entry` come by, too: what decides has to lie on their way.
-    fn admit(&mut self, entry: &Entry) {
-        if self.layout == entry.layout() {
-            return;
-        }
-        self.mixed = true;
-        let (words, mut used) = (self.words, 0);
-        let words = words.get(..usize::from(self.used)).unwrap_or(&[]);
-        for word in words.iter().filter(|word| entry.words().contains(word)) {
-            if let Some(place) = self.words.get_mut(used) {
-                *place = *word;
-                used += 1;
-            }
-        }
-        self.used = used as u8;
-    }
-}
-
-/// What is known of one way from a place to a frame of the chain. All-zero is none.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Entry {
-    /// Of the way that led here.
-    key: u64,
-    place: Place,
-    bp: u64,
-    join_sp: u64,
-    join_bp: u64,
-    node: u32,
-    join_node: u32,
-    /// The chain's frame, counted from the outermost.
-    join: u16,
-    /// Frames inside of that.
-    frames: u16,
-    used: u8,
-    bp_matters: bool,
-    join_bp_matters: bool,
-    /// The words that led through these frames, outermost first, and what they held. Those that are not
-    /// used repeat the first.
-    words: [u16; MAX_CHECKS],
-    values: [u64; MAX_CHECKS],
-}
-
-const _: () = assert!(size_of::<Entry>() == 192);
 
 impl Entry {
-    /// Makes these its checks. False: they don't fit.
-    fn set_checks(&mut self, checks: &[Check]) -> bool {
-        let Some(first) = checks.first() else {
-            return false;
-        };
-        let padded = checks.iter().chain(core::iter::repeat(first));
-        let places = self.words.iter_mut().zip(self.values.iter_mut());
-        let mut fits = checks.len() <= MAX_CHECKS;
-        for (check, (word, value)) in padded.zip(places) {
-            let distance = check.slot.wrapping_sub(self.place.sp);
-            let offset = u16::try_from(distance / 8);
-            fits &= distance % 8 == 0 && offset.is_ok();
-            (*word, *value) = (offset.unwrap_or(0), check.value);
-        }
-        self.used = checks.len() as u8;
-        fits
-    }
-
-    fn words(&self) -> &[u16] {
-        self.words.get(..usize::from(self.used)).unwrap_or(&[])
-    }
-
-    /// The same for all entries with the same words.
-    fn layout(&self) -> u32 {
-        let mix = |hash, word: &u16| mixed(hash, u64::from(*word));
-        (self.words().iter().fold(0, mix) >> 32) as u32
-    }
-
-    /// Whether all hold.
-    #[inline(always)]
-    fn holds(&self) -> bool {
-        let mut checks = usize::from(self.used);
-        let words = self.words.as_chunks::<4>().0;
-        let values = self.values.as_chunks::<4>().0;
-        for ([a, b, c, d], values) in words.iter().zip(values) {
-            let wrong = (self.place.word(*a) ^ values[0])
-                | (self.place.word(*b) ^ values[1])
-                | (self.place.word(*c) ^ values[2])
-                | (self.place.word(*d) ^ values[3]);
-            if wrong != 0 {
-                return false;
-            }
-            checks = checks.saturating_sub(4);
-            if checks == 0 {
-                break;
-            }
-        }
-        true
-    }
-
-    /// The innermost word that is another now, and what it was.
-    fn differs(&self) -> Option<(u16, u64)> {
-        let checks = self.words.iter().zip(&self.values);
-        let mut checks = checks.take(usize::from(self.used)).rev();
-        checks
-            .find(|(word, value)| self.place.word(**word) != **value)
-            .map(|(word, value)| (*word, *value))
-    }
-
-    /// The call site, if it is proven; else 0. The entry is from these caller' place.
+    /// The call site, if it is proven; else 0. The entry is from this caller's place.
     #[inline(always)]
     fn proven(&self, caller: Caller, chain: &Chain, limit: usize) -> u32 {
         let join = usize::from(self.join);

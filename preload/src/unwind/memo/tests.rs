@@ -1,5 +1,6 @@
 //! Call sites that are found again, on literal stacks.
 
+use super::super::chain::Check;
 use super::*;
 use std::boxed::Box;
 use std::vec::Vec;
