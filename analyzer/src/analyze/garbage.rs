@@ -120,47 +120,21 @@ mod tests {
     use std::slice::from_ref;
 
     use super::*;
-    use crate::analysis::{Evidence, Source};
     use crate::analyze::judged::JudgedLabel;
-    use crate::ledger::{Certain, Retained};
-    use crate::requests::record::{Figures, Record};
+    use crate::ledger::Retained;
+    use crate::requests::record::Record;
     use crate::sites::{Frame, NO_MODULE, NO_SITE, SiteId};
 
     /// A block that waits for the collector.
     fn waits(id: SiteId, bytes: u64) -> JudgedSite {
         let kept = Retained {
-            request: 0,
-            blocks: 1,
             bytes,
-            before_exit: Amount::default(),
-            born: 1,
-            last: 1,
-            birth: None,
-            tail_blocks: 0,
-            associated: false,
-            untold: false,
-            certain: Certain::Request,
-            bounded_blocks: 0,
-            bounded_bytes: 0,
-            collected: false,
             judged: Judged::Waits,
-            may_go: false,
+            ..Retained::block(0, 1)
         };
-        JudgedSite {
-            id,
-            verdict: Verdict::TooFewRequests,
-            evidence: Evidence::default(),
-            outside: Verdict::Clean,
-            outside_evidence: Evidence::default(),
-            open: Vec::new(),
-            parts: Vec::new(),
-            labels: vec![JudgedLabel {
-                label: 0,
-                verdict: Verdict::TooFewRequests,
-                retained: vec![kept],
-                groups: Vec::new(),
-            }],
-        }
+        let verdict = Verdict::TooFewRequests;
+        let label = JudgedLabel::retaining(0, verdict, vec![kept]);
+        JudgedSite::of_labels(id, verdict, vec![label])
     }
 
     #[test]
@@ -172,27 +146,7 @@ mod tests {
         };
         let site = places.child(NO_SITE, frame);
         let mapped = places.mapped(site);
-        let record = Record {
-            process: 0,
-            thread: 0,
-            host: 0,
-            label: Some(0),
-            connection: 1,
-            source: Source::Http,
-            count: 1,
-            status: Some(200),
-            start: 0,
-            end: Some(2),
-            reader: 0,
-            unanswered: false,
-            answer_begun: true,
-            void: false,
-            moved: false,
-            touches: 0,
-            answered: None,
-            traffic: Default::default(),
-            figures: Figures::default(),
-        };
+        let record = Record::answered(0, (0, 2));
         let process = ProcessFigures {
             collections: Some(Collections {
                 runs: Some([1, 0, 0]),

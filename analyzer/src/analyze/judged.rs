@@ -195,3 +195,51 @@ pub(super) struct JudgedGroup {
     pub(super) shared: bool,
     pub(super) text: String,
 }
+
+#[cfg(test)]
+impl Judged {
+    /// A site at which nothing is held but by requests of these labels.
+    pub(super) fn of_labels(id: SiteId, verdict: Verdict, labels: Vec<JudgedLabel>) -> Judged {
+        Judged {
+            id,
+            verdict,
+            evidence: Evidence::default(),
+            outside: Verdict::Clean,
+            outside_evidence: Evidence::default(),
+            open: Vec::new(),
+            parts: Vec::new(),
+            labels,
+        }
+    }
+}
+
+#[cfg(test)]
+impl JudgedLabel {
+    /// What the label's requests retained.
+    pub(super) fn retaining(
+        label: LabelId,
+        verdict: Verdict,
+        retained: Vec<Retained>,
+    ) -> JudgedLabel {
+        JudgedLabel {
+            label,
+            verdict,
+            retained,
+            groups: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl JudgedGroup {
+    /// Those with this status.
+    pub(super) fn of_status(status: u32, verdict: Verdict) -> JudgedGroup {
+        JudgedGroup {
+            status: Some(status),
+            verdict,
+            is_sure: false,
+            shared: false,
+            text: String::new(),
+        }
+    }
+}

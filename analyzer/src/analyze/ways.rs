@@ -181,82 +181,34 @@ pub(super) fn processes_of<'s>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::{Evidence, Source};
-    use crate::ledger::{Certain, Judged as Told};
-    use crate::requests::record::Figures;
-    use crate::sample::Amount;
     use crate::sites::{Module, NO_SITE};
 
     /// So many requests of one label in each of four processes.
     fn records(each: u32) -> Vec<Record> {
-        let record = |at: u32| Record {
-            touches: 0,
-            answered: None,
-            traffic: Default::default(),
-            process: at / each,
-            thread: 0,
-            host: 0,
-            label: Some(0),
-            connection: 1,
-            source: Source::Http,
-            count: 1,
-            status: Some(200),
-            start: u64::from(at) * 100,
-            end: Some(u64::from(at) * 100 + 50),
-            reader: 0,
-            unanswered: false,
-            answer_begun: true,
-            void: false,
-            moved: false,
-            figures: Figures::default(),
+        let record = |at: u32| {
+            let start = u64::from(at) * 100;
+            Record {
+                process: at / each,
+                ..Record::answered(0, (start, start + 50))
+            }
         };
         (0..4 * each).map(record).collect()
     }
 
     fn kept(request: RequestId) -> Retained {
-        Retained {
-            request,
-            blocks: 1,
-            bytes: 8,
-            before_exit: Amount::default(),
-            born: u64::from(request) * 100 + 10,
-            last: u64::from(request) * 100 + 10,
-            birth: None,
-            tail_blocks: 0,
-            associated: false,
-            untold: false,
-            certain: Certain::Request,
-            bounded_blocks: 0,
-            bounded_bytes: 0,
-            collected: false,
-            judged: Told::default(),
-            may_go: false,
-        }
+        Retained::block(request, u64::from(request) * 100 + 10)
     }
 
     fn site(id: SiteId, verdict: Verdict, requests: impl Iterator<Item = RequestId>) -> Judged {
         let group = JudgedGroup {
-            status: Some(200),
-            verdict,
             is_sure: true,
-            shared: false,
-            text: String::new(),
+            ..JudgedGroup::of_status(200, verdict)
         };
-        Judged {
-            id,
-            verdict,
-            evidence: Evidence::default(),
-            outside: Verdict::Clean,
-            outside_evidence: Evidence::default(),
-            open: Vec::new(),
-            parts: Vec::new(),
-            labels: vec![JudgedLabel {
-                label: 0,
-                verdict,
-                retained: requests.map(kept).collect(),
-                groups: vec![group],
-            }],
-        }
+        let label = JudgedLabel {
+            groups: vec![group],
+            ..JudgedLabel::retaining(0, verdict, requests.map(kept).collect())
+        };
+        Judged::of_labels(id, verdict, vec![label])
     }
 
     /// Ways by these frames, the innermost last.

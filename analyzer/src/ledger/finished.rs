@@ -359,3 +359,28 @@ impl Empty for Served {
         collected: FxHashSet::with_hasher(FxBuildHasher),
     };
 }
+
+#[cfg(test)]
+impl Retained {
+    /// A block of 8 bytes that is proved to be the request's, made at `stamp`.
+    pub(crate) fn block(request: RequestId, stamp: u64) -> Retained {
+        Retained {
+            request,
+            blocks: 1,
+            bytes: 8,
+            before_exit: Amount::default(),
+            born: stamp,
+            last: stamp,
+            birth: None,
+            tail_blocks: 0,
+            associated: false,
+            untold: false,
+            certain: Certain::Request,
+            bounded_blocks: 0,
+            bounded_bytes: 0,
+            collected: false,
+            judged: Judged::default(),
+            may_go: false,
+        }
+    }
+}

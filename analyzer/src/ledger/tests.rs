@@ -1,6 +1,5 @@
 use super::holding::{Hints, OUTSIDE, Proof};
 use super::*;
-use crate::analysis::Source;
 use crate::requests::record::Record;
 
 #[test]
@@ -104,36 +103,12 @@ fn what_a_child_takes_is_its_own() {
     assert_eq!(child.live_bytes(), 64);
 }
 
-fn record() -> Record {
-    Record {
-        process: 0,
-        thread: 0,
-        host: 0,
-        label: None,
-        connection: 0,
-        source: Source::Http,
-        count: 1,
-        status: None,
-        start: 0,
-        end: None,
-        answered: None,
-        reader: 0,
-        unanswered: false,
-        answer_begun: false,
-        void: false,
-        moved: false,
-        touches: 0,
-        traffic: Default::default(),
-        figures: Default::default(),
-    }
-}
-
 /// What a worker made and that dies before the worker is done has a life all the same, once all that were in flight at
 /// its birth have ended.
 #[test]
 fn what_dies_before_its_worker_is_done_has_lived() {
     let mut ledger = Ledger::new(Sample::default());
-    let mut record = record();
+    let mut record = Record::begun();
     let worker = ledger.pending_account(1);
     ledger.begin(0, 1);
     ledger.allocate(worker, 16, 64, 1, 2);
@@ -158,7 +133,7 @@ fn what_dies_before_its_worker_is_done_has_lived() {
 #[test]
 fn a_life_begins_with_the_block_however_late_its_zone_is_over() {
     let mut ledger = Ledger::new(Sample::default());
-    let mut record = record();
+    let mut record = Record::begun();
     let task = ledger.pending_account(1);
     ledger.begin(0, 1);
     ledger.allocate(task, 16, 64, 1, 2);
@@ -184,7 +159,7 @@ fn what_was_thought_to_be_one_requests_is_told_by_its_births() {
     let of = |start, end| Record {
         start,
         end: Some(end),
-        ..record()
+        ..Record::begun()
     };
     let mut records = vec![of(1, 50), of(20, 60)];
     let mut ledger = Ledger::new(Sample::default());
@@ -271,7 +246,7 @@ fn a_killed_process_has_caches_that_went_on() {
         let record = Record {
             label: Some(3),
             end: Some(50),
-            ..record()
+            ..Record::begun()
         };
         ledger.complete_caches(&[record]);
         let block = ledger.heap.get(8000).expect("it is live");
@@ -302,7 +277,7 @@ fn what_a_cache_has_no_room_for_is_not_its_own() {
         let record = Record {
             label: Some(3),
             end: Some(110),
-            ..record()
+            ..Record::begun()
         };
         ledger.complete_caches(&[record]);
         let mut late = later.filter_map(|address| ledger.heap.get(address));
@@ -331,7 +306,7 @@ fn a_new_block_at_an_old_entrys_address_takes_no_room() {
         let record = Record {
             label: Some(3),
             end: Some(110),
-            ..record()
+            ..Record::begun()
         };
         ledger.complete_caches(&[record]);
         let block = ledger.heap.get(8000).expect("live");

@@ -305,3 +305,29 @@ impl Machine {
         self.threads[at.thread as usize].answered = answered;
     }
 }
+
+#[cfg(test)]
+impl Record {
+    /// One that has begun, and of which nothing else is known.
+    pub(crate) fn begun() -> Record {
+        Record {
+            end: None,
+            answer_begun: false,
+            traffic: Traffic::default(),
+            ..FOLDED
+        }
+    }
+
+    /// One of the label, between these stamps, that was answered with 200.
+    pub(crate) fn answered(label: LabelId, (start, end): (u64, u64)) -> Record {
+        Record {
+            label: Some(label),
+            connection: 1,
+            status: Some(200),
+            start,
+            end: Some(end),
+            answer_begun: true,
+            ..Record::begun()
+        }
+    }
+}

@@ -2,10 +2,6 @@
 
 use super::super::judged::JudgedGroup;
 use super::*;
-use crate::analysis::{Evidence, Source};
-use crate::ledger::{self, Age};
-use crate::requests::record::Figures;
-use crate::sample::Amount;
 use crate::sites::{Frame, Module, NO_SITE};
 
 const LABEL: LabelId = 0;
@@ -13,26 +9,9 @@ const OTHER: LabelId = 1;
 
 /// One request after the other: every second is of `LABEL`.
 fn records() -> Vec<Record> {
-    let record = |at: u64| Record {
-        touches: 0,
-        traffic: Default::default(),
-        process: 0,
-        thread: 0,
-        host: 0,
-        label: Some(if at.is_multiple_of(2) { LABEL } else { OTHER }),
-        connection: 1,
-        source: Source::Http,
-        count: 1,
-        status: Some(200),
-        start: at * 100,
-        end: Some(at * 100 + 50),
-        answered: None,
-        reader: 0,
-        unanswered: false,
-        answer_begun: true,
-        void: false,
-        moved: false,
-        figures: Figures::default(),
+    let record = |at: u64| {
+        let label = if at.is_multiple_of(2) { LABEL } else { OTHER };
+        Record::answered(label, (at * 100, at * 100 + 50))
     };
     (0..10).map(record).collect()
 }
@@ -63,46 +42,18 @@ fn what_nobody_in_flight_made_may_be_of_the_last_before() {
 
 /// What a request kept.
 fn kept(request: RequestId, certain: Certain) -> Retained {
-    let born = u64::from(request) * 100 + 10;
     Retained {
-        request,
         blocks: 5,
-        bytes: 8,
-        before_exit: Amount::default(),
-        born,
-        last: born,
-        birth: None::<Age>,
-        tail_blocks: 0,
         associated: certain != Certain::Request,
-        untold: false,
         certain,
-        bounded_blocks: 0,
-        bounded_bytes: 0,
-        collected: false,
-        judged: ledger::Judged::default(),
-        may_go: false,
-    }
-}
-
-fn part(label: LabelId, verdict: Verdict, retained: Vec<Retained>) -> JudgedLabel {
-    JudgedLabel {
-        label,
-        verdict,
-        retained,
-        groups: Vec::new(),
+        ..Retained::block(request, u64::from(request) * 100 + 10)
     }
 }
 
 fn site(id: SiteId, outside: Verdict, labels: Vec<JudgedLabel>) -> Judged {
     Judged {
-        id,
-        verdict: Verdict::Clean,
-        evidence: Evidence::default(),
         outside,
-        outside_evidence: Evidence::default(),
-        open: Vec::new(),
-        parts: Vec::new(),
-        labels,
+        ..Judged::of_labels(id, Verdict::Clean, labels)
     }
 }
 
@@ -164,7 +115,7 @@ fn what_a_rare_way_to_the_line_leaves_may_leak_too() {
         site(
             common,
             Verdict::Clean,
-            vec![part(LABEL, Verdict::Leak, all.into())],
+            vec![JudgedLabel::retaining(LABEL, Verdict::Leak, all.into())],
         )
     };
     let early = |at: SiteId, verdict: Verdict| {
@@ -173,7 +124,11 @@ fn what_a_rare_way_to_the_line_leaves_may_leak_too() {
             ..kept(0, Certain::Request)
         };
         let first = vec![first];
-        site(at, Verdict::Clean, vec![part(LABEL, verdict, first)])
+        site(
+            at,
+            Verdict::Clean,
+            vec![JudgedLabel::retaining(LABEL, verdict, first)],
+        )
     };
     let none = Unknown::default();
     let told = |second: Judged| ranges(&[leaks(), second], &none, &places);
@@ -210,7 +165,7 @@ fn what_is_young_may_be_freed_yet() {
     for (certain, range) in [(Certain::Request, [2, 3]), (Certain::Label, [2, 3])] {
         let mut all = [2, 4, 6].map(|request| kept(request, certain));
         all[2].may_go = true;
-        let leak = part(LABEL, Verdict::Leak, all.into());
+        let leak = JudgedLabel::retaining(LABEL, Verdict::Leak, all.into());
         let sites = [site(common, Verdict::Clean, vec![leak])];
         assert_eq!(
             ranges(&sites, &Unknown::default(), &places),
@@ -229,7 +184,7 @@ fn what_grows_and_is_nobodys_may_be_of_whoever_was_there() {
             site(
                 leaking,
                 Verdict::Clean,
-                vec![part(OTHER, Verdict::Leak, all.into())],
+                vec![JudgedLabel::retaining(OTHER, Verdict::Leak, all.into())],
             ),
             site(grows, Verdict::Leak, Vec::new()),
         ]
@@ -251,26 +206,22 @@ fn what_grows_and_is_nobodys_may_be_of_whoever_was_there() {
 #[test]
 fn only_answers_with_a_status_that_leaks_count() {
     let (places, [leaking, ..]) = places();
-    let group = |status, verdict| JudgedGroup {
-        status: Some(status),
-        verdict,
-        is_sure: true,
-        shared: false,
-        text: String::new(),
-    };
     let all = [0, 4].map(|request| kept(request, Certain::Neither));
-    let mut leaks = part(LABEL, Verdict::Leak, all.into());
+    let mut leaks = JudgedLabel::retaining(LABEL, Verdict::Leak, all.into());
     // Made when the last request had begun: any before may have left it to be done.
     leaks.retained[1].last = 860;
     let ranges_with = |groups: Vec<JudgedGroup>| {
-        let mut leaks = part(LABEL, Verdict::Leak, leaks.retained.clone());
+        let mut leaks = JudgedLabel::retaining(LABEL, Verdict::Leak, leaks.retained.clone());
         leaks.groups = groups;
         let site = site(leaking, Verdict::Clean, vec![leaks]);
         ranges(&[site], &Unknown::default(), &places)
     };
-    let both = [200, 500].map(|status| group(status, Verdict::Leak));
+    let both = [200, 500].map(|status| JudgedGroup::of_status(status, Verdict::Leak));
     assert_eq!(ranges_with(both.into()), [(LABEL, [0, 5])]);
-    let errors = vec![group(200, Verdict::Clean), group(500, Verdict::Leak)];
+    let errors = vec![
+        JudgedGroup::of_status(200, Verdict::Clean),
+        JudgedGroup::of_status(500, Verdict::Leak),
+    ];
     assert_eq!(ranges_with(errors), [(LABEL, [0, 0])]);
 }
 
@@ -305,12 +256,20 @@ fn what_has_no_say_leaves_the_rest_undecided() {
         site(
             common,
             Verdict::Clean,
-            vec![part(LABEL, Verdict::TooFewRequests, all.into())],
+            vec![JudgedLabel::retaining(
+                LABEL,
+                Verdict::TooFewRequests,
+                all.into(),
+            )],
         ),
         site(
             rare,
             Verdict::Clean,
-            vec![part(LABEL, Verdict::GrowingBuffer, buffer)],
+            vec![JudgedLabel::retaining(
+                LABEL,
+                Verdict::GrowingBuffer,
+                buffer,
+            )],
         ),
     ];
     let found = ranges(&sites, &Unknown::default(), &places);
@@ -342,7 +301,7 @@ fn another_way_of_other_processes_may_leak_too() {
         site(
             id,
             Verdict::Clean,
-            vec![part(LABEL, verdict, all.collect())],
+            vec![JudgedLabel::retaining(LABEL, verdict, all.collect())],
         )
     };
     let sites = [
