@@ -1,3 +1,5 @@
+//! Lines, and the requests that they are of.
+
 use super::*;
 use crate::access::Counts;
 use crate::analysis::Endpoint;

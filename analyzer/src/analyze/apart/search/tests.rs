@@ -1,3 +1,5 @@
+//! The search finds what trying everything finds.
+
 use super::super::tests::{Dice, ROW};
 use super::*;
 
