@@ -6,6 +6,7 @@
 //!   the event that made the epoch comes before those that only saw it.
 //! - In memory is one chunk for each thread that has begun and not ended.
 
+mod change;
 pub(super) mod paused;
 mod run;
 mod take;
@@ -16,7 +17,6 @@ use std::collections::BinaryHeap;
 
 use super::codes::Codes;
 use super::open::{Error, Trace};
-use super::reader;
 use super::readings::Reading;
 use super::resolve::Modules;
 use super::turns::{Turns, Waiting};
@@ -305,75 +305,6 @@ impl Steps<'_> {
 
     fn resume(&mut self, waiting: Option<Waiting>) {
         resume(&mut self.queue, &mut self.until, waiting);
-    }
-
-    fn change(&mut self, stamp: u64, item: Item) -> Result<Turn, Error> {
-        let (process, thread, what) = match item {
-            Item::ProcessBegins(process) => {
-                self.modules.begin(&self.trace.facts, process);
-                self.codes.begin(&self.trace.facts, process);
-                (process, 0, What::ProcessBegins)
-            }
-            Item::ProcessEnds(process) => {
-                self.modules.end(process);
-                self.codes.end(process);
-                if self.limit.is_some() {
-                    self.turns.forget(process);
-                }
-                (process, 0, What::ProcessEnds)
-            }
-            Item::ThreadBegins(thread) => {
-                let mut open = Box::new(Open {
-                    process: self.trace.process_of(thread),
-                    ..Open::default()
-                });
-                let more = open.advance(self.trace, thread)?;
-                if more {
-                    self.queue.push(Reverse(open.entry(thread)));
-                }
-                if let Some(slot) = self.open.get_mut(thread as usize) {
-                    *slot = Some(open);
-                    self.skip(thread);
-                }
-                if !more {
-                    self.is_dry(thread);
-                }
-                (self.trace.process_of(thread), thread, What::ThreadBegins)
-            }
-            Item::Types(number) => return self.types(number),
-            Item::ThreadEnds(thread) | Item::First(thread) | Item::Event(thread) => {
-                self.is_over(thread);
-                (self.trace.process_of(thread), thread, What::ThreadEnds)
-            }
-        };
-        Ok(Turn::Change(Step {
-            stamp,
-            process,
-            thread,
-            what,
-        }))
-    }
-
-    /// Reads the types that come next.
-    fn types(&mut self, number: u32) -> Result<Turn, Error> {
-        let trace = self.trace;
-        let Some((process, chunk)) = trace.readings.get(number as usize) else {
-            return Err(Error::Malformed(trace.path.clone(), 0));
-        };
-        let mut raw = Vec::new();
-        let whole = reader::load(&trace.file, chunk, &mut raw)
-            .map_err(|error| Error::Io(trace.path.clone(), error))?;
-        self.reading = Reading {
-            image: chunk.header.image,
-            begin: chunk.header.first,
-            end: chunk.header.last,
-            ..Reading::default()
-        };
-        let decoded = self.reading.decode(&raw, chunk.header.count);
-        match whole && decoded.is_ok() {
-            true => Ok(Turn::Types(*process)),
-            false => Err(Error::Malformed(trace.path.clone(), chunk.at)),
-        }
     }
 
     /// Moves the running thread to its next event.
