@@ -154,3 +154,18 @@ pub(super) fn fewest(births: &[u64], spans: &[Span], told: &FxHashSet<RequestId>
     }
     needed
 }
+
+/// So many requests beside the told ones were in flight at any of the births, or had begun before `after`, when
+/// something was made that a request leaves to be done.
+pub(super) fn candidates(
+    births: &[u64],
+    spans: &[Span],
+    (told, after): (&FxHashSet<RequestId>, u64),
+) -> u64 {
+    let meets = |span: &&Span| {
+        let first = births.partition_point(|birth| *birth < span.start);
+        span.start < after || births.get(first).is_some_and(|birth| *birth <= span.end)
+    };
+    let untold = spans.iter().filter(|span| !told.contains(&span.request));
+    untold.filter(meets).map(|span| span.count).sum()
+}

@@ -1,7 +1,10 @@
 //! Ranges, by hand.
 
 use super::super::judged::JudgedGroup;
+use super::spans::{candidates, fewest, made_by};
 use super::*;
+use crate::ledger::{Certain, Retained};
+use crate::requests::record::RequestId;
 use crate::sites::{Frame, Module, NO_SITE};
 
 const LABEL: LabelId = 0;
