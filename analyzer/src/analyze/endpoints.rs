@@ -65,28 +65,9 @@ pub(super) fn endpoints(
             continue;
         };
         let endpoint = found.entry(label).or_insert_with(|| Endpoint {
-            label: labels.get(label as usize).cloned().unwrap_or_default(),
             verdict: verdicts.get(&label).copied().unwrap_or(Verdict::Clean),
-            is_sure: false,
-            requests: 0,
-            leaking_requests: 0,
-            leaking_requests_range: [0, 0],
-            survivor_blocks: 0,
-            survivor_bytes: 0,
-            retained_blocks: 0,
-            retained_bytes: 0,
-            untold: Amount::default(),
-            open_requests: 0,
-            open: Amount::default(),
-            open_leaked: Amount::default(),
             before_exit: beside.get(&label).copied().unwrap_or_default(),
-            associated: Amount::default(),
-            retained_bytes_per_leaking_request: None,
-            site_ids: Vec::new(),
-            statuses: Vec::new(),
-            apart: None,
-            apart_unproved: false,
-            types: Vec::new(),
+            ..unused(labels.get(label as usize).cloned().unwrap_or_default())
         });
         let (blocks, bytes) = leaking.get(&id).copied().unwrap_or_default();
         *leaked_bytes.entry(label).or_default() += bytes;
@@ -113,19 +94,8 @@ pub(super) fn endpoints(
         }
     }
     for (label, endpoint) in &mut found {
-        let range = ranges.of_labels.get(label).copied();
-        let told = endpoint.leaking_requests;
-        let [low, high] = range.unwrap_or([told, told]);
-        let high = high.max(low).max(told).min(endpoint.requests);
-        endpoint.leaking_requests_range = [low.min(told), high];
-        if ranges.untold.contains(label) {
-            endpoint.verdict = endpoint.verdict.min(Verdict::TooFewRequests);
-        }
         let bytes = leaked_bytes.get(label).copied().unwrap_or(0);
-        endpoint.retained_bytes_per_leaking_request = bytes.checked_div(endpoint.leaking_requests);
-        endpoint
-            .statuses
-            .sort_by_key(|status| (Reverse(status.retained_bytes), status.status));
+        count_leaking(endpoint, ranges, *label, bytes);
     }
     let mut sorted: Vec<(LabelId, Endpoint)> = found.into_iter().collect();
     sorted.sort_by(|(_, a), (_, b)| {
@@ -135,6 +105,50 @@ pub(super) fn endpoints(
     let places = sorted.iter().map(|(label, _)| *label).zip(0..).collect();
     analysis.endpoints = sorted.into_iter().map(|(_, endpoint)| endpoint).collect();
     places
+}
+
+/// An endpoint without requests.
+fn unused(label: String) -> Endpoint {
+    Endpoint {
+        label,
+        verdict: Verdict::Clean,
+        is_sure: false,
+        requests: 0,
+        leaking_requests: 0,
+        leaking_requests_range: [0, 0],
+        survivor_blocks: 0,
+        survivor_bytes: 0,
+        retained_blocks: 0,
+        retained_bytes: 0,
+        untold: Amount::default(),
+        open_requests: 0,
+        open: Amount::default(),
+        open_leaked: Amount::default(),
+        before_exit: Amount::default(),
+        associated: Amount::default(),
+        retained_bytes_per_leaking_request: None,
+        site_ids: Vec::new(),
+        statuses: Vec::new(),
+        apart: None,
+        apart_unproved: false,
+        types: Vec::new(),
+    }
+}
+
+/// How many of the label's requests leak, and how much each, on average; all together leaked these bytes.
+fn count_leaking(endpoint: &mut Endpoint, ranges: &Ranges, label: LabelId, bytes: u64) {
+    let range = ranges.of_labels.get(&label).copied();
+    let told = endpoint.leaking_requests;
+    let [low, high] = range.unwrap_or([told, told]);
+    let high = high.max(low).max(told).min(endpoint.requests);
+    endpoint.leaking_requests_range = [low.min(told), high];
+    if ranges.untold.contains(&label) {
+        endpoint.verdict = endpoint.verdict.min(Verdict::TooFewRequests);
+    }
+    endpoint.retained_bytes_per_leaking_request = bytes.checked_div(endpoint.leaking_requests);
+    endpoint
+        .statuses
+        .sort_by_key(|status| (Reverse(status.retained_bytes), status.status));
 }
 
 /// What requests hold that have not ended.

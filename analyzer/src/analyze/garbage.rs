@@ -25,21 +25,7 @@ pub(super) fn warnings(
     processes: &[ProcessFigures],
     records: &[crate::requests::record::Record],
 ) -> Vec<Warning> {
-    let (mut accused, mut waiting) = (Amount::default(), Amount::default());
-    let objects = sites
-        .iter()
-        .filter(|site| places.memory(site.id).apart().is_none());
-    for label in objects.flat_map(|site| &site.labels) {
-        for kept in label.retained.iter().filter(|kept| kept.is_used()) {
-            match (label.verdict_of(kept, records), kept.judged) {
-                (Verdict::Leak, Judged::Waits) => accused += kept.amount(),
-                (Verdict::TooFewRequests, Judged::Waits | Judged::Freed) => {
-                    waiting += kept.amount()
-                }
-                _ => {}
-            }
-        }
-    }
+    let (accused, waiting) = in_doubt((sites, places), records);
     let told = processes.iter().filter_map(|process| process.collections);
     let all = told.fold(Collections::default(), |sum, of| Collections {
         runs: match (sum.runs, of.runs) {
@@ -89,6 +75,29 @@ pub(super) fn warnings(
         });
     }
     warnings
+}
+
+/// What is called a leak, and what is undecided, and may be garbage that no run of the collector could tell.
+fn in_doubt(
+    (sites, places): (&[JudgedSite], &Sites),
+    records: &[crate::requests::record::Record],
+) -> (Amount, Amount) {
+    let (mut accused, mut waiting) = (Amount::default(), Amount::default());
+    let objects = sites
+        .iter()
+        .filter(|site| places.memory(site.id).apart().is_none());
+    for label in objects.flat_map(|site| &site.labels) {
+        for kept in label.retained.iter().filter(|kept| kept.is_used()) {
+            match (label.verdict_of(kept, records), kept.judged) {
+                (Verdict::Leak, Judged::Waits) => accused += kept.amount(),
+                (Verdict::TooFewRequests, Judged::Waits | Judged::Freed) => {
+                    waiting += kept.amount()
+                }
+                _ => {}
+            }
+        }
+    }
+    (accused, waiting)
 }
 
 /// Less is not worth a line.

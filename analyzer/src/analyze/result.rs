@@ -8,7 +8,7 @@ use super::endpoints::{endpoint_verdicts, endpoints, leaking};
 use super::ends::Ends;
 use super::judged::Judged;
 use super::merging::merge;
-use super::range::leaking_ranges;
+use super::range::{Leaking, leaking_ranges};
 use super::request_list::requests;
 use super::site_list::{link_sites, site_list};
 use super::totals::{by_verdict, ownership, processes_and_totals};
@@ -17,17 +17,19 @@ use super::unseen::unseen;
 use super::verdicts::verdicts;
 use super::warnings::{cut_headers, warnings};
 use super::waned::waned;
-use super::{Analyzer, Timeline, apart, course, garbage, mappings, outlook, rows};
+use super::{Analyzer, Periods, Timeline, apart, course, garbage, mappings, outlook, rows};
 use crate::analysis::course::Course;
 use crate::analysis::{Analysis, Growth, Site, TimelinePoint};
 use crate::association::{Associated, associate};
 use crate::ledger::Finished;
 use crate::ledger::pieces::Held;
 use crate::requests::label::{INCOMPLETE, LabelId};
+use crate::requests::machine::Machine;
 use crate::requests::options::Scope;
 use crate::requests::record::Record;
 use crate::sites::{SiteId, Sites};
 use crate::trace::{Facts, ProcessId};
+use crate::types::TypeNames;
 
 /// The analysis of a finished reading.
 pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
@@ -52,20 +54,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
         .into_iter()
         .map(|process| (process.timeline, process.ended.unwrap_or_default()))
         .unzip();
-    let mut finished: Vec<&mut Finished> = ended.iter_mut().map(|(end, _)| end).collect();
-    let served_until = finished.iter().map(|process| process.serving.to).max();
-    let passing = finished
-        .iter_mut()
-        .filter(|process| process.serving.is_passing && Some(process.ended_at) < served_until);
-    passing.for_each(|process| process.passes());
-    let mut associated = associate(
-        &mut finished,
-        &mut machine.records,
-        &labels,
-        places,
-        scope == Scope::Thread,
-    );
-    merge(&mut finished, &mut associated, places);
+    let associated = owners(&mut ended, &mut machine.records, &labels, (places, scope));
     let mut analysis = Analysis {
         events,
         unseen: unseen(&machine.unseen_connections()),
@@ -94,76 +83,140 @@ pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
     );
     let waits = garbage::warnings((&sites, places), &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
-    let leaking = leaking(&sites, places, &machine.records);
-    let ranges = leaking_ranges(
-        (&sites, &endpoint_verdicts(&sites, places)),
-        &leaking,
-        &machine.records,
-        (
-            &associated.births,
-            [&associated.ambiguous, &associated.unclaimed],
-        ),
-        places,
-    );
-    let endpoint_of = endpoints(
-        &mut analysis,
-        (&sites, places),
-        (&leaking, &ranges, &ends.beside),
-        &machine.records,
-        &labels,
-    );
-    let unknown = associated.unknown.bytes;
-    ownership(&mut analysis, &sites, places, unknown);
-    analysis.growth = grown(ends.growth, (&sites, places), &machine.records);
-    analysis.memory = rows::memory(
-        &ends.standings,
-        ends.served,
+    let judged = Known {
         facts,
-        (&sites, places),
-        &machine.records,
-    );
-    analysis.course = periods.begins().map(|begins| {
-        let kept = course::kept(begins, &sites, &machine.records, &endpoint_of);
-        Course {
-            lived: ends.lived,
-            kept,
+        places,
+        machine,
+        labels,
+        names,
+        periods,
+        held,
+        associated,
+        ends,
+        sites,
+    };
+    judged.complete(&mut analysis);
+    analysis
+}
+
+/// Finds owners for what is proved to be nobody's, and takes together what is one call site's.
+fn owners(
+    ended: &mut [(Finished, usize)],
+    records: &mut [Record],
+    labels: &[String],
+    (places, scope): (&Sites, Scope),
+) -> Associated {
+    let mut finished: Vec<&mut Finished> = ended.iter_mut().map(|(end, _)| end).collect();
+    let served_until = finished.iter().map(|process| process.serving.to).max();
+    let passing = finished
+        .iter_mut()
+        .filter(|process| process.serving.is_passing && Some(process.ended_at) < served_until);
+    passing.for_each(|process| process.passes());
+    let proved_alone = scope == Scope::Thread;
+    let mut associated = associate(&mut finished, records, labels, places, proved_alone);
+    merge(&mut finished, &mut associated, places);
+    associated
+}
+
+/// What is known once call sites are judged.
+struct Known<'a> {
+    facts: &'a Facts,
+    places: &'a Sites,
+    machine: Machine,
+    labels: Vec<String>,
+    names: TypeNames,
+    periods: Periods,
+    held: FxHashMap<SiteId, Held>,
+    associated: Associated,
+    ends: Ends,
+    sites: Vec<Judged>,
+}
+
+impl Known<'_> {
+    /// Puts endpoints, call sites and requests into the analysis, and what memory grew by.
+    fn complete(mut self, analysis: &mut Analysis) {
+        let (facts, places) = (self.facts, self.places);
+        let (sites, records) = (&self.sites, &self.machine.records);
+        let leaking = leaking(sites, places, records);
+        let ranges = leaking_ranges(
+            (sites, &endpoint_verdicts(sites, places)),
+            &leaking,
+            records,
+            (
+                &self.associated.births,
+                [&self.associated.ambiguous, &self.associated.unclaimed],
+            ),
+            places,
+        );
+        let endpoint_of = endpoints(
+            analysis,
+            (sites, places),
+            (&leaking, &ranges, &self.ends.beside),
+            records,
+            &self.labels,
+        );
+        let unknown = self.associated.unknown.bytes;
+        ownership(analysis, sites, places, unknown);
+        analysis.growth = grown(self.ends.growth, (sites, places), records);
+        analysis.memory = rows::memory(
+            &self.ends.standings,
+            self.ends.served,
+            facts,
+            (sites, places),
+            records,
+        );
+        analysis.course = self.periods.begins().map(|begins| Course {
+            kept: course::kept(begins, sites, records, &endpoint_of),
+            lived: self.ends.lived,
+        });
+        let types = types(sites, places, &mut self.names);
+        for (label, rows) in types.of_labels {
+            let endpoint = endpoint_of.get(&label);
+            if let Some(endpoint) = endpoint.and_then(|at| analysis.endpoints.get_mut(*at as usize))
+            {
+                endpoint.types = rows;
+            }
         }
-    });
-    let types = types(&sites, places, &mut names);
-    for (label, rows) in types.of_labels {
-        let endpoint = endpoint_of.get(&label);
-        if let Some(endpoint) = endpoint.and_then(|at| analysis.endpoints.get_mut(*at as usize)) {
-            endpoint.types = rows;
+        analysis.types = types.all;
+        let sites = self.sites.into_iter().zip(types.of_sites);
+        analysis.sites = site_list(sites, &self.ends.reached, records, &endpoint_of, places);
+        complete_sites(&mut analysis.sites, &self.held, &self.associated);
+        link_sites(analysis);
+        if facts.sample_bytes > 0 {
+            // Of the requests that leak, only those are known that are in the sample.
+            for endpoint in &mut analysis.endpoints {
+                endpoint.retained_bytes_per_leaking_request = None;
+            }
         }
+        let labels = (self.labels.as_slice(), &endpoint_of);
+        add_requests(analysis, self.machine, labels, &leaking, facts);
     }
-    analysis.types = types.all;
-    let sites = sites.into_iter().zip(types.of_sites);
-    analysis.sites = site_list(sites, &ends.reached, &machine.records, &endpoint_of, places);
-    complete_sites(&mut analysis.sites, &held, &associated);
-    link_sites(&mut analysis);
-    if facts.sample_bytes > 0 {
-        // Of the requests that leak, only those are known that are in the sample.
-        for endpoint in &mut analysis.endpoints {
-            endpoint.retained_bytes_per_leaking_request = None;
-        }
-    }
+}
+
+/// Puts the requests into the analysis, with what they asked for and what tells those apart that leak.
+fn add_requests(
+    analysis: &mut Analysis,
+    machine: Machine,
+    (labels, endpoint_of): (&[String], &FxHashMap<LabelId, u32>),
+    leaking: &Leaking,
+    facts: &Facts,
+) {
     let real = (0..).zip(machine.records.iter());
     let real = real.filter(|(_, record)| !record.void).map(|(id, _)| id);
-    analysis.asked = std::mem::take(&mut machine.asked).finish(real);
+    analysis.asked = machine.asked.finish(real);
     analysis.warnings.extend(cut_headers(&analysis.asked.sent));
     let void = (0..).zip(machine.records.iter());
     let void = void.filter(|(_, record)| record.void).map(|(id, _)| id);
     let paths = apart::Paths {
         segments: &machine.segments,
-        labels: &labels,
+        labels,
         void: void.collect(),
     };
-    analysis.requests = requests(machine.records.into_vec(), &endpoint_of, &leaking, facts);
+    analysis.requests = requests(machine.records.into_vec(), endpoint_of, leaking, facts);
     analysis.outlook = outlook::outlook(facts, &analysis.requests);
-    apart::tell(&mut analysis, facts.started_at_ns, &paths);
+    apart::tell(analysis, facts.started_at_ns, &paths);
     let sources: BTreeSet<_> = analysis.requests.iter().map(|r| r.source).collect();
     analysis.boundaries = sources.into_iter().collect();
-    analysis
 }
 
 /// Requests whose head never was complete get a label, too.

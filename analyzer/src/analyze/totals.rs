@@ -22,54 +22,8 @@ pub(super) fn processes_and_totals(
     let mut processes = vec![ProcessFigures::default(); count];
     let mut totals = Totals::default();
     for (figures, (finished, _)) in processes.iter_mut().zip(ended) {
-        let counts = &finished.counts;
-        *figures = ProcessFigures {
-            requests: 0,
-            allocations: counts.allocations,
-            frees: counts.frees,
-            reallocations: counts.reallocations,
-            live_blocks: counts.live_blocks,
-            live_bytes: counts.live_bytes,
-            mapped: counts.mapped(),
-            before_exit: finished.before_exit,
-            inherited_live_blocks: finished.inherited.0,
-            inherited_live_bytes: finished.inherited.1,
-            collections: garbage::collections(finished),
-        };
-        totals.allocations += counts.allocations;
-        totals.frees += counts.frees;
-        totals.reallocations += counts.reallocations;
-        totals.allocated_bytes += counts.allocated_bytes;
-        totals.live_blocks += counts.live_blocks;
-        totals.live_bytes += counts.live_bytes;
-        totals.unknown_frees += counts.unknown_frees;
-        totals.mapped += counts.mapped();
-        totals.mapped_files += counts.apart[1];
-        totals.stacks += counts.apart[2];
-        let all = &finished.sites;
-        let (outside, apart): (Vec<_>, Vec<_>) = all
-            .iter()
-            .partition(|site| places.memory(site.id).apart().is_none());
-        for site in apart {
-            if matches!(places.memory(site.id), Memory::Mapped | Memory::Arena) {
-                totals.outside_mapped += Amount {
-                    blocks: site.outside_blocks,
-                    bytes: site.outside_bytes,
-                };
-            }
-        }
-        totals.outside = Outside {
-            allocations: totals.outside.allocations + finished.outside_allocations,
-            live_blocks: totals.outside.live_blocks
-                + outside.iter().map(|site| site.outside_blocks).sum::<u64>(),
-            live_bytes: totals.outside.live_bytes
-                + outside.iter().map(|site| site.outside_bytes).sum::<u64>(),
-            before_exit: sum_of(
-                [totals.outside.before_exit]
-                    .into_iter()
-                    .chain(outside.iter().map(|site| site.outside_before_exit)),
-            ),
-        };
+        *figures = figures_of(finished);
+        add_process(&mut totals, finished, places);
     }
     totals.before_exit = before_exit(&processes);
     // What turned out to be none after it had ended.
@@ -82,6 +36,63 @@ pub(super) fn processes_and_totals(
     }
     analysis.processes = processes;
     analysis.totals = totals;
+}
+
+/// The figures of a process, without its requests.
+fn figures_of(finished: &Finished) -> ProcessFigures {
+    let counts = &finished.counts;
+    ProcessFigures {
+        requests: 0,
+        allocations: counts.allocations,
+        frees: counts.frees,
+        reallocations: counts.reallocations,
+        live_blocks: counts.live_blocks,
+        live_bytes: counts.live_bytes,
+        mapped: counts.mapped(),
+        before_exit: finished.before_exit,
+        inherited_live_blocks: finished.inherited.0,
+        inherited_live_bytes: finished.inherited.1,
+        collections: garbage::collections(finished),
+    }
+}
+
+/// Adds a process to the totals.
+fn add_process(totals: &mut Totals, finished: &Finished, places: &Sites) {
+    let counts = &finished.counts;
+    totals.allocations += counts.allocations;
+    totals.frees += counts.frees;
+    totals.reallocations += counts.reallocations;
+    totals.allocated_bytes += counts.allocated_bytes;
+    totals.live_blocks += counts.live_blocks;
+    totals.live_bytes += counts.live_bytes;
+    totals.unknown_frees += counts.unknown_frees;
+    totals.mapped += counts.mapped();
+    totals.mapped_files += counts.apart[1];
+    totals.stacks += counts.apart[2];
+    let all = &finished.sites;
+    let (outside, apart): (Vec<_>, Vec<_>) = all
+        .iter()
+        .partition(|site| places.memory(site.id).apart().is_none());
+    for site in apart {
+        if matches!(places.memory(site.id), Memory::Mapped | Memory::Arena) {
+            totals.outside_mapped += Amount {
+                blocks: site.outside_blocks,
+                bytes: site.outside_bytes,
+            };
+        }
+    }
+    totals.outside = Outside {
+        allocations: totals.outside.allocations + finished.outside_allocations,
+        live_blocks: totals.outside.live_blocks
+            + outside.iter().map(|site| site.outside_blocks).sum::<u64>(),
+        live_bytes: totals.outside.live_bytes
+            + outside.iter().map(|site| site.outside_bytes).sum::<u64>(),
+        before_exit: sum_of(
+            [totals.outside.before_exit]
+                .into_iter()
+                .chain(outside.iter().map(|site| site.outside_before_exit)),
+        ),
+    };
 }
 
 /// Sums over processes; one that did not end by itself has its live blocks yet.
