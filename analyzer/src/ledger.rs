@@ -27,6 +27,7 @@ mod meanwhile;
 mod merge;
 mod now;
 mod open;
+mod outside;
 mod pages;
 mod periods;
 pub mod pieces;

@@ -2,18 +2,14 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::finished::{Certain, Finished, FinishedSite, OutsideSeries, Reached, Retained, SLICES};
+use super::finished::{Certain, Finished, FinishedSite, OutsideOfSite, Reached, Retained};
 use super::holding::{Holding, Kind, Proof};
-use super::types::is_loose;
+use super::site::SiteFigures;
 use super::{Judged, Ledger, Pending};
 use crate::replay::HoldingId;
 use crate::requests::record::{Record, RequestId};
-use crate::sample::Amount;
+use crate::sample::{Amount, Sample};
 use crate::sites::SiteId;
-use crate::types::is_bounded;
-
-/// Blocks and bytes live, the series, and births while it served.
-type OutsideOfSite = (u64, u64, OutsideSeries, Vec<u64>);
 
 /// What is left of a holding's blocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,16 +40,7 @@ impl Ledger {
                 self.close_proved(request, record, None);
             }
         }
-        for holding in &mut self.holdings {
-            // What turned out to be no request after it had ended.
-            if let Kind::Proved(request, _) = holding.kind
-                && records
-                    .get(request as usize)
-                    .is_none_or(|record| record.void)
-            {
-                holding.kind = Kind::Outside;
-            }
-        }
+        self.leave_void(records);
         self.hand_on_prepared(records);
         self.complete_caches(records);
         self.serve_without_ends(records);
@@ -74,55 +61,29 @@ impl Ledger {
         let most_in_flight = self.flight.most();
         let of_loose: FxHashSet<SiteId> = loose.iter().map(|loose| loose.site).collect();
         let (mut sites, mut reached) = (Vec::new(), Vec::new());
-        for (index, figures) in std::mem::take(&mut self.sites).into_iter().enumerate() {
+        let has_exit = self.exit.has_begun();
+        for (index, mut figures) in (0..).zip(std::mem::take(&mut self.sites)) {
             if figures.requests > 0 || !figures.abroad.is_empty() {
                 reached.push(Reached {
                     site: figures.id,
                     requests: figures.requests,
-                    abroad: figures.abroad,
+                    abroad: std::mem::take(&mut figures.abroad),
                 });
             }
-            let outside = outside.remove(&(index as u32));
+            let outside = outside.remove(&index);
             let live = figures.live_blocks > 0 || figures.before_exit.blocks > 0;
             let survived = figures.survivor_blocks + figures.open_freed.blocks > 0;
             let of_outside = outside.as_ref().is_some_and(|outside| outside.2.any());
             if !(live || survived || of_outside || of_loose.contains(&figures.id)) {
                 continue;
             }
-            let (outside_blocks, outside_bytes, series, births) = outside.unwrap_or_default();
             sites.push(FinishedSite {
-                id: figures.id,
                 sample: self.heap.sample(),
-                labels: figures.labels,
-                survivor_blocks: figures.survivor_blocks + figures.open_freed.blocks,
-                survivor_bytes: figures.survivor_bytes + figures.open_freed.bytes,
-                live_blocks: figures.live_blocks,
-                live_bytes: figures.live_bytes,
-                before_exit: match self.exit.has_begun() {
-                    true => figures.before_exit,
-                    false => Amount {
-                        blocks: figures.live_blocks,
-                        bytes: figures.live_bytes,
-                    },
-                },
-                outside_blocks,
-                outside_bytes,
-                outside_before_exit: outside_before
-                    .get(&(index as u32))
-                    .copied()
-                    .unwrap_or_default(),
-                reallocations: figures.reallocations,
-                retained: retained.remove(&(index as u32)).unwrap_or_default(),
-                types: types.remove(&(index as u32)).unwrap_or_default(),
-                live_log: figures.live_log,
-                survivor_log: figures.survivor_log,
-                outside: series,
-                outside_births: births,
-                open: open.remove(&(index as u32)).unwrap_or_default(),
-                outside_lives: figures.outside_lives,
-                lives: figures.lives,
-                tail_ends: figures.tail_ends,
-                visits: figures.requests,
+                outside_before_exit: outside_before.get(&index).copied().unwrap_or_default(),
+                retained: retained.remove(&index).unwrap_or_default(),
+                types: types.remove(&index).unwrap_or_default(),
+                open: open.remove(&index).unwrap_or_default(),
+                ..finished_site(figures, outside.unwrap_or_default(), has_exit)
             });
         }
         Finished {
@@ -147,6 +108,19 @@ impl Ledger {
             lived,
             standings: Vec::new(),
             most_cached: self.cached.most(),
+        }
+    }
+
+    /// What turned out to be no request after it had ended has nothing.
+    fn leave_void(&mut self, records: &[Record]) {
+        for holding in &mut self.holdings {
+            if let Kind::Proved(request, _) = holding.kind
+                && records
+                    .get(request as usize)
+                    .is_none_or(|record| record.void)
+            {
+                holding.kind = Kind::Outside;
+            }
         }
     }
 
@@ -229,24 +203,9 @@ impl Ledger {
                 continue;
             }
             let requests = by_site.entry(holding.site).or_default();
-            let entry = requests.entry(request).or_insert(Retained {
-                request,
-                blocks: 0,
-                bytes: 0,
-                before_exit: Amount::default(),
-                born: holding.born,
-                last: holding.last,
-                birth: holding.birth.map(|(_, age)| age),
-                tail_blocks: 0,
-                associated: false,
-                untold: false,
-                certain: Certain::Request,
-                bounded_blocks: 0,
-                bounded_bytes: 0,
-                collected: false,
-                judged: Judged::default(),
-                may_go: false,
-            });
+            let entry = requests
+                .entry(request)
+                .or_insert_with(|| nothing_of(request, holding));
             entry.born = entry.born.min(holding.born);
             entry.last = entry.last.max(holding.last);
             entry.blocks += left.served.blocks;
@@ -271,111 +230,65 @@ impl Ledger {
         });
         sorted.collect()
     }
+}
 
-    /// What was live outside requests when the exit began, by site; without one, at the end. Loose blocks come
-    /// later, but for those that nobody looks at any more.
-    fn outside_before_exit(
-        &self,
-        left: &FxHashMap<HoldingId, Left>,
-        holds: &impl Fn(Proof) -> bool,
-    ) -> FxHashMap<u32, Amount> {
-        let mut by_site: FxHashMap<u32, Amount> = FxHashMap::default();
-        for (id, left) in left {
-            let holding = &self.holdings[*id as usize];
-            let gone = is_loose(holding.kind, holds) && left.served.blocks == 0;
-            if holding.kind == Kind::Outside || gone {
-                *by_site.entry(holding.site).or_default() += left.before_exit;
-            }
-        }
-        by_site
+/// What a call site has of itself; `outside` belongs to no request there.
+fn finished_site(
+    figures: SiteFigures,
+    (outside_blocks, outside_bytes, outside, outside_births): OutsideOfSite,
+    has_exit: bool,
+) -> FinishedSite {
+    FinishedSite {
+        id: figures.id,
+        sample: Sample::default(),
+        labels: figures.labels,
+        survivor_blocks: figures.survivor_blocks + figures.open_freed.blocks,
+        survivor_bytes: figures.survivor_bytes + figures.open_freed.bytes,
+        live_blocks: figures.live_blocks,
+        live_bytes: figures.live_bytes,
+        before_exit: match has_exit {
+            true => figures.before_exit,
+            false => Amount {
+                blocks: figures.live_blocks,
+                bytes: figures.live_bytes,
+            },
+        },
+        outside_blocks,
+        outside_bytes,
+        outside_before_exit: Amount::default(),
+        reallocations: figures.reallocations,
+        retained: Vec::new(),
+        types: Vec::new(),
+        live_log: figures.live_log,
+        survivor_log: figures.survivor_log,
+        outside,
+        outside_births,
+        open: Vec::new(),
+        outside_lives: figures.outside_lives,
+        lives: figures.lives,
+        tail_ends: figures.tail_ends,
+        visits: figures.requests,
     }
+}
 
-    /// Blocks and bytes live outside requests, and their series over the serving time, by site.
-    fn outside_by_site(&self, records: &[Record]) -> FxHashMap<u32, OutsideOfSite> {
-        let mut by_site: FxHashMap<u32, OutsideOfSite> = FxHashMap::default();
-        let start = self.serving.from.unwrap_or(u64::MAX);
-        let span = self.serving.to.saturating_sub(start);
-        let own = self.heap.own();
-        let own = own.map(|(address, block)| (address, block, true, false));
-        let ended = self.pending.iter().enumerate();
-        let ended = ended.map(|(place, ended)| {
-            let collected = place < self.pending_collected;
-            (ended.address, &ended.block, false, collected)
-        });
-        for (address, block, live, collected) in own.chain(ended) {
-            let holding = &self.holdings[self.resolve(block) as usize];
-            if holding.kind != Kind::Outside {
-                continue;
-            }
-            let amount = self.heap.amount(address, block);
-            let (blocks, bytes, series, births) = by_site.entry(holding.site).or_default();
-            if live {
-                *blocks += amount.blocks;
-                *bytes += amount.bytes;
-            }
-            // Bounded, however long it is kept.
-            if is_bounded(block.of_type) {
-                continue;
-            }
-            series.add(&self.serving, block.born, amount);
-            if (start..self.serving.to).contains(&block.born) {
-                births.push(block.born);
-                if collected {
-                    series.served.collected.insert(block.born);
-                }
-            }
-        }
-        for (.., births) in by_site.values_mut() {
-            births.sort_unstable();
-            births.dedup();
-        }
-        if self.order() == 0 && self.serving.from.is_none() {
-            return by_site;
-        }
-        if self.order() == 0 {
-            // Its levels at other processes' requests were not noted: what is left is known.
-            for (.., series, _) in by_site.values_mut() {
-                let mut live = series.before.1;
-                let served = &mut *series.served;
-                for (level, born) in served.live_bytes.iter_mut().zip(served.retained_bytes) {
-                    live += born;
-                    *level = live;
-                }
-            }
-            return by_site;
-        }
-        let ends: Vec<u64> = (1..=SLICES as u64)
-            .map(|part| {
-                let until = start.saturating_add((u128::from(span) * u128::from(part) / 8) as u64);
-                let ended = |id: &RequestId| {
-                    let end = records.get(*id as usize).and_then(|record| record.end);
-                    end.is_some_and(|end| end <= until)
-                };
-                self.ends.partition_point(ended) as u64
-            })
-            .collect();
-        for (index, figures) in self.sites.iter().enumerate() {
-            let freed = &figures.outside_freed_log;
-            let total = freed.sum_before(u64::MAX);
-            if total == 0 && !by_site.contains_key(&(index as u32)) {
-                continue;
-            }
-            let series = &mut by_site.entry(index as u32).or_default().2;
-            let mut before = freed.sum_before(start);
-            for (part, ended) in ends.iter().enumerate() {
-                let until = match part + 1 {
-                    SLICES => u64::MAX,
-                    next => start.saturating_add((u128::from(span) * next as u128 / 8) as u64),
-                };
-                let sum = freed.sum_before(until);
-                let live = figures.live_log.level_before(*ended);
-                if sum > before || live > 0 {
-                    series.served.freed_bytes[part] = sum.saturating_sub(before);
-                    series.served.live_bytes[part] = live;
-                }
-                before = sum;
-            }
-        }
-        by_site
+/// What a request retained of a holding, before anything of that is counted.
+fn nothing_of(request: RequestId, holding: &Holding) -> Retained {
+    Retained {
+        request,
+        blocks: 0,
+        bytes: 0,
+        before_exit: Amount::default(),
+        born: holding.born,
+        last: holding.last,
+        birth: holding.birth.map(|(_, age)| age),
+        tail_blocks: 0,
+        associated: false,
+        untold: false,
+        certain: Certain::Request,
+        bounded_blocks: 0,
+        bounded_bytes: 0,
+        collected: false,
+        judged: Judged::default(),
+        may_go: false,
     }
 }

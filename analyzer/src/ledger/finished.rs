@@ -147,6 +147,9 @@ pub struct Reached {
     pub abroad: Vec<RequestId>,
 }
 
+/// What is outside requests at a call site: blocks and bytes live, the series, and births while it served.
+pub(super) type OutsideOfSite = (u64, u64, OutsideSeries, Vec<u64>);
+
 /// A call site in one process, at its end.
 #[derive(Clone, Debug, Default)]
 pub struct FinishedSite {
