@@ -24,6 +24,35 @@ pub fn dump(path: &Path) -> Result<(), String> {
 
 fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
     let facts = trace.facts();
+    print_facts(trace, out)?;
+    let mut sites = Sites::default();
+    let mut count = 0_u64;
+    {
+        let mut steps = trace.steps(&mut sites);
+        while let Some(step) = steps.next() {
+            let step = step.map_err(io::Error::other)?;
+            count += 1;
+            print_step(facts, &step, out)?;
+        }
+    }
+    for site in 1..sites.len() as SiteId {
+        print_site(&sites, site, out)?;
+    }
+    for module in sites.modules() {
+        writeln!(
+            out,
+            "# module {} {:?}",
+            escaped(&module.path),
+            module.build_id
+        )?;
+    }
+    writeln!(out, "# {count} steps")?;
+    out.flush()
+}
+
+/// What is known of the trace as a whole.
+fn print_facts(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
+    let facts = trace.facts();
     writeln!(
         out,
         "# {:?} complete={} version={} host={} ns={} dropped={:?} waited={}",
@@ -54,45 +83,33 @@ fn print(trace: &trace::Trace, out: &mut impl Write) -> io::Result<()> {
     for reading in &facts.resident {
         writeln!(out, "# resident {} in {reading:?}", reading.bytes())?;
     }
-    let mut sites = Sites::default();
-    let mut count = 0_u64;
-    {
-        let mut steps = trace.steps(&mut sites);
-        while let Some(step) = steps.next() {
-            let step = step.map_err(io::Error::other)?;
-            count += 1;
-            let at = facts.clock.ns(step.stamp);
-            write!(out, "{at:>13} p{} ", step.process)?;
-            match step.what {
-                What::Types(reading) => writeln!(out, "{reading:?}")?,
-                What::Event(event) => writeln!(out, "t{} {event:?}", step.thread)?,
-                What::FreeLists { changes, .. } => {
-                    let changes: Vec<Change> = Change::all(changes).collect();
-                    writeln!(out, "t{} {changes:?}", step.thread)?;
-                }
-                What::Passed(passed) => writeln!(out, "t{} {passed:?}", step.thread)?,
-                What::ThreadBegins | What::ThreadEnds => {
-                    let thread = facts.threads.get(step.thread as usize);
-                    let tid = thread.map_or(0, |thread| thread.tid);
-                    writeln!(out, "t{} {:?} tid {tid}", step.thread, step.what)?;
-                }
-                other => writeln!(out, "{other:?}")?,
-            }
+    Ok(())
+}
+
+/// An event, or what else happened.
+fn print_step(
+    facts: &trace::Facts,
+    step: &trace::Step<'_>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let at = facts.clock.ns(step.stamp);
+    write!(out, "{at:>13} p{} ", step.process)?;
+    match &step.what {
+        What::Types(reading) => writeln!(out, "{reading:?}")?,
+        What::Event(event) => writeln!(out, "t{} {event:?}", step.thread)?,
+        What::FreeLists { changes, .. } => {
+            let changes: Vec<Change> = Change::all(*changes).collect();
+            writeln!(out, "t{} {changes:?}", step.thread)?;
         }
+        What::Passed(passed) => writeln!(out, "t{} {passed:?}", step.thread)?,
+        What::ThreadBegins | What::ThreadEnds => {
+            let thread = facts.threads.get(step.thread as usize);
+            let tid = thread.map_or(0, |thread| thread.tid);
+            writeln!(out, "t{} {:?} tid {tid}", step.thread, step.what)?;
+        }
+        other => writeln!(out, "{other:?}")?,
     }
-    for site in 1..sites.len() as SiteId {
-        print_site(&sites, site, out)?;
-    }
-    for module in sites.modules() {
-        writeln!(
-            out,
-            "# module {} {:?}",
-            escaped(&module.path),
-            module.build_id
-        )?;
-    }
-    writeln!(out, "# {count} steps")?;
-    out.flush()
+    Ok(())
 }
 
 /// One node: a frame, and after `<` the node that called it; after `=` a native and a Python node; after `~` the node

@@ -109,6 +109,36 @@ fn kind((record, label): (&Record, LabelId), sequences: &Sequences) -> Kind {
     }
 }
 
+/// What a request holds, by the reads and writes (`touches`, of its process) that had come by then.
+fn kept_of(open: &Open, record: &Record, touches: &[(u64, u64)]) -> Vec<survival::Kept> {
+    let points = open.births.points();
+    let places = u64::from(record.touches);
+    // Of all that was read and written since it began, so much had been when the block was made.
+    let since = |stamp: u64| {
+        let since = touches.iter().skip_while(|point| point.0 < record.start);
+        let since = since.take_while(|point| point.0 <= stamp);
+        since.map(|point| point.1).sum::<u64>()
+    };
+    let whole = since(u64::MAX).max(1);
+    let mut kept: Vec<survival::Kept> = Vec::new();
+    for (stamp, _) in points {
+        let before = since(*stamp).saturating_sub(1);
+        let order = (u128::from(before) * u128::from(places) / u128::from(whole)) as u64;
+        if kept.last().is_none_or(|last| last.order < order) {
+            let mut age = [None; MEASURES];
+            age[0] = Some(places.saturating_sub(order + 1));
+            kept.push(survival::Kept {
+                request: open.request,
+                order,
+                age,
+                first: kept.is_empty(),
+                judged: ledger::Judged::InUse,
+            });
+        }
+    }
+    kept
+}
+
 /// The verdict over the lives of these requests, and why.
 fn over_lives(
     list: &[(usize, &Open)],
@@ -126,32 +156,8 @@ fn over_lives(
         let Some(record) = records.get(open.request as usize) else {
             continue;
         };
-        let points = open.births.points();
         let places = u64::from(record.touches);
-        // Of all that was read and written since it began, so much had been when the block was made.
-        let touches = sequences[*process].touches();
-        let since = |stamp: u64| {
-            let since = touches.iter().skip_while(|point| point.0 < record.start);
-            let since = since.take_while(|point| point.0 <= stamp);
-            since.map(|point| point.1).sum::<u64>()
-        };
-        let whole = since(u64::MAX).max(1);
-        let mut kept: Vec<survival::Kept> = Vec::new();
-        for (stamp, _) in points {
-            let before = since(*stamp).saturating_sub(1);
-            let order = (u128::from(before) * u128::from(places) / u128::from(whole)) as u64;
-            if kept.last().is_none_or(|last| last.order < order) {
-                let mut age = [None; MEASURES];
-                age[0] = Some(places.saturating_sub(order + 1));
-                kept.push(survival::Kept {
-                    request: open.request,
-                    order,
-                    age,
-                    first: kept.is_empty(),
-                    judged: ledger::Judged::InUse,
-                });
-            }
-        }
+        let kept = kept_of(open, record, sequences[*process].touches());
         all += places;
         kept_at += kept.len() as u64;
         group.survivors += kept.len() as u64;

@@ -64,9 +64,8 @@ pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
     processes_and_totals(&mut analysis, &ended, &machine.records, (facts, places));
     analysis.totals.peak_live_bytes = machine.peak_live_bytes;
     analysis.warnings = warnings(&ended, machine.labels.overflowed(), &facts.warnings);
-    analysis
-        .warnings
-        .extend(untraced.iter().map(mappings::warning));
+    let warnings = untraced.iter().map(mappings::warning);
+    analysis.warnings.extend(warnings);
     analysis.untraced = untraced;
     let ends = Ends::of(&mut ended, &machine.records);
     let waned = waned(

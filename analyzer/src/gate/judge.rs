@@ -43,6 +43,17 @@ pub fn judge<'o>(
             Some(Cover::Unknown) | None => outcome.found.push(leak),
         }
     }
+    note_use(&mut outcome, &used, outline, (baseline, suppressions));
+    outcome
+}
+
+/// Says what each entry and pattern covers, and which cover nothing.
+fn note_use(
+    outcome: &mut Outcome<'_>,
+    used: &Used,
+    outline: &Outline,
+    (baseline, suppressions): (Option<&Baseline>, &Suppressions),
+) {
     for (name, labels, sum) in &used.0 {
         outcome.notes.push(format!(
             "{name} covers {} ({})",
@@ -74,7 +85,6 @@ pub fn judge<'o>(
             .notes
             .extend(unused.map(|entry| entry.unused(outline)));
     }
-    outcome
 }
 
 fn listed(labels: &BTreeSet<String>) -> String {

@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::finished::{Certain, Finished, FinishedSite, OutsideOfSite, Reached, Retained};
 use super::holding::{Holding, Kind, Proof};
 use super::site::SiteFigures;
-use super::{Judged, Ledger, Pending};
+use super::{Judged, Ledger, Loose, Open, Pending, Typed};
 use crate::replay::HoldingId;
 use crate::requests::record::{Record, RequestId};
 use crate::sample::{Amount, Sample};
@@ -31,6 +31,20 @@ impl Left {
     }
 }
 
+/// What call sites have, by their index.
+struct Parts {
+    retained: FxHashMap<u32, Vec<Retained>>,
+    outside: FxHashMap<u32, OutsideOfSite>,
+    outside_before: FxHashMap<u32, Amount>,
+    open: FxHashMap<u32, Vec<Open>>,
+    types: FxHashMap<u32, Vec<Typed>>,
+}
+
+/// What the call site has there.
+fn take<T: Default>(from: &mut FxHashMap<u32, T>, index: u32) -> T {
+    from.remove(&index).unwrap_or_default()
+}
+
 impl Ledger {
     /// The process has ended; the proofs that `holds` denies hold nothing there.
     pub fn finish(mut self, records: &mut [Record], holds: impl Fn(Proof) -> bool) -> Finished {
@@ -51,41 +65,22 @@ impl Ledger {
         let left = self.left();
         let loose = self.loose(&left, records, &holds);
         let mut beside = Vec::new();
-        let mut retained = self.retained_by_site(&left, records, &holds, &mut beside);
-        let mut outside = self.outside_by_site(records);
-        let mut open = self.open_by_site(records, &holds);
+        let retained = self.retained_by_site(&left, records, &holds, &mut beside);
+        let outside = self.outside_by_site(records);
+        let open = self.open_by_site(records, &holds);
         let outside_before = self.outside_before_exit(&left, &holds);
-        let mut types = self.types_by_site(records, &holds);
+        let types = self.types_by_site(records, &holds);
         let made = self.counts.allocations + self.counts.reallocations;
         let outside_allocations = made.saturating_sub(self.proved_allocations);
         let most_in_flight = self.flight.most();
-        let of_loose: FxHashSet<SiteId> = loose.iter().map(|loose| loose.site).collect();
-        let (mut sites, mut reached) = (Vec::new(), Vec::new());
-        let has_exit = self.exit.has_begun();
-        for (index, mut figures) in (0..).zip(std::mem::take(&mut self.sites)) {
-            if figures.requests > 0 || !figures.abroad.is_empty() {
-                reached.push(Reached {
-                    site: figures.id,
-                    requests: figures.requests,
-                    abroad: std::mem::take(&mut figures.abroad),
-                });
-            }
-            let outside = outside.remove(&index);
-            let live = figures.live_blocks > 0 || figures.before_exit.blocks > 0;
-            let survived = figures.survivor_blocks + figures.open_freed.blocks > 0;
-            let of_outside = outside.as_ref().is_some_and(|outside| outside.2.any());
-            if !(live || survived || of_outside || of_loose.contains(&figures.id)) {
-                continue;
-            }
-            sites.push(FinishedSite {
-                sample: self.heap.sample(),
-                outside_before_exit: outside_before.get(&index).copied().unwrap_or_default(),
-                retained: retained.remove(&index).unwrap_or_default(),
-                types: types.remove(&index).unwrap_or_default(),
-                open: open.remove(&index).unwrap_or_default(),
-                ..finished_site(figures, outside.unwrap_or_default(), has_exit)
-            });
-        }
+        let parts = Parts {
+            retained,
+            outside,
+            outside_before,
+            open,
+            types,
+        };
+        let (sites, reached) = self.finish_sites(parts, &loose);
         Finished {
             counts: self.counts,
             before_exit: self.exit.before(),
@@ -109,6 +104,42 @@ impl Ledger {
             standings: Vec::new(),
             most_cached: self.cached.most(),
         }
+    }
+
+    /// The call sites of which there is something to tell, and how many requests reached each.
+    fn finish_sites(
+        &mut self,
+        mut parts: Parts,
+        loose: &[Loose],
+    ) -> (Vec<FinishedSite>, Vec<Reached>) {
+        let of_loose: FxHashSet<SiteId> = loose.iter().map(|loose| loose.site).collect();
+        let (mut sites, mut reached) = (Vec::new(), Vec::new());
+        let has_exit = self.exit.has_begun();
+        for (index, mut figures) in (0..).zip(std::mem::take(&mut self.sites)) {
+            if figures.requests > 0 || !figures.abroad.is_empty() {
+                reached.push(Reached {
+                    site: figures.id,
+                    requests: figures.requests,
+                    abroad: std::mem::take(&mut figures.abroad),
+                });
+            }
+            let outside = parts.outside.remove(&index);
+            let live = figures.live_blocks > 0 || figures.before_exit.blocks > 0;
+            let survived = figures.survivor_blocks + figures.open_freed.blocks > 0;
+            let of_outside = outside.as_ref().is_some_and(|outside| outside.2.any());
+            if !(live || survived || of_outside || of_loose.contains(&figures.id)) {
+                continue;
+            }
+            sites.push(FinishedSite {
+                sample: self.heap.sample(),
+                outside_before_exit: take(&mut parts.outside_before, index),
+                retained: take(&mut parts.retained, index),
+                types: take(&mut parts.types, index),
+                open: take(&mut parts.open, index),
+                ..finished_site(figures, outside.unwrap_or_default(), has_exit)
+            });
+        }
+        (sites, reached)
     }
 
     /// What turned out to be no request after it had ended has nothing.

@@ -235,31 +235,7 @@ impl Images {
             1 => NotedOrigin::Fork,
             _ => NotedOrigin::Exec,
         };
-        let (pid, program, types) = match origin {
-            NotedOrigin::Fork => {
-                let inherited = self.inherited(parent);
-                let inside = inherited.as_ref().is_some_and(|parent| parent.inside);
-                let pid = match inside || !self.is_ours(own_pid) {
-                    true => self.elsewhere(own_pid, number),
-                    false => own_pid,
-                };
-                match inherited {
-                    Some(inherited) => (pid, inherited.program, Types::of_child(inherited.types)),
-                    // A parent that nobody knows any more: the program is as /proc tells it.
-                    None => (pid, procfs::program(pid), Types::default()),
-                }
-            }
-            _ => {
-                let (pid, program) = self.take_expected(own_pid, number).unwrap_or_else(|| {
-                    let pid = match self.is_ours(own_pid) {
-                        true => own_pid,
-                        false => self.elsewhere(own_pid, number),
-                    };
-                    (pid, procfs::program(pid))
-                });
-                (pid, program, Types::default())
-            }
-        };
+        let (pid, program, types) = self.of_new((own_pid, number), parent, origin);
         self.any = true;
         self.join(pid);
         let start = slot.start.load(Ordering::Relaxed).min(mapping.stamp());
@@ -303,6 +279,40 @@ impl Images {
             notes.extend(note);
         }
         notes
+    }
+
+    /// The id by which others know the process of a new image, its program, and what of its types is known already.
+    fn of_new(
+        &mut self,
+        (own_pid, number): (u32, u32),
+        parent: u32,
+        origin: NotedOrigin,
+    ) -> (u32, Program, Types) {
+        match origin {
+            NotedOrigin::Fork => {
+                let inherited = self.inherited(parent);
+                let inside = inherited.as_ref().is_some_and(|parent| parent.inside);
+                let pid = match inside || !self.is_ours(own_pid) {
+                    true => self.elsewhere(own_pid, number),
+                    false => own_pid,
+                };
+                match inherited {
+                    Some(inherited) => (pid, inherited.program, Types::of_child(inherited.types)),
+                    // A parent that nobody knows any more: the program is as /proc tells it.
+                    None => (pid, procfs::program(pid), Types::default()),
+                }
+            }
+            _ => {
+                let (pid, program) = self.take_expected(own_pid, number).unwrap_or_else(|| {
+                    let pid = match self.is_ours(own_pid) {
+                        true => own_pid,
+                        false => self.elsewhere(own_pid, number),
+                    };
+                    (pid, procfs::program(pid))
+                });
+                (pid, program, Types::default())
+            }
+        }
     }
 
     /// What a child of this image has of it, if it is known.

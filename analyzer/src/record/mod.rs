@@ -116,11 +116,8 @@ fn began_late(age: Option<std::time::Duration>) -> Note {
     }
 }
 
-/// Makes all that a session needs, and welcomes the target.
-fn begin(socket: &OwnedFd, session: Session, file: &File, late: bool) -> Result<Drain, String> {
-    let cant_write = |error| format!("can't write {}: {error}", session.path.display());
-    let file = file.try_clone().map_err(cant_write)?;
-    let mut writer = Writer::create(file, session.limit).map_err(cant_write)?;
+/// Writes down what is known of the session before anything is recorded.
+fn note_session(writer: &mut Writer, session: &Session, late: bool) {
     writer.note(Note::Session {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         host: session.host.clone(),
@@ -139,12 +136,20 @@ fn begin(socket: &OwnedFd, session: Session, file: &File, late: bool) -> Result<
     if late {
         writer.note(began_late(procfs::age(session.first)));
     }
-    if let Some(text) = session.warning {
+    if let Some(text) = &session.warning {
         writer.note(Note::Warning {
             code: "little_memory".to_owned(),
-            text,
+            text: text.clone(),
         });
     }
+}
+
+/// Makes all that a session needs, and welcomes the target.
+fn begin(socket: &OwnedFd, session: Session, file: &File, late: bool) -> Result<Drain, String> {
+    let cant_write = |error| format!("can't write {}: {error}", session.path.display());
+    let file = file.try_clone().map_err(cant_write)?;
+    let mut writer = Writer::create(file, session.limit).map_err(cant_write)?;
+    note_session(&mut writer, &session, late);
     let watch = Arc::new(Watch::new()?);
     let mut images = Images::new(Arc::clone(&watch), session.name.clone());
     images.expect(session.first, session.first, 0, session.program);

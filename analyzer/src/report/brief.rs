@@ -110,43 +110,15 @@ pub fn brief(
             text: short(&warning.text),
         })
         .collect();
+    let rows = Rows {
+        warnings,
+        endpoints: endpoint_rows,
+        sites: site_rows,
+        told: told.len(),
+    };
     // What there is room for: the worst of each, fewer and fewer.
     for room in (0..=20_usize).rev() {
-        let object = Brief {
-            schema: 1,
-            brief: true,
-            path: &options.trace_path,
-            complete: is_complete(facts),
-            duration_ns: facts.duration_ns,
-            sample_bytes: facts.sample_bytes,
-            requests: analysis
-                .endpoints
-                .iter()
-                .map(|endpoint| endpoint.requests)
-                .sum(),
-            events: analysis.events,
-            live_bytes: analysis.totals.live_bytes,
-            grown_bytes: analysis.growth.bytes(),
-            undecided_bytes: analysis.growth.undecided_bytes(),
-            unseen_connections: analysis
-                .unseen
-                .iter()
-                .map(|unseen| unseen.connections)
-                .sum(),
-            warnings: first(&warnings, room),
-            endpoints: first(&endpoint_rows, room),
-            sites: first(&site_rows, room.div_ceil(2)),
-            left_out: LeftOut {
-                warnings: warnings.len().saturating_sub(room),
-                endpoints: analysis
-                    .endpoints
-                    .len()
-                    .saturating_sub(room.min(endpoint_rows.len())),
-                sites: told
-                    .len()
-                    .saturating_sub(room.div_ceil(2).min(site_rows.len())),
-            },
-        };
+        let object = object(&input, &rows, room);
         let mut text = serde_json::to_vec(&object)?;
         text.push(b'\n');
         if text.len() <= MOST_BYTES || room == 0 {
@@ -154,6 +126,55 @@ pub fn brief(
         }
     }
     Ok(())
+}
+
+/// The rows that there may be room for.
+struct Rows {
+    warnings: Vec<Warning>,
+    endpoints: Vec<EndpointRow>,
+    sites: Vec<SiteRow>,
+    /// How many call sites are worth a row.
+    told: usize,
+}
+
+/// The object with so many rows of each kind.
+fn object<'i>(input: &Input<'i>, rows: &Rows, room: usize) -> Brief<'i> {
+    let analysis = input.analysis;
+    Brief {
+        schema: 1,
+        brief: true,
+        path: &input.options.trace_path,
+        complete: is_complete(input.facts),
+        duration_ns: input.facts.duration_ns,
+        sample_bytes: input.facts.sample_bytes,
+        requests: analysis
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.requests)
+            .sum(),
+        events: analysis.events,
+        live_bytes: analysis.totals.live_bytes,
+        grown_bytes: analysis.growth.bytes(),
+        undecided_bytes: analysis.growth.undecided_bytes(),
+        unseen_connections: analysis
+            .unseen
+            .iter()
+            .map(|unseen| unseen.connections)
+            .sum(),
+        warnings: first(&rows.warnings, room),
+        endpoints: first(&rows.endpoints, room),
+        sites: first(&rows.sites, room.div_ceil(2)),
+        left_out: LeftOut {
+            warnings: rows.warnings.len().saturating_sub(room),
+            endpoints: analysis
+                .endpoints
+                .len()
+                .saturating_sub(room.min(rows.endpoints.len())),
+            sites: rows
+                .told
+                .saturating_sub(room.div_ceil(2).min(rows.sites.len())),
+        },
+    }
 }
 
 /// Whether a call site is worth one of few rows.

@@ -221,6 +221,24 @@ impl Machine {
         }
     }
 
+    /// A process holds the connection no more. Gives the connection where that was the last one.
+    fn remove_holder(&mut self, number: u32, process: ProcessId) -> Option<Connection> {
+        let connection = self.connections.get_mut(&number)?;
+        connection.holders.retain(|holder| *holder != process);
+        if !connection.holders.is_empty() {
+            return None;
+        }
+        self.owners.is_closed(number, &mut self.records);
+        let connection = self.connections.remove(&number)?;
+        if let Some(reason) = connection.unseen {
+            *self
+                .unseen
+                .entry((connection.local.clone(), reason as u8))
+                .or_default() += 1;
+        }
+        Some(connection)
+    }
+
     /// A process holds the connection no more; without holders it is closed. What a process leaves
     /// open when it ends stays open: then `closed` is false.
     pub(super) fn drop_holder(
@@ -230,23 +248,9 @@ impl Machine {
         stamp: u64,
         closed: bool,
     ) {
-        let Some(connection) = self.connections.get_mut(&number) else {
+        let Some(connection) = self.remove_holder(number, process) else {
             return;
         };
-        connection.holders.retain(|holder| *holder != process);
-        if !connection.holders.is_empty() {
-            return;
-        }
-        self.owners.is_closed(number, &mut self.records);
-        let Some(connection) = self.connections.remove(&number) else {
-            return;
-        };
-        if let Some(reason) = connection.unseen {
-            *self
-                .unseen
-                .entry((connection.local.clone(), reason as u8))
-                .or_default() += 1;
-        }
         let mut server = None;
         for server in connection.queue.iter().filter_map(|waiting| waiting.behind) {
             self.owners.count_behind(server, false);

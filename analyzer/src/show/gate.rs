@@ -81,7 +81,12 @@ pub(super) fn check(
         summarize(facts, analysis, sites, options)?;
     }
     let fails = !options.fail_on.is_empty() || known.baseline.is_some();
-    Ok(match (fails, outcome.found.is_empty(), doubt) {
+    Ok(status(fails, &outcome, doubt))
+}
+
+/// The status to end with; says why where that is not the usual one.
+fn status(fails: bool, outcome: &Outcome<'_>, doubt: Option<String>) -> u8 {
+    match (fails, outcome.found.is_empty(), doubt) {
         (false, _, _) | (true, true, None) => READ,
         (true, false, _) => {
             let known = counted(outcome.covered.len() as u64, "known one");
@@ -98,7 +103,7 @@ pub(super) fn check(
             notice::say(&format!("--fail-on: nothing found, but {text}"));
             CANNOT_TELL
         }
-    })
+    }
 }
 
 fn outline(facts: &Facts, analysis: &Analysis, sites: &Sites, options: &ReportOptions) -> Outline {

@@ -8,7 +8,7 @@ use crate::figures::moment;
 use crate::watch::plain::Heading;
 use crate::watch::standing::Grown;
 use crate::watch::verdicts::Judged;
-use crate::watch::view::{View, Whose};
+use crate::watch::view::{EndpointRow, SiteRow, TypeRow, View, Whose};
 
 /// Rows of each list, at most.
 const MOST_ROWS: usize = 100;
@@ -113,6 +113,38 @@ fn verdict(judged: &Option<Judged>) -> Option<&str> {
     judged.as_ref().map(|judged| judged.verdict.as_str())
 }
 
+fn endpoint(row: &EndpointRow) -> Endpoint<'_> {
+    Endpoint {
+        label: &row.label,
+        status: row.status,
+        requests: row.requests,
+        holding_requests: row.holding,
+        left: Left::of(row.left),
+        likely_blocks: row.likely.since.blocks,
+        likely_bytes: row.likely.since.bytes,
+        verdict: verdict(&row.judged),
+        requests_needed: row.judged.as_ref().and_then(|judged| judged.needed),
+    }
+}
+
+fn of_type(row: &TypeRow) -> Type<'_> {
+    Type {
+        name: &row.name,
+        left: Left::of(row.left),
+    }
+}
+
+fn site(row: &SiteRow) -> Site<'_> {
+    Site {
+        fingerprint: &row.fingerprint,
+        function: &row.named.function,
+        place: &row.named.place,
+        of: &row.of,
+        left: Left::of(row.left),
+        verdict: verdict(&row.judged),
+    }
+}
+
 /// Prints a line; `ended`: how recording did.
 pub(super) fn line(
     heading: &Heading,
@@ -155,37 +187,13 @@ pub(super) fn line(
         outside_bytes: view.sure.outside,
         seconds_to_limit: view.seconds_to_limit,
         verdicts_as_of_requests: view.judged_requests,
-        endpoints: endpoints
-            .map(|row| Endpoint {
-                label: &row.label,
-                status: row.status,
-                requests: row.requests,
-                holding_requests: row.holding,
-                left: Left::of(row.left),
-                likely_blocks: row.likely.since.blocks,
-                likely_bytes: row.likely.since.bytes,
-                verdict: verdict(&row.judged),
-                requests_needed: row.judged.as_ref().and_then(|judged| judged.needed),
-            })
-            .collect(),
+        endpoints: endpoints.map(|row| endpoint(row)).collect(),
         types: type_rows
             .iter()
             .take(MOST_ROWS)
-            .map(|row| Type {
-                name: &row.name,
-                left: Left::of(row.left),
-            })
+            .map(|row| of_type(row))
             .collect(),
-        sites: sites
-            .map(|row| Site {
-                fingerprint: &row.fingerprint,
-                function: &row.named.function,
-                place: &row.named.place,
-                of: &row.of,
-                left: Left::of(row.left),
-                verdict: verdict(&row.judged),
-            })
-            .collect(),
+        sites: sites.map(site).collect(),
         left_out: LeftOut {
             endpoints: endpoint_rows.len().saturating_sub(MOST_ROWS),
             types: type_rows.len().saturating_sub(MOST_ROWS),

@@ -38,20 +38,28 @@ fn text(view: &View) -> String {
     let endpoints = view.endpoints.iter();
     let of_requests = endpoints.filter(|row| row.whose == Whose::Endpoint);
     let of_requests: Vec<&EndpointRow> = of_requests.collect();
+    of_endpoints(&mut out, &of_requests);
+    of_all(&mut out, view);
+    out.push_str("# EOF\n");
+    out
+}
+
+/// Families with a sample for each endpoint.
+fn of_endpoints(out: &mut String, rows: &[&EndpointRow]) {
     family(
-        &mut out,
+        out,
         "libleak_retained_bytes",
         "gauge",
         "Bytes that requests left and that are live, since the baseline",
     );
-    for row in &of_requests {
+    for row in rows {
         for (proof, left) in [
             ("proved", row.left.since.bytes - row.likely.since.bytes),
             ("likely", row.likely.since.bytes),
         ] {
             let labels = labels(row, true);
             sample(
-                &mut out,
+                out,
                 "libleak_retained_bytes",
                 &format!("{labels},proof=\"{proof}\""),
                 left,
@@ -59,33 +67,37 @@ fn text(view: &View) -> String {
         }
     }
     family(
-        &mut out,
+        out,
         "libleak_retained_blocks",
         "gauge",
         "Blocks that requests left and that are live, since the baseline",
     );
-    for row in &of_requests {
+    for row in rows {
         sample(
-            &mut out,
+            out,
             "libleak_retained_blocks",
             &labels(row, true),
             row.left.since.blocks,
         );
     }
     family(
-        &mut out,
+        out,
         "libleak_endpoint_requests",
         "gauge",
         "Requests that have ended since the baseline",
     );
-    for row in &of_requests {
+    for row in rows {
         sample(
-            &mut out,
+            out,
             "libleak_endpoint_requests",
             &labels(row, false),
             row.requests,
         );
     }
+}
+
+/// Families of the program as a whole.
+fn of_all(out: &mut String, view: &View) {
     let plain = [
         (
             "libleak_live_bytes",
@@ -130,12 +142,10 @@ fn text(view: &View) -> String {
     ];
     for (name, help, value) in plain {
         if let Some(value) = value {
-            family(&mut out, name, "gauge", help);
-            sample(&mut out, name, "", value);
+            family(out, name, "gauge", help);
+            sample(out, name, "", value);
         }
     }
-    out.push_str("# EOF\n");
-    out
 }
 
 fn family(out: &mut String, name: &str, kind: &str, help: &str) {

@@ -32,19 +32,7 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
     if outside.allocations == 0 && !whole.any() && !sites.iter().any(is_mapped) {
         return;
     }
-    page.heading("Outside requests");
-    let allocations = counted(outside.allocations, "allocation");
-    let moment = exit::moment(input);
-    let text = match whole.shown.blocks {
-        0 => format!("{allocations}, none of them live {moment}"),
-        blocks => format!(
-            "{allocations}, of them {} with {} live {moment}",
-            counted(blocks, "block"),
-            bytes(whole.shown.bytes)
-        ),
-    };
-    page.paragraph("  ", page.ink.dim, &text);
-    exit::write(page, input);
+    write_head(page, input, whole);
     let grows = |site: &&Site| site.outside_verdict.leaks();
     let (growing, mut still): (Vec<&Site>, Vec<&Site>) = sites.into_iter().partition(grows);
     let held = |site: &Site| Live::outside(site, input).shown;
@@ -79,6 +67,23 @@ pub(super) fn write(page: &mut Page, input: &Input<'_>, stacks: &mut Stacks<'_, 
         .partition(|site| site.outside_verdict == Verdict::TooFewRequests);
     write_still(page, input, stacks, &early, "Too early to tell:");
     write_still(page, input, stacks, &still, "Not growing:");
+}
+
+/// How much was allocated there, and what of that lives.
+fn write_head(page: &mut Page, input: &Input<'_>, whole: Live) {
+    page.heading("Outside requests");
+    let allocations = counted(input.analysis.totals.outside.allocations, "allocation");
+    let moment = exit::moment(input);
+    let text = match whole.shown.blocks {
+        0 => format!("{allocations}, none of them live {moment}"),
+        blocks => format!(
+            "{allocations}, of them {} with {} live {moment}",
+            counted(blocks, "block"),
+            bytes(whole.shown.bytes)
+        ),
+    };
+    page.paragraph("  ", page.ink.dim, &text);
+    exit::write(page, input);
 }
 
 fn write_still(

@@ -7,7 +7,7 @@ use super::page::{Ink, Page};
 use super::rows;
 use super::table::cut;
 use super::undecided::{self, Undecided};
-use crate::analysis::{Endpoint, StatusFigures, TypeRow, Verdict};
+use crate::analysis::{Analysis, Endpoint, StatusFigures, TypeRow, Verdict};
 use crate::escape::escaped;
 use crate::figures::{bytes, count, counted, share};
 use crate::report::{Input, is_complete};
@@ -270,25 +270,15 @@ fn more(all: &Undecided<'_>) -> String {
     }
 }
 
-/// No endpoint leaks: says so, and what that rests on.
-fn nothing(input: &Input<'_>) -> (Tone, String) {
-    let analysis = input.analysis;
-    let ended = analysis.requests.iter().filter(|r| r.end_ns.is_some());
-    let requests: u64 = ended.map(|request| u64::from(request.count)).sum();
-    let grown = analysis.grown_outside();
+/// What can be said where no endpoint leaks. `sure`: nothing is undecided; `whole`: all was recorded; `elsewhere`: memory
+/// grows of which no request is the owner.
+fn conclusion(
+    analysis: &Analysis,
+    (sure, whole, elsewhere): (bool, bool, bool),
+    checked: &str,
+) -> (Tone, String) {
     let growth = &analysis.growth;
-    let elsewhere = grown.is_some_and(|bytes| !growth.is_next_to_nothing(bytes));
-    let unsure = with(analysis, |verdict| verdict == Verdict::TooFewRequests).count();
-    let whole = is_complete(input.facts) && input.facts.sample_bytes == 0;
-    let whole = whole && grown.is_none();
-    let sure = unsure == 0 && whole && growth.is_all_told();
-    let checked = format!(
-        "{} of {} checked, {} followed",
-        counted(requests, "request"),
-        counted(analysis.endpoints.len() as u64, "endpoint"),
-        counted(analysis.totals.allocations, "allocation"),
-    );
-    let (tone, mut text) = match (sure, elsewhere) {
+    match (sure, elsewhere) {
         (true, _) => (Tone::Good, format!("No leak: {checked}.")),
         (false, true) if has_untold_growth(analysis) => (
             Tone::Warn,
@@ -323,7 +313,28 @@ fn nothing(input: &Input<'_>) -> (Tone, String) {
             Tone::Plain,
             format!("No endpoint is known to leak, as far as can be told: {checked}."),
         ),
-    };
+    }
+}
+
+/// No endpoint leaks: says so, and what that rests on.
+fn nothing(input: &Input<'_>) -> (Tone, String) {
+    let analysis = input.analysis;
+    let ended = analysis.requests.iter().filter(|r| r.end_ns.is_some());
+    let requests: u64 = ended.map(|request| u64::from(request.count)).sum();
+    let grown = analysis.grown_outside();
+    let growth = &analysis.growth;
+    let elsewhere = grown.is_some_and(|bytes| !growth.is_next_to_nothing(bytes));
+    let unsure = with(analysis, |verdict| verdict == Verdict::TooFewRequests).count();
+    let whole = is_complete(input.facts) && input.facts.sample_bytes == 0;
+    let whole = whole && grown.is_none();
+    let sure = unsure == 0 && whole && growth.is_all_told();
+    let checked = format!(
+        "{} of {} checked, {} followed",
+        counted(requests, "request"),
+        counted(analysis.endpoints.len() as u64, "endpoint"),
+        counted(analysis.totals.allocations, "allocation"),
+    );
+    let (tone, mut text) = conclusion(analysis, (sure, whole, elsewhere), &checked);
     if let Some(bytes) = grown.filter(|_| !elsewhere) {
         let whose = match has_untold_growth(analysis) {
             true => "of which no request could be told to be the owner",
