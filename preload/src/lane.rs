@@ -6,6 +6,8 @@
 //! instruction publishes them, unless anything was published there meanwhile. Then all that the record
 //! rests on is found out again. Nothing is ever reserved, or half there. That an interrupted frame does not
 //! go on to write over what its handler has published is the kernel's part: see `restartable`.
+//!
+//! One file on purpose: its parts are compiled into each other on the path of every event.
 
 mod block;
 mod restartable;

@@ -1,4 +1,6 @@
 //! The rules of requests and owners, each as an event table.
+//!
+//! A long file: a list of small stories, each by itself.
 
 mod course;
 mod exit;

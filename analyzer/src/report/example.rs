@@ -1,6 +1,8 @@
 //! Hand-made results for the tests of the reports: a server with endpoints of every kind, a program
 //! without requests, a clean server. Modules are paths that no machine has, so that frames show as
 //! `module+0xaddress` everywhere.
+//!
+//! A long file: whole results, field by field.
 
 use crate::analysis::Growth;
 use crate::analysis::*;

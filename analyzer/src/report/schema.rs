@@ -1,5 +1,7 @@
 //! The JSON report, schema 1. Counts are integers, sizes bytes, times nanoseconds from the trace's
 //! start; unknown is null. Fields may be added, never renamed.
+//!
+//! One file on purpose: whoever reads or changes the contract has all of it before their eyes.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! One connection: from its first bytes to its end.
+//!
+//! One file on purpose: its parts are compiled into each other on the path of every read and write.
 
 use crate::batch::Out;
 use crate::chunked::skip;

@@ -1,4 +1,6 @@
 //! HTTP/1: where heads and bodies end, and which answer belongs to which request.
+//!
+//! One file on purpose, as `connection`.
 
 use core::mem::MaybeUninit;
 

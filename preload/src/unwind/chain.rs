@@ -8,6 +8,8 @@
 //!
 //! Only frames of the thread's own stack are remembered, each further out than the last, none
 //! across a signal frame.
+//!
+//! One file on purpose: its parts are compiled into each other on the path of every allocation.
 
 use super::memory::Memory;
 use super::rule::{Kind, Rule, Saved};

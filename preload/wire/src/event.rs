@@ -1,5 +1,7 @@
 //! What can happen in a target, as its hooks tell it. Facts only: what a request is, who owns a
 //! block and what leaks is decided by the analyzer.
+//!
+//! One file on purpose: a list of all events, most of it their documentation.
 
 use crate::Bytes;
 

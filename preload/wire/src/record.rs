@@ -8,6 +8,8 @@
 //! ```
 //! The number of words follows from the kind and, for bytes, from the length word. A prefix is one
 //! word.
+//!
+//! One file on purpose: a table with an entry for each kind of event.
 
 mod common;
 mod read;

@@ -1,5 +1,7 @@
 //! What each thread serves, step by step, and whose its blocks are by that. Nothing is cached or put off: a zone
 //! is a list of blocks, and what a thread owes is counted anew each time.
+//!
+//! One file on purpose: naive, to be read from top to bottom beside the rules of `requests/owner.rs`.
 
 use std::collections::{HashMap, HashSet};
 

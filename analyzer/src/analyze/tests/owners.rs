@@ -1,4 +1,6 @@
 //! Whose a block is.
+//!
+//! A long file: a list of small stories, each by itself.
 
 use super::super::script::{Script, story};
 use super::super::{Options, Scope};

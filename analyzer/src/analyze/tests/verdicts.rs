@@ -1,4 +1,6 @@
 //! Verdicts of whole small servers.
+//!
+//! A long file: a list of small servers, each by itself.
 
 use super::super::Options;
 use super::super::script::Script;

@@ -1,5 +1,7 @@
 //! Blocks that are only counted: of one made-up run two traces are written, with every block and with those
 //! that last, and both must be judged the same.
+//!
+//! One file on purpose: all checks are of the one run that it makes up.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,6 @@
 //! Conversations and the facts that they hold.
+//!
+//! A long file: a list of conversations, each by itself.
 
 use std::string::String;
 use std::vec::Vec;
