@@ -72,3 +72,32 @@ impl Request {
         }
     }
 }
+
+#[cfg(test)]
+impl Request {
+    /// One of the first endpoint between these moments, that made nothing and whose answer was not complete.
+    pub(crate) fn between(start_ns: u64, end_ns: u64) -> Request {
+        Request {
+            process: 0,
+            thread: 1,
+            source: Source::Http,
+            connection: 1,
+            endpoint: 0,
+            count: 1,
+            status: None,
+            traffic: Traffic::default(),
+            start_ns,
+            end_ns: Some(end_ns),
+            allocations: 0,
+            allocated_bytes: 0,
+            associated: Amount::default(),
+            live_blocks: 0,
+            live_bytes: 0,
+            survivor_blocks: 0,
+            survivor_bytes: 0,
+            retained_blocks: 0,
+            retained_bytes: 0,
+            leaking_blocks: 0,
+        }
+    }
+}

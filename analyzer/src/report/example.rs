@@ -92,18 +92,11 @@ fn facts() -> Facts {
 
 fn request(endpoint: u32, at: u64, status: u32, retained: (u64, u64)) -> Request {
     Request {
-        process: 0,
         thread: 4712,
-        source: Source::Http,
-        connection: 1,
         endpoint,
-        count: 1,
         status: Some(status),
-        start_ns: at,
-        end_ns: Some(at + 500),
         allocations: 10,
         allocated_bytes: 20_000,
-        associated: Amount::default(),
         live_blocks: retained.0,
         live_bytes: retained.1,
         survivor_blocks: retained.0,
@@ -111,7 +104,7 @@ fn request(endpoint: u32, at: u64, status: u32, retained: (u64, u64)) -> Request
         retained_blocks: retained.0,
         retained_bytes: retained.1,
         leaking_blocks: retained.0,
-        traffic: Default::default(),
+        ..Request::between(at, at + 500)
     }
 }
 

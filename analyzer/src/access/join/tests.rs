@@ -42,38 +42,11 @@ fn made(requests: &[(u64, &str, u32, &str)]) -> (Facts, Analysis) {
         });
         analysis.requests.push(Request {
             status: (*status > 0).then_some(*status),
-            start_ns: second * SECOND,
-            end_ns: Some(second * SECOND + 10_000_000),
-            ..request()
+            ..Request::between(second * SECOND, second * SECOND + 10_000_000)
         });
     }
     analysis.asked.sent = sent.finish(places.into_iter());
     (facts, analysis)
-}
-
-fn request() -> Request {
-    Request {
-        process: 0,
-        thread: 1,
-        source: Source::Http,
-        connection: 1,
-        endpoint: 0,
-        count: 1,
-        status: None,
-        start_ns: 0,
-        end_ns: None,
-        allocations: 0,
-        allocated_bytes: 0,
-        associated: crate::sample::Amount::default(),
-        live_blocks: 0,
-        live_bytes: 0,
-        survivor_blocks: 0,
-        survivor_bytes: 0,
-        retained_blocks: 0,
-        retained_bytes: 0,
-        leaking_blocks: 0,
-        traffic: Default::default(),
-    }
 }
 
 fn log(second: u64, request: &str, status: u32) -> String {
