@@ -15,8 +15,8 @@ use super::totals::{by_verdict, ownership, processes_and_totals};
 use super::types::types;
 use super::unseen::unseen;
 use super::verdicts::verdicts;
-use super::warnings::{cut_headers, warnings};
 use super::waned::waned;
+use super::warnings::{cut_headers, warnings};
 use super::{Analyzer, Periods, Timeline, apart, course, garbage, mappings, outlook, rows};
 use crate::analysis::course::Course;
 use crate::analysis::{Analysis, Growth, Site, TimelinePoint};
@@ -68,11 +68,7 @@ pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
     analysis.warnings.extend(warnings);
     analysis.untraced = untraced;
     let ends = Ends::of(&mut ended, &machine.records);
-    let waned = waned(
-        &associated.unclaimed,
-        &associated.births,
-        &machine.records,
-    );
+    let waned = waned(&associated.unclaimed, &associated.births, &machine.records);
     let sites = verdicts(
         ended,
         &machine,

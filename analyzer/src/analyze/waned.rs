@@ -42,7 +42,6 @@ pub(super) fn waned(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::requests::machine::Machine;
 
     /// Requests of two labels, of which one is asked for no more from the half on, or is.
     fn sites(both: bool) -> FxHashSet<SiteId> {
@@ -51,12 +50,7 @@ mod tests {
                 true => at % 2,
                 false => u64::from(at >= 40),
             };
-            Record {
-                label: Some(label as LabelId),
-                start: 10 * at,
-                end: Some(10 * at + 5),
-                ..Machine::default().records.folded()
-            }
+            Record::answered(label as LabelId, (10 * at, 10 * at + 5))
         };
         let records: Vec<Record> = (0..80).map(record).collect();
         let births = FxHashMap::from_iter([(7, vec![(0, 1), (0, 395)])]);
