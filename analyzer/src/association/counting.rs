@@ -49,8 +49,8 @@ use worlds::WORLDS;
 const PAIRED: usize = 12;
 /// Call sites that are looked at, those with most blocks.
 const SITES: usize = 200;
-/// Requests and blocks that are gone through in all, at most: some seconds.
-const WORK: u64 = 40_000_000;
+/// Requests and blocks that are gone through in all, at most: a second or two.
+const WORK: u64 = 20_000_000;
 
 /// What was found of a call site, or of several that share their innermost frames.
 #[derive(Clone, Debug)]
@@ -143,7 +143,8 @@ impl<'c> Counting<'c> {
         tries.push(self.fitting(left, long));
         for fitting in tries.into_iter().filter(|fitting| !fitting.is_empty()) {
             let only = self.only(&fitting)?;
-            if self.is_apart(left, only) {
+            // Where not all was tried, others may fit as well.
+            if self.is_apart(left, only) && self.work > 0 {
                 return Some(Counted {
                     sites: sites.to_vec(),
                     fitting: only.clone(),
@@ -152,6 +153,12 @@ impl<'c> Counting<'c> {
             }
         }
         None
+    }
+
+    /// Whether so much may still be gone through; if not, nothing more is told.
+    fn spend(&mut self, work: u64) -> bool {
+        self.work = self.work.saturating_sub(work);
+        self.work > 0
     }
 
     /// Labels that fit alone. One label is told only by those of others beside it: what a thread makes in step with all
@@ -202,7 +209,9 @@ impl<'c> Counting<'c> {
         let abroad = self.abroad(left, &parts);
         for lots in lots {
             let work = (claims.len() + left.pieces.len()) as u64;
-            self.work = self.work.checked_sub(work)?;
+            if !self.spend(work) {
+                return None;
+            }
             let deficit = abroad + serve(&left.pieces, (&claims, &lots), |_, _, _| {});
             if deficit <= each * (1 + must * FORGIVEN / 100) {
                 return Some(Fitting {
@@ -222,16 +231,13 @@ impl<'c> Counting<'c> {
             .requests
             .claims(&fitting.parts, fitting.reach, &FxHashMap::default());
         let work = WORLDS * 4 * claims.len() as u64;
-        let Some(rest) = self.work.checked_sub(work) else {
-            return false;
-        };
-        self.work = rest;
-        worlds::is_apart(
-            &self.requests,
-            left,
-            (&claims, &fitting.lots),
-            fitting.deficit,
-        )
+        self.spend(work)
+            && worlds::is_apart(
+                &self.requests,
+                left,
+                (&claims, &fitting.lots),
+                fitting.deficit,
+            )
     }
 
     /// What is proved to be others', or is more than a request is to have.
@@ -261,6 +267,11 @@ impl<'c> Counting<'c> {
         let mut fitting = Vec::new();
         for (at, (_, one)) in labels.iter().enumerate() {
             for (_, other) in &labels[at + 1..] {
+                let requests =
+                    [*one, *other].map(|label| self.requests.numbers(Key::Label(label)).0);
+                if !self.spend(requests.iter().sum()) {
+                    return Vec::new();
+                }
                 let numbers = numbers::of_two(&self.requests, left, [*one, *other]).into_iter();
                 let mut fits = numbers.filter_map(|parts| self.fits(left, parts, None));
                 fitting.extend(fits.next());
