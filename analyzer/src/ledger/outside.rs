@@ -53,8 +53,11 @@ impl Ledger {
                 *blocks += amount.blocks;
                 *bytes += amount.bytes;
             }
-            // Bounded, however long it is kept.
+            // Bounded, however long it is kept: what was there before is no growth.
             if is_bounded(block.of_type) {
+                if (start..self.serving.to).contains(&block.born) {
+                    series.bounded += amount;
+                }
                 continue;
             }
             series.add(&self.serving, block.born, amount);
