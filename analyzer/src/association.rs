@@ -28,6 +28,7 @@
 //! | `groups` | labels and statuses, numbered |
 //! | `flight` | what was in flight at each moment, and on average |
 //! | `moments` | how often a hint names a label by chance |
+//! | `dice` | numbers for worlds that are simulated |
 //! | `parts` | where call sites lie in the lists of all processes |
 //! | `site` | a call site's observations, and how likely each component makes them |
 //! | `sizes` | the same of blocks of one size, where several are made at a call site |
@@ -52,6 +53,7 @@ mod assign;
 mod component;
 mod counting;
 mod counts;
+mod dice;
 mod explained;
 mod fit;
 mod flight;

@@ -63,7 +63,7 @@ use meanwhile::OfTree;
 pub use open::Open;
 use periods::Periods;
 use pieces::Mappings;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use site::{SiteFigures, SiteIndex};
 use threads::Stacks;
 pub use tracing::{Moment as CollectionMoment, Tracing};
@@ -123,6 +123,8 @@ pub struct Ledger {
     typed: bool,
     /// What caches of bounded size keep.
     cached: Cached,
+    /// Addresses of blocks that were there before it served, and are used again since.
+    older: FxHashSet<u64>,
     /// What the process was like before its tear-down.
     exit: Exit,
     /// When its collector of cyclic garbage ran.
@@ -216,6 +218,7 @@ impl Ledger {
             freer: Freer::default(),
             typed: false,
             cached: Cached::default(),
+            older: FxHashSet::default(),
             exit: Exit::default(),
             collector: Collector::default(),
             tracing: Tracing::default(),

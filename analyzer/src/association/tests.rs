@@ -5,6 +5,7 @@
 mod counting;
 mod queues;
 
+use super::dice::Dice;
 use super::*;
 use crate::analysis::Source;
 use crate::ledger::holding::Hints;
@@ -13,18 +14,7 @@ use crate::ledger::{FinishedSite, Serving};
 use crate::requests::record::Figures;
 use crate::sites::{Frame, Module, NO_SITE};
 
-/// A small generator of pseudo-random numbers (splitmix64).
-struct Dice(u64);
-
 impl Dice {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ z >> 31) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
     fn exponential(&mut self, mean: f64) -> f64 {
         -mean * (1.0 - self.next()).ln()
     }

@@ -55,7 +55,8 @@ impl Ledger {
             }
             // Bounded, however long it is kept: what was there before is no growth.
             if is_bounded(block.of_type) {
-                if (start..self.serving.to).contains(&block.born) {
+                let is_new = (start..self.serving.to).contains(&block.born);
+                if is_new && !self.older.contains(&address) {
                     series.bounded += amount;
                 }
                 continue;

@@ -48,6 +48,7 @@ impl Ledger {
         of_type: TypeId,
         stamp: u64,
     ) {
+        self.note_older(address, &found);
         let size = match found {
             Found::Own(block) => {
                 self.release(address, block);
@@ -65,5 +66,26 @@ impl Ledger {
         self.sites[holding.site as usize].used_again = true;
         self.typed = true;
         self.heap.is_of_type(address, of_type);
+    }
+
+    /// Notes whether the block that is used again was there before requests were served: then it is no growth, whatever
+    /// lies in it.
+    fn note_older(&mut self, address: u64, found: &Found) {
+        let Some(from) = self.serving.from else {
+            return;
+        };
+        let is_older = match found {
+            Found::Own(block) => {
+                let site = self.holdings[self.resolve(block) as usize].site;
+                let again = self.sites[site as usize].used_again && self.older.contains(&address);
+                block.born < from || again
+            }
+            Found::Inherited(_) => true,
+            Found::Nothing => false,
+        };
+        match is_older {
+            true => self.older.insert(address),
+            false => self.older.remove(&address),
+        };
     }
 }

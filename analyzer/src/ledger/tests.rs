@@ -1,6 +1,7 @@
 use super::holding::{Hints, OUTSIDE, Proof};
 use super::*;
 use crate::requests::record::Record;
+use crate::types::TypeNames;
 
 #[test]
 fn reallocs_have_three_outcomes() {
@@ -88,6 +89,35 @@ fn what_is_used_again_is_who_took_its() {
     ledger.taken(second, 32, LIST, 6, 6);
     ledger.waits(32, LIST, 5, 6);
     assert_eq!(ledger.counts.live_blocks, 1);
+}
+
+/// What waits on a free list outside requests is bounded, and no growth where its memory was there before.
+#[test]
+fn what_waits_is_growth_where_its_memory_is_new() {
+    const LIST: SiteId = 9;
+    let waiting = TypeNames::default().id("tuple (free list)");
+    let mut ledger = Ledger::new(Sample::default());
+    ledger.allocate(OUTSIDE, 16, 64, 1, 1);
+    ledger.begin(0, 2);
+    ledger.allocate(OUTSIDE, 32, 80, 1, 3);
+    ledger.waits(16, LIST, waiting, 4);
+    ledger.waits(32, LIST, waiting, 4);
+    ledger.serving.to = 20;
+    let bounded = |ledger: &Ledger| {
+        let sites = ledger.outside_by_site(&[]);
+        let all = sites.values().map(|(.., series, _)| series.bounded.bytes);
+        all.sum::<u64>()
+    };
+    assert_eq!(bounded(&ledger), 80);
+    // Taken and dead once more, it is the same memory.
+    ledger.taken(OUTSIDE, 16, LIST, 5, 5);
+    ledger.waits(16, LIST, waiting, 6);
+    assert_eq!(bounded(&ledger), 80);
+    // Another block at the same address is not.
+    ledger.free(16, false);
+    ledger.allocate(OUTSIDE, 16, 64, 1, 7);
+    ledger.waits(16, LIST, waiting, 8);
+    assert_eq!(bounded(&ledger), 144);
 }
 
 /// A child takes what waited before the fork: that is its own then.

@@ -1,6 +1,7 @@
 //! How much worse would fit what others had made: any of the requests, as many blocks, or a clock. Simulated on the
 //! requests as they were.
 
+use super::super::dice::Dice;
 use super::left::{Left, Piece};
 use super::requests::Requests;
 use super::serve::{Claim, serve};
@@ -84,18 +85,4 @@ fn by_clock(left: &Left, made: &[u64], dice: &mut Dice) -> Vec<Piece> {
         }));
     }
     pieces
-}
-
-/// A small generator of pseudo-random numbers (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    /// From 0 to 1.
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ z >> 31) >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }

@@ -187,8 +187,13 @@ fn growth(growth: &Growth) -> Option<String> {
     let shown: Vec<String> = shown
         .map(|(part, what)| format!("{} {what}", bytes(*part)))
         .collect();
+    let made: u64 = parts.iter().map(|(part, _)| part).sum();
+    let gone = match made.saturating_sub(growth.bytes()) {
+        gone if gone * 10 < made => String::new(),
+        gone => format!("; {} of what was there before is gone", bytes(gone)),
+    };
     Some(format!(
-        "live memory while serving: {} to {}, of the growth {}",
+        "live memory while serving: {} to {}, of the growth {}{gone}",
         bytes(growth.from_bytes),
         bytes(growth.to_bytes),
         shown.join(", ")
