@@ -28,6 +28,8 @@
 //! | `groups` | labels and statuses, numbered |
 //! | `flight` | what was in flight at each moment, and on average |
 //! | `moments` | how often a hint names a label by chance |
+//! | `unproved` | the blocks without proof, and what is looked at of them |
+//! | `demote` | proofs that prove nothing |
 //! | `dice` | numbers for worlds that are simulated |
 //! | `parts` | where call sites lie in the lists of all processes |
 //! | `site` | a call site's observations, and how likely each component makes them |
@@ -53,6 +55,7 @@ mod assign;
 mod component;
 mod counting;
 mod counts;
+mod demote;
 mod dice;
 mod explained;
 mod fit;
@@ -72,12 +75,14 @@ mod sizes;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod unproved;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use assign::Whose;
 use component::Given;
 use counting::{Counted, Counting};
+use demote::demote;
 use flight::Sweep;
 use found::Found;
 use give::KnownBlocks;
@@ -87,14 +92,15 @@ use kin::{Causes, Lender};
 use moments::Moments;
 use parts::Parts;
 use rivals::Scenes;
-use site::{Doubt, Observation, Observed};
+use site::Observed;
 use stage::Stages;
+use unproved::{Unproved, observe};
 
-use crate::ledger::{Finished, Loose, Retained};
+use crate::ledger::Finished;
 use crate::requests::label::LabelId;
 use crate::requests::record::Record;
 use crate::sample::Amount;
-use crate::sites::{Memory, SiteId, Sites};
+use crate::sites::{SiteId, Sites};
 use crate::trace::ProcessId;
 
 /// A component is chosen when it raises the logarithm of the likelihood by so much (by chance: one label in
@@ -104,9 +110,6 @@ pub const GAIN: f64 = 9.0;
 const SITES: f64 = 200.0;
 /// Fewer observations than this never tell anything.
 const TELLING: usize = 3;
-
-/// Observations that are looked at of call sites by their rank in bytes; the others follow from them.
-const OBSERVED: [(usize, usize); 3] = [(12, 4_000), (200, 800), (usize::MAX, 150)];
 
 /// What was found out of one call site.
 #[derive(Clone, Debug, Default)]
@@ -187,52 +190,6 @@ fn texts(
 
 /// A call site, what was observed of it, and what explains that.
 type Each = (SiteId, Observed, Causes);
-
-/// The blocks of which nothing proves whose they are.
-#[derive(Debug, Default)]
-struct Unproved {
-    /// Where they lie: processes, and places in their lists.
-    by_site: FxHashMap<SiteId, Vec<(usize, usize)>>,
-    /// Call sites where some of what is left is bounded, and some is not.
-    mixed: FxHashSet<SiteId>,
-    /// Call sites whose proofs may prove nothing.
-    doubtful: FxHashMap<SiteId, Doubt>,
-}
-
-impl Unproved {
-    fn of(processes: &[&mut Finished], records: &[Record], sites: &Sites) -> Unproved {
-        let mut by_site: FxHashMap<SiteId, Vec<(usize, usize)>> = FxHashMap::default();
-        for (process, finished) in processes.iter().enumerate() {
-            for (at, loose) in finished.loose.iter().enumerate() {
-                by_site.entry(loose.site).or_default().push((process, at));
-            }
-        }
-        // What is bounded has other causes than what is not, and the question is whose that is.
-        let is_bounded =
-            |(process, at): &(usize, usize)| processes[*process].loose[*at].is_bounded();
-        let mut mixed = FxHashSet::default();
-        for (site, places) in &mut by_site {
-            if !places.iter().all(is_bounded) {
-                places.retain(|place| !is_bounded(place));
-                mixed.insert(*site);
-            }
-        }
-        let mut doubtful = site::doubtful(processes, &by_site);
-        // Whoever takes from a free list is at one place with all others: what these do says nothing of it, but where a
-        // loop's callbacks may have had their turn between two tasks.
-        let tasks_serve = records.iter().any(|record| record.thread != record.host);
-        doubtful.retain(|site, _| tasks_serve || !sites.is_free_list(*site));
-        Unproved {
-            by_site,
-            mixed,
-            doubtful,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.by_site.is_empty() && self.doubtful.is_empty()
-    }
-}
 
 /// Finds what explains the blocks of each call site, and gives them to their owners.
 fn find(
@@ -404,109 +361,4 @@ fn needed_gain(observed: &[(SiteId, Observed)]) -> f64 {
         .iter()
         .filter(|(_, observed)| observed.all.len() >= TELLING);
     GAIN + (tested.count() as f64 / SITES).max(1.0).ln()
-}
-
-/// Chooses what is looked at of each site, and looks.
-fn observe(
-    (parts, processes): (&Parts, &[&mut Finished]),
-    unproved: &Unproved,
-    groups: &Groups,
-    sweeps: &mut [Sweep],
-) -> Vec<(SiteId, Observed)> {
-    let (by_site, doubtful) = (&unproved.by_site, &unproved.doubtful);
-    let mut order: Vec<(u64, SiteId)> = by_site
-        .iter()
-        .map(|(site, places)| {
-            let bytes =
-                |(process, at): &(usize, usize)| processes[*process].loose[*at].served.bytes;
-            (places.iter().map(bytes).sum(), *site)
-        })
-        .collect();
-    let others = doubtful.keys().filter(|site| !by_site.contains_key(site));
-    order.extend(others.map(|site| (0, *site)));
-    order.sort_unstable_by(|left, right| right.cmp(left));
-    let pauses: Vec<u64> = sweeps.iter().map(Sweep::pause).collect();
-    let mut all: Vec<(SiteId, Observed)> = order
-        .iter()
-        .enumerate()
-        .map(|(rank, (_, site))| {
-            let most = OBSERVED.iter().find(|(ranks, _)| rank < *ranks);
-            let most = most.map_or(0, |(_, most)| *most);
-            let places = by_site.get(site).map_or(&[][..], Vec::as_slice);
-            (
-                *site,
-                Observed::of(*site, (parts, processes), places, (most, &pauses)),
-            )
-        })
-        .collect();
-    for sweep in sweeps.iter_mut() {
-        let process = sweep.process();
-        let mut wanted: Vec<&mut Observation> = all
-            .iter_mut()
-            .flat_map(|(_, observed)| &mut observed.all)
-            .filter(|observation| observation.process == process)
-            .collect();
-        wanted.sort_by_key(|observation| observation.born);
-        sweep.look(&mut wanted, groups);
-    }
-    all.iter_mut()
-        .for_each(|(_, observed)| observed.merge_bursts(&pauses));
-    all
-}
-
-/// Proofs at a call site whose blocks no request explains prove nothing: other work of the worker's comes to that
-/// place, too, or alone.
-fn demote(
-    (parts, processes): (&Parts, &mut [&mut Finished]),
-    doubtful: &FxHashMap<SiteId, Doubt>,
-    (found, groups, sites): (&FxHashMap<SiteId, Found>, &Groups, &Sites),
-    records: &mut [Record],
-) {
-    let is_regular = |site: SiteId| site::is_regular(site, (parts, processes), records);
-    let is_none = |(site, doubt): &(&SiteId, &Doubt)| {
-        let Some(found) = found.get(site) else {
-            return false;
-        };
-        let mixed = doubt.mixed && found.unproved_background() >= 0.5;
-        let tail = doubt.tail && found.is_background() && !is_regular(**site);
-        mixed || tail
-    };
-    let none: FxHashSet<SiteId> = doubtful
-        .iter()
-        .filter(is_none)
-        .map(|(site, _)| *site)
-        .collect();
-    // What was made after an answer may be another job's that the worker had taken with the first.
-    let irregular = doubtful
-        .keys()
-        .filter(|site| !none.contains(site) && !is_regular(**site));
-    let irregular: FxHashSet<SiteId> = irregular.copied().collect();
-    let is_denied = |site: SiteId, kept: &Retained, records: &[Record]| {
-        let record = records.get(kept.request as usize);
-        let label = record.and_then(|record| record.label);
-        let found = found.get(&site).zip(label);
-        kept.tail_blocks == kept.blocks
-            && found.is_some_and(|(found, label)| found.denies(label, groups))
-    };
-    for finished in processes.iter_mut() {
-        let mut loose: Vec<Loose> = Vec::new();
-        for site in finished
-            .sites
-            .iter_mut()
-            .filter(|site| none.contains(&site.id) || irregular.contains(&site.id))
-        {
-            let all = none.contains(&site.id);
-            let is_stack = sites.memory(site.id) == Memory::Stack;
-            for kept in std::mem::take(&mut site.retained) {
-                match all || is_denied(site.id, &kept, records) {
-                    true => loose.push(give::loosen(kept, (site, is_stack), records)),
-                    false => site.retained.push(kept),
-                }
-            }
-        }
-        if !loose.is_empty() {
-            finished.loose.append(&mut loose);
-            finished.loose.sort_by_key(|loose| loose.born);
-        }
-    }
 }

@@ -10,7 +10,7 @@ use super::*;
 use crate::analysis::Source;
 use crate::ledger::holding::Hints;
 use crate::ledger::holding::Moment;
-use crate::ledger::{FinishedSite, Serving};
+use crate::ledger::{FinishedSite, Loose, Serving};
 use crate::requests::record::Figures;
 use crate::sites::{Frame, Module, NO_SITE};
 

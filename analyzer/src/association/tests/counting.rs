@@ -2,6 +2,7 @@
 //! flight. And what only looks like that.
 
 use super::*;
+use crate::ledger::Loose;
 use crate::requests::record::RequestId;
 
 const SEEDS: u64 = 12;
