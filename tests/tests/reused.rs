@@ -169,6 +169,19 @@ fn what_died_in_masses_is_who_took_its() {
     assert_clean(&report, "GET /ok");
 }
 
+/// The block of the one slice that waits goes from request to request: whoever keeps it, it is not the one's that made
+/// and dropped it.
+#[test]
+fn a_slice_is_who_keeps_its() {
+    for start in [&gunicorn as real::Start<'_>, &uvicorn] {
+        let (report, truth) = serve(start, 1, &["/cut", "/mark", "/ok"]);
+        assert_eq!(truth["mark"], EACH);
+        assert_leaks(&report, "GET /mark", "slice", &truth["mark"]);
+        assert_clean(&report, "GET /cut");
+        assert_clean(&report, "GET /ok");
+    }
+}
+
 /// The verdict on an endpoint is that of its own requests, whatever else is served.
 #[test]
 fn other_traffic_changes_no_verdict() {

@@ -7,6 +7,8 @@ What each request leaves behind:
     GET /login      one Session
     GET /graph      nothing but garbage in cycles: thousands of objects
     GET /collect    60 dicts, made when pairs have died and the collector has just freed that
+    GET /mark       one slice, of which CPython keeps one that died
+    GET /cut        nothing, but makes slices
     GET /ok         nothing
 
 GET /truth tells what is kept, as the containers and the collector's module count it.
@@ -25,6 +27,7 @@ QUEUES = [collections.deque() for _ in range(30)]
 TRACKED = []
 NOTES = []
 COLLECTED = []
+MARKED = []
 SESSIONS = []
 
 
@@ -70,12 +73,21 @@ def collect():
     COLLECTED.extend({"n": 1} for _ in range(60))
 
 
+def mark():
+    MARKED.append(slice(NOTES, SESSIONS))
+
+
+def cut():
+    for _ in range(10):
+        QUEUES[slice(len(NOTES), None)]
+
+
 def truth():
-    kept = [message for queue in QUEUES for message in queue] + NOTES + COLLECTED + TRACKED
-    assert {type(thing) for thing in kept} <= {dict, tuple}
+    kept = [message for queue in QUEUES for message in queue] + NOTES + COLLECTED + TRACKED + MARKED
+    assert {type(thing) for thing in kept} <= {dict, tuple, slice}
     sessions = sum(type(thing) is Session for thing in gc.get_objects())
     return {"publish": sum(map(len, QUEUES)), "track": len(TRACKED), "note": len(NOTES), "login": sessions,
-            "collect": len(COLLECTED)}
+            "collect": len(COLLECTED), "mark": len(MARKED)}
 
 
 def flask_app():
@@ -92,7 +104,7 @@ def flask_app():
         return view
 
     app.post("/publish")(keep(publish))
-    for act in (track, note, login, graph, collect):
+    for act in (track, note, login, graph, collect, mark, cut):
         app.get("/" + act.__name__)(keep(act))
     app.get("/ok")(lambda: "ok")
     app.get("/truth")(truth)
@@ -118,7 +130,7 @@ def fastapi_app():
         return truth()
 
     app.post("/publish")(keep(publish))
-    for act in (track, note, login, graph, collect):
+    for act in (track, note, login, graph, collect, mark, cut):
         app.get("/" + act.__name__)(keep(act))
     app.get("/ok")(ok)
     app.get("/truth")(tell)

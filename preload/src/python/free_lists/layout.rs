@@ -50,14 +50,25 @@ pub struct Place {
     pub count: u16,
     /// Where the first one's entries lie, or the pointer to the newest, and how far the next list is.
     pub entries: (u32, u16),
-    /// The same of its length.
+    /// The same of what tells its length.
     pub length: (u32, u16),
-    /// The length has 8 bytes, not 4.
-    pub wide: bool,
+    /// How that tells it.
+    pub counted: Counted,
     /// How entries are found.
     pub shape: Shape,
     /// How long it can get.
     pub most: u16,
+}
+
+/// What tells how long a list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// A number of four bytes.
+    Int,
+    /// A number of eight bytes.
+    Long,
+    /// The pointer to its only entry, which may be null.
+    Pointer,
 }
 
 /// How a list holds its entries.
@@ -82,7 +93,7 @@ const fn array(list: List, entries: u32, length: u32) -> Place {
         count: 1,
         entries: (entries, 0),
         length: (length, 0),
-        wide: false,
+        counted: Counted::Int,
         shape: Shape::Array,
         most: 80,
     }
@@ -96,6 +107,14 @@ const fn linked(list: List, entries: u32, length: u32, shape: Shape, most: u16) 
     }
 }
 
+/// One slice waits, or none.
+const fn slice(entry: u32) -> Place {
+    Place {
+        counted: Counted::Pointer,
+        ..linked(List::Slice, entry, entry, Shape::Linked(0), 1)
+    }
+}
+
 const fn tuples(count: u16, entries: u32, length: u32) -> Place {
     Place {
         count,
@@ -105,9 +124,10 @@ const fn tuples(count: u16, entries: u32, length: u32) -> Place {
     }
 }
 
-const V3_10: [Place; 9] = [
+const V3_10: [Place; 10] = [
     linked(List::Frame, 11_984, 11_992, Shape::Linked(24), 200),
     linked(List::Float, 9784, 9776, OF_FLOATS, 100),
+    slice(9792),
     // The first is no list: it holds the empty tuple.
     tuples(TUPLES - 1, 9808, 9964),
     array(List::List, 10_040, 10_680),
@@ -118,8 +138,9 @@ const V3_10: [Place; 9] = [
     linked(List::Context, 13_296, 13_304, OF_CONTEXTS, 255),
 ];
 
-const V3_11: [Place; 8] = [
+const V3_11: [Place; 9] = [
     linked(List::Float, 3616, 3608, OF_FLOATS, 100),
+    slice(3624),
     tuples(TUPLES, 3632, 3792),
     array(List::List, 3872, 4512),
     array(List::Dict, 4520, 5160),
@@ -129,8 +150,9 @@ const V3_11: [Place; 8] = [
     linked(List::Context, 7112, 7120, OF_CONTEXTS, 255),
 ];
 
-const V3_12: [Place; 8] = [
+const V3_12: [Place; 9] = [
     linked(List::Float, 267_416, 267_408, OF_FLOATS, 100),
+    slice(269_824),
     tuples(TUPLES, 269_832, 269_992),
     array(List::List, 270_072, 270_712),
     array(List::Dict, 270_736, 272_016),
@@ -144,12 +166,13 @@ const V3_12: [Place; 8] = [
 const LISTS_3_13: u32 = 10_952;
 const LISTS_3_14: u32 = 11_120;
 
-const V3_13: [Place; 8] = [
+const V3_13: [Place; 9] = [
     linked(List::Float, LISTS_3_13 + 8, LISTS_3_13, OF_FLOATS, 100),
     tuples(TUPLES, LISTS_3_13 + 16, LISTS_3_13 + 176),
     array(List::List, LISTS_3_13 + 256, LISTS_3_13 + 896),
     array(List::Dict, LISTS_3_13 + 904, LISTS_3_13 + 1544),
     array(List::Keys, LISTS_3_13 + 1552, LISTS_3_13 + 2192),
+    slice(LISTS_3_13 + 2200),
     array(List::AsyncValue, LISTS_3_13 + 2224, LISTS_3_13 + 2864),
     array(List::AsyncSend, LISTS_3_13 + 2872, LISTS_3_13 + 3512),
     linked(
@@ -165,7 +188,7 @@ const V3_13: [Place; 8] = [
 const fn uniform(list: List, at: u32, most: u16) -> Place {
     let entries = LISTS_3_14 + at;
     Place {
-        wide: true,
+        counted: Counted::Long,
         ..linked(list, entries, entries + 8, Shape::Linked(0), most)
     }
 }

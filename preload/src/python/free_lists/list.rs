@@ -3,7 +3,7 @@
 use leak_wire::free_list::Change;
 use leak_wire::{Bytes, Event};
 
-use super::layout::{self, Place, Shape};
+use super::layout::{self, Counted, Place, Shape};
 use crate::kernel;
 
 /// Entries of one list, at most.
@@ -99,9 +99,10 @@ impl Known {
         }
         // SAFETY: within the interpreter, as its version is laid out.
         let length = unsafe {
-            match place.wide {
-                true => (self.length_at as *const i64).read(),
-                false => i64::from((self.length_at as *const i32).read()),
+            match place.counted {
+                Counted::Int => i64::from((self.length_at as *const i32).read()),
+                Counted::Long => (self.length_at as *const i64).read(),
+                Counted::Pointer => i64::from((self.length_at as *const u64).read() != 0),
             }
         };
         match usize::try_from(length) {

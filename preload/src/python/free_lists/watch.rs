@@ -20,7 +20,7 @@ const FILTER: usize = 64;
 /// A list that is watched. All zeros: none.
 #[derive(Clone, Copy)]
 struct Watched {
-    /// Where its length lies: the low half, where it is wide.
+    /// Where its length lies: the low half of one of eight bytes.
     length_at: u64,
     last: u32,
     /// Which of all.

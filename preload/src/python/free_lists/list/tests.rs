@@ -23,6 +23,11 @@ struct Model {
 
 const ARRAY: Place = place(Shape::Array);
 const LINKED: Place = place(Shape::Linked(24));
+const SINGLE: Place = Place {
+    counted: Counted::Pointer,
+    most: 1,
+    ..place(Shape::Linked(0))
+};
 
 const fn place(shape: Shape) -> Place {
     Place {
@@ -30,7 +35,7 @@ const fn place(shape: Shape) -> Place {
         count: 1,
         entries: (0, 0),
         length: (0, 0),
-        wide: false,
+        counted: Counted::Int,
         shape,
         most: 80,
     }
@@ -63,7 +68,10 @@ impl Model {
                 Shape::Array => self.items.as_ptr() as u64,
                 Shape::Linked(_) => (&raw const self.newest) as u64,
             },
-            length_at: (&raw const self.length) as u64,
+            length_at: match place.counted {
+                Counted::Pointer => (&raw const self.newest) as u64,
+                _ => (&raw const self.length) as u64,
+            },
             trust: Trust::Unproved,
             before: 0,
             length: 0,
@@ -123,7 +131,7 @@ impl Model {
 /// What is told is what the list is, after any uses, if each death was seen.
 #[test]
 fn all_changes_are_told() {
-    for place in [&ARRAY, &LINKED] {
+    for (place, most) in [(&ARRAY, ENOUGH), (&LINKED, ENOUGH), (&SINGLE, 1)] {
         let mut model = Model::new();
         let mut known = model.known(place);
         let mut entries = [0; MOST];
@@ -139,7 +147,7 @@ fn all_changes_are_told() {
             let mut deaths = Vec::new();
             for _ in 0..below(12) {
                 // So few that a linked list is always walked to its end.
-                if below(2) == 0 && model.stack.len() < ENOUGH {
+                if below(2) == 0 && model.stack.len() < most {
                     let one = below(used.len());
                     model.stack.push(used.swap_remove(one));
                     deaths.extend(model.stack.last());
