@@ -6,6 +6,7 @@ mod attach;
 pub mod end;
 mod fact;
 mod pause;
+mod semaphores;
 mod site;
 mod states;
 mod task;
@@ -28,6 +29,7 @@ use crate::{alternate_stack, kernel, python, session, unwind};
 pub use crate::lane::Kind;
 pub use crate::unwind::Caller;
 use attach::not_open;
+use semaphores::Semaphores;
 
 pub use attach::count_lost;
 pub use fact::{begins_poll, ends_poll, record};
@@ -92,10 +94,8 @@ pub struct Thread {
     woken: Cell<bool>,
     /// The same as `waits_from` of a queue's lock.
     queue_from: Cell<u64>,
-    /// Semaphores that it took last, as words, see [`Wait::word`]; 0: none.
-    taken: [Cell<u32>; TAKEN],
-    /// How many it has taken.
-    taken_count: Cell<u32>,
+    /// Those that it has taken.
+    semaphores: Semaphores,
     /// Events that found no lane, to try again now and then.
     laneless: Cell<u32>,
     /// The number of the session in which it asked for a lane last.
@@ -112,8 +112,6 @@ pub struct Thread {
     on_alternate_stack: AtomicBool,
 }
 
-/// So many semaphores are remembered: more locks than these are held at once by few.
-const TAKEN: usize = 8;
 const PAGE: usize = 4096;
 
 #[repr(C)]

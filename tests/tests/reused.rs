@@ -149,7 +149,6 @@ fn gunicorn_with_threads() {
 
 #[test]
 fn waitress_with_threads() {
-    // Nothing proves whose a block is where one of its threads hands requests to others that are all busy.
     check(&waitress, 1);
 }
 
@@ -157,6 +156,24 @@ fn waitress_with_threads() {
 fn fastapi_on_uvicorn() {
     // The same where tasks take turns.
     check(&uvicorn, 1);
+}
+
+/// Where no thread has time to wait, the lock of the queue tells one job from the next.
+#[test]
+fn waitress_with_more_clients_than_threads() {
+    let paths = ["/publish", "/track", "/note", "/login", "/ok"];
+    let (report, truth) = serve(&waitress, 8, &paths);
+    assert_eq!(truth["publish"], EACH * 30);
+    assert_clean(&report, "GET /ok");
+    for label in ["POST /publish", "GET /track", "GET /note", "GET /login"] {
+        let endpoint = report.endpoint(label);
+        assert_eq!(endpoint["verdict"], "leak", "{endpoint:#}");
+        let of = |key: &str| number(&endpoint[key], key);
+        let (all, proved) = (of("retained_blocks"), of("proved_blocks"));
+        assert!(proved >= all - all / 50, "{endpoint:#}");
+        let most = number(&endpoint["leaking_requests_range"][1], "the upper bound");
+        assert_eq!(most, EACH as u64, "{endpoint:#}");
+    }
 }
 
 /// What a collection frees fills all free lists at once. Who takes it from there is who has it.

@@ -52,7 +52,10 @@ impl Ledger {
                 keepings,
                 time: self.serving.to,
             };
-            site.lives.dies(group as usize, now.since(birth), order);
+            // The server had just begun to serve as many as there are at once: it is slow then.
+            let starts = birth.requests < self.flight.most() as u64;
+            site.lives
+                .dies(group as usize, now.since(birth), order, starts);
             let moment = CollectionMoment {
                 stamp: self.serving.to,
                 order,

@@ -280,14 +280,19 @@ impl SiteLives {
     /// The place of what is no group's.
     pub(super) const UNOWNED: u32 = u32::MAX;
 
-    /// It dies, so old, when `order` requests have ended.
-    pub(super) fn dies(&mut self, place: usize, age: Age, order: u64) {
+    /// It dies, so old, when `order` requests have ended. `starts`: it was of the first requests, and how long it lived
+    /// tells how slowly a server starts.
+    pub(super) fn dies(&mut self, place: usize, age: Age, order: u64, starts: bool) {
         let freed = match self.groups.get_mut(place) {
             Some(group) => &mut group.freed,
             None => &mut self.unowned,
         };
-        for (lives, life) in freed.iter_mut().zip(age.all()) {
-            lives.add(life);
+        let [requests, visits, keepings, time] = freed;
+        requests.add(age.requests);
+        visits.add(age.visits);
+        keepings.add(age.keepings);
+        if !starts {
+            time.add(age.time);
         }
         self.living = self.living.saturating_sub(1);
         if self.dying.order != order {
@@ -379,5 +384,24 @@ mod tests {
         assert!(few.percentile(0.98) > 1000);
         assert_eq!(few.percentile_but_longest(0.98), 1);
         assert_eq!(lives.above(11).0, 2);
+    }
+
+    #[test]
+    fn how_slowly_a_server_starts_is_no_life() {
+        let mut site = SiteLives::EMPTY.clone();
+        let age = |time| Age {
+            requests: 2,
+            time,
+            ..Age::default()
+        };
+        for order in 0..4 {
+            let group = site.born((0, Some(200)), order, 64);
+            let starts = order < 2;
+            let time = if starts { 1_000_000 } else { 10 };
+            site.dies(group, age(time), order + 2, starts);
+        }
+        let [requests, .., time] = &site.groups[0].freed;
+        assert_eq!((requests.count(), time.count()), (4, 2));
+        assert_eq!(time.percentile(1.0), 11);
     }
 }

@@ -6,7 +6,7 @@ use leak_wire::{Event, Wait};
 
 use super::attach::count_lost;
 use super::task::{Polled, Tasks};
-use super::{TAKEN, Thread, current, state};
+use super::{Thread, current, state};
 use crate::lane::Kind;
 use crate::{alternate_stack, python, sample, window};
 
@@ -143,20 +143,6 @@ impl Thread {
     #[inline(always)]
     pub fn has_woken(&self) {
         self.woken.set(true);
-    }
-
-    /// The thread has taken the semaphore of this word.
-    #[inline(always)]
-    pub fn has_taken(&self, word: u32) {
-        let count = self.taken_count.get();
-        self.taken[count as usize % TAKEN].set(word);
-        self.taken_count.set(count.wrapping_add(1));
-    }
-
-    /// Whether it is one of those that the thread took last.
-    #[inline(always)]
-    pub fn took(&self, word: u32) -> bool {
-        self.taken.iter().any(|taken| taken.get() == word)
     }
 
     /// Writes a fact to the lane; whether it is there.

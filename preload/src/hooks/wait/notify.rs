@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use leak_wire::Wait;
 use libc::{pthread_cond_t, sem_t};
 
+use super::queue;
 use crate::{connections, python, thread, window};
 
 mod next {
@@ -19,6 +20,7 @@ mod next {
     crate::real! {
         pub fn sem_post(semaphore: *mut sem_t) -> c_int;
         pub fn sem_trywait(semaphore: *mut sem_t) -> c_int;
+        pub fn sem_destroy(semaphore: *mut sem_t) -> c_int;
         pub fn pthread_cond_signal[pthread_cond_signal "GLIBC_2.3.2"](condition: *mut pthread_cond_t) -> c_int;
         pub fn pthread_cond_broadcast[pthread_cond_broadcast "GLIBC_2.3.2"](condition: *mut pthread_cond_t) -> c_int;
         pub fn old_pthread_cond_signal[pthread_cond_signal "GLIBC_2.2.5"](condition: *mut pthread_cond_t) -> c_int;
@@ -37,13 +39,26 @@ pub(super) fn has_woken() {
     }
 }
 
-/// The thread has taken this semaphore.
+/// The thread has taken this semaphore. What it does next may be its next job, if that is the lock of a queue; not
+/// where it has waited with that lock, and only has it again.
 #[inline(always)]
 pub(super) fn has_taken(semaphore: *mut sem_t) {
     if !window::is_off()
         && let Some(thread) = thread::current()
+        && !thread.has_taken(semaphore as usize)
     {
-        thread.has_taken(Wait::word(semaphore as u64));
+        queue::enter(semaphore as usize);
+    }
+}
+
+/// The thread is about to wait for this semaphore.
+#[inline(always)]
+pub(super) fn waits_for(semaphore: *mut sem_t) {
+    if !window::is_off()
+        && let Some(thread) = thread::current()
+        && let Some(lock) = thread.waits_with(semaphore as usize)
+    {
+        queue::waited_with(lock);
     }
 }
 
@@ -104,10 +119,10 @@ pub(super) fn wakes(address: usize, count: usize) {
 /// As the C function asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sem_post(semaphore: *mut sem_t) -> c_int {
-    if !window::is_off() && is_awaited(semaphore) {
-        let word = Wait::word(semaphore as u64);
-        if !thread::current().is_some_and(|thread| thread.took(word)) {
-            connections::enter_with(Wait::Notify, word);
+    if !window::is_off() {
+        let is_lock = thread::current().is_some_and(|thread| thread.gives(semaphore as usize));
+        if !is_lock && is_awaited(semaphore) {
+            connections::enter_with(Wait::Notify, Wait::word(semaphore as u64));
         }
     }
     // SAFETY: the caller's promise.
@@ -126,6 +141,17 @@ pub unsafe extern "C-unwind" fn sem_trywait(semaphore: *mut sem_t) -> c_int {
         has_taken(semaphore);
     }
     result
+}
+
+/// `sem_destroy`: another semaphore at that address is no queue's lock yet.
+///
+/// # Safety
+/// As the C function asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sem_destroy(semaphore: *mut sem_t) -> c_int {
+    queue::is_gone(semaphore as usize);
+    // SAFETY: the caller's promise.
+    unsafe { next::sem_destroy(semaphore) }
 }
 
 /// The hooks of what wakes those that wait with a condition variable. The C library has two of each, as of the waits:

@@ -20,15 +20,16 @@ mod next {
     }
 }
 
-/// Mutexes that threads of this process have waited with on a condition variable, in sets by their address.
-/// One that is destroyed stays, until others take its place: another at its address is taken for a queue's.
+/// Locks that threads of this process have waited with on a condition variable, in sets by their address: mutexes, and
+/// semaphores that are locks. A mutex that is destroyed stays, until others take its place: another at its address is
+/// taken for a queue's.
 static WAITED_WITH: [Set; SETS] = [const { Set::new() }; SETS];
 const SETS: usize = 64;
 
-/// A few mutexes, in one line of the cache.
+/// A few locks, in one line of the cache.
 #[repr(align(64))]
 struct Set {
-    mutexes: [AtomicUsize; 4],
+    locks: [AtomicUsize; 4],
     /// The place that is taken next.
     next: AtomicUsize,
 }
@@ -36,45 +37,55 @@ struct Set {
 impl Set {
     const fn new() -> Set {
         Set {
-            mutexes: [const { AtomicUsize::new(0) }; 4],
+            locks: [const { AtomicUsize::new(0) }; 4],
             next: AtomicUsize::new(0),
         }
     }
 
     #[inline(always)]
-    fn of(mutex: *mut pthread_mutex_t) -> &'static Set {
-        let address = mutex as usize;
-        // A mutex lies in an object of 64 bytes or more: higher bits tell those of one array apart.
-        &WAITED_WITH[(address >> 6 ^ address >> 12) % SETS]
+    fn of(lock: usize) -> &'static Set {
+        // A lock lies in an object of 64 bytes or more: higher bits tell those of one array apart.
+        &WAITED_WITH[(lock >> 6 ^ lock >> 12) % SETS]
     }
 
+    /// Where the lock stands.
     #[inline(always)]
-    fn has(&self, mutex: *mut pthread_mutex_t) -> bool {
+    fn place(&self, lock: usize) -> Option<&AtomicUsize> {
         // Relaxed: an address by itself. A lock that is told by nobody yet proves less.
-        let is = |place: &AtomicUsize| place.load(Ordering::Relaxed) == mutex as usize;
-        self.mutexes.iter().any(is)
+        let is = |place: &&AtomicUsize| place.load(Ordering::Relaxed) == lock;
+        self.locks.iter().find(is)
     }
 
     #[cold]
-    fn add(&self, mutex: *mut pthread_mutex_t) {
+    fn add(&self, lock: usize) {
         // Relaxed, both: two threads that add at once take two places, or one of them adds again later.
-        let place = self.next.fetch_add(1, Ordering::Relaxed) % self.mutexes.len();
-        self.mutexes[place].store(mutex as usize, Ordering::Relaxed);
+        let place = self.next.fetch_add(1, Ordering::Relaxed) % self.locks.len();
+        self.locks[place].store(lock, Ordering::Relaxed);
     }
 }
 
-/// A thread waits with `mutex` on a condition variable.
+/// A thread waits with `lock` on a condition variable.
 #[inline(always)]
-pub(super) fn waited_with(mutex: *mut pthread_mutex_t) {
-    let set = Set::of(mutex);
-    if !set.has(mutex) {
-        set.add(mutex);
+pub(super) fn waited_with(lock: usize) {
+    let set = Set::of(lock);
+    if set.place(lock).is_none() {
+        set.add(lock);
     }
 }
 
+/// There is no such lock any more.
 #[inline(always)]
-fn enter(mutex: *mut pthread_mutex_t) {
-    if Set::of(mutex).has(mutex) {
+pub(super) fn is_gone(lock: usize) {
+    if let Some(place) = Set::of(lock).place(lock) {
+        // Relaxed: see `Set::place`.
+        place.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The thread has `lock`, or is about to: if that is a queue's, what it does next may be its next job.
+#[inline(always)]
+pub(super) fn enter(lock: usize) {
+    if Set::of(lock).place(lock).is_some() {
         connections::enter(Wait::Queue);
     }
 }
@@ -84,7 +95,7 @@ fn enter(mutex: *mut pthread_mutex_t) {
 fn tried(mutex: *mut pthread_mutex_t, result: c_int) -> c_int {
     // EOWNERDEAD: it is locked, by one that has ended before.
     if matches!(result, 0 | libc::EOWNERDEAD) {
-        enter(mutex);
+        enter(mutex as usize);
     }
     result
 }
@@ -95,7 +106,7 @@ fn tried(mutex: *mut pthread_mutex_t, result: c_int) -> c_int {
 /// As the C function asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) -> c_int {
-    enter(mutex);
+    enter(mutex as usize);
     // SAFETY: the caller's promise.
     let result = unsafe { next::pthread_mutex_lock(mutex) };
     if python::is_lock(mutex as u64) && result == 0 {

@@ -28,6 +28,7 @@ mod next {
 /// The wait for a semaphore, which the thread has taken when the call gives 0.
 #[inline(always)]
 fn waits(semaphore: *mut sem_t, call: impl FnOnce() -> c_int) -> c_int {
+    notify::waits_for(semaphore);
     connections::enter_with(Wait::Lock, Wait::word(semaphore as u64));
     let result = call();
     if result == 0 {
@@ -122,7 +123,7 @@ versioned! {
 #[inline(always)]
 fn enter(condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t) {
     if !python::is_of_runtime(condition as u64) {
-        queue::waited_with(mutex);
+        queue::waited_with(mutex as usize);
         connections::enter_with(Wait::Lock, Wait::word(condition as u64));
     }
 }
