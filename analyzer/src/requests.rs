@@ -10,7 +10,7 @@
 //! | `Accept` | connection `New`, held by the process | the same | – |
 //! | `Transferred` read | queue empty: a turn begins. Else it belongs to the turn under way, unless another thread has entered a write: then that one is answered, and a turn begins | – | has read what it began; else touches the request of this connection that it serves already, else the first of the queue; not where a head follows, or another thread writes |
 //! | `RequestBegun` | a turn begun by the same read is this request; mode `Framed` | queued, without label: nobody can work for it yet | as `Request` |
-//! | `Request` | the same | completes the head without label, or is queued. Begins now, unless read together with one before it in the queue | has read it, once it has begun |
+//! | `Request` | the same | completes the head without label, or is queued. Begins now, unless read together with one before it in the queue. Of messages, those of earlier reads are answered by it | has read it, once it has begun |
 //! | `Enter` write | the thread is the queue's writer. If that begins an answer, the thread's answered requests end | the same | touches the first of the queue |
 //! | `Transferred` of no bytes | the client is gone: what is queued knows it | the same | – |
 //! | `Transferred` write | the turn that the write was entered for is answered | – | touches that one |
@@ -22,6 +22,7 @@
 //! | `ThreadCreate`, `ThreadCreated` | – | – | the second's thread has the first's worker as its maker |
 //! | `ThreadEnd` | the thread's answered requests end, its marks too | the same | its zone ends; if it lived for one request, all was for that |
 //! | `Upgraded` | – | mode `Turns` | – |
+//! | `Messages` | a turn that was read since the upgrade is none; mode `Framed` | – | – |
 //! | `Unseen` | turns and incomplete heads are none; mode `Uncut` | complete heads wait for the close | blocks of what is none are outside |
 //! | `Close` by the last holder | what is queued ends, without a status; a first turn is none where others to this port have heads | the same | – |
 //! | process ends | what it has answered ends, as of its answer; what is in flight stays open for ever; it holds no connection any more | the same | zones end |

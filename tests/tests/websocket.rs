@@ -1,4 +1,4 @@
-//! WebSocket under uvicorn: messages are requests of their upgrade's route.
+//! WebSocket under uvicorn: messages are requests of their upgrade's route, answered or not; pings and closes are none.
 
 use leak_tests::artifacts;
 use leak_tests::http::{Connection, Request};
@@ -8,6 +8,10 @@ use leak_tests::run::Place;
 
 const ROOMS: u64 = 3;
 const MESSAGES: u64 = 20;
+/// Messages of each room that nobody answers.
+const NOTES: u64 = 5;
+/// All, with the last one.
+const ALL: u64 = ROOMS * (MESSAGES + NOTES + 1);
 
 fn uvicorn(_: &Place, port: u16) -> Vec<String> {
     let directory = artifacts::source("targets/real").display().to_string();
@@ -28,28 +32,29 @@ fn messages_have_the_label_of_their_route() {
     let client = artifacts::source("targets/real/messages.py")
         .display()
         .to_string();
-    let (port, rooms, messages) = (
-        server.port.to_string(),
-        ROOMS.to_string(),
-        MESSAGES.to_string(),
-    );
+    let numbers = [u64::from(server.port), ROOMS, MESSAGES, NOTES].map(|number| number.to_string());
+    let [port, rooms, messages, notes] = &numbers;
     real::client(
         &server.place,
-        &[&real::python(), &client, &port, &rooms, &messages],
+        &[&real::python(), &client, port, rooms, messages, notes],
     );
     Connection::open(server.port).ask(&Request::get("/last"));
     let place = server.stop(libc::SIGINT);
     let report = place.report();
-    // A connection's end is a frame of its own, which the server reads, too.
     let labels = [
         ("GET /last", 1),
         ("GET /rooms/{id}", ROOMS),
-        ("ws /rooms/{id}", ROOMS * (MESSAGES + 1)),
+        ("GET /silent", 1),
+        ("ws /rooms/{id}", ALL),
     ];
     let labels = labels.map(|(label, requests)| (label.to_owned(), requests));
     assert_eq!(report.labels_sorted(), labels);
     let leaking = report.endpoint("ws /rooms/{id}");
     assert_eq!(leaking["verdict"], "leak");
+    let types = leaking["types"].as_array().expect("a list").iter();
+    let kept = types.filter(|row| row["name"] == "messages.Message");
+    let kept: u64 = kept.map(|row| number(&row["blocks"], "blocks")).sum();
+    assert_eq!(kept, ALL, "{leaking:#}");
 
     // The table of what it left adds up to what stands in the line above.
     let types = leak_analyze(&[place.trace().as_os_str(), "--types=1000".as_ref()]);

@@ -162,6 +162,22 @@ impl Script {
             ["upgraded", c] => one(Event::Upgraded {
                 connection: number(c),
             }),
+            // The first of a WebSocket's frames, with which no message comes.
+            ["frames", c] => vec![
+                moved(number(c), Transfer::Read),
+                Told::Event(Event::Messages {
+                    connection: number(c),
+                }),
+            ],
+            ["message", c, count] => vec![
+                moved(number(c), Transfer::Read),
+                Told::Request(
+                    number(c),
+                    count.parse().unwrap(),
+                    Protocol::Websocket,
+                    String::new(),
+                ),
+            ],
             ["unseen", c] => one(Event::Unseen {
                 connection: number(c),
                 reason: Unseen::Tls,

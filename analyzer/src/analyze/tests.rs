@@ -198,6 +198,27 @@ fn after_an_upgrade_messages_are_turns() {
     );
 }
 
+/// Pings and the like are none; one that nobody answers is over when the next is read.
+#[test]
+fn after_an_upgrade_to_websocket_messages_are_requests() {
+    let told = auto(
+        "t1 accept c1; t1 read c1 GET /ws; t1 answer c1 101; t1 upgraded c1; t1 poll; t1 frames c1
+         t1 alloc a 1; t1 poll; t1 message c1 1; t1 alloc b 1; t1 poll; t1 recv c1; t1 poll
+         t1 message c1 2; t1 alloc c 1; t1 answer c1 0 x2; t1 poll; t1 recv c1; t1 send c1; t1 poll
+         t1 message c1 1; t1 poll; t1 close c1; t1 poll",
+    );
+    assert_eq!(
+        told,
+        [
+            "GET /ws status 101",
+            "ws /ws blocks 1 survive 1 retained 1",
+            "ws /ws x 1 blocks 1 survive 1 retained 1",
+            "ws /ws",
+            "outside 1"
+        ]
+    );
+}
+
 #[test]
 fn a_turn_is_from_the_first_read_to_the_wait_after_the_first_write() {
     let told = auto(

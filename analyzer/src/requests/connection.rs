@@ -79,7 +79,7 @@ pub struct Answered {
 pub struct Connection {
     /// The local end: `tcp:PORT` or `unix:PATH`.
     pub local: String,
-    /// The label of its turns, where that is not the local end: after an upgrade to WebSocket.
+    /// The label of its messages, after an upgrade to WebSocket.
     pub messages: Option<LabelId>,
     /// Processes with a descriptor of it.
     pub holders: Vec<ProcessId>,
@@ -126,12 +126,13 @@ impl Machine {
         self.connections.insert(number, connection);
     }
 
-    /// The connection speaks something else now: its messages are turns.
-    pub(super) fn upgraded(&mut self, number: u32) {
+    /// The connection speaks something else now: what is read are turns, or messages that are told one by one.
+    pub(super) fn upgraded(&mut self, number: u32, tells_messages: bool) {
         self.give_up(number, true);
-        let mode = match self.turns() {
-            true => Mode::Turns,
-            false => Mode::Uncut,
+        let mode = match (self.turns(), tells_messages) {
+            (true, true) => Mode::Framed,
+            (true, false) => Mode::Turns,
+            (false, _) => Mode::Uncut,
         };
         let messages = self.websocket(number);
         if let Some(connection) = self.connections.get_mut(&number) {

@@ -312,6 +312,25 @@ impl Machine {
         request
     }
 
+    /// A message was read: those that an earlier read brought, and that nobody has answered, need no answer. The server
+    /// goes on to the next.
+    pub(super) fn overtaken(&mut self, at: At, number: u32) {
+        while let Some(connection) = self.connections.get_mut(&number) {
+            let is_earlier = |first: &Waiting| first.read != connection.reads;
+            if !connection.queue.front().is_some_and(is_earlier) {
+                return;
+            }
+            let Some(first) = connection.queue.pop_front() else {
+                return;
+            };
+            let request = match first.request {
+                Some(request) => request,
+                None => self.begin_waiting(at, number, &first),
+            };
+            self.is_answered(at, request);
+        }
+    }
+
     /// The first request that waits for its answer has begun by now.
     fn begin_first(&mut self, at: At, number: u32) {
         let first = self.connections.get(&number).and_then(|c| c.queue.front());

@@ -30,6 +30,9 @@ impl Machine {
                 protocol,
                 label,
             } if self.admits(connection, protocol) => {
+                if protocol == Protocol::Websocket {
+                    self.overtaken(at, connection);
+                }
                 let (label, asked, values) = match protocol {
                     Protocol::Http => {
                         let head = text(label);
@@ -53,7 +56,8 @@ impl Machine {
                 count,
                 status,
             } => self.answered(at, connection, count, status),
-            Event::Upgraded { connection } => self.upgraded(connection),
+            Event::Upgraded { connection } => self.upgraded(connection, false),
+            Event::Messages { connection } => self.upgraded(connection, true),
             Event::Unseen { connection, reason } => self.uncut(connection, reason),
             Event::Close { connection } => {
                 self.asked.closed(connection);
@@ -70,8 +74,11 @@ impl Machine {
     }
 
     fn verb(&mut self, connection: u32, verb: &str) -> LabelId {
-        let local = self.connections.get(&connection);
-        let local = local.map_or("", |connection| connection.local.as_str());
+        let connection = self.connections.get(&connection);
+        if let Some(label) = connection.and_then(|connection| connection.messages) {
+            return label;
+        }
+        let local = connection.map_or("", |connection| connection.local.as_str());
         match verb {
             "" => self.labels.intern(local),
             verb => self.labels.intern(&[local, " ", verb].concat()),

@@ -81,6 +81,7 @@ mod kind {
     pub(super) const THREAD_RELEASED: u8 = 54;
     pub(super) const HEADER: u8 = 55;
     pub(super) const TASK: u8 = 56;
+    pub(super) const MESSAGES: u8 = 57;
     /// Added to the kind of a memory event that has a turn, or a stamp.
     pub(super) const WITH_TURN: u8 = 0x40;
     pub(super) const WITH_STAMP: u8 = 0x80;

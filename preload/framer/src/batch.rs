@@ -96,6 +96,11 @@ impl<'e> Out<'e> {
         (self.emit)(Fact::Upgraded);
     }
 
+    pub(crate) fn messages(&mut self) {
+        self.flush();
+        (self.emit)(Fact::Messages);
+    }
+
     pub(crate) fn unseen(&mut self, reason: Reason) {
         self.flush();
         (self.emit)(Fact::Unseen(reason));

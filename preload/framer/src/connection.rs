@@ -11,6 +11,7 @@ use crate::memcached::Memcached;
 use crate::pieces::{Piece, Pieces};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
+use crate::websocket::{self, Websocket};
 use crate::{Broken, Fact, Reason, Wanted};
 
 /// Room for heads that come in parts. What it holds before a connection begins does not matter, and
@@ -48,8 +49,9 @@ enum Stage {
     Postgres(Postgres),
     /// Ciphertext.
     Tls,
-    /// After an upgrade, nothing read yet.
-    Upgraded,
+    /// After an upgrade: nothing read yet, or a first byte.
+    Upgraded(Option<u8>),
+    Websocket(Websocket),
     /// Not framed.
     Opaque,
 }
@@ -181,14 +183,37 @@ impl Connection {
                     }
                     return postgres.read(bytes, out);
                 }
-                Stage::Upgraded => {
-                    self.stage = Stage::Opaque;
-                    if detect::is_http2(bytes) {
-                        out.unseen(Reason::Http2);
-                    }
-                }
+                Stage::Upgraded(_) => self.after_upgrade(&mut bytes, out)?,
+                Stage::Websocket(websocket) => return websocket.read(bytes, out),
                 Stage::Tls | Stage::Opaque => return Ok(()),
             }
+        }
+        Ok(())
+    }
+
+    /// Goes to the stage that the first two bytes after an upgrade tell.
+    fn after_upgrade(&mut self, bytes: &mut &[u8], out: &mut Out<'_>) -> Result<(), Broken> {
+        let Stage::Upgraded(kept) = self.stage else {
+            return Ok(());
+        };
+        let (first, second) = match (kept, *bytes) {
+            (None, [only]) => {
+                self.stage = Stage::Upgraded(Some(*only));
+                *bytes = &[];
+                return Ok(());
+            }
+            (None, [first, second, ..]) => (*first, *second),
+            (Some(first), [second, ..]) => (first, *second),
+            (_, []) => return Ok(()),
+        };
+        self.stage = Stage::Opaque;
+        if websocket::begins(first, second) {
+            out.messages();
+            let mut state = Websocket::new();
+            state.read(kept.as_slice(), out)?;
+            self.stage = Stage::Websocket(state);
+        } else if detect::is_http2(bytes) {
+            out.unseen(Reason::Http2);
         }
         Ok(())
     }
@@ -309,6 +334,7 @@ impl Connection {
             Stage::Http(http) => http.needless_to_read(),
             Stage::Redis(redis) => redis.needless_to_read(),
             Stage::Memcached(memcached) => memcached.needless_to_read(),
+            Stage::Websocket(websocket) => websocket.needless_to_read(),
             Stage::Tls => u64::MAX,
             _ => 0,
         }
@@ -326,7 +352,7 @@ impl Connection {
         match &mut self.stage {
             Stage::Http(http) => {
                 if http.wrote(&mut buffers.answer, bytes, out)? == Flow::Upgraded {
-                    self.stage = Stage::Upgraded;
+                    self.stage = Stage::Upgraded(None);
                 }
                 Ok(())
             }
@@ -337,6 +363,10 @@ impl Connection {
             }
             Stage::Memcached(memcached) => {
                 memcached.wrote(out);
+                Ok(())
+            }
+            Stage::Websocket(websocket) => {
+                websocket.wrote(out);
                 Ok(())
             }
             _ => Ok(()),
@@ -382,7 +412,8 @@ impl Connection {
             Stage::Http(http) => http.read_opaque(count),
             Stage::Redis(redis) => redis.read_opaque(count, out),
             Stage::Memcached(memcached) => memcached.read_opaque(count),
-            Stage::Detect | Stage::Upgraded => {
+            Stage::Websocket(websocket) => websocket.read_opaque(count),
+            Stage::Detect | Stage::Upgraded(_) => {
                 self.stage = Stage::Opaque;
                 Ok(())
             }
@@ -407,6 +438,7 @@ impl Connection {
             Stage::Postgres(postgres) => return postgres.wrote_opaque(count),
             Stage::Redis(redis) => redis.wrote(out),
             Stage::Memcached(memcached) => memcached.wrote(out),
+            Stage::Websocket(websocket) => websocket.wrote(out),
             _ => {}
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! - Fed with the bytes of both directions as they pass, in parts of any size; emits [`Fact`]s.
 //! - Recognises the protocol by its first bytes: HTTP/1, Redis, memcached (text and binary) and
-//!   PostgreSQL are framed, TLS and HTTP/2 are named, all else is left alone.
+//!   PostgreSQL are framed, and WebSocket after an upgrade; TLS and HTTP/2 are named, all else is left alone.
 //! - Each byte is looked at a bounded number of times, and memory is fixed: one [`Connection`]
 //!   and its [`Buffers`]. No allocation, no unsafe code, no panic.
 //! - The bytes are a peer's: nothing in them is believed further than the next head. A stream that
@@ -29,6 +29,7 @@ mod postgres;
 mod redis;
 mod runs;
 mod wanted;
+mod websocket;
 
 #[cfg(test)]
 mod tests;
@@ -60,7 +61,7 @@ pub enum Fact<'a> {
         protocol: Protocol,
         /// How many, at least 1.
         count: u32,
-        /// `METHOD /path` for HTTP, else the verb; may be empty.
+        /// `METHOD /path` for HTTP, else the verb; may be empty, as for WebSocket.
         label: &'a [u8],
     },
     /// The last byte of equal answers that follow each other was written.
@@ -72,6 +73,8 @@ pub enum Fact<'a> {
     },
     /// The connection speaks something else from here on.
     Upgraded,
+    /// What that is: messages, which are told from here on. What was read since the upgrade began none.
+    Messages,
     /// From here on the requests can't be told apart.
     Unseen(Reason),
 }
@@ -87,6 +90,8 @@ pub enum Protocol {
     Memcached,
     /// PostgreSQL, version 3.
     Postgres,
+    /// WebSocket, after an upgrade.
+    Websocket,
 }
 
 /// Why requests can't be told apart.

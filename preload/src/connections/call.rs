@@ -297,6 +297,7 @@ fn tell(connection: u32, fact: Fact<'_>) {
                 leak_framer::Protocol::Redis => Protocol::Redis,
                 leak_framer::Protocol::Memcached => Protocol::Memcached,
                 leak_framer::Protocol::Postgres => Protocol::Postgres,
+                leak_framer::Protocol::Websocket => Protocol::Websocket,
             },
             label: Bytes::Slice(label),
         },
@@ -306,6 +307,7 @@ fn tell(connection: u32, fact: Fact<'_>) {
             status,
         },
         Fact::Upgraded => Event::Upgraded { connection },
+        Fact::Messages => Event::Messages { connection },
         Fact::Unseen(reason) => Event::Unseen {
             connection,
             reason: match reason {

@@ -281,6 +281,11 @@ pub enum Event<'a> {
         /// The connection.
         connection: u32,
     },
+    /// What it speaks after an upgrade is WebSocket: messages are told as `Request`, and what was read since began none.
+    Messages {
+        /// The connection.
+        connection: u32,
+    },
     /// From here on, requests of this connection can't be told apart.
     Unseen {
         /// The connection.
@@ -405,6 +410,8 @@ pub enum Protocol {
     Memcached = 2,
     /// PostgreSQL frontend messages: each query or execute is a request.
     Postgres = 3,
+    /// WebSocket after an upgrade: each message of the client is a request.
+    Websocket = 4,
 }
 
 /// Why requests of a connection can't be told apart.
@@ -437,5 +444,5 @@ from_u8!(Asked: Interpreter, Native);
 from_u8!(Backing: Private, Shared, File, Reserved, Committed, Remapped);
 from_u8!(Wait: Accept, Read, Poll, Lock, Write, Queue, Wake, Notify, NotifyAll);
 from_u8!(Transfer: Read, Write);
-from_u8!(Protocol: Http, Redis, Memcached, Postgres);
+from_u8!(Protocol: Http, Redis, Memcached, Postgres, Websocket);
 from_u8!(Unseen: Tls, Http2, Unframed, Concurrent, Bypassed);

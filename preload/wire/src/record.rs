@@ -130,6 +130,7 @@ mod kind {
     pub(super) const THREAD_STACK: u8 = 52;
     pub(super) const THREAD_RELEASED: u8 = 53;
     pub(super) const HEADER: u8 = 54;
+    pub(super) const MESSAGES: u8 = 55;
 }
 
 impl Prefix {
@@ -339,6 +340,7 @@ impl<'a> Event<'a> {
                 status,
             } => connected(kind::ANSWER, connection).with(&[pair(count, status)]),
             Event::Upgraded { connection } => connected(kind::UPGRADED, connection),
+            Event::Messages { connection } => connected(kind::MESSAGES, connection),
             Event::Unseen { connection, reason } => {
                 connected(kind::UNSEEN, connection).with(&[reason as u64])
             }

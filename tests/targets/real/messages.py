@@ -1,5 +1,5 @@
-"""ASGI: messages on /rooms/N are answered and kept, any other request is answered. As a program, its client:
-messages.py PORT ROOMS MESSAGES."""
+"""ASGI: messages on /rooms/N are kept, and answered unless they are notes; any other request is answered. As a program,
+its client: messages.py PORT ROOMS MESSAGES NOTES, which sends pings, too, and connects to a room where it says nothing."""
 import sys
 
 KEPT = []
@@ -24,15 +24,25 @@ async def app(scope, receive, send):
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
         KEPT.append(Message(message["text"]))
-        await send({"type": "websocket.send", "text": "kept"})
+        if not message["text"].startswith("note"):
+            await send({"type": "websocket.send", "text": "kept"})
 
 
 if __name__ == "__main__":
     from websockets.sync.client import connect
 
-    port, rooms, messages = map(int, sys.argv[1:])
+    port, rooms, messages, notes = map(int, sys.argv[1:])
+    with connect(f"ws://127.0.0.1:{port}/silent") as client:
+        assert client.ping().wait(60)
     for room in range(rooms):
         with connect(f"ws://127.0.0.1:{port}/rooms/{room}") as client:
             for number in range(messages):
                 client.send(f"message {number}")
                 assert client.recv() == "kept"
+                assert client.ping().wait(60)
+            for number in range(notes):
+                client.send(f"note {number}")
+                assert client.ping().wait(60)
+            # uvicorn drops what has come and was not taken when a connection closes.
+            client.send("last")
+            assert client.recv() == "kept"

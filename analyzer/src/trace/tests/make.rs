@@ -156,6 +156,7 @@ pub(super) fn any_event<'a>(random: &mut Random, nodes: usize, label: &'a [u8]) 
             length: random.number(32) as u32,
             text: label,
         },
+        41 => Event::Messages { connection },
         _ => Event::Allocation {
             address,
             size: random.number(64),

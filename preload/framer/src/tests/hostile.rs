@@ -5,7 +5,7 @@ use std::vec::Vec;
 use super::{Random, rounds};
 use crate::hostile;
 
-const SEEDS: [&[u8]; 12] = [
+const SEEDS: [&[u8]; 14] = [
     b"GET /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789",
     b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     b"CONNECT a:1 HTTP/1.1\r\n\r\n",
@@ -18,6 +18,8 @@ const SEEDS: [&[u8]; 12] = [
     b"\0\0\0\x08\x04\xd2\x16\x2f\0\0\0\x09\0\x03\0\0\0P\xff\xff\xff\xffQ\0\0\0\x05\0",
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
     b"PROXY TCP4 \r\n\x16\x03\x01",
+    b"\x81\xfe\0\x05abcdhello\x89\x80abcd\x88\x82abcd\x03\xe8",
+    b"\x02\xff\x7f\xff\xff\xff\xff\xff\xff\xff",
 ];
 
 fn junk(random: &mut Random) -> Vec<u8> {

@@ -51,6 +51,7 @@ fn show(fact: Fact<'_>) -> String {
         }
         Fact::Answer { count, status } => format!("answer {count} {status}"),
         Fact::Upgraded => "upgraded".into(),
+        Fact::Messages => "messages".into(),
         Fact::Unseen(reason) => format!("unseen {reason:?}"),
     }
 }

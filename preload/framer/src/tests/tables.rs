@@ -140,6 +140,86 @@ fn http_upgrades_and_tunnels() {
     );
 }
 
+/// A client's frame.
+fn frame(first: u8, data: &[u8]) -> Vec<u8> {
+    let length = match data.len() {
+        short @ 0..=125 => vec![0x80 | short as u8],
+        long @ 126..=0xffff => [&[0xfe][..], &(long as u16).to_be_bytes()].concat(),
+        long => [&[0xff][..], &(long as u64).to_be_bytes()].concat(),
+    };
+    [&[first][..], &length, b"mask", data].concat()
+}
+
+const UPGRADE: [&str; 2] = [
+    "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+];
+const UPGRADED: [&str; 3] = ["Http 1 GET /chat", "answer 1 101", "upgraded"];
+
+#[test]
+fn websocket_messages() {
+    let (text, ping, pong, close) = (0x81, 0x89, 0x8a, 0x88);
+    let messages = [frame(text, b"one"), frame(0xc2, &[7; 300])].concat();
+    let in_parts = [
+        frame(0x01, b"be"),
+        frame(ping, b""),
+        frame(0x00, &[0x81; 70_000]),
+        frame(0x80, b""),
+    ];
+    check(
+        &[
+            read(UPGRADE[0]),
+            wrote(UPGRADE[1]),
+            read(frame(pong, b"unasked")),
+            wrote("pushed"),
+            read(messages),
+            wrote("answer to both"),
+            wrote("more"),
+            read(in_parts.concat()),
+            read(frame(text, b"")),
+            wrote("answer to both"),
+            read(frame(ping, b"alive?")),
+            wrote("pong"),
+            read(frame(close, b"\x03\xe8")),
+            wrote("close"),
+        ],
+        &[
+            UPGRADED.as_slice(),
+            &["messages", "Websocket 2 ", "answer 2 0", "Websocket 1 "],
+            &["Websocket 1 ", "answer 2 0"],
+        ]
+        .concat(),
+    );
+}
+
+/// A client's frames are masked, and of known kinds.
+#[test]
+fn what_is_no_websocket() {
+    let after = |bytes: &[u8]| {
+        let steps = [read(UPGRADE[0]), wrote(UPGRADE[1]), read(bytes)];
+        assert_cuts_do_not_matter(&steps);
+        facts(&steps).split_off(UPGRADED.len())
+    };
+    let none: [&str; 0] = [];
+    for bytes in [&b"\x81\x01a"[..], b"\x83\x80mask", b"\x80\x80mask", b"ab"] {
+        assert_eq!(after(bytes), none, "{bytes:?}");
+    }
+    for next in [
+        &b"\x8b\x80mask"[..],
+        b"\x81\x01a",
+        b"\x82\xff\x80\0\0\0\0\0\0\0",
+    ] {
+        let bytes = [&frame(0x88, b""), next].concat();
+        let told = after(&bytes);
+        assert_eq!(told.first().map(String::as_str), Some("messages"));
+        assert_eq!(
+            told.last().map(String::as_str),
+            Some("unseen Unframed"),
+            "{next:?}"
+        );
+    }
+}
+
 #[test]
 fn http_unseen_bytes_count_as_body() {
     check(

@@ -83,6 +83,7 @@ fn shape(kind: u8) -> Option<(usize, bool)> {
         | kind::UNMAP_FAILED
         | kind::REQUEST_BEGUN
         | kind::UPGRADED
+        | kind::MESSAGES
         | kind::CLOSE
         | kind::MARK_END
         | kind::THREAD_END
@@ -228,6 +229,9 @@ fn event<'a>(kind: u8, operand: u64, fixed: &[u64], bytes: Bytes<'a>) -> Option<
             status: high(word(0)),
         },
         kind::UPGRADED => Event::Upgraded {
+            connection: number()?,
+        },
+        kind::MESSAGES => Event::Messages {
             connection: number()?,
         },
         kind::UNSEEN => Event::Unseen {

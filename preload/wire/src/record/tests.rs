@@ -112,6 +112,7 @@ fn samples() -> Vec<Event<'static>> {
             status: 404
         },
         Event::Upgraded { connection: 9 },
+        Event::Messages { connection: 9 },
         Event::Unseen {
             connection: 9,
             reason: Unseen::Http2

@@ -168,6 +168,7 @@ impl ColumnReader {
                 status: self.small(raw)?,
             },
             kind::UPGRADED => Event::Upgraded { connection },
+            kind::MESSAGES => Event::Messages { connection },
             kind::UNSEEN => Event::Unseen {
                 connection,
                 reason: Unseen::from_code(self.code(raw)?).ok_or(Bad)?,

@@ -108,6 +108,7 @@ impl Columns {
                 &[connection.into(), count.into(), status.into()],
             ),
             Event::Upgraded { connection } => self.numbers(kind::UPGRADED, &[connection.into()]),
+            Event::Messages { connection } => self.numbers(kind::MESSAGES, &[connection.into()]),
             Event::Unseen { connection, reason } => {
                 self.numbers(kind::UNSEEN, &[connection.into(), reason as u64]);
             }
