@@ -47,7 +47,26 @@ impl Report {
             .unwrap_or_else(|error| panic!("no JSON ({error}): {err}"));
         let faults = schema::faults(&json);
         assert!(faults.is_empty(), "{arguments:?}: {faults:#?}");
-        Report { json }
+        let report = Report { json };
+        report.assert_nothing_of_nothing_leaks();
+        report
+    }
+
+    /// What leaks is there: no call site without a block is called a leak.
+    fn assert_nothing_of_nothing_leaks(&self) {
+        const FIELDS: [&str; 4] = [
+            "retained_blocks",
+            "live_blocks",
+            "before_exit_blocks",
+            "outside_grown_blocks",
+        ];
+        for site in self.list("/sites") {
+            let leaks = ["leak", "growing_buffer"]
+                .map(Value::from)
+                .contains(&site["verdict"]);
+            let has = |field: &&str| site[*field].as_u64() > Some(0);
+            assert!(!leaks || FIELDS.iter().any(has), "{site:#}");
+        }
     }
 
     /// The value at a JSON pointer; panics where there is none.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use leak_tests::http::{Connection, Request};
 use leak_tests::python;
-use leak_tests::real::{self, Server, line};
+use leak_tests::real::{self, Server};
 use leak_tests::report::{Report, leak_analyze, number, text};
 use leak_tests::run::Place;
 use serde_json::Value;
@@ -217,28 +217,24 @@ fn ask_once(port: u16, target: &str) {
 }
 
 /// FastAPI under hypercorn: of each request some thirty objects wait for the collector.
-#[test]
-fn hypercorn_leaves_garbage_and_no_leak() {
-    let start = |_: &Place, port: u16| {
-        let directory = leak_tests::artifacts::source("targets/real")
-            .display()
-            .to_string();
-        line([
-            "/usr/bin/env",
-            &format!("PYTHONPATH={directory}"),
-            &real::python(),
-            "-m",
-            "hypercorn",
-            "fast:app",
-            &format!("--bind=127.0.0.1:{port}"),
-        ])
-    };
-    let server = Server::start(true, &start);
+fn hypercorn(gc: &'static str) -> Report {
+    let (place, port) = (Place::new(), leak_tests::http::free_port());
+    let mut command = place.traced(real::python());
+    command.args(["-m", "hypercorn", "fast:app"]);
+    command.arg(format!("--bind=127.0.0.1:{port}"));
+    let directory = leak_tests::artifacts::source("targets/real");
+    command.env("PYTHONPATH", directory).env("LEAK_GC", gc);
+    let server = Server::listening(place, port, command);
     for number in 0..EACH {
         ask_once(server.port, "/ok");
         ask_once(server.port, &format!("/items/{number}"));
     }
-    let report = server.stop(libc::SIGINT).report();
+    server.stop(libc::SIGINT).report()
+}
+
+#[test]
+fn hypercorn_leaves_garbage_and_no_leak() {
+    let report = hypercorn("off");
     assert_eq!(leaking(&report, "GET /ok"), 0);
     assert_ne!(verdict(&report, "GET /ok"), "leak");
     let of_server = |row: &Value| {
@@ -261,4 +257,20 @@ fn hypercorn_leaves_garbage_and_no_leak() {
     let types = report.list("/types");
     let kept = types.iter().find(kept).expect("what is kept");
     assert_eq!(number(&kept["blocks"], "blocks"), 50 * EACH);
+}
+
+/// What its requests leave is collected every ten of them, and the endpoint that keeps nothing is known to be clean.
+#[test]
+fn hypercorn_is_asked_to_collect() {
+    let report = hypercorn("boundary:10");
+    let asked = 2 * EACH / 10;
+    let mut processes = report.list("/processes").iter();
+    let serving = processes.find(|process| process["requests"].as_u64() > Some(0));
+    let collections = &serving.expect("a worker")["collections"];
+    assert_eq!(collections["asked"], asked, "{collections}");
+    assert!(collections["full"].as_u64() >= Some(asked), "{collections}");
+    assert_eq!(leaking(&report, "GET /ok"), 0);
+    assert!(["clean", "freed_later", "warm_up", "bounded"].contains(&verdict(&report, "GET /ok")));
+    assert_eq!(verdict(&report, "GET /items/{id}"), "leak");
+    assert_eq!(leaking(&report, "GET /items/{id}"), EACH);
 }

@@ -132,12 +132,16 @@ fn assert_clean(report: &Report, label: &str) {
 }
 
 fn check(start: real::Start<'_>, clients: usize) {
-    let paths = ["/publish", "/track", "/note", "/login", "/ok"];
+    let paths = ["/publish", "/track", "/note", "/ordered", "/login", "/ok"];
     let (report, truth) = serve(start, clients, &paths);
     assert_eq!(truth["publish"], EACH * 30);
     assert_leaks(&report, "POST /publish", "dict", &truth["publish"]);
     assert_leaks(&report, "GET /track", "tuple", &truth["track"]);
     assert_leaks(&report, "GET /note", "dict", &truth["note"]);
+    let ordered = &truth["ordered"];
+    for of_type in ["collections.OrderedDict", "collections.OrderedDict (keys)"] {
+        assert_leaks(&report, "GET /ordered", of_type, ordered);
+    }
     assert_leaks(&report, "GET /login", "reused.Session", &truth["login"]);
     assert_clean(&report, "GET /ok");
 }

@@ -4,6 +4,7 @@ What each request leaves behind:
     POST /publish   30 dicts, in the queues of subscribers that are gone
     GET /track      100 tuples of two floats
     GET /note       one dict
+    GET /ordered    ten OrderedDicts, whose tables of keys come from the dicts' free list
     GET /login      one Session
     GET /graph      nothing but garbage in cycles: thousands of objects
     GET /collect    60 dicts, made when pairs have died and the collector has just freed that
@@ -26,6 +27,7 @@ class Session:
 QUEUES = [collections.deque() for _ in range(30)]
 TRACKED = []
 NOTES = []
+ORDERED = []
 COLLECTED = []
 MARKED = []
 SESSIONS = []
@@ -43,6 +45,10 @@ def track():
 
 def note():
     NOTES.append({"n": 1})
+
+
+def ordered():
+    ORDERED.extend(collections.OrderedDict(n=1) for _ in range(10))
 
 
 def login():
@@ -86,8 +92,8 @@ def truth():
     kept = [message for queue in QUEUES for message in queue] + NOTES + COLLECTED + TRACKED + MARKED
     assert {type(thing) for thing in kept} <= {dict, tuple, slice}
     sessions = sum(type(thing) is Session for thing in gc.get_objects())
-    return {"publish": sum(map(len, QUEUES)), "track": len(TRACKED), "note": len(NOTES), "login": sessions,
-            "collect": len(COLLECTED), "mark": len(MARKED)}
+    return {"publish": sum(map(len, QUEUES)), "track": len(TRACKED), "note": len(NOTES), "ordered": len(ORDERED),
+            "login": sessions, "collect": len(COLLECTED), "mark": len(MARKED)}
 
 
 def flask_app():
@@ -104,7 +110,7 @@ def flask_app():
         return view
 
     app.post("/publish")(keep(publish))
-    for act in (track, note, login, graph, collect, mark, cut):
+    for act in (track, note, ordered, login, graph, collect, mark, cut):
         app.get("/" + act.__name__)(keep(act))
     app.get("/ok")(lambda: "ok")
     app.get("/truth")(truth)
@@ -130,7 +136,7 @@ def fastapi_app():
         return truth()
 
     app.post("/publish")(keep(publish))
-    for act in (track, note, login, graph, collect, mark, cut):
+    for act in (track, note, ordered, login, graph, collect, mark, cut):
         app.get("/" + act.__name__)(keep(act))
     app.get("/ok")(ok)
     app.get("/truth")(tell)
