@@ -211,53 +211,76 @@ impl Memory {
         asked: Asked,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> Result<Option<u32>, Refused> {
-        let Places {
-            native,
-            edge,
-            limit,
-        } = places;
+        if let Some(known) = self.known_pair(nodes, places, asked) {
+            return Ok(known);
+        }
+        // All that is new of it is told from there at once: to go there takes two system calls.
+        alternate_stack::run(|| self.new_pair(interpreter, nodes, places, asked, tell))
+    }
+
+    /// The same where all of it is known.
+    #[inline(always)]
+    fn known_pair(
+        &mut self,
+        nodes: &mut Nodes<'_>,
+        places: Places,
+        asked: Asked,
+    ) -> Option<Option<u32>> {
         let steps = &mut self.steps;
-        let python = self.stack.node(limit, |parent, frame| {
+        let python = self.stack.node(places.limit, |parent, frame| {
+            let step = steps.step(parent, frame.code(), frame.instruction);
+            step.ok_or(())
+        });
+        let python = python.ok()?;
+        if python == 0 && asked == Asked::Native {
+            return Some(places.native);
+        }
+        let Some(key) = Key::of(nodes, places.native, python, asked) else {
+            return Some(None);
+        };
+        if let Some(pair) = steps.pair(key.number, python) {
+            return Some(Some(pair));
+        }
+        let pair = nodes.known_pair(key.parent, key.of_child)?;
+        steps.set_pair(key.number, python, pair);
+        Some(Some(pair))
+    }
+
+    fn new_pair(
+        &mut self,
+        interpreter: &'static Interpreter,
+        nodes: &mut Nodes<'_>,
+        places: Places,
+        asked: Asked,
+        tell: &mut impl FnMut(Event<'_>) -> bool,
+    ) -> Result<Option<u32>, Refused> {
+        let steps = &mut self.steps;
+        let python = self.stack.node(places.limit, |parent, frame| {
             steps.python(parent, frame.code(), frame.instruction, || {
                 // SAFETY: the frame lies on the stack.
-                alternate_stack::run(|| unsafe {
-                    new_step(interpreter, nodes, parent, frame, tell)
-                })
+                unsafe { new_step(interpreter, nodes, parent, frame, tell) }
             })
         })?;
         if python == 0 && asked == Asked::Native {
-            return Ok(native);
+            return Ok(places.native);
         }
-        // Of the interpreter's own blocks, the Python frames and the function that allocates tell all that sets
-        // call sites apart. What lies between is the interpreter's way from one to the other, which changes when it
-        // specialises an instruction: it is told of one such block, as an example.
-        let by_function = asked == Asked::Interpreter && python != 0;
-        let number = match (by_function, native) {
-            (true, _) => FUNCTION | nodes.innermost(),
-            (false, Some(native)) => u64::from(native) << 1 | asked as u64,
-            (false, None) => return Ok(None),
+        let Some(key) = Key::of(nodes, places.native, python, asked) else {
+            return Ok(None);
         };
-        if let Some(pair) = steps.pair(number, python) {
-            return Ok(Some(pair));
-        }
-        let (parent, key) = match by_function {
-            true => (python, nodes.innermost()),
-            false => (native.unwrap_or(0), u64::from(python) << 1 | asked as u64),
-        };
-        let pair = match nodes.known_pair(parent, key) {
+        let pair = match nodes.known_pair(key.parent, key.of_child) {
             Some(pair) => pair,
             None => {
                 // Python's frames tell how the interpreter's loop came to run: what it called since is enough.
-                let inside = match by_function && edge != 0 {
-                    true => steps.example(key, self.stack.place(), || {
-                        alternate_stack::run(|| nodes.inside(edge, limit, tell))
+                let inside = match key.is_by_function() && places.edge != 0 {
+                    true => steps.example(key.of_child, self.stack.place(), || {
+                        nodes.inside(places.edge, places.limit, tell)
                     })?,
                     false => None,
                 };
-                let Some(native) = inside.or(native) else {
+                let Some(native) = inside.or(places.native) else {
                     return Ok(None);
                 };
-                nodes.pair(parent, key, |id| {
+                nodes.pair(key.parent, key.of_child, |id| {
                     tell(Event::Pair {
                         id,
                         native,
@@ -267,8 +290,45 @@ impl Memory {
                 })?
             }
         };
-        steps.set_pair(number, python, pair);
+        steps.set_pair(key.number, python, pair);
         Ok(Some(pair))
+    }
+}
+
+/// By what a pair is found.
+///
+/// Of the interpreter's own blocks, the Python frames and the function that allocates tell all that sets call sites
+/// apart. What lies between is the interpreter's way from one to the other, which changes when it specialises an
+/// instruction: it is told of one such block, as an example.
+struct Key {
+    /// In the steps, with its Python node.
+    number: u64,
+    /// In the tree: its parent, and what it is among the children of that.
+    parent: u32,
+    of_child: u64,
+}
+
+impl Key {
+    /// `None`: the native backtrace has to be known.
+    #[inline(always)]
+    fn of(nodes: &Nodes<'_>, native: Option<u32>, python: u32, asked: Asked) -> Option<Key> {
+        if asked == Asked::Interpreter && python != 0 {
+            let function = nodes.innermost();
+            return Some(Key {
+                number: FUNCTION | function,
+                parent: python,
+                of_child: function,
+            });
+        }
+        native.map(|native| Key {
+            number: u64::from(native) << 1 | asked as u64,
+            parent: native,
+            of_child: u64::from(python) << 1 | asked as u64,
+        })
+    }
+
+    fn is_by_function(&self) -> bool {
+        self.number & FUNCTION != 0
     }
 }
 

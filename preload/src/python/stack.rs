@@ -13,6 +13,8 @@ use super::offsets::Offsets;
 const MAX_FRAMES: usize = 1 << 10;
 /// Where to look for a frame, by its address.
 const PLACE_BITS: u32 = 11;
+/// Stacks that are deeper than is told: of so many depths, which follow each other, the nodes are remembered.
+const PARTS: usize = 8;
 /// So many looks in a row make do with a part of a stack that was too long for more.
 const PATIENCE: u32 = 256;
 
@@ -31,6 +33,27 @@ struct Entry {
     of_c: u64,
 }
 
+/// A stack without its outermost frames. All zeros is none.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    /// Frames with code that it is without.
+    cut: usize,
+    /// Its outermost entry.
+    first: usize,
+    /// Of so many entries, from the stack's outermost, the nodes are known; 0: of none.
+    nodes: usize,
+}
+
+impl Part {
+    /// Of the stack's entries so many are left as they were.
+    fn keep(&mut self, kept: usize) {
+        self.nodes = match kept > self.first {
+            true => self.nodes.min(kept),
+            false => 0,
+        };
+    }
+}
+
 /// All zeros is empty.
 pub struct Stack {
     /// The outermost frame first, so that those that change are at the end.
@@ -38,6 +61,11 @@ pub struct Stack {
     len: usize,
     /// Of so many, from the outermost, the nodes are known.
     nodes: usize,
+    /// By how many frames they are without.
+    parts: [Part; PARTS],
+    nodes_of_parts: [[u32; MAX_FRAMES]; PARTS],
+    /// One of them is known.
+    has_parts: bool,
     /// Looks that take only as many frames as are told; 0: the stack is whole.
     cut: u32,
     /// By a frame's address: its entry.
@@ -49,7 +77,17 @@ pub struct Stack {
 impl Stack {
     /// Forgets everything.
     pub fn clear(&mut self) {
-        (self.len, self.nodes) = (0, 0);
+        self.keep(0);
+    }
+
+    /// Of its entries, from the outermost, so many are left as they were.
+    #[inline(always)]
+    fn keep(&mut self, kept: usize) {
+        self.len = kept;
+        self.nodes = self.nodes.min(kept);
+        if self.has_parts {
+            self.parts.iter_mut().for_each(|part| part.keep(kept));
+        }
     }
 
     /// Becomes the stack that begins at `innermost`; of one that is too long the innermost frames, at least `limit`
@@ -92,8 +130,7 @@ impl Stack {
             (*place, at) = unsafe { Frame::read(offsets, at) };
             new += 1;
         }
-        self.len = kept;
-        self.nodes = self.nodes.min(kept);
+        self.keep(kept);
         // SAFETY: the new frames lie on the stack.
         unsafe { self.push(offsets, new) }
     }
@@ -186,15 +223,32 @@ impl Stack {
     #[cold]
     #[inline(never)]
     fn node_of_part<E>(
-        &self,
+        &mut self,
         cut: usize,
         mut step: impl FnMut(u32, &Frame) -> Result<u32, E>,
     ) -> Result<u32, E> {
         let entries = self.entries.get(..self.len).unwrap_or(&[]);
-        let first = entries.partition_point(|entry| entry.depth as usize <= cut);
-        let part = entries.iter().skip(first);
-        part.filter(|entry| entry.has_code)
-            .try_fold(0, |node, entry| step(node, &entry.frame))
+        let (place, nodes) = (cut % PARTS, &mut self.nodes_of_parts);
+        let (Some(part), Some(nodes)) = (self.parts.get_mut(place), nodes.get_mut(place)) else {
+            return Ok(0);
+        };
+        if part.nodes == 0 || part.cut != cut {
+            let first = entries.partition_point(|entry| entry.depth as usize <= cut);
+            let nodes = 0;
+            *part = Part { cut, first, nodes };
+            self.has_parts = true;
+        }
+        let known = part.nodes.checked_sub(1);
+        let mut node = known.map_or(0, |last| nodes.get(last).copied().unwrap_or(0));
+        let from = part.nodes.max(part.first);
+        for (index, (entry, place)) in entries.iter().zip(nodes).enumerate().skip(from) {
+            if entry.has_code {
+                node = step(node, &entry.frame)?;
+            }
+            *place = node;
+            part.nodes = index + 1;
+        }
+        Ok(node)
     }
 
     /// Where the outermost frame lies that is a generator's or coroutine's, or 0.

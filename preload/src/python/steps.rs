@@ -59,7 +59,6 @@ impl Steps {
 
     /// The node for `instruction` of the live code object `code`, called from `parent`; `find` finds it where it is not
     /// remembered. It says whether it may be.
-    #[inline(always)]
     pub fn python<E>(
         &mut self,
         parent: u32,
@@ -67,18 +66,13 @@ impl Steps {
         instruction: u64,
         find: impl FnOnce() -> Result<(u32, bool), E>,
     ) -> Result<u32, E> {
-        let version = codes::version(code);
-        let key = code ^ instruction.rotate_left(24) ^ u64::from(parent) << 40;
-        let Some(step) = self.steps.get_mut(mixed(key) as usize % STEPS) else {
-            return Ok(find()?.0);
-        };
-        let is_it = (step.code, step.instruction) == (code, instruction)
-            && (step.parent, step.version) == (parent, version);
-        if is_it && step.node != 0 {
-            return Ok(step.node);
+        if let Some(node) = self.step(parent, code, instruction) {
+            return Ok(node);
         }
+        let version = codes::version(code);
         let (node, lasts) = find()?;
-        if lasts {
+        let place = self.steps.get_mut(place_of_step(parent, code, instruction));
+        if let Some(step) = place.filter(|_| lasts) {
             *step = Step {
                 code,
                 instruction,
@@ -88,6 +82,15 @@ impl Steps {
             };
         }
         Ok(node)
+    }
+
+    /// The same, where it is remembered.
+    #[inline(always)]
+    pub fn step(&self, parent: u32, code: u64, instruction: u64) -> Option<u32> {
+        let step = self.steps.get(place_of_step(parent, code, instruction))?;
+        let is_it = (step.code, step.instruction) == (code, instruction)
+            && (step.parent, step.version) == (parent, codes::version(code));
+        (is_it && step.node != 0).then_some(step.node)
     }
 
     /// The pair of `python` and what the number `native` stands for.
@@ -135,6 +138,12 @@ impl Steps {
         }
         Ok(found)
     }
+}
+
+#[inline(always)]
+fn place_of_step(parent: u32, code: u64, instruction: u64) -> usize {
+    let key = code ^ instruction.rotate_left(24) ^ u64::from(parent) << 40;
+    mixed(key) as usize % STEPS
 }
 
 fn place_of(native: u64, python: u32) -> usize {
