@@ -94,8 +94,8 @@ pub struct Thread {
     woken: Cell<bool>,
     /// The same as `waits_from` of a queue's lock.
     queue_from: Cell<u64>,
-    /// Those that it has taken.
-    semaphores: Semaphores,
+    /// Semaphores that it has taken.
+    pub semaphores: Semaphores,
     /// Events that found no lane, to try again now and then.
     laneless: Cell<u32>,
     /// The number of the session in which it asked for a lane last.

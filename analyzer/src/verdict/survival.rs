@@ -157,15 +157,28 @@ impl<'g> Group<'g> {
             .sum()
     }
 
+    /// Lives of what was freed of its survivors, by measure.
+    fn own_lives(&self) -> [Lives; MEASURES] {
+        let mut own: [Lives; MEASURES] = Default::default();
+        for lives in self.processes.iter().filter_map(|process| process.lives) {
+            let each = own.iter_mut().zip(&lives.freed);
+            each.for_each(|(own, freed)| own.merge(freed));
+        }
+        own
+    }
+
     /// The limits of ages that count as mature, by measure; 0: none.
     fn limits(&self) -> [u64; MEASURES] {
         let own = self.has_frees();
         let times = if own { 2 } else { 1 };
+        // What other groups freed at the site, and much more often, hides how long this one's live.
+        let of_own = self.own_lives();
         let mut limits = [0; MEASURES];
-        for (limit, freed) in limits.iter_mut().zip(&self.freed) {
-            *limit = times * freed.percentile(TYPICAL);
+        for ((limit, freed), own) in limits.iter_mut().zip(&self.freed).zip(&of_own) {
+            *limit = times * freed.percentile(TYPICAL).max(own.percentile(TYPICAL));
         }
-        limits[TIME] = times * self.freed[TIME].percentile_but_longest(TYPICAL);
+        let all = self.freed[TIME].percentile_but_longest(TYPICAL);
+        limits[TIME] = times * all.max(of_own[TIME].percentile_but_longest(TYPICAL));
         // Keepings are the group's own.
         if !own {
             limits[2] = 0;

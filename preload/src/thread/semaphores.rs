@@ -4,8 +4,6 @@
 
 use core::cell::Cell;
 
-use super::Thread;
-
 /// So many semaphores are remembered: more locks than these are held at once by few.
 const TAKEN: usize = 8;
 
@@ -22,7 +20,9 @@ pub struct Semaphores {
 }
 
 impl Semaphores {
-    fn has_taken(&self, semaphore: usize) -> bool {
+    /// The thread has taken the semaphore; whether it has waited with it, and so has it again.
+    #[inline(always)]
+    pub fn has_taken(&self, semaphore: usize) -> bool {
         let count = self.taken_count.get();
         self.taken[count % TAKEN].set(semaphore);
         self.taken_count.set(count.wrapping_add(1));
@@ -34,40 +34,24 @@ impl Semaphores {
         has_waited
     }
 
-    fn gives(&self, semaphore: usize) -> bool {
+    /// The thread gives the semaphore back, or up; whether it had taken it.
+    #[inline(always)]
+    pub fn gives(&self, semaphore: usize) -> bool {
         let place = self.taken.iter().find(|taken| taken.get() == semaphore);
         let lock = place.map_or(0, |place| place.replace(0));
         self.given.set(lock);
         lock != 0
     }
 
-    fn waits_with(&self, semaphore: usize) -> Option<usize> {
+    /// The thread waits for the semaphore; gives the lock that it waits with, if it does with one.
+    #[inline(always)]
+    pub fn waits_with(&self, semaphore: usize) -> Option<usize> {
         let lock = self.given.take();
         let is_own = self.taken.iter().any(|taken| taken.get() == semaphore);
         (is_own && lock != 0).then(|| {
             self.waits_with.set(lock);
             lock
         })
-    }
-}
-
-impl Thread {
-    /// The thread has taken the semaphore; whether it has waited with it, and so has it again.
-    #[inline(always)]
-    pub fn has_taken(&self, semaphore: usize) -> bool {
-        self.semaphores.has_taken(semaphore)
-    }
-
-    /// The thread gives the semaphore back, or up; whether it had taken it.
-    #[inline(always)]
-    pub fn gives(&self, semaphore: usize) -> bool {
-        self.semaphores.gives(semaphore)
-    }
-
-    /// The thread waits for the semaphore; gives the lock that it waits with, if it does with one.
-    #[inline(always)]
-    pub fn waits_with(&self, semaphore: usize) -> Option<usize> {
-        self.semaphores.waits_with(semaphore)
     }
 }
 

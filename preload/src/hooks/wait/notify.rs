@@ -45,7 +45,7 @@ pub(super) fn has_woken() {
 pub(super) fn has_taken(semaphore: *mut sem_t) {
     if !window::is_off()
         && let Some(thread) = thread::current()
-        && !thread.has_taken(semaphore as usize)
+        && !thread.semaphores.has_taken(semaphore as usize)
     {
         queue::enter(semaphore as usize);
     }
@@ -56,7 +56,7 @@ pub(super) fn has_taken(semaphore: *mut sem_t) {
 pub(super) fn waits_for(semaphore: *mut sem_t) {
     if !window::is_off()
         && let Some(thread) = thread::current()
-        && let Some(lock) = thread.waits_with(semaphore as usize)
+        && let Some(lock) = thread.semaphores.waits_with(semaphore as usize)
     {
         queue::waited_with(lock);
     }
@@ -120,7 +120,8 @@ pub(super) fn wakes(address: usize, count: usize) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sem_post(semaphore: *mut sem_t) -> c_int {
     if !window::is_off() {
-        let is_lock = thread::current().is_some_and(|thread| thread.gives(semaphore as usize));
+        let is_lock =
+            thread::current().is_some_and(|thread| thread.semaphores.gives(semaphore as usize));
         if !is_lock && is_awaited(semaphore) {
             connections::enter_with(Wait::Notify, Wait::word(semaphore as u64));
         }
