@@ -117,6 +117,12 @@ impl Sequences {
         self.serving.requests
     }
 
+    /// When the request in this place ended; where there were many, some later.
+    pub fn ended_when(&self, order: u64) -> u64 {
+        let end = self.ends.get(order as usize / self.every);
+        end.copied().unwrap_or(self.serving.to)
+    }
+
     /// How many requests ended in the process.
     pub fn requests(&self) -> u64 {
         self.requests

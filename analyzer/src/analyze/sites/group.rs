@@ -103,23 +103,29 @@ impl Judge<'_> {
         let sequences = &self.sequences[process];
         let mut lives = site.lives.groups.iter();
         let lives = lives.find(|lives| (lives.label, lives.status) == group);
-        let now = Age {
-            requests: sequences.requests(),
-            visits: site.visits,
-            keepings: lives.map_or(0, |lives| lives.keepings),
-            time: sequences.served_until(),
-        };
         let mut mine = site.retained.iter();
         let associated =
             mine.any(|kept| kept.associated && self.record_of_group(kept, group).is_some());
+        let orders = sequences.of_group(group.0, group.1);
+        // How often the group has kept something since is not known of what nothing proves. So ages count while its
+        // requests come: what they replace is what others of them kept.
+        let last = orders.last().filter(|_| associated);
+        let ended = sequences.requests();
+        let now = Age {
+            requests: last.map_or(ended, |last| last + 1),
+            visits: site.visits,
+            keepings: lives.map_or(0, |lives| lives.keepings),
+            time: last.map_or(sequences.served_until(), |last| sequences.ended_when(*last)),
+        };
         survival::InProcess {
             gone: sequences.ended_at() < self.served_until,
-            orders: sequences.of_group(group.0, group.1).to_vec(),
+            orders: orders.to_vec(),
             untold: match self.may_be_garbage {
                 true => &self.collectors[process].untold,
                 false => &[],
             },
-            ended: sequences.requests(),
+            // Not one: it is no process that served one request alone.
+            ended: now.requests.max(ended.min(2)),
             kept: self.kept_of_group(site, group, now),
             lives,
             mass_death: site.lives.mass_death,
