@@ -10,7 +10,7 @@ use super::ways::{line, processes_of, short_line};
 use crate::analysis::Verdict;
 use crate::requests::label::LabelId;
 use crate::requests::record::Record;
-use crate::sites::{SiteId, Sites};
+use crate::sites::{Memory, SiteId, Sites};
 use crate::trace::ProcessId;
 use crate::verdict::LEAK_REQUESTS;
 pub(super) use known::Leaking;
@@ -30,8 +30,8 @@ pub(super) struct Ranges {
 ///
 /// What nobody could be found for counts for all labels that leak at its call site or its line (the innermost
 /// frames), and, where it grows, for all labels that leak nowhere and may have made it. Where requests left something
-/// behind and all of that is proved, what is not proved is no request's. Where none is known to leak, nothing shows that
-/// owners can be told there: what leaks and may be any one's is undecided.
+/// behind and all of that is proved, what is not proved is no request's. What leaks and may be any one's is undecided where
+/// labels that are known to leak keep less: nothing shows that the owners of so much can be told there.
 pub(super) fn leaking_ranges(
     (sites, verdicts): (&[Judged], &FxHashMap<LabelId, Verdict>),
     leaking: &Leaking,
@@ -40,18 +40,20 @@ pub(super) fn leaking_ranges(
     places: &Sites,
 ) -> Ranges {
     let mut known = known_leaks((sites, verdicts), leaking, records, (unknown, places));
-    let none_leaks = known.is_empty();
+    let told: u64 = known.values().map(|known| known.bytes).sum();
     add_undecided(sites, &mut known, records, (unknown, places));
     let parts = sites.iter().flat_map(|site| &site.labels);
     let mut kept = parts.flat_map(|part| &part.retained);
     let associates = kept.any(|kept| kept.associated);
     let grows = sites.iter().filter(|site| grows_for_nobody(site));
     let of_nobody: Vec<(SiteId, Whose)> = grows
-        .map(|site| match site.outside.leaks() && none_leaks {
-            _ if ambiguous.contains(&site.id) => (site.id, Whose::OneOrAnother),
-            true if unclaimed.contains(&site.id) => (site.id, Whose::Anyones),
-            _ => (site.id, Whose::Nobodys),
-        })
+        .map(
+            |site| match site.outside.leaks() && told < site.outside_grown().bytes {
+                _ if ambiguous.contains(&site.id) => (site.id, Whose::OneOrAnother),
+                true if unclaimed.contains(&site.id) => (site.id, Whose::Anyones),
+                _ => (site.id, Whose::Nobodys),
+            },
+        )
         .collect();
     let untellable = of_nobody.iter().any(|(_, whose)| *whose != Whose::Nobodys);
     if !associates && !untellable && known.values().all(Known::is_certain) {
@@ -104,6 +106,10 @@ fn known_leaks(
                 processes.extend(processes_of(site, records));
             }
             of_label.add_leak(part, leaking, records);
+            if places.memory(site.id) != Memory::Stack {
+                let kept = part.retained.iter().map(|kept| kept.bytes);
+                of_label.bytes += kept.sum::<u64>();
+            }
             // What is another label's may be this one's.
             let others = site.labels.iter().filter(|other| other.label != part.label);
             let unsure = others.flat_map(|other| &other.retained);

@@ -369,8 +369,13 @@ impl<'g> Group<'g> {
             false => found.births.max(kept + late),
         };
         let typical = self.freed[0].percentile(TYPICAL).max(1) as f64;
+        // Those that died late may be all the group's own, a few among many of others: then it lives as long as they.
+        let residual = match found.unowned && late > 0 {
+            true => (RESIDUAL * typical).max(found.excess as f64 / late as f64),
+            false => RESIDUAL * typical,
+        };
         let more = at_least(kept + late, births, TAIL) < level && kept > 2 * late;
-        more || at_most(late, found.exposure / (RESIDUAL * typical)) < level
+        more || at_most(late, found.exposure / residual) < level
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) type Unknown = FxHashMap<SiteId, Vec<(ProcessId, u64)>>;
 pub(super) struct Known {
     /// It is called leaking somewhere.
     pub(super) leaks: bool,
+    /// What it keeps there: most of a stack is never touched.
+    pub(super) bytes: u64,
     pub(super) told: FxHashSet<RequestId>,
     /// Answers with these statuses leak; what had none may be any of them.
     pub(super) statuses: FxHashSet<Option<u32>>,

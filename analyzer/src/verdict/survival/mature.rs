@@ -46,8 +46,9 @@ pub(super) struct Mature {
     pub(super) births: u64,
     /// Some of them were nobody's for sure.
     pub(super) unowned: bool,
-    /// Of them, those that died older than what is mature.
+    /// Of them, those that died older than what is mature, and in how many more requests, in all.
     pub(super) late: u64,
+    pub(super) excess: u64,
     /// Requests for which mature ones have been watched.
     pub(super) exposure: f64,
 }
@@ -96,6 +97,7 @@ impl Mature {
             if limit > 0 {
                 let (late, excess) = freed.above(limit);
                 self.late += late;
+                self.excess += excess;
                 self.exposure += excess as f64;
             }
         };
