@@ -23,6 +23,8 @@ mod mature;
 mod pace;
 mod process;
 #[cfg(test)]
+mod shared;
+#[cfg(test)]
 mod workers;
 #[cfg(test)]
 mod young;
