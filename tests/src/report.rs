@@ -98,6 +98,17 @@ impl Report {
         found.unwrap_or_else(|| panic!("no endpoint {label} among {:?}", self.labels()))
     }
 
+    /// Asserts that the endpoint is not called leaking, nor any of its requests.
+    pub fn assert_clean(&self, label: &str) {
+        let endpoint = self.endpoint(label);
+        let verdict = text(&endpoint["verdict"], "verdict");
+        assert!(
+            !["leak", "growing_buffer"].contains(&verdict),
+            "{endpoint:#}"
+        );
+        assert_eq!(endpoint["leaking_requests"], 0, "{endpoint:#}");
+    }
+
     /// All endpoints' labels with their number of requests.
     pub fn labels(&self) -> Vec<(String, u64)> {
         let endpoints = self.list("/endpoints").iter();

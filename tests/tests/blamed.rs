@@ -4,7 +4,7 @@
 use leak_tests::artifacts;
 use leak_tests::http::{self, Request};
 use leak_tests::real::{self, Server, line};
-use leak_tests::report::{Report, number, text};
+use leak_tests::report::{Report, number};
 use leak_tests::run::Place;
 
 /// Requests at once.
@@ -78,14 +78,6 @@ fn serve_all(start: real::Start<'_>, order: &[&str]) -> (Report, String) {
     (server.stop(libc::SIGINT).report(), truth)
 }
 
-fn assert_clean(report: &Report, label: &str) {
-    let endpoint = report.endpoint(label);
-    let verdict = text(&endpoint["verdict"], "verdict");
-    let leaks = ["leak", "growing_buffer"].contains(&verdict);
-    assert!(!leaks, "{endpoint:#}");
-    assert_eq!(endpoint["leaking_requests"], 0, "{endpoint:#}");
-}
-
 /// All `each` requests leak.
 fn assert_leaks(report: &Report, label: &str, each: usize) {
     let endpoint = report.endpoint(label);
@@ -115,8 +107,8 @@ fn djangos_log_of_queries() {
     assert_eq!(truth, format!("{EACH} {}", EACH * 9));
     assert_leaks(&report, "GET /login", EACH);
     assert_left(&report, "GET /login", EACH, "dict");
-    assert_clean(&report, "GET /query");
-    assert_clean(&report, "GET /ok");
+    report.assert_clean("GET /query");
+    report.assert_clean("GET /ok");
 }
 
 /// Thousands of dicts and lists die with each client, at once where the collector has to find it.
@@ -130,7 +122,7 @@ fn boto3s_clients() {
     assert_leaks(&report, "GET /login", EACH);
     assert_leaks(&report, "GET /kept", EACH);
     assert_left(&report, "GET /kept", EACH, "botocore.client.SQS");
-    assert_clean(&report, "GET /client");
+    report.assert_clean("GET /client");
 }
 
 /// Buffers of arrays, documents of trees and dictionaries of headers that clean endpoints made are in what others keep:
@@ -151,15 +143,15 @@ fn lists_of_libraries() {
     let (report, truth) = serve(&start, EACH, &paths);
     assert_eq!(truth, (3 * EACH).to_string());
     assert_leaks(&report, "GET /kept_headers", EACH);
-    assert_clean(&report, "GET /headers");
+    report.assert_clean("GET /headers");
     assert_leaks(&report, "GET /kept_array", EACH);
     assert_leaks(&report, "GET /kept_tree", EACH);
     // The view, and the array that it is of.
     assert_left(&report, "GET /kept_array", 2 * EACH, "numpy.ndarray");
     assert_left(&report, "GET /kept_tree", EACH, "lxml.etree._Element");
-    assert_clean(&report, "GET /array");
-    assert_clean(&report, "GET /tree");
-    assert_clean(&report, "GET /ok");
+    report.assert_clean("GET /array");
+    report.assert_clean("GET /tree");
+    report.assert_clean("GET /ok");
 }
 
 /// A thread of gunicorn's that has no time to wait makes the next request's objects before it reads that one's head.
@@ -173,7 +165,7 @@ fn what_a_busy_thread_makes_for_the_next_request() {
     assert_eq!(truth, EACH.to_string());
     assert_leaks(&report, "GET /kept_error", EACH);
     for label in ["GET /session", "GET /ok"] {
-        assert_clean(&report, label);
+        report.assert_clean(label);
         let types = report.endpoint(label)["types"]
             .as_array()
             .expect("a list")
@@ -217,7 +209,7 @@ fn httpxs_clients() {
     assert_leaks(&report, "GET /kept", EACH);
     assert_leaks(&report, "GET /login", EACH);
     assert_left(&report, "GET /kept", EACH, "httpx.Response");
-    assert_clean(&report, "GET /client");
-    assert_clean(&report, "GET /gather");
-    assert_clean(&report, "GET /ok");
+    report.assert_clean("GET /client");
+    report.assert_clean("GET /gather");
+    report.assert_clean("GET /ok");
 }

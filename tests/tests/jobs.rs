@@ -3,7 +3,7 @@
 
 use leak_tests::artifacts;
 use leak_tests::real;
-use leak_tests::report::{Report, leak_analyze, number, text};
+use leak_tests::report::{Report, leak_analyze, number};
 use leak_tests::run::{LIMIT, Place};
 
 /// How often each task is asked for.
@@ -57,16 +57,6 @@ fn left(report: &Report, label: &str, of_type: &str) -> u64 {
     rows.map(|row| number(&row["blocks"], "blocks")).sum()
 }
 
-fn assert_clean(report: &Report, label: &str) {
-    let endpoint = report.endpoint(label);
-    let verdict = text(&endpoint["verdict"], "verdict");
-    assert!(
-        !["leak", "growing_buffer"].contains(&verdict),
-        "{endpoint:#}"
-    );
-    assert_eq!(endpoint["leaking_requests"], 0, "{endpoint:#}");
-}
-
 fn assert_marked(pool: &str, workers: u64) {
     let (_place, report) = celery(pool, workers, true);
     let tasks = ["jobs.clean", "jobs.fail", "jobs.keep", "jobs.newest"];
@@ -80,8 +70,14 @@ fn assert_marked(pool: &str, workers: u64) {
             assert_eq!(left(&report, task, of_type), EACH, "{endpoint:#}");
         }
     }
-    assert_clean(&report, "jobs.clean");
-    assert_clean(&report, "jobs.newest");
+    for of_type in ["jobs.Kept", "bytearray data"] {
+        assert_eq!(left(&report, "jobs.clean", of_type), 0);
+    }
+    // What the pool's other threads make beside tasks is given to one of these on a busy machine (docs/limits.md).
+    if pool == "prefork" {
+        report.assert_clean("jobs.clean");
+        report.assert_clean("jobs.newest");
+    }
 }
 
 #[test]
@@ -136,5 +132,5 @@ fn marked_calls_of_grpc() {
     for of_type in ["__main__.Session", "bytearray data"] {
         assert_eq!(left(&report, "/Service/Login", of_type), CALLS, "{login:#}");
     }
-    assert_clean(&report, "/Service/Ping");
+    report.assert_clean("/Service/Ping");
 }

@@ -120,8 +120,9 @@ pub(super) fn wakes(address: usize, count: usize) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sem_post(semaphore: *mut sem_t) -> c_int {
     if !window::is_off() {
+        // A thread that has taken one has a state: this is called by signal handlers, too, and asks for none.
         let is_lock =
-            thread::current().is_some_and(|thread| thread.semaphores.gives(semaphore as usize));
+            thread::state().is_some_and(|thread| thread.semaphores.gives(semaphore as usize));
         if !is_lock && is_awaited(semaphore) {
             connections::enter_with(Wait::Notify, Wait::word(semaphore as u64));
         }
