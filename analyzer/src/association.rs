@@ -39,6 +39,8 @@
 //! | `counting` | labels whose requests each leave the same number |
 //! | `stage` | which of the requests in flight blocks are made for, by how long these have been there |
 //! | `component` | the causes that blocks may have, and how likely each makes them |
+//! | `closer` | which of two requests blocks follow more closely in time |
+//! | `near` | what had ended shortly before a moment, and what began shortly after |
 //! | `fit` | shares by expectation maximisation |
 //! | `rivals` | whether another label could have made the same |
 //! | `search` | forward selection |
@@ -52,6 +54,7 @@
 //! | `give` | blocks become their owners', or nobody's |
 
 mod assign;
+mod closer;
 mod component;
 mod counting;
 mod counts;
@@ -67,6 +70,7 @@ mod independent;
 mod kin;
 mod likelihood;
 mod moments;
+mod near;
 mod parts;
 mod rivals;
 mod search;

@@ -261,6 +261,12 @@ impl Sweep {
         self.pause
     }
 
+    /// Begins (`true`) and ends of requests, in their order: stamp, and which request.
+    pub(super) fn changes(&self) -> impl Iterator<Item = (u64, RequestId, bool)> + '_ {
+        let changes = self.changes.iter();
+        changes.map(|change| (change.stamp, change.request, change.begins))
+    }
+
     /// How long a lag is, in ticks of stamps.
     pub(super) fn lasts(&self, lag: Lag) -> u64 {
         self.lags[lag as usize]

@@ -14,9 +14,11 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::closer;
 use super::flight::Sweep;
 use super::groups::Groups;
 use super::moments::{Hint, hinted};
+use super::near::{Near, Order, Side};
 use super::site::{Observation, Observed};
 use super::stage::progress;
 use crate::ledger::Finished;
@@ -36,6 +38,8 @@ const BY_HINTS: f64 = 1.0;
 const AFTER: f64 = 0.98;
 /// A rival can have made this part of the blocks at least.
 const MOST: f64 = 0.5;
+/// Blocks that only the rival was near are this part at most, where times tell that blocks don't follow it.
+const MISSED: f64 = 0.03;
 /// Observations that are looked at of a call site.
 const LOOKED: usize = 1_000;
 /// Moments of the rival's that an observation is compared with: one in so many, those at the nearest points of its
@@ -46,11 +50,13 @@ const LEAST: usize = 16;
 
 /// What a rival made blocks by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum By {
+pub(super) enum By {
     /// Its request was in flight.
     Flight,
     /// Its request was this hint.
     Hint(Hint),
+    /// Its request had just ended, or was to begin soon.
+    Near(Side),
 }
 
 /// Who may have made blocks instead.
@@ -64,7 +70,11 @@ enum Rival {
 
 impl Rival {
     fn is_by_hint(self) -> bool {
-        !matches!(self, Rival::Label(By::Flight, _))
+        matches!(self, Rival::Label(By::Hint(_), _) | Rival::Hinted(_))
+    }
+
+    fn is_by_flight(self) -> bool {
+        matches!(self, Rival::Label(By::Flight, _))
     }
 
     /// Whether it can have made blocks by that cause.
@@ -76,6 +86,17 @@ impl Rival {
     }
 }
 
+/// A request by which a label may have made blocks.
+struct Cause {
+    by: By,
+    label: LabelId,
+    request: RequestId,
+    /// Where in the request's life that was: how far the request had come (0 to 1), or how far it was away.
+    come: f32,
+    /// Ticks since its begin, since its end, or until its begin.
+    ticks: u64,
+}
+
 /// A moment of a rival's: how far its request had come then (0 to 1), the moment's place, and the request.
 type Place = (f32, u32, RequestId);
 
@@ -83,6 +104,7 @@ type Place = (f32, u32, RequestId);
 #[derive(Debug, Default)]
 pub(super) struct Scene {
     seen: Vec<Observation>,
+    order: Order,
     /// By whose they are, in order of how far the request had come.
     places: FxHashMap<(By, LabelId), Vec<Place>>,
 }
@@ -132,23 +154,50 @@ impl Mean {
     }
 }
 
-/// By what a request can have made the observation's blocks.
+/// All requests, and their labels.
+type Known<'k> = (&'k [Record], &'k Groups);
+
+/// By what a request can have made the observation's blocks, while it was in flight or was hinted at.
 fn causes<'o>(
     observation: &'o Observation,
-    groups: &'o Groups,
-) -> impl Iterator<Item = (By, LabelId, RequestId)> + 'o {
+    (records, groups): Known<'o>,
+) -> impl Iterator<Item = Cause> + 'o {
     // What is proved is nobody else's.
     let all = observation.requests.iter().filter(|_| !observation.proved);
     let flying = all.map(|request| (By::Flight, *request));
     let hints = [Hint::Last, Hint::Next, Hint::Task].into_iter();
     let hints = hints.filter_map(|hint| Some((By::Hint(hint), hinted(observation, hint)?)));
-    flying.chain(hints).filter_map(|(by, request)| {
+    flying.chain(hints).filter_map(move |(by, request)| {
         let group = groups.of_request(request)?;
-        Some((by, groups.label(group), request))
+        Some(Cause {
+            by,
+            label: groups.label(group),
+            request,
+            come: progress(&records[request as usize], observation.born),
+            ticks: observation
+                .born
+                .saturating_sub(records[request as usize].start),
+        })
     })
 }
 
 impl Scene {
+    /// By what requests can have made the observation's blocks that were not in flight: shortly after them, or before.
+    fn causes_near(&self, observation: &Observation, groups: &Groups) -> Vec<Cause> {
+        if observation.proved {
+            return Vec::new();
+        }
+        let near = self.order.near(observation.born, groups).into_iter();
+        let cause = |near: Near| Cause {
+            by: By::Near(near.side),
+            label: near.label,
+            request: near.request,
+            come: near.far,
+            ticks: near.ticks,
+        };
+        near.map(cause).collect()
+    }
+
     fn of(finished: &Finished, sweep: &Sweep, records: &[Record], groups: &Groups) -> Scene {
         let process = sweep.process() as usize;
         let moments = finished.moments.iter();
@@ -157,20 +206,27 @@ impl Scene {
             .collect();
         seen.sort_by_key(|moment| moment.born);
         sweep.look(&mut seen.iter_mut().collect::<Vec<_>>(), groups);
+        let mut scene = Scene {
+            seen,
+            order: Order::of(sweep),
+            places: FxHashMap::default(),
+        };
         let mut places: FxHashMap<(By, LabelId), Vec<Place>> = FxHashMap::default();
-        for (at, moment) in (0..).zip(&seen) {
-            for (by, label, request) in causes(moment, groups) {
-                let come = progress(&records[request as usize], moment.born);
-                places
-                    .entry((by, label))
-                    .or_default()
-                    .push((come, at, request));
+        for (at, moment) in (0..).zip(&scene.seen) {
+            let near = scene.causes_near(moment, groups);
+            for cause in causes(moment, (records, groups)).chain(near) {
+                places.entry((cause.by, cause.label)).or_default().push((
+                    cause.come,
+                    at,
+                    cause.request,
+                ));
             }
         }
         for of_label in places.values_mut() {
             of_label.sort_by(|left, right| left.0.total_cmp(&right.0));
         }
-        Scene { seen, places }
+        scene.places = places;
+        scene
     }
 
     /// The moments of a label's requests, in order of how far these had come.
@@ -208,8 +264,7 @@ impl<'p> Along<'p> {
     fn near(&mut self, come: f32) -> Mean {
         let all = self.places.len();
         let wanted = (all / NEAREST).max(LEAST).min(all);
-        let at = self.places.partition_point(|place| place.0 < come);
-        let first = at.saturating_sub(wanted / 2).min(all - wanted);
+        let first = self.first_of(wanted, come);
         let end = first + wanted;
         self.compared[first..end].fill(true);
         let (from, to) = (self.sums[first], self.sums[end]);
@@ -220,6 +275,20 @@ impl<'p> Along<'p> {
             variance: ((to.1 - from.1) / count - mean * mean).max(0.0),
             count: wanted,
         }
+    }
+
+    /// Where so many moments begin that are the nearest to this point.
+    fn first_of(&self, wanted: usize, come: f32) -> usize {
+        let (mut first, mut last) = (0, self.places.len() - wanted);
+        while first < last {
+            let middle = first.midpoint(last);
+            let nearer = self.places[middle + wanted].0 - come < come - self.places[middle].0;
+            match nearer {
+                true => first = middle + 1,
+                false => last = middle,
+            }
+        }
+        first
     }
 
     /// How many requests something was compared with.
@@ -236,12 +305,10 @@ impl<'p> Along<'p> {
 pub(super) struct Claim<'c> {
     /// The label.
     pub(super) label: LabelId,
-    /// By which hint it explains them, if by one.
-    pub(super) hint: Option<Hint>,
+    /// By what it explains them.
+    pub(super) by: By,
     /// It is one status of the label.
     pub(super) is_of_status: bool,
-    /// It explains them by requests that had ended.
-    pub(super) is_after: bool,
     /// Others that make blocks at the call site, too.
     pub(super) beside: &'c [LabelId],
     /// For each observation, how much of it is to be explained.
@@ -252,32 +319,47 @@ pub(super) struct Claim<'c> {
     pub(super) ratio: &'c dyn Fn(&Observation) -> f64,
 }
 
+/// An observation that is looked at.
+struct Looked<'o> {
+    observation: &'o Observation,
+    weight: f64,
+    /// Who may have made it.
+    causes: Vec<Cause>,
+}
+
 impl Claim<'_> {
+    /// Whether that is how it explains blocks.
+    fn is_by(&self, cause: &Cause) -> bool {
+        (cause.by, cause.label) == (self.by, self.label)
+    }
+
+    /// Whether the rival may have made blocks by that.
+    fn may_be(&self, rival: Rival, cause: &Cause) -> bool {
+        rival.is(cause.by, cause.label) && self.is_other(cause.label)
+    }
+
     fn is_other(&self, label: LabelId) -> bool {
         label != self.label && !self.beside.contains(&label)
     }
 
     /// Who can have made so much of the blocks, those that can have made most first: they are the likeliest not to
     /// be told apart.
-    fn rivals(
-        &self,
-        looked: &[(&Observation, f64)],
-        least: f64,
-        groups: &Groups,
-    ) -> Vec<(Rival, f64)> {
+    fn rivals(&self, looked: &[Looked<'_>], least: f64) -> Vec<(Rival, f64)> {
         let mut with: FxHashMap<Rival, f64> = FxHashMap::default();
-        for (observation, weight) in looked {
+        for Looked { causes, weight, .. } in looked {
             let mut rivals: FxHashSet<Rival> = FxHashSet::default();
-            for (by, label, _) in causes(observation, groups) {
-                if self.is_other(label) {
-                    rivals.insert(Rival::Label(by, label));
-                    if let By::Hint(hint) = by {
+            for cause in causes {
+                if self.is_other(cause.label) {
+                    rivals.insert(Rival::Label(cause.by, cause.label));
+                    if let By::Hint(hint) = cause.by {
                         rivals.insert(Rival::Hinted(hint));
                     }
                 }
             }
             // What the hint names is what the claim says.
-            rivals.retain(|rival| self.hint.is_none_or(|hint| *rival != Rival::Hinted(hint)));
+            if let By::Hint(hint) = self.by {
+                rivals.remove(&Rival::Hinted(hint));
+            }
             for rival in rivals {
                 *with.entry(rival).or_default() += weight;
             }
@@ -313,21 +395,21 @@ impl Scenes {
         &self,
         observed: &Observed,
         claim: &Claim<'_>,
-        (records, groups): (&[Record], &Groups),
+        known: Known<'_>,
     ) -> Option<LabelId> {
-        let looked = looked(observed, claim.weights);
-        let weight: f64 = looked.iter().map(|(_, weight)| weight).sum();
+        let looked = self.looked(observed, claim, known);
+        let weight: f64 = looked.iter().map(|looked| looked.weight).sum();
         if weight <= 0.0 {
             return None;
         }
-        let rivals = claim.rivals(&looked, MOST * weight, groups);
+        let rivals = claim.rivals(&looked, MOST * weight);
         if rivals.is_empty() {
             return None;
         }
         // Always beside the blocks, and by nature nearer to them.
         let in_flight =
-            |(rival, with): &(Rival, f64)| !rival.is_by_hint() && *with >= AFTER * weight;
-        if claim.is_after
+            |(rival, with): &(Rival, f64)| rival.is_by_flight() && *with >= AFTER * weight;
+        if matches!(claim.by, By::Near(_))
             && let Some((Rival::Label(_, label), _)) = rivals.iter().find(|rival| in_flight(rival))
         {
             return Some(*label);
@@ -342,42 +424,66 @@ impl Scenes {
             })
             .collect();
         let stands = |(rival, _): &(Rival, f64)| {
-            let known = (records, groups);
-            self.stands(&looked, *rival, (claim, &values), known)
+            self.stands(&looked, *rival, (claim, &values)) || is_closer(&looked, *rival, claim)
         };
         let (untold, _) = rivals.into_iter().find(|rival| !stands(rival))?;
         // Whose label stands for it: that of the first.
-        let causes = looked.iter().flat_map(|(seen, _)| causes(seen, groups));
-        let mut others =
-            causes.filter(|(by, label, _)| untold.is(*by, *label) && claim.is_other(*label));
-        others.next().map(|(_, label, _)| label)
+        let mut causes = looked.iter().flat_map(|looked| &looked.causes);
+        let other = causes.find(|cause| claim.may_be(untold, cause));
+        other.map(|cause| cause.label)
+    }
+
+    /// What is looked at, with who may have made it.
+    fn looked<'o>(
+        &self,
+        observed: &'o Observed,
+        claim: &Claim<'_>,
+        known: Known<'_>,
+    ) -> Vec<Looked<'o>> {
+        let with_causes = |(observation, weight): (&'o Observation, f64)| {
+            let mut all: Vec<Cause> = causes(observation, known).collect();
+            if !matches!(claim.by, By::Hint(_)) {
+                let scene = &self.by_process[observation.process as usize];
+                all.extend(scene.causes_near(observation, known.1));
+            }
+            Looked {
+                observation,
+                weight,
+                causes: all,
+            }
+        };
+        let looked = looked(observed, claim.weights);
+        looked.into_iter().map(with_causes).collect()
     }
 
     /// Whether the claim's ratio is clearly higher at the observations than at like moments of the rival's.
     fn stands(
         &self,
-        looked: &[(&Observation, f64)],
+        looked: &[Looked<'_>],
         rival: Rival,
         (claim, values): (&Claim<'_>, &[Values]),
-        (records, groups): (&[Record], &Groups),
     ) -> bool {
         let mut mean = 0.0;
         let (mut apart, mut variance, mut weights, mut squares) = (0.0, 0.0, 0.0, 0.0);
         let mut compared: FxHashMap<(usize, By, LabelId), Along<'_>> = FxHashMap::default();
-        for (observation, weight) in looked {
+        for Looked {
+            observation,
+            weight,
+            causes,
+        } in looked
+        {
             let process = observation.process as usize;
-            let own = causes(observation, groups)
-                .filter(|(by, label, _)| rival.is(*by, *label) && claim.is_other(*label));
+            let own = causes.iter().filter(|cause| claim.may_be(rival, cause));
             let ratio = (claim.ratio)(observation);
             let chance = match pick(own, observation.born) {
                 None => values[process].all,
-                Some((by, label, request)) => {
-                    let come = progress(&records[request as usize], observation.born);
-                    let along = compared.entry((process, by, label)).or_insert_with(|| {
-                        let places = self.by_process[process].places(by, label);
+                Some(cause) => {
+                    let of_cause = (process, cause.by, cause.label);
+                    let along = compared.entry(of_cause).or_insert_with(|| {
+                        let places = self.by_process[process].places(cause.by, cause.label);
                         Along::new(places, &values[process].each)
                     });
-                    along.near(come)
+                    along.near(cause.come)
                 }
             };
             let chance = chance.and(ratio);
@@ -392,7 +498,7 @@ impl Scenes {
         let compared = (compared as f64).max(1.0);
         let error = variance / weights * (1.0 / independent + 1.0 / compared);
         let z = (apart / weights) / error.sqrt().max(f64::MIN_POSITIVE);
-        let by_hints = claim.hint.is_some() && rival.is_by_hint();
+        let by_hints = matches!(claim.by, By::Hint(_)) && rival.is_by_hint();
         let more = if by_hints { BY_HINTS } else { BY_FLIGHT };
         let least = if claim.is_of_status {
             OF_STATUS
@@ -401,6 +507,31 @@ impl Scenes {
         };
         z >= least && apart >= more * mean
     }
+}
+
+/// Whether blocks follow the claim's requests more closely than the rival's, of which one is known by its end or its begin.
+fn is_closer(looked: &[Looked<'_>], rival: Rival, claim: &Claim<'_>) -> bool {
+    let is_near = |by: By| matches!(by, By::Near(_));
+    match rival {
+        Rival::Label(by, _) if is_near(by) || is_near(claim.by) => {}
+        _ => return false,
+    }
+    let mut requests: FxHashSet<RequestId> = FxHashSet::default();
+    let (mut pairs, mut missed, mut all) = (Vec::new(), 0.0, 0.0);
+    for Looked { causes, weight, .. } in looked {
+        let own = causes.iter().find(|cause| claim.is_by(cause));
+        let other = causes.iter().find(|cause| claim.may_be(rival, cause));
+        all += weight;
+        match (own, other) {
+            (Some(own), Some(other)) if requests.insert(own.request) => {
+                pairs.push((own.ticks, other.ticks));
+            }
+            (None, Some(_)) => missed += weight,
+            _ => {}
+        }
+    }
+    let clearly = if is_near(claim.by) { STANDS } else { 0.0 };
+    missed <= MISSED * all && closer::follows(&pairs, clearly)
 }
 
 /// One of them, which one by the stamp.

@@ -7,7 +7,8 @@ use super::super::fit::Fit;
 use super::super::groups::Key;
 use super::super::independent;
 use super::super::moments::hinted;
-use super::super::rivals::Claim;
+use super::super::near::Side;
+use super::super::rivals::{By, Claim};
 use super::Search;
 use crate::requests::label::LabelId;
 use crate::requests::record::RequestId;
@@ -108,9 +109,11 @@ impl<'s> Search<'s> {
         let independent = independent::independent(self.observed, self.given, more);
         let claim = Claim {
             label,
-            hint: component.hint(),
+            by: match component {
+                Component::After(..) => By::Near(Side::Before),
+                _ => component.hint().map_or(By::Flight, By::Hint),
+            },
             is_of_status: matches!(component.key(), Some(Key::Group(_))),
-            is_after: matches!(component, Component::After(..)),
             beside: &beside,
             weights: &weights,
             independent,
