@@ -10,6 +10,7 @@
 //! One file on purpose: its parts are compiled into each other on the path of every event.
 
 mod block;
+mod node;
 mod restartable;
 mod room;
 #[cfg(test)]
@@ -187,7 +188,8 @@ impl Writer {
     /// An event of memory: in the common case in a straight line.
     #[inline(always)]
     fn write_event_of_block(&self, address: u64, event: Event<'_>) -> bool {
-        let block = Block::new(event, address);
+        let mut block = Block::new(Kind::of(&event), address);
+        block.encode(event);
         let alone = |position| self.write_alone(position, address, block.words());
         self.position().is_some_and(alone) || self.write_block(&block)
     }

@@ -18,21 +18,27 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// One without words.
     #[inline(always)]
-    pub(super) fn new(event: Event<'_>, address: u64) -> Block {
-        let (mut words, mut count) = ([0; 3], 0);
-        Record { stamp: 0, event }.encode(|word| {
-            if let Some(place) = words.get_mut(count) {
-                *place = word;
-                count += 1;
-            }
-        });
+    pub(super) fn new(kind: Kind, address: u64) -> Block {
         Block {
-            words,
-            count,
-            kind: Kind::of(&event),
+            words: [0; 3],
+            count: 0,
+            kind,
             address,
         }
+    }
+
+    /// Takes the event's words, where the block stays: copied in pairs right after they were stored one by one, they
+    /// would stall.
+    #[inline(always)]
+    pub(super) fn encode(&mut self, event: Event<'_>) {
+        Record { stamp: 0, event }.encode(|word| {
+            if let Some(place) = self.words.get_mut(self.count) {
+                *place = word;
+                self.count += 1;
+            }
+        });
     }
 
     #[inline(always)]
@@ -71,7 +77,7 @@ impl Writer {
     }
 
     #[inline(always)]
-    fn has_sequences(&self) -> bool {
+    pub(super) fn has_sequences(&self) -> bool {
         !self.sequence.get().is_null()
     }
 

@@ -243,3 +243,27 @@ pub(super) fn publish_two(writer: &Writer, start: u64, [first, second]: [u64; 2]
         second
     )
 }
+
+/// The same of three words.
+#[inline(always)]
+pub(super) fn publish_three(writer: &Writer, start: u64, [first, second, third]: [u64; 3]) -> bool {
+    publish!(
+        writer,
+        start,
+        "3",
+        [
+            "mov {at}, {start}",
+            "and {at}, qword ptr [{writer} + {MASK}]",
+            "mov qword ptr [{t} + 8 * {at}], {first}",
+            "lea {at}, [{start} + 1]",
+            "and {at}, qword ptr [{writer} + {MASK}]",
+            "mov qword ptr [{t} + 8 * {at}], {second}",
+            "lea {at}, [{start} + 2]",
+            "and {at}, qword ptr [{writer} + {MASK}]",
+            "mov qword ptr [{t} + 8 * {at}], {third}"
+        ],
+        first,
+        second,
+        third
+    )
+}

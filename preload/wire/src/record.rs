@@ -16,7 +16,7 @@ mod read;
 
 pub use common::Common;
 
-use crate::{Bytes, Event, Order};
+use crate::{Asked, Bytes, Event, Order};
 
 /// An event and when it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +218,20 @@ pub const fn free(address: u64) -> [u64; 1] {
 #[inline(always)]
 pub const fn allocation(address: u64, size: u32, site: u32) -> [u64; 2] {
     [first(kind::ALLOCATION, address), pair(size, site)]
+}
+
+/// The record of a Python frame's node.
+#[inline(always)]
+pub const fn python_frame(id: u32, parent: u32, code: u32, instruction: u32) -> [u64; 3] {
+    let frame = first(kind::PYTHON_FRAME, code as u64);
+    [frame, pair(id, parent), instruction as u64]
+}
+
+/// The record of a pair.
+#[inline(always)]
+pub const fn python_pair(id: u32, native: u32, python: u32, asked: Asked) -> [u64; 3] {
+    let pair_of = first(kind::PAIR, id as u64);
+    [pair_of, pair(native, python), asked as u64]
 }
 
 #[inline(always)]

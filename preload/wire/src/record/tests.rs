@@ -215,6 +215,29 @@ fn a_block_takes_two_words_and_its_free_one() {
 }
 
 #[test]
+fn nodes_take_three_words() {
+    let words = |event| encoded(Record { stamp: 0, event });
+    let (id, parent, code, instruction) = (1, 2, 3, u32::MAX);
+    let frame = Event::PythonFrame {
+        id,
+        parent,
+        code,
+        instruction,
+    };
+    assert_eq!(words(frame), python_frame(id, parent, code, instruction));
+    for asked in [Asked::Native, Asked::Interpreter] {
+        let (native, python) = (5, 6);
+        let pair = Event::Pair {
+            id,
+            native,
+            python,
+            asked,
+        };
+        assert_eq!(words(pair), python_pair(id, native, python, asked));
+    }
+}
+
+#[test]
 fn a_cut_record_says_how_much_is_missing() {
     for event in samples() {
         let words = encoded(Record { stamp: 1, event });
