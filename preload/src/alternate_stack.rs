@@ -8,6 +8,8 @@
 //!   stack for signals, the kernel would no longer see that and start the next one at its top.
 //! - So is a thread's cancellation: it is a signal. And nothing that the program could wait for without end is waited
 //!   for here.
+//! - Of an interpreter, which takes much more itself, what is often new is told where it is, if its thread has plenty of
+//!   its own stack left: to hold signals takes two system calls. That work can be left for good at any instruction.
 //! - In a program that has forbidden itself to hold signals back (by a seccomp filter) work is done where the caller is.
 
 use core::arch::naked_asm;
@@ -36,6 +38,20 @@ pub fn run<R, F: FnOnce() -> R>(work: F) -> R {
     let mut job = Job::new(work);
     // SAFETY: `perform` is made for this job.
     unsafe { hold_and_perform((&raw mut job).cast(), perform::<R, F>) };
+    // SAFETY: it was performed.
+    unsafe { job.result.assume_init() }
+}
+
+/// The same where the caller is, if it `has_plenty` of its own stack left: that saves two system calls. Handlers may run
+/// meanwhile, on top of it, and jump out of it.
+#[inline(always)]
+pub fn run_unless<R, F: FnOnce() -> R>(has_plenty: bool, work: F) -> R {
+    if !has_plenty {
+        return run(work);
+    }
+    let mut job = Job::new(work);
+    // SAFETY: `perform` is made for this job.
+    unsafe { perform::<R, F>((&raw mut job).cast()) };
     // SAFETY: it was performed.
     unsafe { job.result.assume_init() }
 }

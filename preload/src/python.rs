@@ -5,7 +5,8 @@
 //!   allocation of a thread that holds the GIL: small blocks never reach malloc.
 //! - `collector` knows when cyclic garbage was collected, and asks for it; `ending` when the interpreter ends.
 //! - `frames` reads the calling thread's Python stack, `codes` and `text` tell its code objects.
-//! - `stack` remembers it, so that only the frames that are new are looked for; `steps` knows most of those.
+//! - `stack` remembers it, in `held`, so that only the frames that are new are looked for; `steps` knows most of those, and
+//!   `numbers` their code objects.
 //!
 //! Versions that aren't known, and free-threaded builds, are left alone.
 
@@ -14,7 +15,9 @@ pub mod collector;
 mod ending;
 mod frames;
 mod free_lists;
+mod held;
 mod interpreter;
+mod numbers;
 mod offsets;
 mod stack;
 mod steps;
@@ -28,7 +31,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use leak_wire::{Asked, Event};
 
 use crate::thread::{self, Tasks, Thread};
-use crate::unwind::{Nodes, Refused};
+use crate::unwind::{At, Nodes, Refused};
 use crate::{alternate_stack, kernel, sample};
 use frames::{Frame, Innermost};
 #[cfg(not(test))]
@@ -36,6 +39,8 @@ pub use interpreter::aside;
 pub(crate) use interpreter::met;
 use interpreter::{Interpreter, interpreter};
 pub use interpreter::{describe, is_present, prepare};
+use numbers::Numbers;
+use offsets::Offsets;
 use stack::Stack;
 use steps::Steps;
 
@@ -53,6 +58,7 @@ struct Memory {
     epoch: u64,
     stack: Stack,
     steps: Steps,
+    numbers: Numbers,
 }
 
 /// What a thread knows of its Python stacks. All zeros: nothing.
@@ -107,6 +113,7 @@ pub unsafe fn site(
     depth: u32,
     native: Option<u32>,
     asked: Asked,
+    has_plenty: impl FnOnce() -> bool,
     tell: &mut impl FnMut(Event<'_>) -> bool,
 ) -> Result<Option<u32>, Full> {
     let Some(interpreter) = interpreter() else {
@@ -139,7 +146,12 @@ pub unsafe fn site(
     // SAFETY: the thread's own state, or null, and it holds the GIL.
     let innermost = unsafe {
         let innermost = Innermost::of(offsets, state);
-        memory.stack.update(offsets, innermost, limit);
+        let (steps, numbers) = (&memory.steps, &memory.numbers);
+        memory
+            .stack
+            .update(offsets, innermost, limit, |parent, frame| {
+                expect(offsets, (steps, numbers), nodes, parent, frame);
+            });
         innermost
     };
     if let Some(place) = offsets.generator {
@@ -167,10 +179,29 @@ pub unsafe fn site(
         edge,
         limit,
     };
-    match memory.pair(interpreter, nodes, places, asked, tell) {
+    match memory.pair(interpreter, nodes, places, asked, has_plenty, tell) {
         Ok(pair) => Ok(pair),
         Err(Refused::Untold) => Ok(native),
         Err(Refused::Full) => Err(Full),
+    }
+}
+
+/// Asks memory for what the innermost frame's call site will be looked up in, if `parent` is the node of those outside of
+/// it: the waits for it overlap with the look at these.
+#[inline(always)]
+fn expect(
+    offsets: &Offsets,
+    (steps, numbers): (&Steps, &Numbers),
+    nodes: &mut Nodes<'_>,
+    parent: At,
+    frame: &Frame,
+) {
+    let function = nodes.innermost();
+    if let Some(step) = steps.step(parent, frame.code(), frame.instruction) {
+        steps.expect_pair(FUNCTION | function, step.at.node());
+    } else if let Some(code) = numbers.known(frame.code()) {
+        let at = nodes.expect_python(parent, code, frame.offset(offsets));
+        nodes.expect_pair(at, function);
     }
 }
 
@@ -197,6 +228,7 @@ impl Memory {
         }
         if self.rests_on != rests_on {
             self.steps.clear();
+            self.numbers.clear();
             self.rests_on = rests_on;
         }
     }
@@ -209,13 +241,16 @@ impl Memory {
         nodes: &mut Nodes<'_>,
         places: Places,
         asked: Asked,
+        has_plenty: impl FnOnce() -> bool,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> Result<Option<u32>, Refused> {
         if let Some(known) = self.known_pair(nodes, places, asked) {
             return Ok(known);
         }
-        // All that is new of it is told from there at once: to go there takes two system calls.
-        alternate_stack::run(|| self.new_pair(interpreter, nodes, places, asked, tell))
+        // All that is new of it is told at once: to go to the alternate stack takes two system calls.
+        alternate_stack::run_unless(has_plenty(), || {
+            self.new_pair(interpreter, nodes, places, asked, tell)
+        })
     }
 
     /// The same where all of it is known.
@@ -232,17 +267,18 @@ impl Memory {
             step.ok_or(())
         });
         let python = python.ok()?;
-        if python == 0 && asked == Asked::Native {
+        if python == At::default() && asked == Asked::Native {
             return Some(places.native);
         }
         let Some(key) = Key::of(nodes, places.native, python, asked) else {
             return Some(None);
         };
-        if let Some(pair) = steps.pair(key.number, python) {
+        nodes.expect_pair(key.parent, key.of_child);
+        if let Some(pair) = steps.pair(key.number, python.node()) {
             return Some(Some(pair));
         }
         let pair = nodes.known_pair(key.parent, key.of_child)?;
-        steps.set_pair(key.number, python, pair);
+        steps.set_pair(key.number, python.node(), pair);
         Some(Some(pair))
     }
 
@@ -254,43 +290,49 @@ impl Memory {
         asked: Asked,
         tell: &mut impl FnMut(Event<'_>) -> bool,
     ) -> Result<Option<u32>, Refused> {
-        let steps = &mut self.steps;
+        let (steps, numbers) = (&mut self.steps, &mut self.numbers);
         let python = self.stack.node(places.limit, |parent, frame| {
             steps.python(parent, frame.code(), frame.instruction, || {
                 // SAFETY: the frame lies on the stack.
-                unsafe { new_step(interpreter, nodes, parent, frame, tell) }
+                unsafe { new_step(interpreter, numbers, nodes, parent, frame, tell) }
             })
         })?;
-        if python == 0 && asked == Asked::Native {
+        if python == At::default() && asked == Asked::Native {
             return Ok(places.native);
         }
         let Some(key) = Key::of(nodes, places.native, python, asked) else {
             return Ok(None);
         };
-        let pair = match nodes.known_pair(key.parent, key.of_child) {
-            Some(pair) => pair,
-            None => {
-                // Python's frames tell how the interpreter's loop came to run: what it called since is enough.
-                let inside = match key.is_by_function() && places.edge != 0 {
-                    true => steps.example(key.of_child, self.stack.place(), || {
-                        nodes.inside(places.edge, places.limit, tell)
-                    })?,
-                    false => None,
-                };
-                let Some(native) = inside.or(places.native) else {
-                    return Ok(None);
-                };
-                nodes.pair(key.parent, key.of_child, |id| {
-                    tell(Event::Pair {
-                        id,
-                        native,
-                        python,
-                        asked,
-                    })
-                })?
-            }
+        nodes.expect_pair(key.parent, key.of_child);
+        // Python's frames tell how the interpreter's loop came to run: what it called since is enough.
+        let by_function = key.is_by_function() && places.edge != 0;
+        let place = self.stack.place();
+        let mut example = by_function
+            .then(|| steps.example(key.of_child, place))
+            .flatten();
+        if by_function && example.is_none() {
+            example = match nodes.known_pair(key.parent, key.of_child) {
+                // Its native frames were told.
+                Some(pair) => {
+                    steps.set_pair(key.number, python.node(), pair);
+                    return Ok(Some(pair));
+                }
+                None => nodes.inside(places.edge, places.limit, tell)?,
+            };
+            steps.set_example(key.of_child, place, example);
+        }
+        let Some(native) = example.or(places.native) else {
+            return Ok(nodes.known_pair(key.parent, key.of_child));
         };
-        steps.set_pair(key.number, python, pair);
+        let pair = nodes.pair(key.parent, key.of_child, |id| {
+            tell(Event::Pair {
+                id,
+                native,
+                python: python.node(),
+                asked,
+            })
+        })?;
+        steps.set_pair(key.number, python.node(), pair);
         Ok(Some(pair))
     }
 }
@@ -304,15 +346,15 @@ struct Key {
     /// In the steps, with its Python node.
     number: u64,
     /// In the tree: its parent, and what it is among the children of that.
-    parent: u32,
+    parent: At,
     of_child: u64,
 }
 
 impl Key {
     /// `None`: the native backtrace has to be known.
     #[inline(always)]
-    fn of(nodes: &Nodes<'_>, native: Option<u32>, python: u32, asked: Asked) -> Option<Key> {
-        if asked == Asked::Interpreter && python != 0 {
+    fn of(nodes: &mut Nodes<'_>, native: Option<u32>, python: At, asked: Asked) -> Option<Key> {
+        if asked == Asked::Interpreter && python != At::default() {
             let function = nodes.innermost();
             return Some(Key {
                 number: FUNCTION | function,
@@ -322,8 +364,8 @@ impl Key {
         }
         native.map(|native| Key {
             number: u64::from(native) << 1 | asked as u64,
-            parent: native,
-            of_child: u64::from(python) << 1 | asked as u64,
+            parent: nodes.at(native),
+            of_child: u64::from(python.node()) << 1 | asked as u64,
         })
     }
 
@@ -338,28 +380,48 @@ impl Key {
 /// The frame lies on the calling thread's stack.
 unsafe fn new_step(
     interpreter: &Interpreter,
+    numbers: &mut Numbers,
     nodes: &mut Nodes<'_>,
-    parent: u32,
+    parent: At,
     frame: &Frame,
     tell: &mut impl FnMut(Event<'_>) -> bool,
-) -> Result<(u32, bool), Refused> {
-    let offsets = &interpreter.offsets;
+) -> Result<(At, bool), Refused> {
     // SAFETY: a frame's code is alive as long as the frame.
-    if unsafe { frames::is_of_interpreter(offsets, frame.code()) } {
-        return Ok((parent, parent != 0));
+    let code = numbers.number(frame.code(), || unsafe {
+        number(interpreter, frame.code(), tell)
+    });
+    if code == numbers::OF_INTERPRETER {
+        return Ok((parent, parent != At::default()));
     }
-    // SAFETY: as above.
-    let code = unsafe { codes::number(interpreter, frame.code(), tell) };
-    let instruction = frame.offset(offsets);
+    let instruction = frame.offset(&interpreter.offsets);
     let node = nodes.python(parent, code, instruction, |id| {
         tell(Event::PythonFrame {
             id,
-            parent,
+            parent: parent.node(),
             code,
             instruction,
         })
     })?;
     Ok((node, code != 0))
+}
+
+/// The number of a code object, [`numbers::OF_INTERPRETER`], or 0: it could not be told.
+///
+/// # Safety
+/// `code` is a live code object, and the calling thread holds the GIL.
+#[cold]
+unsafe fn number(
+    interpreter: &Interpreter,
+    code: u64,
+    tell: &mut impl FnMut(Event<'_>) -> bool,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    if unsafe { frames::is_of_interpreter(&interpreter.offsets, code) } {
+        return numbers::OF_INTERPRETER;
+    }
+    // With signals held: a handler that jumps away would leave the table locked.
+    // SAFETY: as above.
+    alternate_stack::run(|| unsafe { codes::number(interpreter, code, tell) })
 }
 
 /// Wraps the interpreter's allocators if the calling thread can and nobody has; whether it still is to

@@ -1,7 +1,7 @@
 //! Where a thread's stack lies, found out without the C library's help (which would allocate).
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::kernel;
 
@@ -22,25 +22,46 @@ impl Bounds {
 }
 
 const PAGE: u64 = 4096;
+/// With so much of its own stack left, what a thread runs there may take more than a hook asks for.
+const PLENTY: u64 = 256 << 10;
+/// The program has set a limit: the main thread's stack may end earlier than was found.
+static LIMITED: AtomicBool = AtomicBool::new(false);
 /// A main thread's stack deeper than this is not looked at: the kernel keeps at least as much free
 /// of other mappings below it.
 const MAIN_DEPTH: u64 = 120 << 20;
 /// What a thread's stack has at least where its size was not seen: the smallest usual default.
 static DEFAULT_SIZE: AtomicU64 = AtomicU64::new(0);
 
-/// The calling thread's bounds. `size` of its stack where it is known (from its creation).
-pub fn bounds(size: Option<u64>) -> Bounds {
-    let found = if kernel::gettid() == kernel::getpid() {
-        main_bounds()
-    } else {
-        thread_bounds(size)
+/// The calling thread's bounds, and from where upwards it has plenty of its stack left; `u64::MAX`: that is not known.
+/// `size` of its stack where it is known (from its creation).
+pub fn bounds(size: Option<u64>) -> (Bounds, u64) {
+    let is_main = kernel::gettid() == kernel::getpid();
+    let found = match is_main {
+        true => main_bounds(),
+        false => thread_bounds(size),
     };
     let here = &raw const found as u64;
-    if found.contain(here) {
-        found
-    } else {
-        Bounds::default()
+    if !found.contain(here) {
+        return (Bounds::default(), u64::MAX);
     }
+    let plenty_from = match is_main || size.is_some() {
+        true => found.low.saturating_add(PLENTY),
+        false => u64::MAX,
+    };
+    (found, plenty_from)
+}
+
+/// The main thread's stack is limited anew: what was found of it is not relied on.
+pub fn limit_changes() {
+    // Relaxed: the calling thread sees it, and another one's stack is not limited by it.
+    LIMITED.store(true, Ordering::Relaxed);
+}
+
+/// Whether a stack ends where it was found to.
+#[inline(always)]
+pub fn ends_as_found() -> bool {
+    // Relaxed: as above.
+    !LIMITED.load(Ordering::Relaxed)
 }
 
 /// The initial stack ends with the strings that the kernel put there, the program's name last.
@@ -93,4 +114,21 @@ pub fn remember_default_size() {
 // SAFETY: as glibc's <pthread.h> declares it.
 unsafe extern "C" {
     fn pthread_getattr_default_np(attributes: *mut libc::pthread_attr_t) -> libc::c_int;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_has_plenty_left_where_its_size_is_known() {
+        const SIZE: u64 = 1 << 20;
+        let thread = std::thread::Builder::new().stack_size(SIZE as usize);
+        let found = thread.spawn(|| (bounds(Some(SIZE)), bounds(None), bounds(Some(4096))));
+        let (known, guessed, wrong) = found.unwrap().join().unwrap();
+        assert_eq!(known.0.high - known.0.low, SIZE - PAGE);
+        assert_eq!(known.1, known.0.low + PLENTY);
+        assert_eq!(guessed.1, u64::MAX);
+        assert_eq!(wrong, (Bounds::default(), u64::MAX), "it is not on that");
+    }
 }

@@ -24,7 +24,7 @@ use crate::lane::Writer;
 use crate::sample::Countdown;
 use crate::slot::slot;
 use crate::stack::Bounds;
-use crate::{alternate_stack, kernel, python, session, unwind};
+use crate::{alternate_stack, kernel, python, session, stack, unwind};
 
 pub use crate::lane::Kind;
 pub use crate::unwind::Caller;
@@ -47,6 +47,8 @@ pub struct Kept {
     taking: AtomicBool,
     /// The thread's stack.
     pub bounds: Cell<Bounds>,
+    /// From there upwards it has plenty of it left, see [`stack::bounds`].
+    plenty_from: Cell<u64>,
     /// When the fork that is under way began.
     pub fork_stamp: Cell<u64>,
     /// Frames kept of a backtrace.
@@ -156,6 +158,19 @@ pub fn tid() -> u32 {
 pub fn state() -> Option<&'static Thread> {
     // SAFETY: the slot holds null or a state, which is never unmapped and valid for any bytes.
     unsafe { slot().as_ref() }
+}
+
+impl Kept {
+    fn set_bounds(&self, (bounds, plenty_from): (Bounds, u64)) {
+        self.bounds.set(bounds);
+        self.plenty_from.set(plenty_from);
+    }
+
+    /// Whether the thread runs on its own stack at `sp`, and has plenty of it left.
+    #[inline(always)]
+    fn has_plenty(&self, sp: u64) -> bool {
+        (self.plenty_from.get()..self.bounds.get().high).contains(&sp) && stack::ends_as_found()
+    }
 }
 
 impl Thread {

@@ -79,7 +79,8 @@ fn in_a_confined_program() {
 /// compiler's code, on connections of OpenSSL's. By the library's machine code.
 #[test]
 fn whatever_way_they_go() {
-    /// These don't run on the caller's stack, or only where it can't be left, or while the process starts.
+    /// These don't run on the caller's stack, or only where it can't be left or has plenty of room, or while the process
+    /// starts.
     const LEFT_OUT: &[&str] = &[
         "leak::alternate_stack::perform",
         "leak::session::ensure",

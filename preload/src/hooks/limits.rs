@@ -6,9 +6,9 @@
 use core::ffi::c_int;
 use core::ptr::null;
 
-use libc::{RLIM_INFINITY, RLIMIT_AS, rlimit};
+use libc::{RLIM_INFINITY, RLIMIT_AS, RLIMIT_STACK, rlimit};
 
-use crate::{caller, session};
+use crate::{caller, session, stack};
 
 mod next {
     use core::ffi::c_int;
@@ -74,6 +74,9 @@ fn is_ours(pid: c_int, resource: c_int) -> bool {
 /// # Safety
 /// As `prlimit` asks.
 unsafe fn limit(pid: c_int, resource: c_int, new: *const rlimit, old: *mut rlimit) -> c_int {
+    if resource == RLIMIT_STACK as c_int && !new.is_null() {
+        stack::limit_changes();
+    }
     let share = share();
     if !is_ours(pid, resource) || share == 0 {
         // SAFETY: the caller's contract is passed on.
@@ -130,6 +133,9 @@ macro_rules! hooks {
         pub unsafe extern "C" fn $set(resource: c_int, limits: *const rlimit) -> c_int {
             // SAFETY: as above.
             unsafe {
+                if resource == RLIMIT_STACK as c_int {
+                    stack::limit_changes();
+                }
                 match is_ours(0, resource) {
                     true => limit(0, resource, limits, core::ptr::null_mut()),
                     false => next::setrlimit(resource, limits),

@@ -14,7 +14,7 @@ pub struct Frame {
     /// Where it lies.
     pub at: u64,
     /// The word that points to its code object.
-    code: u64,
+    pub code: u64,
     /// As [`Offsets::instruction`] tells it.
     pub instruction: u64,
 }
@@ -95,17 +95,6 @@ impl Frame {
             };
             (frame, word(at, offsets.previous))
         }
-    }
-
-    /// Whether what lies there, with the next outer frame at `previous`, is this frame still.
-    ///
-    /// # Safety
-    /// As for [`Frame::read`].
-    #[inline(always)]
-    pub unsafe fn holds(&self, offsets: &Offsets, previous: u64) -> bool {
-        // SAFETY: the caller's promise.
-        let (now, outer) = unsafe { Frame::read(offsets, self.at) };
-        (now.code ^ self.code) | (now.instruction ^ self.instruction) | (outer ^ previous) == 0
     }
 
     /// Its code object.

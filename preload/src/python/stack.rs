@@ -7,10 +7,10 @@
 //! whole stack is compared in a fraction of the time that it takes to follow its links.
 
 use super::frames::{Frame, Innermost, Owner};
+use super::held::{Held, MAX_FRAMES};
 use super::offsets::Offsets;
+use crate::unwind::At;
 
-/// The most frames that are remembered.
-const MAX_FRAMES: usize = 1 << 10;
 /// Where to look for a frame, by its address.
 const PLACE_BITS: u32 = 11;
 /// Stacks that are deeper than is told: of so many depths, which follow each other, the nodes are remembered.
@@ -18,19 +18,27 @@ const PARTS: usize = 8;
 /// So many looks in a row make do with a part of a stack that was too long for more.
 const PATIENCE: u32 = 256;
 
-/// A frame, and what it makes with all outside of it. All zeros is none.
+/// What a frame makes with all outside of it. All zeros is none.
 #[derive(Clone, Copy, Default)]
 struct Entry {
-    frame: Frame,
     /// How many frames have code.
     depth: u32,
     has_code: bool,
     /// The node of all frames with code, if it is known.
-    node: u32,
+    node: At,
     /// Where the outermost frame lies that is a generator's or coroutine's, or 0.
     generator: u64,
     /// Where the innermost frame lies that stands for C code, or 0.
     of_c: u64,
+}
+
+/// From a node to that of a frame that was called from there.
+#[derive(Clone, Copy)]
+pub struct Step {
+    /// The frame's.
+    pub at: At,
+    /// Whether its code object was told, so that its end is seen.
+    pub is_told: bool,
 }
 
 /// A stack without its outermost frames. All zeros is none.
@@ -57,13 +65,16 @@ impl Part {
 /// All zeros is empty.
 pub struct Stack {
     /// The outermost frame first, so that those that change are at the end.
+    frames: Held,
     entries: [Entry; MAX_FRAMES],
     len: usize,
     /// Of so many, from the outermost, the nodes are known.
     nodes: usize,
+    /// Of so many the code objects were told, too: when one of them is freed, the stack is forgotten.
+    told: usize,
     /// By how many frames they are without.
     parts: [Part; PARTS],
-    nodes_of_parts: [[u32; MAX_FRAMES]; PARTS],
+    nodes_of_parts: [[At; MAX_FRAMES]; PARTS],
     /// One of them is known.
     has_parts: bool,
     /// Looks that take only as many frames as are told; 0: the stack is whole.
@@ -85,20 +96,33 @@ impl Stack {
     fn keep(&mut self, kept: usize) {
         self.len = kept;
         self.nodes = self.nodes.min(kept);
+        self.told = self.told.min(kept);
         if self.has_parts {
             self.parts.iter_mut().for_each(|part| part.keep(kept));
         }
     }
 
     /// Becomes the stack that begins at `innermost`; of one that is too long the innermost frames, at least `limit`
-    /// with code.
+    /// with code. `expect` is told at once which step the innermost frame seems to be.
     ///
     /// # Safety
     /// See [`Innermost::of`], which gave it.
     #[inline(always)]
-    pub unsafe fn update(&mut self, offsets: &Offsets, innermost: Innermost, limit: usize) {
+    pub unsafe fn update(
+        &mut self,
+        offsets: &Offsets,
+        innermost: Innermost,
+        limit: usize,
+        expect: impl FnOnce(At, &Frame),
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
+            if innermost.frame != 0 {
+                let (frame, outer) = Frame::read(offsets, innermost.frame);
+                let index = self.index_of(outer);
+                let parent = self.entries.get(index);
+                expect(parent.map_or_else(At::default, |of| of.node), &frame);
+            }
             if self.cut == 0 && self.follow(offsets, innermost.frame) {
                 return;
             }
@@ -112,11 +136,10 @@ impl Stack {
         let mut at = innermost;
         let (mut new, mut kept, mut candidates) = (0, 0, self.len);
         while at != 0 {
-            let index = usize::from(self.places.get(place_of(at)).copied().unwrap_or(0));
-            let entries = self.entries.get(..=index).unwrap_or(&[]);
-            if index < candidates && entries.last().is_some_and(|entry| entry.frame.at == at) {
-                // SAFETY: the walk has come to the frame of the last one.
-                let held = unsafe { hold(offsets, entries) };
+            let index = self.index_of(at);
+            if index < candidates && self.frames.at(index) == at {
+                // SAFETY: the walk has come to that frame.
+                let held = unsafe { self.frames.hold(offsets, index + 1, self.told) };
                 if held == 0 {
                     kept = index + 1;
                     break;
@@ -133,6 +156,12 @@ impl Stack {
         self.keep(kept);
         // SAFETY: the new frames lie on the stack.
         unsafe { self.push(offsets, new) }
+    }
+
+    /// Where the frame at `at` would be.
+    #[inline(always)]
+    fn index_of(&self, at: u64) -> usize {
+        usize::from(self.places.get(place_of(at)).copied().unwrap_or(0))
     }
 
     /// Takes the innermost frames alone.
@@ -171,10 +200,9 @@ impl Stack {
             let owner = unsafe { frame.owner(offsets) };
             let has_code = owner != Owner::C;
             last = Entry {
-                frame: *frame,
                 depth: last.depth + u32::from(has_code),
                 has_code,
-                node: 0,
+                node: At::default(),
                 generator: match last.generator {
                     0 if owner == Owner::Generator => frame.at,
                     outer => outer,
@@ -185,6 +213,7 @@ impl Stack {
                 return false;
             };
             *place = last;
+            self.frames.set(self.len, frame);
             if let Some(place) = self.places.get_mut(place_of(frame.at)) {
                 *place = self.len as u16;
             }
@@ -194,27 +223,33 @@ impl Stack {
     }
 
     /// The node of its frames with code, at most `limit` from the innermost on; `step` gives that of a frame that was
-    /// called from a node. 0: there are none.
+    /// called from a node. The root: there are none.
     #[inline(always)]
     pub fn node<E>(
         &mut self,
         limit: usize,
-        mut step: impl FnMut(u32, &Frame) -> Result<u32, E>,
-    ) -> Result<u32, E> {
+        mut step: impl FnMut(At, &Frame) -> Result<Step, E>,
+    ) -> Result<At, E> {
         let depth = self.last().depth as usize;
         if self.cut != 0 || depth > limit {
             return self.node_of_part(depth.saturating_sub(limit), step);
         }
         let known = self.nodes.checked_sub(1);
         let known = known.and_then(|last| self.entries.get(last));
-        let mut node = known.map_or(0, |entry| entry.node);
+        let mut node = known.map_or_else(At::default, |entry| entry.node);
         let unknown = self.entries.get_mut(self.nodes..self.len);
+        let mut all_told = self.told == self.nodes;
         for entry in unknown.unwrap_or(&mut []) {
             if entry.has_code {
-                node = step(node, &entry.frame)?;
+                let step = step(node, &self.frames.get(self.nodes))?;
+                node = step.at;
+                all_told &= step.is_told;
             }
             entry.node = node;
             self.nodes += 1;
+            if all_told {
+                self.told = self.nodes;
+            }
         }
         Ok(node)
     }
@@ -225,12 +260,12 @@ impl Stack {
     fn node_of_part<E>(
         &mut self,
         cut: usize,
-        mut step: impl FnMut(u32, &Frame) -> Result<u32, E>,
-    ) -> Result<u32, E> {
+        mut step: impl FnMut(At, &Frame) -> Result<Step, E>,
+    ) -> Result<At, E> {
         let entries = self.entries.get(..self.len).unwrap_or(&[]);
         let (place, nodes) = (cut % PARTS, &mut self.nodes_of_parts);
         let (Some(part), Some(nodes)) = (self.parts.get_mut(place), nodes.get_mut(place)) else {
-            return Ok(0);
+            return Ok(At::default());
         };
         if part.nodes == 0 || part.cut != cut {
             let first = entries.partition_point(|entry| entry.depth as usize <= cut);
@@ -239,11 +274,13 @@ impl Stack {
             self.has_parts = true;
         }
         let known = part.nodes.checked_sub(1);
-        let mut node = known.map_or(0, |last| nodes.get(last).copied().unwrap_or(0));
+        let mut node = known
+            .and_then(|last| nodes.get(last).copied())
+            .unwrap_or_default();
         let from = part.nodes.max(part.first);
         for (index, (entry, place)) in entries.iter().zip(nodes).enumerate().skip(from) {
             if entry.has_code {
-                node = step(node, &entry.frame)?;
+                node = step(node, &self.frames.get(index))?.at;
             }
             *place = node;
             part.nodes = index + 1;
@@ -265,7 +302,8 @@ impl Stack {
 
     /// The innermost frame's code object and instruction.
     pub fn place(&self) -> (u64, u64) {
-        let frame = self.last().frame;
+        let last = self.len.checked_sub(1);
+        let frame = last.map_or_else(Frame::default, |last| self.frames.get(last));
         (frame.code(), frame.instruction)
     }
 
@@ -275,27 +313,6 @@ impl Stack {
         let last = last.and_then(|last| self.entries.get(last));
         last.copied().unwrap_or_default()
     }
-}
-
-/// How many `entries` are left, from the outermost, when those inside of the innermost are taken away that does not
-/// hold; 0: all hold.
-///
-/// # Safety
-/// The frame of the last one lies on the stack. (So does each that one that holds names as the next outer one: nothing
-/// else is looked at.)
-#[inline(always)]
-unsafe fn hold(offsets: &Offsets, entries: &[Entry]) -> usize {
-    let mut left = entries.len();
-    while let Some([outer, entry]) = entries.get(..left).and_then(<[_]>::last_chunk) {
-        // SAFETY: see above.
-        if !unsafe { entry.frame.holds(offsets, outer.frame.at) } {
-            return left;
-        }
-        left -= 1;
-    }
-    let first = entries.first();
-    // SAFETY: see above.
-    usize::from(first.is_some_and(|first| unsafe { !first.frame.holds(offsets, 0) }))
 }
 
 #[inline(always)]

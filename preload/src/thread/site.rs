@@ -65,7 +65,7 @@ impl Thread {
         // SAFETY: only this thread and its handlers use the state.
         let found = unsafe {
             unwind::State::with_nodes(kept.unwinder.get(), caller, kept.bounds.get(), |nodes| {
-                let mut tell = |event: Event<'_>| self.writer.write_any(event);
+                let mut tell = |event: Event<'_>| self.writer.tell(event);
                 let depth = kept.depth.get();
                 // The stacks are this thread's, and only reached through its nodes.
                 python::site(
@@ -74,6 +74,7 @@ impl Thread {
                     depth,
                     native,
                     asked,
+                    || kept.has_plenty(caller.sp),
                     &mut tell,
                 )
             })

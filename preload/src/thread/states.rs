@@ -34,7 +34,7 @@ pub fn own() -> Option<&'static Thread> {
         return Some(thread);
     }
     let thread = reserve(tid)?;
-    thread.kept().bounds.set(stack::bounds(None));
+    thread.kept().set_bounds(stack::bounds(None));
     thread.kept().created.set(false);
     thread.kept().window.begin();
     thread.kept().tasks.begin_anew();
@@ -49,7 +49,7 @@ pub fn reserve_for_new() -> Option<&'static Thread> {
 
 /// Makes `thread`, which was reserved for it, the calling thread's state.
 pub fn begin(thread: &'static Thread, stack_size: u64) {
-    thread.kept().bounds.set(stack::bounds(Some(stack_size)));
+    thread.kept().set_bounds(stack::bounds(Some(stack_size)));
     thread.kept().created.set(true);
     thread.kept().window.begin();
     thread.kept().tasks.begin_anew();

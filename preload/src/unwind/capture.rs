@@ -7,7 +7,7 @@ use super::memory::Memory;
 use super::rule::Kind;
 use super::rules;
 use super::step::{Cursor, Step, step};
-use super::tree::Refused;
+use super::tree::{At, Refused, Tree};
 use super::{Caller, EPOCH, State, UNKNOWN_EPOCH};
 use crate::stack::Bounds;
 use crate::{alternate_stack, modules};
@@ -112,7 +112,8 @@ impl State {
     fn start_there(&mut self, caller: Caller, tell: &mut impl FnMut(Event<'_>) -> bool) -> bool {
         // What this changes, a handler must not find either.
         self.busy.set(caller.sp, caller.pc());
-        self.forget_all();
+        self.forget_frames();
+        self.tree.begin_again();
         let told = tell(Event::TreeReset);
         self.busy.clear();
         if !told {
@@ -245,20 +246,19 @@ impl State {
             let Some(walked) = self.walked.get(index) else {
                 break;
             };
-            let (parent, address) = (at.node, walked.address());
-            at = self.tree.child(at, address, |id| {
-                tell(Event::Frame {
-                    id,
-                    parent,
-                    address,
-                })
-            })?;
+            at = match self.tree.known(at, walked.address()) {
+                Some(known) => known,
+                None => {
+                    let rest = self.walked.get(..=index).unwrap_or(&[]);
+                    intern_rest(&mut self.tree, at, rest, tell)?
+                }
+            };
             if remember {
                 remember = if outermost {
                     self.chain
-                        .push_outermost(walked, at.node, walk.ended, memory)
+                        .push_outermost(walked, at.node(), walk.ended, memory)
                 } else {
-                    self.chain.push(walked, at.node, memory)
+                    self.chain.push(walked, at.node(), memory)
                 };
             }
             outermost = false;
@@ -266,7 +266,7 @@ impl State {
         if remember {
             self.remember_last(walk.kept + walk.new);
         }
-        Ok(at.node)
+        Ok(at.node())
     }
 
     /// The innermost frame of this capture is the `kept`-th of the chain, from the outermost.
@@ -276,4 +276,31 @@ impl State {
             self.last = Last::of(frame);
         }
     }
+}
+
+/// Tells the nodes of all frames of `rest`, innermost first, which is called from `parent`, at once: to go to the alternate
+/// stack takes two system calls. The outermost frame's place.
+#[cold]
+#[inline(never)]
+fn intern_rest(
+    tree: &mut Tree,
+    parent: At,
+    rest: &[Walked],
+    tell: &mut impl FnMut(Event<'_>) -> bool,
+) -> Result<At, Refused> {
+    alternate_stack::run(|| {
+        let (mut at, mut first) = (parent, None);
+        for address in rest.iter().rev().map(Walked::address) {
+            let parent = at.node();
+            at = tree.child(at, address, |id| {
+                tell(Event::Frame {
+                    id,
+                    parent,
+                    address,
+                })
+            })?;
+            first = first.or(Some(at));
+        }
+        Ok(first.unwrap_or(parent))
+    })
 }

@@ -87,7 +87,7 @@ fn compare_there(state: &mut State, caller: Caller, bounds: Bounds, limit: usize
         .try_fold(At::default(), |parent, walked| {
             state.tree.known(parent, walked.address())
         });
-    let node = node.map(|at| at.node);
+    let node = node.map(|at| at.node());
     CAPTURES.fetch_add(1, Ordering::Relaxed);
     if node != Some(site) {
         DIFFERENT.fetch_add(1, Ordering::Relaxed);

@@ -26,7 +26,7 @@ impl Nodes<'_> {
         };
         let mut at = At::default();
         for address in frames.into_iter().take(count.max(1)).rev() {
-            let parent = at.node;
+            let parent = at.node();
             at = self.tree.child(at, address, |id| {
                 tell(Event::Frame {
                     id,
@@ -35,7 +35,7 @@ impl Nodes<'_> {
                 })
             })?;
         }
-        Ok(Some(at.node))
+        Ok(Some(at.node()))
     }
 
     /// Writes the return addresses of the frames from the hook's caller to the one around `edge`; how many

@@ -35,8 +35,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use last::Last;
 use memo::Memo;
 pub use nodes::Nodes;
-pub use tree::Refused;
 use tree::Tree;
+pub use tree::{At, Refused};
 
 /// The caller of a hook: its registers at the entry.
 ///
@@ -101,9 +101,14 @@ impl State {
 
     /// The same while a capture is under way.
     fn forget_all(&mut self) {
+        self.forget_frames();
+        self.tree.clear();
+    }
+
+    /// Forgets what rests on the tree, which begins again.
+    fn forget_frames(&mut self) {
         self.last.forget();
         self.chain.clear();
-        self.tree.clear();
         self.generation = self.generation.wrapping_add(1);
     }
 

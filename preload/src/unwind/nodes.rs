@@ -1,7 +1,7 @@
 //! The tree of call sites for those who put other things than native frames into it: Python's frames,
 //! and pairs of a native and a Python node. All share one sequence of numbers.
 
-use super::tree::{Refused, Tree};
+use super::tree::{At, Refused, Tree};
 use super::{Caller, EPOCH, State, check};
 use crate::stack::Bounds;
 use core::sync::atomic::Ordering;
@@ -63,50 +63,62 @@ impl Nodes<'_> {
         self.generation
     }
 
+    // What is new is told from where there is room for that: the alternate stack, or a stack with plenty left.
+
     /// The node of a Python frame, told to `tell` if it is new.
     pub fn python(
         &mut self,
-        parent: u32,
+        parent: At,
         code: u32,
         instruction: u32,
         tell: impl FnOnce(u32) -> bool,
-    ) -> Result<u32, Refused> {
+    ) -> Result<At, Refused> {
         let place = u64::from(code) << 32 | u64::from(instruction);
-        self.child(parent, PYTHON | spread(place), tell)
+        self.tree.child(parent, PYTHON | spread(place), tell)
     }
 
     /// The node of a pair under one of its nodes; `key`, below 2⁶², sets pairs of the same node apart. Told to `tell` if it
     /// is new.
     pub fn pair(
         &mut self,
-        parent: u32,
+        parent: At,
         key: u64,
         tell: impl FnOnce(u32) -> bool,
     ) -> Result<u32, Refused> {
-        self.child(parent, PAIR | spread(key), tell)
+        let child = self.tree.child(parent, PAIR | spread(key), tell);
+        child.map(|at| at.node())
     }
 
     /// The same, if it is there.
-    pub fn known_pair(&mut self, parent: u32, key: u64) -> Option<u32> {
-        let parent = self.tree.at(parent);
+    pub fn known_pair(&mut self, parent: At, key: u64) -> Option<u32> {
         let known = self.tree.known(parent, PAIR | spread(key));
-        known.map(|at| at.node)
+        known.map(|at| at.node())
+    }
+
+    /// It will be asked for soon.
+    #[inline(always)]
+    pub fn expect_pair(&mut self, parent: At, key: u64) {
+        let key = PAIR | spread(key);
+        self.tree.expect(parent, core::iter::once(key));
+    }
+
+    /// The node of a Python frame will be asked for soon. Gives where it is, without its number.
+    #[inline(always)]
+    pub fn expect_python(&mut self, parent: At, code: u32, instruction: u32) -> At {
+        let key = PYTHON | spread(u64::from(code) << 32 | u64::from(instruction));
+        self.tree.expect(parent, core::iter::once(key))
+    }
+
+    /// Where a node is.
+    #[inline(always)]
+    pub fn at(&mut self, node: u32) -> At {
+        self.tree.at(node)
     }
 
     /// The return address of the function that allocates.
     #[inline(always)]
     pub fn innermost(&self) -> u64 {
         self.place.0.pc()
-    }
-
-    fn child(
-        &mut self,
-        parent: u32,
-        key: u64,
-        tell: impl FnOnce(u32) -> bool,
-    ) -> Result<u32, Refused> {
-        let parent = self.tree.at(parent);
-        self.tree.child(parent, key, tell).map(|at| at.node)
     }
 }
 

@@ -11,7 +11,6 @@
 //! used again; so only what `clear` rests on must be right at every instruction: memory that is mapped, and
 //! that there are nodes.
 
-use crate::alternate_stack;
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::ptr;
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -37,22 +36,30 @@ struct Node {
     path: u32,
 }
 
-/// A place in the tree. The root's is the default.
+/// A place in the tree: the node's number, and above it the hash of all addresses on the way to it. One word: what is
+/// stored in halves and loaded as a whole right after it stalls. The root's is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct At {
-    /// The node's number.
-    pub(super) node: u32,
-    /// The hash of all addresses on the way to it.
-    path: u32,
-}
+pub struct At(u64);
 
 impl At {
+    #[inline(always)]
+    fn new(node: u32, path: u32) -> At {
+        At(u64::from(path) << 32 | u64::from(node))
+    }
+
+    /// The node's number.
+    #[inline(always)]
+    pub fn node(self) -> u32 {
+        self.0 as u32
+    }
+
     /// The hash of the child for `address`.
     #[inline(always)]
     fn turn(self, address: u64) -> u32 {
         // A multiplication carries bits upwards only: the way has to be added where the result is taken
         // from, and the address below.
-        let hash = (address ^ u64::from(self.path) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let way = self.0 >> 32 << 32;
+        let hash = (address ^ way).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (hash >> 32) as u32
     }
 }
@@ -160,24 +167,27 @@ impl Tree {
     #[inline(always)]
     pub(super) fn at(&mut self, node: u32) -> At {
         let path = self.room().nodes.get(node as usize).map_or(0, |of| of.path);
-        At { node, path }
+        At::new(node, path)
     }
 
-    /// What is on the way from `start` along `addresses` will be asked for soon: the waits for it overlap.
+    /// What is on the way from `start` along `addresses` will be asked for soon: the waits for it overlap. Gives where
+    /// that leads, without the node's number.
     #[inline(always)]
-    pub(super) fn expect(&mut self, start: At, addresses: impl Iterator<Item = u64>) {
+    pub(super) fn expect(&mut self, start: At, addresses: impl Iterator<Item = u64>) -> At {
         let (mut way, slots) = (start, self.room().slots);
         for address in addresses {
-            way.path = way.turn(address);
-            if let Some(slot) = slots.get(way.path as usize & (slots.len() - 1)) {
+            let path = way.turn(address);
+            way = At::new(0, path);
+            if let Some(slot) = slots.get(path as usize & (slots.len() - 1)) {
                 // SAFETY: a prefetch reads nothing.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(slot).cast()) }
             }
         }
+        way
     }
 
-    /// The node for `address` under `parent`. A new one is told to `tell` before it exists.
-    #[inline(always)]
+    /// The node for `address` under `parent`. A new one is told to `tell` before it exists: the stack has to have room for
+    /// that, which a hook's caller may not have.
     pub(super) fn child(
         &mut self,
         parent: At,
@@ -185,27 +195,41 @@ impl Tree {
         tell: impl FnOnce(u32) -> bool,
     ) -> Result<At, Refused> {
         let path = parent.turn(address);
-        match self.room().find(parent.node, path, address) {
-            Found::Node(node) => Ok(At { node, path }),
-            Found::Empty(_) => self.insert(parent, address, tell),
+        match self.room().find(parent.node(), path, address) {
+            Found::Node(node) => Ok(At::new(node, path)),
+            Found::Empty(index) => self.insert(parent, address, index, tell),
         }
     }
 
     /// The node for `address` under `parent`, if there is one.
+    #[inline(always)]
     pub(super) fn known(&mut self, parent: At, address: u64) -> Option<At> {
         let path = parent.turn(address);
-        match self.room().find(parent.node, path, address) {
-            Found::Node(node) => Some(At { node, path }),
+        match self.room().find(parent.node(), path, address) {
+            Found::Node(node) => Some(At::new(node, path)),
             Found::Empty(_) => None,
         }
     }
 
     /// No nodes any more, and no mapped memory.
     pub(super) fn clear(&mut self) {
-        if self.count == 0 {
+        self.clear_into(Mapped::NONE);
+    }
+
+    /// No nodes any more, and room for as many as there were: those that fill it once will again.
+    pub(super) fn begin_again(&mut self) {
+        let room = match self.mapped.is_none() {
+            true => Mapped::NONE,
+            false => map(self.mapped.slots()),
+        };
+        self.clear_into(room);
+    }
+
+    fn clear_into(&mut self, room: Mapped) {
+        if self.count == 0 && self.mapped.is_none() {
             return; // of a new thread nothing is written: the page may not be there yet
         }
-        self.map_instead(Mapped::NONE);
+        self.map_instead(room);
         self.first_slots = [Slot::EMPTY; FIRST_SLOTS];
         compiler_fence(Ordering::SeqCst);
         self.count = 0;
@@ -235,26 +259,23 @@ impl Tree {
         unsafe { self.mapped.room() }
     }
 
-    #[cold]
-    #[inline(never)]
+    /// A new node, of which `index` is the slot.
     fn insert(
         &mut self,
         parent: At,
         address: u64,
-        tell: impl FnOnce(u32) -> bool,
-    ) -> Result<At, Refused> {
-        alternate_stack::run(|| self.insert_there(parent, address, tell))
-    }
-
-    fn insert_there(
-        &mut self,
-        parent: At,
-        address: u64,
+        mut index: usize,
         tell: impl FnOnce(u32) -> bool,
     ) -> Result<At, Refused> {
         let node = self.count + 1;
-        if node as usize >= self.room().nodes.len() && !self.grow() {
-            return Err(Refused::Full);
+        let path = parent.turn(address);
+        if node as usize >= self.room().nodes.len() {
+            if !self.grow() {
+                return Err(Refused::Full);
+            }
+            if let Found::Empty(new) = self.room().find(parent.node(), path, address) {
+                index = new;
+            }
         }
         if !tell(node) {
             return Err(Refused::Untold);
@@ -262,17 +283,19 @@ impl Tree {
         // Before there is a slot that has to be cleared.
         self.count = node;
         compiler_fence(Ordering::SeqCst);
-        let path = parent.turn(address);
         let new = Node {
             address,
-            parent: parent.node,
+            parent: parent.node(),
             path,
         };
-        if let Some(place) = self.room().nodes.get_mut(node as usize) {
+        let room = self.room();
+        if let (Some(place), Some(slot)) =
+            (room.nodes.get_mut(node as usize), room.slots.get_mut(index))
+        {
             *place = new;
+            *slot = Slot::new(node, path);
         }
-        self.room().name(node, new);
-        Ok(At { node, path })
+        Ok(At::new(node, path))
     }
 
     /// Twice as much room; false if the bound is reached or no memory is to be had.

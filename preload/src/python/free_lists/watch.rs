@@ -124,7 +124,7 @@ impl Watch {
         let death = (block, list as u32);
         // One that comes and goes dies again and again.
         let known = deaths.get(..*count).unwrap_or_default();
-        if self.may_have(block) && known.contains(&death) {
+        if self.may_have(block) && known.iter().rev().any(|known| *known == death) {
             return;
         }
         let Some(place) = deaths.get_mut(*count) else {
