@@ -15,7 +15,7 @@ mod verdict;
 pub mod views;
 
 use crate::asked::AskedFor;
-pub use endpoint::{Apart, Endpoint, Fact, Figure, StatusFigures, Tell};
+pub use endpoint::{Apart, Endpoint, Fact, Figure, Hidden, StatusFigures, Tell};
 pub use growth::{Growth, Outlook, Pace};
 pub use process::{Collections, Outside, Ownership, ProcessFigures, TimelinePoint, Totals};
 pub use request::{Request, Source};

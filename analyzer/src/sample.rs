@@ -42,6 +42,10 @@ impl SubAssign for Amount {
     }
 }
 
+/// None of what is this many times as large as the mean between two samples is drawn: by chance less than once in a
+/// hundred times (e⁻⁵).
+pub const UNDRAWN: f64 = 5.0;
+
 /// How a trace's blocks are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
@@ -92,6 +96,19 @@ impl Sample {
     /// The standard error of an estimate of `bytes`, at most: √(bytes · mean), 0 where nothing was sampled.
     pub fn error(self, bytes: u64) -> u64 {
         (bytes as f64 * self.mean as f64).sqrt() as u64
+    }
+
+    /// How many blocks of so many were recorded, about, that these are estimated from.
+    pub fn drawn(self, estimate: Amount) -> u64 {
+        match self.mean {
+            0 => estimate.blocks,
+            mean => estimate.blocks.min(estimate.bytes / mean),
+        }
+    }
+
+    /// Blocks of so many bytes in all would show at least once but for one time in [`UNDRAWN`]'s exponential (148).
+    pub fn undrawn(self) -> u64 {
+        (UNDRAWN * self.mean as f64) as u64
     }
 
     /// How many blocks a recorded one of `size` bytes stands for.

@@ -78,6 +78,9 @@ fn sampled() {
             if retained == 0.0 {
                 assert_eq!(blamed, 0, "{endpoint:#}");
                 assert_eq!(endpoint["verdict"], "clean", "{endpoint:#}");
+                // Five times the mean would hardly leave no block in the sample.
+                let hidden = number(&endpoint["hidden_bytes_per_request"], "hidden");
+                assert_eq!(hidden, 5 * MEAN / REQUESTS as u64, "{endpoint:#}");
             }
         } else if row.each && row.sum.bytes > 100 {
             let leaking = if row.status.is_some() {
@@ -96,6 +99,10 @@ fn sampled() {
             assert!((said / error - 1.0).abs() < 0.5, "{error}: {endpoint:#}");
             let seen = number(&endpoint["leaking_requests"], "leaking");
             assert!((3..=leaking as u64).contains(&seen), "{endpoint:#}");
+            let range = &endpoint["leaking_requests_range"];
+            let [low, high] = [0, 1].map(|at| number(&range[at], "a bound"));
+            assert_eq!(low, seen, "{endpoint:#}");
+            assert!(high >= leaking as u64, "{endpoint:#}");
         }
     }
     let text = leak_analyze(&[place.trace()]).stdout;

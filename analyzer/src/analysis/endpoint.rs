@@ -21,6 +21,8 @@ pub struct Endpoint {
     pub leaking_requests: u64,
     /// How many of them there are at least and at most, where it is not known which they are.
     pub leaking_requests_range: [u64; 2],
+    /// What a sample may hide of it; `None`: every block was recorded.
+    pub hidden: Option<Hidden>,
     /// What outlived its requests: sum over them, and what is `untold`.
     pub survivor_blocks: u64,
     /// Bytes.
@@ -56,7 +58,25 @@ pub struct Endpoint {
     pub types: Vec<TypeRow>,
 }
 
+/// What a sample may hide of an endpoint: requests that leak, and have no block in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    /// A leak of less than so many bytes a request, on average, would not show.
+    pub bytes_each: u64,
+    /// The endpoint's verdict by what is in the sample.
+    pub verdict: Verdict,
+    /// By that, at least and at most so many of its requests leak.
+    pub leaking: [u64; 2],
+}
+
 impl Endpoint {
+    /// It is not known to leak, and has too few requests for the sample to tell: no more than a leak of so many bytes a
+    /// request would show.
+    pub fn is_hidden(&self) -> Option<u64> {
+        let hidden = self.hidden?;
+        (hidden.verdict != self.verdict).then_some(hidden.bytes_each)
+    }
+
     /// Whether the figures behind its leak leave little room for another verdict; `None`: it has none.
     pub fn confidence(&self) -> Option<bool> {
         (self.verdict == Verdict::Leak).then_some(self.is_sure)

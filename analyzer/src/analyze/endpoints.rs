@@ -7,11 +7,12 @@ use rustc_hash::FxHashMap;
 use super::judged::{Judged, JudgedLabel};
 use super::open::JudgedOpen;
 use super::range::{Leaking, Ranges};
+use super::sampled;
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
 use crate::ledger::{Finished, Retained};
 use crate::requests::label::LabelId;
 use crate::requests::record::Record;
-use crate::sample::Amount;
+use crate::sample::{Amount, Sample};
 use crate::sites::{Memory, Sites};
 
 pub(super) fn leaking(sites: &[Judged], places: &Sites, records: &[Record]) -> Leaking {
@@ -54,7 +55,7 @@ pub(super) fn endpoints(
     analysis: &mut Analysis,
     (sites, places): (&[Judged], &Sites),
     (leaking, ranges, beside): (&Leaking, &Ranges, &FxHashMap<LabelId, Amount>),
-    records: &[Record],
+    (records, sample): (&[Record], Sample),
     labels: &[String],
 ) -> FxHashMap<LabelId, u32> {
     let mut found: FxHashMap<LabelId, Endpoint> = FxHashMap::default();
@@ -96,6 +97,9 @@ pub(super) fn endpoints(
     for (label, endpoint) in &mut found {
         let bytes = leaked_bytes.get(label).copied().unwrap_or(0);
         count_leaking(endpoint, ranges, *label, bytes);
+        if sample.is_partial() {
+            sampled::widen(endpoint, sample);
+        }
     }
     let mut sorted: Vec<(LabelId, Endpoint)> = found.into_iter().collect();
     sorted.sort_by(|(_, a), (_, b)| {
@@ -116,6 +120,7 @@ fn unused(label: String) -> Endpoint {
         requests: 0,
         leaking_requests: 0,
         leaking_requests_range: [0, 0],
+        hidden: None,
         survivor_blocks: 0,
         survivor_bytes: 0,
         retained_blocks: 0,

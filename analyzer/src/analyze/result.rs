@@ -27,6 +27,7 @@ use crate::requests::label::{INCOMPLETE, LabelId};
 use crate::requests::machine::Machine;
 use crate::requests::options::Scope;
 use crate::requests::record::Record;
+use crate::sample::Sample;
 use crate::sites::{SiteId, Sites};
 use crate::trace::{Facts, ProcessId};
 use crate::types::TypeNames;
@@ -147,7 +148,7 @@ impl Known<'_> {
             analysis,
             (sites, places),
             (&leaking, &ranges, &self.ends.beside),
-            records,
+            (records, Sample::every(facts.sample_bytes)),
             &self.labels,
         );
         let unknown = self.associated.unknown.bytes;
@@ -177,12 +178,6 @@ impl Known<'_> {
         analysis.sites = site_list(sites, &self.ends.reached, records, &endpoint_of, places);
         complete_sites(&mut analysis.sites, &self.held, &self.associated);
         link_sites(analysis);
-        if facts.sample_bytes > 0 {
-            // Of the requests that leak, only those are known that are in the sample.
-            for endpoint in &mut analysis.endpoints {
-                endpoint.retained_bytes_per_leaking_request = None;
-            }
-        }
         let labels = (self.labels.as_slice(), &endpoint_of);
         add_requests(analysis, self.machine, labels, &leaking, facts);
     }

@@ -6,6 +6,7 @@ mod course;
 mod exit;
 mod open;
 mod owners;
+mod sampled;
 mod sums;
 mod traffic;
 mod verdicts;

@@ -117,7 +117,7 @@ fn all<'o>(outline: &'o Outline, wanted: &Wanted) -> Vec<Leak<'o>> {
 }
 
 fn of_part<'o>(site: &'o OutlineSite, part: &'o Part) -> Leak<'o> {
-    let [low, high] = part.leaking;
+    let [low, high] = part.leaking_range();
     let leaking = match low == high {
         true => count(low),
         false => format!("{} to {}", count(low), count(high)),

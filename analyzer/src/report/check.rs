@@ -3,7 +3,8 @@
 use wildmatch::WildMatch;
 
 use super::{is_complete, site_bytes};
-use crate::analysis::{Analysis, Site, Verdict};
+use crate::analysis::{Analysis, Endpoint, Site, Verdict};
+use crate::sample::Sample;
 use crate::figures::{bytes, counted};
 use crate::trace::Facts;
 use crate::warm_up::WARM_UP;
@@ -113,8 +114,16 @@ pub fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<
         return Some("no request was seen".into());
     }
     endpoints.find_map(|(at, endpoint)| {
-        let [_, most] = endpoint.leaking_requests_range;
+        let [_, most] = match endpoint.hidden {
+            Some(hidden) if !endpoint.verdict.leaks() => hidden.leaking,
+            _ => endpoint.leaking_requests_range,
+        };
         match endpoint.verdict {
+            Verdict::TooFewRequests if endpoint.is_hidden().is_some() => {
+                // What is not in the sample is less than so much, and so is what any call site may hold of it.
+                let undrawn = Sample::every(facts.sample_bytes).undrawn();
+                (undrawn > criteria.min_bytes).then(|| too_small(endpoint))
+            }
             Verdict::TooFewRequests if is_overlooked(analysis, at, criteria.min_bytes) => None,
             Verdict::TooFewRequests => Some(format!("too few requests of {}", endpoint.label)),
             verdict if most > 0 && !verdict.leaks() => Some(format!(
@@ -124,6 +133,15 @@ pub fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<
             _ => None,
         }
     })
+}
+
+/// Nothing of the endpoint's in the sample leaks, but its requests are too few for that to tell.
+fn too_small(endpoint: &Endpoint) -> String {
+    format!(
+        "too few requests of {} for this sample: a leak of less than {} a request would not show",
+        endpoint.label,
+        bytes(endpoint.is_hidden().unwrap_or(0))
+    )
 }
 
 /// Whether all that can't be told of an endpoint yet lies at call sites that hold too little to be looked at.
@@ -158,7 +176,7 @@ fn undecided(site: &Site, endpoint: u32) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::{Endpoint, SiteLabel, SiteOpen};
+    use crate::analysis::{SiteLabel, SiteOpen};
     use crate::report::example;
     use crate::sample::Amount;
 

@@ -116,6 +116,7 @@ fn endpoint(label: &str, verdict: Verdict, requests: u64) -> Endpoint {
         requests,
         leaking_requests: 0,
         leaking_requests_range: [0, 0],
+        hidden: None,
         survivor_blocks: 0,
         survivor_bytes: 0,
         retained_blocks: 0,

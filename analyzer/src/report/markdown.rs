@@ -156,6 +156,7 @@ fn endpoints(input: &Input<'_>) -> Vec<String> {
         let [low, high] = endpoint.leaking_requests_range;
         let leaking = match low == high {
             true => count(low),
+            false if endpoint.hidden.is_some() && low > 0 => format!("≥ {}", count(low)),
             false => format!("{}-{}", count(low), count(high)),
         };
         let each = endpoint.retained_bytes_per_leaking_request;
@@ -190,7 +191,8 @@ fn statuses(endpoint: &Endpoint) -> String {
                 .map_or("no status".into(), |status| status.to_string())
         })
         .collect();
-    match names.is_empty() || names.len() == endpoint.statuses.len() {
+    let is_sample = endpoint.hidden.is_some();
+    match names.is_empty() || names.len() == endpoint.statuses.len() || is_sample {
         true => String::new(),
         false => format!(" (only {})", names.join(", ")),
     }

@@ -287,6 +287,8 @@ pub(crate) fn leaking_part(label: &str, requests: u64, each: u64) -> Part {
         verdict: Verdict::Leak,
         requests,
         leaking: [requests, requests],
+        hidden: None,
+        most: 0,
         leaked: Amount {
             blocks: requests,
             bytes: requests * each,

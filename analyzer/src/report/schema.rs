@@ -277,6 +277,8 @@ pub(super) struct Endpoint<'r> {
     pub(super) requests: u64,
     pub(super) leaking_requests: u64,
     pub(super) leaking_requests_range: [u64; 2],
+    /// Of a sample: a leak of less than so many bytes a request would not show.
+    pub(super) hidden_bytes_per_request: Option<u64>,
     pub(super) survivor_blocks: u64,
     pub(super) survivor_bytes: u64,
     pub(super) survivor_bytes_error: u64,

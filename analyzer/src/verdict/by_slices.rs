@@ -1,5 +1,6 @@
 //! Judges series: one, or those of several processes together.
 
+use super::survival;
 use super::text::text;
 use super::{
     ERRORS, FEW_BLOCKS, FREED_REST, GROWTH, LEAK_LATE_REQUESTS, LEAK_REQUESTS, LEAK_SHARE, QUARTER,
@@ -102,7 +103,9 @@ fn verdict(series: &Series) -> Verdict {
     }
     let late: u64 = series.retained_bytes[QUARTER..].iter().sum();
     let early: u64 = series.retained_bytes[..QUARTER].iter().sum();
-    if late == 0 && early > 0 && series.judged >= WARM_UP_REQUESTS {
+    // What a sample has of an even keeping may be early by chance.
+    let shown = !series.sample.is_partial() || survival::is_no_chance(series.drawn());
+    if late == 0 && early > 0 && shown && series.judged >= WARM_UP_REQUESTS {
         return Verdict::WarmUp;
     }
     if kept == 0 || all_but_newest && some_freed {

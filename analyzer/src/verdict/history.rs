@@ -1,7 +1,7 @@
 //! A call site's history over slices of the requests, or of the time, that could have reached it.
 
 use crate::ledger::SLICES;
-use crate::sample::Sample;
+use crate::sample::{Amount, Sample};
 
 /// What a series is cut by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,14 @@ impl Series {
     /// Bytes retained by requests before the last slice.
     pub fn older_retained_bytes(&self) -> u64 {
         self.retained_bytes[..SLICES - 1].iter().sum()
+    }
+
+    /// How many blocks, about, were recorded of what is retained.
+    pub fn drawn(&self) -> u64 {
+        self.sample.drawn(Amount {
+            blocks: self.retained_blocks,
+            bytes: self.retained_bytes.iter().sum(),
+        })
     }
 
     /// Of a part of the site's requests little is known but what they retained and how many blocks

@@ -30,6 +30,7 @@ mod workers;
 mod young;
 
 pub(super) use chance::{LEVEL, SUSPICIOUS};
+pub(super) use lesser::is_no_chance;
 use chance::{at_least, at_most, trend};
 pub use mature::FALLING;
 use mature::Mature;
@@ -88,6 +89,8 @@ pub struct Group<'g> {
     pub by_time: bool,
     /// What was freed was not noted: a ring that is full holds the newest.
     pub unwatched: bool,
+    /// Only a sample of the blocks was recorded: some of its requests kept what is not there.
+    pub sampled: bool,
     /// Survivors of its requests, freed or not.
     pub survivors: u64,
     /// So many requests can be the newest of their kind: as many as there were at once.

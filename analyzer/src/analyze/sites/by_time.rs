@@ -60,6 +60,7 @@ impl Judge<'_> {
             freed: outside_freed(parts),
             steady,
             by_time: true,
+            sampled: parts.iter().any(|(_, site)| site.sample.is_partial()),
             unwatched: parts
                 .iter()
                 .any(|(process, _)| self.sequences[*process].requests() == 0),

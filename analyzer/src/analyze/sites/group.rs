@@ -62,6 +62,7 @@ impl Judge<'_> {
             // Where all allocate at one place, and garbage is freed by spurts, what is live there tells of nobody.
             steady: steady && self.runtime.is_none(),
             runtime: self.runtime,
+            sampled: parts.iter().any(|(_, site)| site.sample.is_partial()),
             everywhere: self
                 .everywhere
                 .get(&(label, status))

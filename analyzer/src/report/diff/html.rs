@@ -159,11 +159,11 @@ fn endpoints(diff: &Diff<'_>) -> String {
 }
 
 fn endpoint(row: &Row<'_>) -> String {
-    let leaks = |part: &Part| match part.leaking {
+    let leaks = |part: &Part| match part.leaking_range() {
         [_, 0] => "none".to_owned(),
         leaking => range(leaking),
     };
-    let size = |part: &Part| match part.each() {
+    let size = |part: &Part| match part.each_range() {
         None => NONE.to_owned(),
         Some(_) => each(part),
     };

@@ -190,12 +190,12 @@ fn side(outline: &Outline, part: &Part) -> Side {
     Side {
         verdict: part.verdict.name(),
         requests: part.requests,
-        leaking_requests_range: part.leaking,
+        leaking_requests_range: part.leaking_range(),
         leaked_blocks: part.leaked.blocks,
         leaked_bytes: part.leaked.bytes,
         leaked_bytes_error: outline.error(part.leaked.bytes),
         associated_bytes: part.associated_bytes,
-        leaked_bytes_per_leaking_request_range: part.each(),
+        leaked_bytes_per_leaking_request_range: part.each_range(),
         leaked_bytes_per_request: part.leaked.bytes as f64 / part.requests.max(1) as f64,
         statuses: part
             .statuses

@@ -6,7 +6,8 @@ use super::side::{Of, leaks, range, status_words};
 use super::state::State;
 use crate::analysis::Verdict;
 use crate::analysis::early::common;
-use crate::figures::{count, counted};
+use crate::analyze::sampled::SHOWN;
+use crate::figures::{bytes, count, counted};
 use crate::report::outline::{Part, StatusPart};
 
 /// A leak is called new or fixed where so many requests would have leaked on the other side, had it been there: with
@@ -57,7 +58,18 @@ fn both_clean(old: &Part, new: &Part) -> (State, String) {
             "memory that grows may be its own: whose it is could not be told".into(),
         );
     }
-    (State::Same, "leaks in neither".into())
+    let hides = [(old, "before"), (new, "after")];
+    let mut hides = hides.iter().filter_map(|(part, side)| {
+        let each = part.hidden?.bytes_each;
+        (each > SHOWN).then(|| {
+            let each = bytes(each);
+            format!("{side}, a leak of less than {each} a request would not show in the sample")
+        })
+    });
+    match hides.next() {
+        Some(text) => (State::NotComparable, text),
+        None => (State::Same, "leaks in neither".into()),
+    }
 }
 
 /// One side leaks, the other one was seen not to.
@@ -166,7 +178,7 @@ fn only(leaky: &Part, clean: &Part, side: &str) -> String {
     format!(
         "{}{kind} only {side}, where {} of {} leak",
         counted(requests, "request"),
-        range(leaky.leaking),
+        range(leaky.leaking_range()),
         count(leaky.requests)
     )
 }

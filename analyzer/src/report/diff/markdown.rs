@@ -126,7 +126,7 @@ fn endpoint(row: &Row<'_>) -> String {
         "| {state} | {} | {} | {} | {} |",
         code(row.label),
         both(&|part| count(part.requests)),
-        both(&|part| range(part.leaking)),
+        both(&|part| range(part.leaking_range())),
         both(&size)
     )
 }

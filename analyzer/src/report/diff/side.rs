@@ -36,7 +36,7 @@ pub(in crate::report) fn range([low, high]: [u64; 2]) -> String {
 
 /// What each leaking request leaves: `1.5 KiB`, `300 B-1.2 KiB`; `?` where there is none that is known.
 pub(in crate::report) fn each(part: &Part) -> String {
-    match part.each() {
+    match part.each_range() {
         None => "?".into(),
         Some([low, high]) if low == high => bytes(low),
         Some([low, high]) => format!("{}-{}", bytes(low), bytes(high)),
@@ -48,12 +48,16 @@ pub(super) fn leaks(part: &Part) -> String {
     if part.verdict == Verdict::GrowingBuffer {
         return format!("a buffer grew to {}", bytes(part.leaked.bytes));
     }
+    if !part.verdict.leaks() && part.hidden.is_some() {
+        let requests = counted(part.requests, "request");
+        return format!("nothing of {requests} in the sample leaks");
+    }
     if !part.verdict.leaks() {
         return format!("none of {} leaks", counted(part.requests, "request"));
     }
     format!(
         "{} of {} leak, {} each",
-        range(part.leaking),
+        range(part.leaking_range()),
         counted(part.requests, "request"),
         each(part)
     )

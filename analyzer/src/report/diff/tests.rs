@@ -40,6 +40,8 @@ fn part(statuses: &[(u32, u64, u64, u64)]) -> Part {
         },
         requests: statuses.iter().map(|of| of.requests).sum(),
         leaking: [leaking, leaking],
+        hidden: None,
+        most: 0,
         leaked: Amount {
             blocks: leaking,
             bytes: statuses.iter().map(|of| of.leaked_bytes).sum(),

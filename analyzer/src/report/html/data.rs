@@ -60,6 +60,8 @@ pub(super) struct Endpoint {
     pub(super) leaking_words: String,
     /// At least and at most.
     pub(super) leaking_range: [u64; 2],
+    /// Of a sample: a leak of less than so many bytes a request would not show.
+    pub(super) hidden: Option<u64>,
     /// What leaked, as the text report tells it; null where nothing does.
     pub(super) leaked_bytes: Option<u64>,
     pub(super) each: Option<u64>,

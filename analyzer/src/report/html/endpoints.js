@@ -131,7 +131,7 @@ const endpointsPanel = {
   leaking(row) {
     if (!range()) return row.leaking_words;
     const { leaking } = this.figures.get(row);
-    const unsure = row.leaking_range[0] < row.leaking_range[1];
+    const unsure = data.sample_bytes === 0 && row.leaking_range[0] < row.leaking_range[1];
     const sampled = data.sample_bytes > 0 ? "≥ " : "";
     return unsure && leaking > 0
       ? el("span", { title: "It is not proved which requests they are" }, `about ${count(leaking)}`)
@@ -158,7 +158,8 @@ const endpointsPanel = {
   /** Which statuses leak, `only` where others don't. */
   statuses(row) {
     const leaking = row.statuses.filter(([, , leaking]) => leaking > 0);
-    const only = leaking.length > 0 && leaking.length < row.statuses.length ? "only " : "";
+    const some = leaking.length > 0 && leaking.length < row.statuses.length;
+    const only = some && data.sample_bytes === 0 ? "only " : "";
     const chip = ([status]) => el("span", { class: "chip" }, statusName(status));
     if (leaking.length === 1 && leaking[0][0] === null && !only) return "";
     return [only, leaking.slice(0, 3).map(chip), leaking.length > 3 && ` +${leaking.length - 3}`];
@@ -248,7 +249,11 @@ const endpointsPanel = {
       facts.push(
         `Of ${estimate(row.retained_bytes)} retained, ${estimate(row.associated_bytes)} are not proved to be this endpoint's: they were associated with it.`,
       );
-    if (row.leaking_range[0] < row.leaking_range[1])
+    if (row.hidden !== null)
+      facts.push(
+        `A sample: a leak of less than ${bytes(row.hidden)} a request would not show, nor all requests that leak.`,
+      );
+    else if (row.leaking_range[0] < row.leaking_range[1])
       facts.push(
         `Between ${count(row.leaking_range[0])} and ${count(row.leaking_range[1])} of its requests leak: which ones is not proved.`,
       );

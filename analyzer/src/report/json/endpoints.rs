@@ -14,6 +14,7 @@ pub(crate) fn endpoint<'r>(input: &Input<'_>, endpoint: &'r Endpoint) -> schema:
         requests: endpoint.requests,
         leaking_requests: endpoint.leaking_requests,
         leaking_requests_range: endpoint.leaking_requests_range,
+        hidden_bytes_per_request: endpoint.hidden.map(|hidden| hidden.bytes_each),
         survivor_blocks: endpoint.survivor_blocks,
         survivor_bytes: endpoint.survivor_bytes,
         survivor_bytes_error: input.error(endpoint.survivor_bytes),

@@ -1,7 +1,7 @@
 //! What an endpoint has of the whole, and of a call site.
 
 use crate::analysis::early::Early;
-use crate::analysis::{Endpoint, Site, SiteCell, Verdict};
+use crate::analysis::{Endpoint, Hidden, Site, SiteCell, Verdict};
 use crate::sample::Amount;
 
 /// What requests of one label left behind: all of it, or at one call site.
@@ -13,8 +13,12 @@ pub struct Part {
     pub verdict: Verdict,
     /// Requests of the label.
     pub requests: u64,
-    /// How many leaked, at least and at most.
+    /// How many leaked, at least and at most; of a sample as far as they are in it.
     pub leaking: [u64; 2],
+    /// What a sample may hide of the endpoint.
+    pub hidden: Option<Hidden>,
+    /// So many leaked at most, those that a sample does not have among them.
+    pub most: u64,
     /// What leaked.
     pub leaked: Amount,
     /// Of `leaked`'s bytes, those of which nothing proves that they are the label's.
@@ -59,6 +63,20 @@ impl Part {
         let [low, high] = self.leaking;
         let known = high > 0 && self.leaked.blocks > 0;
         known.then(|| [self.leaked.bytes / high, self.leaked.bytes / low.max(1)])
+    }
+
+    /// How many leaked, at least and at most.
+    pub fn leaking_range(&self) -> [u64; 2] {
+        [self.leaking[0], self.most.max(self.leaking[1])]
+    }
+
+    /// The same of [`Part::each`], of a sample with the requests that it does not have.
+    pub fn each_range(&self) -> Option<[u64; 2]> {
+        let [low, high] = self.each()?;
+        match self.hidden {
+            Some(_) => Some([self.leaked.bytes / self.leaking_range()[1].max(1), high]),
+            None => Some([low, high]),
+        }
     }
 
     /// Its requests of `status`, if there were any.
@@ -107,9 +125,14 @@ impl Part {
             0 => [told, told],
             // Which requests they are of is known as well as it is for the endpoint.
             _ => {
-                let [low, high] = of.leaking_requests_range;
+                let drawn = of.hidden.map(|hidden| hidden.leaking);
+                let [low, high] = drawn.unwrap_or(of.leaking_requests_range);
                 [told.min(low), told.max(high).min(of.requests)]
             }
+        };
+        self.most = match self.hidden {
+            Some(_) if self.leaking[1] > 0 => of.leaking_requests_range[1].max(self.leaking[1]),
+            _ => self.leaking[1],
         };
     }
 }
@@ -133,7 +156,10 @@ pub(super) fn add(part: &mut Part, cell: &SiteCell) {
 }
 
 pub(super) fn endpoint(endpoint: &Endpoint) -> Part {
-    let [mut low, mut high] = endpoint.leaking_requests_range;
+    let hidden = endpoint.hidden;
+    let drawn = hidden.map(|hidden| (hidden.verdict, hidden.leaking));
+    let told = (endpoint.verdict, endpoint.leaking_requests_range);
+    let (verdict, [mut low, mut high]) = drawn.unwrap_or(told);
     if endpoint.open_leaked.blocks > 0 {
         (low, high) = (low + endpoint.open_requests, high + endpoint.open_requests);
     }
@@ -145,9 +171,11 @@ pub(super) fn endpoint(endpoint: &Endpoint) -> Part {
     });
     let mut part = Part {
         label: endpoint.label.clone(),
-        verdict: endpoint.verdict,
+        verdict,
         requests: endpoint.requests,
         leaking: [low.min(endpoint.requests), high.min(endpoint.requests)],
+        hidden,
+        most: high.max(endpoint.leaking_requests_range[1]).min(endpoint.requests),
         leaked: Amount::default(),
         associated_bytes: 0,
         needed: None,
@@ -168,6 +196,8 @@ pub(super) fn empty(of: &Endpoint) -> Part {
         verdict: Verdict::Clean,
         requests: of.requests,
         leaking: [0, 0],
+        hidden: of.hidden,
+        most: 0,
         leaked: Amount::default(),
         associated_bytes: 0,
         needed: None,

@@ -36,7 +36,10 @@ pub(super) fn write(page: &mut Page, leaking: &[Leaking<'_>]) {
 /// What is to be said of an endpoint, if anything is.
 fn text(endpoint: &Endpoint) -> Option<String> {
     let Some(apart) = &endpoint.apart else {
-        let text = "not told: which requests leak is not proved";
+        let text = match endpoint.hidden {
+            None => "not told: which requests leak is not proved",
+            Some(_) => "not told: a sample knows but some of the requests that leak",
+        };
         return endpoint.apart_unproved.then(|| text.to_owned());
     };
     let tells = apart.single.iter().chain(&apart.pair);

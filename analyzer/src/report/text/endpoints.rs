@@ -2,11 +2,12 @@
 
 use super::apart;
 use super::labels::name;
-use super::leaking::{Leaking, at_least};
+use super::leaking::Leaking;
 use super::page::Page;
 use super::sparkline::Curves;
 use super::table::{Cell, Side, Table, paint};
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
+use crate::analyze::sampled::SHOWN;
 use crate::figures::{bytes, count, counted, duration, share};
 use crate::report::Input;
 
@@ -216,9 +217,9 @@ impl Form {
         [
             Cell::styled(name(input, endpoint), ink.strong),
             Cell::new(count(endpoint.requests)),
-            Cell::new(at_least(input).to_owned() + &how_many(endpoint)),
+            Cell::new(how_many(endpoint)),
             Cell::new(match endpoint.open_leaked.blocks {
-                0 => statuses(&endpoint.statuses),
+                0 => statuses(endpoint),
                 _ => "not ended".into(),
             }),
             Cell::new(match endpoint.retained_bytes_per_leaking_request {
@@ -241,9 +242,12 @@ fn write_clean(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
         return;
     }
     page.blank();
-    let title = match has_untold_growth(analysis) {
-        true => "Not known to leak (memory that grows has no owner that could be told, below)",
-        false => "Clean",
+    let title = match (has_untold_growth(analysis), input.facts.sample_bytes) {
+        (true, _) => {
+            "Not known to leak (memory that grows has no owner that could be told, below)".to_owned()
+        }
+        (false, 0) => "Clean".to_owned(),
+        (false, _) => format!("Clean, or leaking less than {} a request", bytes(SHOWN)),
     };
     let text = format!("{title}: {}", names(input, &clean));
     page.paragraph("  ", page.ink.dim, &text);
@@ -264,9 +268,11 @@ pub(super) fn with(
     endpoints.filter(move |endpoint| wanted(endpoint.verdict))
 }
 
-/// How many requests leak: those that have not ended, too; `120-300` where it is not known which ones.
+/// How many requests leak: those that have not ended, too; `120-300` where it is not known which ones, and `≥ 120` of a
+/// sample.
 pub(super) fn how_many(endpoint: &Endpoint) -> String {
     match endpoint.leaking_requests_range {
+        [low, _] if low > 0 && endpoint.hidden.is_some() => format!("≥ {}", count(low)),
         [low, high] if low < high => format!("{}-{}", count(low), count(high)),
         _ if endpoint.leaking_requests == 0 && endpoint.open_leaked.blocks > 0 => {
             count(endpoint.open_requests)
@@ -296,13 +302,14 @@ fn whose(endpoint: &Endpoint) -> String {
     }
 }
 
-/// Which statuses leak; `only` where others don't.
-fn statuses(statuses: &[StatusFigures]) -> String {
+/// Which statuses leak; `only` where others don't, as a sample can't tell.
+fn statuses(endpoint: &Endpoint) -> String {
+    let statuses = &endpoint.statuses;
     let leaking: Vec<&StatusFigures> = statuses
         .iter()
         .filter(|figures| figures.leaking_requests > 0)
         .collect();
-    let only = leaking.len() < statuses.len() && !leaking.is_empty();
+    let only = leaking.len() < statuses.len() && !leaking.is_empty() && endpoint.hidden.is_none();
     let mut names: Vec<String> = leaking
         .iter()
         .map(|figures| {
@@ -325,8 +332,10 @@ fn statuses(statuses: &[StatusFigures]) -> String {
 
 fn write_unsure(page: &mut Page, input: &Input<'_>) {
     let analysis = input.analysis;
-    let unsure: Vec<&Endpoint> =
-        with(analysis, |verdict| verdict == Verdict::TooFewRequests).collect();
+    let unsure = with(analysis, |verdict| verdict == Verdict::TooFewRequests);
+    let (hidden, unsure): (Vec<&Endpoint>, Vec<&Endpoint>) =
+        unsure.partition(|endpoint| endpoint.is_hidden().is_some());
+    write_hidden(page, input, &hidden);
     if unsure.is_empty() {
         return;
     }
@@ -346,13 +355,31 @@ fn write_unsure(page: &mut Page, input: &Input<'_>) {
     page.paragraph("  ", page.ink.warn, &text);
 }
 
+/// Endpoints of which nothing in the sample leaks, that have too few requests for it to tell.
+fn write_hidden(page: &mut Page, input: &Input<'_>, endpoints: &[&Endpoint]) {
+    if endpoints.is_empty() {
+        return;
+    }
+    let most = input.options.most_endpoints.unwrap_or(MOST_LABELS);
+    let named = |endpoint: &&Endpoint| {
+        let each = endpoint.is_hidden().unwrap_or(0);
+        format!("{} ({})", name(input, endpoint), bytes(each))
+    };
+    let text = format!(
+        "Too few requests for this sample to tell; a leak of less than so much a request would not show: {}",
+        listed(endpoints, most, named)
+    );
+    page.blank();
+    page.paragraph("  ", page.ink.warn, &text);
+}
+
 fn names(input: &Input<'_>, endpoints: &[&Endpoint]) -> String {
     let most = input.options.most_endpoints.unwrap_or(MOST_LABELS);
-    let mut names: Vec<String> = endpoints
-        .iter()
-        .take(most)
-        .map(|endpoint| name(input, endpoint).to_owned())
-        .collect();
+    listed(endpoints, most, |endpoint| name(input, endpoint).to_owned())
+}
+
+fn listed(endpoints: &[&Endpoint], most: usize, named: impl Fn(&&Endpoint) -> String) -> String {
+    let mut names: Vec<String> = endpoints.iter().take(most).map(named).collect();
     if endpoints.len() > most {
         let all = endpoints.len();
         names.push(format!("{} more (--endpoints {all})", all - most));

@@ -53,6 +53,9 @@ fn write_endpoint(
     let label = name(input, of.endpoint);
     let [low, high] = of.endpoint.leaking_requests_range;
     let known = match low < high {
+        true if of.endpoint.hidden.is_some() => {
+            "in the sample, those that left most first".to_owned()
+        }
         true => format!(
             "which of its requests leak is not known for sure ({} to {} do): the likeliest",
             count(low),

@@ -96,8 +96,8 @@ pub(super) fn head(input: &Input<'_>, warnings: &[Warning]) -> Head {
 }
 
 /// How many of an endpoint's requests leak, with what is not known of that.
-pub(super) fn leaking_requests(input: &Input<'_>, endpoint: &Endpoint) -> String {
-    leaking::at_least(input).to_owned() + &endpoints::how_many(endpoint)
+pub(super) fn leaking_requests(endpoint: &Endpoint) -> String {
+    endpoints::how_many(endpoint)
 }
 
 /// What each endpoint has leaked; `None` where it does not leak.

@@ -153,10 +153,9 @@ fn told(input: &Input<'_>, leaking: &Leaking<'_>) -> String {
         None => how_many(endpoint),
     };
     format!(
-        "{}. Of its {} {}{which} left {} behind{}.",
+        "{}. Of its {} {which} left {} behind{}.",
         name(input, endpoint),
         counted(endpoint.requests, "request"),
-        at_least(input),
         input.estimate(leaking.bytes),
         among(&endpoint.types)
     )

@@ -4,6 +4,14 @@ use super::mature::Mature;
 use super::{Group, LEVEL, SUSPICIOUS, WARM_UP_REQUESTS};
 use crate::analysis::Verdict;
 
+/// A warm-up is of the first requests: this part of all.
+const QUARTER: f64 = 0.25;
+
+/// Whether so many that come evenly would hardly all come among the first of all.
+pub(in crate::verdict) fn is_no_chance(early: u64) -> bool {
+    QUARTER.powf(early as f64) < LEVEL
+}
+
 impl Group<'_> {
     /// It is no leak for sure.
     pub(super) fn lesser(&self, found: &Mature, retaining: u64, needs: u64, limit: u64) -> Verdict {
@@ -26,7 +34,9 @@ impl Group<'_> {
                 .unwrap_or(0);
             process.kept.iter().all(|kept| kept.order < quarter)
         });
-        if (early || self.is_early_everywhere()) && requests >= WARM_UP_REQUESTS {
+        // What a sample has of an even keeping may be early by chance.
+        let shown = !self.sampled || is_no_chance(retaining);
+        if (early || self.is_early_everywhere()) && shown && requests >= WARM_UP_REQUESTS {
             return Verdict::WarmUp;
         }
         let over = match self.by_time {
