@@ -5,12 +5,14 @@ mod by_time;
 mod collectors;
 mod curve;
 mod group;
+mod own_ways;
 mod upgraded;
 
 use rustc_hash::FxHashMap;
 
 use super::judged::{Judged, JudgedLabel};
 use super::open;
+use super::ways::Line;
 use crate::figures::counted;
 use crate::ledger::{Finished, FinishedSite};
 use crate::requests::label::LabelId;
@@ -20,16 +22,18 @@ use crate::sites::runtimes::Runtime;
 use crate::trace::Dropped;
 use crate::verdict::Sequences;
 use collectors::Collected;
+use own_ways::OwnWays;
 use upgraded::upgraded;
 
 /// Judges all sites. `processes` are the ended ones, each with the most connections that it held. With
-/// `dropped` events no block can be called a leak: its free may be among them. What is allocated at a site for which
+/// `dropped` events no block can be called a leak: its free may be among them. Call sites of one `line` may be ways to it.
+/// What is allocated at a site for which
 /// `may_be_garbage` holds may be garbage that waits for Python's collector, and for that of its `runtime`.
 pub(super) fn judge(
     processes: Vec<(Finished, usize)>,
     (records, closes): (&[Record], &[(u32, u64)]),
     dropped: &Dropped,
-    may_be_garbage: impl Fn(SiteId) -> bool,
+    (line, may_be_garbage): (impl Fn(SiteId) -> Option<Line>, impl Fn(SiteId) -> bool),
     runtime: impl Fn(SiteId) -> Option<Runtime>,
 ) -> Vec<Judged> {
     let mut orders = vec![0u32; records.len()];
@@ -60,6 +64,7 @@ pub(super) fn judge(
     let mut judge = Judge {
         served_until: served.max().unwrap_or(0),
         everywhere: everywhere(&sequences, records),
+        own_ways: OwnWays::find(&parts, line, (records, &orders)),
         sequences,
         collectors,
         may_be_garbage: false,
@@ -131,6 +136,7 @@ struct Judge<'r> {
     /// So may it be for the one of this runtime.
     runtime: Option<Runtime>,
     everywhere: FxHashMap<Group, Vec<RequestId>>,
+    own_ways: OwnWays,
     records: &'r [Record],
     orders: Vec<u32>,
 }

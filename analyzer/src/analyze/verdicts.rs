@@ -34,7 +34,10 @@ pub(super) fn verdicts(
         ended,
         (records, closes),
         &facts.dropped,
-        |site| places.is_of_python(site),
+        (
+            |site| ways::line(places, site),
+            |site| places.is_of_python(site),
+        ),
         |site| runtimes.at(site),
     );
     let either = sites

@@ -20,7 +20,7 @@ const SHARED: usize = 3;
 /// So many do where the ways are told to be of other processes.
 const SHARED_APART: usize = SHARED - 1;
 /// By chance none of the requests takes the other way in one of so many cases.
-const BY_CHANCE: f64 = 1e-3;
+pub(super) const BY_CHANCE: f64 = 1e-3;
 
 /// The frame that allocates, and the innermost ones of Python's or of its callers.
 pub(super) type Line = (Option<Frame>, Vec<PythonFrame>, Vec<Frame>);

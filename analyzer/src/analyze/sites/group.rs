@@ -77,6 +77,9 @@ impl Judge<'_> {
             let sequences = &self.sequences[*process];
             let mut part = self.in_process(*process, site, (label, status));
             let all = part.orders.len();
+            if let Some(own) = self.own_ways.of(site.id, *process, (label, status)) {
+                part.orders = own.to_vec();
+            }
             let keeps = |order| {
                 let place = part.kept.binary_search_by_key(&order, |kept| kept.order);
                 place.is_ok()
