@@ -127,7 +127,15 @@ impl GroupEvidence {
         let mature = format!("{} outlived that ({}+)", count(self.mature), self.needs);
         match verdict {
             Verdict::Leak if self.typical.is_none() => {
-                format!("{kept} (leak: {}+); {lives}{trend}", self.needs)
+                // The more there are, the fewer tables are so large; none is ruled out.
+                let alike = match self.is_sure() {
+                    true => format!(
+                        " (as of a table with room for more than {}, not full yet)",
+                        count(self.retaining)
+                    ),
+                    false => String::new(),
+                };
+                format!("{kept} (leak: {}+); {lives}{alike}{trend}", self.needs)
             }
             Verdict::Leak => format!("{kept}; {lives}, {mature}{trend}"),
             Verdict::TooFewRequests => {

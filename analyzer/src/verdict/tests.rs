@@ -202,3 +202,25 @@ fn where_requests_are_untold_their_keepings_are_counted() {
         "208 of 620 requests kept blocks (leak: 3+); none was freed here"
     );
 }
+
+#[test]
+fn of_a_sure_leak_it_is_said_how_large_a_table_would_be() {
+    let evidence = |most_of_one| GroupEvidence {
+        requests: 40,
+        retaining: 40,
+        mature: 40,
+        most_of_one,
+        needs: 3,
+        ..GroupEvidence::default()
+    };
+    assert_eq!(
+        evidence(40).text(Verdict::Leak),
+        "40 of 40 requests kept blocks (leak: 3+); none was freed here (as of a table with room for more than 40, not \
+         full yet)"
+    );
+    // Of one that is unsure that is clear.
+    assert_eq!(
+        evidence(31).text(Verdict::Leak),
+        "40 of 40 requests kept blocks (leak: 3+); none was freed here"
+    );
+}
