@@ -474,6 +474,69 @@ fn what_may_be_any_labels_or_nobodys_leaves_none_of_them_clean() {
     }
 }
 
+/// A thread that serves nobody keeps something beside requests of two labels; a third one leaks so many bytes each time.
+/// What is thought of the two.
+fn beside_a_leak(each: u64) -> Vec<(Verdict, [u64; 2])> {
+    let analysis = serve(120, |i| {
+        let job = if i % 3 == 0 {
+            "t2 alloc job# 90 @5; "
+        } else {
+            ""
+        };
+        let (label, own) = match i * 7 % 5 {
+            0 | 1 => ("GET /a", String::new()),
+            2 | 3 => ("GET /b", String::new()),
+            _ => ("GET /leaks", format!("t1 alloc own# {each} @7; ")),
+        };
+        (label.into(), format!("{job} {own} t1 answer c1 200"))
+    });
+    let outside = analysis.sites.iter().find(|site| site.id == 5).unwrap();
+    assert_eq!(outside.outside_verdict, Verdict::Leak);
+    let leaks = |label: &str| label == "GET /leaks";
+    let (leaking, others): (Vec<_>, Vec<_>) = analysis
+        .endpoints
+        .iter()
+        .partition(|endpoint| leaks(&endpoint.label));
+    assert_eq!(leaking[0].verdict, Verdict::Leak);
+    let told = others.iter();
+    told.map(|endpoint| (endpoint.verdict, endpoint.leaking_requests_range))
+        .collect()
+}
+
+#[test]
+fn what_leaks_for_nobody_is_undecided_where_no_leak_of_so_much_is_told() {
+    // 40 blocks of 90 bytes are nobody's.
+    for (verdict, [low, high]) in beside_a_leak(80) {
+        assert_eq!((verdict, low), (Verdict::TooFewRequests, 0));
+        assert!(high > 0);
+    }
+    assert_eq!(beside_a_leak(900), [(Verdict::Clean, [0, 0]); 2]);
+}
+
+/// A thread keeps the newest twenty for requests of a label, which is asked for no more while others come: what was
+/// there then has grown older than all that was freed, and stays.
+#[test]
+fn what_nothing_replaces_any_more_is_as_old_as_its_last_request() {
+    let mut script = Script::default();
+    script.tell("t1 alloc start 50 @99; t1 accept c1; t2 lock; t1 poll");
+    for i in 0..80 {
+        let freed = freed(i);
+        script.tell(&format!(
+            "t1 read c1 GET /ring; t2 alloc b{i} 90 @5; {freed} t2 lock; t1 answer c1 200; t1 poll
+             t1 read c1 GET /other; t1 answer c1 200; t1 poll"
+        ));
+    }
+    for _ in 0..320 {
+        script.tell("t1 read c1 GET /other; t1 answer c1 200; t1 poll");
+    }
+    script.tell("t1 close c1; t1 free start; dies p1");
+    let analysis = script.analysis(&Options::default());
+    let ring = analysis.endpoints.iter();
+    let ring = ring.filter(|endpoint| endpoint.label == "GET /ring");
+    let ring: Vec<_> = ring.map(|of| (of.associated.blocks, of.verdict)).collect();
+    assert_eq!(ring, [(20, Verdict::Bounded)]);
+}
+
 /// Connections come one after another. A pool has one object more whenever more requests are in flight than before; a
 /// leak leaves something at one such moment less.
 #[test]
