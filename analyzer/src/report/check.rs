@@ -4,8 +4,8 @@ use wildmatch::WildMatch;
 
 use super::{is_complete, site_bytes};
 use crate::analysis::{Analysis, Endpoint, Site, Verdict};
-use crate::sample::Sample;
 use crate::figures::{bytes, counted};
+use crate::sample::Sample;
 use crate::trace::Facts;
 use crate::warm_up::WARM_UP;
 
@@ -114,17 +114,18 @@ pub fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<
         return Some("no request was seen".into());
     }
     endpoints.find_map(|(at, endpoint)| {
-        let [_, most] = match endpoint.hidden {
-            Some(hidden) if !endpoint.verdict.leaks() => hidden.leaking,
-            _ => endpoint.leaking_requests_range,
-        };
-        match endpoint.verdict {
-            Verdict::TooFewRequests if endpoint.is_hidden().is_some() => {
-                // What is not in the sample is less than so much, and so is what any call site may hold of it.
-                let undrawn = Sample::every(facts.sample_bytes).undrawn();
-                (undrawn > criteria.min_bytes).then(|| too_small(endpoint))
+        // What is not in the sample is less than so much, and so is what any call site may hold of it.
+        let hides = Sample::every(facts.sample_bytes).undrawn() > criteria.min_bytes;
+        if hides && endpoint.is_hidden().is_some() {
+            return Some(too_small(endpoint));
+        }
+        let (verdict, most) = by_drawn(endpoint);
+        match verdict {
+            Verdict::TooFewRequests
+                if !hides && is_overlooked(analysis, at, criteria.min_bytes) =>
+            {
+                None
             }
-            Verdict::TooFewRequests if is_overlooked(analysis, at, criteria.min_bytes) => None,
             Verdict::TooFewRequests => Some(format!("too few requests of {}", endpoint.label)),
             verdict if most > 0 && !verdict.leaks() => Some(format!(
                 "memory that grows may be of {}: whose it is could not be told",
@@ -133,6 +134,14 @@ pub fn doubt(facts: &Facts, analysis: &Analysis, criteria: &Criteria) -> Option<
             _ => None,
         }
     })
+}
+
+/// The endpoint's verdict, and how many of its requests may leak; of a sample, by what is in it.
+fn by_drawn(endpoint: &Endpoint) -> (Verdict, u64) {
+    match endpoint.hidden {
+        Some(hidden) => (hidden.verdict, hidden.leaking[1]),
+        None => (endpoint.verdict, endpoint.leaking_requests_range[1]),
+    }
 }
 
 /// Nothing of the endpoint's in the sample leaks, but its requests are too few for that to tell.
@@ -147,7 +156,7 @@ fn too_small(endpoint: &Endpoint) -> String {
 /// Whether all that can't be told of an endpoint yet lies at call sites that hold too little to be looked at.
 fn is_overlooked(analysis: &Analysis, at: u32, min_bytes: u64) -> bool {
     let endpoint = analysis.endpoints.get(at as usize);
-    let most = endpoint.map_or(u64::MAX, |endpoint| endpoint.leaking_requests_range[1]);
+    let most = endpoint.map_or(u64::MAX, |endpoint| by_drawn(endpoint).1);
     let held = analysis.sites.iter().map(|site| undecided(site, at));
     let held: Vec<(u64, u64)> = held.filter(|(requests, _)| *requests > 0).collect();
     // Where more requests may leak, other memory may be theirs.
@@ -176,7 +185,7 @@ fn undecided(site: &Site, endpoint: u32) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::{SiteLabel, SiteOpen};
+    use crate::analysis::{Hidden, SiteLabel, SiteOpen};
     use crate::report::example;
     use crate::sample::Amount;
 
@@ -295,6 +304,32 @@ mod tests {
         // More requests may leak than hold something there.
         analysis.endpoints[at].leaking_requests_range = [0, 3];
         assert_eq!(told(analysis, 225), doubt);
+    }
+
+    #[test]
+    fn what_a_sample_may_hide_leaves_a_doubt() {
+        let mut example = example::clean();
+        example.facts.sample_bytes = 1_000;
+        let endpoint = &mut example.analysis.endpoints[0];
+        endpoint.verdict = Verdict::TooFewRequests;
+        let mut hidden = Hidden {
+            bytes_each: 1_000,
+            verdict: Verdict::Clean,
+            leaking: [0, 0],
+        };
+        endpoint.hidden = Some(hidden);
+        let told = |example: &example::Example, min_bytes| {
+            let criteria = criteria(&[Verdict::Leak], min_bytes, None);
+            check(&example.facts, &example.analysis, &criteria)
+        };
+        let said = "too few requests of GET / for this sample: a leak of less than 1000 B a request would not show";
+        assert_eq!(told(&example, 4_999), Finding::CannotTell(said.into()));
+        // Five times the mean is all that may not have been drawn.
+        assert_eq!(told(&example, 5_000), Finding::Nothing);
+        hidden.leaking = [0, 3];
+        example.analysis.endpoints[0].hidden = Some(hidden);
+        let said = "memory that grows may be of GET /: whose it is could not be told";
+        assert_eq!(told(&example, 5_000), Finding::CannotTell(said.into()));
     }
 
     #[test]

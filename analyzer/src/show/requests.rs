@@ -72,7 +72,9 @@ pub fn requests(arguments: &RequestsArguments) -> Result<u8, String> {
 /// Where it is not known which requests leak, the listed ones are but likely.
 fn say_ranges(analysis: &Analysis, listing: &Listing<'_>) {
     if analysis.endpoints.iter().any(|of| of.hidden.is_some()) {
-        notice::say("a sample: of the requests that leak, those are listed that have a block in it");
+        notice::say(
+            "a sample: of the requests that leak, those are listed that have a block in it",
+        );
         return;
     }
     for endpoint in &analysis.endpoints {

@@ -30,8 +30,8 @@ mod workers;
 mod young;
 
 pub(super) use chance::{LEVEL, SUSPICIOUS};
-pub(super) use lesser::is_no_chance;
 use chance::{at_least, at_most, trend};
+pub(super) use lesser::is_no_chance;
 pub use mature::FALLING;
 use mature::Mature;
 pub use process::{InProcess, Kept};

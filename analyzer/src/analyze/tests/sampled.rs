@@ -39,9 +39,15 @@ fn it_is_clean_where_a_leak_would_have_shown() {
     // 5 requests may have left 64 bytes each.
     let many = endpoint(64, 10, |_| (200, false));
     assert_eq!(told(&many), (Verdict::Clean, [0, 5]));
-    assert_eq!((many.is_hidden(), many.hidden.unwrap().bytes_each), (None, 32));
+    assert_eq!(
+        (many.is_hidden(), many.hidden.unwrap().bytes_each),
+        (None, 32)
+    );
     let exact = endpoint(0, 4, |_| (200, false));
-    assert_eq!((told(&exact), exact.hidden), ((Verdict::Clean, [0, 0]), None));
+    assert_eq!(
+        (told(&exact), exact.hidden),
+        ((Verdict::Clean, [0, 0]), None)
+    );
 }
 
 #[test]

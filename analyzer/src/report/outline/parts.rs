@@ -175,7 +175,9 @@ pub(super) fn endpoint(endpoint: &Endpoint) -> Part {
         requests: endpoint.requests,
         leaking: [low.min(endpoint.requests), high.min(endpoint.requests)],
         hidden,
-        most: high.max(endpoint.leaking_requests_range[1]).min(endpoint.requests),
+        most: high
+            .max(endpoint.leaking_requests_range[1])
+            .min(endpoint.requests),
         leaked: Amount::default(),
         associated_bytes: 0,
         needed: None,

@@ -243,9 +243,8 @@ fn write_clean(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
     }
     page.blank();
     let title = match (has_untold_growth(analysis), input.facts.sample_bytes) {
-        (true, _) => {
-            "Not known to leak (memory that grows has no owner that could be told, below)".to_owned()
-        }
+        (true, _) => "Not known to leak (memory that grows has no owner that could be told, below)"
+            .to_owned(),
         (false, 0) => "Clean".to_owned(),
         (false, _) => format!("Clean, or leaking less than {} a request", bytes(SHOWN)),
     };
