@@ -29,7 +29,7 @@ mod request_list;
 mod result;
 mod reuse;
 mod rows;
-pub(crate) mod sampled;
+mod sampled;
 mod site_list;
 mod sites;
 mod timeline;

@@ -45,6 +45,8 @@ impl SubAssign for Amount {
 /// None of what is this many times as large as the mean between two samples is drawn: by chance less than once in a
 /// hundred times (e⁻⁵).
 pub const UNDRAWN: f64 = 5.0;
+/// A leak of so many bytes a request, on average, is to show: one small object each.
+pub const SHOWN: u64 = 64;
 
 /// How a trace's blocks are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

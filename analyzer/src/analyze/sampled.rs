@@ -2,10 +2,7 @@
 //! where few requests came, none of a leak may have been drawn.
 
 use crate::analysis::{Endpoint, Hidden, StatusFigures, Verdict};
-use crate::sample::Sample;
-
-/// A leak of so many bytes a request, on average, is to show: one small object each.
-pub(crate) const SHOWN: u64 = 64;
+use crate::sample::{SHOWN, Sample};
 
 /// Says of an endpoint, which is as the drawn blocks tell, what they can't.
 pub(super) fn widen(endpoint: &mut Endpoint, sample: Sample) {

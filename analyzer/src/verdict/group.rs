@@ -9,6 +9,8 @@ pub struct GroupEvidence {
     pub requests: u64,
     /// Of them, those that retained blocks.
     pub retaining: u64,
+    /// Those that kept what is not in the sample don't count.
+    pub sampled: bool,
     /// Not of all it is known which requests kept them: `retaining` says how often blocks were kept, and `mature` how
     /// many of these times are old enough.
     pub in_times: bool,

@@ -68,12 +68,20 @@ impl GroupEvidence {
     /// How many of how many kept something.
     fn kept(&self) -> String {
         let requests = counted(self.requests, "request");
+        let of_sample = if self.sampled {
+            " that are in the sample"
+        } else {
+            ""
+        };
         match self.in_times {
             true => format!(
-                "some of {requests} kept blocks, {} in all",
+                "some of {requests} kept blocks{of_sample}, {} in all",
                 counted(self.retaining, "time")
             ),
-            false => format!("{} of {requests} kept blocks", count(self.retaining)),
+            false => format!(
+                "{} of {requests} kept blocks{of_sample}",
+                count(self.retaining)
+            ),
         }
     }
 

@@ -288,6 +288,7 @@ impl<'g> Group<'g> {
         let evidence = GroupEvidence {
             requests,
             retaining,
+            sampled: self.sampled,
             mature: found.count,
             most_of_one: found.most_of_one,
             needs,

@@ -126,6 +126,14 @@ fn head(heading: &Heading, view: &View, out: &mut dyn Write) -> io::Result<()> {
         words::bytes(sure.outside),
         words::bytes(sure.untold),
     )?;
+    if view.sample_bytes > 0 {
+        writeln!(
+            out,
+            "a sample, every {} on average: figures are estimates, and of the requests that hold something those count \
+             that have a block in it",
+            figures::bytes(view.sample_bytes)
+        )?;
+    }
     if let Some(judged) = view.judged_requests
         && judged < view.requests
     {

@@ -302,6 +302,7 @@ impl Replay {
             requests: self.ended,
             served: self.served.clone(),
             dropped: facts.dropped,
+            sample_bytes: facts.sample_bytes,
             ..Standing::default()
         };
         let ended = self.frozen.iter().filter(|(_, frozen)| frozen.ended);

@@ -47,6 +47,8 @@ pub(super) struct Standing {
     /// Processes that run.
     pub(super) processes: usize,
     pub(super) dropped: Dropped,
+    /// `LEAK_SAMPLE`; 0: every block was recorded.
+    pub(super) sample_bytes: u64,
     /// Live blocks.
     pub(super) rows: FxHashMap<Key, Amount>,
     /// Requests that have ended, by label and status.

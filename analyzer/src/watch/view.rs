@@ -42,6 +42,8 @@ pub(super) struct View {
     pub(super) flying_bytes: i64,
     pub(super) processes: usize,
     pub(super) dropped: u64,
+    /// `LEAK_SAMPLE`; 0: every block was recorded.
+    pub(super) sample_bytes: u64,
     pub(super) sure: Sure,
     pub(super) endpoints: Vec<EndpointRow>,
     pub(super) types: Vec<TypeRow>,
@@ -171,6 +173,7 @@ pub(super) fn view(input: &Input<'_>, names: &mut Names) -> View {
         flying_bytes: by_owner.get(&Owner::Flying).map_or(0, |of| of.since.bytes),
         processes: now.processes,
         dropped: now.dropped.allocations + now.dropped.frees + now.dropped.other,
+        sample_bytes: now.sample_bytes,
         seconds_to_limit: input
             .verdicts
             .and_then(|verdicts| verdicts.seconds_to_limit),

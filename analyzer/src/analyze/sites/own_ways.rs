@@ -6,12 +6,15 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::Group;
 use crate::analyze::ways::{BY_CHANCE, Line};
 use crate::ledger::{Certain, FinishedSite};
+use crate::requests::label::LabelId;
 use crate::requests::record::{Record, RequestId};
 use crate::sites::SiteId;
 use crate::trace::ThreadId;
+
+/// A label's requests with one status.
+type Group = (LabelId, Option<u32>);
 
 /// By call site, process and group, where those have threads of their own: the places of the requests that these served.
 #[derive(Debug, Default)]

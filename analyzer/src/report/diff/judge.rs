@@ -6,9 +6,9 @@ use super::side::{Of, leaks, range, status_words};
 use super::state::State;
 use crate::analysis::Verdict;
 use crate::analysis::early::common;
-use crate::analyze::sampled::SHOWN;
 use crate::figures::{bytes, count, counted};
 use crate::report::outline::{Part, StatusPart};
+use crate::sample::SHOWN;
 
 /// A leak is called new or fixed where so many requests would have leaked on the other side, had it been there: with
 /// none of them seen, chance is less than one in a hundred (e⁻⁵).

@@ -7,9 +7,9 @@ use super::page::Page;
 use super::sparkline::Curves;
 use super::table::{Cell, Side, Table, paint};
 use crate::analysis::{Analysis, Endpoint, StatusFigures, Verdict};
-use crate::analyze::sampled::SHOWN;
 use crate::figures::{bytes, count, counted, duration, share};
 use crate::report::Input;
+use crate::sample::SHOWN;
 
 /// Endpoints in the table: as many as the first screen has room for.
 const ROWS: std::ops::RangeInclusive<usize> = 3..=10;

@@ -238,9 +238,9 @@ fn write_labels(
                 true => whole.as_ref(),
                 false => name_at(input, part.endpoint as usize),
             };
-            // Of which requests the others are is not known.
+            // Of which requests the others are is not known, nor which keep what is not in a sample.
             let number = match part.told_requests {
-                all if all == part.requests => count(all),
+                all if all == part.requests && input.facts.sample_bytes == 0 => count(all),
                 0 => "some".to_owned(),
                 told => format!("{} or more", count(told)),
             };

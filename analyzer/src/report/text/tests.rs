@@ -4,7 +4,7 @@ use std::path::Path;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::analysis::Verdict;
+use crate::analysis::{Hidden, Verdict};
 use crate::report::example::{self, Example};
 use crate::report::{Options, text};
 use crate::sample::Amount;
@@ -39,6 +39,33 @@ fn a_program_without_requests() {
 #[test]
 fn a_program_whose_tear_down_frees_what_it_made() {
     assert_golden("torn_down.txt", &example::torn_down(), &Options::default());
+}
+
+#[test]
+fn of_a_sample_it_is_said_what_would_not_show() {
+    let mut example = example::leaking();
+    example.facts.sample_bytes = 1_000;
+    for endpoint in &mut example.analysis.endpoints {
+        endpoint.hidden = Some(Hidden {
+            bytes_each: 300,
+            verdict: endpoint.verdict,
+            leaking: endpoint.leaking_requests_range,
+        });
+        if endpoint.verdict == Verdict::Clean {
+            endpoint.verdict = Verdict::TooFewRequests;
+        }
+        endpoint.leaking_requests_range[1] = endpoint.requests;
+    }
+    let options = Options {
+        width: 200,
+        ..Options::default()
+    };
+    let printed = example.print(&options, text);
+    let said = "a leak of less than so much a request would not show: GET / (300 B)";
+    assert!(printed.contains(said), "{printed}");
+    assert!(!printed.contains("Clean"), "{printed}");
+    assert!(!printed.contains("only 5"), "{printed}");
+    assert!(printed.contains("≥ "), "{printed}");
 }
 
 #[test]

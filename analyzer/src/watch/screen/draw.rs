@@ -59,6 +59,10 @@ fn head(drawn: &Drawn<'_>, state: &State) -> Paragraph<'static> {
         0 => "nothing dropped".to_owned(),
         dropped => format!("{} DROPPED", counted(dropped, "event")),
     };
+    let sample = match view.sample_bytes {
+        0 => "",
+        _ => "; estimated from a sample",
+    };
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let lines = vec![
         Line::from(vec![
@@ -76,7 +80,7 @@ fn head(drawn: &Drawn<'_>, state: &State) -> Paragraph<'static> {
             words::bytes(view.resident_since),
         )),
         Line::from(format!(
-            "{rate} requests/s, {} since, {} in flight; {dropped}",
+            "{rate} requests/s, {} since, {} in flight; {dropped}{sample}",
             figures::count(view.requests_since),
             figures::count(view.flying),
         )),
