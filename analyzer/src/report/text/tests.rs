@@ -54,7 +54,7 @@ fn of_a_sample_it_is_said_what_would_not_show() {
         if endpoint.verdict == Verdict::Clean {
             endpoint.verdict = Verdict::TooFewRequests;
         }
-        endpoint.leaking_requests_range[1] = endpoint.requests;
+        endpoint.leaking_requests_range = [endpoint.leaking_requests, endpoint.requests];
     }
     let options = Options {
         width: 200,
