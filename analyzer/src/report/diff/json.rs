@@ -188,7 +188,7 @@ fn endpoint<'d>(diff: &Diff<'d>, row: &'d Row<'_>) -> Endpoint<'d> {
 
 fn side(outline: &Outline, part: &Part) -> Side {
     Side {
-        verdict: part.verdict.name(),
+        verdict: part.told_verdict().name(),
         requests: part.requests,
         leaking_requests_range: part.leaking_range(),
         leaked_blocks: part.leaked.blocks,

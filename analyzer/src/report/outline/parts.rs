@@ -2,7 +2,7 @@
 
 use crate::analysis::early::Early;
 use crate::analysis::{Endpoint, Hidden, Site, SiteCell, Verdict};
-use crate::sample::Amount;
+use crate::sample::{Amount, SHOWN};
 
 /// What requests of one label left behind: all of it, or at one call site.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +68,14 @@ impl Part {
     /// How many leaked, at least and at most.
     pub fn leaking_range(&self) -> [u64; 2] {
         [self.leaking[0], self.most.max(self.leaking[1])]
+    }
+
+    /// What is said of it: what a sample may hide is undecided.
+    pub fn told_verdict(&self) -> Verdict {
+        match self.hidden {
+            Some(hidden) if hidden.bytes_each > SHOWN => self.verdict.min(Verdict::TooFewRequests),
+            _ => self.verdict,
+        }
     }
 
     /// The same of [`Part::each`], of a sample with the requests that it does not have.

@@ -157,7 +157,7 @@ fn write_endpoints(page: &mut Page, diff: &Diff<'_>) {
                 Cell::styled(row.state.words(), ink(page, row.state)),
                 Cell::styled(escaped(row.label), page.ink.strong),
                 Cell::new(both(row, |part| count(part.requests))),
-                Cell::new(both(row, |part| range(part.leaking))),
+                Cell::new(both(row, |part| range(part.leaking_range()))),
                 Cell::new(both(row, |part| match part.each() {
                     None => NONE.into(),
                     Some(_) => each(part),
