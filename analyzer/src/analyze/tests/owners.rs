@@ -504,11 +504,15 @@ fn a_worker_is_counted_from_its_last_idle_wait() {
     );
 }
 
-/// Rounds in which a helper thread makes a block each while /a is in flight, and none for /b.
+/// Rounds in which a helper thread makes a block each while /a is in flight, and none for one to three /b.
 fn rounds(count: usize) -> String {
-    let round = "t1 read c1 GET /a; t2 alloc a{} 1 @5; t2 lock; t1 answer c1 200; t1 poll
-                 t1 read c1 GET /b; t1 answer c1 200; t1 poll; ";
-    let rounds = (0..count).map(|round_number| round.replace("{}", &round_number.to_string()));
+    let a = "t1 read c1 GET /a; t2 alloc a{} 1 @5; t2 lock; t1 answer c1 200; t1 poll; ";
+    let b = "t1 read c1 GET /b; t1 answer c1 200; t1 poll; ";
+    let round = |number: usize| {
+        let mixed = (number as u32).wrapping_mul(0x9e37_79b9) >> 24;
+        a.replace("{}", &number.to_string()) + &b.repeat(1 + mixed as usize % 3)
+    };
+    let rounds = (0..count).map(round);
     format!(
         "t1 accept c1; t2 lock; t1 poll; {}",
         rounds.collect::<String>()

@@ -78,16 +78,18 @@ fn places() -> (Sites, SiteId, SiteId) {
 /// mapping and a stack for one of them.
 fn kept_by(who: &str, (site, mapped): (SiteId, SiteId)) -> String {
     let mut text = "t1 accept c1; t2 accept c2; t1 reads c1; t2 reads c2\n".to_owned();
-    for at in 1..=4 * KEPT {
-        let (label, makes) = match at % 4 {
-            0 => (
+    for at in 0..4 * KEPT {
+        // One of four, which of them has no order; not the very first, which begins the serving.
+        let chosen = 1 + ((at as u32 / 4).wrapping_mul(0x9e37_79b9) >> 24) % 3;
+        let (label, makes) = match at % 4 == u64::from(chosen) {
+            true => (
                 "/keep",
                 format!(
                     "{who} alloc b{at} 10 @{site}; {who} maps {at} 4096 @{mapped}
                      {who} stack {at} 8388608 @{mapped}; {who} lock"
                 ),
             ),
-            _ => ("/clean", String::new()),
+            false => ("/clean", String::new()),
         };
         text += &format!(
             "t1 read c1 GET {label}; t2 read c2 GET {label}\n{makes}
