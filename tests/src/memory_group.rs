@@ -44,9 +44,15 @@ impl MemoryGroup {
 
     /// Runs `program` in it, traced.
     pub fn run(&self, place: &Place, program: &Path) -> Ended {
+        self.run_with(place, program, &[])
+    }
+
+    /// The same with arguments.
+    pub fn run_with(&self, place: &Place, program: &Path, arguments: &[&str]) -> Ended {
         let mut command = place.plain("bash");
-        let script = "echo $$ >$GROUP/cgroup.procs && LD_PRELOAD=$LIBRARY exec $PROGRAM";
-        command.args(["-c", script]).env("GROUP", &self.path);
+        let script = r#"echo $$ >$GROUP/cgroup.procs && LD_PRELOAD=$LIBRARY exec $PROGRAM "$@""#;
+        command.args(["-c", script, "bash"]).args(arguments);
+        command.env("GROUP", &self.path);
         command.env("LIBRARY", artifacts::libleak());
         command.env("PROGRAM", program);
         place.run(command)

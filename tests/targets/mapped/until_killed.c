@@ -1,4 +1,5 @@
-// Serves marked requests that keep 256 KiB each, one each 2 ms, until it is killed, or REQUESTS of them.
+// Serves marked requests that keep 256 KiB each, one each 2 ms or so many microseconds as the second argument
+// says, until it is killed, or as many as the first one says.
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,11 +17,12 @@ static void keeps(void) {
 
 int main(int argc, char **argv) {
   int requests = argc > 1 ? atoi(argv[1]) : 1 << 30;
+  useconds_t pause = argc > 2 ? atoi(argv[2]) : 2000;
   for (int i = 0; i < requests; i++) {
     leak_begin("/keeps");
     keeps();
     leak_end();
-    usleep(2000);
+    usleep(pause);
   }
   return 0;
 }

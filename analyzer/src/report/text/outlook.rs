@@ -5,7 +5,7 @@ use crate::analysis::{Outlook, Pace};
 use crate::escape::escaped;
 use crate::figures::{bytes, count, duration};
 use crate::report::Input;
-use crate::trace::{Ended, LimitKind, Rss};
+use crate::trace::{Ended, LimitKind, Outcome, ProcessId, Rss};
 
 /// A program whose last reading was so near its limit, of 100 parts, was likely killed there.
 const NEAR: u64 = 85;
@@ -14,7 +14,7 @@ const NEAR: u64 = 85;
 pub(super) fn killed(input: &Input<'_>) -> Option<String> {
     let outlook = &input.analysis.outlook;
     let Some(first) = outlook.killed.first() else {
-        return likely_killed(input);
+        return likely_killed(input).or_else(|| ended_at_limit(input));
     };
     let process = input.facts.processes.get(*first as usize)?;
     let name = process.executable.rsplit('/').next().unwrap_or_default();
@@ -54,6 +54,55 @@ fn likely_killed(input: &Input<'_>) -> Option<String> {
             bytes(last.bytes)
         )
     })
+}
+
+/// A process that ended badly with its addresses near their limit, beyond which an allocation fails.
+fn ended_at_limit(input: &Input<'_>) -> Option<String> {
+    let (LimitKind::AddressSpace, limit) = input.analysis.outlook.limit? else {
+        return None;
+    };
+    let mut processes = (0..).zip(&input.facts.processes);
+    let (process, mapped) = processes.find_map(|(id, process)| {
+        let mapped = addresses_at_end(input, id)?;
+        let is_near = mapped / NEAR >= limit / 100;
+        (is_near && went_wrong(process.outcome)).then_some((process, mapped))
+    })?;
+    let name = process.executable.rsplit('/').next().unwrap_or_default();
+    Some(format!(
+        "likely ended by the limit of its address space ({}, ulimit -v): {} (pid {}) had some {} mapped at its end, and \
+         beyond the limit allocations fail.",
+        bytes(limit),
+        escaped(name),
+        process.pid,
+        bytes(mapped)
+    ))
+}
+
+/// As a program ends that gets no memory: with a status, by `abort`, or where it wrote through a null pointer.
+fn went_wrong(outcome: Outcome) -> bool {
+    /// SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGSEGV.
+    const FAULTS: [i32; 5] = [4, 5, 6, 7, 11];
+    match outcome {
+        Outcome::Exit(Some(code)) => code != 0,
+        Outcome::Killed(Some(signal)) => FAULTS.contains(&signal),
+        _ => false,
+    }
+}
+
+/// What a process had mapped when that was read last, and what it allocated more until its end.
+fn addresses_at_end(input: &Input<'_>, process: ProcessId) -> Option<u64> {
+    let mut readings = input.facts.rss.iter().rev();
+    let last = readings.find(|reading| reading.process == process && reading.space > 0)?;
+    let read_at = input.facts.clock.ns(last.stamp);
+    let points = input.analysis.timeline.iter();
+    let points = points.filter(|point| point.process == process);
+    let live_then = points
+        .clone()
+        .take_while(|point| point.t_ns <= read_at)
+        .last();
+    let live_then = live_then.map_or(0, |point| point.live_bytes);
+    let live = points.last().map_or(0, |point| point.live_bytes);
+    Some(last.space + live.saturating_sub(live_then))
 }
 
 /// When the limit will be reached, and what to do until the leak is mended.
