@@ -21,7 +21,7 @@ pub use process::{Collections, Outside, Ownership, ProcessFigures, TimelinePoint
 pub use request::{Request, Source};
 pub use site::{Site, SiteCell, SiteGroup, SiteLabel, SiteOpen, TypeRow};
 pub use traffic::{Octets, Traffic};
-pub use unseen::{UnseenConnections, Untraced};
+pub use unseen::{Carved, UnseenConnections, Untraced};
 pub use verdict::{Evidence, LifeRow, Verdict};
 
 /// What an analysis found.
@@ -53,6 +53,8 @@ pub struct Analysis {
     pub unseen: Vec<UnseenConnections>,
     /// Libraries that map memory past what is traced, the most first.
     pub untraced: Vec<Untraced>,
+    /// Modules that map memory to give out parts of it, and grow, the most first.
+    pub carved: Vec<Carved>,
     /// More to say, found while analysing (for example that labels were folded into `{other}`).
     pub warnings: Vec<crate::trace::Warning>,
     /// What the blocks of all sites are, the most bytes first.

@@ -3,6 +3,7 @@
 
 mod alike;
 mod apart;
+mod carved;
 mod cells;
 mod collected;
 mod collecting;

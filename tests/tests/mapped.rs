@@ -2,7 +2,7 @@
 //! malloc's blocks.
 
 use leak_tests::compile::Source;
-use leak_tests::report::{Report, number, text};
+use leak_tests::report::{Report, leak_analyze, number, text};
 use leak_tests::run::Place;
 use serde_json::Value;
 
@@ -114,6 +114,26 @@ fn threads_that_nobody_joins_are_told() {
     let stacks = all.filter(|site| text(&site["kind"], "kind") == "stack");
     let leaking = stacks.filter(|site| text(&site["verdict"], "verdict") == "leak");
     assert_eq!(leaking.count(), 2, "not those that are joined or detached");
+}
+
+/// Their stacks are in no sum of bytes.
+#[test]
+fn threads_that_are_left_are_told_first() {
+    let place = Place::new();
+    let mut command = place.traced(Source::read("mapped/threads.c").program());
+    command.arg("unjoined");
+    let ended = place.run(command);
+    assert!(ended.status.success(), "{}", ended.err);
+    let shown = leak_analyze(&[place.trace()]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let words: Vec<&str> = shown.split_whitespace().take(40).collect();
+    let words = words.join(" ");
+    let told = "leaks: /unjoined. Of its 300 requests all left 300 threads (";
+    assert!(words.contains(told), "{words}");
+    assert!(
+        words.contains(" ended, joined by nobody) behind."),
+        "{words}"
+    );
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Memory {
     pub processes: [u64; MOMENTS],
     /// Who pins pages at the end, the most bytes first.
     pub pins: Vec<Pin>,
+    /// Kinds of which call sites are told to leak: their growth is told with those.
+    pub told: Vec<RowKind>,
 }
 
 /// One kind of memory.
@@ -114,6 +116,17 @@ pub struct Fragmentation {
     pub late: u64,
 }
 
+/// Resident memory that grew and of which no verdict is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untold {
+    /// How much grew.
+    pub bytes: u64,
+    /// What it is, the most first.
+    pub kinds: Vec<(RowKind, u64)>,
+}
+
+/// What grows goes on where at least this part of it came after the middle.
+const LATE: u64 = 8;
 /// Growth of resident memory below this is none.
 const LEAST_GROWTH: u64 = 8 << 20;
 
@@ -128,6 +141,31 @@ impl Memory {
     fn grown(&self, kinds: &[RowKind], from: usize) -> u64 {
         let at = |moment: usize| kinds.iter().map(|kind| self.of(*kind)[moment]).sum::<u64>();
         at(MOMENTS - 1).saturating_sub(at(from))
+    }
+
+    /// What grew of memory that has no verdict, from the start on and after the middle; where processes came meanwhile,
+    /// after the middle. `None`: nothing did, or not so much that it says anything.
+    pub fn untold(&self) -> Option<Untold> {
+        const KINDS: [RowKind; 4] = [
+            RowKind::Mapped,
+            RowKind::Stacks,
+            RowKind::CodeAndFiles,
+            RowKind::Rest,
+        ];
+        let end = self.processes[MOMENTS - 1];
+        let from = self.processes.iter().position(|number| *number == end)?;
+        if from == MOMENTS - 1 {
+            return None;
+        }
+        let kinds = KINDS.into_iter().filter(|kind| !self.told.contains(kind));
+        let late: u64 = kinds.clone().map(|kind| self.grown(&[kind], 1)).sum();
+        let kinds = kinds.map(|kind| (kind, self.grown(&[kind], from)));
+        let mut kinds: Vec<_> = kinds.filter(|(_, grown)| *grown > 0).collect();
+        kinds.sort_by_key(|(kind, grown)| (std::cmp::Reverse(*grown), *kind));
+        let bytes = kinds.iter().map(|(_, grown)| grown).sum();
+        let goes_on = late.saturating_mul(LATE) >= bytes;
+        let is_much = bytes >= LEAST_GROWTH && bytes.saturating_mul(LATE) >= self.resident[from];
+        (goes_on && is_much).then_some(Untold { bytes, kinds })
     }
 
     /// `None`: pinned pages are not what grew.
@@ -186,5 +224,34 @@ mod tests {
         // A leak, with as much pinned beside it; and too little to tell.
         assert_eq!(memory([10, 60, 110], [0, 60, 100]).fragmentation(), None);
         assert_eq!(memory([10, 10, 10], [0, 5, 7]).fragmentation(), None);
+    }
+
+    #[test]
+    fn what_grows_without_a_verdict_is_told() {
+        let of = |kind, mib: [u64; 3], processes| {
+            let bytes = mib.map(|mib| mib * MIB);
+            Memory {
+                rows: vec![Row { kind, bytes }],
+                resident: bytes,
+                processes,
+                ..Memory::default()
+            }
+        };
+        let grows = of(RowKind::Mapped, [1, 20, 41], [1; 3]);
+        let kinds = vec![(RowKind::Mapped, 40 * MIB)];
+        let bytes = 40 * MIB;
+        assert_eq!(grows.untold(), Some(Untold { bytes, kinds }));
+        // It has come to its end, is little, has a verdict, or comes with processes.
+        assert_eq!(of(RowKind::Mapped, [1, 40, 41], [1; 3]).untold(), None);
+        assert_eq!(of(RowKind::Rest, [200, 208, 217], [1; 3]).untold(), None);
+        assert_eq!(of(RowKind::InUse, [1, 20, 41], [1; 3]).untold(), None);
+        assert_eq!(of(RowKind::Stacks, [1, 20, 41], [1, 2, 3]).untold(), None);
+        let late = of(RowKind::Rest, [1, 20, 41], [1, 3, 3]).untold();
+        assert_eq!(late.map(|late| late.bytes), Some(21 * MIB));
+        let told = Memory {
+            told: vec![RowKind::Mapped],
+            ..grows
+        };
+        assert_eq!(told.untold(), None);
     }
 }

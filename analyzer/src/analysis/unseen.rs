@@ -23,3 +23,14 @@ pub struct Untraced {
     /// Their bytes.
     pub bytes: u64,
 }
+
+/// Memory that a module maps to give out parts of it, and of which grows what nobody can be told to keep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carved {
+    /// The module's path.
+    pub path: String,
+    /// Mappings that were made while serving, and left.
+    pub mappings: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}

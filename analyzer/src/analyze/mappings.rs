@@ -101,7 +101,7 @@ const MARKS: [(&str, &[u8]); 3] = [
 
 /// The allocators that the library has in it; `None`: none of those that are known. A file that can't be read may have
 /// any.
-fn allocators(path: &str) -> Option<Vec<&'static str>> {
+pub(super) fn allocators(path: &str) -> Option<Vec<&'static str>> {
     let Ok(file) = Mapping::open(Path::new(path)) else {
         return Some(Vec::new());
     };

@@ -17,7 +17,7 @@ use super::unseen::unseen;
 use super::verdicts::verdicts;
 use super::waned::waned;
 use super::warnings::{cut_headers, warnings};
-use super::{Analyzer, Periods, Timeline, apart, course, garbage, mappings, outlook, rows};
+use super::{Analyzer, Periods, Timeline, apart, carved, course, garbage, mappings, outlook, rows};
 use crate::analysis::course::Course;
 use crate::analysis::{Analysis, Growth, Site, TimelinePoint};
 use crate::association::{Associated, associate};
@@ -70,13 +70,15 @@ pub(super) fn build(analyzer: Analyzer<'_>, places: &Sites) -> Analysis {
     analysis.untraced = untraced;
     let ends = Ends::of(&mut ended, &machine.records);
     let waned = waned(&associated.unclaimed, &associated.births, &machine.records);
-    let sites = verdicts(
+    let (sites, grown) = verdicts(
         ended,
         &machine,
         &mut names,
         (facts, places),
         (collecting, [&associated.ambiguous, &waned]),
     );
+    analysis.warnings.extend(grown.iter().map(carved::warning));
+    analysis.carved = grown;
     let waits = garbage::warnings((&sites, places), &analysis.processes, &machine.records);
     analysis.warnings.extend(waits);
     let judged = Known {

@@ -208,7 +208,21 @@ pub(super) fn memory(
     let rows = rows.into_iter().filter(|(_, bytes)| *bytes != [0; MOMENTS]);
     table.rows = rows.map(|(kind, bytes)| Row { kind, bytes }).collect();
     table.pins = pins(nearest(end).map(|(_, standing)| standing));
+    table.told = told(sites, places);
     table
+}
+
+/// Kinds of which call sites leak that have no rows of their own.
+fn told(sites: &[Judged], places: &Sites) -> Vec<RowKind> {
+    let leaking = sites.iter().filter(|site| site.whole().0.leaks());
+    let kinds = leaking.flat_map(|site| match places.memory(site.id) {
+        sites::Memory::Malloc | sites::Memory::Python | sites::Memory::Mapped => &[][..],
+        sites::Memory::Arena => &[RowKind::Mapped],
+        sites::Memory::File => &[RowKind::Mapped, RowKind::CodeAndFiles],
+        sites::Memory::Stack => &[RowKind::Stacks],
+    });
+    let kinds: BTreeSet<RowKind> = kinds.copied().collect();
+    kinds.into_iter().collect()
 }
 
 /// Of each process that lives at a moment, its number and how things stood at the reading that is nearest. `first` is

@@ -6,8 +6,10 @@ use super::collecting::Collecting;
 use super::judged::Judged;
 use super::sites::judge;
 use super::{
-    alike, collected, company, connected, crowd, known_caches, lent, lists, pool, reuse, ways,
+    alike, carved, collected, company, connected, crowd, known_caches, lent, lists, pool, reuse,
+    ways,
 };
+use crate::analysis::Carved;
 use crate::ledger::Finished;
 use crate::requests::machine::Machine;
 use crate::requests::record::{Record, RequestId};
@@ -16,14 +18,14 @@ use crate::trace::Facts;
 use crate::types::{FREE_LISTS_UNREAD, TypeNames};
 
 /// All call sites with their verdicts. `ended` are the processes, each with the most connections that it held; `unsure` are
-/// call sites that are some endpoint's which may be asked for no more.
+/// call sites that are some endpoint's which may be asked for no more. With what modules map that grows, and is nobody's.
 pub(super) fn verdicts(
     ended: Vec<(Finished, usize)>,
     machine: &Machine,
     names: &mut TypeNames,
     (facts, places): (&Facts, &Sites),
     (collecting, unsure): (Collecting, [&FxHashSet<SiteId>; 2]),
-) -> Vec<Judged> {
+) -> (Vec<Judged>, Vec<Carved>) {
     let records = &machine.records;
     let closes = machine.closes.as_deref().unwrap_or_default();
     let made_threads = ended.iter().flat_map(|(end, _)| &end.made_threads);
@@ -59,7 +61,8 @@ pub(super) fn verdicts(
     connected::correct(&mut sites, &open);
     crowd::correct(&mut sites, records);
     pool::correct(&mut sites, &made_threads, || at_once(records));
-    sites
+    let carved = carved::correct(&mut sites, places, records);
+    (sites, carved)
 }
 
 /// How many requests were in flight at once, at most.

@@ -309,6 +309,7 @@ pub(super) fn leaking() -> Example {
         memory: crate::analysis::memory::Memory::default(),
         asked: AskedFor::default(),
         untraced: Vec::new(),
+        carved: Vec::new(),
         course: None,
         growth: Growth {
             from_bytes: 1_000_000,

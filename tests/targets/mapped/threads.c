@@ -1,5 +1,6 @@
 // Requests that create threads: /unjoined leaves each thread that has ended unjoined (stacks of 256 KiB), /running
-// leaves it running, /joined joins, /detached detaches, /born_detached creates it detached.
+// leaves it running, /joined joins, /detached detaches, /born_detached creates it detached. With an argument 300 requests
+// to /unjoined, and as many that do nothing.
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -59,9 +60,23 @@ static void detached(void) {
 
 static void born_detached(void) { create(ends, PTHREAD_CREATE_DETACHED); }
 
-int main(void) {
+static void nothing(void) {}
+
+static void serve(const char *label, void (*request)(void)) {
+  leak_begin(label);
+  request();
+  leak_end();
+}
+
+int main(int argc, char **argv) {
+  (void)argv;
   sem_init(&done, 0, 0);
   sem_init(&never, 0, 0);
+  for (int round = 0; argc > 1 && round < 300; round++) {
+    serve("/unjoined", unjoined);
+    serve("/nothing", nothing);
+  }
+  if (argc > 1) return 0;
   static const struct {
     const char *label;
     void (*serve)(void);
@@ -71,10 +86,6 @@ int main(void) {
       {"/born_detached", born_detached},
   };
   for (int round = 0; round < REQUESTS; round++)
-    for (int i = 0; i < 5; i++) {
-      leak_begin(requests[i].label);
-      requests[i].serve();
-      leak_end();
-    }
+    for (int i = 0; i < 5; i++) serve(requests[i].label, requests[i].serve);
   return 0;
 }

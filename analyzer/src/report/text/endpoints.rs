@@ -242,11 +242,17 @@ fn write_clean(page: &mut Page, input: &Input<'_>, leaking: &[Leaking<'_>]) {
         return;
     }
     page.blank();
-    let title = match (has_untold_growth(analysis), input.facts.sample_bytes) {
+    let sampled = input.facts.sample_bytes != 0;
+    let title = match (has_untold_growth(analysis), analysis.memory.untold()) {
         (true, _) => "Not known to leak (memory that grows has no owner that could be told, below)"
             .to_owned(),
-        (false, 0) => "Clean".to_owned(),
-        (false, _) => format!("Clean, or leaking less than {} a request", bytes(SHOWN)),
+        (false, Some(_)) => {
+            "Not known to leak (resident memory grows of which no call tells, above)".to_owned()
+        }
+        (false, None) if sampled => {
+            format!("Clean, or leaking less than {} a request", bytes(SHOWN))
+        }
+        (false, None) => "Clean".to_owned(),
     };
     let text = format!("{title}: {}", names(input, &clean));
     page.paragraph("  ", page.ink.dim, &text);

@@ -10,6 +10,7 @@ mod exit;
 mod header;
 mod labels;
 mod leaking;
+mod left;
 mod live;
 mod memory;
 mod open;

@@ -3,6 +3,7 @@
 use super::endpoints::{has_untold_growth, how_many, is_unsure, with};
 use super::labels::name;
 use super::leaking::{Leaking, at_least};
+use super::left::left;
 use super::page::{Ink, Page};
 use super::rows;
 use super::table::cut;
@@ -65,6 +66,9 @@ pub(super) fn sentences(input: &Input<'_>, leaking: &[Leaking<'_>]) -> Vec<(Tone
         let first = growth.undecided_bytes() > leaked;
         let at = if first { 0 } else { all.len() };
         all.insert(at, (Tone::Warn, undecided(input)));
+    }
+    if let Some(found) = input.analysis.memory.untold() {
+        all.push((Tone::Warn, rows::untold(&found)));
     }
     if let Some(found) = input.analysis.memory.fragmentation() {
         all.push((Tone::Warn, rows::fragmentation(found)));
@@ -156,7 +160,7 @@ fn told(input: &Input<'_>, leaking: &Leaking<'_>) -> String {
         "{}. Of its {} {which} left {} behind{}.",
         name(input, endpoint),
         counted(endpoint.requests, "request"),
-        input.estimate(leaking.bytes),
+        left(input, leaking),
         among(&endpoint.types)
     )
 }
@@ -230,6 +234,9 @@ fn undecided(input: &Input<'_>) -> String {
 
 /// Whose most of it is, or what.
 fn most_undecided(input: &Input<'_>, all: &Undecided<'_>) -> Option<String> {
+    if let Some(carved) = carved(input, all.bytes()) {
+        return Some(carved);
+    }
     let (endpoint, sum) = all.by_endpoint.iter().max_by_key(|(_, sum)| **sum)?;
     let endpoint = input.analysis.endpoints.get(*endpoint as usize)?;
     if sum.saturating_mul(MOST_OF_IT) < all.bytes() {
@@ -255,6 +262,20 @@ fn most_undecided(input: &Input<'_>, all: &Undecided<'_>) -> Option<String> {
         among(&all.types()),
         more(all)
     ))
+}
+
+/// Most of so many bytes is what a module maps to give out parts of it.
+fn carved(input: &Input<'_>, undecided: u64) -> Option<String> {
+    let first = input.analysis.carved.first()?;
+    let all: u64 = input.analysis.carved.iter().map(|of| of.bytes).sum();
+    let name = first.path.rsplit('/').next().unwrap_or(&first.path);
+    (all.saturating_mul(MOST_OF_IT) > undecided).then(|| {
+        format!(
+            "Most of it: memory that {} maps to give out parts of it. It grows; which requests keep that can't be told by \
+             mappings, nor by more requests.",
+            escaped(name)
+        )
+    })
 }
 
 /// How many more requests would do.
@@ -325,7 +346,7 @@ fn nothing(input: &Input<'_>) -> (Tone, String) {
     let elsewhere = grown.is_some_and(|bytes| !growth.is_next_to_nothing(bytes));
     let unsure = with(analysis, |verdict| verdict == Verdict::TooFewRequests).count();
     let whole = is_complete(input.facts) && input.facts.sample_bytes == 0;
-    let whole = whole && grown.is_none();
+    let whole = whole && grown.is_none() && analysis.memory.untold().is_none();
     let sure = unsure == 0 && whole && growth.is_all_told();
     let checked = format!(
         "{} of {} checked, {} followed",

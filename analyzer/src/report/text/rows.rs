@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::table::{Cell, Side, Table};
-use crate::analysis::memory::{Fragmentation, MOMENTS, Memory, Pin, RowKind};
+use crate::analysis::memory::{Fragmentation, MOMENTS, Memory, Pin, RowKind, Untold};
 use crate::figures::{bytes, counted, duration};
 use crate::report::Input;
 use crate::report::frames::Stacks;
@@ -10,6 +10,8 @@ use crate::sites::NO_SITE;
 
 /// Call sites that are shown, unless more were asked for.
 const MOST_PINS: usize = 3;
+/// A kind is named where it is this part of all that grew without a verdict.
+const LEAST_KIND: u64 = 20;
 /// Less than that pinned is not worth a word, unless it was asked for.
 const LEAST_PINNED: u64 = 1 << 20;
 /// A call site that pins less than this part of all is not shown, unless it was asked for.
@@ -176,6 +178,26 @@ fn named(pin: &Pin, stacks: &mut Stacks<'_, '_, '_>) -> (String, String) {
         Some(line) => (line.name.clone(), line.short_place().to_owned()),
         None => ("(no backtrace)".to_owned(), String::new()),
     }
+}
+
+/// That memory grew of which no verdict is, and which.
+pub(super) fn untold(found: &Untold) -> String {
+    let kinds = found.kinds.iter();
+    let kinds = kinds.filter(|(_, grown)| grown.saturating_mul(LEAST_KIND) >= found.bytes);
+    let kinds: Vec<String> = kinds
+        .map(|(kind, grown)| format!("{} under “{}”", bytes(*grown), kind.words()))
+        .collect();
+    let files = match found.kinds.first() {
+        Some((RowKind::CodeAndFiles, _)) => {
+            " What was only read from files the kernel takes back when memory is short."
+        }
+        _ => "",
+    };
+    format!(
+        "Resident memory grew by {} that no verdict is about: {} (Memory, below).{files}",
+        bytes(found.bytes),
+        kinds.join(", ")
+    )
 }
 
 /// That pinned pages are what grew, with the arithmetic, and what to try.
