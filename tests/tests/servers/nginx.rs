@@ -2,7 +2,9 @@
 
 use std::fs;
 
+use leak_tests::http::{self, Request};
 use leak_tests::real::{self, Server, line};
+use leak_tests::report::leak_analyze;
 use leak_tests::run::Place;
 
 fn start(tls: bool) -> impl Fn(&Place, u16) -> Vec<String> {
@@ -114,4 +116,55 @@ fn tls() {
     );
     let missing = &report.endpoint("GET /missing")["statuses"];
     assert_eq!(missing[0]["status"], 404, "{missing}");
+}
+
+/// Its Lua module: LuaJIT maps for its heap while it serves whoever comes when that is full.
+fn lua(place: &Place, port: u16) -> Vec<String> {
+    let root = place.path("").display().to_string();
+    let tables = "local t = {} for i = 1, 500 do t[i] = { i, tostring(i) } end";
+    let text = format!(
+        "load_module /usr/lib/nginx/modules/ndk_http_module.so;
+         load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
+         daemon off; worker_processes 2; pid {root}/pid; error_log {root}/error.log;
+         events {{ worker_connections 64; }}
+         http {{
+             access_log off; keepalive_requests 10000;
+             client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;
+             fastcgi_temp_path {root}/fastcgi; uwsgi_temp_path {root}/uwsgi;
+             scgi_temp_path {root}/scgi;
+             init_worker_by_lua_block {{ kept = {{}} }}
+             server {{
+                 listen 127.0.0.1:{port} reuseport;
+                 location /keep {{ content_by_lua_block {{ {tables} kept[#kept + 1] = t ngx.say('kept') }} }}
+                 location /clean {{ content_by_lua_block {{ {tables} ngx.say('clean') }} }}
+             }}
+         }}"
+    );
+    let conf = place.path("nginx.conf");
+    fs::write(&conf, text).expect("our directory");
+    let conf = conf.display().to_string();
+    line(["/usr/sbin/nginx", "-p", &root, "-c", &conf])
+}
+
+/// Whose tables the heap grows for its mappings don't tell: the clean one is not accused, and the growth is said.
+#[test]
+fn a_heap_that_grows_accuses_nobody() {
+    let server = Server::start(true, &lua);
+    let requests: Vec<Request> = (0..600)
+        .map(|number| Request::get(["/keep", "/clean"][number % 2]))
+        .collect();
+    let answers = http::drive(server.port, 4, None, &requests);
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let place = server.stop(libc::SIGQUIT);
+    let report = place.report();
+    real::assert_whole(&report);
+    assert_ne!(report.endpoint("GET /clean")["verdict"], "leak");
+    let warnings = report.list("/trace/warnings").iter();
+    let mut warnings = warnings.filter(|warning| warning["code"] == "carved_mappings");
+    let warning = warnings.next().expect("what LuaJIT maps grows");
+    let warning = warning["text"].as_str().expect("a text");
+    assert!(warning.contains("libluajit"), "{warning}");
+    let shown = leak_analyze(&[place.trace()]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(!shown.contains("No leak"), "{shown}");
 }
