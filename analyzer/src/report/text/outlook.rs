@@ -95,13 +95,13 @@ fn addresses_at_end(input: &Input<'_>, process: ProcessId) -> Option<u64> {
     let last = readings.find(|reading| reading.process == process && reading.space > 0)?;
     let read_at = input.facts.clock.ns(last.stamp);
     let points = input.analysis.timeline.iter();
-    let points = points.filter(|point| point.process == process);
+    let mut points = points.filter(|point| point.process == process);
     let live_then = points
         .clone()
         .take_while(|point| point.t_ns <= read_at)
         .last();
     let live_then = live_then.map_or(0, |point| point.live_bytes);
-    let live = points.last().map_or(0, |point| point.live_bytes);
+    let live = points.next_back().map_or(0, |point| point.live_bytes);
     Some(last.space + live.saturating_sub(live_then))
 }
 
