@@ -89,7 +89,7 @@ fn kept_by(who: &str, (site, mapped): (SiteId, SiteId)) -> String {
                      {who} stack {at} 8388608 @{mapped}; {who} lock"
                 ),
             ),
-            false => ("/clean", String::new()),
+            false => ("/clean", format!("{who} lock")),
         };
         text += &format!(
             "t1 read c1 GET {label}; t2 read c2 GET {label}\n{makes}
