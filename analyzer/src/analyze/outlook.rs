@@ -246,7 +246,8 @@ mod tests {
     fn forecasts_are_rarely_wrong() {
         let (wrong, right) = forecasts(|time| time);
         assert!(wrong == 0 && right >= 170, "even: {wrong} {right}");
-        let bent: [(&str, fn(f64) -> f64); 7] = [
+        type Shape = fn(f64) -> f64;
+        let bent: [(&str, Shape); 7] = [
             ("fills soon", |time| 1.0 - (-4.0 * time).exp()),
             ("fills", |time| 1.0 - (-time).exp()),
             ("fills slowly", |time| 1.0 - (-time / 2.0).exp()),
