@@ -63,6 +63,14 @@ fn what_requests_map_and_keep_is_a_leak() {
         let report = report_with("mapped/requests.c", environment);
         for (label, verdict, each) in KEPT {
             let blocks = if each > 0 { 300 } else { 0 };
+            // A sample of 300 requests can't tell that small blocks are not kept.
+            let is_sample = environment
+                .iter()
+                .any(|(setting, _)| *setting == "LEAK_SAMPLE");
+            let verdict = match verdict {
+                "clean" if is_sample => "too_few_requests",
+                _ => verdict,
+            };
             let expected = (verdict.to_owned(), blocks, 300 * each);
             assert_eq!(
                 endpoint(&report, label),

@@ -213,26 +213,23 @@ impl Tree {
 
     /// No nodes any more, and no mapped memory.
     pub(super) fn clear(&mut self) {
-        self.clear_into(Mapped::NONE);
-    }
-
-    /// No nodes any more, and room for as many as there were: those that fill it once will again.
-    pub(super) fn begin_again(&mut self) {
-        let room = match self.mapped.is_none() {
-            true => Mapped::NONE,
-            false => map(self.mapped.slots()),
-        };
-        self.clear_into(room);
-    }
-
-    fn clear_into(&mut self, room: Mapped) {
         if self.count == 0 && self.mapped.is_none() {
             return; // of a new thread nothing is written: the page may not be there yet
         }
-        self.map_instead(room);
+        self.map_instead(Mapped::NONE);
         self.first_slots = [Slot::EMPTY; FIRST_SLOTS];
         compiler_fence(Ordering::SeqCst);
         self.count = 0;
+    }
+
+    /// No nodes any more, and room for as many as there were: those that fill it once will again. The old room is given
+    /// back first, so that the new one lies where it was, and the program's own mappings where they would.
+    pub(super) fn begin_again(&mut self) {
+        let slots = (!self.mapped.is_none()).then(|| self.mapped.slots());
+        self.clear();
+        if let Some(slots) = slots {
+            self.map_instead(map(slots));
+        }
     }
 
     /// Has `new` for its memory, and gives the old one back: in this order, so that a jump in between loses
