@@ -45,24 +45,33 @@ fn who_keeps_is_told_where_it_follows_itself() {
     assert_ne!(verdict(&report, "/clean"), "leak", "{shown}");
 }
 
+/// Memory that grows `how`, and is in a row of that kind and name.
+fn assert_told(how: &str, kind: &str, row: &str) {
+    let (report, shown) = traced("memory/untold.c", &[how]);
+    let touched = 100 * (256 << 10);
+    assert!(!shown.contains("No leak"), "{how}: {shown}");
+    let said = shown.contains("MiB that no verdict is about: 2");
+    assert!(
+        said && shown.contains(&format!("under “{row}”")),
+        "{how}: {shown}"
+    );
+    let mut rows = report.list("/memory/rows").iter();
+    let row = rows.find(|row| row["kind"] == kind).expect("a row");
+    let end = number(&row["end_bytes"], "end_bytes");
+    assert!(end.abs_diff(touched) <= touched / 50, "{how}: {end}");
+}
+
 #[test]
-fn resident_memory_that_no_call_tells_of_is_told() {
-    for (how, kind, row) in [
-        ("reserved", "mapped", "mapped by the program"),
-        ("raw", "rest", "the rest"),
-        ("shared", "rest", "the rest"),
-    ] {
-        let (report, shown) = traced("memory/untold.c", &[how]);
-        let touched = 100 * (256 << 10);
-        assert!(!shown.contains("No leak"), "{how}: {shown}");
-        let said = shown.contains("MiB that no verdict is about: 2");
-        assert!(
-            said && shown.contains(&format!("under “{row}”")),
-            "{how}: {shown}"
-        );
-        let mut rows = report.list("/memory/rows").iter();
-        let row = rows.find(|row| row["kind"] == kind).expect("a row");
-        let end = number(&row["end_bytes"], "end_bytes");
-        assert!(end.abs_diff(touched) <= touched / 50, "{how}: {end}");
-    }
+fn reserved_memory_that_is_touched_is_told() {
+    assert_told("reserved", "mapped", "mapped by the program");
+}
+
+#[test]
+fn memory_by_raw_system_calls_is_told() {
+    assert_told("raw", "rest", "the rest");
+}
+
+#[test]
+fn shared_memory_of_system_v_is_told() {
+    assert_told("shared", "rest", "the rest");
 }

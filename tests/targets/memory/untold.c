@@ -40,11 +40,15 @@ int main(int argc, char **argv) {
             return 3;
         memset(memory, 1, EACH);
         leak_end();
-        usleep(2000);
+        usleep(30000);
     }
     printf("touched %ld\n", (long)REQUESTS * EACH);
     fflush(stdout);
-    // It rests, so that what is resident is read as it is at the end.
-    usleep(200000);
+    // It serves on for half as long, so that what is resident is read once at least as it is at the end: each second.
+    for (int request = 0; request < REQUESTS; request++) {
+        leak_begin("/rest");
+        usleep(15000);
+        leak_end();
+    }
     return 0;
 }
