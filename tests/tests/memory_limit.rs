@@ -78,9 +78,8 @@ fn who_ends_for_want_of_addresses_is_told() {
     assert!(words.join(" ").starts_with(told), "{text}");
 }
 
-/// Half a minute: `.ci/full` runs it. What is forecast when half of its time is over comes true.
+/// What is forecast when half of its time is over comes true.
 #[test]
-#[ignore = "half a minute"]
 fn a_forecast_at_half_time_comes_true() {
     // A block of 256 KiB each 25 ms: some 38 s to the limit.
     const LIMIT: u64 = 384 << 20;
