@@ -42,6 +42,7 @@
 //! | `closer` | which of two requests blocks follow more closely in time |
 //! | `near` | what had ended shortly before a moment, and what began shortly after |
 //! | `fit` | shares by expectation maximisation |
+//! | `scene` | what was seen at other moments |
 //! | `rivals` | whether another label could have made the same |
 //! | `search` | forward selection |
 //! | `search/tell` | whether a component explains more than chance and others do |
@@ -73,6 +74,7 @@ mod moments;
 mod near;
 mod parts;
 mod rivals;
+mod scene;
 mod search;
 mod site;
 mod sizes;
