@@ -8,7 +8,8 @@
 //! each other are the *deficit*.
 //!
 //! A label is told where its deficit is nearly nothing, where that of blocks which any requests make is many standard
-//! deviations more (simulated on the traffic as it was), and where no other label fits. Of two that both fit, as where
+//! deviations more (simulated on the traffic as it was), and so is what another label's would leave as late as these blocks
+//! come (`worlds`), and where no other label fits. Of two that both fit, as where
 //! traffic has an order, neither is told. What is made after the answer is given to requests that ended so shortly before,
 //! where those in flight don't fit. Two labels that share a call site, with a number each, are tried where one alone does
 //! not fit; and call sites that share their innermost frames are taken together.
@@ -43,7 +44,7 @@ use left::{Left, Piece};
 use numbers::{FORGIVEN, LEAST};
 use requests::{Reach, Requests};
 use serve::serve;
-use worlds::WORLDS;
+use worlds::{Found, WORLDS};
 
 /// Labels that are tried two by two, those with most requests.
 const PAIRED: usize = 12;
@@ -77,6 +78,12 @@ struct Fitting {
     lots: Vec<u64>,
     /// How many blocks stand without a request, or are missing.
     deficit: u64,
+}
+
+impl Fitting {
+    fn labels<'f>(&'f self, groups: &'f Groups) -> impl Iterator<Item = LabelId> + 'f {
+        self.parts.iter().map(|(key, _)| groups.label_of(*key))
+    }
 }
 
 /// What is found by numbers.
@@ -182,10 +189,7 @@ impl<'c> Counting<'c> {
     /// The first of these, if all are of the same labels.
     fn only<'f>(&self, fitting: &'f [Fitting]) -> Option<&'f Fitting> {
         let labels = |fitting: &Fitting| -> Vec<LabelId> {
-            let parts = fitting.parts.iter();
-            let mut all: Vec<LabelId> = parts
-                .map(|(key, _)| self.requests.groups.label_of(*key))
-                .collect();
+            let mut all: Vec<LabelId> = fitting.labels(self.requests.groups).collect();
             all.sort_unstable();
             all
         };
@@ -227,17 +231,28 @@ impl<'c> Counting<'c> {
 
     /// Whether what others make would fit far worse.
     fn is_apart(&mut self, left: &Left, fitting: &Fitting) -> bool {
-        let claims = self
-            .requests
-            .claims(&fitting.parts, fitting.reach, &FxHashMap::default());
-        let work = WORLDS * 4 * claims.len() as u64;
-        self.spend(work)
-            && worlds::is_apart(
-                &self.requests,
-                left,
-                (&claims, &fitting.lots),
-                fitting.deficit,
-            )
+        let none = FxHashMap::default();
+        let claims = self.requests.claims(&fitting.parts, fitting.reach, &none);
+        let labels: Vec<LabelId> = fitting.labels(self.requests.groups).collect();
+        let others = numbers::of_one(&self.requests, left).into_iter();
+        let others: Vec<(Key, u64)> = others
+            .filter(|(key, _)| !labels.contains(&self.requests.groups.label_of(*key)))
+            .collect();
+        let worlds = WORLDS * (2 + others.len() as u64);
+        if !self.spend(worlds * 2 * claims.len() as u64) {
+            return false;
+        }
+        let found = Found {
+            requests: &self.requests,
+            left,
+            claims: &claims,
+            lots: &fitting.lots,
+            deficit: fitting.deficit,
+        };
+        // Of those that have ended, the ones that fit are told: what others left comes later still.
+        let others = others.into_iter().filter(|_| fitting.reach.is_none());
+        let mut others = others.map(|other| self.requests.claims(&[other], None, &none));
+        found.is_apart() && others.all(|other| found.is_apart_from_others(&other))
     }
 
     /// What is proved to be others', or is more than a request is to have.
