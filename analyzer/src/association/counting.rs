@@ -142,12 +142,12 @@ impl<'c> Counting<'c> {
         let [now, short, long] = [None, Some(Lag::Short), Some(Lag::Long)];
         let in_flight = self.fitting(left, now);
         let just_ended = self.fitting(left, short);
-        // Where requests have an order, those that have just ended fit as well as those in flight.
-        let mut tries = match in_flight.is_empty() {
-            true => vec![self.pairs(left), just_ended],
+        // Where requests have an order, those that have just ended fit as well as those in flight; of these nothing is told
+        // then, whatever else fits.
+        let tries = match in_flight.is_empty() {
+            true => vec![self.pairs(left), just_ended, self.fitting(left, long)],
             false => vec![[in_flight, just_ended].concat()],
         };
-        tries.push(self.fitting(left, long));
         for fitting in tries.into_iter().filter(|fitting| !fitting.is_empty()) {
             let only = self.only(&fitting)?;
             // Where not all was tried, others may fit as well.
@@ -249,8 +249,7 @@ impl<'c> Counting<'c> {
             lots: &fitting.lots,
             deficit: fitting.deficit,
         };
-        // Of those that have ended, the ones that fit are told: what others left comes later still.
-        let others = others.into_iter().filter(|_| fitting.reach.is_none());
+        let others = others.into_iter();
         let mut others = others.map(|other| self.requests.claims(&[other], None, &none));
         found.is_apart() && others.all(|other| found.is_apart_from_others(&other))
     }
