@@ -8,11 +8,11 @@
 //! each other are the *deficit*.
 //!
 //! A label is told where its deficit is nearly nothing, where that of blocks which any requests make is many standard
-//! deviations more (simulated on the traffic as it was), and so is what another label's would leave as late as these blocks
-//! come (`worlds`), and where no other label fits. Of two that both fit, as where
-//! traffic has an order, neither is told. What is made after the answer is given to requests that ended so shortly before,
-//! where those in flight don't fit. Two labels that share a call site, with a number each, are tried where one alone does
-//! not fit; and call sites that share their innermost frames are taken together.
+//! deviations more (simulated on the traffic as it was: `worlds`), and so is that of blocks which another label's requests
+//! leave, as late as these come; and where no other label fits. Of two that both fit, as where traffic has an order, neither
+//! is told. What is made after the answer is given to requests that ended so shortly before, where those in flight don't fit.
+//! Two labels that share a call site, with a number each, are tried where one alone does not fit; and call sites that share
+//! their innermost frames are taken together.
 //!
 //! | file | |
 //! | --- | --- |
@@ -43,7 +43,7 @@ use crate::sites::SiteId;
 use left::{Left, Piece};
 use numbers::{FORGIVEN, LEAST};
 use requests::{Reach, Requests};
-use serve::serve;
+use serve::{Claim, serve};
 use worlds::{Found, WORLDS};
 
 /// Labels that are tried two by two, those with most requests.
@@ -235,11 +235,14 @@ impl<'c> Counting<'c> {
         let claims = self.requests.claims(&fitting.parts, fitting.reach, &none);
         let labels: Vec<LabelId> = fitting.labels(self.requests.groups).collect();
         let others = numbers::of_one(&self.requests, left).into_iter();
-        let others: Vec<(Key, u64)> = others
-            .filter(|(key, _)| !labels.contains(&self.requests.groups.label_of(*key)))
+        let others =
+            others.filter(|(key, _)| !labels.contains(&self.requests.groups.label_of(*key)));
+        let others: Vec<Vec<Claim>> = others
+            .map(|other| self.requests.claims(&[other], None, &none))
             .collect();
-        let worlds = WORLDS * (2 + others.len() as u64);
-        if !self.spend(worlds * 2 * claims.len() as u64) {
+        // Two worlds of any label's, and one of each other label's.
+        let served = (2 + others.len()) * claims.len() + others.iter().map(Vec::len).sum::<usize>();
+        if !self.spend(2 * WORLDS * served as u64) {
             return false;
         }
         let found = Found {
@@ -249,9 +252,7 @@ impl<'c> Counting<'c> {
             lots: &fitting.lots,
             deficit: fitting.deficit,
         };
-        let others = others.into_iter();
-        let mut others = others.map(|other| self.requests.claims(&[other], None, &none));
-        found.is_apart() && others.all(|other| found.is_apart_from_others(&other))
+        found.is_apart() && others.iter().all(|other| found.is_apart_from_others(other))
     }
 
     /// What is proved to be others', or is more than a request is to have.

@@ -87,8 +87,10 @@ struct Late {
 fn lags(left: &Left, requests: &[Claim]) -> Vec<Late> {
     let mut lags = Vec::new();
     for claims in requests.chunk_by(|one, other| one.process == other.process) {
-        let of_process = |piece: &&Piece| piece.process == claims[0].process;
-        let mut pieces = left.pieces.iter().filter(of_process);
+        let process = claims[0].process;
+        let first = left.pieces.partition_point(|piece| piece.process < process);
+        let from_here = left.pieces[first..].iter();
+        let mut pieces = from_here.take_while(|piece| piece.process == process);
         let (mut born, mut rest) = (0, 0);
         for claim in claims {
             while rest < claim.wants
